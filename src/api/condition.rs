@@ -1,0 +1,79 @@
+//! Conditions after the Kubernetes API conventions and kstatus. k8s-openapi's own `Condition`
+//! lacks the conventions' enum and length limits, hence this one.
+
+use super::Reason;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One observation of a resource's state.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// Ready, Reconciling or Stalled.
+    #[serde(rename = "type")]
+    #[schemars(length(max = 316))]
+    pub type_: String,
+    /// True, False or Unknown.
+    pub status: ConditionStatus,
+    /// The generation of the resource that this was observed of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+    /// When `status` last changed from one value to another.
+    pub last_transition_time: Time,
+    /// One word for why: see the list of reasons.
+    #[schemars(
+        length(min = 1, max = 1024),
+        regex(pattern = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
+    )]
+    pub reason: String,
+    /// One sentence: what happened and what would fix it.
+    #[schemars(length(max = 32768))]
+    pub message: String,
+}
+
+/// The types of condition that this operator sets.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ConditionType {
+    /// The user's password is what the Secret says.
+    Ready,
+    /// The operator is working on it, or will try again by itself.
+    Reconciling,
+    /// The operator can't get further without somebody.
+    Stalled,
+}
+
+/// True, False or Unknown.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+pub enum ConditionStatus {
+    /// It is so.
+    True,
+    /// It is not so.
+    False,
+    /// It can't be told.
+    Unknown,
+}
+
+impl ConditionType {
+    /// All, in the order in which they are written.
+    pub const ALL: [Self; 3] = [Self::Ready, Self::Reconciling, Self::Stalled];
+
+    /// The type's name in a condition.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::Reconciling => "Reconciling",
+            Self::Stalled => "Stalled",
+        }
+    }
+}
+
+impl Condition {
+    /// The condition's reason, if it is one of ours.
+    #[must_use]
+    pub fn known_reason(&self) -> Option<Reason> {
+        Reason::parse(&self.reason)
+    }
+}

@@ -1,0 +1,363 @@
+//! The one table of reasons: for each its class, Cognito's code, what it means and what would fix
+//! it. A new code of Cognito is added here and nowhere else; `docs/reasons.md` is held against it
+//! by a test.
+
+/// Why a resource is Ready, or isn't: the `reason` of its Ready condition.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Reason {
+    /// Cognito accepted the password.
+    PasswordSet,
+    /// The reply was lost, and Cognito's history tells that the password had been applied.
+    AppliedAfterLostReply,
+    /// A set is on its way.
+    Progressing,
+    /// `InternalErrorException`.
+    InternalError,
+    /// `InvalidParameterException`, or a spec that got past the CRD's schema and can't be sent.
+    InvalidParameter,
+    /// `InvalidPasswordException`.
+    InvalidPassword,
+    /// `PasswordHistoryPolicyViolationException`.
+    PasswordHistoryPolicyViolation,
+    /// `NotAuthorizedException`.
+    NotAuthorized,
+    /// `OperationNotEnabledException`.
+    OperationNotEnabled,
+    /// `ResourceNotFoundException`.
+    ResourceNotFound,
+    /// `UserNotFoundException`.
+    UserNotFound,
+    /// `TooManyRequestsException` and the SDK's other throttling codes.
+    TooManyRequests,
+    /// `AccessDeniedException`.
+    AccessDenied,
+    /// No credentials, or none that AWS accepts.
+    InvalidCredentials,
+    /// The request never left.
+    Unreachable,
+    /// Any other error code.
+    UnhandledError,
+    /// The request left and no usable reply came back.
+    OutcomeUnknown,
+    /// The Secret isn't there.
+    SecretNotFound,
+    /// The Secret hasn't the key.
+    SecretKeyNotFound,
+    /// The value is none that Cognito would take.
+    InvalidSecretValue,
+}
+
+/// What a reason means for the conditions and for when it is tried again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Class {
+    /// Ready=True. Wakes on a change of spec, Secret or request.
+    Settled,
+    /// Ready=False, Stalled=True. Wakes on the same: a person must act.
+    Stalled,
+    /// Ready=False, Reconciling=True; Stalled=True instead after 5 minutes. Wakes on an event, and
+    /// on a slow recheck for what no event tells.
+    Waiting,
+    /// Ready=False, Reconciling=True. Wakes after a backoff.
+    Transient,
+    /// Ready=Unknown, Reconciling=True. Wakes after a backoff, to send the same value again.
+    Unknown,
+}
+
+/// A row of the table of reasons.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The reason.
+    pub reason: Reason,
+    /// The reason's word in the condition.
+    pub word: &'static str,
+    /// What follows from it.
+    pub class: Class,
+    /// AWS's error codes that lead to it.
+    pub codes: &'static [&'static str],
+    /// What happened, as the beginning of a sentence.
+    pub meaning: &'static str,
+    /// What would fix it, as the end of a sentence; empty where nothing needs fixing.
+    pub cure: &'static str,
+}
+
+const fn entry(
+    reason: Reason,
+    word: &'static str,
+    class: Class,
+    codes: &'static [&'static str],
+    meaning: &'static str,
+    cure: &'static str,
+) -> Entry {
+    Entry {
+        reason,
+        word,
+        class,
+        codes,
+        meaning,
+        cure,
+    }
+}
+
+/// Every reason, in the order of [`Reason`]'s variants.
+pub const REASONS: &[Entry] = &[
+    entry(
+        Reason::PasswordSet,
+        "PasswordSet",
+        Class::Settled,
+        &[],
+        "the user's password is what the Secret says",
+        "",
+    ),
+    entry(
+        Reason::AppliedAfterLostReply,
+        "AppliedAfterLostReply",
+        Class::Settled,
+        &[],
+        "the reply to the set was lost, and Cognito's password history now says that the value had been applied, so it is inferred that the user's password is what the Secret says",
+        "",
+    ),
+    entry(
+        Reason::Progressing,
+        "Progressing",
+        Class::Unknown,
+        &[],
+        "the password is being set",
+        "",
+    ),
+    entry(
+        Reason::InternalError,
+        "InternalError",
+        Class::Unknown,
+        &["InternalErrorException"],
+        "Cognito failed internally, and whether the password was applied can't be told",
+        "nothing needs to be done: the same value is sent again by itself",
+    ),
+    entry(
+        Reason::InvalidParameter,
+        "InvalidParameter",
+        Class::Stalled,
+        &["InvalidParameterException"],
+        "Cognito refused a parameter",
+        "correct the spec or the value in the Secret",
+    ),
+    entry(
+        Reason::InvalidPassword,
+        "InvalidPassword",
+        Class::Stalled,
+        &["InvalidPasswordException"],
+        "the pool's password policy refused the password",
+        "put a value that fits the policy into the Secret, or change the policy and annotate the resource with cognito-password-operator.io/requestedAt",
+    ),
+    entry(
+        Reason::PasswordHistoryPolicyViolation,
+        "PasswordHistoryPolicyViolation",
+        Class::Stalled,
+        &["PasswordHistoryPolicyViolationException"],
+        "the pool's password history refused the password: the user has already this password, or had it earlier",
+        "put a new value into the Secret",
+    ),
+    entry(
+        Reason::NotAuthorized,
+        "NotAuthorized",
+        Class::Waiting,
+        &["NotAuthorizedException"],
+        "Cognito doesn't allow it in the present state of the user or the pool",
+        "enable the user or correct the pool; it is tried again by itself",
+    ),
+    entry(
+        Reason::OperationNotEnabled,
+        "OperationNotEnabled",
+        Class::Waiting,
+        &["OperationNotEnabledException"],
+        "the pool doesn't offer this operation here",
+        "use the pool's primary Region, or correct the pool's configuration; it is tried again by itself",
+    ),
+    entry(
+        Reason::ResourceNotFound,
+        "ResourceNotFound",
+        Class::Waiting,
+        &["ResourceNotFoundException"],
+        "there is no such user pool in this account and Region",
+        "correct spec.userPoolId (in a new resource), give the operator an identity of the pool's account, or create the pool; it is tried again by itself",
+    ),
+    entry(
+        Reason::UserNotFound,
+        "UserNotFound",
+        Class::Waiting,
+        &["UserNotFoundException"],
+        "the pool has no user of this name",
+        "create the user, or use the canonical username or the sub instead of an alias (in a new resource); it is tried again by itself, or at once when the resource is annotated with cognito-password-operator.io/requestedAt",
+    ),
+    entry(
+        Reason::TooManyRequests,
+        "TooManyRequests",
+        Class::Transient,
+        // The throttling codes of the Rust SDK's retry classifier (aws-runtime).
+        &[
+            "TooManyRequestsException",
+            "Throttling",
+            "ThrottlingException",
+            "ThrottledException",
+            "RequestThrottledException",
+            "RequestThrottled",
+            "ProvisionedThroughputExceededException",
+            "TransactionInProgressException",
+            "RequestLimitExceeded",
+            "BandwidthLimitExceeded",
+            "LimitExceededException",
+            "SlowDown",
+            "PriorRequestNotComplete",
+            "EC2ThrottledException",
+        ],
+        "Cognito throttles the account",
+        "nothing needs to be done: it is tried again by itself",
+    ),
+    entry(
+        Reason::AccessDenied,
+        "AccessDenied",
+        Class::Waiting,
+        &["AccessDeniedException", "AccessDenied"],
+        "IAM doesn't allow the operator to do this",
+        "allow cognito-idp:AdminSetUserPassword on the user pool in the IAM policy of the operator's role; it is tried again by itself",
+    ),
+    entry(
+        Reason::InvalidCredentials,
+        "InvalidCredentials",
+        Class::Waiting,
+        &[
+            "ExpiredTokenException",
+            "ExpiredToken",
+            "UnrecognizedClientException",
+            "InvalidClientTokenId",
+            "InvalidSignatureException",
+            "SignatureDoesNotMatch",
+            "IncompleteSignatureException",
+            "IncompleteSignature",
+            "MissingAuthenticationTokenException",
+            "MissingAuthenticationToken",
+            "InvalidAccessKeyId",
+            "AuthFailure",
+            "RequestExpired",
+            "RequestTimeTooSkewed",
+            "OptInRequired",
+        ],
+        "the operator has no AWS credentials that work",
+        "give its ServiceAccount a role by EKS Pod Identity or IRSA (or set AWS_* in its environment), and check the clock of its node; it is tried again by itself",
+    ),
+    entry(
+        Reason::Unreachable,
+        "Unreachable",
+        Class::Transient,
+        &[],
+        "Cognito can't be reached, and nothing was sent",
+        "check DNS, proxy, egress rules and CA certificates; it is tried again by itself",
+    ),
+    entry(
+        Reason::UnhandledError,
+        "UnhandledError",
+        Class::Transient,
+        &[],
+        "Cognito answered with an error that this version doesn't know",
+        "see AWS's own words; it is tried again by itself",
+    ),
+    entry(
+        Reason::OutcomeUnknown,
+        "OutcomeUnknown",
+        Class::Unknown,
+        &[],
+        "the request was sent and no usable reply came back, so whether the password was applied can't be told",
+        "nothing needs to be done: the same value is sent again by itself",
+    ),
+    entry(
+        Reason::SecretNotFound,
+        "SecretNotFound",
+        Class::Waiting,
+        &[],
+        "the Secret does not exist",
+        "create it, or correct spec.passwordSecretRef.name",
+    ),
+    entry(
+        Reason::SecretKeyNotFound,
+        "SecretKeyNotFound",
+        Class::Waiting,
+        &[],
+        "the Secret does not have the key",
+        "add the key, or correct spec.passwordSecretRef.key",
+    ),
+    entry(
+        Reason::InvalidSecretValue,
+        "InvalidSecretValue",
+        Class::Stalled,
+        &[],
+        "the value in the Secret can't be a password",
+        "correct the value in the Secret",
+    ),
+];
+
+impl Reason {
+    /// The reason's row of the table.
+    #[must_use]
+    pub fn entry(self) -> &'static Entry {
+        &REASONS[self as usize]
+    }
+
+    /// The word in the condition, e.g. `InvalidPassword`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.entry().word
+    }
+
+    /// What follows from it.
+    #[must_use]
+    pub fn class(self) -> Class {
+        self.entry().class
+    }
+
+    /// The reason that a condition's word names.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        REASONS
+            .iter()
+            .find(|entry| entry.word == word)
+            .map(|entry| entry.reason)
+    }
+
+    /// The reason that one of AWS's error codes leads to.
+    #[must_use]
+    pub fn of_code(code: &str) -> Option<Self> {
+        REASONS
+            .iter()
+            .find(|entry| entry.codes.contains(&code))
+            .map(|entry| entry.reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn each_reason_has_its_own_row_word_and_codes() {
+        let mut words = HashSet::new();
+        let mut codes = HashSet::new();
+        for (row, entry) in REASONS.iter().enumerate() {
+            assert_eq!(entry.reason as usize, row, "{} is out of order", entry.word);
+            assert_eq!(format!("{:?}", entry.reason), entry.word);
+            assert_eq!(Reason::parse(entry.word), Some(entry.reason));
+            assert!(words.insert(entry.word), "{} stands twice", entry.word);
+            for code in entry.codes {
+                assert!(codes.insert(*code), "{code} stands twice");
+                assert_eq!(Reason::of_code(code), Some(entry.reason));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_settled_says_what_would_fix_it() {
+        for entry in REASONS {
+            let needs_none = entry.class == Class::Settled || entry.reason == Reason::Progressing;
+            assert_eq!(entry.cure.is_empty(), needs_none, "{}", entry.word);
+        }
+    }
+}

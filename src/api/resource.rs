@@ -1,0 +1,156 @@
+//! The `CognitoUserPassword` resource and its CRD. What can be known at `kubectl apply` is
+//! refused there, by anchored patterns and by rules that say what is right.
+
+// Each `printcolumn` has its own `type_`, `name` and so on.
+#![allow(clippy::duplicated_attributes)]
+
+use super::Status;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSON,
+};
+use kube::{CustomResource, CustomResourceExt, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+/// Which user's password is what which Secret says.
+#[derive(CustomResource, KubeSchema, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "cognito-password-operator.io",
+    version = "v1alpha1",
+    kind = "CognitoUserPassword",
+    plural = "cognitouserpasswords",
+    singular = "cognitouserpassword",
+    shortname = "cup",
+    category = "cognito",
+    namespaced,
+    status = "Status",
+    derive = "PartialEq",
+    doc = "CognitoUserPassword keeps the password of an Amazon Cognito user equal to what a Secret says.",
+    selectable = ".spec.userPoolId",
+    selectable = ".spec.username",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        description = "Whether the password of the user is what the Secret says",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        description = "Why it is, or is not",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(
+        name = "User",
+        type_ = "string",
+        description = "The Cognito user",
+        json_path = ".spec.username"
+    ),
+    printcolumn(
+        name = "Pool",
+        type_ = "string",
+        description = "The Cognito user pool",
+        json_path = ".spec.userPoolId"
+    ),
+    printcolumn(
+        name = "Last Set",
+        type_ = "date",
+        description = "When the password was last set",
+        json_path = ".status.synced.at"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        description = "What happened and what would fix it",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
+)]
+pub struct CognitoUserPasswordSpec {
+    /// The id of the user pool, e.g. eu-west-1_AbCdEf123. What stands before its last underscore
+    /// names the Region. Immutable.
+    #[schemars(length(min = 1, max = 55))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^[a-zA-Z0-9_-]+_[0-9a-zA-Z]+$')").message("userPoolId must be a user pool id such as eu-west-1_AbCdEf123: the Region, an underscore, then letters and digits"),
+        validation = Rule::new("self == oldSelf").message("userPoolId is immutable: delete this resource and make another for the other pool")
+    )]
+    pub user_pool_id: String,
+
+    /// The username as Cognito stores it, or the user's sub; not an alias such as an e-mail address
+    /// that is only an attribute. Immutable.
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(
+        validation = Rule::new(r"self.matches('^[\\p{L}\\p{M}\\p{S}\\p{N}\\p{P}]+$')").message("username must consist of letters, marks, symbols, numbers and punctuation, without white space or line breaks"),
+        validation = Rule::new("self == oldSelf").message("username is immutable: delete this resource and make another for the other user")
+    )]
+    pub username: String,
+
+    /// Where the password is: one key of a Secret in the namespace of this resource.
+    pub password_secret_ref: PasswordSecretRef,
+
+    /// Whether the password is permanent. A temporary one (false) must be changed by the user at
+    /// the next sign-in.
+    #[serde(default = "yes")]
+    pub permanent: bool,
+
+    /// Stop acting on this resource. Its status stays as it is.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// One key of a Secret in the same namespace.
+#[derive(KubeSchema, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PasswordSecretRef {
+    /// The name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')").message("passwordSecretRef.name must be the name of a Secret in the same namespace: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit")
+    )]
+    pub name: String,
+
+    /// The key of the Secret that holds the password.
+    #[serde(default = "password_key")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^[a-zA-Z0-9._-]+$')").message("passwordSecretRef.key must be a key of the Secret: letters, digits, '-', '_' and '.'")
+    )]
+    pub key: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn password_key() -> String {
+    "password".to_owned()
+}
+
+/// The CRD as `cognito-password-operator crd` prints it and `crds/` holds it.
+///
+/// The status has a default: a resource that nobody has looked at yet would otherwise be
+/// "Current" to kstatus, and Flux, Argo CD and Helm would pass it before the operator has acted.
+#[must_use]
+pub fn crd() -> CustomResourceDefinition {
+    let mut crd = CognitoUserPassword::crd();
+    crd.metadata.labels = Some(
+        [("app.kubernetes.io/name", super::FIELD_MANAGER)]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+    );
+    let status = crd
+        .spec
+        .versions
+        .iter_mut()
+        .filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut())
+        .filter_map(|schema| schema.properties.as_mut()?.get_mut("status"));
+    for schema in status {
+        schema.default = Some(JSON(serde_json::json!({ "observedGeneration": -1 })));
+    }
+    crd
+}
