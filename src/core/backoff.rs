@@ -1,0 +1,162 @@
+//! When something is tried again. The count and the time are in status, so that they survive a
+//! restart; the jitter comes from (uid, count), so that a hundred resources spread out and each
+//! keeps its place.
+
+use super::verdict::Verdict;
+use crate::api::{Class, ConditionType, Failures, Reason, Status};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// After how long a waiting resource is called stalled.
+pub const STALLED_AFTER: SignedDuration = SignedDuration::from_mins(5);
+
+const RETRY_FIRST: f64 = 1.5;
+const RETRY_MAX: f64 = 300.0;
+const RECHECK_FIRST: f64 = 300.0;
+const RECHECK_MAX: f64 = 3_600.0;
+
+/// The delay before the try that follows failure number `count`.
+///
+/// Transient and unknown: 1 s growing to 5 min. Waiting: 5 min growing to 1 h, for what no event
+/// tells; but the first retry of refused credentials comes after 1 to 2 s, because an error reply's
+/// `Date` corrects the SDK's clock skew for the next call.
+#[must_use]
+pub fn delay(reason: Reason, class: Class, count: u32, uid: &str) -> Duration {
+    let jitter = jitter(uid, count);
+    let grown = |first: f64, max: f64, failures: u32| {
+        let exponent = i32::try_from(failures.clamp(1, 20)).unwrap_or(1) - 1;
+        (first * 2_f64.powi(exponent)).min(max)
+    };
+    let seconds = match (reason, class) {
+        (Reason::InvalidCredentials, _) if count <= 1 => 1.0 + jitter,
+        (Reason::InvalidCredentials, _) => {
+            (grown(RECHECK_FIRST, RECHECK_MAX, count - 1) * (1.0 + 0.1 * jitter)).min(RECHECK_MAX)
+        }
+        (_, Class::Waiting) => {
+            (grown(RECHECK_FIRST, RECHECK_MAX, count) * (1.0 + 0.1 * jitter)).min(RECHECK_MAX)
+        }
+        (_, Class::Transient | Class::Unknown | Class::Settled | Class::Stalled) => {
+            (grown(RETRY_FIRST, RETRY_MAX, count) * (0.7 + 0.3 * jitter)).max(1.0)
+        }
+    };
+    Duration::from_secs_f64(seconds)
+}
+
+/// A fraction of [0, 1) that is the same for the same (uid, count).
+fn jitter(uid: &str, count: u32) -> f64 {
+    let mut digest = Sha256::new();
+    digest.update(uid.as_bytes());
+    digest.update(count.to_be_bytes());
+    let digest = digest.finalize();
+    f64::from(u32::from_be_bytes([
+        digest[0], digest[1], digest[2], digest[3],
+    ])) / (f64::from(u32::MAX) + 1.0)
+}
+
+/// How long until the next try, none when it is due. A `retryAt` further away than the longest
+/// delay there is comes from a clock that was wrong, and is due.
+#[must_use]
+pub fn left(failures: &Failures, now: Timestamp) -> Option<Duration> {
+    let left = failures.retry_at.0.duration_since(now);
+    Duration::try_from(left)
+        .ok()
+        .filter(|left| !left.is_zero() && left.as_secs_f64() <= RECHECK_MAX)
+}
+
+/// What `status.failures` becomes with this verdict. `called` tells that a call to Cognito was
+/// just made; a mere look that finds what was known already keeps the time of the next try.
+#[must_use]
+pub fn next(
+    status: &Status,
+    verdict: &Verdict,
+    called: bool,
+    generation: i64,
+    uid: &str,
+    now: Timestamp,
+) -> Option<Failures> {
+    match verdict.class {
+        Class::Settled | Class::Stalled => return None,
+        Class::Waiting | Class::Transient | Class::Unknown => {}
+    }
+    let ready = status.condition(ConditionType::Ready);
+    let before = ready.and_then(crate::api::Condition::known_reason);
+    let unchanged = ready.is_some_and(|ready| ready.observed_generation == Some(generation));
+    let goes_on = match (before, verdict.class) {
+        (Some(before), Class::Waiting) => before == verdict.reason,
+        (Some(before), _) => matches!(before.class(), Class::Transient | Class::Unknown),
+        (None, _) => false,
+    };
+    let previous = status.failures.as_ref().filter(|_| unchanged && goes_on);
+    if let Some(previous) = previous
+        && !called
+        && left(previous, now).is_some()
+    {
+        return Some(previous.clone());
+    }
+    let count = previous.map_or(1, |previous| previous.count.saturating_add(1));
+    let delay = delay(verdict.reason, verdict.class, count, uid);
+    let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::from_hours(1));
+    Some(Failures {
+        count,
+        retry_at: MicroTime(super::clock::micros(
+            now.saturating_add(delay).unwrap_or(now),
+        )),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_delay_is_within_the_limits_of_its_class(count in 1_u32.., uid in "[a-f0-9-]{0,36}") {
+            let retry = delay(Reason::TooManyRequests, Class::Transient, count, &uid).as_secs_f64();
+            prop_assert!((1.0..=300.0).contains(&retry), "{retry}");
+            let recheck = delay(Reason::AccessDenied, Class::Waiting, count, &uid).as_secs_f64();
+            prop_assert!((300.0..=3600.0).contains(&recheck), "{recheck}");
+        }
+
+        #[test]
+        fn the_first_retry_of_refused_credentials_is_prompt(uid in "[a-f0-9-]{0,36}") {
+            let first = delay(Reason::InvalidCredentials, Class::Waiting, 1, &uid).as_secs_f64();
+            prop_assert!((1.0..2.0).contains(&first), "{first}");
+            let second = delay(Reason::InvalidCredentials, Class::Waiting, 2, &uid).as_secs_f64();
+            prop_assert!((300.0..=330.0).contains(&second), "{second}");
+        }
+    }
+
+    #[test]
+    fn a_hundred_resources_spread_out() {
+        let delays: std::collections::BTreeSet<_> = (0..100)
+            .map(|n| {
+                delay(
+                    Reason::TooManyRequests,
+                    Class::Transient,
+                    8,
+                    &format!("uid-{n}"),
+                )
+            })
+            .map(|delay| delay.as_millis())
+            .collect();
+        assert!(delays.len() > 90, "{delays:?}");
+    }
+
+    #[test]
+    fn a_time_that_a_wrong_clock_wrote_is_due() {
+        let now = Timestamp::UNIX_EPOCH;
+        let far = Failures {
+            count: 1,
+            retry_at: MicroTime(now + SignedDuration::from_hours(9_000)),
+        };
+        assert_eq!(left(&far, now), None);
+        let past = Failures {
+            count: 1,
+            retry_at: MicroTime(now - SignedDuration::from_secs(1)),
+        };
+        assert_eq!(left(&past, now), None);
+    }
+}

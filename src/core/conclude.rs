@@ -1,0 +1,191 @@
+//! What follows from the outcome of a call: what is recorded, said, and when it is looked at again.
+
+use super::{
+    backoff, clock,
+    decide::{Plan, failed, retire_into, settled},
+    outcome::{Effect, Outcome},
+    verdict::Verdict,
+};
+use crate::api::{AttemptOutcome, Reason, Status, Synced};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use std::time::Duration;
+
+/// What to record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Conclusion {
+    /// The attempt is still on record: write this.
+    Record(Box<Recorded>),
+    /// Somebody else went on in the meantime: the result is discarded. If it had been applied, what
+    /// is believed to be set is in doubt, and this status says so.
+    Superseded(Option<Box<Status>>),
+}
+
+/// A status to write after a call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Recorded {
+    /// The whole new status.
+    pub status: Status,
+    /// What it says.
+    pub verdict: Verdict,
+    /// Look again after this, if it is given.
+    pub wake: Option<Duration>,
+    /// Whether the password was set by this call.
+    pub applied: bool,
+}
+
+/// What a plan's outcome means, with the history's refusals seen in the light of what was sent
+/// before (rule H).
+enum Meaning {
+    Applied(Verdict),
+    /// It was the user's password before this call.
+    AlreadyCurrent,
+    /// This call was refused. The attempt is closed if no earlier call may have applied it.
+    Refused(Verdict),
+    Nothing(Verdict),
+    Unknown(Verdict),
+}
+
+/// Concludes. `current` is the status that is to be replaced, read again after a conflict.
+#[must_use]
+pub fn conclude(
+    current: &Status,
+    plan: &Plan,
+    outcome: &Outcome,
+    uid: &str,
+    now: Timestamp,
+) -> Conclusion {
+    let meaning = meaning(plan, outcome);
+    let ours = current
+        .attempt
+        .as_ref()
+        .is_some_and(|a| a.id == plan.attempt.id);
+    if !ours {
+        return Conclusion::Superseded(superseded(current, plan, &meaning, now).map(Box::new));
+    }
+    let generation = plan.attempt.generation;
+    let fail =
+        |status: &Status, verdict: &Verdict| failed(status, verdict, true, generation, uid, now);
+    let (status, verdict, applied) = match meaning {
+        Meaning::Applied(verdict) => {
+            let mut status = settled(current, &verdict, generation, now);
+            let superseded = status.synced.take();
+            let superseded = superseded.filter(|s| s.fingerprint != plan.attempt.fingerprint);
+            retire_into(
+                &mut status.retired,
+                superseded.as_ref().map(|s| s.fingerprint.as_str()),
+            );
+            status.synced = Some(Synced {
+                fingerprint: plan.attempt.fingerprint.clone(),
+                secret_uid: plan.attempt.secret_uid.clone(),
+                secret_resource_version: plan.attempt.secret_resource_version.clone(),
+                at: MicroTime(clock::micros(now)),
+            });
+            (status, verdict, true)
+        }
+        Meaning::AlreadyCurrent => {
+            let verdict = Verdict::new(Reason::PasswordSet);
+            (settled(current, &verdict, generation, now), verdict, false)
+        }
+        Meaning::Refused(verdict) => {
+            let mut status = fail(current, &verdict);
+            // After an inherited attempt the refusal says nothing of the earlier call: the value
+            // may be the user's all the same, so the attempt stays open.
+            let outcome = if plan.inherited {
+                AttemptOutcome::Unknown
+            } else {
+                AttemptOutcome::Refused
+            };
+            set_outcome(&mut status, outcome);
+            (status, verdict, false)
+        }
+        Meaning::Nothing(verdict) => {
+            let as_before = Status {
+                last_handled_reconcile_at: plan.before.last_handled_reconcile_at.clone(),
+                synced: plan.before.synced.clone(),
+                attempt: plan.before.attempt.clone(),
+                retired: plan.before.retired.clone(),
+                ..current.clone()
+            };
+            (fail(&as_before, &verdict), verdict, false)
+        }
+        Meaning::Unknown(verdict) => {
+            let mut status = fail(current, &verdict);
+            set_outcome(&mut status, AttemptOutcome::Unknown);
+            (status, verdict, false)
+        }
+    };
+    let wake = status.failures.as_ref().and_then(|f| backoff::left(f, now));
+    Conclusion::Record(Box::new(Recorded {
+        status,
+        verdict,
+        wake,
+        applied,
+    }))
+}
+
+fn meaning(plan: &Plan, outcome: &Outcome) -> Meaning {
+    let verdict = outcome.verdict.clone();
+    match outcome.effect {
+        Effect::Applied => Meaning::Applied(verdict),
+        Effect::Nothing => Meaning::Nothing(verdict),
+        Effect::Unknown => Meaning::Unknown(verdict),
+        // The history counts the current password too.
+        Effect::InHistory if plan.equals_synced => Meaning::AlreadyCurrent,
+        Effect::InHistory if plan.inherited && !plan.known_before => {
+            Meaning::Applied(Verdict::new(Reason::AppliedAfterLostReply))
+        }
+        Effect::InHistory if plan.inherited => Meaning::Unknown(Verdict::with(
+            Reason::OutcomeUnknown,
+            "the reply to the set was lost, and Cognito's password history can't tell whether it was applied, because the user had this password earlier",
+            None,
+            "put a new value into the Secret",
+        )),
+        Effect::InHistory | Effect::Refused => Meaning::Refused(verdict),
+    }
+}
+
+/// The status when the attempt is gone from it: nothing to say, unless the value was applied over
+/// something else that is believed, or about, to be set. (Where that is this same value, either the
+/// write that recorded it was made and only its reply was lost, or somebody took the attempt over.)
+fn superseded(current: &Status, plan: &Plan, meaning: &Meaning, now: Timestamp) -> Option<Status> {
+    match meaning {
+        Meaning::Applied(_) => {}
+        Meaning::AlreadyCurrent
+        | Meaning::Refused(_)
+        | Meaning::Nothing(_)
+        | Meaning::Unknown(_) => return None,
+    }
+    let same = |fingerprint: &str| fingerprint == plan.attempt.fingerprint;
+    let open = current.attempt.as_ref().filter(|attempt| attempt.is_open());
+    let harmless = match open {
+        Some(attempt) => same(&attempt.fingerprint),
+        None => current
+            .synced
+            .as_ref()
+            .is_some_and(|s| same(&s.fingerprint)),
+    };
+    if harmless {
+        return None;
+    }
+    let mut status = current.clone();
+    let doubtful = status.synced.take();
+    retire_into(
+        &mut status.retired,
+        doubtful.as_ref().map(|s| s.fingerprint.as_str()),
+    );
+    retire_into(&mut status.retired, Some(&plan.attempt.fingerprint));
+    status.conditions = super::conditions::conditions(
+        current,
+        &Verdict::new(Reason::Progressing),
+        plan.attempt.generation,
+        now,
+    );
+    Some(status)
+}
+
+fn set_outcome(status: &mut Status, outcome: AttemptOutcome) {
+    if let Some(attempt) = &mut status.attempt {
+        attempt.outcome = outcome;
+    }
+}

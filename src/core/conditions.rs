@@ -1,0 +1,108 @@
+//! From a verdict to conditions, after kstatus: Flux, Argo CD, `kubectl wait` and Helm read these.
+
+use super::{backoff::STALLED_AFTER, clock, verdict::Verdict};
+use crate::api::{Class, Condition, ConditionStatus, ConditionType, Status};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+/// What Ready, Reconciling and Stalled say; a status of none means that the condition is absent.
+struct Said {
+    ready: ConditionStatus,
+    reconciling: bool,
+    stalled: bool,
+}
+
+/// The conditions that follow from a verdict on this generation. Those of others are kept.
+#[must_use]
+pub fn conditions(
+    before: &Status,
+    verdict: &Verdict,
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let stalled_by_now = is_stalled(before, verdict, now);
+    let said = match verdict.class {
+        Class::Settled => Said {
+            ready: ConditionStatus::True,
+            reconciling: false,
+            stalled: false,
+        },
+        Class::Stalled => Said {
+            ready: ConditionStatus::False,
+            reconciling: false,
+            stalled: true,
+        },
+        Class::Waiting => Said {
+            ready: ConditionStatus::False,
+            reconciling: !stalled_by_now,
+            stalled: stalled_by_now,
+        },
+        Class::Transient => Said {
+            ready: ConditionStatus::False,
+            reconciling: true,
+            stalled: false,
+        },
+        Class::Unknown => Said {
+            ready: ConditionStatus::Unknown,
+            reconciling: true,
+            stalled: false,
+        },
+    };
+    let ours = ConditionType::ALL.iter().filter_map(|type_| {
+        let status = match type_ {
+            ConditionType::Ready => Some(said.ready),
+            ConditionType::Reconciling => said.reconciling.then_some(ConditionStatus::True),
+            ConditionType::Stalled => said.stalled.then_some(ConditionStatus::True),
+        }?;
+        Some(condition(before, *type_, status, verdict, generation, now))
+    });
+    let is_ours = |c: &&Condition| ConditionType::ALL.iter().any(|t| t.as_str() == c.type_);
+    let others = before.conditions.iter().filter(|c| !is_ours(c)).cloned();
+    ours.chain(others).collect()
+}
+
+/// Whether a verdict stands for a resource that can't get further without somebody: at once for
+/// the class Stalled, for the class Waiting after 5 minutes of waiting.
+#[must_use]
+pub fn is_stalled(before: &Status, verdict: &Verdict, now: Timestamp) -> bool {
+    match verdict.class {
+        Class::Settled | Class::Transient | Class::Unknown => false,
+        Class::Stalled => true,
+        Class::Waiting => {
+            let waited_before = before
+                .ready_reason()
+                .is_some_and(|reason| reason.class() == Class::Waiting);
+            let since = before
+                .condition(ConditionType::Reconciling)
+                .map(|c| c.last_transition_time.0);
+            let overdue = since.is_some_and(|since| now.duration_since(since) >= STALLED_AFTER);
+            let stalled = before.condition(ConditionType::Stalled).is_some();
+            waited_before && (stalled || overdue)
+        }
+    }
+}
+
+fn condition(
+    before: &Status,
+    type_: ConditionType,
+    status: ConditionStatus,
+    verdict: &Verdict,
+    generation: i64,
+    now: Timestamp,
+) -> Condition {
+    let since = before
+        .condition(type_)
+        .filter(|c| c.status == status)
+        .map_or_else(
+            || Time(clock::seconds(now)),
+            |c| c.last_transition_time.clone(),
+        );
+    Condition {
+        type_: type_.as_str().to_owned(),
+        status,
+        observed_generation: Some(generation),
+        last_transition_time: since,
+        reason: verdict.reason.as_str().to_owned(),
+        message: verdict.message.clone(),
+    }
+}

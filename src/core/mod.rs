@@ -1,0 +1,15 @@
+//! The pure core: what decides. It does no I/O and reads no clock; time, randomness and what was
+//! read are arguments. It imports the contract ([`crate::api`]) and nobody else.
+
+pub mod backoff;
+pub mod clock;
+pub mod conclude;
+pub mod conditions;
+pub mod decide;
+pub mod fingerprint;
+pub mod observed;
+pub mod outcome;
+pub mod password;
+pub mod reply;
+pub mod target;
+pub mod verdict;

@@ -1,0 +1,162 @@
+//! What is known when a decision is made: plain facts, and no password among them. The value that
+//! was read is here only as what it compares to.
+
+use super::{
+    fingerprint::{Keyring, Match},
+    password::{InvalidValue, Password},
+    target::Target,
+};
+use crate::api::{CognitoUserPasswordSpec, Status};
+
+/// One resource and its Secret, as they are.
+#[derive(Clone, Debug)]
+pub struct Observed<'a> {
+    /// The resource's uid.
+    pub uid: &'a str,
+    /// The resource's generation.
+    pub generation: i64,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// What its user wants.
+    pub spec: &'a CognitoUserPasswordSpec,
+    /// The annotation that asks for a set now.
+    pub requested_at: Option<&'a str>,
+    /// What was written down so far.
+    pub status: &'a Status,
+    /// Whether the key that signed `status.synced` is at hand; true when there is no `synced`.
+    pub synced_key_known: bool,
+    /// What is known of the Secret.
+    pub secret: SecretFact,
+    /// What this process last concluded on, if it did: a hint that is lost in a restart.
+    pub tried: Option<&'a Tried>,
+    /// Whether what the last failure waited for has healed, without the cluster showing it (the
+    /// operator's own credentials): the wait is over.
+    pub healed: bool,
+}
+
+/// What is known of the Secret, from the watch (a hint) or from a read (which decides).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SecretFact {
+    /// The watch shows it in this version; its value wasn't read.
+    Seen(SecretVersion),
+    /// The watch doesn't show it.
+    NotSeen,
+    /// A read found none.
+    NotFound,
+    /// A read found it, without the key.
+    KeyNotFound(SecretVersion),
+    /// A read found a value that can't be a password.
+    Invalid(SecretVersion, InvalidValue),
+    /// A read found a password.
+    Value(SecretVersion, Comparison),
+}
+
+/// One version of one Secret.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct SecretVersion {
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+}
+
+/// What the value at hand compares to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Comparison {
+    /// Its own fingerprint, signed by the newest key.
+    pub fingerprint: String,
+    /// Compared to `status.synced`.
+    pub synced: Option<Match>,
+    /// Compared to `status.attempt`.
+    pub attempt: Option<Match>,
+    /// Whether `status.retired` or `status.synced` holds the value, permanent or temporary, or an
+    /// entry that can't be compared any more: then Cognito's history can't tell a lost reply from
+    /// an earlier set.
+    pub known_before: bool,
+}
+
+/// What this process last concluded on: while it stands unchanged, a wait isn't cut short.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tried {
+    /// The resource's generation.
+    pub generation: i64,
+    /// The request at that time.
+    pub requested_at: Option<String>,
+    /// The Secret at that time, if it was there.
+    pub secret: Option<SecretVersion>,
+    /// The value's fingerprint, if it was one.
+    pub fingerprint: Option<String>,
+}
+
+/// Compares a value to what a status records.
+#[must_use]
+pub fn compare(
+    keyring: &Keyring,
+    target: &Target,
+    permanent: bool,
+    password: &Password,
+    status: &Status,
+) -> Comparison {
+    let as_wanted = |recorded: &str| keyring.compare(recorded, target, permanent, password);
+    let either_way = |recorded: &str| {
+        [true, false]
+            .into_iter()
+            .any(|permanent| keyring.compare(recorded, target, permanent, password) == Match::Same)
+            || !keyring.knows(recorded)
+    };
+    let synced = status.synced.as_ref().map(|s| s.fingerprint.as_str());
+    let attempt = status.attempt.as_ref().map(|a| a.fingerprint.as_str());
+    Comparison {
+        fingerprint: keyring
+            .sign(target, permanent, password)
+            .as_str()
+            .to_owned(),
+        synced: synced.map(as_wanted),
+        attempt: attempt.map(as_wanted),
+        known_before: synced
+            .into_iter()
+            .chain(status.retired.iter().map(String::as_str))
+            .any(either_way),
+    }
+}
+
+impl SecretFact {
+    /// The version that was seen or read, if the Secret was there.
+    #[must_use]
+    pub const fn version(&self) -> Option<&SecretVersion> {
+        match self {
+            Self::Seen(version)
+            | Self::KeyNotFound(version)
+            | Self::Invalid(version, _)
+            | Self::Value(version, _) => Some(version),
+            Self::NotSeen | Self::NotFound => None,
+        }
+    }
+}
+
+impl Observed<'_> {
+    /// Whether a set was asked for that wasn't acted on yet.
+    #[must_use]
+    pub fn has_new_request(&self) -> bool {
+        self.requested_at.is_some()
+            && self.requested_at != self.status.last_handled_reconcile_at.as_deref()
+    }
+
+    /// What to remember of this look.
+    #[must_use]
+    pub fn tried(&self) -> Tried {
+        Tried {
+            generation: self.generation,
+            requested_at: self.requested_at.map(str::to_owned),
+            secret: self.secret.version().cloned(),
+            fingerprint: match &self.secret {
+                SecretFact::Value(_, value) => Some(value.fingerprint.clone()),
+                SecretFact::Seen(_)
+                | SecretFact::NotSeen
+                | SecretFact::NotFound
+                | SecretFact::KeyNotFound(_)
+                | SecretFact::Invalid(..) => None,
+            },
+        }
+    }
+}

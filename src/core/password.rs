@@ -1,0 +1,158 @@
+//! A password that is worth sending: what AWS's own pattern `^[\S]+.*[\S]+$` and its limit of 256
+//! refuse never becomes one.
+
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// A value that Cognito's pattern accepts. Zeroized when dropped; never printed.
+pub struct Password(Zeroizing<String>);
+
+/// Why the value of a Secret's key is no password. Nothing of the value is in it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum InvalidValue {
+    /// No byte at all.
+    #[error("it is empty")]
+    Empty,
+    /// One character; AWS's pattern wants two.
+    #[error("it is a single character, Cognito wants at least two")]
+    TooShort,
+    /// More than 256 Unicode scalars.
+    #[error("it is longer than 256 characters")]
+    TooLong,
+    /// Not text.
+    #[error("it is not valid UTF-8 text")]
+    NotUtf8,
+    /// The classic of `echo | base64`.
+    #[error(
+        "it ends with a line break, as `echo` writes one: make it with `printf %s`, not `echo`"
+    )]
+    TrailingLineBreak,
+    /// A line break anywhere else.
+    #[error("it holds a line break: put the password alone on one line, with `printf %s`")]
+    LineBreak,
+    /// A NUL.
+    #[error("it holds a NUL character")]
+    Nul,
+    /// White space or a byte order mark at the start.
+    #[error("it begins with white space or a byte order mark: make it with `printf %s`")]
+    LeadingSpace,
+    /// White space at the end.
+    #[error("it ends with white space: make it with `printf %s`, not `echo`")]
+    TrailingSpace,
+}
+
+/// What a `.` of the pattern doesn't match.
+fn is_line_break(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// What `\S` doesn't match: Unicode's white space, and the byte order mark as in ECMA 262.
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || c == '\u{feff}'
+}
+
+impl Password {
+    /// Takes the bytes of a Secret's key.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] for what Cognito would refuse, without asking it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, InvalidValue> {
+        let text = std::str::from_utf8(bytes).map_err(|_| InvalidValue::NotUtf8)?;
+        let first = text.chars().next().ok_or(InvalidValue::Empty)?;
+        let last = text.chars().next_back().ok_or(InvalidValue::Empty)?;
+        if is_line_break(last) {
+            return Err(InvalidValue::TrailingLineBreak);
+        }
+        if text.chars().any(is_line_break) {
+            return Err(InvalidValue::LineBreak);
+        }
+        if text.contains('\0') {
+            return Err(InvalidValue::Nul);
+        }
+        if is_space(first) {
+            return Err(InvalidValue::LeadingSpace);
+        }
+        if is_space(last) {
+            return Err(InvalidValue::TrailingSpace);
+        }
+        match text.chars().count() {
+            1 => Err(InvalidValue::TooShort),
+            2..=256 => Ok(Self(Zeroizing::new(text.to_owned()))),
+            _ => Err(InvalidValue::TooLong),
+        }
+    }
+
+    /// The plain text, for the one call that needs it and for the fingerprint.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(b"", InvalidValue::Empty)]
+    #[case(b"a", InvalidValue::TooShort)]
+    #[case(b"\xff\xfe", InvalidValue::NotUtf8)]
+    #[case(b"Passw0rd!\n", InvalidValue::TrailingLineBreak)]
+    #[case(b"Passw0rd!\r\n", InvalidValue::TrailingLineBreak)]
+    #[case(b"\n", InvalidValue::TrailingLineBreak)]
+    #[case(b"Pass\nw0rd!", InvalidValue::LineBreak)]
+    #[case(b"Pass\rw0rd!", InvalidValue::LineBreak)]
+    #[case("Pass\u{2028}w0rd".as_bytes(), InvalidValue::LineBreak)]
+    #[case(b"Pass\0w0rd", InvalidValue::Nul)]
+    #[case(b" Passw0rd", InvalidValue::LeadingSpace)]
+    #[case("\u{feff}Passw0rd".as_bytes(), InvalidValue::LeadingSpace)]
+    #[case(b"Passw0rd ", InvalidValue::TrailingSpace)]
+    #[case(b"Passw0rd\t", InvalidValue::TrailingSpace)]
+    #[case("Passw0rd\u{a0}".as_bytes(), InvalidValue::TrailingSpace)]
+    fn what_aws_pattern_refuses_is_no_password(#[case] bytes: &[u8], #[case] why: InvalidValue) {
+        assert_eq!(Password::parse(bytes).map(|_| ()), Err(why));
+    }
+
+    #[test]
+    fn a_password_has_2_to_256_unicode_scalars() {
+        assert!(Password::parse(b"ab").is_ok());
+        assert!(Password::parse("ü".repeat(256).as_bytes()).is_ok());
+        assert_eq!(
+            Password::parse("ü".repeat(257).as_bytes()).map(|_| ()),
+            Err(InvalidValue::TooLong)
+        );
+    }
+
+    #[test]
+    fn inner_spaces_are_kept() {
+        let password = Password::parse(b"correct horse battery").expect("inner spaces are fine");
+        assert_eq!(password.expose(), "correct horse battery");
+    }
+
+    #[test]
+    fn the_cure_for_the_trailing_newline_is_named() {
+        let said = InvalidValue::TrailingLineBreak.to_string();
+        assert!(
+            said.contains("printf %s") && said.contains("echo"),
+            "{said}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_judged_and_never_printed(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            if let Ok(password) = Password::parse(&bytes) {
+                prop_assert_eq!(password.expose().as_bytes(), &bytes[..]);
+                prop_assert_eq!(format!("{password:?}"), "Password(..)");
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What one call to Cognito came to, as plain facts. What follows from them is decided in
+//! [`super::outcome`].
+
+use std::fmt;
+
+/// The reply to one `AdminSetUserPassword`, or what there was instead of one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reply {
+    /// HTTP 200 with a reply that parsed.
+    Applied {
+        /// AWS's request id, for the log and the event.
+        request_id: Option<String>,
+    },
+    /// An error reply.
+    ServiceError(ServiceError),
+    /// The request provably never left.
+    NotSent {
+        /// Why not.
+        cause: NotSent,
+        /// The SDK's own words, without secrets, at most 512 characters.
+        detail: String,
+    },
+    /// The request left or may have left, and no usable reply came back: a timeout, a dropped
+    /// connection, an unparsable reply.
+    NoReply {
+        /// The SDK's own words, without secrets, at most 512 characters.
+        detail: String,
+    },
+}
+
+/// An error reply in AWS's own words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServiceError {
+    /// The HTTP status.
+    pub status: u16,
+    /// The error code, e.g. `InvalidPasswordException`, without namespace; absent when the reply
+    /// named none.
+    pub code: Option<String>,
+    /// AWS's message, at most 1,024 characters.
+    pub message: Option<String>,
+    /// AWS's request id.
+    pub request_id: Option<String>,
+}
+
+/// Why a request never left.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum NotSent {
+    /// No credentials, or none that could be refreshed.
+    Credentials,
+    /// DNS, TCP connect or TLS.
+    Connect,
+    /// It could not be built: endpoint, serialisation, signing.
+    Request,
+}
+
+/// Why no credentials could be had, in the words of whoever refused them (STS's own code among
+/// them), without secrets, at most 512 characters.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CredentialsFailure(pub String);
+
+impl fmt::Display for CredentialsFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CredentialsFailure {}

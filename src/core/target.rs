@@ -1,0 +1,183 @@
+//! Whose password it is: pool, user and Region, parsed once and never wrong afterwards.
+//!
+//! The patterns are those of the API model of `AdminSetUserPassword`. The CRD refuses the same at
+//! `kubectl apply`; they are parsed here again because a schema can be edited and an object can
+//! be older than its schema.
+
+use std::fmt;
+
+/// A Cognito user pool id: `^[\w-]+_[0-9a-zA-Z]+$`, 1 to 55 characters, e.g. `eu-west-1_AbCdEf123`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct PoolId(String);
+
+/// An AWS Region as the pool id names it, e.g. `eu-west-1`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Region(String);
+
+/// A username as Cognito stores it (or the sub): letters, marks, symbols, numbers and
+/// punctuation, 1 to 128 Unicode scalars. No alias.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Username(String);
+
+/// One user of one pool.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Target {
+    /// The pool, whose id also names the Region.
+    pub pool: PoolId,
+    /// The user.
+    pub username: Username,
+}
+
+/// Why a target can't be one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum InvalidTarget {
+    /// Not `^[\w-]+_[0-9a-zA-Z]+$` or longer than 55.
+    #[error(
+        "spec.userPoolId must be a user pool id such as eu-west-1_AbCdEf123: the Region, an underscore, then letters and digits, at most 55 characters"
+    )]
+    PoolId,
+    /// Empty, longer than 128, or with white space or control characters.
+    #[error(
+        "spec.username must be 1 to 128 letters, marks, symbols, numbers or punctuation characters, without white space"
+    )]
+    Username,
+}
+
+impl PoolId {
+    /// # Errors
+    /// [`InvalidTarget::PoolId`] for what the API model's pattern refuses.
+    pub fn parse(text: &str) -> Result<Self, InvalidTarget> {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        match text.rsplit_once('_') {
+            Some((region, id))
+                if text.len() <= 55
+                    && !region.is_empty()
+                    && region.chars().all(word)
+                    && !id.is_empty()
+                    && id.chars().all(|c| c.is_ascii_alphanumeric()) =>
+            {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(InvalidTarget::PoolId),
+        }
+    }
+
+    /// The id as AWS writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The Region: what stands before the last underscore.
+    #[must_use]
+    pub fn region(&self) -> Region {
+        let region = self.0.rsplit_once('_').map_or("", |(region, _)| region);
+        Region(region.to_owned())
+    }
+}
+
+impl Region {
+    /// The Region's name, e.g. `eu-west-1`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Username {
+    /// # Errors
+    /// [`InvalidTarget::Username`] for what can't be a username: the length, white space and
+    /// control characters are judged here, the rest of `\p{L}\p{M}\p{S}\p{N}\p{P}` by the CRD's
+    /// pattern and by Cognito.
+    pub fn parse(text: &str) -> Result<Self, InvalidTarget> {
+        let length = text.chars().count();
+        let unfit = |c: char| c.is_whitespace() || c.is_control();
+        if (1..=128).contains(&length) && !text.chars().any(unfit) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidTarget::Username)
+        }
+    }
+
+    /// The username as Cognito stores it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Target {
+    /// # Errors
+    /// [`InvalidTarget`] naming the field that is wrong and what is right.
+    pub fn parse(pool: &str, username: &str) -> Result<Self, InvalidTarget> {
+        Ok(Self {
+            pool: PoolId::parse(pool)?,
+            username: Username::parse(username)?,
+        })
+    }
+}
+
+impl fmt::Display for PoolId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Username {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("eu-west-1_AbCdEf123", Some("eu-west-1"))]
+    #[case("us-gov-west-1_x", Some("us-gov-west-1"))]
+    #[case("a_b_C9", Some("a_b"))]
+    #[case("eu-west-1_", None)]
+    #[case("_abc", None)]
+    #[case("eu-west-1", None)]
+    #[case("eu-west-1_abc\n", None)]
+    #[case("eu.west_abc", None)]
+    #[case("evil.example/_abc", None)]
+    #[case("", None)]
+    fn a_pool_id_names_its_region(#[case] text: &str, #[case] region: Option<&str>) {
+        let parsed = PoolId::parse(text).ok().map(|pool| pool.region());
+        assert_eq!(parsed.as_ref().map(Region::as_str), region);
+    }
+
+    #[test]
+    fn a_pool_id_has_at_most_55_characters() {
+        let of_length = |length: usize| format!("eu-west-1_{}", "a".repeat(length - 10));
+        assert!(PoolId::parse(&of_length(55)).is_ok());
+        assert!(PoolId::parse(&of_length(56)).is_err());
+    }
+
+    #[rstest]
+    #[case("ci-bot", true)]
+    #[case("jürgen@example.com", true)]
+    #[case("日本", true)]
+    #[case("", false)]
+    #[case("two words", false)]
+    #[case("ci-bot\n", false)]
+    #[case("nul\0", false)]
+    fn a_username_has_no_white_space(#[case] text: &str, #[case] fits: bool) {
+        assert_eq!(Username::parse(text).is_ok(), fits);
+    }
+
+    #[test]
+    fn a_username_has_at_most_128_unicode_scalars() {
+        assert!(Username::parse(&"ü".repeat(128)).is_ok());
+        assert!(Username::parse(&"ü".repeat(129)).is_err());
+    }
+}
