@@ -1,0 +1,217 @@
+//! A password leaves this machine under TLS or not at all.
+
+use super::words;
+use aws_sdk_cognitoidentityprovider::config::{
+    ConfigBag, Intercept, RuntimeComponents,
+    interceptors::BeforeTransmitInterceptorContextRef as BeforeTransmit,
+};
+use aws_smithy_runtime_api::box_error::BoxError;
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
+use hyper_util::client::proxy::matcher::Matcher;
+use std::{
+    error::Error,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// Why an endpoint is not used.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// Plain HTTP to somewhere else.
+    #[error(
+        "the Cognito endpoint {0} is neither HTTPS nor on this machine, passwords would cross the network in the clear: set AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER or AWS_ENDPOINT_URL to an https:// URL, or to none for AWS itself"
+    )]
+    Insecure(String),
+    /// Plain HTTP to this machine, but the environment names a proxy for it.
+    #[error(
+        "the Cognito endpoint {0} is plain HTTP and the environment sends it through a proxy, passwords would cross the network in the clear: add its host to NO_PROXY"
+    )]
+    Proxied(String),
+    /// Not a URL, or the SDK's endpoint rules refuse the configuration.
+    #[error("the Cognito endpoint can't be used: {0}")]
+    Unusable(String),
+}
+
+impl EndpointError {
+    /// What the SDK made of it: this error itself where it is the cause.
+    pub(super) fn from_chain(error: &(dyn Error + 'static)) -> Self {
+        words::find::<Self>(error)
+            .cloned()
+            .unwrap_or_else(|| Self::Unusable(words::causes(error)))
+    }
+}
+
+/// HTTPS, or this machine: `127.0.0.0/8`, `::1` and `localhost`. Pure, and knows of no proxy.
+///
+/// # Errors
+/// [`EndpointError::Insecure`] with scheme, host and port of the URL (what else is in it may be
+/// secret), or [`EndpointError::Unusable`] if it is none.
+pub fn endpoint_is_allowed(url: &str) -> Result<(), EndpointError> {
+    let uri = parse(url)?;
+    if uri.scheme() == Some(&Scheme::HTTPS) || is_loopback(&uri) {
+        Ok(())
+    } else {
+        Err(EndpointError::Insecure(origin(&uri)))
+    }
+}
+
+/// As [`endpoint_is_allowed`], and a plain-text request doesn't go by way of a proxy either.
+///
+/// Measured in hyper-util's matcher, which the SDK's client uses: unlike Go's it has no exception
+/// for loopback, so with `HTTP_PROXY` alone `http://127.0.0.1` is sent to the proxy.
+fn may_be_sent(url: &str, proxies: impl FnOnce() -> Matcher) -> Result<(), EndpointError> {
+    endpoint_is_allowed(url)?;
+    let uri = parse(url)?;
+    if uri.scheme() != Some(&Scheme::HTTPS) && proxies().intercept(&uri).is_some() {
+        return Err(EndpointError::Proxied(origin(&uri)));
+    }
+    Ok(())
+}
+
+fn parse(url: &str) -> Result<Uri, EndpointError> {
+    match url.parse::<Uri>() {
+        Ok(uri) if uri.scheme().is_some() && uri.host().is_some() => Ok(uri),
+        _ => Err(EndpointError::Unusable("it is not a URL".to_owned())),
+    }
+}
+
+fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// Without user, password, path and query.
+fn origin(uri: &Uri) -> String {
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let host = uri.host().unwrap_or_default();
+    match uri.authority().and_then(Authority::port_u16) {
+        Some(port) => format!("{scheme}://{host}:{port}"),
+        None => format!("{scheme}://{host}"),
+    }
+}
+
+/// Stands in front of every call and looks at where the request really goes, after all of the
+/// SDK's endpoint rules. A call that it refuses is never sent.
+#[derive(Debug)]
+pub(super) struct EndpointGuard;
+
+impl Intercept for EndpointGuard {
+    fn name(&self) -> &'static str {
+        "EndpointGuard"
+    }
+
+    fn read_before_signing(
+        &self,
+        context: &BeforeTransmit<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        Ok(may_be_sent(context.request().uri(), Matcher::from_env)?)
+    }
+}
+
+/// Ends a call after everything but the sending: `read_before_transmit` is the last hook before
+/// the connector is called, and its error ends the attempt (aws-smithy-runtime 1.16.2,
+/// client/orchestrator.rs, `try_attempt`).
+#[derive(Clone, Default, Debug)]
+pub(super) struct StopBeforeSending(Arc<AtomicBool>);
+
+impl StopBeforeSending {
+    /// Whether everything before the sending went well.
+    pub(super) fn reached(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Intercept for StopBeforeSending {
+    fn name(&self) -> &'static str {
+        "StopBeforeSending"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmit<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.store(true, Ordering::Relaxed);
+        Err("this request is not meant to be sent".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("https://cognito-idp.eu-west-1.amazonaws.com/")]
+    #[case("HTTPS://cognito.example")]
+    #[case("http://127.0.0.1:5101/")]
+    #[case("http://127.8.9.10")]
+    #[case("http://[::1]:5101")]
+    #[case("http://localhost:5101")]
+    #[case("http://LOCALHOST")]
+    fn https_and_loopback_are_allowed(#[case] url: &str) {
+        assert_eq!(endpoint_is_allowed(url), Ok(()));
+    }
+
+    #[rstest]
+    #[case(
+        "http://cognito-idp.eu-west-1.amazonaws.com",
+        "http://cognito-idp.eu-west-1.amazonaws.com"
+    )]
+    #[case("http://moto.moto.svc:5000/x?y", "http://moto.moto.svc:5000")]
+    #[case("http://10.0.0.1:5101", "http://10.0.0.1:5101")]
+    #[case("http://0.0.0.0:5101", "http://0.0.0.0:5101")]
+    #[case("http://[::]:5101", "http://[::]:5101")]
+    #[case("http://127.0.0.1.evil.example", "http://127.0.0.1.evil.example")]
+    #[case("http://localhost.evil.example", "http://localhost.evil.example")]
+    #[case("http://127.0.0.1@evil.example/", "http://evil.example")]
+    #[case("http://user:secret@evil.example:80/", "http://evil.example:80")]
+    #[case("ftp://cognito.example", "ftp://cognito.example")]
+    fn anything_else_is_refused_by_its_origin(#[case] url: &str, #[case] origin: &str) {
+        assert_eq!(
+            endpoint_is_allowed(url),
+            Err(EndpointError::Insecure(origin.to_owned()))
+        );
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("127.0.0.1:5101")]
+    #[case("/path")]
+    #[case("not a url")]
+    #[case("https://")]
+    fn what_is_no_url_is_unusable(#[case] url: &str) {
+        let refused = endpoint_is_allowed(url);
+        assert!(
+            matches!(refused, Err(EndpointError::Unusable(_))),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
+    fn plain_text_does_not_go_through_a_proxy() {
+        let proxy = || Matcher::builder().http("http://proxy.example:3128");
+        let refused = may_be_sent("http://127.0.0.1:5101/", || proxy().build());
+        assert_eq!(
+            refused,
+            Err(EndpointError::Proxied("http://127.0.0.1:5101".to_owned()))
+        );
+        let excepted = may_be_sent("http://127.0.0.1:5101/", || proxy().no("127.0.0.1").build());
+        assert_eq!(excepted, Ok(()));
+        let all = || Matcher::builder().all("http://proxy.example:3128").build();
+        assert_eq!(may_be_sent("https://cognito.example/", all), Ok(()));
+    }
+}

@@ -1,0 +1,84 @@
+//! Against servers on this machine that say what they are told to, and count what they are asked.
+
+mod calls;
+mod credentials;
+mod endpoints;
+mod server;
+
+use super::*;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use server::Server;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+const SECRET: &str = "S3cret!-of-the-test";
+
+/// For tests that wait for neither: a busy machine doesn't fail them.
+const PATIENT: Timeouts = Timeouts {
+    connect: Duration::from_secs(30),
+    call: Duration::from_mins(1),
+};
+
+/// For tests that wait for one of them.
+const HASTY: Timeouts = Timeouts {
+    connect: Duration::from_millis(500),
+    call: Duration::from_secs(1),
+};
+
+fn target() -> Target {
+    Target::parse("eu-west-1_AbCdEf123", "ci-bot").expect("a fit target")
+}
+
+fn password() -> Password {
+    Password::parse(SECRET.as_bytes()).expect("a fit password")
+}
+
+/// As an environment could have it: with an endpoint, and with retries for everybody.
+fn sdk_config(endpoint: &str) -> aws_config::SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(endpoint)
+        .retry_config(RetryConfig::standard().with_max_attempts(5))
+        .build()
+}
+
+/// Resolves to `key-1`, `key-2` and so on; with the number of resolutions so far.
+fn numbered_identity() -> (Identity, Arc<AtomicUsize>) {
+    let resolutions = Arc::new(AtomicUsize::new(0));
+    let counter = resolutions.clone();
+    let source = move |_: Region| {
+        let number = counter.fetch_add(1, Ordering::SeqCst) + 1;
+        let credentials = Credentials::new(format!("key-{number}"), "secret", None, None, "test");
+        let provider = Some(SharedCredentialsProvider::new(credentials));
+        Box::pin(std::future::ready(provider)) as _
+    };
+    let identity = Identity::new(Box::new(source), Duration::from_secs(10));
+    (identity, resolutions)
+}
+
+fn cognito(config: SdkConfig) -> AwsCognito {
+    with(numbered_identity().0, config, PATIENT)
+}
+
+fn with(identity: Identity, config: SdkConfig, timeouts: Timeouts) -> AwsCognito {
+    AwsCognito::assemble(identity, OnceCell::new_with(Some(config)), timeouts)
+}
+
+/// Authenticates, then sets the password.
+async fn set(cognito: &AwsCognito) -> Reply {
+    let target = target();
+    cognito
+        .authenticate(&target.pool.region())
+        .await
+        .expect("the test's credentials");
+    cognito
+        .admin_set_user_password(&target, &password(), true)
+        .await
+}
+
+/// One call to a new client.
+async fn set_at(server: &Server) -> Reply {
+    set(&cognito(sdk_config(&server.url()))).await
+}

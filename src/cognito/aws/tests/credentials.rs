@@ -1,0 +1,341 @@
+//! Who the operator is, and how it recovers from being nobody.
+
+use super::server::{Server, error, ok};
+use super::*;
+use crate::core::reply::NotSent;
+use aws_config::{
+    profile::ProfileFileCredentialsProvider,
+    provider_config::ProviderConfig,
+    web_identity_token::{StaticConfiguration, WebIdentityTokenCredentialsProvider},
+};
+use aws_credential_types::provider::{self, ProvideCredentials, future};
+use aws_smithy_runtime_api::{
+    client::{
+        http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
+        orchestrator::{HttpRequest, HttpResponse},
+    },
+    http::StatusCode,
+};
+use aws_smithy_types::body::SdkBody;
+use std::time::SystemTime;
+use tokio::sync::Semaphore;
+
+fn region() -> Region {
+    target().pool.region()
+}
+
+/// An identity from whatever this makes, and the number of times it was made.
+fn identity<P: ProvideCredentials + 'static>(
+    make: impl Fn() -> P + Send + Sync + 'static,
+) -> (Identity, Arc<AtomicUsize>) {
+    let times = Arc::new(AtomicUsize::new(0));
+    let counter = times.clone();
+    let source = move |_: Region| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        let provider = Some(SharedCredentialsProvider::new(make()));
+        Box::pin(std::future::ready(provider)) as _
+    };
+    let identity = Identity::new(Box::new(source), Duration::from_secs(10));
+    (identity, times)
+}
+
+fn expiring_in(seconds: u64) -> Credentials {
+    let expiry = SystemTime::now() + Duration::from_secs(seconds);
+    Credentials::new("key", "secret", None, Some(expiry), "test")
+}
+
+#[tokio::test]
+async fn credentials_are_kept_until_shortly_before_they_expire() {
+    let (lasting, made) = identity(|| expiring_in(90));
+    let (ending, made_again) = identity(|| expiring_in(30));
+    for _ in 0..3 {
+        lasting.ensure(&region()).await.expect("credentials");
+        ending.ensure(&region()).await.expect("credentials");
+    }
+    assert_eq!(made.load(Ordering::SeqCst), 1);
+    assert_eq!(made_again.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn without_credentials_nothing_is_sent() {
+    let server = Server::start([ok("{}")]).await;
+    let cognito = cognito(sdk_config(&server.url()));
+    let reply = cognito
+        .admin_set_user_password(&target(), &password(), true)
+        .await;
+    let fits = matches!(
+        reply,
+        Reply::NotSent {
+            cause: NotSent::Credentials,
+            ..
+        }
+    );
+    assert!(fits, "{reply:?}");
+    assert_eq!(server.seen().connections, 0);
+}
+
+#[tokio::test]
+async fn credentials_that_aws_refuses_are_resolved_anew() {
+    for code in ["ExpiredTokenException", "UnrecognizedClientException"] {
+        let refusal = error("400 Bad Request", code, "The security token is expired");
+        let server = Server::start([refusal, ok("{}"), ok("{}")]).await;
+        let (identity, resolutions) = numbered_identity();
+        let cognito = with(identity, sdk_config(&server.url()), PATIENT);
+        for _ in 0..3 {
+            set(&cognito).await;
+        }
+        assert_eq!(resolutions.load(Ordering::SeqCst), 2);
+        let keys = server
+            .seen()
+            .requests
+            .iter()
+            .map(|request| key(request))
+            .collect::<Vec<_>>();
+        assert_eq!(keys, ["key-1", "key-2", "key-2"]);
+    }
+}
+
+/// The access key that signed a request.
+fn key(request: &str) -> String {
+    let (_, rest) = request.split_once("Credential=").expect("a signature");
+    rest.chars().take_while(|&c| c != '/').collect()
+}
+
+#[tokio::test]
+async fn other_refusals_leave_the_credentials_alone() {
+    let refusal = error("400 Bad Request", "AccessDeniedException", "No.");
+    let server = Server::start([refusal, ok("{}")]).await;
+    let (identity, resolutions) = numbered_identity();
+    let cognito = with(identity, sdk_config(&server.url()), PATIENT);
+    set(&cognito).await;
+    set(&cognito).await;
+    assert_eq!(resolutions.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn calls_refused_together_forget_once() {
+    let (identity, resolutions) = numbered_identity();
+    identity.ensure(&region()).await.expect("credentials");
+    let version = identity.version();
+    identity.forget(version);
+    identity.ensure(&region()).await.expect("credentials");
+    identity.forget(version);
+    identity.ensure(&region()).await.expect("credentials");
+    assert_eq!(resolutions.load(Ordering::SeqCst), 2);
+}
+
+/// A call that was authenticated before another one's refusal goes out with what it had: it must
+/// not fail for want of credentials after its attempt was recorded.
+#[tokio::test]
+async fn refused_credentials_stay_for_calls_on_their_way() {
+    let (identity, _) = numbered_identity();
+    identity.ensure(&region()).await.expect("credentials");
+    identity.forget(identity.version());
+    let held = identity.provider().provide_credentials().await;
+    assert_eq!(held.expect("still there").access_key_id(), "key-1");
+}
+
+/// Why every resolution has a chain of its own: what the SDK's provider didn't find in the profile
+/// file it never looks for again.
+#[tokio::test]
+#[expect(deprecated, reason = "the only way to name profile files in code")]
+async fn a_profile_that_appears_later_is_found() {
+    use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("credentials");
+    let files = ProfileFiles::builder()
+        .with_file(ProfileFileKind::Credentials, &path)
+        .build();
+    let chain = move || {
+        ProfileFileCredentialsProvider::builder()
+            .profile_files(files.clone())
+            .profile_name("operator")
+            .build()
+    };
+    let kept = chain();
+    let (identity, _) = identity(chain);
+    let write = |name: &str| {
+        let profile = format!("[{name}]\naws_access_key_id = key\naws_secret_access_key = s\n");
+        std::fs::write(&path, profile).expect("a file");
+    };
+
+    write("somebody-else");
+    assert!(kept.provide_credentials().await.is_err());
+    let failure = identity.ensure(&region()).await.expect_err("no profile");
+    assert!(failure.0.starts_with("no credentials found: "), "{failure}");
+
+    write("operator");
+    identity.ensure(&region()).await.expect("it is there now");
+    let blind = kept.provide_credentials().await;
+    assert!(blind.is_err(), "a kept chain sees it too: why rebuild it?");
+}
+
+/// Tells an ignored test that it runs alone, and which file it may write.
+const ALONE: &str = "TEST_RUNS_ALONE_WITH_FILE";
+
+/// Runs an ignored test of this file alone, in a process with this environment and nothing else.
+fn run_alone(test: &str, environment: &[(&str, &str)]) {
+    let this = std::env::current_exe().expect("this test binary");
+    let name = format!("{}::{test}", module_path!());
+    let (_, name) = name.split_once("::").expect("the crate's name first");
+    let output = std::process::Command::new(this)
+        .args(["--ignored", "--exact", name])
+        .env_clear()
+        .envs(environment.iter().copied())
+        .output()
+        .expect("a child process");
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    let passed = output.status.success() && said.contains("1 passed");
+    assert!(passed, "{said}");
+}
+
+#[test]
+fn the_default_chain_heals_when_its_file_appears() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path().to_str().expect("a path in UTF-8");
+    let credentials = format!("{home}/credentials");
+    run_alone(
+        "with_the_real_environment",
+        &[
+            ("HOME", home),
+            ("AWS_SHARED_CREDENTIALS_FILE", &credentials),
+            (ALONE, &credentials),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            (
+                "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER",
+                "http://cognito.example",
+            ),
+        ],
+    );
+}
+
+#[tokio::test]
+#[ignore = "run by the_default_chain_heals_when_its_file_appears"]
+async fn with_the_real_environment() {
+    let Ok(path) = std::env::var(ALONE) else {
+        return;
+    };
+    let cognito = AwsCognito::new();
+    let endpoint = EndpointError::Insecure("http://cognito.example".to_owned());
+    assert_eq!(cognito.check_endpoint().await, Err(endpoint));
+
+    let failure = cognito.authenticate(&region()).await.expect_err("no file");
+    assert_eq!(
+        failure.to_string(),
+        "no credentials found: not in the environment, a profile, a web identity token, EKS Pod \
+         Identity or the instance metadata service"
+    );
+    let profile = "[default]\naws_access_key_id = key\naws_secret_access_key = secret\n";
+    std::fs::write(path, profile).expect("a file");
+    let healed = cognito.authenticate(&region()).await;
+    assert_eq!(healed, Ok(()));
+}
+
+/// Answers anything with this.
+#[derive(Clone, Debug)]
+struct Canned(u16, &'static str);
+
+impl HttpConnector for Canned {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        let status = StatusCode::try_from(self.0).expect("a status");
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(self.1))))
+    }
+}
+
+#[tokio::test]
+async fn a_refused_role_is_said_in_the_words_of_sts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = folder.path().join("token");
+    std::fs::write(&token, "web-identity-token-value").expect("a token");
+    for (code, message) in [
+        (
+            "AccessDenied",
+            "Not authorized to perform sts:AssumeRoleWithWebIdentity",
+        ),
+        (
+            "InvalidIdentityToken",
+            "No OpenIDConnect provider found in your account",
+        ),
+    ] {
+        let body: &'static str = Box::leak(
+            format!(
+                "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>\
+                 <Message>{message}</Message></Error><RequestId>4711</RequestId></ErrorResponse>"
+            )
+            .into_boxed_str(),
+        );
+        let token = token.clone();
+        let (identity, _) = identity(move || {
+            let sts = SharedHttpConnector::new(Canned(403, body));
+            let config = ProviderConfig::without_region()
+                .with_region(Some(config::Region::from_static("eu-west-1")))
+                .with_http_client(http_client_fn(move |_, _| sts.clone()));
+            WebIdentityTokenCredentialsProvider::builder()
+                .configure(&config)
+                .static_configuration(StaticConfiguration {
+                    web_identity_token_file: token.clone(),
+                    role_arn: "arn:aws:iam::123456789012:role/operator".to_owned(),
+                    session_name: "test".to_owned(),
+                })
+                .build()
+        });
+        let said = identity.ensure(&region()).await.expect_err("refused").0;
+        assert!(said.contains(code) && said.contains(message), "{said}");
+        assert!(
+            !said.contains("4711") && !said.contains("token-value"),
+            "{said}"
+        );
+        assert!(said.chars().count() <= 512, "{said}");
+    }
+}
+
+/// Fails when it is let.
+#[derive(Debug)]
+struct Gated(Arc<Semaphore>);
+
+impl ProvideCredentials for Gated {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let _permit = self.0.acquire().await;
+            provider::Result::Err(provider::error::CredentialsError::provider_error(
+                "it's down",
+            ))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_resolves_and_its_failure_answers_all() {
+    let gate = Arc::new(Semaphore::new(0));
+    let provider = gate.clone();
+    let (identity, made) = identity(move || Gated(provider.clone()));
+    let here = region();
+    let all = futures::future::join_all((0..32).map(|_| identity.ensure(&here)));
+    let opened = async {
+        tokio::task::yield_now().await;
+        gate.add_permits(1);
+    };
+    let (answers, ()) = futures::future::join(all, opened).await;
+    assert_eq!(made.load(Ordering::SeqCst), 1);
+    for answer in answers {
+        let said = answer.expect_err("it's down").0;
+        assert!(said.ends_with(": it's down"), "{said}");
+    }
+    identity.ensure(&here).await.expect_err("still down");
+    assert_eq!(made.load(Ordering::SeqCst), 2, "a later one tries again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolution_takes_10_seconds_at_most() {
+    let (identity, _) = identity(|| Gated(Arc::new(Semaphore::new(0))));
+    let begun = tokio::time::Instant::now();
+    let failure = identity.ensure(&region()).await.expect_err("it hangs");
+    assert_eq!(begun.elapsed().as_secs(), 10);
+    assert!(
+        failure.0.starts_with("no credentials within 10s"),
+        "{failure}"
+    );
+}

@@ -1,0 +1,148 @@
+//! HTTP/1.1 by hand: a real server would not misbehave as these tests need it.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+/// What to do with one request.
+pub(super) enum Act {
+    /// Send this and keep the connection.
+    Reply(String),
+    /// Send this, then close the connection while it is idle.
+    ReplyThenClose(String),
+    /// Close the connection without a word.
+    Close,
+    /// Say nothing for ever.
+    Hang,
+}
+
+#[derive(Clone, Default, Debug)]
+pub(super) struct Seen {
+    /// Head and body of each, as text.
+    pub(super) requests: Vec<String>,
+    pub(super) connections: usize,
+    /// Connections that the client closed after the server had.
+    pub(super) let_go: usize,
+}
+
+pub(super) struct Server {
+    address: SocketAddr,
+    seen: watch::Receiver<Seen>,
+}
+
+/// An answer in HTTP.
+pub(super) fn http(status: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}")
+}
+
+pub(super) fn ok(body: &str) -> Act {
+    Act::Reply(http("200 OK", "x-amzn-requestid: 4711\r\n", body))
+}
+
+/// An error as Cognito writes it.
+pub(super) fn error(status: &str, code: &str, message: &str) -> Act {
+    let body = serde_json::json!({ "__type": code, "message": message });
+    Act::Reply(http(
+        status,
+        "x-amzn-requestid: 4711\r\n",
+        &body.to_string(),
+    ))
+}
+
+impl Server {
+    /// One act for each request, in the order of their arrival; then nothing but hangs.
+    pub(super) async fn start(acts: impl IntoIterator<Item = Act>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let (tell, seen) = watch::channel(Seen::default());
+        let script = Arc::new(Mutex::new(acts.into_iter().collect::<VecDeque<_>>()));
+        tokio::spawn(async move {
+            let tell = Arc::new(tell);
+            while let Ok((stream, _)) = listener.accept().await {
+                tell.send_modify(|seen| seen.connections += 1);
+                tokio::spawn(serve(stream, script.clone(), tell.clone()));
+            }
+        });
+        Self { address, seen }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(super) fn seen(&self) -> Seen {
+        self.seen.borrow().clone()
+    }
+
+    /// Waits until it has come to that.
+    pub(super) async fn until(&self, what: impl Fn(&Seen) -> bool) -> Seen {
+        let mut seen = self.seen.clone();
+        let waited = tokio::time::timeout(Duration::from_secs(10), seen.wait_for(what));
+        match waited.await {
+            Ok(Ok(seen)) => seen.clone(),
+            _ => panic!("it never came to that: {:?}", self.seen()),
+        }
+    }
+
+    /// Exactly so many requests reached it.
+    pub(super) async fn assert_requests(&self, count: usize) {
+        let seen = self.until(|seen| seen.requests.len() >= count).await;
+        assert_eq!(seen.requests.len(), count, "{seen:#?}");
+    }
+}
+
+type Script = Arc<Mutex<VecDeque<Act>>>;
+
+fn lock(script: &Script) -> MutexGuard<'_, VecDeque<Act>> {
+    script.lock().expect("no test panics in here")
+}
+
+async fn serve(mut stream: TcpStream, script: Script, tell: Arc<watch::Sender<Seen>>) {
+    while let Some(request) = read_request(&mut stream).await {
+        let act = lock(&script).pop_front().unwrap_or(Act::Hang);
+        tell.send_modify(|seen| seen.requests.push(request));
+        match act {
+            Act::Reply(reply) => {
+                let _ = stream.write_all(reply.as_bytes()).await;
+            }
+            Act::ReplyThenClose(reply) => {
+                let _ = stream.write_all(reply.as_bytes()).await;
+                let _ = stream.shutdown().await;
+                while stream.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {}
+                tell.send_modify(|seen| seen.let_go += 1);
+                return;
+            }
+            Act::Close => return,
+            Act::Hang => std::future::pending().await,
+        }
+    }
+}
+
+async fn read_request(stream: &mut TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                let is_length = name.eq_ignore_ascii_case("content-length");
+                is_length.then(|| value.trim().parse::<usize>().ok())?
+            });
+            if body.len() >= length.unwrap_or(0) {
+                return Some(text);
+            }
+        }
+        if stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    }
+}

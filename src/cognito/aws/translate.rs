@@ -1,0 +1,192 @@
+//! What the SDK came back with, as the facts of a [`Reply`].
+
+use super::words::{causes, find, scrub, tidy};
+use crate::core::{
+    password::Password,
+    reply::{NotSent, Reply, ServiceError},
+};
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_cognitoidentityprovider::{
+    config::{
+        ConfigBag, Intercept, RuntimeComponents,
+        interceptors::{
+            AfterDeserializationInterceptorContextRef as AfterDeserialization,
+            BeforeTransmitInterceptorContextRef as BeforeTransmit,
+        },
+    },
+    error::{ProvideErrorMetadata, SdkError},
+    operation::{
+        RequestId,
+        admin_set_user_password::{AdminSetUserPasswordError, AdminSetUserPasswordOutput},
+    },
+};
+use aws_smithy_runtime_api::{
+    box_error::BoxError, client::orchestrator::HttpResponse, http::Headers,
+};
+use serde_json::{Map, Value};
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+type Outcome =
+    Result<AdminSetUserPasswordOutput, SdkError<AdminSetUserPasswordError, HttpResponse>>;
+
+/// The longest texts, in characters.
+const DETAIL: usize = 512;
+const MESSAGE: usize = 1_024;
+const NAME: usize = 128;
+
+/// The codes that say: not this identity, or no longer.
+const CREDENTIAL_CODES: [&str; 11] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+];
+
+/// Sees, inside the SDK, what its errors and outputs don't say. One for each call.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Witness(Arc<Seen>);
+
+#[derive(Default, Debug)]
+struct Seen {
+    /// The request was handed to the connector, so it may have left.
+    sent: AtomicBool,
+    /// HTTP 200 with a body that the operation may have.
+    applied: AtomicBool,
+}
+
+impl Intercept for Witness {
+    fn name(&self) -> &'static str {
+        "Witness"
+    }
+
+    /// The last hook before the connector is called.
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmit<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.sent.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The first hook that has the whole body. Measured: the SDK refuses a 200 whose body is not
+    /// JSON, but calls success a blank one, 202 and 204, which Cognito doesn't answer and a proxy
+    /// or captive portal may.
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserialization<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response();
+        let applied =
+            response.status().as_u16() == 200 && response.body().bytes().is_some_and(is_output);
+        self.0.applied.store(applied, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Empty or a JSON object. The content type is not asked: proxies set it as they like.
+fn is_output(body: &[u8]) -> bool {
+    body.is_empty() || serde_json::from_slice::<Map<String, Value>>(body).is_ok()
+}
+
+/// The facts of one call.
+pub(super) fn reply(outcome: Outcome, witness: &Witness, password: &Password) -> Reply {
+    let clean = |text: &str, most| tidy(&scrub(text, password), most);
+    let name = |text: Option<&str>| {
+        text.map(|text| clean(text, NAME))
+            .filter(|text| !text.is_empty())
+    };
+    let error = match outcome {
+        Ok(output) if witness.0.applied.load(Ordering::Relaxed) => {
+            return Reply::Applied {
+                request_id: name(output.request_id()),
+            };
+        }
+        Ok(_) => {
+            let detail =
+                "the reply is not Cognito's: no HTTP 200 with an empty body or a JSON object";
+            return Reply::NoReply {
+                detail: detail.to_owned(),
+            };
+        }
+        Err(error) => error,
+    };
+    let detail = clean(&causes(&error), DETAIL);
+    let sent = witness.0.sent.load(Ordering::Relaxed);
+    match error {
+        error if !sent => Reply::NotSent {
+            cause: unsent_because(&error),
+            detail,
+        },
+        SdkError::ServiceError(error) => Reply::ServiceError(ServiceError {
+            status: error.raw().status().as_u16(),
+            code: name(error.err().code()),
+            message: error.err().message().map(|text| clean(text, MESSAGE)),
+            request_id: name(error.err().meta().request_id()),
+        }),
+        // An error status with a body that names no code, such as a load balancer's HTML. Of the
+        // modelled errors none comes this way.
+        SdkError::ResponseError(error) if !error.raw().status().is_success() => {
+            Reply::ServiceError(ServiceError {
+                status: error.raw().status().as_u16(),
+                code: None,
+                message: None,
+                request_id: name(request_id(error.raw().headers())),
+            })
+        }
+        SdkError::DispatchFailure(_) if never_connected(&error) => Reply::NotSent {
+            cause: NotSent::Connect,
+            detail,
+        },
+        _ => Reply::NoReply { detail },
+    }
+}
+
+/// Whether the reply says that other credentials might do better.
+pub(super) fn blames_credentials(reply: &Reply) -> bool {
+    let Reply::ServiceError(ServiceError {
+        code: Some(code), ..
+    }) = reply
+    else {
+        return false;
+    };
+    CREDENTIAL_CODES.contains(&code.as_str())
+}
+
+fn unsent_because(error: &(dyn Error + 'static)) -> NotSent {
+    if find::<CredentialsError>(error).is_some() {
+        NotSent::Credentials
+    } else {
+        NotSent::Request
+    }
+}
+
+/// DNS, TCP, the proxy's CONNECT, TLS and the timeout around them are one connector to
+/// hyper-util's client, which reports what goes wrong there as a connect error and nothing else
+/// as one. After a connect error it holds no connection, so nothing can have been sent.
+fn never_connected(error: &(dyn Error + 'static)) -> bool {
+    find::<hyper_util::client::legacy::Error>(error)
+        .is_some_and(hyper_util::client::legacy::Error::is_connect)
+}
+
+fn request_id(headers: &Headers) -> Option<&str> {
+    headers
+        .get("x-amzn-requestid")
+        .or_else(|| headers.get("x-amz-request-id"))
+}

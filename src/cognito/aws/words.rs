@@ -1,0 +1,137 @@
+//! The SDK's and AWS's words, made fit for a status that many may read.
+
+use crate::core::password::Password;
+use aws_smithy_types::error::ErrorMetadata;
+use std::error::Error;
+use zeroize::Zeroizing;
+
+/// What AWS says of itself, without any password: an occurrence in here is no echo. Replacing it
+/// would tell every reader of the status that the password is, say, the word `Password`.
+const AWS_OWN_WORDS: &str = "Password did not conform with policy: Password not long enough, \
+    Password must have uppercase characters, Password must have lowercase characters, \
+    Password must have numeric characters, Password must have symbol characters, \
+    Password has previously been used. \
+    1 validation error detected: Value at 'password' failed to satisfy constraint: Member must \
+    satisfy regular expression pattern: [\\S]+.*[\\S]+, Member must have length less than or equal \
+    to 256. User does not exist. User pool does not exist. Rate exceeded. Too many requests. \
+    User: arn:aws:sts:: assumed-role is not authorized to perform: cognito-idp:AdminSetUserPassword \
+    on resource: arn:aws:cognito-idp: userpool because no identity-based policy allows the \
+    cognito-idp:AdminSetUserPassword action with an explicit deny. \
+    The security token included in the request is invalid. expired. Signature expired. \
+    Internal server error.";
+
+/// Takes the password out of a text, as it is and as JSON writes it.
+pub(super) fn scrub(text: &str, password: &Password) -> String {
+    const INSTEAD: &str = "[password]";
+    let plain = password.expose();
+    if AWS_OWN_WORDS.contains(plain) {
+        return text.to_owned();
+    }
+    let quoted = serde_json::to_string(plain).map(Zeroizing::new);
+    let escaped = quoted
+        .as_deref()
+        .map_or(plain, |quoted| &quoted[1..quoted.len() - 1]);
+    text.replace(escaped, INSTEAD).replace(plain, INSTEAD)
+}
+
+/// On one line, and at most so many characters. Scrub first: what is cut is no longer found.
+pub(super) fn tidy(text: &str, most: usize) -> String {
+    let line = text.replace(char::is_control, " ");
+    line.trim().chars().take(most).collect()
+}
+
+/// The distinct things that an error and its causes say, outermost first. Of an error reply only
+/// code and message: the `Display` of its metadata has the request id too, which differs each time.
+pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut said = String::new();
+    for error in chain(error) {
+        let words = match error.downcast_ref::<ErrorMetadata>() {
+            Some(reply) => {
+                [reply.code(), reply.message()].map(|words| words.unwrap_or_default().to_owned())
+            }
+            None => [error.to_string(), String::new()],
+        };
+        for words in words {
+            if !said.contains(&words) {
+                said.push_str(if said.is_empty() { "" } else { ": " });
+                said.push_str(&words);
+            }
+        }
+    }
+    said
+}
+
+/// The first error of a type in a chain of causes.
+pub(super) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn password(text: &str) -> Password {
+        Password::parse(text.as_bytes()).expect("a fit password")
+    }
+
+    #[rstest]
+    #[case(
+        "S3cret!",
+        "got 'S3cret!', twice S3cret!",
+        "got '[password]', twice [password]"
+    )]
+    #[case(
+        "a\"b\\c1",
+        r#"raw a"b\c1, JSON a\"b\\c1"#,
+        "raw [password], JSON [password]"
+    )]
+    #[case(
+        "tab\tin 1t",
+        r"raw tab	in 1t, JSON tab\tin 1t",
+        "raw [password], JSON [password]"
+    )]
+    #[case("ünïcode", "ünïcode!", "[password]!")]
+    fn an_echoed_password_is_taken_out(
+        #[case] secret: &str,
+        #[case] text: &str,
+        #[case] clean: &str,
+    ) {
+        assert_eq!(scrub(text, &password(secret)), clean);
+    }
+
+    #[test]
+    fn a_password_that_aws_says_anyway_is_not_pointed_at() {
+        let text = "Password did not conform with policy: Password not long enough";
+        assert_eq!(scrub(text, &password("Password")), text);
+    }
+
+    #[test]
+    fn a_text_is_one_line_cut_on_a_character() {
+        assert_eq!(tidy(" one\r\ntwo\u{7}\n", 1_024), "one  two");
+        assert_eq!(tidy(&"ü".repeat(1_100), 1_024), "ü".repeat(1_024));
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] Middle);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Middle(#[source] ErrorMetadata);
+
+    #[test]
+    fn causes_are_said_once_and_without_request_id() {
+        let reply = ErrorMetadata::builder()
+            .code("AccessDenied")
+            .message("Not authorized")
+            .custom("aws_request_id", "4711")
+            .build();
+        let error = Outer(Middle(reply));
+        assert_eq!(causes(&error), "outer: AccessDenied: Not authorized");
+    }
+}
