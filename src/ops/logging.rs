@@ -1,0 +1,426 @@
+//! The log: one line an event on stderr, as text or JSON, and a cap on what libraries may say in
+//! it that no filter lifts.
+//!
+//! A field of a span should not be called `name`, and a field of an event not `timestamp`,
+//! `level`, `target` or `spans`: JSON puts its own values under these keys, and a key that is
+//! there twice is dropped or refused by most readers.
+
+use std::fmt;
+use std::io::IsTerminal as _;
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::SetGlobalDefaultError;
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, FilterFn, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry::Registry;
+
+/// How a log line is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for log collectors.
+    Json,
+}
+
+/// Which events are logged, below the cap. Made by [`parse_filter`]; prints as its directives.
+#[derive(Clone, Debug)]
+pub struct Filter(EnvFilter);
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A text that is no log filter. Says on one line what one looks like.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "{directive:?} is no log filter: write a level (off, error, warn, info, debug, trace), \
+     target=level, or several of them with commas between, \
+     e.g. `debug` or `{OURS}=trace,warn`"
+)]
+pub struct InvalidFilter {
+    /// The part that isn't understood.
+    directive: String,
+}
+
+/// Reads a filter: levels and `target=level` separated by commas, e.g. `info` or
+/// `cognito_password_operator=trace,warn`; spans as `tracing-subscriber`'s `EnvFilter` has them,
+/// e.g. `[reconcile]=debug`.
+///
+/// Stricter than `EnvFilter` in what it would take for the name of a target at level trace:
+/// `inof` silences the whole log there, and is an error here; so is `target=`.
+///
+/// # Errors
+/// [`InvalidFilter`], for clap or the person at the other end.
+pub fn parse_filter(directives: &str) -> Result<Filter, InvalidFilter> {
+    let refuse = |directive: &str| InvalidFilter {
+        directive: directive.to_owned(),
+    };
+    // Trimmed one by one: EnvFilter misreads a directive that begins with a space.
+    let parts: Vec<&str> = directives
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect();
+    if parts.is_empty() {
+        return Err(refuse(directives));
+    }
+    // An empty level counts as `error` in one place and as `trace` in another: not here.
+    let is_level = |text: &str| !text.is_empty() && text.parse::<LevelFilter>().is_ok();
+    for part in &parts {
+        let names_level = part
+            .rsplit_once('=')
+            .map_or_else(|| is_level(part), |(_, level)| is_level(level));
+        // One by one, so that the message names the one that is wrong.
+        if !names_level || parse_env_filter(part).is_err() {
+            return Err(refuse(part));
+        }
+    }
+    parse_env_filter(&parts.join(","))
+        .map(Filter)
+        .map_err(|_| refuse(directives))
+}
+
+/// Without regular expressions for the values of fields: who sets a log level needs none.
+fn parse_env_filter(directives: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    EnvFilter::builder().with_regex(false).parse(directives)
+}
+
+/// Our own crate, library and binary.
+const OURS: &str = env!("CARGO_CRATE_NAME");
+
+/// What no other crate gets past, whatever the filter says.
+///
+/// Info keeps out the levels at which HTTP and TLS libraries (`hyper`, `hyper_util`, `h2`,
+/// `tower`, `tower_http`, `rustls`) print headers, frames and bodies, and those of libraries not
+/// yet thought of. It suits `kube_runtime` too: at debug its watcher prints errors with `{:?}`, and
+/// there a list that is not UTF-8 is all of its bytes and a mistyped field is quoted; at warn it prints
+/// only the API server's refusal (403), at info only object references and reasons.
+const CAP: LevelFilter = LevelFilter::INFO;
+
+/// Those that say too much even at info. The first prefix that fits counts.
+const LOWER_CAPS: [(&str, LevelFilter); 6] = [
+    // Where credentials come from, a failure is a warning with the whole error as `{:?}`, and that
+    // has the reply's body in it: of an STS reply that didn't parse, the session's keys. Our own
+    // report of the failure has the words that matter.
+    ("aws_config::meta", LevelFilter::ERROR),
+    ("aws_config::profile", LevelFilter::ERROR),
+    ("aws_config::web_identity_token", LevelFilter::ERROR),
+    // Warns with the line of the AWS configuration file that it can't read.
+    ("aws_runtime::env_config", LevelFilter::ERROR),
+    // At trace the SDK prints requests, and with `LOG_SIGNABLE_BODY=true` in the environment the
+    // password in them, as a list of bytes (seen with aws-sigv4 1.6). What its next version prints
+    // at debug or info nobody knows, and nobody needs.
+    ("aws_", LevelFilter::WARN),
+    // Warns with the whole body that it can't decode: a Secret's, when it comes to that.
+    ("kube_client", LevelFilter::ERROR),
+];
+
+/// The most verbose level that gets through from `name`, a target or the path of a module.
+fn cap_of(name: &str) -> LevelFilter {
+    let ours = name
+        .strip_prefix(OURS)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    if ours {
+        return LevelFilter::TRACE;
+    }
+    LOWER_CAPS
+        .iter()
+        .find(|(prefix, _)| name.starts_with(prefix))
+        .map_or(CAP, |(_, cap)| *cap)
+}
+
+/// Whether an event or span stays under the cap. By its target and by the module it stands in: a
+/// target is a free text, and must not be a way out.
+fn is_under_cap(metadata: &Metadata<'_>) -> bool {
+    let by_target = cap_of(metadata.target());
+    let by_module = metadata.module_path().map_or(by_target, cap_of);
+    *metadata.level() <= by_target.min(by_module)
+}
+
+/// The cap as a layer of its own: it is asked besides the filter, so that no directive lifts it,
+/// and for spans as for events (the HTTP span of kube has the URL in it).
+fn cap() -> FilterFn {
+    filter_fn(is_under_cap)
+}
+
+/// A subscriber that writes to `writer`: filter, cap and format. For [`init`], and for tests that
+/// read what was logged.
+///
+/// Timestamps are RFC 3339 in UTC. JSON keeps the fields of every span around an event, outermost
+/// first, under `spans`.
+pub fn subscriber<W>(
+    format: Format,
+    filter: Filter,
+    ansi: bool,
+    writer: W,
+) -> impl Subscriber + Send + Sync + 'static
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(writer)
+        .with_ansi(ansi)
+        // Otherwise a line that can't be written is reported with `eprintln!`, which panics when
+        // it is stderr that is gone.
+        .log_internal_errors(false);
+    let lines: Box<dyn Layer<_> + Send + Sync> = match format {
+        Format::Text => lines.compact().boxed(),
+        Format::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(true)
+            .boxed(),
+    };
+    Registry::default().with(cap()).with(filter.0).with(lines)
+}
+
+/// Logs to stderr from here on, for the whole process. Colours only for a terminal, and not if
+/// `NO_COLOR` is set.
+///
+/// Records of the `log` crate (rustls writes them) are not taken over: they come without the
+/// callsite that the cap is asked about, and what is worth knowing of them comes back as an error
+/// of the call.
+///
+/// # Errors
+/// If a subscriber is installed already.
+pub fn init(format: Format, filter: Filter) -> Result<(), SetGlobalDefaultError> {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let ansi = std::io::stderr().is_terminal() && !no_color;
+    tracing::subscriber::set_global_default(subscriber(format, filter, ansi, std::io::stderr))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+    use tracing::subscriber::with_default;
+    use tracing::{Level, debug, event, info, info_span, trace, warn};
+
+    #[derive(Clone, Default)]
+    struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no panic").write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: Format, directives: &str, job: impl FnOnce()) -> String {
+        let captured = Captured::default();
+        let writer = captured.clone();
+        let filter = parse_filter(directives).expect("a filter");
+        let subscriber = subscriber(format, filter, false, move || writer.clone());
+        with_default(subscriber, job);
+        let bytes = captured.0.lock().expect("no panic").clone();
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+
+    /// One event of every library that matters, at a level where it may print what it must not.
+    fn libraries_talk() {
+        event!(target: "aws_smithy_runtime::client", Level::TRACE, "leak: request body");
+        event!(target: "aws_smithy_runtime::client", Level::DEBUG, "leak: request");
+        event!(target: "aws_sdk_cognitoidentityprovider", Level::INFO, "leak: info");
+        event!(target: "aws_sigv4::http_request", Level::TRACE, "leak: canonical request");
+        event!(target: "aws_config::web_identity_token", Level::WARN, "leak: reply");
+        event!(target: "aws_config::meta::credentials::chain", Level::WARN, "leak: reply");
+        event!(target: "aws_runtime::env_config::normalize", Level::WARN, "leak: line");
+        event!(target: "hyper::proto::h1::io", Level::TRACE, "leak: bytes");
+        event!(target: "hyper_util::client::legacy", Level::DEBUG, "leak: pool");
+        event!(target: "h2::codec::framed_write", Level::DEBUG, "leak: frame");
+        event!(target: "rustls::client::hs", Level::DEBUG, "leak: hello");
+        event!(target: "tower_http::trace", Level::DEBUG, "leak: request");
+        event!(target: "kube_client::client", Level::WARN, "leak: undecodable body");
+        event!(target: "kube_runtime::watcher", Level::DEBUG, "leak: undecodable list");
+        event!(target: "a_library_of_tomorrow", Level::DEBUG, "leak: whatever");
+    }
+
+    #[test]
+    fn no_directive_lifts_the_cap_on_libraries() {
+        for directives in [
+            "trace",
+            "aws_smithy_runtime=trace",
+            "aws_smithy_runtime::client=trace,aws_sigv4=trace,aws_sdk_cognitoidentityprovider=trace",
+            "aws_config=trace,aws_runtime=trace,hyper=trace,hyper_util=trace,h2=trace,rustls=trace",
+            "kube_client=trace,kube_runtime=trace,tower_http=trace,a_library_of_tomorrow=trace",
+            "[ours]=trace",
+            "[ours{user=ci-bot}]=trace",
+        ] {
+            let log = logged(Format::Text, directives, || {
+                let _inside = info_span!("ours", user = "ci-bot").entered();
+                libraries_talk();
+            });
+            assert!(!log.contains("leak"), "{directives}:\n{log}");
+        }
+    }
+
+    #[test]
+    fn our_own_trace_is_heard() {
+        let log = logged(Format::Text, "trace", || trace!("ours, at trace"));
+        assert!(log.contains("ours, at trace"), "{log}");
+        let log = logged(Format::Text, "cognito_password_operator=trace,warn", || {
+            trace!("ours, at trace");
+            event!(target: "kube_runtime::controller", Level::INFO, "theirs, at info");
+        });
+        assert!(log.contains("ours, at trace"), "{log}");
+        assert!(!log.contains("theirs"), "{log}");
+    }
+
+    #[test]
+    fn libraries_are_heard_below_the_cap() {
+        let log = logged(Format::Text, "info", || {
+            event!(target: "aws_smithy_runtime::client", Level::WARN, "aws warns");
+            event!(target: "kube_client::client::builder", Level::ERROR, "kube fails");
+            event!(target: "kube_runtime::watcher", Level::WARN, "forbidden");
+            event!(target: "a_library_of_tomorrow", Level::INFO, "tomorrow informs");
+        });
+        for said in ["aws warns", "kube fails", "forbidden", "tomorrow informs"] {
+            assert!(log.contains(said), "{said}:\n{log}");
+        }
+    }
+
+    #[test]
+    fn the_cap_holds_for_spans() {
+        for format in [Format::Text, Format::Json] {
+            let log = logged(format, "trace", || {
+                let _http = tracing::debug_span!(
+                    target: "kube_client::client::builder", "HTTP", http.url = "leak"
+                )
+                .entered();
+                let _sdk = tracing::trace_span!(
+                    target: "aws_smithy_runtime::client", "invoke", input = "leak"
+                )
+                .entered();
+                info!("inside");
+            });
+            assert!(log.contains("inside"), "{log}");
+            assert!(!log.contains("leak"), "{log}");
+        }
+    }
+
+    #[test]
+    fn only_our_crate_is_ours() {
+        assert_eq!(cap_of("cognito_password_operator"), LevelFilter::TRACE);
+        assert_eq!(
+            cap_of("cognito_password_operator::controller"),
+            LevelFilter::TRACE
+        );
+        assert_eq!(cap_of("cognito_password_operator_x"), LevelFilter::INFO);
+        assert_eq!(cap_of(""), LevelFilter::INFO);
+    }
+
+    #[test]
+    fn the_filter_itself_still_filters() {
+        let log = logged(Format::Text, "warn", || {
+            debug!("quiet");
+            info!("quiet");
+            warn!("loud");
+        });
+        assert!(log.contains("loud"), "{log}");
+        assert!(!log.contains("quiet"), "{log}");
+        let log = logged(Format::Text, "off", || tracing::error!("quiet"));
+        assert_eq!(log, "");
+    }
+
+    #[test]
+    fn a_json_line_is_flat_and_keeps_the_fields_of_all_spans() {
+        let log = logged(Format::Json, "info", || {
+            let _outer = info_span!("reconcile", object = "team-a/ci-bot").entered();
+            let _inner = info_span!("set", attempt = 7).entered();
+            info!(request_id = "r-1", "password set");
+        });
+        let line: serde_json::Value = serde_json::from_str(&log).expect("one JSON object");
+        assert_eq!(line["message"], "password set");
+        assert_eq!(line["request_id"], "r-1");
+        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["spans"][0]["object"], "team-a/ci-bot");
+        assert_eq!(line["spans"][1]["attempt"], 7);
+        let timestamp = line["timestamp"].as_str().expect("a timestamp");
+        timestamp.parse::<jiff::Timestamp>().expect("RFC 3339");
+        assert!(timestamp.ends_with('Z'), "{timestamp}");
+    }
+
+    #[test]
+    fn text_is_one_plain_line_with_the_fields_of_spans() {
+        let log = logged(Format::Text, "info", || {
+            let _span = info_span!("reconcile", object = "team-a/ci-bot").entered();
+            info!("password set");
+        });
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(!log.contains('\u{1b}'), "{log:?}");
+        assert!(log.contains("password set"), "{log}");
+        assert!(log.contains("team-a/ci-bot"), "{log}");
+    }
+
+    #[test]
+    fn what_is_no_filter_is_refused_with_the_right_form() {
+        for bad in [
+            "",
+            " , ",
+            "inof",
+            "cognito_password_operator",
+            "cognito_password_operator=",
+            "cognito_password_operator=loud",
+            "cognito_password_operator:trace",
+            "info,=debug",
+            "info,[reconcile=debug",
+        ] {
+            let message = match parse_filter(bad) {
+                Ok(filter) => panic!("{bad:?} was taken as {filter}"),
+                Err(error) => error.to_string(),
+            };
+            assert!(message.contains("target=level"), "{message}");
+            assert!(message.contains("debug"), "{message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+        let message = parse_filter("info,kube=lot")
+            .expect_err("no level")
+            .to_string();
+        assert!(message.starts_with("\"kube=lot\""), "{message}");
+    }
+
+    #[test]
+    fn filters_may_have_spaces_capitals_and_spans() {
+        for good in [
+            "info",
+            "INFO",
+            "debug",
+            " info , kube_runtime=warn ",
+            "cognito_password_operator=trace,warn",
+            "cognito_password_operator::controller=debug,info,",
+            "off",
+            "info,[reconcile]=debug",
+            "info,[reconcile{object=x}]=debug",
+        ] {
+            parse_filter(good).unwrap_or_else(|error| panic!("{good:?}: {error}"));
+        }
+        let filter = parse_filter(" warn , kube_runtime=info").expect("a filter");
+        assert_eq!(filter.to_string(), "kube_runtime=info,warn");
+    }
+
+    #[test]
+    fn a_writer_that_fails_does_not_panic() {
+        struct Gone;
+        impl Write for Gone {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let filter = parse_filter("info").expect("a filter");
+        with_default(subscriber(Format::Json, filter, false, || Gone), || {
+            info!("into the void");
+        });
+    }
+}
