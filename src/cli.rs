@@ -1,0 +1,256 @@
+//! The command line. Each flag can be given by an environment variable too.
+
+#![allow(clippy::doc_markdown, reason = "these docs are the help text")]
+
+use crate::{api, ops::logging, run};
+use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+use std::{ffi::OsString, net::SocketAddr, process::ExitCode};
+
+/// What a wrong command line or a wrong configuration ends with.
+const USAGE: u8 = 2;
+
+/// Keeps the passwords of Amazon Cognito users equal to what Kubernetes Secrets say.
+///
+/// A CognitoUserPassword resource names a user and a key of a Secret in its own namespace; whenever
+/// that value changes, the operator calls AdminSetUserPassword, and one condition says what came
+/// of it.
+#[derive(Parser, Debug)]
+#[command(
+    name = "cognito-password-operator",
+    version,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the controller.
+    Run(Box<RunArgs>),
+    /// Print the CustomResourceDefinitions as YAML.
+    Crd,
+}
+
+/// The API server is found as kubectl finds it: KUBECONFIG, ~/.kube/config, or the pod's
+/// ServiceAccount. AWS is found as the AWS SDKs find it: credentials from the environment, a
+/// profile, a web identity token (IRSA), EKS Pod Identity or the instance metadata service;
+/// Cognito's endpoint from AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER, if it is set; the Region
+/// from each pool's id.
+#[derive(Args, Debug)]
+struct RunArgs {
+    /// Watch these namespaces only, separated by commas [default: all namespaces]
+    #[arg(
+        long,
+        env = "CPO_WATCH_NAMESPACES",
+        value_name = "NAMESPACES",
+        value_delimiter = ',',
+        value_parser = namespace
+    )]
+    watch_namespaces: Vec<String>,
+
+    /// The operator's own namespace, where it keeps the key of its fingerprints [default: POD_NAMESPACE]
+    #[arg(
+        long,
+        env = "CPO_OPERATOR_NAMESPACE",
+        value_name = "NAMESPACE",
+        value_parser = namespace
+    )]
+    operator_namespace: Option<String>,
+
+    /// Where /livez, /readyz and /metrics are served
+    #[arg(
+        long,
+        env = "CPO_LISTEN",
+        value_name = "ADDRESS:PORT",
+        default_value = "0.0.0.0:8080",
+        value_parser = listen
+    )]
+    listen: SocketAddr,
+
+    /// How log lines are written, on standard error
+    #[arg(
+        long,
+        env = "CPO_LOG_FORMAT",
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t
+    )]
+    log_format: logging::Format,
+
+    /// What is logged: error, warn, info, debug or trace, also by module (info,cognito_password_operator=debug).
+    /// What could print a password stays capped, whatever is asked for
+    #[arg(
+        long,
+        env = "CPO_LOG",
+        value_name = "LEVELS",
+        default_value = "info",
+        value_parser = logging::parse_filter
+    )]
+    log: logging::Filter,
+}
+
+/// Runs the command line. Usage errors are one line on standard error, and 2.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match Cli::try_parse_from(args) {
+        Ok(cli) => execute(cli.command),
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                // Nothing is left to be done where even this can't be written.
+                let _ = error.print();
+                ExitCode::SUCCESS
+            }
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                let _ = error.print();
+                ExitCode::from(USAGE)
+            }
+            _ => usage(&one_line(&error)),
+        },
+    }
+}
+
+fn execute(command: Command) -> ExitCode {
+    match command {
+        Command::Crd => print_crds(),
+        Command::Run(args) => match settings(*args) {
+            Ok(settings) => match run::main(settings) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(run::StartError::Settings(why)) => usage(&why),
+                Err(run::StartError::Failed(why)) => {
+                    say(&format!("error: {why}"));
+                    ExitCode::FAILURE
+                }
+            },
+            Err(why) => usage(&why),
+        },
+    }
+}
+
+fn settings(args: RunArgs) -> Result<run::Settings, String> {
+    let pod_namespace = || {
+        std::env::var("POD_NAMESPACE")
+            .ok()
+            .filter(|n| !n.is_empty())
+    };
+    let operator_namespace = match args.operator_namespace.or_else(pod_namespace) {
+        Some(name) => namespace(&name).map_err(|why| format!("POD_NAMESPACE: {why}"))?,
+        None => {
+            return Err(
+                "the operator's own namespace isn't known: set --operator-namespace or POD_NAMESPACE"
+                    .to_owned(),
+            );
+        }
+    };
+    Ok(run::Settings {
+        watch_namespaces: args.watch_namespaces,
+        operator_namespace,
+        listen: args.listen,
+        log_format: args.log_format,
+        log: args.log,
+        instance: std::env::var("POD_NAME").ok().filter(|n| !n.is_empty()),
+    })
+}
+
+#[allow(clippy::print_stdout, reason = "the CRDs are this command's output")]
+fn print_crds() -> ExitCode {
+    match serde_saphyr::to_string(&api::crd()) {
+        Ok(yaml) => {
+            println!(
+                "# Generated by `cognito-password-operator crd`. Do not edit.\n---\n{}",
+                yaml.trim_end()
+            );
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            say(&format!(
+                "error: the CRDs can't be written as YAML: {error}"
+            ));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage(why: &str) -> ExitCode {
+    say(&format!("error: {why}"));
+    ExitCode::from(USAGE)
+}
+
+#[allow(clippy::print_stderr, reason = "there is no log yet")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+/// clap's error without its usage section: what is wrong and what is right.
+fn one_line(error: &clap::Error) -> String {
+    let rendered = error.render().to_string();
+    let lines = rendered
+        .lines()
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let line = lines.collect::<Vec<_>>().join(" ");
+    let line = line.trim_start_matches("error:").trim();
+    format!("{line} (see {} run --help)", Cli::command().get_name())
+}
+
+/// A namespace's name: an RFC 1123 label.
+fn namespace(text: &str) -> Result<String, String> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let edge = |c: Option<char>| c.is_some_and(|c| inner(c) && c != '-');
+    let fits = text.len() <= 63
+        && text.chars().all(inner)
+        && edge(text.chars().next())
+        && edge(text.chars().next_back());
+    fits.then(|| text.to_owned()).ok_or_else(|| {
+        "a namespace's name has 1 to 63 lower case letters, digits and '-', and begins and ends with a letter or digit".to_owned()
+    })
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "an address and a port are needed, such as 0.0.0.0:8080, 127.0.0.1:8080 or [::]:8080"
+            .to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_of_run_has_its_environment_variable() {
+        let command = Cli::command();
+        let run = command.find_subcommand("run").expect("there is a run");
+        for flag in run.get_arguments().filter(|a| a.get_id() != "help") {
+            let long = flag.get_long().expect("a long name");
+            let variable = format!("CPO_{}", long.replace('-', "_").to_uppercase());
+            let env = flag.get_env().and_then(|name| name.to_str());
+            assert_eq!(env, Some(variable.as_str()), "--{long}");
+        }
+    }
+
+    #[rstest]
+    #[case(&["run", "--listen", "8080"], "0.0.0.0:8080")]
+    #[case(&["run", "--log-format", "xml"], "text, json")]
+    #[case(&["run", "--log", "loud"], "info")]
+    #[case(&["run", "--watch-namespaces", "Team_A"], "lower case")]
+    #[case(&["run", "--watch-namespaces", ""], "lower case")]
+    #[case(&["run", "--watch-namespace", "a"], "--watch-namespaces")]
+    #[case(&["walk"], "run")]
+    fn a_wrong_flag_is_one_line_that_says_what_is_right(
+        #[case] args: &[&str],
+        #[case] right: &str,
+    ) {
+        let args = std::iter::once("cognito-password-operator").chain(args.iter().copied());
+        let error = Cli::try_parse_from(args).expect_err("it is wrong");
+        let line = one_line(&error);
+        assert!(!line.contains('\n') && line.contains(right), "{line}");
+    }
+}

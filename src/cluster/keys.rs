@@ -1,0 +1,101 @@
+//! The Secret with the fingerprint keys, in the operator's own namespace. Made at first start; its
+//! loss costs one set for each Secret that moves afterwards, and nothing else.
+
+use super::{CallError, call::call};
+use crate::{
+    api::FIELD_MANAGER,
+    core::fingerprint::{InvalidKey, KEY_BYTES, Keyring},
+};
+use k8s_openapi::{
+    ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{Api, Client, api::PostParams};
+use tracing::info;
+use zeroize::{Zeroize, Zeroizing};
+
+/// The name of the Secret.
+pub const KEY_SECRET: &str = "cognito-password-operator-fingerprint";
+
+/// The name of the key that is made at first start. Add `key-2` to rotate: the newest signs, all
+/// verify.
+const FIRST_KEY: &str = "key-1";
+
+/// Why there is no keyring.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The API server didn't answer or refused.
+    #[error("{0}")]
+    Call(#[from] CallError),
+    /// The Secret is there, but holds no usable key. It is never written over: somebody's key may
+    /// be in it.
+    #[error(
+        "{0}: its data must hold one or more keys of {KEY_BYTES} random bytes, or delete it and it is made anew"
+    )]
+    Invalid(#[from] InvalidKey),
+    /// The system's random source failed.
+    #[error("the system's random source failed: {0}")]
+    Random(getrandom::Error),
+}
+
+/// Reads the keys; makes the Secret if it isn't there.
+///
+/// # Errors
+/// [`KeyError`]; trying again is up to the caller.
+pub async fn load_or_create(client: &Client, namespace: &str) -> Result<Keyring, KeyError> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    match call(secrets.get(KEY_SECRET)).await {
+        Ok(secret) => return keyring(secret),
+        Err(CallError::NotFound) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let mut bytes = Zeroizing::new([0_u8; KEY_BYTES]);
+    getrandom::fill(bytes.as_mut_slice()).map_err(KeyError::Random)?;
+    let mut fresh = Secret {
+        metadata: ObjectMeta {
+            name: Some(KEY_SECRET.to_owned()),
+            labels: Some(
+                [(
+                    "app.kubernetes.io/managed-by".to_owned(),
+                    FIELD_MANAGER.to_owned(),
+                )]
+                .into(),
+            ),
+            ..ObjectMeta::default()
+        },
+        data: Some([(FIRST_KEY.to_owned(), ByteString(bytes.to_vec()))].into()),
+        type_: Some("Opaque".to_owned()),
+        ..Secret::default()
+    };
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    let made = call(secrets.create(&params, &fresh)).await;
+    zeroize(&mut fresh);
+    match made {
+        Ok(secret) => {
+            info!(secret = KEY_SECRET, namespace, "made the fingerprint key");
+            keyring(secret)
+        }
+        // Another process was first: its key is the one.
+        Err(CallError::Conflict) => keyring(call(secrets.get(KEY_SECRET)).await?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn keyring(mut secret: Secret) -> Result<Keyring, KeyError> {
+    let data = secret.data.as_ref();
+    let keys = data
+        .into_iter()
+        .flatten()
+        .map(|(name, bytes)| (name.as_str(), bytes.0.as_slice()));
+    let keyring = Keyring::new(keys);
+    zeroize(&mut secret);
+    Ok(keyring?)
+}
+
+fn zeroize(secret: &mut Secret) {
+    for bytes in secret.data.iter_mut().flat_map(|data| data.values_mut()) {
+        bytes.0.zeroize();
+    }
+}

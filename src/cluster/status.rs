@@ -1,0 +1,122 @@
+//! The one writer of status. Every write names the resourceVersion that it was decided on, so that
+//! nobody writes over what they haven't seen (a uid in the patch protects nothing, as measured).
+
+use super::{CallError, call::call};
+use crate::api::{CognitoUserPassword, FIELD_MANAGER, Status};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Map, Value, json};
+
+/// Reads a resource afresh.
+///
+/// # Errors
+/// [`CallError::NotFound`] when it is gone, else as the call went.
+pub async fn read(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<CognitoUserPassword, CallError> {
+    let api: Api<CognitoUserPassword> = Api::namespaced(client.clone(), namespace);
+    call(api.get(name)).await
+}
+
+/// Writes the whole status over that of `resource`, and returns the resource as it is then.
+///
+/// # Errors
+/// [`CallError::Conflict`] when the resource has moved on; then nothing was written.
+pub async fn write(
+    client: &Client,
+    resource: &CognitoUserPassword,
+    status: &Status,
+) -> Result<CognitoUserPassword, CallError> {
+    let namespace = resource.namespace().unwrap_or_default();
+    let api: Api<CognitoUserPassword> = Api::namespaced(client.clone(), &namespace);
+    let patch = merge_patch(resource.resource_version().as_deref(), status);
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    call(api.patch_status(&resource.name_any(), &params, &Patch::Merge(patch))).await
+}
+
+/// A merge patch leaves alone what it doesn't name: what is absent is named with null.
+fn merge_patch(resource_version: Option<&str>, status: &Status) -> Value {
+    const FIELDS: [&str; 7] = [
+        "observedGeneration",
+        "lastHandledReconcileAt",
+        "synced",
+        "attempt",
+        "retired",
+        "failures",
+        "conditions",
+    ];
+    let mut fields: Map<String, Value> = FIELDS
+        .iter()
+        .map(|field| ((*field).to_owned(), Value::Null))
+        .collect();
+    if let Ok(Value::Object(set)) = serde_json::to_value(status) {
+        fields.extend(set);
+    }
+    json!({ "metadata": { "resourceVersion": resource_version }, "status": fields })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{Attempt, AttemptOutcome, Condition, ConditionStatus, Failures, Synced};
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+
+    fn full() -> Status {
+        let text = || "text".to_owned();
+        let at = MicroTime(Timestamp::UNIX_EPOCH);
+        Status {
+            observed_generation: Some(1),
+            last_handled_reconcile_at: Some(text()),
+            synced: Some(Synced {
+                fingerprint: text(),
+                secret_uid: text(),
+                secret_resource_version: text(),
+                at: at.clone(),
+            }),
+            attempt: Some(Attempt {
+                id: text(),
+                fingerprint: text(),
+                generation: 1,
+                secret_uid: text(),
+                secret_resource_version: text(),
+                started_at: at.clone(),
+                outcome: AttemptOutcome::Pending,
+            }),
+            retired: vec![text()],
+            failures: Some(Failures {
+                count: 1,
+                retry_at: at,
+            }),
+            conditions: vec![Condition {
+                type_: text(),
+                status: ConditionStatus::True,
+                observed_generation: Some(1),
+                last_transition_time: Time(Timestamp::UNIX_EPOCH),
+                reason: text(),
+                message: text(),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_patch_names_every_field_of_the_status() {
+        let all = merge_patch(Some("7"), &full());
+        assert_eq!(all["metadata"]["resourceVersion"], "7");
+        let none = merge_patch(Some("7"), &Status::default());
+        let names = |patch: &Value| -> Vec<String> {
+            let fields = patch["status"].as_object().expect("a status");
+            fields.keys().cloned().collect()
+        };
+        assert_eq!(names(&all), names(&none));
+        let nulls = none["status"].as_object().expect("a status").values();
+        assert!(nulls.clone().all(Value::is_null), "{none}");
+    }
+}

@@ -1,0 +1,83 @@
+//! What a reconcile works with.
+
+use super::{credentials::Credentials, index::Index, key::Key, memory::Memory, queue::Queue};
+use crate::{
+    cluster::events::Events, cognito::Cognito, core::fingerprint::Keyring, ops::metrics::Metrics,
+};
+use kube::Client;
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// See the module. One for the whole process.
+pub struct Context<C> {
+    /// To the API server.
+    pub client: Client,
+    /// To Cognito.
+    pub cognito: Arc<C>,
+    /// The door in front of Cognito.
+    pub credentials: Credentials<C>,
+    /// The fingerprint keys.
+    pub keyring: Keyring,
+    /// To the resources' events.
+    pub events: Events,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What the watches showed.
+    pub index: Arc<Mutex<Index>>,
+    /// Hints that may be lost.
+    pub memory: Arc<Memory>,
+    /// What is to be looked at.
+    pub queue: Arc<Queue>,
+    stopping: AtomicBool,
+}
+
+impl<C: Cognito> Context<C> {
+    /// Puts it together.
+    pub fn new(
+        client: Client,
+        cognito: Arc<C>,
+        keyring: Keyring,
+        events: Events,
+        metrics: Arc<Metrics>,
+        queue: Arc<Queue>,
+    ) -> Self {
+        let memory = Arc::new(Memory::default());
+        let healed = {
+            let (memory, queue) = (memory.clone(), queue.clone());
+            move |key: &Key| {
+                memory.healed(key);
+                queue.push(key.clone());
+            }
+        };
+        Self {
+            client,
+            credentials: Credentials::new(cognito.clone(), healed),
+            cognito,
+            keyring,
+            events,
+            metrics,
+            index: Arc::default(),
+            memory,
+            queue,
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// What the watches showed.
+    pub fn index(&self) -> MutexGuard<'_, Index> {
+        // Nothing panics half-way through a change of the index.
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on nothing new is begun.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing new is to be begun.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,318 @@
+//! Following the watches: what they tell goes into the store and the index, and what follows for
+//! whom goes into the queue. Nothing is asked for before both kinds are listed in a scope: a
+//! Secret that isn't listed yet is not a Secret that isn't there.
+
+use super::{context::Context, key::Key};
+use crate::{
+    api::CognitoUserPassword,
+    cluster::{
+        events,
+        watch::{self, MaybeResource, Scope, Told, WATCH_RETRY_MAX, Watched},
+    },
+    cognito::Cognito,
+    core::observed::SecretVersion,
+    ops::health::{Check, Readiness},
+};
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{ObjectReference, Secret};
+use kube::{
+    Resource, ResourceExt,
+    core::{DeserializeGuard, PartialObjectMeta, error_boundary::InvalidObject},
+    runtime::{
+        events::EventType,
+        reflector::{Store, store::Writer},
+        watcher::Event,
+    },
+};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tracing::{debug, info, warn};
+
+/// A broken watch says so at each try: one that hasn't for this long works.
+const HEALED_AFTER: Duration = WATCH_RETRY_MAX.saturating_mul(3);
+
+/// Follows the watches of all scopes, for ever.
+pub(super) async fn follow<C: Cognito>(
+    context: Arc<Context<C>>,
+    writer: Writer<CognitoUserPassword>,
+    scopes: Vec<Scope>,
+    readiness: Readiness,
+) {
+    let watches = scopes.iter().map(|scope| {
+        let scope = scope.clone();
+        watch::watch(&context.client, &scope).map(move |told| (scope.clone(), told))
+    });
+    let mut told = futures::stream::select_all(watches);
+    let mut follower = Follower::new(context.clone(), writer, &scopes, &readiness);
+    while let Some((scope, told)) = told.next().await {
+        match told {
+            Told::Resource(event) => follower.resource(&scope, *event),
+            Told::Secret(event) => follower.secret(&scope, *event),
+            Told::Broken { watched, why } => follower.broken(&scope, watched, &why),
+        }
+    }
+}
+
+struct Follower<C> {
+    context: Arc<Context<C>>,
+    writer: Writer<CognitoUserPassword>,
+    store: Store<CognitoUserPassword>,
+    watches: HashMap<(Scope, Watched), State>,
+    /// The resourceVersion in which a resource was last reported as unreadable.
+    unreadable: HashMap<Key, Option<String>>,
+}
+
+struct State {
+    check: Check,
+    listed: bool,
+    /// What was said last of what is wrong.
+    broken: Option<String>,
+}
+
+impl<C: Cognito> Follower<C> {
+    fn new(
+        context: Arc<Context<C>>,
+        writer: Writer<CognitoUserPassword>,
+        scopes: &[Scope],
+        readiness: &Readiness,
+    ) -> Self {
+        let state = |scope: &Scope, watched| {
+            let check = readiness.check(check_name(scope, watched));
+            let state = State {
+                check,
+                listed: false,
+                broken: None,
+            };
+            ((scope.clone(), watched), state)
+        };
+        Self {
+            context,
+            store: writer.as_reader(),
+            writer,
+            watches: scopes
+                .iter()
+                .flat_map(|scope| [Watched::Resources, Watched::Secrets].map(|w| state(scope, w)))
+                .collect(),
+            unreadable: HashMap::new(),
+        }
+    }
+
+    fn resource(&mut self, scope: &Scope, event: Event<MaybeResource>) {
+        match event {
+            Event::Init => self.context.index().resources_listing(scope),
+            Event::InitApply(DeserializeGuard(Ok(resource)))
+            | Event::Apply(DeserializeGuard(Ok(resource))) => self.apply(scope, resource),
+            Event::InitApply(DeserializeGuard(Err(unreadable)))
+            | Event::Apply(DeserializeGuard(Err(unreadable))) => self.unreadable(&unreadable),
+            Event::Delete(resource) => {
+                let key = Key::of(&resource);
+                self.context.index().delete_resource(&key);
+                self.gone(&key);
+            }
+            Event::InitDone => {
+                let gone = self.context.index().resources_listed(scope);
+                for key in gone {
+                    self.gone(&key);
+                }
+                self.listed(scope, Watched::Resources);
+                return;
+            }
+        }
+        self.works(scope, Watched::Resources);
+    }
+
+    fn secret(&mut self, scope: &Scope, event: Event<PartialObjectMeta<Secret>>) {
+        let affected = match event {
+            Event::Init => {
+                self.context.index().secrets_listing(scope);
+                return;
+            }
+            Event::InitApply(secret) | Event::Apply(secret) => {
+                let key = Key::of(&secret);
+                let version = SecretVersion {
+                    uid: secret.metadata.uid.unwrap_or_default(),
+                    resource_version: secret.metadata.resource_version.unwrap_or_default(),
+                };
+                let now = Instant::now();
+                self.context.index().apply_secret(scope, key, version, now)
+            }
+            Event::Delete(secret) => self.context.index().delete_secret(&Key::of(&secret)),
+            Event::InitDone => {
+                let affected = self.context.index().secrets_listed(scope);
+                self.ask(scope, affected);
+                self.listed(scope, Watched::Secrets);
+                return;
+            }
+        };
+        self.ask(scope, affected);
+        self.works(scope, Watched::Secrets);
+    }
+
+    fn apply(&mut self, scope: &Scope, resource: CognitoUserPassword) {
+        let key = Key::of(&resource);
+        let secret = Key::of_secret(&resource);
+        let known = self.store.get(&key.object_ref());
+        let moved = known.is_none_or(|known| {
+            known.resource_version() != resource.resource_version() || known.uid() != resource.uid()
+        });
+        self.unreadable.remove(&key);
+        self.context
+            .index()
+            .apply_resource(scope, key.clone(), secret);
+        if moved {
+            self.writer.apply_watcher_event(&Event::Apply(resource));
+            self.ask(scope, vec![key]);
+        }
+    }
+
+    fn gone(&mut self, key: &Key) {
+        self.unreadable.remove(key);
+        self.context.memory.forget(key);
+        if let Some(resource) = self.store.get(&key.object_ref()) {
+            let resource = Arc::unwrap_or_clone(resource);
+            self.writer.apply_watcher_event(&Event::Delete(resource));
+        }
+    }
+
+    /// A resource that this version can't read: said once for each of its versions, and skipped.
+    fn unreadable(&mut self, unreadable: &InvalidObject) {
+        let metadata = &unreadable.metadata;
+        let key = Key {
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+        };
+        self.context.index().delete_resource(&key);
+        self.gone(&key);
+        let version = metadata.resource_version.clone();
+        let last = self.unreadable.insert(key.clone(), version.clone());
+        if last == Some(version) {
+            return;
+        }
+        let why = without_values(&unreadable.error);
+        warn!(object = %key, why, "this resource can't be read and is skipped");
+        self.context.metrics.undecodable_resource();
+        let reference = ObjectReference {
+            api_version: Some(CognitoUserPassword::api_version(&()).into_owned()),
+            kind: Some(CognitoUserPassword::kind(&()).into_owned()),
+            namespace: metadata.namespace.clone(),
+            name: metadata.name.clone(),
+            uid: metadata.uid.clone(),
+            ..ObjectReference::default()
+        };
+        let note = format!(
+            "This version of the operator can't read the resource and skips it ({why}): write it anew after the CRD of this version."
+        );
+        let events: events::Events = self.context.events.clone();
+        tokio::spawn(async move {
+            events
+                .publish(&reference, EventType::Warning, "Undecodable", "Read", &note)
+                .await;
+        });
+    }
+
+    /// Asks for reconciles, once the scope is listed.
+    fn ask(&self, scope: &Scope, keys: Vec<Key>) {
+        if keys.is_empty() || !self.context.index().is_listed(scope) {
+            return;
+        }
+        for key in keys {
+            self.context.queue.push(key);
+        }
+    }
+
+    /// A list is complete: when it is the last one of its scope, everything is looked at.
+    fn listed(&mut self, scope: &Scope, watched: Watched) {
+        let Some(state) = self.watches.get_mut(&(scope.clone(), watched)) else {
+            return;
+        };
+        let first = !std::mem::replace(&mut state.listed, true);
+        self.works(scope, watched);
+        if !first {
+            return;
+        }
+        let all = {
+            let index = self.context.index();
+            if !index.is_listed(scope) {
+                return;
+            }
+            index.resources_in(scope)
+        };
+        info!(scope = scope_name(scope), resources = all.len(), "listed");
+        self.ask(scope, all);
+    }
+
+    fn works(&mut self, scope: &Scope, watched: Watched) {
+        if let Some(state) = self.watches.get_mut(&(scope.clone(), watched))
+            && state.listed
+        {
+            state.check.pass();
+            if state.broken.take().is_some() {
+                info!(watch = check_name(scope, watched), "works again");
+            }
+        }
+    }
+
+    fn broken(&mut self, scope: &Scope, watched: Watched, why: &str) {
+        self.context.metrics.watch_error(match watched {
+            Watched::Resources => "resources",
+            Watched::Secrets => "secrets",
+        });
+        let Some(state) = self.watches.get_mut(&(scope.clone(), watched)) else {
+            return;
+        };
+        state.check.fail_for(why, HEALED_AFTER);
+        if state.broken.as_deref() == Some(why) {
+            debug!(watch = check_name(scope, watched), why, "still broken");
+        } else {
+            warn!(
+                watch = check_name(scope, watched),
+                why, "broken; it is tried again"
+            );
+            state.broken = Some(why.to_owned());
+        }
+    }
+}
+
+fn check_name(scope: &Scope, watched: Watched) -> String {
+    let kind = match watched {
+        Watched::Resources => "CognitoUserPasswords",
+        Watched::Secrets => "Secrets",
+    };
+    format!("watch of {kind} in {}", scope_name(scope))
+}
+
+fn scope_name(scope: &Scope) -> &str {
+    match scope {
+        Scope::All => "all namespaces",
+        Scope::Namespace(namespace) => namespace,
+    }
+}
+
+/// Serde quotes what it couldn't read; somebody may have written a password where it doesn't
+/// belong.
+fn without_values(error: &str) -> String {
+    let said = match (error.find('"'), error.rfind('"')) {
+        (Some(first), Some(last)) if first < last => {
+            format!("{}\"..{}", &error[..first], &error[last..])
+        }
+        (_, _) => error.to_owned(),
+    };
+    said.chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_values;
+
+    #[test]
+    fn what_could_not_be_read_is_not_repeated() {
+        assert_eq!(
+            without_values(r#"invalid type: string "hunter2", expected struct PasswordSecretRef"#),
+            r#"invalid type: string "..", expected struct PasswordSecretRef"#
+        );
+        assert_eq!(without_values(r#"x "a\"hunter2\" b" y"#), r#"x ".." y"#);
+    }
+}

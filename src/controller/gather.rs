@@ -1,0 +1,150 @@
+//! Gathering: the resource, what is remembered of it, and the one key of its Secret. Plain facts
+//! come out; the password itself stays beside them.
+
+use super::{
+    context::Context,
+    key::Key,
+    memory::{Remembered, Unrecorded},
+};
+use crate::{
+    api::{CognitoUserPassword, REQUESTED_AT, Status},
+    cluster::{CallError, secrets},
+    cognito::Cognito,
+    core::{
+        observed::{Observed, SecretFact, compare},
+        password::Password,
+        target::{InvalidTarget, Target},
+    },
+};
+use kube::ResourceExt;
+use std::{sync::Arc, time::Instant};
+
+/// One resource, as it is known when a pass begins.
+pub(super) struct Facts {
+    /// The resource.
+    pub(super) resource: Arc<CognitoUserPassword>,
+    uid: String,
+    status: Status,
+    secret: Key,
+    remembered: Remembered,
+}
+
+/// What a read of the Secret found.
+pub(super) struct Gathered {
+    /// What it comes to.
+    pub(super) fact: SecretFact,
+    /// The value, if it is one; zeroized when dropped.
+    pub(super) password: Option<Password>,
+    /// When it was read.
+    pub(super) read_at: Instant,
+}
+
+impl Facts {
+    pub(super) fn new<C: Cognito>(
+        context: &Context<C>,
+        key: &Key,
+        resource: Arc<CognitoUserPassword>,
+    ) -> Self {
+        let uid = resource.uid().unwrap_or_default();
+        Self {
+            remembered: context.memory.recall(key, &uid),
+            uid,
+            status: resource.status.clone().unwrap_or_default(),
+            secret: Key::of_secret(&resource),
+            resource,
+        }
+    }
+
+    pub(super) fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// An outcome that must be written down before anything else.
+    pub(super) fn unrecorded(&self) -> Option<Arc<Unrecorded>> {
+        self.remembered.unrecorded.clone()
+    }
+
+    /// Whose password it is.
+    pub(super) fn target(&self) -> Result<Target, InvalidTarget> {
+        let spec = &self.resource.spec;
+        Target::parse(&spec.user_pool_id, &spec.username)
+    }
+
+    /// What the watch shows of the Secret.
+    pub(super) fn hint<C: Cognito>(&self, context: &Context<C>) -> SecretFact {
+        match context.index().secret(&self.secret) {
+            Some(version) => SecretFact::Seen(version.clone()),
+            None => SecretFact::NotSeen,
+        }
+    }
+
+    /// Reads the Secret.
+    pub(super) async fn read<C: Cognito>(
+        &self,
+        context: &Context<C>,
+    ) -> Result<Gathered, CallError> {
+        let read_at = Instant::now();
+        let reference = &self.resource.spec.password_secret_ref;
+        let Key { namespace, name } = &self.secret;
+        let read = secrets::read(&context.client, namespace, name, &reference.key).await?;
+        let (fact, password) = match read {
+            secrets::Read::NotFound => (SecretFact::NotFound, None),
+            secrets::Read::KeyNotFound(version) => (SecretFact::KeyNotFound(version), None),
+            secrets::Read::Value(version, bytes) => match Password::parse(&bytes) {
+                Err(why) => (SecretFact::Invalid(version, why), None),
+                Ok(password) => self.compared(context, version, password),
+            },
+        };
+        Ok(Gathered {
+            fact,
+            password,
+            read_at,
+        })
+    }
+
+    fn compared<C: Cognito>(
+        &self,
+        context: &Context<C>,
+        version: crate::core::observed::SecretVersion,
+        password: Password,
+    ) -> (SecretFact, Option<Password>) {
+        // Without a target there is nothing to compare, and the decision says why.
+        let Ok(target) = self.target() else {
+            return (SecretFact::Seen(version), None);
+        };
+        let permanent = self.resource.spec.permanent;
+        let value = compare(
+            &context.keyring,
+            &target,
+            permanent,
+            &password,
+            &self.status,
+        );
+        (SecretFact::Value(version, value), Some(password))
+    }
+
+    /// Everything that a decision needs.
+    pub(super) fn observed<'a, C: Cognito>(
+        &'a self,
+        context: &Context<C>,
+        secret: SecretFact,
+    ) -> Observed<'a> {
+        let synced = self.status.synced.as_ref();
+        Observed {
+            uid: &self.uid,
+            generation: self.resource.metadata.generation.unwrap_or_default(),
+            deleting: self.resource.metadata.deletion_timestamp.is_some(),
+            spec: &self.resource.spec,
+            requested_at: self
+                .resource
+                .annotations()
+                .get(REQUESTED_AT)
+                .map(String::as_str),
+            status: &self.status,
+            synced_key_known: synced.is_none_or(|s| context.keyring.knows(&s.fingerprint)),
+            secret,
+            tried: self.remembered.tried.as_deref(),
+            healed: self.remembered.healed,
+        }
+    }
+}

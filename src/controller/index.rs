@@ -1,0 +1,320 @@
+//! What the watches showed: which Secrets there are, in which version, and which resources
+//! reference them. A synchronous index: it is told events and answers with the resources to look
+//! at. It follows relists, so that what is gone is forgotten.
+
+use super::key::Key;
+use crate::{cluster::watch::Scope, core::observed::SecretVersion};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::Instant,
+};
+
+/// See the module.
+#[derive(Default)]
+pub struct Index {
+    secrets: HashMap<Key, Seen>,
+    /// Secret -> resources.
+    references: HashMap<Key, BTreeSet<Key>>,
+    /// Resource -> Secret.
+    resources: HashMap<Key, Key>,
+    scopes: HashMap<Scope, Listings>,
+}
+
+struct Seen {
+    version: SecretVersion,
+    /// When the watch told of this version; none for what a first list showed.
+    since: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Listings {
+    resources: Listing,
+    secrets: Listing,
+}
+
+/// How far a watch's list of everything is.
+#[derive(Default)]
+struct Listing {
+    /// Whether one was complete.
+    complete: bool,
+    /// What the one under way showed so far.
+    showed: Option<HashSet<Key>>,
+}
+
+impl Index {
+    /// Whether both kinds were listed in this scope: before that, an absent Secret means nothing.
+    #[must_use]
+    pub fn is_listed(&self, scope: &Scope) -> bool {
+        self.scopes
+            .get(scope)
+            .is_some_and(|listings| listings.resources.complete && listings.secrets.complete)
+    }
+
+    /// The version in which a Secret was last seen.
+    #[must_use]
+    pub fn secret(&self, key: &Key) -> Option<&SecretVersion> {
+        self.secrets.get(key).map(|seen| &seen.version)
+    }
+
+    /// When the watch told of this version of a Secret, if it was told of as a change.
+    #[must_use]
+    pub fn changed_at(&self, key: &Key, resource_version: &str) -> Option<Instant> {
+        let seen = self.secrets.get(key)?;
+        (seen.version.resource_version == resource_version).then_some(seen.since)?
+    }
+
+    /// The resources of a scope.
+    #[must_use]
+    pub fn resources_in(&self, scope: &Scope) -> Vec<Key> {
+        self.resources
+            .keys()
+            .filter(|key| contains(scope, key))
+            .cloned()
+            .collect()
+    }
+
+    /// How many entries there are: resources, Secrets.
+    #[must_use]
+    pub fn len(&self) -> (usize, usize) {
+        (self.resources.len(), self.secrets.len())
+    }
+
+    /// A resource is there, and references this Secret.
+    pub fn apply_resource(&mut self, scope: &Scope, resource: Key, secret: Key) {
+        let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
+        listing.show(&resource);
+        if self.resources.get(&resource) == Some(&secret) {
+            return;
+        }
+        self.unlink(&resource);
+        self.references
+            .entry(secret.clone())
+            .or_default()
+            .insert(resource.clone());
+        self.resources.insert(resource, secret);
+    }
+
+    /// A resource is gone.
+    pub fn delete_resource(&mut self, resource: &Key) {
+        self.unlink(resource);
+    }
+
+    /// A Secret is there in this version. Answers with the resources to look at: none when this
+    /// version was known.
+    pub fn apply_secret(
+        &mut self,
+        scope: &Scope,
+        secret: Key,
+        version: SecretVersion,
+        now: Instant,
+    ) -> Vec<Key> {
+        let listing = &mut self.scopes.entry(scope.clone()).or_default().secrets;
+        listing.show(&secret);
+        let since = listing.complete.then_some(now);
+        if self
+            .secrets
+            .get(&secret)
+            .is_some_and(|seen| seen.version == version)
+        {
+            return Vec::new();
+        }
+        let affected = self.referencing(&secret);
+        self.secrets.insert(secret, Seen { version, since });
+        affected
+    }
+
+    /// A Secret is gone. Answers with the resources to look at.
+    pub fn delete_secret(&mut self, secret: &Key) -> Vec<Key> {
+        match self.secrets.remove(secret) {
+            Some(_) => self.referencing(secret),
+            None => Vec::new(),
+        }
+    }
+
+    /// A list of the resources of a scope begins.
+    pub fn resources_listing(&mut self, scope: &Scope) {
+        self.scopes
+            .entry(scope.clone())
+            .or_default()
+            .resources
+            .begin();
+    }
+
+    /// A list of the Secrets of a scope begins.
+    pub fn secrets_listing(&mut self, scope: &Scope) {
+        self.scopes
+            .entry(scope.clone())
+            .or_default()
+            .secrets
+            .begin();
+    }
+
+    /// The list of resources is complete. Answers with those that are gone.
+    pub fn resources_listed(&mut self, scope: &Scope) -> Vec<Key> {
+        let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
+        let gone = listing.finish(scope, self.resources.keys());
+        for resource in &gone {
+            self.unlink(resource);
+        }
+        gone
+    }
+
+    /// The list of Secrets is complete. Answers with the resources whose Secret is gone.
+    pub fn secrets_listed(&mut self, scope: &Scope) -> Vec<Key> {
+        let listing = &mut self.scopes.entry(scope.clone()).or_default().secrets;
+        let gone = listing.finish(scope, self.secrets.keys());
+        gone.iter()
+            .flat_map(|secret| self.delete_secret(secret))
+            .collect()
+    }
+
+    fn referencing(&self, secret: &Key) -> Vec<Key> {
+        self.references
+            .get(secret)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
+    fn unlink(&mut self, resource: &Key) {
+        let Some(secret) = self.resources.remove(resource) else {
+            return;
+        };
+        if let Some(resources) = self.references.get_mut(&secret) {
+            resources.remove(resource);
+            if resources.is_empty() {
+                self.references.remove(&secret);
+            }
+        }
+    }
+}
+
+impl Listing {
+    fn begin(&mut self) {
+        self.showed = Some(HashSet::new());
+    }
+
+    fn show(&mut self, key: &Key) {
+        if let Some(showed) = &mut self.showed {
+            showed.insert(key.clone());
+        }
+    }
+
+    fn finish<'a>(&mut self, scope: &Scope, known: impl Iterator<Item = &'a Key>) -> Vec<Key> {
+        self.complete = true;
+        let showed = self.showed.take().unwrap_or_default();
+        known
+            .filter(|key| contains(scope, key) && !showed.contains(*key))
+            .cloned()
+            .collect()
+    }
+}
+
+fn contains(scope: &Scope, key: &Key) -> bool {
+    match scope {
+        Scope::All => true,
+        Scope::Namespace(namespace) => key.namespace == *namespace,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key(name: &str) -> Key {
+        Key {
+            namespace: "team-a".to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    fn version(resource_version: u32) -> SecretVersion {
+        SecretVersion {
+            uid: "uid".to_owned(),
+            resource_version: resource_version.to_string(),
+        }
+    }
+
+    #[test]
+    fn two_resources_on_one_secret_are_both_followed() {
+        let mut index = Index::default();
+        index.apply_resource(&Scope::All, key("one"), key("secret"));
+        index.apply_resource(&Scope::All, key("two"), key("secret"));
+        let now = Instant::now();
+        let affected = index.apply_secret(&Scope::All, key("secret"), version(1), now);
+        assert_eq!(affected, [key("one"), key("two")]);
+        let again = index.apply_secret(&Scope::All, key("secret"), version(1), now);
+        assert_eq!(again, [], "a version that was known");
+    }
+
+    #[test]
+    fn a_resource_that_moved_to_another_secret_is_followed_there_only() {
+        let mut index = Index::default();
+        index.apply_resource(&Scope::All, key("one"), key("old"));
+        index.apply_resource(&Scope::All, key("one"), key("new"));
+        let now = Instant::now();
+        assert_eq!(
+            index.apply_secret(&Scope::All, key("old"), version(1), now),
+            []
+        );
+        assert_eq!(
+            index.apply_secret(&Scope::All, key("new"), version(1), now),
+            [key("one")]
+        );
+    }
+
+    #[test]
+    fn what_a_relist_does_not_show_is_gone() {
+        let mut index = Index::default();
+        let scope = Scope::Namespace("team-a".to_owned());
+        let other = Scope::Namespace("team-b".to_owned());
+        index.apply_resource(&scope, key("one"), key("secret"));
+        index.apply_secret(&scope, key("secret"), version(1), Instant::now());
+        let elsewhere = Key {
+            namespace: "team-b".to_owned(),
+            name: "secret".to_owned(),
+        };
+        index.apply_secret(&other, elsewhere.clone(), version(1), Instant::now());
+        index.secrets_listing(&scope);
+        assert_eq!(index.secrets_listed(&scope), [key("one")]);
+        assert_eq!(index.secret(&key("secret")), None);
+        assert!(
+            index.secret(&elsewhere).is_some(),
+            "another scope's list says nothing of it"
+        );
+        index.resources_listing(&scope);
+        assert_eq!(index.resources_listed(&scope), [key("one")]);
+        assert_eq!(index.len(), (0, 1));
+        assert!(index.is_listed(&scope) && !index.is_listed(&other));
+    }
+
+    #[test]
+    fn only_a_change_after_the_first_list_has_a_time() {
+        let mut index = Index::default();
+        let now = Instant::now();
+        index.secrets_listing(&Scope::All);
+        index.apply_secret(&Scope::All, key("secret"), version(1), now);
+        index.secrets_listed(&Scope::All);
+        assert_eq!(index.changed_at(&key("secret"), "1"), None);
+        index.apply_secret(&Scope::All, key("secret"), version(2), now);
+        assert_eq!(index.changed_at(&key("secret"), "2"), Some(now));
+        assert_eq!(index.changed_at(&key("secret"), "1"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_left_behind(moves in proptest::collection::vec((0_u8..5, 0_u8..3), 0..40)) {
+            let mut index = Index::default();
+            for (resource, secret) in &moves {
+                index.apply_resource(&Scope::All, key(&format!("r{resource}")), key(&format!("s{secret}")));
+            }
+            for (resource, _) in &moves {
+                index.delete_resource(&key(&format!("r{resource}")));
+            }
+            prop_assert_eq!(index.len(), (0, 0));
+            prop_assert!(index.references.is_empty());
+        }
+    }
+}

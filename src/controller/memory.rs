@@ -1,0 +1,225 @@
+//! What this process remembers of each resource beyond its status: hints that may be lost. The
+//! store lags behind; without the own writes a reconcile would decide on a status that it has
+//! replaced already.
+
+use super::key::Key;
+use crate::{
+    api::CognitoUserPassword,
+    core::{decide::Plan, observed::Tried, outcome::Outcome},
+};
+use kube::ResourceExt;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// See the module.
+#[derive(Default)]
+pub struct Memory {
+    entries: Mutex<HashMap<Key, Entry>>,
+}
+
+#[derive(Default)]
+struct Entry {
+    uid: String,
+    /// What the last own write returned, until the store shows it or something later.
+    own: Option<Arc<CognitoUserPassword>>,
+    tried: Option<Arc<Tried>>,
+    unrecorded: Option<Arc<Unrecorded>>,
+    /// Calls to the API server that failed in a row.
+    api_failures: u32,
+    healed: bool,
+}
+
+/// The outcome of a call that could not be written down yet.
+pub struct Unrecorded {
+    /// What was done.
+    pub plan: Plan,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What is remembered of one resource.
+#[derive(Default)]
+pub struct Remembered {
+    /// See [`Tried`].
+    pub tried: Option<Arc<Tried>>,
+    /// An outcome to write down before anything else.
+    pub unrecorded: Option<Arc<Unrecorded>>,
+    /// See [`crate::core::observed::Observed::healed`].
+    pub healed: bool,
+}
+
+impl Memory {
+    /// The resource as it is known best: as the store shows it, or as the last own write returned
+    /// it where that is later.
+    #[must_use]
+    pub fn freshest(
+        &self,
+        key: &Key,
+        stored: Arc<CognitoUserPassword>,
+    ) -> Arc<CognitoUserPassword> {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(key) else {
+            return stored;
+        };
+        match entry.own.take_if(|own| !is_later(own, &stored)) {
+            Some(_) => stored,
+            None => entry.own.clone().unwrap_or(stored),
+        }
+    }
+
+    /// What is remembered of this resource, if it is still the same one.
+    #[must_use]
+    pub fn recall(&self, key: &Key, uid: &str) -> Remembered {
+        let entries = self.lock();
+        let Some(entry) = entries.get(key).filter(|entry| entry.uid == uid) else {
+            return Remembered::default();
+        };
+        Remembered {
+            tried: entry.tried.clone(),
+            unrecorded: entry.unrecorded.clone(),
+            healed: entry.healed,
+        }
+    }
+
+    /// Remembers what a write or a read returned.
+    pub fn wrote(&self, key: &Key, resource: Arc<CognitoUserPassword>) {
+        self.update(key, &resource.uid().unwrap_or_default(), |entry| {
+            entry.own = Some(resource);
+            entry.api_failures = 0;
+        });
+    }
+
+    /// Remembers what was concluded on; a look that was due because something healed is done.
+    pub fn concluded(&self, key: &Key, uid: &str, tried: Tried) {
+        self.update(key, uid, |entry| {
+            entry.tried = Some(Arc::new(tried));
+            entry.healed = false;
+        });
+    }
+
+    /// Remembers an outcome until it is recorded; none forgets it.
+    pub fn unrecorded(&self, key: &Key, uid: &str, unrecorded: Option<Arc<Unrecorded>>) {
+        self.update(key, uid, |entry| entry.unrecorded = unrecorded);
+    }
+
+    /// Counts a failed call to the API server; answers with how many there were in a row.
+    #[must_use]
+    pub fn api_failed(&self, key: &Key, uid: &str) -> u32 {
+        self.update(key, uid, |entry| {
+            entry.api_failures = entry.api_failures.saturating_add(1);
+            entry.api_failures
+        })
+    }
+
+    /// Something that the resource waited for has healed.
+    pub fn healed(&self, key: &Key) {
+        if let Some(entry) = self.lock().get_mut(key) {
+            entry.healed = true;
+        }
+    }
+
+    /// The resource is gone.
+    pub fn forget(&self, key: &Key) {
+        self.lock().remove(key);
+    }
+
+    fn update<T>(&self, key: &Key, uid: &str, change: impl FnOnce(&mut Entry) -> T) -> T {
+        let mut entries = self.lock();
+        let entry = entries.entry(key.clone()).or_default();
+        if entry.uid != uid {
+            *entry = Entry {
+                uid: uid.to_owned(),
+                ..Entry::default()
+            };
+        }
+        change(entry)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
+        // Nothing here panics half-way through a change.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether an own write is later than what the store shows. A resourceVersion is a number that
+/// grows (KEP-5504); where it isn't one, the store wins, and the fence catches what is stale.
+fn is_later(own: &CognitoUserPassword, stored: &CognitoUserPassword) -> bool {
+    let version = |resource: &CognitoUserPassword| resource.resource_version()?.parse::<u64>().ok();
+    own.uid() == stored.uid()
+        && match (version(own), version(stored)) {
+            (Some(own), Some(stored)) => own > stored,
+            (_, _) => false,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{CognitoUserPasswordSpec, PasswordSecretRef};
+
+    fn resource(uid: &str, version: &str) -> Arc<CognitoUserPassword> {
+        let spec = CognitoUserPasswordSpec {
+            user_pool_id: "eu-west-1_a".to_owned(),
+            username: "bot".to_owned(),
+            password_secret_ref: PasswordSecretRef {
+                name: "secret".to_owned(),
+                key: "password".to_owned(),
+            },
+            permanent: true,
+            suspend: false,
+        };
+        let mut resource = CognitoUserPassword::new("bot", spec);
+        resource.metadata.uid = Some(uid.to_owned());
+        resource.metadata.resource_version = Some(version.to_owned());
+        Arc::new(resource)
+    }
+
+    fn key() -> Key {
+        Key {
+            namespace: "team-a".to_owned(),
+            name: "bot".to_owned(),
+        }
+    }
+
+    fn freshest(own: (&str, &str), stored: (&str, &str)) -> Option<String> {
+        let memory = Memory::default();
+        memory.wrote(&key(), resource(own.0, own.1));
+        memory
+            .freshest(&key(), resource(stored.0, stored.1))
+            .resource_version()
+    }
+
+    #[test]
+    fn own_writes_are_read_until_the_store_shows_them() {
+        assert_eq!(freshest(("a", "10"), ("a", "9")).as_deref(), Some("10"));
+        assert_eq!(freshest(("a", "10"), ("a", "11")).as_deref(), Some("11"));
+        assert_eq!(
+            freshest(("a", "10"), ("b", "9")).as_deref(),
+            Some("9"),
+            "recreated"
+        );
+        assert_eq!(
+            freshest(("a", "x"), ("a", "9")).as_deref(),
+            Some("9"),
+            "not a number"
+        );
+    }
+
+    #[test]
+    fn a_recreated_resource_inherits_no_memory() {
+        let memory = Memory::default();
+        let tried = Tried {
+            generation: 1,
+            requested_at: None,
+            secret: None,
+            fingerprint: None,
+        };
+        memory.concluded(&key(), "a", tried);
+        assert!(memory.recall(&key(), "a").tried.is_some());
+        assert!(memory.recall(&key(), "b").tried.is_none());
+        memory.forget(&key());
+        assert!(memory.recall(&key(), "a").tried.is_none());
+    }
+}

@@ -1,0 +1,105 @@
+//! The controller: kube-runtime's watches and applier around the pure core. What happened goes
+//! through the index into the queue; the applier runs at most one reconcile a resource at a time.
+
+mod context;
+mod credentials;
+mod follow;
+mod gather;
+mod index;
+mod key;
+mod memory;
+mod queue;
+mod reconcile;
+mod record;
+
+pub use context::Context;
+pub use key::Key;
+pub use queue::{Queue, queue};
+
+use crate::{
+    api::{CognitoUserPassword, REASONS, Status},
+    cluster::watch::Scope,
+    cognito::Cognito,
+    ops::health::Readiness,
+};
+use futures::{Stream, StreamExt};
+use kube::runtime::{
+    applier,
+    controller::{Action, Config, Error},
+    reflector::{self, Store},
+    watcher::Event,
+};
+use std::{convert::Infallible, future::Future, sync::Arc};
+use tracing::debug;
+
+/// Reconciles that run at the same time. Each may wait 5 s for Cognito and for the API server.
+const CONCURRENCY: u16 = 32;
+
+/// What is counted where a resource wasn't judged yet.
+const NOT_JUDGED: &str = "Unknown";
+
+/// Runs until `shutdown`, then finishes the reconciles that have begun.
+pub async fn run<C: Cognito>(
+    context: Arc<Context<C>>,
+    keys: impl Stream<Item = Key> + Send + 'static,
+    scopes: Vec<Scope>,
+    readiness: Readiness,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
+    let (store, mut writer) = reflector::store();
+    // The store is told single events only (each scope's lists are followed by the index), so it
+    // is complete from the beginning.
+    writer.apply_watcher_event(&Event::Init);
+    writer.apply_watcher_event(&Event::InitDone);
+    measure(&context, store.clone());
+    let follow = tokio::spawn(follow::follow(context.clone(), writer, scopes, readiness));
+    let stopping = context.clone();
+    let shutdown = async move {
+        shutdown.await;
+        stopping.stop();
+    };
+    let requests = keys
+        .map(|key| Ok::<_, Infallible>(key.object_ref()))
+        .take_until(Box::pin(shutdown));
+    let reconcile = |resource, context| Box::pin(reconcile::reconcile(resource, context));
+    let failed = |_: Arc<_>, error: &Infallible, _: Arc<_>| -> Action { match *error {} };
+    let config = Config::default().concurrency(CONCURRENCY);
+    applier(reconcile, failed, context.clone(), store, requests, config)
+        .for_each(|done| {
+            match done {
+                Ok((resource, action)) => debug!(object = %resource, ?action, "reconciled"),
+                // Deleted before its turn.
+                Err(Error::ObjectNotFound(resource)) => {
+                    let namespace = resource.namespace.unwrap_or_default();
+                    let name = resource.name;
+                    context.queue.taken_up(&Key { namespace, name });
+                }
+                Err(error) => debug!(%error, "applier"),
+            }
+            std::future::ready(())
+        })
+        .await;
+    follow.abort();
+}
+
+fn measure<C: Cognito>(context: &Arc<Context<C>>, store: Store<CognitoUserPassword>) {
+    let queue = context.queue.clone();
+    let length = move || u64::try_from(queue.len()).unwrap_or(u64::MAX);
+    context.metrics.measure_queue_with(length);
+    context.metrics.count_resources_with(move || {
+        let reasons: Vec<_> = store
+            .state()
+            .iter()
+            .map(|resource| resource.status.as_ref().and_then(Status::ready_reason))
+            .collect();
+        let count = |wanted| {
+            let found = reasons.iter().filter(|reason| **reason == wanted).count();
+            u64::try_from(found).unwrap_or(u64::MAX)
+        };
+        REASONS
+            .iter()
+            .map(|entry| (entry.word, count(Some(entry.reason))))
+            .chain([(NOT_JUDGED, count(None))])
+            .collect()
+    });
+}

@@ -1,0 +1,302 @@
+//! One reconcile: gather, decide, act, report. What it does is decided in [`crate::core`]; here is
+//! the order in which things are read, written and called.
+//!
+//! 1. gather what the watches showed, and decide; mostly that is all
+//! 2. read the Secret, and decide again
+//! 3. for a set: credentials; the Secret again if the read is older than 1 s; the attempt written
+//!    ahead, fenced by resourceVersion; one call; the outcome recorded
+//!
+//! At each conflict it begins again with the resource as it is then.
+
+use super::{
+    context::Context,
+    gather::{Facts, Gathered},
+    key::Key,
+    memory::Unrecorded,
+    record,
+};
+use crate::api::{Class, Reason};
+use crate::{
+    api::CognitoUserPassword,
+    cluster::{CallError, status},
+    cognito::Cognito,
+    core::{
+        backoff,
+        decide::{Decision, Plan, Report, decide, without_credentials},
+        outcome::classify,
+        reply::Reply,
+    },
+    ops::metrics,
+};
+use futures::FutureExt;
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::controller::Action};
+use std::{
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tracing::{debug, error, info, warn};
+
+/// A read of a Secret that is older than this is repeated before a set.
+const READ_IS_FRESH: Duration = Duration::from_secs(1);
+
+/// How often a reconcile begins again after a conflict before it lets others have their turn.
+const CONFLICTS_MAX: u32 = 5;
+
+/// How a reconcile ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Done {
+    /// Nothing more to do until an event, or until this time has passed.
+    Wake(Option<Duration>),
+    /// The resource has moved on: begin again with what is there now.
+    Again,
+    /// The API server failed: try again after a backoff.
+    ApiFailed,
+}
+
+/// kube-runtime's entry. A panic stops nobody else: without this it would stop the controller.
+pub async fn reconcile<C: Cognito>(
+    resource: Arc<CognitoUserPassword>,
+    context: Arc<Context<C>>,
+) -> Result<Action, Infallible> {
+    let key = Key::of(resource.as_ref());
+    context.queue.taken_up(&key);
+    if context.is_stopping() {
+        return Ok(Action::await_change());
+    }
+    let uid = resource.uid().unwrap_or_default();
+    let started = Instant::now();
+    let done = AssertUnwindSafe(attend(&context, &key, resource))
+        .catch_unwind()
+        .await;
+    let (result, wake) = match done {
+        Ok(Done::Wake(wake)) => ("ok", wake),
+        Ok(Done::Again) => ("conflict", Some(Duration::from_millis(200))),
+        Ok(Done::ApiFailed) => {
+            let failures = context.memory.api_failed(&key, &uid);
+            ("api_error", Some(retry(failures, &uid)))
+        }
+        Err(_) => {
+            error!(object = %key, "the reconcile panicked; it is tried again");
+            let failures = context.memory.api_failed(&key, &uid);
+            ("panic", Some(retry(failures.max(4), &uid)))
+        }
+    };
+    context.metrics.reconcile(result, started.elapsed());
+    Ok(wake.map_or_else(Action::await_change, Action::requeue))
+}
+
+fn retry(failures: u32, uid: &str) -> Duration {
+    backoff::delay(Reason::Unreachable, Class::Transient, failures, uid)
+}
+
+/// Begins again as long as there are conflicts.
+async fn attend<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    stored: Arc<CognitoUserPassword>,
+) -> Done {
+    let mut resource = context.memory.freshest(key, stored);
+    for _ in 0..CONFLICTS_MAX {
+        match pass(context, key, resource).await {
+            Done::Again => {}
+            done @ (Done::Wake(_) | Done::ApiFailed) => return done,
+        }
+        resource = match refresh(context, key).await {
+            Ok(Some(resource)) => resource,
+            Ok(None) => return Done::Wake(None),
+            Err(done) => return done,
+        };
+    }
+    Done::Again
+}
+
+/// Reads the resource as it is now; none when it is gone.
+pub(super) async fn refresh<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+) -> Result<Option<Arc<CognitoUserPassword>>, Done> {
+    match status::read(&context.client, &key.namespace, &key.name).await {
+        Ok(resource) => {
+            let resource = Arc::new(resource);
+            context.memory.wrote(key, resource.clone());
+            Ok(Some(resource))
+        }
+        Err(CallError::NotFound) => Ok(None),
+        Err(error) => {
+            warn!(object = %key, %error, "the resource could not be read");
+            Err(Done::ApiFailed)
+        }
+    }
+}
+
+/// One pass over the stages.
+async fn pass<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    resource: Arc<CognitoUserPassword>,
+) -> Done {
+    let facts = Facts::new(context, key, resource);
+    if let Some(unrecorded) = facts.unrecorded() {
+        return record::record(context, key, &facts.resource, &unrecorded).await;
+    }
+    let Some(id) = fresh_id() else {
+        error!("the system's random source failed");
+        return Done::ApiFailed;
+    };
+    let now = Timestamp::now();
+    let hint = facts.hint(context);
+    match decide(&facts.observed(context, hint), now, &id) {
+        Decision::Leave => Done::Wake(None),
+        Decision::Stay { wake } => Done::Wake(wake),
+        Decision::Report(report) => record::report(context, key, &facts.resource, &report).await,
+        // Without the value there is no plan.
+        Decision::Set(_) | Decision::Read => with_value(context, key, &facts, &id).await,
+    }
+}
+
+/// Reads the Secret and decides again.
+async fn with_value<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts, id: &str) -> Done {
+    let gathered = match facts.read(context).await {
+        Ok(gathered) => gathered,
+        Err(error) => return read_failed(key, &error),
+    };
+    let now = Timestamp::now();
+    let observed = facts.observed(context, gathered.fact.clone());
+    let plan = match decide(&observed, now, id) {
+        Decision::Set(plan) => plan,
+        other => return without_set(context, key, facts, &gathered, other).await,
+    };
+    let Ok(target) = facts.target() else {
+        return Done::Wake(None);
+    };
+    // Before anything is recorded: a broken identity must never leave an open attempt.
+    if let Err(failure) = context.credentials.ensure(key, &target.pool.region()).await {
+        let report = without_credentials(&observed, &failure.0, Timestamp::now());
+        context.memory.concluded(key, facts.uid(), observed.tried());
+        return record::report(context, key, &facts.resource, &report).await;
+    }
+    if gathered.read_at.elapsed() < READ_IS_FRESH {
+        return set(context, key, facts, &gathered, &plan).await;
+    }
+    // The credentials took their time: decide on what is true now.
+    let gathered = match facts.read(context).await {
+        Ok(gathered) => gathered,
+        Err(error) => return read_failed(key, &error),
+    };
+    let observed = facts.observed(context, gathered.fact.clone());
+    match decide(&observed, Timestamp::now(), id) {
+        Decision::Set(plan) => set(context, key, facts, &gathered, &plan).await,
+        other => without_set(context, key, facts, &gathered, other).await,
+    }
+}
+
+/// What a decision on a value comes to, when it isn't to set it.
+async fn without_set<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    facts: &Facts,
+    gathered: &Gathered,
+    decision: Decision,
+) -> Done {
+    let observed = facts.observed(context, gathered.fact.clone());
+    context.memory.concluded(key, facts.uid(), observed.tried());
+    match decision {
+        Decision::Leave => Done::Wake(None),
+        Decision::Stay { wake } => Done::Wake(wake),
+        Decision::Report(report) => {
+            let done = record::report(context, key, &facts.resource, &report).await;
+            signed_again(context, facts, &report).await;
+            done
+        }
+        // A read was made: there is nothing that another would tell.
+        Decision::Read | Decision::Set(_) => Done::Again,
+    }
+}
+
+/// Writes ahead, calls, records.
+async fn set<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    facts: &Facts,
+    gathered: &Gathered,
+    plan: &Plan,
+) -> Done {
+    let (Ok(target), Some(password)) = (facts.target(), &gathered.password) else {
+        return Done::Wake(None);
+    };
+    if context.is_stopping() {
+        return Done::Wake(None);
+    }
+    let ahead = match status::write(&context.client, &facts.resource, &plan.ahead).await {
+        Ok(ahead) => Arc::new(ahead),
+        Err(CallError::NotFound) => return Done::Wake(None),
+        Err(CallError::Conflict) => return Done::Again,
+        // It may have been written all the same. The next reconcile takes it over then.
+        Err(error) => return write_failed(key, &error),
+    };
+    context.memory.wrote(key, ahead.clone());
+    debug!(object = %key, attempt = plan.attempt.id, inherited = plan.inherited, "calling AdminSetUserPassword");
+    let started = Instant::now();
+    let reply = context
+        .cognito
+        .admin_set_user_password(&target, password, facts.resource.spec.permanent)
+        .await;
+    context
+        .metrics
+        .cognito_call("AdminSetUserPassword", code(&reply), started.elapsed());
+    let outcome = classify(&reply);
+    let observed = facts.observed(context, gathered.fact.clone());
+    context.memory.concluded(key, facts.uid(), observed.tried());
+    info!(
+        object = %key,
+        pool = %target.pool,
+        user = %target.username,
+        code = code(&reply),
+        request_id = outcome.request_id,
+        inherited = plan.inherited,
+        took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "called AdminSetUserPassword"
+    );
+    let unrecorded = Arc::new(Unrecorded {
+        plan: plan.clone(),
+        outcome,
+    });
+    context
+        .memory
+        .unrecorded(key, facts.uid(), Some(unrecorded.clone()));
+    record::record(context, key, &ahead, &unrecorded).await
+}
+
+async fn signed_again<C: Cognito>(context: &Context<C>, facts: &Facts, report: &Report) {
+    if report.signed_again {
+        record::warn_signed_again(context, &facts.resource).await;
+    }
+}
+
+/// The code of a reply, as metrics and log name it.
+fn code(reply: &Reply) -> &str {
+    match reply {
+        Reply::Applied { .. } => metrics::OK,
+        Reply::ServiceError(error) => error.code.as_deref().unwrap_or(metrics::OTHER),
+        Reply::NotSent { .. } => metrics::NOT_SENT,
+        Reply::NoReply { .. } => metrics::NO_REPLY,
+    }
+}
+
+fn read_failed(key: &Key, error: &CallError) -> Done {
+    warn!(object = %key, %error, "the Secret could not be read");
+    Done::ApiFailed
+}
+
+pub(super) fn write_failed(key: &Key, error: &CallError) -> Done {
+    warn!(object = %key, %error, "the status could not be written");
+    Done::ApiFailed
+}
+
+/// 64 random bits, as hex.
+fn fresh_id() -> Option<String> {
+    getrandom::u64().ok().map(|id| format!("{id:016x}"))
+}

@@ -1,0 +1,182 @@
+//! Reporting: the status, and after it the event. Equal statuses are not written.
+
+use super::{
+    context::Context,
+    key::Key,
+    memory::Unrecorded,
+    reconcile::{Done, refresh, write_failed},
+};
+use crate::{
+    api::{Class, CognitoUserPassword, Reason, Status},
+    cluster::{CallError, events, status},
+    cognito::Cognito,
+    core::{
+        conclude::{Conclusion, Recorded, conclude},
+        decide::Report,
+        verdict::Verdict,
+    },
+};
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::events::EventType};
+use std::sync::Arc;
+use tracing::warn;
+
+/// How often the outcome of a call is concluded anew after a conflict before others have a turn.
+const CONFLICTS_MAX: u32 = 5;
+
+/// Says a verdict that needed no call.
+pub(super) async fn report<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    resource: &CognitoUserPassword,
+    report: &Report,
+) -> Done {
+    if resource.status.as_ref() == Some(&report.status) {
+        return Done::Wake(report.wake);
+    }
+    let before = resource.status.as_ref().and_then(Status::ready_reason);
+    match status::write(&context.client, resource, &report.status).await {
+        Ok(written) => context.memory.wrote(key, Arc::new(written)),
+        Err(CallError::NotFound) => return Done::Wake(None),
+        Err(CallError::Conflict) => return Done::Again,
+        Err(error) => return write_failed(key, &error),
+    }
+    if before != Some(report.verdict.reason) {
+        publish(context, resource, &report.verdict, None).await;
+    }
+    Done::Wake(report.wake)
+}
+
+/// Writes down the outcome of a call. It is remembered until that succeeds, so that a call whose
+/// outcome is known is not made again because the API server was away.
+pub(super) async fn record<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    resource: &Arc<CognitoUserPassword>,
+    unrecorded: &Unrecorded,
+) -> Done {
+    let uid = resource.uid().unwrap_or_default();
+    let forget = || context.memory.unrecorded(key, &uid, None);
+    let mut resource = resource.clone();
+    for _ in 0..CONFLICTS_MAX {
+        let current = resource.status.clone().unwrap_or_default();
+        let Unrecorded { plan, outcome } = unrecorded;
+        let now = Timestamp::now();
+        let conclusion = conclude(&current, plan, outcome, &uid, now);
+        let wanted = match &conclusion {
+            Conclusion::Record(recorded) => &recorded.status,
+            Conclusion::Superseded(Some(doubtful)) => doubtful.as_ref(),
+            Conclusion::Superseded(None) => {
+                forget();
+                return Done::Again;
+            }
+        };
+        match status::write(&context.client, &resource, wanted).await {
+            Ok(written) => {
+                context.memory.wrote(key, Arc::new(written));
+                forget();
+                return match conclusion {
+                    Conclusion::Record(recorded) => {
+                        said(context, key, &resource, unrecorded, &recorded).await;
+                        Done::Wake(recorded.wake)
+                    }
+                    Conclusion::Superseded(_) => Done::Again,
+                };
+            }
+            Err(CallError::NotFound) => {
+                forget();
+                return Done::Wake(None);
+            }
+            Err(CallError::Conflict) => {}
+            Err(error) => return write_failed(key, &error),
+        }
+        resource = match refresh(context, key).await {
+            Ok(Some(now)) if now.uid().as_deref() == Some(&uid) => now,
+            Ok(_) => {
+                forget();
+                return Done::Again;
+            }
+            Err(done) => return done,
+        };
+    }
+    Done::Again
+}
+
+/// What follows a recorded outcome: the event, and the time from the Secret's change.
+async fn said<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    resource: &CognitoUserPassword,
+    unrecorded: &Unrecorded,
+    recorded: &Recorded,
+) {
+    let Unrecorded { plan, outcome } = unrecorded;
+    let before = plan.before.ready_reason();
+    // A first set isn't late, however old its Secret is.
+    let followed = plan.before.synced.is_some()
+        && plan.before.observed_generation == Some(plan.attempt.generation);
+    if recorded.applied && followed {
+        let secret = Key {
+            namespace: key.namespace.clone(),
+            name: resource.spec.password_secret_ref.name.clone(),
+        };
+        let version = &plan.attempt.secret_resource_version;
+        let changed_at = context.index().changed_at(&secret, version);
+        if let Some(changed_at) = changed_at {
+            context.metrics.secret_change_to_set(changed_at.elapsed());
+        }
+    }
+    if recorded.applied || before != Some(recorded.verdict.reason) {
+        let request_id = outcome.request_id.as_deref();
+        publish(context, resource, &recorded.verdict, request_id).await;
+    }
+}
+
+/// Says that a fingerprint was signed again.
+pub(super) async fn warn_signed_again<C: Cognito>(
+    context: &Context<C>,
+    resource: &CognitoUserPassword,
+) {
+    let note = "The fingerprint key that signed status.synced is gone; the Secret has not moved, so its value was signed again with the present key, and nothing was set.";
+    warn!(object = %Key::of(resource), "{note}");
+    let reference = events::reference(resource);
+    let events = &context.events;
+    events
+        .publish(
+            &reference,
+            EventType::Warning,
+            "FingerprintKeyLost",
+            "Sign",
+            note,
+        )
+        .await;
+}
+
+async fn publish<C: Cognito>(
+    context: &Context<C>,
+    resource: &CognitoUserPassword,
+    verdict: &Verdict,
+    request_id: Option<&str>,
+) {
+    let type_ = match verdict.class {
+        Class::Settled => EventType::Normal,
+        Class::Stalled | Class::Waiting | Class::Transient | Class::Unknown => EventType::Warning,
+    };
+    if type_ == EventType::Warning {
+        warn!(object = %Key::of(resource), reason = verdict.reason.as_str(), said = verdict.message, "not set");
+    }
+    let note = match request_id {
+        Some(id) => format!("{} (request id {id})", verdict.message),
+        None => verdict.message.clone(),
+    };
+    let reference = events::reference(resource);
+    let action = if verdict.reason == Reason::PasswordSet {
+        "SetPassword"
+    } else {
+        "Reconcile"
+    };
+    context
+        .events
+        .publish(&reference, type_, verdict.reason.as_str(), action, &note)
+        .await;
+}

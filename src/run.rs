@@ -1,0 +1,239 @@
+//! The composition root of `run`: what is started in which order, and how it ends.
+//!
+//! 1. log, memory hardening, the settings that can only be judged here
+//! 2. `/livez`, `/readyz` and `/metrics`, so that whatever is missing can be seen
+//! 3. the fingerprint keys, tried until they are there
+//! 4. the watches and the controller, until SIGTERM or SIGINT
+//! 5. the calls in flight are finished and recorded; then the server ends, and the process
+
+use crate::{
+    cluster::{client, events::Events, keys, watch::Scope},
+    cognito::aws::AwsCognito,
+    controller::{self, Context, queue},
+    core::fingerprint::Keyring,
+    ops::{
+        hardening,
+        health::{self, Check, Readiness},
+        logging,
+        metrics::Metrics,
+    },
+};
+use kube::Client;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
+use tracing::{error, info, warn};
+
+/// How long a shutdown may take: the call in flight (5 s) and its status.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
+
+/// Between two tries to get the fingerprint keys: 1 s growing to 10 s.
+const KEYS_RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// What `run` was told.
+#[derive(Debug)]
+pub struct Settings {
+    /// The namespaces to watch; none for all.
+    pub watch_namespaces: Vec<String>,
+    /// Where the Secret with the fingerprint keys is.
+    pub operator_namespace: String,
+    /// Where `/livez`, `/readyz` and `/metrics` are served.
+    pub listen: SocketAddr,
+    /// How log lines are written.
+    pub log_format: logging::Format,
+    /// What is logged.
+    pub log: logging::Filter,
+    /// The pod's name, for events.
+    pub instance: Option<String>,
+}
+
+/// Why it didn't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is wrong: nothing that waiting would mend.
+    #[error("{0}")]
+    Settings(String),
+    /// The machine didn't allow it.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`StartError`] when it can't start. Once it has started, whatever is missing is said by the log
+/// and by `/readyz`, and tried again.
+pub fn main(settings: Settings) -> Result<(), StartError> {
+    let failed =
+        |what: &str, error: &dyn std::error::Error| StartError::Failed(format!("{what}: {error}"));
+    // Before the first secret is read.
+    let exposed = hardening::keep_memory_private();
+    logging::init(settings.log_format, settings.log.clone())
+        .map_err(|error| failed("the log can't be set up", &error))?;
+    for exposed in exposed {
+        warn!(%exposed, "the process's memory is less private than it should be");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failed("the runtime can't be started", &error))?;
+    let ended = runtime.block_on(run(settings));
+    // Whatever still waits (a probe, a credential lookup) is not waited for.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    ended
+}
+
+async fn run(settings: Settings) -> Result<(), StartError> {
+    let mut stop = Stop::listen()
+        .map_err(|error| StartError::Failed(format!("signals can't be handled: {error}")))?;
+    let cognito = Arc::new(AwsCognito::new());
+    cognito
+        .check_endpoint()
+        .await
+        .map_err(|error| StartError::Settings(error.to_string()))?;
+    let config = kube::Config::infer().await.map_err(|error| {
+        StartError::Settings(format!(
+            "no API server is configured, neither by KUBECONFIG nor by a pod's ServiceAccount: {}",
+            last_cause(&error)
+        ))
+    })?;
+    let client = client(config).map_err(StartError::Settings)?;
+    let listener = health::bind(settings.listen).await.map_err(|error| {
+        StartError::Failed(format!("can't listen on {}: {error}", settings.listen))
+    })?;
+
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    let readiness = Readiness::new();
+    let has_keys = readiness.check("fingerprint keys");
+    let (ending, ended) = watch::channel(false);
+    let serving = tokio::spawn(health::serve(
+        listener,
+        readiness.clone(),
+        metrics.clone(),
+        is_true(ended.clone()),
+    ));
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        listen = %settings.listen,
+        namespaces = if settings.watch_namespaces.is_empty() { "all".to_owned() } else { settings.watch_namespaces.join(",") },
+        "started"
+    );
+
+    let controlled = async {
+        let keyring = tokio::select! {
+            keyring = load_keys(&client, &settings.operator_namespace, &has_keys) => keyring,
+            () = stop.asked() => return,
+        };
+        let (queue, requests) = queue();
+        let events = Events::new(client.clone(), settings.instance.clone());
+        let queue = Arc::new(queue);
+        let context = Context::new(
+            client.clone(),
+            cognito,
+            keyring,
+            events,
+            metrics.clone(),
+            queue,
+        );
+        let scopes = scopes(&settings.watch_namespaces);
+        let (stopping, stopped) = watch::channel(false);
+        let controller = tokio::spawn(controller::run(
+            Arc::new(context),
+            requests,
+            scopes,
+            readiness.clone(),
+            is_true(stopped),
+        ));
+        stop.asked().await;
+        info!("stopping: calls in flight are finished and recorded");
+        stopping.send_replace(true);
+        match tokio::time::timeout(SHUTDOWN_MAX, controller).await {
+            Ok(Ok(())) => {}
+            Ok(Err(panic)) => error!(%panic, "the controller ended badly"),
+            Err(_) => warn!(
+                "a call took too long; its attempt is on record and is taken over at the next start"
+            ),
+        }
+    };
+    controlled.await;
+    ending.send_replace(true);
+    match serving.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(%error, "the server ended badly"),
+        Err(panic) => error!(%panic, "the server ended badly"),
+    }
+    info!("stopped");
+    Ok(())
+}
+
+/// Tries until the keys are there.
+async fn load_keys(client: &Client, namespace: &str, check: &Check) -> Keyring {
+    let mut pause = Duration::from_secs(1);
+    let mut said = String::new();
+    loop {
+        match keys::load_or_create(client, namespace).await {
+            Ok(keyring) => {
+                check.pass();
+                info!(?keyring, "fingerprint keys");
+                return keyring;
+            }
+            Err(error) => {
+                let why = format!("Secret {namespace}/{}: {error}", keys::KEY_SECRET);
+                check.fail(why.clone());
+                if why != said {
+                    warn!(why, "no fingerprint keys; it is tried again");
+                    said = why;
+                }
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(KEYS_RETRY_MAX);
+    }
+}
+
+fn scopes(namespaces: &[String]) -> Vec<Scope> {
+    if namespaces.is_empty() {
+        return vec![Scope::All];
+    }
+    let mut scopes: Vec<_> = namespaces.iter().cloned().map(Scope::Namespace).collect();
+    scopes.sort();
+    scopes.dedup();
+    scopes
+}
+
+async fn is_true(mut flag: watch::Receiver<bool>) {
+    // An error says that the sender is gone, and with it what was waited for.
+    let _ = flag.wait_for(|flag| *flag).await;
+}
+
+fn last_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// SIGTERM and SIGINT.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
