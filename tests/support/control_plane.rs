@@ -1,0 +1,233 @@
+//! A real Kubernetes API server with its etcd, on loopback, for tests and the demo.
+//!
+//! Without kubelet and scheduler: pods don't run, everything else is the real thing (RBAC, CRDs with
+//! their CEL rules, server-side apply, tokens, admission). The controller manager is started
+//! only where a test needs deleted namespaces to go or owned objects to be collected.
+
+mod access;
+mod servers;
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::{LazyLock, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use kube::api::{Api, ObjectMeta, PostParams};
+use serde_json::Value;
+
+use super::audit::{self, AuditQuery, Mark};
+use super::certificates::Certificates;
+use super::ports::free_port;
+use super::process::{Process, Signal, lock};
+use super::scratch::{random_suffix, scratch, write_private};
+use super::wait::eventually;
+
+pub(crate) use access::client_for;
+
+/// On two busy cores the API server needs 3 to 10 seconds.
+const START_DEADLINE: Duration = Duration::from_mins(2);
+
+#[derive(Debug)]
+pub(crate) struct ControlPlane {
+    // Dropped in this order: clients before servers, so that nobody complains.
+    controller_manager: OnceLock<Process>,
+    api_server: Mutex<Option<Process>>,
+    etcd: Process,
+    etcd_port: u16,
+    port: u16,
+    directory: PathBuf,
+    certificates: Certificates,
+    /// The manifests that were applied.
+    installed: Mutex<HashSet<String>>,
+}
+
+impl ControlPlane {
+    /// A control plane of one's own, for tests that stop it or fill it. Others use [`shared`].
+    ///
+    /// [`shared`]: Self::shared
+    pub(crate) fn start() -> Self {
+        let directory = scratch("control-plane");
+        let certificates = Certificates::generate(&directory);
+        let etcd_port = free_port();
+        let control_plane = Self {
+            controller_manager: OnceLock::new(),
+            api_server: Mutex::new(None),
+            etcd: servers::etcd(&directory, etcd_port),
+            etcd_port,
+            port: free_port(),
+            directory,
+            certificates,
+            installed: Mutex::default(),
+        };
+        write_private(&control_plane.audit_policy(), audit::POLICY);
+        control_plane
+            .write_kubeconfig("admin", &access::user_of(&control_plane.certificates.admin));
+        // The caller may be inside of a runtime or have none at all.
+        on_a_runtime_of_its_own(|| control_plane.start_api_server());
+        control_plane
+    }
+
+    /// The one that most tests share, each with namespaces of its own.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);
+        &SHARED
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// Creates a namespace with a name that no other test has.
+    pub(crate) async fn new_namespace(&self, prefix: &str) -> String {
+        let name = format!("{prefix}-{}", random_suffix());
+        let namespace = Namespace {
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                ..ObjectMeta::default()
+            },
+            ..Namespace::default()
+        };
+        Api::all(self.client().await)
+            .create(&PostParams::default(), &namespace)
+            .await
+            .unwrap_or_else(|error| panic!("could not create namespace {name}: {error}"));
+        name
+    }
+
+    /// Applies `deploy/` or one of its variants (each once per control plane), and waits till the
+    /// CRDs are served.
+    pub(crate) fn install(&self, manifests: &str) {
+        let mut installed = lock(&self.installed);
+        if !installed.contains(manifests) {
+            self.kubectl(&["apply", "-k", manifests]);
+            let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
+            self.kubectl(&[&wait[..], &["crd", "--all"]].concat());
+            installed.insert(manifests.to_owned());
+        }
+    }
+
+    /// For tests that need namespaces to go, owned objects to be collected, or aggregated roles.
+    pub(crate) async fn start_controller_manager(&self) {
+        let client = self.client().await;
+        self.controller_manager
+            .get_or_init(|| self.spawn_controller_manager());
+        // Its first visible deed.
+        let accounts: Api<ServiceAccount> = Api::namespaced(client, "default");
+        eventually(START_DEADLINE, async || {
+            match accounts.get("default").await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(format!(
+                    "the controller manager made no default service account: {error}\n{}",
+                    self.controller_manager
+                        .get()
+                        .map(Process::log_tail)
+                        .unwrap_or_default()
+                )),
+            }
+        })
+        .await;
+    }
+
+    /// An outage: SIGKILL, connections break. etcd keeps the data.
+    pub(crate) fn stop_api_server(&self) {
+        drop(lock(&self.api_server).take());
+    }
+
+    /// Starts the API server (again): same port, same data. Returns when it is ready.
+    pub(crate) async fn start_api_server(&self) {
+        lock(&self.api_server).get_or_insert_with(|| self.spawn_api_server());
+        let started = Instant::now();
+        loop {
+            let not_ready = match self.ask_readyz().await {
+                Ok(()) => return,
+                Err(error) => error,
+            };
+            let (ended, log) = match &*lock(&self.api_server) {
+                Some(process) => (process.exit(), process.log_tail()),
+                None => panic!("the API server was stopped while it was being waited for"),
+            };
+            assert!(
+                ended.is_none() && started.elapsed() < START_DEADLINE,
+                "the API server is not ready ({not_ready}); ended: {ended:?}; its log:\n{log}\n\
+                 etcd's log:\n{}",
+                self.etcd.log_tail()
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// The API server stops answering, connections stay: worse than an outage for who has no
+    /// timeouts. Back with [`resume_api_server`](Self::resume_api_server).
+    pub(crate) fn freeze_api_server(&self) {
+        if let Some(process) = &*lock(&self.api_server) {
+            process.pause();
+        }
+    }
+
+    pub(crate) fn resume_api_server(&self) {
+        if let Some(process) = &*lock(&self.api_server) {
+            process.signal(Signal::CONT);
+        }
+    }
+
+    pub(crate) fn etcd_pid(&self) -> i32 {
+        self.etcd.pid()
+    }
+
+    pub(crate) fn api_server_pid(&self) -> Option<i32> {
+        lock(&self.api_server).as_ref().map(Process::pid)
+    }
+
+    /// Everything in the audit log; see [`audit::POLICY`] for what that is.
+    pub(crate) fn audit_events(&self) -> Vec<Value> {
+        self.audit(&AuditQuery::new())
+    }
+
+    pub(crate) fn audit(&self, query: &AuditQuery) -> Vec<Value> {
+        query.run(&self.audit_log())
+    }
+
+    /// Now, for [`AuditQuery::since`].
+    pub(crate) fn audit_mark(&self) -> Mark {
+        audit::mark(&self.audit_log())
+    }
+
+    fn audit_log(&self) -> PathBuf {
+        self.directory.join("audit.log")
+    }
+
+    fn audit_policy(&self) -> PathBuf {
+        self.directory.join("audit-policy.yaml")
+    }
+
+    async fn ask_readyz(&self) -> Result<(), String> {
+        let request = hyper::Request::get("/readyz")
+            .body(Vec::new())
+            .expect("the request is well-formed");
+        let client = self.client().await;
+        let asked = client.request_text(request);
+        match tokio::time::timeout(Duration::from_secs(5), asked).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("no answer within 5 s".to_owned()),
+        }
+    }
+}
+
+/// Runs a future to its end on a thread and a runtime of its own.
+fn on_a_runtime_of_its_own<F: Future<Output = ()>>(future: impl FnOnce() -> F + Send) {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime can be made")
+                .block_on(future());
+        });
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}

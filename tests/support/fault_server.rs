@@ -1,0 +1,335 @@
+//! A Cognito that misbehaves on request.
+//!
+//! It speaks Cognito's wire protocol for `AdminSetUserPassword` and does what no emulator does:
+//! password history, throttling, every error code, and above all replies that get lost before or
+//! after the password was set. It writes down every call, so that tests can say what was called, how
+//! often and never twice at a time.
+//!
+//! It runs on a thread and a runtime of its own: it answers (or hangs) independent of the test's.
+
+mod faults;
+mod model;
+mod record;
+mod service;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+
+pub(crate) use faults::{Failure, Fault};
+pub(crate) use record::{Call, Outcome};
+
+use super::process::lock;
+use faults::Faults;
+use model::{Key, Model};
+use record::Record;
+
+/// Dropping it closes all connections.
+#[derive(Debug)]
+pub(crate) struct FaultServer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Moves with every arrival and every end of a call.
+    changed: watch::Sender<u64>,
+    /// Moves when hanging calls are released.
+    released: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    model: Model,
+    faults: Faults,
+    record: Record,
+}
+
+impl Shared {
+    /// Everything that reads or changes the state goes through here; `changed` follows.
+    fn update<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let result = act(&mut lock(&self.state));
+        self.changed.send_modify(|version| *version += 1);
+        result
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&lock(&self.state))
+    }
+}
+
+impl FaultServer {
+    pub(crate) fn start() -> Self {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            changed: watch::Sender::new(0),
+            released: watch::Sender::new(0),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let (bound, address) = std::sync::mpsc::channel();
+        let served = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("fault-server".to_owned())
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("a runtime can be made");
+                runtime.block_on(async move {
+                    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+                    let listener = listener.expect("a loopback port can be bound");
+                    let address = listener.local_addr().expect("a listener has an address");
+                    bound.send(address).expect("the starter waits for it");
+                    tokio::select! {
+                        () = accept(listener, served) => {}
+                        _ = stopped => {}
+                    }
+                });
+            })
+            .expect("a thread can be started");
+        let address = address.recv().expect("the server says where it listens");
+        Self {
+            address,
+            shared,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    // Users.
+
+    /// Adds a user without a password, and their pool.
+    pub(crate) fn add_user(&self, pool: &str, username: &str) {
+        self.shared
+            .update(|state| state.model.add_user(Key::new(pool, username)));
+    }
+
+    /// Adds a pool without users: `UserNotFoundException` instead of `ResourceNotFoundException`.
+    pub(crate) fn add_pool(&self, pool: &str) {
+        self.shared.update(|state| state.model.add_pool(pool));
+    }
+
+    pub(crate) fn remove_user(&self, pool: &str, username: &str) {
+        self.shared
+            .update(|state| state.model.remove_user(&Key::new(pool, username)));
+    }
+
+    /// The password changes without a call of `AdminSetUserPassword`, as when a person chooses one.
+    pub(crate) fn change_password(&self, pool: &str, username: &str, password: &str) {
+        self.shared.update(|state| {
+            state
+                .model
+                .force(&Key::new(pool, username), password, Instant::now());
+        });
+    }
+
+    /// The last `count` passwords of a user, the CURRENT one among them, can't be set again. Zero:
+    /// no history (the default).
+    pub(crate) fn set_history(&self, count: usize) {
+        self.shared.update(|state| state.model.history = count);
+    }
+
+    /// Shorter passwords are refused. Zero: none are (the default).
+    pub(crate) fn set_minimum_length(&self, characters: usize) {
+        self.shared
+            .update(|state| state.model.minimum_length = characters);
+    }
+
+    /// More calls than this within a second are throttled, over all users.
+    pub(crate) fn set_calls_per_second(&self, limit: Option<usize>) {
+        self.shared
+            .update(|state| state.model.calls_per_second = limit);
+    }
+
+    pub(crate) fn password_of(&self, pool: &str, username: &str) -> Option<String> {
+        self.shared
+            .read(|state| state.model.current(&Key::new(pool, username)))
+    }
+
+    /// Whether the password in force was set as permanent.
+    pub(crate) fn is_permanent(&self, pool: &str, username: &str) -> Option<bool> {
+        self.shared
+            .read(|state| state.model.is_permanent(&Key::new(pool, username)))
+    }
+
+    /// Every password that was ever in force, and since when; oldest first. Setting the same again
+    /// is a line of its own.
+    pub(crate) fn password_log(&self, pool: &str, username: &str) -> Vec<(Instant, String)> {
+        self.shared
+            .read(|state| state.model.log(&Key::new(pool, username)))
+    }
+
+    // Faults.
+
+    /// The next calls, whoever's, meet these, in this order, one each.
+    pub(crate) fn next(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.shared.update(|state| state.faults.next.extend(faults));
+    }
+
+    /// The next calls for this user; goes before [`next`](Self::next).
+    pub(crate) fn next_for(
+        &self,
+        (pool, username): (&str, &str),
+        faults: impl IntoIterator<Item = Fault>,
+    ) {
+        let key = Key::new(pool, username);
+        self.shared.update(|state| {
+            let queue = state.faults.next_for.entry(key).or_default();
+            queue.extend(faults);
+        });
+    }
+
+    /// Every call from now on, until [`heal`](Self::heal).
+    pub(crate) fn always(&self, fault: Fault) {
+        self.shared
+            .update(|state| state.faults.always = Some(fault));
+    }
+
+    /// Every call for this user.
+    pub(crate) fn always_for(&self, (pool, username): (&str, &str), fault: Fault) {
+        let key = Key::new(pool, username);
+        self.shared
+            .update(|state| state.faults.always_for.insert(key, fault));
+    }
+
+    /// Each call meets one of these with its probability (their sum is at most 1), and otherwise
+    /// none. The same seed and order of calls give the same faults.
+    pub(crate) fn chance(&self, seed: u64, faults: impl IntoIterator<Item = (Fault, f64)>) {
+        let faults: Vec<_> = faults.into_iter().collect();
+        self.shared
+            .update(|state| state.faults.set_chance(seed, faults));
+    }
+
+    /// No faults from now on. Calls that hang go on hanging.
+    pub(crate) fn heal(&self) {
+        self.shared.update(|state| state.faults = Faults::default());
+    }
+
+    /// All calls that hang now go on: a `HangBefore` is applied, both are answered, if their client
+    /// is still there.
+    pub(crate) fn release(&self) {
+        self.shared.released.send_modify(|count| *count += 1);
+    }
+
+    // What was called.
+
+    /// All calls in the order of their arrival.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.shared.read(|state| state.record.calls().to_vec())
+    }
+
+    pub(crate) fn calls_for(&self, pool: &str, username: &str) -> Vec<Call> {
+        let mut calls = self.calls();
+        calls.retain(|call| call.pool == pool && call.username == username);
+        calls
+    }
+
+    /// Without copying all calls: for long runs.
+    pub(crate) fn call_count(&self) -> usize {
+        self.shared.read(|state| state.record.calls().len())
+    }
+
+    /// The most calls that were under way at a time for one user. One is what the operator
+    /// promises.
+    pub(crate) fn max_in_flight_per_user(&self) -> usize {
+        self.shared
+            .read(|state| record::max_in_flight_per_user(state.record.calls()))
+    }
+
+    /// Waits till `count` calls have arrived (not: been answered). Panics after `deadline`.
+    pub(crate) async fn wait_for_calls(&self, count: usize, deadline: Duration) {
+        let what = format!("{count} calls");
+        self.wait_until(&what, deadline, |calls| calls.len() >= count)
+            .await;
+    }
+
+    /// Waits till the calls so far are as `wanted`: looks again whenever one arrives or ends.
+    pub(crate) async fn wait_until(
+        &self,
+        what: &str,
+        deadline: Duration,
+        wanted: impl Fn(&[Call]) -> bool,
+    ) {
+        let holds = || self.shared.read(|state| wanted(state.record.calls()));
+        self.wait(what, deadline, holds).await;
+    }
+
+    /// Waits till this is the user's password.
+    pub(crate) async fn wait_for_password(
+        &self,
+        (pool, username): (&str, &str),
+        password: &str,
+        deadline: Duration,
+    ) {
+        let what = format!("password {password:?} for {username}");
+        let holds = || self.password_of(pool, username).as_deref() == Some(password);
+        self.wait(&what, deadline, holds).await;
+    }
+
+    async fn wait(&self, what: &str, deadline: Duration, holds: impl Fn() -> bool) {
+        let mut changed = self.shared.changed.subscribe();
+        let wait = tokio::time::timeout(deadline, changed.wait_for(|_| holds())).await;
+        assert!(
+            wait.is_ok(),
+            "no {what} after {deadline:?}; the calls so far:\n{}",
+            record::render(&self.calls())
+        );
+    }
+
+    /// Forgets users, faults, settings and calls, as if just started. Calls under way are let go.
+    pub(crate) fn reset(&self) {
+        self.shared.update(|state| {
+            state.model = Model::default();
+            state.faults = Faults::default();
+            state.record.clear();
+        });
+        self.release();
+    }
+}
+
+impl Drop for FaultServer {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // The thread may be gone already.
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, most likely: some will be free again soon.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        // A reply is one small packet: don't hold it back.
+        let _ = stream.set_nodelay(true);
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            let service = service_fn(|request| service::answer(Arc::clone(&shared), request));
+            // An error is how a connection is dropped on purpose, or a client that went away.
+            let _ = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}

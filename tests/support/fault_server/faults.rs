@@ -1,0 +1,150 @@
+//! What can go wrong with a call, and which call it happens to.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use super::model::Key;
+
+/// What happens to a call. Where it says "applied", the password is set if the users and the policy
+/// allow it, as in a call without a fault.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Fault {
+    /// Nothing goes wrong: to let a call pass in a sequence of faults.
+    None,
+    /// Not applied, answered with this error.
+    Error(Failure),
+    /// Applied, and answered with this error all the same.
+    ErrorAfter(Failure),
+    /// Not applied; the connection is closed without a reply.
+    DropBefore,
+    /// Applied; the connection is closed without a reply.
+    DropAfter,
+    /// No reply till the client goes away (not applied) or the server is told to release (applied).
+    HangBefore,
+    /// Applied; no reply till the client goes away or the server is told to release.
+    HangAfter,
+    /// No reply ever; applied after this time, whether the client is still there or not.
+    LandLate(Duration),
+    /// A reply that is not Cognito's: some HTML, with this HTTP status (200, 502).
+    Garbage { status: u16, applied: bool },
+    /// A reply of which half is missing.
+    Truncated { applied: bool },
+    /// Applied and answered after this time, if the client is still there.
+    Latency(Duration),
+}
+
+/// An error reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) status: u16,
+    /// None: a body without `__type`, as from something between us and Cognito.
+    pub(crate) code: Option<String>,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(status: u16, code: &str, message: &str) -> Self {
+        Self {
+            status,
+            code: Some(code.to_owned()),
+            message: message.to_owned(),
+        }
+    }
+}
+
+impl Fault {
+    /// A client error with this code. Cognito answers all of them with HTTP 400, throttling and
+    /// missing rights included.
+    pub(crate) fn error(code: &str, message: &str) -> Self {
+        Fault::Error(Failure::new(400, code, message))
+    }
+
+    pub(crate) fn throttled() -> Self {
+        Self::error("TooManyRequestsException", "Rate exceeded")
+    }
+
+    pub(crate) fn access_denied() -> Self {
+        Self::error(
+            "AccessDeniedException",
+            "User: arn:aws:iam::123456789012:user/test is not authorized to perform: \
+             cognito-idp:AdminSetUserPassword on resource: *",
+        )
+    }
+
+    /// A fault of AWS's: the caller can't know that it was not applied.
+    pub(crate) fn internal_error() -> Self {
+        Fault::Error(internal())
+    }
+
+    pub(crate) fn internal_error_after() -> Self {
+        Fault::ErrorAfter(internal())
+    }
+}
+
+fn internal() -> Failure {
+    Failure::new(500, "InternalErrorException", "Something went wrong")
+}
+
+/// Which call meets which fault: what is scripted goes before what always holds, one user's before
+/// everybody's, chance comes last.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    pub(super) next: VecDeque<Fault>,
+    pub(super) next_for: HashMap<Key, VecDeque<Fault>>,
+    pub(super) always: Option<Fault>,
+    pub(super) always_for: HashMap<Key, Fault>,
+    chance: Option<Chance>,
+}
+
+#[derive(Debug)]
+struct Chance {
+    random: u64,
+    faults: Vec<(Fault, f64)>,
+}
+
+impl Faults {
+    pub(super) fn set_chance(&mut self, seed: u64, faults: Vec<(Fault, f64)>) {
+        self.chance = Some(Chance {
+            random: seed,
+            faults,
+        });
+    }
+
+    /// The fault of a call that arrives now.
+    pub(super) fn take(&mut self, key: &Key) -> Fault {
+        let scripted = self
+            .next_for
+            .get_mut(key)
+            .and_then(VecDeque::pop_front)
+            .or_else(|| self.next.pop_front());
+        scripted
+            .or_else(|| self.always_for.get(key).cloned())
+            .or_else(|| self.always.clone())
+            .or_else(|| self.chance.as_mut().and_then(Chance::draw))
+            .unwrap_or(Fault::None)
+    }
+}
+
+impl Chance {
+    fn draw(&mut self) -> Option<Fault> {
+        let mut left = self.next_fraction();
+        self.faults
+            .iter()
+            .find(|(_, probability)| {
+                left -= probability;
+                left < 0.0
+            })
+            .map(|(fault, _)| fault.clone())
+    }
+
+    /// `SplitMix64`: a few lines, and the same sequence for the same seed wherever the tests run.
+    fn next_fraction(&mut self) -> f64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.random;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^= bits >> 31;
+        let upper = u32::try_from(bits >> 32).expect("32 bits are left");
+        f64::from(upper) / (f64::from(u32::MAX) + 1.0)
+    }
+}

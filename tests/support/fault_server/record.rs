@@ -1,0 +1,147 @@
+//! Every call that arrived, and what became of it.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+/// A call, passwords included: they are the tests' own.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    /// Counts from 1 over the server's life.
+    pub(crate) id: u64,
+    pub(crate) arrived: Instant,
+    /// When it was answered, or its connection closed.
+    pub(crate) ended: Option<Instant>,
+    pub(crate) pool: String,
+    pub(crate) username: String,
+    pub(crate) password: String,
+    pub(crate) permanent: bool,
+    pub(crate) outcome: Outcome,
+    /// The client went away before there was a reply.
+    pub(crate) abandoned: bool,
+    pub(crate) user_agent: String,
+    /// The access key id and the Region in the signature.
+    pub(crate) access_key: String,
+    pub(crate) region: String,
+}
+
+/// What became of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Not ended yet. `applied` for one that hangs after it was applied.
+    InFlight { applied: bool },
+    /// Applied, and answered so.
+    Applied,
+    /// Not applied, and answered with this code.
+    Refused(String),
+    /// The caller was told nothing that it could rely on: no reply, garbage, or an error although
+    /// the password was set.
+    Lost { applied: bool },
+}
+
+impl Call {
+    /// Whether the password was set by it (so far).
+    pub(crate) fn applied(&self) -> bool {
+        match self.outcome {
+            Outcome::Applied => true,
+            Outcome::Refused(_) => false,
+            Outcome::InFlight { applied } | Outcome::Lost { applied } => applied,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    calls: Vec<Call>,
+    last_id: u64,
+}
+
+impl Record {
+    pub(super) fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
+    /// Takes note of an arrival; the id finds the call again.
+    pub(super) fn arrived(&mut self, mut call: Call) -> u64 {
+        self.last_id += 1;
+        call.id = self.last_id;
+        self.calls.push(call);
+        self.last_id
+    }
+
+    /// The call, unless the server was reset since.
+    pub(super) fn get(&self, id: u64) -> Option<&Call> {
+        self.index(id).map(|index| &self.calls[index])
+    }
+
+    pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Call> {
+        self.index(id).map(|index| &mut self.calls[index])
+    }
+
+    fn index(&self, id: u64) -> Option<usize> {
+        self.calls.binary_search_by_key(&id, |call| call.id).ok()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.calls.clear();
+    }
+}
+
+/// A client that gives up a call closes its connection and may send the next call at the same time:
+/// we can see the two in either order. So long an abandoned call may seem to overlap the next.
+const CLOSING: Duration = Duration::from_millis(100);
+
+/// From its arrival to its end, if it has ended.
+type Span = (Instant, Option<Instant>);
+
+/// The most calls that were under way at a time for one user.
+pub(super) fn max_in_flight_per_user(calls: &[Call]) -> usize {
+    let mut per_user: HashMap<(&str, &str), Vec<Span>> = HashMap::new();
+    for call in calls {
+        let ended = call.ended.map(|ended| match ended.checked_sub(CLOSING) {
+            Some(earlier) if call.abandoned => earlier.max(call.arrived),
+            _ => ended,
+        });
+        let user = (call.pool.as_str(), call.username.as_str());
+        per_user
+            .entry(user)
+            .or_default()
+            .push((call.arrived, ended));
+    }
+    per_user.into_values().map(max_overlap).max().unwrap_or(0)
+}
+
+fn max_overlap(spans: Vec<Span>) -> usize {
+    // Starts count up, ends count down; at the same instant an end comes first.
+    let mut moments: Vec<(Instant, i32)> = Vec::with_capacity(2 * spans.len());
+    for (start, end) in spans {
+        moments.push((start, 1));
+        moments.extend(end.map(|end| (end.max(start), -1)));
+    }
+    moments.sort();
+    let mut now = 0;
+    let mut most = 0;
+    for (_, step) in moments {
+        now += step;
+        most = most.max(now);
+    }
+    usize::try_from(most).unwrap_or(0)
+}
+
+/// The calls as text, for failure messages; of many the last.
+pub(super) fn render(calls: &[Call]) -> String {
+    let mut text = format!("{} calls", calls.len());
+    let Some(first) = calls.first() else {
+        return text;
+    };
+    for call in &calls[calls.len().saturating_sub(40)..] {
+        let at = call.arrived.duration_since(first.arrived);
+        write!(
+            text,
+            "\n  #{} +{at:?} {}/{} {:?} permanent={} {:?}",
+            call.id, call.pool, call.username, call.password, call.permanent, call.outcome
+        )
+        .expect("a String takes everything");
+    }
+    text
+}

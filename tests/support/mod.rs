@@ -1,0 +1,32 @@
+//! What the end-to-end tests and the demo stand on: a real control plane, moto (the Cognito that
+//! users sign in to), the fault server (the Cognito that misbehaves), and the operator as a process.
+//!
+//! Everything listens on loopback only, keeps its files in one temporary directory, and is gone when
+//! the process that started it is gone, however that ended (see `process`).
+// Each test binary and the demo compile this module on their own and use a part of it.
+#![allow(dead_code, unused_imports)]
+
+mod audit;
+mod certificates;
+mod control_plane;
+mod fault_server;
+mod http;
+pub(crate) mod metrics;
+pub(crate) mod moto;
+pub(crate) mod operator;
+mod ports;
+mod process;
+mod scratch;
+pub(crate) mod tools;
+mod wait;
+
+pub(crate) use audit::{AuditQuery, Mark};
+pub(crate) use control_plane::{ControlPlane, client_for};
+pub(crate) use fault_server::{Call, Failure, Fault, FaultServer, Outcome};
+pub(crate) use moto::{Moto, SignIn};
+pub(crate) use operator::{Operator, OperatorBuilder};
+pub(crate) use process::{Exit, Process, Signal, Spec};
+pub(crate) use scratch::scratch;
+pub(crate) use wait::{
+    await_resource, condition, describe, eventually, resource, resources, wait_reason,
+};

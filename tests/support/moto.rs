@@ -1,0 +1,210 @@
+//! moto: the Cognito in which users really sign in.
+//!
+//! What it doesn't do (password history, lost replies, throttling) the fault server does.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use aws_sdk_cognitoidentityprovider::Client;
+use aws_sdk_cognitoidentityprovider::config::retry::RetryConfig;
+use aws_sdk_cognitoidentityprovider::config::{
+    BehaviorVersion, Config, Credentials, Region, StalledStreamProtectionConfig,
+};
+use aws_sdk_cognitoidentityprovider::error::ProvideErrorMetadata;
+use aws_sdk_cognitoidentityprovider::types::{
+    AuthFlowType, ExplicitAuthFlowsType, MessageActionType, PasswordPolicyType, UserPoolPolicyType,
+};
+
+use super::http;
+use super::ports::free_port;
+use super::process::{Process, Spec};
+use super::scratch::scratch;
+use super::tools::{self, Tool};
+use super::wait::eventually;
+
+#[derive(Debug)]
+pub(crate) struct Moto {
+    process: Process,
+    port: u16,
+}
+
+/// What came of a sign-in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SignIn {
+    /// Tokens were issued.
+    Ok,
+    /// The password is right, but something else is asked: `NEW_PASSWORD_REQUIRED`.
+    Challenge(String),
+    /// The error's code: `NotAuthorizedException` for a wrong password.
+    Refused(String),
+}
+
+impl Moto {
+    /// Starts moto; it answers once [`ready`](Self::ready) has returned.
+    pub(crate) fn spawn() -> Self {
+        let port = free_port();
+        let log = scratch("moto").join("moto.log");
+        let process = Spec::new("moto", &tools::path(Tool::MotoServer), log)
+            .args(["-H", "127.0.0.1", "-p"])
+            .arg(port.to_string())
+            .spawn();
+        Self { process, port }
+    }
+
+    /// One of one's own.
+    pub(crate) async fn start() -> Self {
+        let moto = Self::spawn();
+        moto.ready().await;
+        moto
+    }
+
+    /// The one that most tests share, each with pools of its own.
+    pub(crate) async fn shared() -> &'static Self {
+        static SHARED: LazyLock<Moto> = LazyLock::new(Moto::spawn);
+        SHARED.ready().await;
+        &SHARED
+    }
+
+    pub(crate) async fn ready(&self) {
+        eventually(Duration::from_mins(1), async || {
+            if let Some(exit) = self.process.exit() {
+                panic!("moto ended: {exit:?}\n{}", self.process.log_tail());
+            }
+            http::get(self.port, "/moto-api/data.json").await.map(drop)
+        })
+        .await;
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn logs(&self) -> String {
+        self.process.logs()
+    }
+
+    /// A client with credentials that moto takes (it takes any).
+    pub(crate) fn sdk(&self) -> Client {
+        sdk(&self.url())
+    }
+
+    /// A pool that asks for passwords of at least this length and nothing else, and a client
+    /// application through which users sign in: their two ids.
+    pub(crate) async fn create_pool(&self, name: &str, minimum_length: i32) -> (String, String) {
+        let policy = PasswordPolicyType::builder()
+            .minimum_length(minimum_length)
+            .require_lowercase(false)
+            .require_uppercase(false)
+            .require_numbers(false)
+            .require_symbols(false)
+            .build();
+        let policies = UserPoolPolicyType::builder()
+            .password_policy(policy)
+            .build();
+        let sdk = self.sdk();
+        let created = sdk.create_user_pool().pool_name(name).policies(policies);
+        let created = created.send().await.expect("moto creates pools");
+        let pool = created
+            .user_pool()
+            .and_then(|pool| pool.id())
+            .expect("a pool has an id")
+            .to_owned();
+        let application = sdk
+            .create_user_pool_client()
+            .user_pool_id(&pool)
+            .client_name("tests")
+            .explicit_auth_flows(ExplicitAuthFlowsType::AllowUserPasswordAuth)
+            .send()
+            .await
+            .expect("moto creates clients");
+        let application = application
+            .user_pool_client()
+            .and_then(|client| client.client_id())
+            .expect("a client has an id")
+            .to_owned();
+        (pool, application)
+    }
+
+    pub(crate) async fn create_user(&self, pool: &str, username: &str) {
+        let request = self.sdk().admin_create_user();
+        request
+            .user_pool_id(pool)
+            .username(username)
+            .message_action(MessageActionType::Suppress)
+            .send()
+            .await
+            .unwrap_or_else(|error| panic!("moto did not create {username}: {error:?}"));
+    }
+
+    pub(crate) async fn delete_user(&self, pool: &str, username: &str) {
+        let request = self.sdk().admin_delete_user();
+        request
+            .user_pool_id(pool)
+            .username(username)
+            .send()
+            .await
+            .unwrap_or_else(|error| panic!("moto did not delete {username}: {error:?}"));
+    }
+
+    /// `CONFIRMED` after a permanent password, `FORCE_CHANGE_PASSWORD` after a temporary one.
+    pub(crate) async fn user_status(&self, pool: &str, username: &str) -> String {
+        let request = self.sdk().admin_get_user();
+        let user = request.user_pool_id(pool).username(username).send().await;
+        user.ok()
+            .and_then(|user| user.user_status().map(|status| status.as_str().to_owned()))
+            .unwrap_or_else(|| panic!("moto knows no status of {username}"))
+    }
+
+    /// Signs in as the user would; `application` is the client id that `create_pool` returned. The
+    /// pool is not part of the call (Cognito finds it through the client), only of the signature,
+    /// so that calls read alike.
+    pub(crate) async fn sign_in(
+        &self,
+        _pool: &str,
+        application: &str,
+        username: &str,
+        password: &str,
+    ) -> SignIn {
+        let reply = self
+            .sdk()
+            .initiate_auth()
+            .auth_flow(AuthFlowType::UserPasswordAuth)
+            .client_id(application)
+            .auth_parameters("USERNAME", username)
+            .auth_parameters("PASSWORD", password)
+            .send()
+            .await;
+        match reply {
+            Ok(reply) if reply.authentication_result().is_some() => SignIn::Ok,
+            Ok(reply) => SignIn::Challenge(
+                reply
+                    .challenge_name()
+                    .map_or_else(|| "none".to_owned(), |name| name.as_str().to_owned()),
+            ),
+            Err(error) => match error.code() {
+                Some(code) => SignIn::Refused(code.to_owned()),
+                None => panic!("moto did not answer a sign-in: {error:?}"),
+            },
+        }
+    }
+}
+
+/// A client for any of our Cognitos, with the SDK's own defaults except that nothing is retried: a
+/// test sees what one call does.
+pub(crate) fn sdk(url: &str) -> Client {
+    Client::from_conf(
+        sdk_config(url)
+            .retry_config(RetryConfig::disabled())
+            .build(),
+    )
+}
+
+/// What [`sdk`] starts from, with the SDK's default retries.
+pub(crate) fn sdk_config(url: &str) -> aws_sdk_cognitoidentityprovider::config::Builder {
+    Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .endpoint_url(url)
+}

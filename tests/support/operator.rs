@@ -1,0 +1,245 @@
+//! The operator as a process of its own, with the rights of its own service account: what is
+//! missing in deploy/ fails a test.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::control_plane::ControlPlane;
+use super::ports::free_port;
+use super::process::{Exit, Process, Signal, Spec};
+use super::scratch::{random_suffix, scratch};
+use super::{http, metrics};
+
+/// The namespace and the service account that deploy/ makes.
+pub(crate) const NAMESPACE: &str = "cognito-password-operator";
+pub(crate) const SERVICE_ACCOUNT: &str = "cognito-password-operator";
+/// The same as the API server's audit log names it.
+pub(crate) const USER: &str =
+    "system:serviceaccount:cognito-password-operator:cognito-password-operator";
+
+/// How to start the operator; may be started more than once (after a crash, or two replicas).
+#[derive(Clone, Debug)]
+pub(crate) struct OperatorBuilder<'a> {
+    control_plane: &'a ControlPlane,
+    binary: Option<PathBuf>,
+    kubeconfig: Option<PathBuf>,
+    manifests: String,
+    env: Vec<(String, String)>,
+    args: Vec<String>,
+    credentials: bool,
+    grace: Duration,
+}
+
+impl OperatorBuilder<'_> {
+    /// The program to run; needed only outside of tests, where cargo doesn't say where it is.
+    pub(crate) fn binary(mut self, binary: &Path) -> Self {
+        self.binary = Some(binary.to_owned());
+        self
+    }
+
+    /// Another identity than the service account's.
+    pub(crate) fn kubeconfig(mut self, kubeconfig: &Path) -> Self {
+        self.kubeconfig = Some(kubeconfig.to_owned());
+        self
+    }
+
+    /// Another way to install it than `deploy/`.
+    pub(crate) fn manifests(mut self, manifests: &str) -> Self {
+        manifests.clone_into(&mut self.manifests);
+        self
+    }
+
+    /// Only these namespaces; without it all.
+    pub(crate) fn namespaces(self, namespaces: &[&str]) -> Self {
+        self.arg("--watch-namespaces").arg(namespaces.join(","))
+    }
+
+    /// Where Cognito is: moto's or the fault server's URL.
+    pub(crate) fn cognito(self, url: impl Into<String>) -> Self {
+        self.env("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", url)
+    }
+
+    pub(crate) fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// No AWS credentials anywhere.
+    pub(crate) fn no_credentials(mut self) -> Self {
+        self.credentials = false;
+        self
+    }
+
+    /// How long a dropped operator may take to shut down before SIGKILL.
+    pub(crate) fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Installs the manifests if this control plane doesn't have them yet, and starts the operator. It need
+    /// not be ready when this returns, see [`Operator::wait_ready`].
+    #[allow(
+        clippy::unused_async,
+        reason = "may have to wait for the API server some day"
+    )]
+    pub(crate) async fn start(&self) -> Operator {
+        self.control_plane.install(&self.manifests);
+        let kubeconfig = self.kubeconfig.clone().unwrap_or_else(|| {
+            let token = self.control_plane.token_for(NAMESPACE, SERVICE_ACCOUNT);
+            let name = format!("operator-{}", random_suffix());
+            self.control_plane.kubeconfig_for_token(&name, &token)
+        });
+        let binary = self.binary.clone().unwrap_or_else(|| {
+            option_env!("CARGO_BIN_EXE_cognito-password-operator")
+                .map(PathBuf::from)
+                .expect("outside of cargo's tests `binary` says where the operator is")
+        });
+        let port = free_port();
+        let credentials: &[(&str, &str)] = if self.credentials {
+            &[
+                ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+                ("AWS_SECRET_ACCESS_KEY", "test-secret-access-key"),
+            ]
+        } else {
+            &[("AWS_EC2_METADATA_DISABLED", "true")]
+        };
+        let mut spec = Spec::new("operator", &binary, scratch("operator").join("log"))
+            .clean_env()
+            .grace(self.grace)
+            .env("KUBECONFIG", kubeconfig.display().to_string());
+        for (name, value) in credentials {
+            spec = spec.env(*name, *value);
+        }
+        for (name, value) in &self.env {
+            spec = spec.env(name, value);
+        }
+        let process = spec
+            .arg("run")
+            .arg("--listen")
+            .arg(format!("127.0.0.1:{port}"))
+            .args(["--operator-namespace", NAMESPACE, "--log-format", "json"])
+            .args(self.args.iter().cloned())
+            .spawn();
+        Operator { process, port }
+    }
+}
+
+/// A started operator; dropped, it is asked to end and then made to.
+#[derive(Debug)]
+pub(crate) struct Operator {
+    process: Process,
+    port: u16,
+}
+
+impl Operator {
+    pub(crate) fn builder(control_plane: &ControlPlane) -> OperatorBuilder<'_> {
+        OperatorBuilder {
+            control_plane,
+            binary: None,
+            kubeconfig: None,
+            manifests: "deploy/".to_owned(),
+            env: Vec::new(),
+            args: Vec::new(),
+            credentials: true,
+            grace: Duration::from_secs(5),
+        }
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.process.pid()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Returns when `/readyz` says 200; panics with the log if it ends or takes too long.
+    pub(crate) async fn wait_ready(&self, deadline: Duration) {
+        let started = Instant::now();
+        loop {
+            let answer = self.try_get("/readyz").await;
+            if let Ok((200, _)) = answer {
+                return;
+            }
+            let exit = self.process.exit();
+            assert!(
+                exit.is_none() && started.elapsed() < deadline,
+                "the operator is not ready after {:?} (/readyz: {answer:?}, ended: {exit:?}); \
+                 its log:\n{}",
+                started.elapsed(),
+                self.process.log_tail()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// GET on the operator's own server: status and body.
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
+        self.try_get(path).await.unwrap_or_else(|error| {
+            panic!("{error}; the operator's log:\n{}", self.process.log_tail())
+        })
+    }
+
+    /// The same for an operator that need not answer.
+    pub(crate) async fn try_get(&self, path: &str) -> Result<(u16, String), String> {
+        http::get(self.port, path).await
+    }
+
+    pub(crate) async fn metrics(&self) -> String {
+        let (status, body) = self.get("/metrics").await;
+        assert_eq!(status, 200, "GET /metrics: {body}");
+        body
+    }
+
+    /// The sum of all samples of a metric that carry these labels, zero if there are none.
+    pub(crate) async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        metrics::value(&self.metrics().await, name, labels).unwrap_or(0.0)
+    }
+
+    /// All it wrote to stdout and stderr.
+    pub(crate) fn logs(&self) -> String {
+        self.process.logs()
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn exit(&self) -> Option<Exit> {
+        self.process.exit()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// SIGSTOP; it has stopped when this returns. [`resume`](Self::resume) wakes it.
+    pub(crate) fn pause(&self) {
+        self.process.pause();
+    }
+
+    pub(crate) fn resume(&self) {
+        self.process.signal(Signal::CONT);
+    }
+
+    /// SIGKILL; it is gone when this returns.
+    pub(crate) fn kill(&self) {
+        self.process.kill();
+    }
+
+    /// SIGTERM, and how it ended; panics with the log if it is still there after `deadline`.
+    pub(crate) async fn terminate(&self, deadline: Duration) -> Exit {
+        self.process.signal(Signal::TERM);
+        self.ended(deadline).await
+    }
+
+    /// Waits for it to end by itself.
+    pub(crate) async fn ended(&self, deadline: Duration) -> Exit {
+        self.process
+            .ended(deadline)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+}

@@ -1,0 +1,295 @@
+//! Child processes that cannot outlive the process that started them.
+//!
+//! A destructor is not enough: statics are never dropped, and nobody runs destructors under
+//! `kill -9`. The kernel's parent-death signal follows the thread that forked, and test threads end
+//! early. So each child runs under a few lines of shell whose standard input is a pipe held by us:
+//! when we are gone, by whatever way, the pipe closes, `read` returns and the child is killed.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+pub(crate) use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
+use tokio::sync::watch;
+
+/// `$1` log file, `$2` tenths of a second between SIGTERM and SIGKILL (0: SIGKILL at once), then the
+/// command. Prints the child's pid, and exits with the child's status.
+const GUARD: &str = r#"
+exec 3<&0
+log=$1 grace=$2
+shift 2
+"$@" </dev/null >>"$log" 2>&1 3<&- &
+pid=$!
+(
+  read -r _ <&3
+  if [ "$grace" -gt 0 ]; then
+    kill -TERM "$pid"
+    while [ "$grace" -gt 0 ] && kill -0 "$pid"; do
+      sleep 0.1
+      grace=$((grace - 1))
+    done
+  fi
+  kill -KILL "$pid"
+) >/dev/null 2>&1 &
+guard=$!
+echo "$pid"
+exec >/dev/null
+wait "$pid"
+status=$?
+kill -KILL "$guard"
+wait "$guard"
+exit "$status"
+"#;
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Code(i32),
+    Signal(i32),
+}
+
+impl Exit {
+    pub(crate) fn success(self) -> bool {
+        self == Exit::Code(0)
+    }
+}
+
+/// What to run.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    name: String,
+    program: PathBuf,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    clean_env: bool,
+    log: PathBuf,
+    grace: Duration,
+}
+
+impl Spec {
+    /// `log` receives both stdout and stderr.
+    pub(crate) fn new(name: &str, program: &Path, log: PathBuf) -> Self {
+        Self {
+            name: name.to_owned(),
+            program: program.to_owned(),
+            args: Vec::new(),
+            env: Vec::new(),
+            clean_env: false,
+            log,
+            grace: Duration::ZERO,
+        }
+    }
+
+    pub(crate) fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    pub(crate) fn args<A: Into<String>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    pub(crate) fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Nothing of our own environment but PATH: what the child knows is what `env` says.
+    pub(crate) fn clean_env(mut self) -> Self {
+        self.clean_env = true;
+        self
+    }
+
+    /// When dropped, SIGTERM first and SIGKILL only after this long. Without it SIGKILL at once,
+    /// which is right for everything whose data is thrown away.
+    pub(crate) fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    pub(crate) fn spawn(self) -> Process {
+        Process::spawn(self)
+    }
+}
+
+/// A running (or ended) child. Dropping it ends it, and returns when it is gone.
+#[derive(Debug)]
+pub(crate) struct Process {
+    name: String,
+    pid: Pid,
+    log: PathBuf,
+    exit: watch::Receiver<Option<Exit>>,
+    stdin: Mutex<Option<ChildStdin>>,
+    waiter: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Process {
+    fn spawn(spec: Spec) -> Self {
+        let Spec {
+            name,
+            program,
+            args,
+            env,
+            clean_env,
+            log,
+            grace,
+        } = spec;
+        let mut command = Command::new("sh");
+        if clean_env {
+            command.env_clear();
+            if let Some(path) = std::env::var_os("PATH") {
+                command.env("PATH", path);
+            }
+        }
+        let mut shell = command
+            .args(["-c", GUARD, "guard"])
+            .arg(&log)
+            .arg((grace.as_millis() / 100).to_string())
+            .arg(&program)
+            .args(&args)
+            .envs(env)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            // Ctrl-C in a terminal reaches us alone; the child goes the way described above.
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("could not start sh for {name}: {error}"));
+        let stdin = shell.stdin.take();
+        let stdout = shell.stdout.take().expect("stdout was piped");
+        let mut line = String::new();
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .unwrap_or_else(|error| panic!("could not read the pid of {name}: {error}"));
+        let pid = line.trim().parse().ok().and_then(Pid::from_raw);
+        let pid = pid.unwrap_or_else(|| panic!("{name} did not start: '{line}'"));
+
+        let (ended, exit) = watch::channel(None);
+        let waiter = std::thread::spawn(move || {
+            let exit = match shell.wait() {
+                // The shell reports a child that died of signal N as 128 + N.
+                Ok(status) => match (status.code(), status.signal()) {
+                    (Some(code), _) if code > 128 => Exit::Signal(code - 128),
+                    (Some(code), _) => Exit::Code(code),
+                    (None, signal) => Exit::Signal(signal.unwrap_or_default()),
+                },
+                Err(_) => Exit::Code(-1),
+            };
+            ended.send_replace(Some(exit));
+        });
+        Self {
+            name,
+            pid,
+            log,
+            exit,
+            stdin: Mutex::new(stdin),
+            waiter: Mutex::new(Some(waiter)),
+        }
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    pub(crate) fn exit(&self) -> Option<Exit> {
+        *self.exit.borrow()
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.exit().is_none()
+    }
+
+    /// Sends a signal; a child that has ended already is left alone (its pid may be another's now).
+    pub(crate) fn signal(&self, signal: Signal) {
+        if self.is_running() {
+            // It may have ended in this very moment: nothing to do then.
+            let _ = kill_process(self.pid, signal);
+        }
+    }
+
+    /// SIGSTOP, and returns when the child has stopped; SIGCONT lets it go on. Without the wait a
+    /// signal sent right after could be seen first.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+        while self.is_running() && !is_stopped(self.pid()) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Waits for the child's end. An error after `deadline` carries the end of its log.
+    pub(crate) async fn ended(&self, deadline: Duration) -> Result<Exit, String> {
+        let mut exit = self.exit.clone();
+        let ended = tokio::time::timeout(deadline, exit.wait_for(Option::is_some)).await;
+        match ended {
+            Ok(Ok(exit)) => Ok(exit.expect("wait_for saw it")),
+            Ok(Err(_)) => Err(format!("nobody waits for {} any more", self.name)),
+            Err(_) => Err(format!(
+                "{} is still running after {deadline:?}; the end of its log:\n{}",
+                self.name,
+                self.log_tail()
+            )),
+        }
+    }
+
+    /// SIGKILL, and returns when the child is gone.
+    pub(crate) fn kill(&self) {
+        self.signal(Signal::KILL);
+        self.join();
+    }
+
+    /// Everything the child wrote to stdout and stderr.
+    pub(crate) fn logs(&self) -> String {
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    pub(crate) fn log_path(&self) -> &Path {
+        &self.log
+    }
+
+    /// The last lines of the log, for error messages.
+    pub(crate) fn log_tail(&self) -> String {
+        let logs = self.logs();
+        let lines: Vec<&str> = logs.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    fn join(&self) {
+        let waiter = lock(&self.waiter).take();
+        if let Some(waiter) = waiter {
+            // It only waits for the shell; it has nothing to panic about.
+            let _ = waiter.join();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(lock(&self.stdin).take());
+        self.join();
+    }
+}
+
+fn is_stopped(pid: i32) -> bool {
+    // Linux says it in a file, everybody else by `ps`. The name in parentheses may contain anything.
+    let state = match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat.rsplit(')').next().unwrap_or_default().to_owned(),
+        Err(_) => Command::new("ps")
+            .args(["-o", "state=", "-p", &pid.to_string()])
+            .output()
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+            .unwrap_or_default(),
+    };
+    state.trim_start().starts_with('T')
+}
+
+/// A test that panicked while it held a lock must not hide its own message behind "poisoned".
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,96 @@
+//! Finds the programs the tests run: environment variables first, else the scripts that build or
+//! install them (so that a plain `cargo test` works on a fresh machine, just slowly the first time).
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use super::process::lock;
+
+const CONTROL_PLANE: &str = "tests/control-plane/build.sh";
+const MOTO: &str = "tests/moto/install.sh";
+
+/// A program the tests run. What the scripts print are these names, with a path each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Tool {
+    Etcd,
+    KubeApiserver,
+    KubeControllerManager,
+    Kubectl,
+    MotoServer,
+}
+
+impl Tool {
+    fn variable(self) -> &'static str {
+        match self {
+            Tool::Etcd => "CPO_ETCD",
+            Tool::KubeApiserver => "CPO_KUBE_APISERVER",
+            Tool::KubeControllerManager => "CPO_KUBE_CONTROLLER_MANAGER",
+            Tool::Kubectl => "CPO_KUBECTL",
+            Tool::MotoServer => "CPO_MOTO_SERVER",
+        }
+    }
+
+    /// The script that provides it, and the script's arguments. What is always used together is
+    /// built together.
+    fn script(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Tool::Etcd | Tool::KubeApiserver | Tool::Kubectl => {
+                (CONTROL_PLANE, &["kube-apiserver", "etcd", "kubectl"])
+            }
+            Tool::KubeControllerManager => (CONTROL_PLANE, &["kube-controller-manager"]),
+            Tool::MotoServer => (MOTO, &[]),
+        }
+    }
+}
+
+/// The checkout: manifests and scripts are found from here.
+pub(crate) fn checkout() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The path of a tool, or a panic with one plain sentence about what is missing.
+pub(crate) fn path(tool: Tool) -> PathBuf {
+    static FOUND: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
+
+    if let Some(path) = std::env::var_os(tool.variable()).map(PathBuf::from) {
+        assert!(
+            path.is_file(),
+            "{} is {}, where there is no file",
+            tool.variable(),
+            path.display()
+        );
+        return path;
+    }
+    let mut found = lock(&FOUND);
+    let found = found.get_or_insert_default();
+    if !found.contains_key(tool.variable()) {
+        let (script, args) = tool.script();
+        found.extend(run(script, args));
+    }
+    found.get(tool.variable()).cloned().unwrap_or_else(|| {
+        let (script, _) = tool.script();
+        panic!("{script} did not say where {} is", tool.variable())
+    })
+}
+
+/// The script's progress goes to our stderr, its NAME=PATH lines come back.
+fn run(script: &str, args: &[&str]) -> HashMap<String, PathBuf> {
+    let output = Command::new("bash")
+        .arg(checkout().join(script))
+        .args(args)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap_or_else(|error| panic!("could not run {script} with bash: {error}"));
+    assert!(
+        output.status.success(),
+        "{script} failed; it says why above"
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, path)| (name.to_owned(), PathBuf::from(path)))
+        .collect()
+}
