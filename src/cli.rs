@@ -148,7 +148,6 @@ fn settings(args: RunArgs) -> Result<run::Settings, String> {
         listen: args.listen,
         log_format: args.log_format,
         log: args.log,
-        instance: std::env::var("POD_NAME").ok().filter(|n| !n.is_empty()),
     })
 }
 

@@ -45,8 +45,6 @@ pub struct Settings {
     pub log_format: logging::Format,
     /// What is logged.
     pub log: logging::Filter,
-    /// The pod's name, for events.
-    pub instance: Option<String>,
 }
 
 /// Why it didn't start.
@@ -127,7 +125,7 @@ async fn run(settings: Settings) -> Result<(), StartError> {
             () = stop.asked() => return,
         };
         let (queue, requests) = queue();
-        let events = Events::new(client.clone(), settings.instance.clone());
+        let events = Events::new(client.clone());
         let queue = Arc::new(queue);
         let context = Context::new(
             client.clone(),

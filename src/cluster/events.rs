@@ -17,12 +17,12 @@ pub struct Events {
 }
 
 impl Events {
-    /// Reports as this operator; `instance` is the name of its pod, if it is known.
+    /// Reports as this operator.
     #[must_use]
-    pub fn new(client: Client, instance: Option<String>) -> Self {
+    pub fn new(client: Client) -> Self {
         let reporter = Reporter {
             controller: FIELD_MANAGER.to_owned(),
-            instance,
+            instance: None,
         };
         Self {
             recorder: Recorder::new(client, reporter),

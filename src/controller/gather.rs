@@ -141,7 +141,8 @@ impl Facts {
                 .get(REQUESTED_AT)
                 .map(String::as_str),
             status: &self.status,
-            synced_key_known: synced.is_none_or(|s| context.keyring.knows(&s.fingerprint)),
+            synced_key_is_newest: synced
+                .is_none_or(|s| context.keyring.newest_signed(&s.fingerprint)),
             secret,
             tried: self.remembered.tried.as_deref(),
             healed: self.remembered.healed,

@@ -22,7 +22,7 @@ use crate::{
     cognito::Cognito,
     core::{
         backoff,
-        decide::{Decision, Plan, Report, decide, without_credentials},
+        decide::{Decision, Plan, decide, without_credentials},
         outcome::classify,
         reply::Reply,
     },
@@ -175,8 +175,8 @@ async fn with_value<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts, 
     // Before anything is recorded: a broken identity must never leave an open attempt.
     if let Err(failure) = context.credentials.ensure(key, &target.pool.region()).await {
         let report = without_credentials(&observed, &failure.0, Timestamp::now());
-        context.memory.concluded(key, facts.uid(), observed.tried());
-        return record::report(context, key, &facts.resource, &report).await;
+        let done = record::report(context, key, &facts.resource, &report).await;
+        return concluded(context, key, facts, &gathered, done);
     }
     if gathered.read_at.elapsed() < READ_IS_FRESH {
         return set(context, key, facts, &gathered, &plan).await;
@@ -201,19 +201,36 @@ async fn without_set<C: Cognito>(
     gathered: &Gathered,
     decision: Decision,
 ) -> Done {
-    let observed = facts.observed(context, gathered.fact.clone());
-    context.memory.concluded(key, facts.uid(), observed.tried());
-    match decision {
+    let done = match decision {
         Decision::Leave => Done::Wake(None),
         Decision::Stay { wake } => Done::Wake(wake),
         Decision::Report(report) => {
             let done = record::report(context, key, &facts.resource, &report).await;
-            signed_again(context, facts, &report).await;
+            if report.signed_again && matches!(done, Done::Wake(_)) {
+                record::warn_signed_again(context, &facts.resource).await;
+            }
             done
         }
         // A read was made: there is nothing that another would tell.
         Decision::Read | Decision::Set(_) => Done::Again,
+    };
+    concluded(context, key, facts, gathered, done)
+}
+
+/// Remembers what was concluded on, once the status says so: not before, or a conflict would look
+/// like a wait that holds.
+fn concluded<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    facts: &Facts,
+    gathered: &Gathered,
+    done: Done,
+) -> Done {
+    if let Done::Wake(_) = done {
+        let observed = facts.observed(context, gathered.fact.clone());
+        context.memory.concluded(key, facts.uid(), observed.tried());
     }
+    done
 }
 
 /// Writes ahead, calls, records.
@@ -248,8 +265,6 @@ async fn set<C: Cognito>(
         .metrics
         .cognito_call("AdminSetUserPassword", code(&reply), started.elapsed());
     let outcome = classify(&reply);
-    let observed = facts.observed(context, gathered.fact.clone());
-    context.memory.concluded(key, facts.uid(), observed.tried());
     info!(
         object = %key,
         pool = %target.pool,
@@ -268,12 +283,6 @@ async fn set<C: Cognito>(
         .memory
         .unrecorded(key, facts.uid(), Some(unrecorded.clone()));
     record::record(context, key, &ahead, &unrecorded).await
-}
-
-async fn signed_again<C: Cognito>(context: &Context<C>, facts: &Facts, report: &Report) {
-    if report.signed_again {
-        record::warn_signed_again(context, &facts.resource).await;
-    }
 }
 
 /// The code of a reply, as metrics and log name it.

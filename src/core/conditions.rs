@@ -69,17 +69,20 @@ pub fn is_stalled(before: &Status, verdict: &Verdict, now: Timestamp) -> bool {
         Class::Settled | Class::Transient | Class::Unknown => false,
         Class::Stalled => true,
         Class::Waiting => {
-            let waited_before = before
-                .ready_reason()
-                .is_some_and(|reason| reason.class() == Class::Waiting);
             let since = before
                 .condition(ConditionType::Reconciling)
                 .map(|c| c.last_transition_time.0);
             let overdue = since.is_some_and(|since| now.duration_since(since) >= STALLED_AFTER);
             let stalled = before.condition(ConditionType::Stalled).is_some();
-            waited_before && (stalled || overdue)
+            waited(before) && (stalled || overdue)
         }
     }
+}
+
+fn waited(before: &Status) -> bool {
+    before
+        .ready_reason()
+        .is_some_and(|reason| reason.class() == Class::Waiting)
 }
 
 fn condition(
@@ -90,9 +93,12 @@ fn condition(
     generation: i64,
     now: Timestamp,
 ) -> Condition {
+    // What turns from a retry into a wait begins to wait now: the 5 minutes count from here.
+    let begins_to_wait = verdict.class == Class::Waiting && !waited(before);
     let since = before
         .condition(type_)
         .filter(|c| c.status == status)
+        .filter(|_| !(begins_to_wait && type_ == ConditionType::Reconciling))
         .map_or_else(
             || Time(clock::seconds(now)),
             |c| c.last_transition_time.clone(),

@@ -148,20 +148,16 @@ fn decide_unread(observed: &Observed<'_>, version: &SecretVersion, now: Timestam
             && tried.requested_at.as_deref() == observed.requested_at
             && tried.secret.as_ref() == Some(version)
     });
-    if is_settled(observed) {
+    if is_settled(observed) && !observed.has_new_request() {
         let synced_this = status.synced.as_ref().is_some_and(|s| is_of(s, version));
-        return if observed.synced_key_known && (synced_this || tried_this) {
+        return if observed.synced_key_is_newest && (synced_this || tried_this) {
             Decision::Stay { wake: None }
         } else {
             Decision::Read
         };
     }
-    let attempted_this = status.attempt.as_ref().is_some_and(|attempt| {
-        attempt.generation == observed.generation
-            && attempt.secret_uid == version.uid
-            && attempt.secret_resource_version == version.resource_version
-            && !observed.has_new_request()
-    });
+    let attempted_this = !observed.has_new_request()
+        && (status.attempt.as_ref()).is_some_and(|a| is_attempt_at(observed, a, version));
     // An open attempt at another value waits for its quarantine, not for its backoff.
     let tried_value = observed.tried.and_then(|tried| tried.fingerprint.as_ref());
     let same_value = (status.attempt.as_ref()).is_none_or(|a| tried_value == Some(&a.fingerprint));
@@ -192,7 +188,7 @@ fn decide_read(
         Decision::Set(Box::new(plan))
     };
     if let Some(attempt) = &status.attempt {
-        let same = value.attempt == Some(Match::Same);
+        let same = is_attempted(observed, attempt, version, value);
         if same && let Some(stay) = hold(observed, attempt, value, now) {
             return stay;
         }
@@ -209,19 +205,19 @@ fn decide_read(
             (false, false) => {}
         }
     }
-    match (&status.synced, value.synced) {
-        (Some(synced), Some(Match::Same)) if !observed.has_new_request() => {
-            settle(observed, synced.clone(), version, false, now)
-        }
-        // The key is gone, but the Secret hasn't moved: it is the same value, and signed again.
-        (Some(synced), Some(Match::KeyGone)) if is_of(synced, version) && is_settled(observed) => {
+    match &status.synced {
+        // Signed again, if another key than the newest one signed it: so old keys can go.
+        Some(synced)
+            if is_synced(observed, synced, version, value) && !observed.has_new_request() =>
+        {
             let signed = Synced {
                 fingerprint: value.fingerprint.clone(),
                 ..synced.clone()
             };
-            settle(observed, signed, version, true, now)
+            let key_gone = value.synced == Some(Match::KeyGone);
+            settle(observed, signed, version, key_gone, now)
         }
-        (_, _) => match wait_left(observed, Some(value), now) {
+        Some(_) | None => match wait_left(observed, Some(value), now) {
             Some(wake) => Decision::Stay { wake: Some(wake) },
             None => plan(false),
         },
@@ -271,7 +267,7 @@ fn settle(
     status.synced = Some(synced.clone());
     status.last_handled_reconcile_at = handled(observed);
     if status == *before {
-        // Only the Secret's metadata or other keys moved: not worth a write.
+        // At most the Secret's metadata or other keys moved: not worth a write.
         return Decision::Stay { wake: None };
     }
     status.synced = Some(Synced {
@@ -396,7 +392,8 @@ fn plan(
         inherited,
         known_before: value.known_before,
         // Only while nothing else may have been sent since.
-        equals_synced: ahead.synced.is_some() && value.synced == Some(Match::Same),
+        equals_synced: (ahead.synced.as_ref())
+            .is_some_and(|synced| is_synced(observed, synced, version, value)),
         before: before.clone(),
         ahead,
     }
@@ -437,7 +434,7 @@ fn handled(observed: &Observed<'_>) -> Option<String> {
         .or_else(|| observed.status.last_handled_reconcile_at.clone())
 }
 
-/// Whether the status says that all is well with this generation and nothing was asked for since.
+/// Whether the status says that all is well with this generation.
 fn is_settled(observed: &Observed<'_>) -> bool {
     let status = observed.status;
     let ready = status.condition(ConditionType::Ready);
@@ -446,7 +443,42 @@ fn is_settled(observed: &Observed<'_>) -> bool {
         && status.observed_generation == Some(observed.generation)
         && status.attempt.is_none()
         && status.synced.is_some()
-        && !observed.has_new_request()
+}
+
+/// Whether the value at hand is what `synced` says is set. Where the key is gone, a Secret that
+/// hasn't moved since still tells it.
+fn is_synced(
+    observed: &Observed<'_>,
+    synced: &Synced,
+    version: &SecretVersion,
+    value: &Comparison,
+) -> bool {
+    match value.synced {
+        Some(Match::Same) => true,
+        Some(Match::KeyGone) => is_of(synced, version) && is_settled(observed),
+        Some(Match::Different) | None => false,
+    }
+}
+
+/// Whether the value at hand is the attempt's; the same holds where the key is gone.
+fn is_attempted(
+    observed: &Observed<'_>,
+    attempt: &Attempt,
+    version: &SecretVersion,
+    value: &Comparison,
+) -> bool {
+    match value.attempt {
+        Some(Match::Same) => true,
+        Some(Match::KeyGone) => is_attempt_at(observed, attempt, version),
+        Some(Match::Different) | None => false,
+    }
+}
+
+/// Whether an attempt was made for this generation at this version of the Secret.
+fn is_attempt_at(observed: &Observed<'_>, attempt: &Attempt, version: &SecretVersion) -> bool {
+    attempt.generation == observed.generation
+        && attempt.secret_uid == version.uid
+        && attempt.secret_resource_version == version.resource_version
 }
 
 /// Whether the Ready condition is about this generation.

@@ -102,10 +102,10 @@ impl Keyring {
         permanent: bool,
         password: &Password,
     ) -> Match {
-        let Some((id, digits)) = recorded.split_once('.') else {
+        let Some((_, digits)) = recorded.split_once('.') else {
             return Match::KeyGone;
         };
-        let Some(key) = self.keys().find(|key| key.id.0 == id) else {
+        let Some(key) = self.keys().find(|key| key.signed(recorded)) else {
             return Match::KeyGone;
         };
         let signed = key.sign(target, permanent, password);
@@ -123,9 +123,13 @@ impl Keyring {
     /// Whether the key that signed this is at hand.
     #[must_use]
     pub fn knows(&self, recorded: &str) -> bool {
-        recorded
-            .split_once('.')
-            .is_some_and(|(id, _)| self.keys().any(|key| key.id.0 == id))
+        self.keys().any(|key| key.signed(recorded))
+    }
+
+    /// Whether the newest key signed this.
+    #[must_use]
+    pub fn newest_signed(&self, recorded: &str) -> bool {
+        self.newest.signed(recorded)
     }
 
     fn keys(&self) -> impl Iterator<Item = &Key> {
@@ -141,6 +145,12 @@ impl Key {
             id: KeyId(hex(&digest[..4])),
             bytes: Zeroizing::new(bytes),
         })
+    }
+
+    fn signed(&self, recorded: &str) -> bool {
+        recorded
+            .split_once('.')
+            .is_some_and(|(id, _)| id == self.id.0)
     }
 
     fn sign(&self, target: &Target, permanent: bool, password: &Password) -> Fingerprint {
@@ -250,7 +260,8 @@ mod tests {
             old.compare(by_new.as_str(), &bot, true, &value),
             Match::KeyGone
         );
-        assert!(!old.knows(by_new.as_str()));
+        assert!(!old.knows(by_new.as_str()) && both.knows(by_old.as_str()));
+        assert!(both.newest_signed(by_new.as_str()) && !both.newest_signed(by_old.as_str()));
     }
 
     #[test]

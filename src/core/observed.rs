@@ -23,8 +23,8 @@ pub struct Observed<'a> {
     pub requested_at: Option<&'a str>,
     /// What was written down so far.
     pub status: &'a Status,
-    /// Whether the key that signed `status.synced` is at hand; true when there is no `synced`.
-    pub synced_key_known: bool,
+    /// Whether the newest key signed `status.synced`; true when there is no `synced`.
+    pub synced_key_is_newest: bool,
     /// What is known of the Secret.
     pub secret: SecretFact,
     /// What this process last concluded on, if it did: a hint that is lost in a restart.
