@@ -5,7 +5,7 @@
 use super::key::Key;
 use crate::{
     api::CognitoUserPassword,
-    core::{decide::Plan, observed::Tried, outcome::Outcome},
+    core::{observed::Tried, outcome::Outcome, plan::Plan},
 };
 use kube::ResourceExt;
 use std::{

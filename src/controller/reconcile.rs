@@ -15,15 +15,15 @@ use super::{
     memory::Unrecorded,
     record,
 };
-use crate::api::{Class, Reason};
 use crate::{
-    api::CognitoUserPassword,
+    api::{Class, CognitoUserPassword, Reason},
     cluster::{CallError, status},
     cognito::Cognito,
     core::{
         backoff,
-        decide::{Decision, Plan, decide, without_credentials},
+        decide::{Decision, decide, without_credentials},
         outcome::classify,
+        plan::Plan,
         reply::Reply,
     },
     ops::metrics,

@@ -2,8 +2,9 @@
 
 use super::{
     backoff, clock,
-    decide::{Plan, failed, retire_into, settled},
     outcome::{Effect, Outcome},
+    plan::Plan,
+    status::{failed, retire_into, settled},
     verdict::Verdict,
 };
 use crate::api::{AttemptOutcome, Reason, Status, Synced};

@@ -6,7 +6,9 @@ use super::{
     password::{InvalidValue, Password},
     target::Target,
 };
-use crate::api::{CognitoUserPasswordSpec, Status};
+use crate::api::{
+    Attempt, CognitoUserPasswordSpec, ConditionStatus, ConditionType, Status, Synced,
+};
 
 /// One resource and its Secret, as they are.
 #[derive(Clone, Debug)]
@@ -134,12 +136,72 @@ impl SecretFact {
     }
 }
 
+impl SecretVersion {
+    /// Whether `synced` was set from this version.
+    pub(super) fn is_of(&self, synced: &Synced) -> bool {
+        synced.secret_uid == self.uid && synced.secret_resource_version == self.resource_version
+    }
+}
+
 impl Observed<'_> {
     /// Whether a set was asked for that wasn't acted on yet.
     #[must_use]
     pub fn has_new_request(&self) -> bool {
         self.requested_at.is_some()
             && self.requested_at != self.status.last_handled_reconcile_at.as_deref()
+    }
+
+    /// Whether the Ready condition is about this generation.
+    pub(super) fn is_judged(&self) -> bool {
+        let ready = self.status.condition(ConditionType::Ready);
+        ready.is_some_and(|ready| ready.observed_generation == Some(self.generation))
+    }
+
+    /// Whether the status says that all is well with this generation.
+    pub(super) fn is_settled(&self) -> bool {
+        let status = self.status;
+        let ready = status.condition(ConditionType::Ready);
+        ready.is_some_and(|ready| ready.status == ConditionStatus::True)
+            && self.is_judged()
+            && status.observed_generation == Some(self.generation)
+            && status.attempt.is_none()
+            && status.synced.is_some()
+    }
+
+    /// Whether the value at hand is what `synced` says is set. Where the key is gone, a Secret that
+    /// hasn't moved since still tells it.
+    pub(super) fn is_synced(
+        &self,
+        synced: &Synced,
+        version: &SecretVersion,
+        value: &Comparison,
+    ) -> bool {
+        match value.synced {
+            Some(Match::Same) => true,
+            Some(Match::KeyGone) => version.is_of(synced) && self.is_settled(),
+            Some(Match::Different) | None => false,
+        }
+    }
+
+    /// Whether the value at hand is the attempt's; the same holds where the key is gone.
+    pub(super) fn is_attempted(
+        &self,
+        attempt: &Attempt,
+        version: &SecretVersion,
+        value: &Comparison,
+    ) -> bool {
+        match value.attempt {
+            Some(Match::Same) => true,
+            Some(Match::KeyGone) => self.is_attempt_at(attempt, version),
+            Some(Match::Different) | None => false,
+        }
+    }
+
+    /// Whether an attempt was made for this generation at this version of the Secret.
+    pub(super) fn is_attempt_at(&self, attempt: &Attempt, version: &SecretVersion) -> bool {
+        attempt.generation == self.generation
+            && attempt.secret_uid == version.uid
+            && attempt.secret_resource_version == version.resource_version
     }
 
     /// What to remember of this look.

@@ -1,0 +1,99 @@
+//! The set of a value, as it is written ahead of its call.
+
+use super::{
+    backoff, clock,
+    conditions::conditions,
+    observed::{Comparison, Observed, SecretVersion},
+    status::{handled, retire_into},
+    verdict::Verdict,
+};
+use crate::api::{
+    Attempt, AttemptOutcome, Class, Condition, ConditionStatus, ConditionType, Reason, Status,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+/// A set that is about to be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// The attempt that must be on record before the call.
+    pub attempt: Attempt,
+    /// The whole status with the attempt in it.
+    pub ahead: Status,
+    /// The whole status before, to go back to when the call turns out to have done nothing.
+    pub before: Status,
+    /// Whether an earlier call may have applied this same value already.
+    pub inherited: bool,
+    /// See [`Comparison::known_before`].
+    pub known_before: bool,
+    /// Whether the value is what `synced` says is set.
+    pub equals_synced: bool,
+}
+
+/// The set of a value, written ahead.
+pub(super) fn plan(
+    observed: &Observed<'_>,
+    version: &SecretVersion,
+    value: &Comparison,
+    inherited: bool,
+    now: Timestamp,
+    fresh_id: &str,
+) -> Plan {
+    let before = observed.status;
+    let attempt = Attempt {
+        id: fresh_id.to_owned(),
+        fingerprint: value.fingerprint.clone(),
+        generation: observed.generation,
+        secret_uid: version.uid.clone(),
+        secret_resource_version: version.resource_version.clone(),
+        started_at: MicroTime(clock::micros(now)),
+        outcome: AttemptOutcome::Pending,
+    };
+    let mut ahead = before.clone();
+    let doubtful = before
+        .attempt
+        .as_ref()
+        .filter(|a| a.is_open() && !inherited);
+    if let Some(doubtful) = doubtful {
+        // Either value may be the user's now.
+        let synced = ahead.synced.take();
+        retire_into(
+            &mut ahead.retired,
+            synced.as_ref().map(|s| s.fingerprint.as_str()),
+        );
+        retire_into(&mut ahead.retired, Some(&doubtful.fingerprint));
+    }
+    // A wait that was cut short is over, also for whoever takes the attempt over.
+    ahead
+        .failures
+        .take_if(|failures| backoff::left(failures, now).is_some());
+    ahead.attempt = Some(attempt.clone());
+    ahead.last_handled_reconcile_at = handled(observed);
+    ahead.conditions = while_in_flight(before, observed.generation, now);
+    Plan {
+        attempt,
+        inherited,
+        known_before: value.known_before,
+        // Only while nothing else may have been sent since.
+        equals_synced: (ahead.synced.as_ref())
+            .is_some_and(|synced| observed.is_synced(synced, version, value)),
+        before: before.clone(),
+        ahead,
+    }
+}
+
+/// The conditions while a call is in flight: never Ready=True. One that says already that it isn't
+/// so, and that the operator goes on by itself, stays until the outcome is known, so that retries
+/// don't flap.
+fn while_in_flight(before: &Status, generation: i64, now: Timestamp) -> Vec<Condition> {
+    let class = before.ready_reason().map(Reason::class);
+    let not_true = before
+        .condition(ConditionType::Ready)
+        .is_some_and(|ready| ready.status != ConditionStatus::True);
+    match class {
+        Some(Class::Waiting | Class::Transient | Class::Unknown) if not_true => {
+            before.conditions.clone()
+        }
+        Some(_) | None => conditions(before, &Verdict::new(Reason::Progressing), generation, now),
+    }
+}

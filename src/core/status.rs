@@ -1,0 +1,70 @@
+//! How a status is made from the one before and a verdict.
+
+use super::{
+    backoff,
+    conditions::{self, conditions},
+    fingerprint::retire,
+    observed::Observed,
+    verdict::Verdict,
+};
+use crate::api::{RETIRED_MAX, Status};
+use jiff::Timestamp;
+
+/// A status that says that all is well.
+pub(super) fn settled(
+    before: &Status,
+    verdict: &Verdict,
+    generation: i64,
+    now: Timestamp,
+) -> Status {
+    Status {
+        observed_generation: Some(generation),
+        last_handled_reconcile_at: before.last_handled_reconcile_at.clone(),
+        synced: before.synced.clone(),
+        attempt: None,
+        retired: before.retired.clone(),
+        failures: None,
+        conditions: conditions(before, verdict, generation, now),
+    }
+}
+
+/// A status with a verdict that isn't "all is well" in it.
+pub(super) fn failed(
+    before: &Status,
+    verdict: &Verdict,
+    called: bool,
+    generation: i64,
+    uid: &str,
+    now: Timestamp,
+) -> Status {
+    let moves = conditions::is_stalled(before, verdict, now);
+    Status {
+        observed_generation: if moves {
+            Some(generation)
+        } else {
+            before.observed_generation
+        },
+        failures: backoff::next(before, verdict, called, generation, uid, now),
+        conditions: conditions(before, verdict, generation, now),
+        ..before.clone()
+    }
+}
+
+/// Adds a superseded fingerprint to the retired ones; the oldest goes when there are too many.
+pub(super) fn retire_into(retired: &mut Vec<String>, fingerprint: Option<&str>) {
+    let Some(short) = fingerprint.map(retire) else {
+        return;
+    };
+    retired.retain(|other| *other != short);
+    retired.push(short);
+    let surplus = retired.len().saturating_sub(RETIRED_MAX);
+    retired.drain(..surplus);
+}
+
+/// What `lastHandledReconcileAt` becomes once a request was acted on.
+pub(super) fn handled(observed: &Observed<'_>) -> Option<String> {
+    observed
+        .requested_at
+        .map(str::to_owned)
+        .or_else(|| observed.status.last_handled_reconcile_at.clone())
+}

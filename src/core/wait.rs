@@ -1,0 +1,59 @@
+//! What is waited for before the next call: the backoff after a failure, and the quarantine after a
+//! call without a known outcome.
+
+use super::{
+    backoff,
+    fingerprint::Match,
+    observed::{Comparison, Observed},
+};
+use crate::api::{Attempt, Reason};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+/// For how long after a call without a known outcome no other value is sent: the lost call may
+/// still land.
+pub const QUARANTINE: SignedDuration = SignedDuration::from_secs(30);
+
+/// How much is left of the wait that the last failure began. Only a changed generation, value or
+/// request cuts it short; a moved resourceVersion alone does not. `value` is the one at hand, if it
+/// was read.
+pub(super) fn wait_left(
+    observed: &Observed<'_>,
+    value: Option<&Comparison>,
+    now: Timestamp,
+) -> Option<Duration> {
+    let status = observed.status;
+    let failures = status.failures.as_ref()?;
+    if observed.healed || !observed.is_judged() {
+        return None;
+    }
+    let waits_for_a_value = matches!(
+        status.ready_reason(),
+        Some(Reason::SecretNotFound | Reason::SecretKeyNotFound)
+    );
+    if waits_for_a_value && value.is_some() {
+        return None;
+    }
+    let cut_short = if let Some(tried) = observed.tried {
+        let tried_value = tried.fingerprint.as_deref();
+        tried.requested_at.as_deref() != observed.requested_at
+            || value.is_some_and(|value| tried_value != Some(value.fingerprint.as_str()))
+    } else {
+        // After a restart only the attempt tells what was tried last; a request that was acted on
+        // is on record with it.
+        let another = |value: &Comparison| value.attempt != Some(Match::Same);
+        status.attempt.is_some() && (observed.has_new_request() || value.is_some_and(another))
+    };
+    if cut_short {
+        return None;
+    }
+    backoff::left(failures, now)
+}
+
+/// How much is left of an open attempt's quarantine. A start further in the future than one
+/// quarantine was written by a clock that was wrong, and says nothing.
+pub(super) fn quarantine_left(attempt: &Attempt, now: Timestamp) -> Option<Duration> {
+    let age = now.duration_since(attempt.started_at.0);
+    let left = Duration::try_from(QUARANTINE.checked_sub(age)?).ok()?;
+    (!left.is_zero() && age >= -QUARANTINE).then_some(left)
+}
