@@ -95,7 +95,8 @@ pub enum AttemptOutcome {
 #[serde(rename_all = "camelCase")]
 pub struct Failures {
     /// Failures in a row.
-    #[schemars(range(min = 1))]
+    // The API server knows no format uint32.
+    #[schemars(range(min = 1), extend("format" = "int32"))]
     pub count: u32,
     /// When it is tried again, unless something changes before.
     pub retry_at: MicroTime,
