@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Compiles the static binary and builds the image from it: `make image`.
+#
+# All optional, from the environment:
+#   IMAGE            name and tag              cognito-password-operator:VERSION
+#   CONTAINER_TOOL   docker, podman, buildah   the first of them that works here
+#   PROFILE          cargo's profile           release
+#   CA_CERTIFICATES  a PEM bundle              Mozilla's, pinned in image/ca-certificates.txt
+#
+# The image is for the architecture of this machine.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "error: $*"; exit 1; }
+
+# A client without its engine is no help: docker and podman are asked whether they would work.
+works() {
+  case $1 in
+    docker | podman) command -v "$1" >/dev/null && "$1" info >/dev/null 2>&1 ;;
+    buildah) command -v buildah >/dev/null ;;
+    *) fail "CONTAINER_TOOL is '$1', which is not docker, podman or buildah" ;;
+  esac
+}
+
+container_tool() {
+  local tool
+  if [ -n "${CONTAINER_TOOL:-}" ]; then
+    works "$CONTAINER_TOOL" || fail "CONTAINER_TOOL is '$CONTAINER_TOOL', which is not installed or has no engine running ('$CONTAINER_TOOL info' says more)"
+    echo "$CONTAINER_TOOL"
+    return
+  fi
+  for tool in docker podman buildah; do
+    if works "$tool"; then
+      echo "$tool"
+      return
+    fi
+  done
+  fail "no docker with a running engine, no podman and no buildah here: install one of them (Debian and Ubuntu: apt-get install buildah)"
+}
+
+# Into a virtual environment that goes with the staging directory: the system's Python stays as it is.
+fetch_certificates() {
+  python3 -m venv "$staging/venv" >&2 &&
+    "$staging/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes \
+      --requirement image/ca-certificates.txt >&2 &&
+    cp "$("$staging/venv/bin/python" -c 'import certifi; print(certifi.where())')" \
+      "$staging/ca-certificates.crt"
+}
+
+# Stops at the first thing missing, before the compiler has had its ten minutes.
+command -v cargo >/dev/null || fail "there is no 'cargo' on the PATH: install Rust (https://rustup.rs)"
+tool=$(container_tool)
+package=$(cargo pkgid --locked)
+image=${IMAGE:-cognito-password-operator:${package##*[#@]}}
+profile=${PROFILE:-release}
+
+staging=$(mktemp -d)
+trap 'rm -rf "$staging"' EXIT
+
+if [ -n "${CA_CERTIFICATES:-}" ]; then
+  grep -q 'BEGIN CERTIFICATE' "$CA_CERTIFICATES" || fail "CA_CERTIFICATES is '$CA_CERTIFICATES', which holds no PEM certificate"
+  certificates=$CA_CERTIFICATES
+else
+  say "fetching the CA certificates pinned in image/ca-certificates.txt ..."
+  fetch_certificates ||
+    fail "could not fetch the CA certificates with python3 and pip (see above); or name a bundle of your own: make image CA_CERTIFICATES=/etc/ssl/certs/ca-certificates.crt"
+  certificates=$staging/ca-certificates.crt
+fi
+
+say "compiling ($profile; about ten minutes the first time on two cores) ..."
+# Cargo itself says where the binary is: target directory and triple may be configured anywhere.
+binary=$(
+  cargo build --locked --profile "$profile" --bin cognito-password-operator \
+    --message-format json-render-diagnostics |
+    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
+)
+[ -x "$binary" ] || fail "cargo did not say where the binary is"
+
+context=$staging/context
+mkdir "$context"
+install -m 0644 image/Containerfile "$context/Containerfile"
+install -m 0644 "$certificates" "$context/ca-certificates.crt"
+install -m 0755 "$binary" "$context/cognito-password-operator"
+
+say "building $image with $tool ..."
+case $tool in
+  buildah)
+    # Nothing is RUN in this build, so the isolation that needs no privilege will do. Where the usual
+    # storage can't work (in a container, say), plain directories can.
+    buildah=(buildah)
+    buildah images >/dev/null 2>&1 || buildah=(buildah --storage-driver vfs)
+    "${buildah[@]}" bud --isolation chroot --tag "$image" --file "$context/Containerfile" "$context" >&2
+    see="${buildah[*]} images"
+    ;;
+  *)
+    "$tool" build --tag "$image" --file "$context/Containerfile" "$context" >&2
+    see="$tool images"
+    ;;
+esac
+
+say
+say "$image is built ('$see' shows it). Next: push it to where your cluster pulls from, or load it"
+say "into the nodes, and name it in deploy/kustomization.yaml."
