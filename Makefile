@@ -1,0 +1,44 @@
+# What there is to do here: `make`.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+# Variables of the command line (`make image IMAGE=...`) reach the recipes' environment by themselves.
+# No two targets at once: they share the machine and the target directory.
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: prerequisites lint ## Everything that proves the work: format, lints, unit, property and end-to-end tests
+	tests/with-tools.sh cargo test --locked
+
+.PHONY: demo
+demo: prerequisites ## The whole story on this machine, told line by line; HOLD=1 keeps it up to play with
+	cargo build --locked --bin cognito-password-operator --example demo
+	tests/with-tools.sh cargo run --locked --quiet --example demo
+
+.PHONY: image
+image: ## The container image, from scratch; IMAGE=name:tag, CONTAINER_TOOL=docker|podman|buildah
+	image/build.sh
+
+.PHONY: crds
+crds: ## Writes crds/ anew, from the code
+	@# Moved into place, so that a failed build leaves the old one.
+	trap 'rm -f crds/.new' EXIT; \
+	cargo run --locked -- crd > crds/.new && mv crds/.new crds/cognitouserpasswords.yaml
+
+.PHONY: lint
+lint: ## Format and lints, warnings denied
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+.PHONY: tools
+tools: ## The tests' Kubernetes and Cognito: built and installed once, into a cache outside the checkout
+	tests/with-tools.sh env | grep ^CPO_
+
+# Says all that is missing at once, before anything is built.
+.PHONY: prerequisites
+prerequisites:
+	@tests/prerequisites.sh

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Builds and installs what the tests and the demo run (a real Kubernetes API server, moto), and runs
+# a command that finds it all in its environment:
+#
+#   tests/with-tools.sh cargo test
+#
+# The first time that takes about ten minutes on two cores; then it is cached outside the checkout.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+# Two assignments, so that a failed script ends this one.
+control_plane=$("$here/control-plane/build.sh" etcd kube-apiserver kubectl kube-controller-manager)
+moto=$("$here/moto/install.sh")
+
+while read -r assignment; do
+  declare -x "$assignment"
+done <<<"$control_plane
+$moto"
+
+exec "$@"
