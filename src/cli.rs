@@ -27,17 +27,18 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Run the controller.
+    /// Run the controller
+    ///
+    /// The API server is found as kubectl finds it: KUBECONFIG, ~/.kube/config, or the pod's
+    /// ServiceAccount. AWS is found as the AWS SDKs find it: credentials from the environment, a
+    /// profile, a web identity token (IRSA), EKS Pod Identity or the instance metadata service;
+    /// Cognito's endpoint from AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER, if it is set; the Region
+    /// from each pool's id.
     Run(Box<RunArgs>),
-    /// Print the CustomResourceDefinitions as YAML.
+    /// Print the CustomResourceDefinitions as YAML
     Crd,
 }
 
-/// The API server is found as kubectl finds it: KUBECONFIG, ~/.kube/config, or the pod's
-/// ServiceAccount. AWS is found as the AWS SDKs find it: credentials from the environment, a
-/// profile, a web identity token (IRSA), EKS Pod Identity or the instance metadata service;
-/// Cognito's endpoint from AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER, if it is set; the Region
-/// from each pool's id.
 #[derive(Args, Debug)]
 struct RunArgs {
     /// Watch these namespaces only, separated by commas [default: all namespaces]

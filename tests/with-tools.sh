@@ -17,4 +17,8 @@ while read -r assignment; do
 done <<<"$control_plane
 $moto"
 
+# What is served here is on loopback: no proxy that the machine may be set up with has a part in it.
+export NO_PROXY="127.0.0.1,localhost${NO_PROXY:+,$NO_PROXY}"
+export no_proxy=$NO_PROXY
+
 exec "$@"

@@ -2,7 +2,7 @@
 //! with errors that hold nothing of what was read.
 
 use kube::{Client, Config};
-use std::{future::Future, time::Duration};
+use std::{future::Future, net::IpAddr, time::Duration};
 
 /// For one call that isn't a watch.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -84,5 +84,30 @@ pub fn client(mut config: Config) -> Result<Client, String> {
     config.default_retry = false;
     config.connect_timeout = Some(CALL_TIMEOUT);
     config.read_timeout = Some(READ_TIMEOUT);
+    if is_loopback(config.cluster_url.host()) {
+        // As in Go and so in kubectl: no proxy leads to this machine.
+        config.proxy_url = None;
+    }
     Client::try_from(config).map_err(|error| chain(&error))
+}
+
+fn is_loopback(host: Option<&str>) -> bool {
+    let host = host.unwrap_or_default().trim_matches(['[', ']']);
+    let ip = host.parse::<IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn no_proxy_leads_to_this_machine() {
+        for host in ["127.0.0.1", "127.9.9.9", "[::1]", "localhost"] {
+            assert!(is_loopback(Some(host)), "{host}");
+        }
+        for host in ["10.0.0.1", "example.com", "127.0.0.1.example.com"] {
+            assert!(!is_loopback(Some(host)), "{host}");
+        }
+    }
 }

@@ -53,23 +53,28 @@ pub enum Told {
     },
 }
 
-/// Between two tries of a broken watch: 0.5 s growing to 10 s.
+/// The pauses between the tries of a broken watch.
 #[derive(Default)]
 struct WatchBackoff {
-    failures: i32,
+    failures: u32,
 }
 
-/// The longest pause between two tries of a broken watch; one that isn't reported broken again for
-/// longer than this plus a call's timeout works.
-pub const WATCH_RETRY_MAX: Duration = Duration::from_secs(10);
+/// The pause after so many failures of a watch in a row: 0.5 s growing to 10 s.
+#[must_use]
+pub fn retry_pause(failures: u32) -> Duration {
+    const FIRST: Duration = Duration::from_millis(500);
+    const MAX: Duration = Duration::from_secs(10);
+    FIRST
+        .saturating_mul(2_u32.pow(failures.clamp(1, 10) - 1))
+        .min(MAX)
+}
 
 impl Iterator for WatchBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let pause = 0.5 * 2_f64.powi(self.failures.min(10));
         self.failures = self.failures.saturating_add(1);
-        Some(Duration::from_secs_f64(pause).min(WATCH_RETRY_MAX))
+        Some(retry_pause(self.failures))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     api::CognitoUserPassword,
     cluster::{
         events,
-        watch::{self, MaybeResource, Scope, Told, WATCH_RETRY_MAX, Watched},
+        watch::{self, MaybeResource, Scope, Told, Watched},
     },
     cognito::Cognito,
     core::observed::SecretVersion,
@@ -31,8 +31,9 @@ use std::{
 };
 use tracing::{debug, info, warn};
 
-/// A broken watch says so at each try: one that hasn't for this long works.
-const HEALED_AFTER: Duration = WATCH_RETRY_MAX.saturating_mul(3);
+/// How long a try of a watch may take to fail, beyond the pause before it. Nothing tells that one
+/// works again (an idle watch is silent), only that a failure isn't repeated.
+const FAILS_WITHIN: Duration = Duration::from_secs(7);
 
 /// Follows the watches of all scopes, for ever.
 pub(super) async fn follow<C: Cognito>(
@@ -51,7 +52,9 @@ pub(super) async fn follow<C: Cognito>(
         match told {
             Told::Resource(event) => follower.resource(&scope, *event),
             Told::Secret(event) => follower.secret(&scope, *event),
-            Told::Broken { watched, why } => follower.broken(&scope, watched, &why),
+            Told::Broken { watched, why } => {
+                follower.broken(&scope, watched, &why, Instant::now());
+            }
         }
     }
 }
@@ -70,6 +73,9 @@ struct State {
     listed: bool,
     /// What was said last of what is wrong.
     broken: Option<String>,
+    /// Failures in a row, and until when another counts as one more.
+    failures: u32,
+    repeated_until: Option<Instant>,
 }
 
 impl<C: Cognito> Follower<C> {
@@ -85,6 +91,8 @@ impl<C: Cognito> Follower<C> {
                 check,
                 listed: false,
                 broken: None,
+                failures: 0,
+                repeated_until: None,
             };
             ((scope.clone(), watched), state)
         };
@@ -255,7 +263,7 @@ impl<C: Cognito> Follower<C> {
         }
     }
 
-    fn broken(&mut self, scope: &Scope, watched: Watched, why: &str) {
+    fn broken(&mut self, scope: &Scope, watched: Watched, why: &str, now: Instant) {
         self.context.metrics.watch_error(match watched {
             Watched::Resources => "resources",
             Watched::Secrets => "secrets",
@@ -263,7 +271,17 @@ impl<C: Cognito> Follower<C> {
         let Some(state) = self.watches.get_mut(&(scope.clone(), watched)) else {
             return;
         };
-        state.check.fail_for(why, HEALED_AFTER);
+        let repeated = state.repeated_until.is_some_and(|until| now < until);
+        state.failures = if repeated { state.failures + 1 } else { 1 };
+        let within = watch::retry_pause(state.failures) + FAILS_WITHIN;
+        state.repeated_until = Some(now + within);
+        if state.listed && !repeated {
+            // A single failure of what worked before is the next try's business (a new CRD's
+            // storage answers 429 for a moment).
+            debug!(watch = check_name(scope, watched), why, "interrupted");
+            return;
+        }
+        state.check.fail_for(why, within);
         if state.broken.as_deref() == Some(why) {
             debug!(watch = check_name(scope, watched), why, "still broken");
         } else {

@@ -104,7 +104,10 @@ pub(crate) async fn client_for(kubeconfig: &Path) -> kube::Client {
     let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("we wrote this kubeconfig");
     let config =
         kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-    kube::Client::try_from(config.expect("we wrote this kubeconfig")).expect("TLS can be set up")
+    let mut config = config.expect("we wrote this kubeconfig");
+    // The machine may be set up with one, and kube would send even loopback there.
+    config.proxy_url = None;
+    kube::Client::try_from(config).expect("TLS can be set up")
 }
 
 /// Who presents this certificate.
