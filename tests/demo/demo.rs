@@ -1,0 +1,79 @@
+//! `make demo`: the whole story on this machine. A real Kubernetes API server, moto as Cognito and
+//! the operator, with the rights of its own service account; and then what really happens, line by
+//! line: what kubectl prints, how sign-ins end, what the conditions say.
+//!
+//! Nothing here is scripted output. Where the story doesn't go as it should, it stops, shows the
+//! resource, its events and the operator's log, and the command fails. `HOLD=1` keeps everything up
+//! at the end, to play with.
+
+mod hold;
+mod say;
+mod stage;
+mod story;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::FutureExt;
+
+use say::Say;
+use stage::Stage;
+
+/// One step of the story: an error is the sentence that says what went wrong.
+type Step<T = ()> = Result<T, String>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let panicked = panics_are_kept();
+    let mut say = Say::new();
+    let mut stage = match caught(&panicked, Stage::set(&mut say)).await {
+        Ok(stage) => stage,
+        Err(why) => {
+            say.failed(&why, "");
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Err(why) = caught(&panicked, story::tell(&mut say, &mut stage)).await {
+        say.failed(&why, &stage.evidence().await);
+        return ExitCode::FAILURE;
+    }
+    if !hold::is_wanted() {
+        hold::what_next(&say);
+        return ExitCode::SUCCESS;
+    }
+    match caught(&panicked, hold::hold(&mut say, &stage)).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            say.failed(&why, "");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a part of the demo. What the support's functions say in a panic becomes the error.
+async fn caught<T>(panicked: &Panicked, part: impl Future<Output = Step<T>>) -> Step<T> {
+    match AssertUnwindSafe(Box::pin(part)).catch_unwind().await {
+        Ok(done) => done,
+        Err(_) => Err(panicked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .unwrap_or_else(|| "it panicked".to_owned())),
+    }
+}
+
+type Panicked = Arc<Mutex<Option<String>>>;
+
+/// Keeps what a panic says, instead of printing it in the middle of the story.
+fn panics_are_kept() -> Panicked {
+    let kept = Panicked::default();
+    let writer = kept.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload_as_str().unwrap_or("it panicked").to_owned();
+        *writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
+    }));
+    kept
+}

@@ -1,0 +1,343 @@
+//! What the story is played on: the API server, moto, the operator, and the ways to ask them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DynamicObject};
+use kube::runtime::wait::await_condition;
+use serde_json::Value;
+
+use crate::Step;
+use crate::say::Say;
+use crate::support::{
+    AuditQuery, ControlPlane, Mark, Moto, Operator, SignIn, condition, describe, operator,
+    resources,
+};
+
+/// The namespace of the story.
+pub(crate) const NAMESPACE: &str = "team-a";
+/// The resources of the story, in order of appearance.
+const RESOURCES: [&str; 2] = ["ci-bot", "deploy-bot"];
+/// Much longer than anything takes here.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+const CALLS: &str = "cognito_password_operator_cognito_calls_total";
+const RECONCILES: &str = "cognito_password_operator_reconciles_total";
+
+pub(crate) struct Stage {
+    // Dropped in this order: the operator before what it works with.
+    pub(crate) operator: Operator,
+    pub(crate) moto: Moto,
+    pub(crate) plane: ControlPlane,
+    binary: PathBuf,
+    client: kube::Client,
+    /// What operators logged that have ended.
+    earlier_logs: String,
+    pub(crate) pool: String,
+    pub(crate) application: String,
+}
+
+impl Stage {
+    /// Starts everything.
+    pub(crate) async fn set(say: &mut Say) -> Step<Self> {
+        say.chapter("Everything starts, on this machine and for this demo only");
+        let binary = operators_binary()?;
+        let progress = say.begin("A Kubernetes API server with its etcd");
+        let plane = ControlPlane::start();
+        progress.done();
+        let progress = say.begin("moto, in the place of Amazon Cognito");
+        let moto = Moto::start().await;
+        progress.done();
+        let progress = say.begin("kubectl apply -k deploy/: CRD, service account, RBAC");
+        plane.install("deploy/");
+        progress.done();
+        let progress = say.begin("The operator, with its service account's token and rights");
+        let operator = start(&plane, &moto, &binary).await;
+        progress.done();
+        let client = plane.client().await;
+        Ok(Self {
+            operator,
+            moto,
+            plane,
+            binary,
+            client,
+            earlier_logs: String::new(),
+            pool: String::new(),
+            application: String::new(),
+        })
+    }
+
+    /// Starts the operator again, after it has ended.
+    pub(crate) async fn start_operator(&mut self) {
+        self.earlier_logs += &self.operator.logs();
+        self.operator = start(&self.plane, &self.moto, &self.binary).await;
+    }
+
+    /// Runs kubectl in view of the audience, outside of any namespace.
+    pub(crate) fn kubectl_globally(&self, say: &Say, args: &[&str]) -> Step {
+        say.command(&shell_line("kubectl", args));
+        say.output(&self.plane.try_kubectl(args, "")?);
+        Ok(())
+    }
+
+    /// The same in the story's namespace.
+    pub(crate) fn kubectl(&self, say: &Say, args: &[&str]) -> Step {
+        self.kubectl_stdin(say, args, "")
+    }
+
+    /// The same with something to read from `-f -`.
+    pub(crate) fn kubectl_stdin(&self, say: &Say, args: &[&str], stdin: &str) -> Step {
+        let args = [&["-n", NAMESPACE], args].concat();
+        say.command(&shell_line("kubectl", &args));
+        say.output(&self.plane.try_kubectl(&args, stdin)?);
+        Ok(())
+    }
+
+    /// What the Ready condition says, by kubectl.
+    pub(crate) fn show_message(&self, say: &Say, resource: &str) -> Step {
+        let path = r#"jsonpath={.status.conditions[?(@.type=="Ready")].message}"#;
+        let args = ["-n", NAMESPACE, "get", "cup", resource, "-o", path];
+        say.command(&shell_line("kubectl", &args));
+        say.wrapped(&self.plane.try_kubectl(&args, "")?);
+        Ok(())
+    }
+
+    /// Signs in as the user would, and fails unless it ends as it should.
+    pub(crate) async fn sign_in(
+        &self,
+        say: &Say,
+        user: &str,
+        password: &str,
+        lets_in: bool,
+    ) -> Step {
+        let moto = &self.moto;
+        let ended = moto
+            .sign_in(&self.pool, &self.application, user, password)
+            .await;
+        let told = match &ended {
+            SignIn::Ok => "signed in, tokens were issued".to_owned(),
+            SignIn::Challenge(name) => format!("the password is right, and {name} is asked for"),
+            SignIn::Refused(code) => format!("refused, {code}"),
+        };
+        let told = format!("sign-in as {user} with {password}: {told}");
+        if lets_in == (ended == SignIn::Ok) {
+            say.good(&told);
+            Ok(())
+        } else {
+            Err(format!("this should have ended otherwise: {told}"))
+        }
+    }
+
+    /// Waits until the resource says that what is in the Secret now is set.
+    pub(crate) async fn wait_set(&self, resource: &str, secret: &str) -> Step<DynamicObject> {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let now = secrets.get(secret).await.map_err(|e| e.to_string())?;
+        let version = now.metadata.resource_version.unwrap_or_default();
+        let what = format!("Ready=True for what the Secret {secret} holds now");
+        self.wait(resource, &what, |object| {
+            let synced = object.data.pointer("/status/synced/secretResourceVersion");
+            says(object, "True", "PasswordSet") && synced.and_then(Value::as_str) == Some(&version)
+        })
+        .await
+    }
+
+    /// Waits until the resource says that it isn't Ready, for this reason.
+    pub(crate) async fn wait_not(&self, resource: &str, reason: &str) -> Step {
+        let what = format!("Ready=False for {reason}");
+        self.wait(resource, &what, |object| says(object, "False", reason))
+            .await
+            .map(drop)
+    }
+
+    async fn wait(
+        &self,
+        resource: &str,
+        what: &str,
+        wanted: impl Fn(&DynamicObject) -> bool,
+    ) -> Step<DynamicObject> {
+        let api = resources(&self.client, NAMESPACE);
+        let wanted = |object: Option<&DynamicObject>| object.is_some_and(&wanted);
+        let seen =
+            match tokio::time::timeout(DEADLINE, await_condition(api, resource, wanted)).await {
+                Ok(Ok(seen)) => seen,
+                Ok(Err(error)) => return Err(format!("the watch of {resource} failed: {error}")),
+                Err(_) => None,
+            };
+        seen.ok_or_else(|| {
+            format!(
+                "{resource} does not say {what} within {} s",
+                DEADLINE.as_secs()
+            )
+        })
+    }
+
+    /// Now, for [`took`](Self::took).
+    pub(crate) fn mark(&self) -> Mark {
+        self.plane.audit_mark()
+    }
+
+    /// From the API server's answer to our last write of an object to its answer to the write of
+    /// the status that made `resource` what it is, by its audit log. (Not from our request on: the
+    /// first object of a new CRD takes the API server 2 s.)
+    pub(crate) async fn took(
+        &self,
+        since: Mark,
+        (plural, name): (&str, &str),
+        resource: &DynamicObject,
+    ) -> Step<Duration> {
+        let ours = AuditQuery::new().user("admin").resource(plural).name(name);
+        let its = AuditQuery::new()
+            .user(operator::USER)
+            .resource("cognitouserpasswords")
+            .subresource("status");
+        let version = resource.metadata.resource_version.as_deref();
+        let said = |request: &Value| {
+            let written = request.pointer("/responseObject/metadata/resourceVersion");
+            written.and_then(Value::as_str) == version
+        };
+        let changed = |request: &Value| request["verb"] == "create" || request["verb"] == "patch";
+        let (changed, said) = tokio::join!(
+            self.logged(ours.subresource("").since(since), changed),
+            self.logged(its.since(since), said)
+        );
+        let took = said?.duration_since(changed?);
+        // Less than nothing where the operator was faster than the answer to us.
+        Ok(Duration::try_from(took).unwrap_or_default())
+    }
+
+    /// When the last such request was answered. A watch may show what it did before it is in the log.
+    async fn logged(&self, query: AuditQuery, wanted: impl Fn(&Value) -> bool) -> Step<Timestamp> {
+        let mut at = None;
+        let in_log = async {
+            while at.is_none() {
+                at = (self.plane.audit(&query).iter().rev())
+                    .find(|request| wanted(request))
+                    .and_then(|request| request["stageTimestamp"].as_str()?.parse().ok());
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let otherwise = "a request is not in the API server's audit log";
+        in_time(in_log, otherwise).await?;
+        at.ok_or_else(|| otherwise.to_owned())
+    }
+
+    /// How often the running operator has called Cognito.
+    pub(crate) async fn calls(&self) -> f64 {
+        self.operator.metric(CALLS, &[]).await
+    }
+
+    /// Waits until the running operator has made so many reconciles.
+    pub(crate) async fn wait_reconciles(&self, wanted: f64) -> Step {
+        let reached = async {
+            while self.reconciles().await < wanted {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        in_time(reached, "the operator did not look at its resources").await
+    }
+
+    /// Waits until the operator has read the Secret's value.
+    pub(crate) async fn wait_read(&self, since: Mark) -> Step {
+        let read = async {
+            while self.asked(since, "get", "secrets") == 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        in_time(read, "the operator did not look at the Secret").await
+    }
+
+    pub(crate) async fn reconciles(&self) -> f64 {
+        self.operator.metric(RECONCILES, &[]).await
+    }
+
+    /// What the operator asked of the API server since then, of this kind in the story's namespace.
+    pub(crate) fn asked(&self, since: Mark, verb: &str, plural: &str) -> usize {
+        let query = AuditQuery::new()
+            .since(since)
+            .user(operator::USER)
+            .verb(verb)
+            .resource(plural)
+            .namespace(NAMESPACE);
+        self.plane.audit(&query).len()
+    }
+
+    /// Everything that others may read: the resources with their status, events, the log.
+    pub(crate) fn what_others_may_read(&self) -> Step<String> {
+        let kinds = "cognitouserpasswords,events";
+        let objects = self
+            .plane
+            .try_kubectl(&["get", kinds, "-A", "-o", "yaml"], "")?;
+        Ok(objects + &self.earlier_logs + &self.operator.logs())
+    }
+
+    /// What somebody needs to find out what went wrong.
+    pub(crate) async fn evidence(&self) -> String {
+        let mut evidence = String::new();
+        for name in RESOURCES {
+            let described = describe(&self.client, NAMESPACE, name).await;
+            // Those that haven't appeared yet are no evidence.
+            if !described.contains("NotFound") {
+                evidence.push_str(&described);
+                evidence.push('\n');
+            }
+        }
+        let logs = self.operator.logs();
+        let lines: Vec<_> = logs.lines().collect();
+        let tail = &lines[lines.len().saturating_sub(40)..];
+        evidence + "The end of the operator's log:\n" + &tail.join("\n")
+    }
+}
+
+async fn start(plane: &ControlPlane, moto: &Moto, binary: &Path) -> Operator {
+    let operator = Operator::builder(plane)
+        .binary(binary)
+        .cognito(moto.url())
+        .start()
+        .await;
+    operator.wait_ready(DEADLINE).await;
+    operator
+}
+
+async fn in_time(what: impl Future<Output = ()>, otherwise: &str) -> Step {
+    tokio::time::timeout(DEADLINE, what)
+        .await
+        .map_err(|_| format!("{otherwise} within {} s", DEADLINE.as_secs()))
+}
+
+/// Cargo puts examples into a directory beside the binaries.
+fn operators_binary() -> Step<PathBuf> {
+    let own = std::env::current_exe().map_err(|e| format!("where this program is: {e}"))?;
+    let binary = own
+        .ancestors()
+        .nth(2)
+        .map(|directory| directory.join("cognito-password-operator"))
+        .filter(|binary| binary.is_file());
+    binary.ok_or_else(|| "the operator isn't built: run `make demo`".to_owned())
+}
+
+fn says(object: &DynamicObject, status: &str, reason: &str) -> bool {
+    condition(object, "Ready").is_some_and(|ready| {
+        ready["status"] == status
+            && ready["reason"] == reason
+            && ready["observedGeneration"].as_i64() == object.metadata.generation
+    })
+}
+
+/// A command as it would be typed.
+pub(crate) fn shell_line(program: &str, args: &[&str]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@".contains(c);
+    let quoted = |arg: &str| {
+        if !arg.is_empty() && arg.chars().all(plain) {
+            arg.to_owned()
+        } else {
+            format!("'{}'", arg.replace('\'', r"'\''"))
+        }
+    };
+    let args = args.iter().map(|arg| quoted(arg));
+    std::iter::once(program.to_owned())
+        .chain(args)
+        .collect::<Vec<_>>()
+        .join(" ")
+}

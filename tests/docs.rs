@@ -1,0 +1,312 @@
+//! The documentation is held to the code: every reason, flag and metric is in it, nothing that isn't
+//! there any more, and no link leads nowhere.
+
+use cognito_password_operator::{
+    api::{Class, CognitoUserPassword, REASONS, crd},
+    ops::metrics::{Metrics, OK},
+};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+const METRICS_PREFIX: &str = "cognito_password_operator_";
+
+fn checkout() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(checkout().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// All pages, by their path from the checkout's root.
+fn pages() -> BTreeMap<String, String> {
+    let in_docs = std::fs::read_dir(checkout().join("docs"))
+        .expect("there is docs/")
+        .map(|entry| entry.expect("a file").file_name())
+        .map(|name| format!("docs/{}", name.to_string_lossy()))
+        .filter(|path| Path::new(path).extension().is_some_and(|e| e == "md"));
+    let paths = ["README.md".to_owned(), "CHANGELOG.md".to_owned()];
+    paths
+        .into_iter()
+        .chain(in_docs)
+        .map(|path| (path.clone(), read(&path)))
+        .collect()
+}
+
+/// A page's lines without its code blocks.
+fn prose(page: &str) -> impl Iterator<Item = &str> {
+    let mut in_code = false;
+    page.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        in_code ^= fence;
+        !in_code && !fence
+    })
+}
+
+/// A page's code blocks in this language.
+fn code<'a>(page: &'a str, language: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut block: Option<(bool, Vec<&'a str>)> = None;
+    for line in page.lines() {
+        match (&mut block, line.strip_prefix("```")) {
+            (None, Some(its)) => block = Some((its == language, Vec::new())),
+            (Some(_), Some(_)) => {
+                let (wanted, lines) = block.take().expect("it is open");
+                blocks.extend(wanted.then(|| lines.join("\n")));
+            }
+            (Some((_, lines)), None) => lines.push(line),
+            (None, None) => {}
+        }
+    }
+    assert!(block.is_none(), "a code block isn't closed");
+    blocks
+}
+
+fn class_word(class: Class) -> &'static str {
+    match class {
+        Class::Settled => "settled",
+        Class::Stalled => "stalled",
+        Class::Waiting => "waiting",
+        Class::Transient => "transient",
+        Class::Unknown => "unknown",
+    }
+}
+
+#[test]
+fn every_reason_is_explained_with_its_class_and_codes_and_no_other_is() {
+    let page = read("docs/reasons.md");
+    let mut sections: BTreeMap<&str, String> = BTreeMap::new();
+    let mut current = None;
+    for line in page.lines() {
+        if let Some(reason) = line.strip_prefix("### ") {
+            let new = sections.insert(reason, String::new()).is_none();
+            assert!(new, "{reason} is explained twice");
+            current = Some(reason);
+        } else if line.starts_with("## ") {
+            current = None;
+        } else if let Some(section) = current.and_then(|reason| sections.get_mut(reason)) {
+            section.push_str(line);
+            section.push('\n');
+        }
+    }
+    for entry in REASONS {
+        let word = entry.word;
+        let section = sections
+            .remove(word)
+            .unwrap_or_else(|| panic!("docs/reasons.md has no heading ### {word}"));
+        let class = format!("Class: {}.", class_word(entry.class));
+        assert!(section.contains(&class), "{word}: not '{class}'");
+        for code in entry.codes {
+            let quoted = format!("`{code}`");
+            assert!(section.contains(&quoted), "{word}: no {quoted}");
+        }
+        assert!(
+            entry.cure.is_empty() || section.contains("\nCure: "),
+            "{word}: no cure"
+        );
+    }
+    let unknown: Vec<_> = sections.keys().collect();
+    assert!(unknown.is_empty(), "no reasons of ours: {unknown:?}");
+}
+
+#[test]
+fn every_field_of_the_spec_is_in_the_readme() {
+    let crd = serde_json::to_value(crd()).expect("a CRD is JSON");
+    let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+    let fields = crd.pointer(schema).and_then(Value::as_object);
+    let page = read("README.md");
+    for (field, schema) in fields.expect("spec has fields") {
+        let inner = schema["properties"].as_object();
+        let rows = match inner {
+            Some(inner) => inner.keys().map(|key| format!("{field}.{key}")).collect(),
+            None => vec![field.clone()],
+        };
+        for row in rows.iter().map(|name| format!("| `{name}` |")) {
+            assert!(page.contains(&row), "README.md has no row {row}");
+        }
+    }
+}
+
+#[test]
+fn every_flag_is_in_the_install_page_with_its_variable() {
+    let help = Command::new(env!("CARGO_BIN_EXE_cognito-password-operator"))
+        .args(["run", "--help"])
+        .output()
+        .expect("the operator runs");
+    let help = String::from_utf8(help.stdout).expect("text");
+    let after = |start: &str| -> BTreeSet<String> {
+        help.match_indices(start)
+            .map(|(at, _)| {
+                let rest = &help[at + start.len()..];
+                let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
+                format!("{start}{}", &rest[..end.unwrap_or(rest.len())])
+            })
+            .collect()
+    };
+    let flags = after("--");
+    assert!(flags.contains("--listen"), "{help}");
+    let page = read("docs/install.md");
+    for flag in flags.iter().filter(|flag| *flag != "--help") {
+        let variable = flag.replacen("--", "CPO_", 1).replace('-', "_");
+        let row = format!("| `{flag}` | `{}` |", variable.to_uppercase());
+        assert!(page.contains(&row), "docs/install.md has no row {row}");
+    }
+    let variables = after("CPO_");
+    assert_eq!(variables.len(), flags.len() - 1, "{help}");
+    for (path, page) in pages() {
+        for (at, _) in page.match_indices("CPO_") {
+            let end = page[at..].find(|c: char| !c.is_ascii_uppercase() && c != '_');
+            let variable = &page[at..end.map_or(page.len(), |end| at + end)];
+            assert!(
+                variables.contains(variable),
+                "{path}: {variable} is no variable"
+            );
+        }
+    }
+}
+
+/// Every metric by the name of its samples, and its labels.
+fn metrics() -> BTreeMap<String, BTreeSet<String>> {
+    let metrics = Metrics::new("0.0.0");
+    metrics.cognito_call("AdminSetUserPassword", OK, Duration::ZERO);
+    metrics.reconcile("ok", Duration::ZERO);
+    metrics.secret_change_to_set(Duration::ZERO);
+    metrics.count_resources_with(|| vec![("PasswordSet", 1)]);
+    metrics.measure_queue_with(|| 1);
+    let text = metrics.encode();
+    let mut found = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (series, _) = line.rsplit_once(' ').expect("a sample");
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        let base = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix))
+            .unwrap_or(name);
+        let labels = labels
+            .split(',')
+            .filter_map(|label| label.split_once('='))
+            .map(|(name, _)| name.to_owned())
+            .filter(|name| name != "le");
+        let known: &mut BTreeSet<_> = found.entry(base.to_owned()).or_default();
+        known.extend(labels);
+    }
+    found
+}
+
+#[test]
+fn every_metric_is_in_the_install_page_with_its_labels_and_no_other_anywhere() {
+    let metrics = metrics();
+    let page = read("docs/install.md");
+    for (name, labels) in &metrics {
+        let start = format!("| `{name}` |");
+        let row = page
+            .lines()
+            .find(|line| line.starts_with(&start))
+            .unwrap_or_else(|| panic!("docs/install.md has no row {start}"));
+        let told: BTreeSet<_> = row
+            .split('|')
+            .nth(3)
+            .into_iter()
+            .flat_map(|cell| cell.split(','))
+            .map(|label| label.trim().trim_matches('`').to_owned())
+            .filter(|label| !label.is_empty())
+            .collect();
+        assert_eq!(&told, labels, "the labels of {name}");
+    }
+    for (path, page) in pages() {
+        for (at, _) in page.match_indices(METRICS_PREFIX) {
+            let rest = &page[at..];
+            let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '_');
+            let name = &rest[..end.unwrap_or(rest.len())];
+            let known = metrics.contains_key(name)
+                || ["_bucket", "_sum", "_count"].iter().any(|s| {
+                    name.strip_suffix(s)
+                        .is_some_and(|n| metrics.contains_key(n))
+                });
+            assert!(known, "{path}: {name} is no metric");
+        }
+    }
+}
+
+/// The anchors of a page's headings, as GitHub makes them.
+fn anchors(page: &str) -> BTreeSet<String> {
+    prose(page)
+        .filter(|line| line.starts_with('#'))
+        .map(|line| {
+            line.trim_start_matches('#')
+                .trim()
+                .to_lowercase()
+                .chars()
+                .filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c))
+                .map(|c| if c == ' ' { '-' } else { c })
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn no_link_leads_nowhere() {
+    let pages = pages();
+    for (path, page) in &pages {
+        let text = prose(page).collect::<Vec<_>>().join("\n");
+        for (at, _) in text.match_indices("](") {
+            let link = &text[at + 2..];
+            let link = &link[..link.find(')').expect("a link ends")];
+            if link.starts_with("https://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let here = Path::new(path).parent().unwrap_or(Path::new(""));
+            let target = if file.is_empty() {
+                PathBuf::from(path)
+            } else {
+                normal(&here.join(file))
+            };
+            assert!(checkout().join(&target).exists(), "{path}: {link}");
+            if !anchor.is_empty() {
+                let page = pages
+                    .get(&*target.to_string_lossy())
+                    .unwrap_or_else(|| panic!("{path}: {link} has an anchor and is no page"));
+                assert!(anchors(page).contains(anchor), "{path}: {link}");
+            }
+        }
+    }
+}
+
+/// Without `..`.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        if part.as_os_str() == ".." {
+            assert!(normal.pop(), "{} leaves the checkout", path.display());
+        } else {
+            normal.push(part);
+        }
+    }
+    normal
+}
+
+#[test]
+fn examples_are_well_formed() {
+    for (path, page) in pages() {
+        for block in code(&page, "yaml") {
+            let parsed = serde_saphyr::from_multiple::<Value>(&block);
+            let objects = parsed.unwrap_or_else(|e| panic!("{path}: {e}\n{block}"));
+            for object in objects {
+                if object["kind"] == "CognitoUserPassword" {
+                    let ours = serde_json::from_value::<CognitoUserPassword>(object);
+                    assert!(ours.is_ok(), "{path}: {ours:?}\n{block}");
+                }
+            }
+        }
+        for block in code(&page, "json") {
+            let parsed = serde_json::from_str::<Value>(&block);
+            assert!(parsed.is_ok(), "{path}: {parsed:?}\n{block}");
+        }
+    }
+}
