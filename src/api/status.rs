@@ -25,6 +25,10 @@ pub struct Status {
     /// The set that was written down before its call; absent when settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
+    /// Until when a call of what is now `synced`, whose reply was lost, may still land: no other
+    /// value is sent before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined_until: Option<MicroTime>,
     /// The last superseded fingerprints, each cut to 8 bytes, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 24), inner(length(max = 64)))]

@@ -43,11 +43,12 @@ pub async fn write(
 
 /// A merge patch leaves alone what it doesn't name: what is absent is named with null.
 fn merge_patch(resource_version: Option<&str>, status: &Status) -> Value {
-    const FIELDS: [&str; 7] = [
+    const FIELDS: [&str; 8] = [
         "observedGeneration",
         "lastHandledReconcileAt",
         "synced",
         "attempt",
+        "quarantinedUntil",
         "retired",
         "failures",
         "conditions",
@@ -90,6 +91,7 @@ mod tests {
                 started_at: at.clone(),
                 outcome: AttemptOutcome::Pending,
             }),
+            quarantined_until: Some(at.clone()),
             retired: vec![text()],
             failures: Some(Failures {
                 count: 1,

@@ -41,7 +41,8 @@ pub(super) async fn report<C: Cognito>(
         Err(CallError::Conflict) => return Done::Again,
         Err(error) => return write_failed(key, &error),
     }
-    if before != Some(report.verdict.reason) {
+    let progress = report.verdict.reason == Reason::Progressing;
+    if before != Some(report.verdict.reason) && !progress {
         publish(context, resource, &report.verdict, None).await;
     }
     Done::Wake(report.wake)

@@ -67,7 +67,7 @@ pub fn conclude(
     let generation = plan.attempt.generation;
     let fail =
         |status: &Status, verdict: &Verdict| failed(status, verdict, true, generation, uid, now);
-    let (status, verdict, applied) = match meaning {
+    let (mut status, verdict, applied) = match meaning {
         Meaning::Applied(verdict) => {
             let mut status = settled(current, &verdict, generation, now);
             let superseded = status.synced.take();
@@ -116,6 +116,7 @@ pub fn conclude(
             (status, verdict, false)
         }
     };
+    status.quarantined_until.take_if(|until| until.0 <= now);
     let wake = status.failures.as_ref().and_then(|f| backoff::left(f, now));
     Conclusion::Record(Box::new(Recorded {
         status,
@@ -157,14 +158,30 @@ fn superseded(current: &Status, plan: &Plan, meaning: &Meaning, now: Timestamp) 
         | Meaning::Nothing(_)
         | Meaning::Unknown(_) => return None,
     }
-    let same = |fingerprint: &str| fingerprint == plan.attempt.fingerprint;
+    // Signed by another key since, it is told by the Secret's version under the same generation.
+    let ours = &plan.attempt;
+    let same = |fingerprint: &str, uid: &str, version: &str, generation: Option<i64>| {
+        fingerprint == ours.fingerprint
+            || generation == Some(ours.generation)
+                && uid == ours.secret_uid
+                && version == ours.secret_resource_version
+    };
     let open = current.attempt.as_ref().filter(|attempt| attempt.is_open());
     let harmless = match open {
-        Some(attempt) => same(&attempt.fingerprint),
-        None => current
-            .synced
-            .as_ref()
-            .is_some_and(|s| same(&s.fingerprint)),
+        Some(a) => same(
+            &a.fingerprint,
+            &a.secret_uid,
+            &a.secret_resource_version,
+            Some(a.generation),
+        ),
+        None => current.synced.as_ref().is_some_and(|s| {
+            same(
+                &s.fingerprint,
+                &s.secret_uid,
+                &s.secret_resource_version,
+                current.observed_generation,
+            )
+        }),
     };
     if harmless {
         return None;

@@ -6,13 +6,14 @@
 
 use super::{
     backoff,
+    conditions::conditions,
     fingerprint::Match,
     observed::{Comparison, Observed, SecretFact, SecretVersion},
     plan::{Plan, plan},
     status::{failed, handled, settled},
     target::Target,
     verdict::Verdict,
-    wait::{quarantine_left, wait_left},
+    wait::{landing_left, quarantine_left, wait_left},
 };
 use crate::api::{Attempt, Class, Reason, Status, Synced};
 use jiff::Timestamp;
@@ -125,9 +126,12 @@ fn decide_unread(observed: &Observed<'_>, version: &SecretVersion, now: Timestam
             && tried.requested_at.as_deref() == observed.requested_at
             && tried.secret.as_ref() == Some(version)
     });
+    let tried_value = observed.tried.and_then(|tried| tried.fingerprint.as_ref());
     if observed.is_settled() && !observed.has_new_request() {
-        let synced_this = status.synced.as_ref().is_some_and(|s| version.is_of(s));
-        return if observed.synced_key_is_newest && (synced_this || tried_this) {
+        // A look that found another value, on a status that was stale, doesn't vouch for this one.
+        let found = |s: &Synced| tried_this && tried_value == Some(&s.fingerprint);
+        let is_this = |s: &Synced| version.is_of(s) || found(s);
+        return if observed.synced_key_is_newest && status.synced.as_ref().is_some_and(is_this) {
             Decision::Stay { wake: None }
         } else {
             Decision::Read
@@ -136,9 +140,14 @@ fn decide_unread(observed: &Observed<'_>, version: &SecretVersion, now: Timestam
     let attempted_this = !observed.has_new_request()
         && (status.attempt.as_ref()).is_some_and(|a| observed.is_attempt_at(a, version));
     // An open attempt at another value waits for its quarantine, not for its backoff.
-    let tried_value = observed.tried.and_then(|tried| tried.fingerprint.as_ref());
     let same_value = (status.attempt.as_ref()).is_none_or(|a| tried_value == Some(&a.fingerprint));
-    let judged = observed.is_judged() && ((tried_this && same_value) || attempted_this);
+    // A look that found a value says nothing of a verdict that there is none (somebody else's).
+    let of_no_value = matches!(
+        status.ready_reason(),
+        Some(Reason::SecretNotFound | Reason::SecretKeyNotFound | Reason::InvalidSecretValue)
+    );
+    let same_look = tried_this && same_value && !(of_no_value && tried_value.is_some());
+    let judged = observed.is_judged() && (same_look || (attempted_this && !of_no_value));
     match status.ready_reason().map(Reason::class) {
         Some(Class::Stalled) if judged => Decision::Stay { wake: None },
         Some(Class::Waiting | Class::Transient | Class::Unknown) if judged => {
@@ -172,7 +181,7 @@ fn decide_read(
         match (attempt.is_open(), same) {
             (true, true) => return plan(true),
             (true, false) => {
-                return match quarantine_left(attempt, now) {
+                return match quarantine_left(attempt, now).max(landing_left(status, now)) {
                     Some(wake) => Decision::Stay { wake: Some(wake) },
                     None => plan(false),
                 };
@@ -196,9 +205,34 @@ fn decide_read(
         }
         Some(_) | None => match wait_left(observed, Some(value), now) {
             Some(wake) => Decision::Stay { wake: Some(wake) },
-            None => plan(false),
+            None => match landing_left(status, now) {
+                Some(wake) if value.synced != Some(Match::Same) => {
+                    await_landing(observed, wake, now)
+                }
+                Some(_) | None => plan(false),
+            },
         },
     }
+}
+
+/// Another value is wanted, but a lost call of the one that is set may still land.
+fn await_landing(observed: &Observed<'_>, wake: Duration, now: Timestamp) -> Decision {
+    let verdict = Verdict::with(
+        Reason::Progressing,
+        "the new value waits, at most 30 s, until an earlier call whose reply was lost can no longer land",
+        None,
+        "",
+    );
+    let status = Status {
+        conditions: conditions(observed.status, &verdict, observed.generation, now),
+        ..observed.status.clone()
+    };
+    Decision::Report(Box::new(Report {
+        status,
+        verdict,
+        wake: Some(wake),
+        signed_again: false,
+    }))
 }
 
 /// Whether an attempt at this same value is to be left alone for now.

@@ -6,6 +6,7 @@ use super::{
     observed::{Comparison, Observed, SecretVersion},
     status::{handled, retire_into},
     verdict::Verdict,
+    wait::quarantined_until,
 };
 use crate::api::{
     Attempt, AttemptOutcome, Class, Condition, ConditionStatus, ConditionType, Reason, Status,
@@ -62,6 +63,9 @@ pub(super) fn plan(
             synced.as_ref().map(|s| s.fingerprint.as_str()),
         );
         retire_into(&mut ahead.retired, Some(&doubtful.fingerprint));
+    }
+    if inherited {
+        ahead.quarantined_until = quarantined_until(before);
     }
     // A wait that was cut short is over, also for whoever takes the attempt over.
     ahead

@@ -22,6 +22,7 @@ pub(super) fn settled(
         last_handled_reconcile_at: before.last_handled_reconcile_at.clone(),
         synced: before.synced.clone(),
         attempt: None,
+        quarantined_until: before.quarantined_until.clone(),
         retired: before.retired.clone(),
         failures: None,
         conditions: conditions(before, verdict, generation, now),

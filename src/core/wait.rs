@@ -6,8 +6,9 @@ use super::{
     fingerprint::Match,
     observed::{Comparison, Observed},
 };
-use crate::api::{Attempt, Reason};
+use crate::api::{Attempt, AttemptOutcome, Reason, Status};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::time::Duration;
 
 /// For how long after a call without a known outcome no other value is sent: the lost call may
@@ -48,6 +49,27 @@ pub(super) fn wait_left(
         return None;
     }
     backoff::left(failures, now)
+}
+
+/// Until when the calls that were made for an open attempt may still land, once it is taken over. A
+/// call that was answered has ended, whatever came of it; one without a reply may be on its way.
+pub(super) fn quarantined_until(before: &Status) -> Option<MicroTime> {
+    let answered = matches!(
+        before.ready_reason(),
+        Some(Reason::InternalError | Reason::UnhandledError | Reason::UserNotFound)
+    );
+    let open = before.attempt.as_ref().filter(|attempt| attempt.is_open());
+    let lost = open.filter(|attempt| attempt.outcome == AttemptOutcome::Pending || !answered);
+    let until = lost.and_then(|attempt| attempt.started_at.0.checked_add(QUARANTINE).ok());
+    let known = before.quarantined_until.as_ref().map(|until| until.0);
+    until.max(known).map(MicroTime)
+}
+
+/// How much is left until no call of what is `synced` can land any more.
+pub(super) fn landing_left(status: &Status, now: Timestamp) -> Option<Duration> {
+    let left = status.quarantined_until.as_ref()?.0.duration_since(now);
+    let left = Duration::try_from(left).ok()?;
+    (!left.is_zero() && left <= QUARANTINE.unsigned_abs()).then_some(left)
 }
 
 /// How much is left of an open attempt's quarantine. A start further in the future than one

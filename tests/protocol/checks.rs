@@ -1,0 +1,209 @@
+//! The promises, checked at each step against what really happened.
+
+use super::{
+    cluster::{Resource, keyring, target},
+    kstatus::ready,
+    process::UNTIL_SENT,
+    world::World,
+};
+use cognito_password_operator::{
+    api::{AttemptOutcome, ConditionStatus},
+    core::{
+        conclude::Conclusion, fingerprint::Match, password::Password, plan::Plan, wait::QUARANTINE,
+    },
+};
+use jiff::Timestamp;
+use std::{collections::BTreeSet, fmt::Debug};
+
+/// What is promised.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Promise {
+    /// No call without an acknowledged attempt that names its value.
+    I1,
+    /// A different value only after the quarantine.
+    I2,
+    /// `synced` changes only on a 200 or by rule H, by the writer of the attempt.
+    I3,
+    /// Ready=True is never said of a password that isn't the user's.
+    I4,
+    /// A refused value isn't sent again until something changes.
+    I5,
+    /// What can't be told stays open.
+    I6,
+    /// No call when in sync.
+    Idle,
+    /// The password becomes what the Secret says, or the condition says why not.
+    Convergence,
+    /// Afterwards nothing is read, written or called.
+    Quiescence,
+    /// The history's refusal never stands for what is the user's password.
+    NoFalseRefusal,
+    /// No plaintext is printed.
+    NoPlaintext,
+    /// Conditions follow kstatus.
+    Kstatus,
+}
+
+/// Who writes a status, and why.
+pub enum Write<'a> {
+    Report,
+    Ahead(&'a Plan, &'a Password),
+    Conclusion(&'a Conclusion, &'a Plan),
+}
+
+/// What an observer who sees everything knows.
+#[derive(Default)]
+pub struct Watch {
+    pub reads: u32,
+    pub writes: u32,
+    pub calls: u32,
+    pub value_changes: u32,
+    pub keys_lost: bool,
+    /// Values that were synced or attempted when an open attempt at another value was replaced:
+    /// nobody can tell which one is the user's, and a history refuses both.
+    pub doubted: BTreeSet<String>,
+    /// Values that were sent before the latest attempt at another one (or at the same, permanent
+    /// instead of temporary).
+    earlier: BTreeSet<String>,
+    unanswered: Vec<Sent>,
+    latest: Option<(String, bool)>,
+    pub refused: Option<Refused>,
+    broken: Vec<(Promise, String)>,
+}
+
+struct Sent {
+    id: String,
+    password: String,
+    permanent: bool,
+    started: Timestamp,
+    at: Timestamp,
+}
+
+#[derive(PartialEq, Eq, Debug)]
+pub struct Refused {
+    pub password: String,
+    pub generation: i64,
+    pub request: Option<String>,
+    pub value_changes: u32,
+}
+
+impl Watch {
+    pub fn broken(&mut self, promise: Promise, how: String) {
+        self.broken.push((promise, how));
+    }
+
+    pub fn first_broken(&self, promise: Promise) -> Option<&str> {
+        let found = self.broken.iter().find(|(which, _)| *which == promise);
+        found.map(|(_, how)| how.as_str())
+    }
+
+    pub fn promises_broken(&self) -> impl Iterator<Item = Promise> {
+        self.broken.iter().map(|(which, _)| *which)
+    }
+
+    pub fn any_broken(&self) -> Option<&(Promise, String)> {
+        self.broken.first()
+    }
+
+    pub fn printed(&mut self, thing: &impl Debug) {
+        let printed = format!("{thing:?}");
+        if printed.contains("PLAINTEXT") {
+            self.broken(Promise::NoPlaintext, printed);
+        }
+    }
+
+    pub fn replied(&mut self, id: &str) {
+        self.unanswered.retain(|sent| sent.id != id);
+    }
+}
+
+impl World {
+    /// A plan names its value, and there is a reason for it.
+    pub fn check_plan(&mut self, seen: &Resource, plan: &Plan, value: &Password) {
+        let status = seen.status();
+        let compared = self.cluster.compare(seen, value);
+        let ahead = plan.ahead.attempt.as_ref();
+        let pending =
+            ahead == Some(&plan.attempt) && plan.attempt.outcome == AttemptOutcome::Pending;
+        let ids_differ = status
+            .attempt
+            .as_ref()
+            .is_none_or(|before| before.id != plan.attempt.id);
+        if !pending || !ids_differ {
+            self.watch.broken(
+                Promise::I1,
+                format!("written ahead: {:?}", plan.ahead.attempt),
+            );
+        }
+        let request = seen.requested_at.as_ref();
+        let asked = request.is_some() && request != status.last_handled_reconcile_at.as_ref();
+        let ready = ready(&status) == Some(ConditionStatus::True);
+        if ready && compared.synced == Some(Match::Same) && !asked {
+            self.watch
+                .broken(Promise::Idle, "set although in sync".to_owned());
+        }
+    }
+
+    /// No other value is on its way.
+    pub fn check_call(&mut self, plan: &Plan, value: &Password, permanent: bool) {
+        self.watch.calls += 1;
+        let password = value.expose().to_owned();
+        if let Some(other) = self.watch.unanswered.iter().find(|sent| {
+            (&sent.password, sent.permanent) != (&password, permanent)
+                && (self.now.duration_since(sent.started) < QUARANTINE
+                    || self.now.duration_since(sent.at) < QUARANTINE - UNTIL_SENT)
+        }) {
+            let age = self.now.duration_since(other.started);
+            let how = format!(
+                "{password} sent {age:?} after {} whose reply was lost",
+                other.password
+            );
+            self.watch.broken(Promise::I2, how);
+        }
+        if let Some(latest) = self.watch.latest.replace((password.clone(), permanent))
+            && latest != (password.clone(), permanent)
+        {
+            self.watch.earlier.insert(latest.0);
+        }
+        self.watch.unanswered.push(Sent {
+            id: plan.attempt.id.clone(),
+            password,
+            permanent,
+            started: plan.attempt.started_at.0,
+            at: self.now,
+        });
+    }
+
+    /// Ready=True is true, now and while time passes.
+    pub fn check_ready(&mut self) {
+        let status = self.cluster.resource.status();
+        if ready(&status) != Some(ConditionStatus::True) {
+            return;
+        }
+        let Some(synced) = status.synced.as_ref().filter(|_| status.attempt.is_none()) else {
+            self.watch.broken(
+                Promise::I4,
+                "Ready with an open attempt, or with nothing set".to_owned(),
+            );
+            return;
+        };
+        let (current, permanent) = &self.cognito.current;
+        let keyring = keyring(&self.cluster.keys);
+        let current = Password::parse(current.as_bytes()).expect("the model's passwords are valid");
+        if keyring.compare(&synced.fingerprint, &target(), *permanent, &current) == Match::Different
+        {
+            let how = format!("Ready, but the user's password is {}", current.expose());
+            self.watch.broken(Promise::I4, how);
+        }
+    }
+
+    /// Whether the history can refuse this value although it is the user's, because nobody can
+    /// tell: the residual risks.
+    pub fn is_in_doubt(&self, password: &str) -> bool {
+        self.watch.keys_lost || self.watch.doubted.contains(password)
+    }
+
+    pub fn was_sent_earlier(&self, password: &str) -> bool {
+        self.watch.earlier.contains(password)
+    }
+}

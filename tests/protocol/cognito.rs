@@ -1,0 +1,149 @@
+//! A model of Cognito: one user of one pool, with a password policy and, if wanted, a history that
+//! counts the current password. A call does what its fault says.
+
+use cognito_password_operator::core::reply::{NotSent, Reply, ServiceError};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::VecDeque;
+
+/// The value that the pool's policy refuses.
+pub const WEAK: u8 = 4;
+
+/// A value of the small set that Secrets hold; its text is easy to find in what was printed.
+pub fn text(value: u8) -> String {
+    format!("PLAINTEXT-{value}-aA1!")
+}
+
+/// What becomes of one call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// The connection dropped before Cognito saw the request.
+    LostBefore,
+    /// The reply was lost.
+    LostAfter,
+    /// No reply in time; the request takes effect so many seconds later.
+    Late(u8),
+    /// An internal error that came too late to prevent it.
+    Error500After,
+    /// An internal error that prevented it.
+    Error500Before,
+    /// "Rate exceeded".
+    Throttled,
+    /// No connection.
+    NotSent,
+    /// The credentials went away at the last moment.
+    NoCredentials,
+    /// IAM refuses.
+    Denied,
+    /// As with an alias: "no such user", and it was applied.
+    UserNotFoundAfter,
+    /// There is no such user.
+    UserNotFoundBefore,
+    /// A code that nobody knows.
+    Teapot,
+}
+
+/// The user's password, and what is on its way to change it.
+pub struct Cognito {
+    /// What signs in, and whether it is permanent.
+    pub current: (String, bool),
+    /// How many passwords the history counts, the current one among them.
+    pub history: Option<usize>,
+    past: Vec<String>,
+    flying: Vec<(Timestamp, String, bool)>,
+    /// What becomes of the next calls.
+    pub faults: VecDeque<Fault>,
+}
+
+impl Cognito {
+    pub fn new(history: Option<usize>) -> Self {
+        let initial = "chosen by the user at sign-up".to_owned();
+        Self {
+            current: (initial.clone(), true),
+            history,
+            past: vec![initial],
+            flying: Vec::new(),
+            faults: VecDeque::new(),
+        }
+    }
+
+    /// Whether the history refuses this password.
+    pub fn in_history(&self, password: &str) -> bool {
+        self.history
+            .is_some_and(|kept| self.past.iter().rev().take(kept).any(|p| p == password))
+    }
+
+    /// One `AdminSetUserPassword`.
+    pub fn call(&mut self, password: &str, permanent: bool, now: Timestamp) -> Reply {
+        let lost = || Reply::NoReply {
+            detail: "connection closed".to_owned(),
+        };
+        let not_sent = |cause| Reply::NotSent {
+            cause,
+            detail: "never left".to_owned(),
+        };
+        match self.faults.pop_front() {
+            None => self.apply(password, permanent),
+            Some(Fault::LostBefore) => lost(),
+            Some(Fault::LostAfter) => {
+                self.apply(password, permanent);
+                lost()
+            }
+            Some(Fault::Late(seconds)) => {
+                let at = now + SignedDuration::from_secs(i64::from(seconds));
+                self.flying.push((at, password.to_owned(), permanent));
+                lost()
+            }
+            Some(Fault::Error500After) => {
+                self.apply(password, permanent);
+                error(500, "InternalErrorException")
+            }
+            Some(Fault::Error500Before) => error(500, "InternalErrorException"),
+            Some(Fault::Throttled) => error(400, "TooManyRequestsException"),
+            Some(Fault::NotSent) => not_sent(NotSent::Connect),
+            Some(Fault::NoCredentials) => not_sent(NotSent::Credentials),
+            Some(Fault::Denied) => error(400, "AccessDeniedException"),
+            Some(Fault::UserNotFoundAfter) => {
+                self.apply(password, permanent);
+                error(400, "UserNotFoundException")
+            }
+            Some(Fault::UserNotFoundBefore) => error(400, "UserNotFoundException"),
+            Some(Fault::Teapot) => error(400, "TeapotException"),
+        }
+    }
+
+    /// Late requests take effect.
+    pub fn land(&mut self, now: Timestamp) -> bool {
+        self.flying.sort_by_key(|(at, _, _)| *at);
+        let still_flying = self.flying.partition_point(|(at, _, _)| *at <= now);
+        let landing: Vec<_> = self.flying.drain(..still_flying).collect();
+        for (_, password, permanent) in &landing {
+            self.apply(password, *permanent);
+        }
+        !landing.is_empty()
+    }
+
+    pub fn is_flying(&self) -> bool {
+        !self.flying.is_empty()
+    }
+
+    fn apply(&mut self, password: &str, permanent: bool) -> Reply {
+        if password == text(WEAK) {
+            return error(400, "InvalidPasswordException");
+        }
+        if self.in_history(password) {
+            return error(400, "PasswordHistoryPolicyViolationException");
+        }
+        self.current = (password.to_owned(), permanent);
+        self.past.push(password.to_owned());
+        Reply::Applied { request_id: None }
+    }
+}
+
+fn error(status: u16, code: &str) -> Reply {
+    Reply::ServiceError(ServiceError {
+        status,
+        code: Some(code.to_owned()),
+        message: Some("in AWS's words".to_owned()),
+        request_id: None,
+    })
+}

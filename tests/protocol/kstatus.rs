@@ -1,0 +1,49 @@
+//! Conditions as Flux, Argo CD, `kubectl wait` and Helm read them.
+
+use cognito_password_operator::api::{Class, ConditionStatus, ConditionType, Reason, Status};
+
+/// What Ready says, if it is there.
+pub fn ready(status: &Status) -> Option<ConditionStatus> {
+    status.condition(ConditionType::Ready).map(|c| c.status)
+}
+
+/// The design's table of classes, and what observedGeneration may do.
+pub fn kstatus(before: &Status, after: &Status) -> Result<(), String> {
+    let shown = || format!("{:?}", after.conditions);
+    let is = |type_| {
+        after
+            .condition(type_)
+            .is_some_and(|c| c.status == ConditionStatus::True)
+    };
+    let (reconciling, stalled) = (is(ConditionType::Reconciling), is(ConditionType::Stalled));
+    let ready = after.condition(ConditionType::Ready).ok_or_else(shown)?;
+    let reason = ready.known_reason().ok_or_else(shown)?;
+    let (said, unknown) = (ready.status, ready.status == ConditionStatus::Unknown);
+    let fits = match reason.class() {
+        Class::Settled => said == ConditionStatus::True && !reconciling && !stalled,
+        Class::Stalled => said == ConditionStatus::False && !reconciling && stalled,
+        Class::Waiting => said == ConditionStatus::False && reconciling != stalled,
+        Class::Transient if unknown => reason == Reason::UnhandledError && reconciling && !stalled,
+        Class::Transient => said == ConditionStatus::False && reconciling && !stalled,
+        Class::Unknown => unknown && reconciling && !stalled,
+    };
+    let alike = after
+        .conditions
+        .iter()
+        .all(|c| c.observed_generation == ready.observed_generation && c.reason == ready.reason);
+    if !fits || !alike {
+        return Err(shown());
+    }
+    let moved = after.observed_generation != before.observed_generation;
+    let done = said == ConditionStatus::True || stalled;
+    if moved && !done
+        || said == ConditionStatus::True && after.observed_generation != ready.observed_generation
+    {
+        return Err(format!(
+            "observedGeneration {:?}: {}",
+            after.observed_generation,
+            shown()
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! The protocol of a set, held against a model of the world around it: Cognito, the API server, two
+//! processes of the operator, and everything that can go wrong between them. No network, no sleeps:
+//! the clock is a number. `PROTOCOL_CASES` asks for more random lives than the usual ones.
+
+mod checks;
+mod cluster;
+mod cognito;
+mod kstatus;
+mod process;
+mod properties;
+mod record;
+mod scene;
+mod stories;
+mod stories_keys;
+mod table;
+mod table_conclude;
+mod table_wait;
+mod world;

@@ -1,0 +1,284 @@
+//! One process of the operator: the loop around the core, one step at a time, so that anything can
+//! happen between two steps. `tried` is remembered of what was concluded, and lost in a restart.
+
+use super::{
+    checks::{Promise, Write},
+    cluster::{Cluster, Conflict, Resource, Secret, UID},
+    cognito::Cognito,
+    world::World,
+};
+use cognito_password_operator::{
+    api::Status,
+    core::{
+        conclude::{Conclusion, conclude},
+        decide::{Decision, Report, decide},
+        observed::{Observed, SecretFact, Tried},
+        outcome::{Outcome, classify},
+        password::Password,
+        plan::Plan,
+        reply::Reply,
+    },
+};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+/// For how long a process may sit between its decision and its call: its lease and its timeouts
+/// see to it. One that is frozen for longer is the residual risk that the documents name.
+pub const UNTIL_SENT: SignedDuration = SignedDuration::from_secs(5);
+/// For how long it may sit on a reply, which is a residual risk too where a history remembers.
+const UNTIL_CONCLUDED: SignedDuration = SignedDuration::from_secs(25);
+
+/// What one process knows.
+pub struct Process {
+    resource: Resource,
+    /// The resource as the decision was made on it: the writes of a set are fenced on this.
+    decided_on: Resource,
+    secret: Option<Secret>,
+    tried: Option<Tried>,
+    phase: Phase,
+}
+
+enum Phase {
+    Idle,
+    Planned(Box<Plan>, Tried, Password),
+    Acknowledged(Box<Plan>, Tried, Password),
+    Sent(Box<Plan>, Tried, Outcome),
+}
+
+/// When a process goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// In the middle of a set.
+    Mid,
+    /// At once: somebody else wrote in between.
+    Again,
+    /// After the wake of the decision, or with the next event.
+    Wait(Option<Duration>),
+}
+
+impl Process {
+    /// A process that has just listed what there is.
+    pub fn start(resource: &Resource, secret: Option<&Secret>) -> Self {
+        Self {
+            resource: resource.clone(),
+            decided_on: resource.clone(),
+            secret: secret.cloned(),
+            tried: None,
+            phase: Phase::Idle,
+        }
+    }
+
+    /// The watches catch up.
+    pub fn sync(&mut self, resource: &Resource, secret: Option<&Secret>) {
+        self.resource = resource.clone();
+        self.secret = secret.cloned();
+    }
+
+    /// Whether it would be frozen for longer than what is promised for.
+    pub fn is_frozen(&self, now: Timestamp, cognito: &Cognito) -> bool {
+        let age = |plan: &Plan| now.duration_since(plan.attempt.started_at.0);
+        match &self.phase {
+            Phase::Idle => false,
+            Phase::Planned(plan, ..) | Phase::Acknowledged(plan, ..) => age(plan) > UNTIL_SENT,
+            Phase::Sent(plan, ..) => cognito.history.is_some() && age(plan) > UNTIL_CONCLUDED,
+        }
+    }
+}
+
+/// What a decision is made on.
+pub struct Facts<'a> {
+    pub resource: &'a Resource,
+    pub secret: SecretFact,
+    pub tried: Option<&'a Tried>,
+    pub healed: bool,
+}
+
+impl Facts<'_> {
+    /// The decision, what is remembered of it, and what was seen as it would be printed.
+    pub fn decide(self, cluster: &Cluster, now: Timestamp, id: &str) -> (Decision, Tried, String) {
+        let status = self.resource.status();
+        let observed = Observed {
+            uid: UID,
+            generation: self.resource.generation,
+            deleting: false,
+            spec: &self.resource.spec,
+            requested_at: self.resource.requested_at.as_deref(),
+            status: &status,
+            synced_key_is_newest: cluster.synced_key_is_newest(&status),
+            secret: self.secret,
+            tried: self.tried,
+            healed: self.healed,
+        };
+        let printed = format!("{observed:?}");
+        (decide(&observed, now, id), observed.tried(), printed)
+    }
+}
+
+impl World {
+    /// One step of one process.
+    pub fn step(&mut self, who: usize) -> Next {
+        match std::mem::replace(&mut self.processes[who].phase, Phase::Idle) {
+            Phase::Idle => self.look(who),
+            Phase::Planned(plan, tried, value) => self.write_ahead(who, plan, tried, value),
+            Phase::Acknowledged(plan, tried, value) => self.call(who, plan, tried, &value),
+            Phase::Sent(plan, tried, outcome) => self.conclude(who, &plan, tried, &outcome),
+        }
+    }
+
+    fn decide(&mut self, who: usize, secret: SecretFact) -> (Decision, Tried) {
+        self.ids += 1;
+        let id = format!("{:08x}", self.ids);
+        let process = &self.processes[who];
+        let facts = Facts {
+            resource: &process.resource,
+            secret,
+            tried: process.tried.as_ref(),
+            healed: false,
+        };
+        let (decision, tried, printed) = facts.decide(&self.cluster, self.now, &id);
+        self.watch.printed(&printed);
+        self.watch.printed(&decision);
+        (decision, tried)
+    }
+
+    fn look(&mut self, who: usize) -> Next {
+        self.processes[who].decided_on = self.processes[who].resource.clone();
+        let process = &self.processes[who];
+        let seen = process.secret.as_ref();
+        let hint = seen.map_or(SecretFact::NotSeen, |s| SecretFact::Seen(s.version.clone()));
+        match self.decide(who, hint).0 {
+            Decision::Leave => Next::Wait(None),
+            Decision::Stay { wake } => Next::Wait(wake),
+            Decision::Read => self.look_closely(who),
+            decision @ (Decision::Report(_) | Decision::Set(_)) => {
+                self.watch
+                    .broken(Promise::I1, format!("decided unread: {decision:?}"));
+                Next::Wait(None)
+            }
+        }
+    }
+
+    fn look_closely(&mut self, who: usize) -> Next {
+        self.watch.reads += 1;
+        let (fact, value) = self.cluster.read(&self.processes[who].resource);
+        let (decision, tried) = self.decide(who, fact.clone());
+        self.note(|| format!("P{who} read -> {}", super::world::brief(&decision)));
+        match decision {
+            Decision::Leave => Next::Wait(None),
+            Decision::Stay { wake } => {
+                self.processes[who].tried = Some(tried);
+                Next::Wait(wake)
+            }
+            Decision::Read => {
+                self.watch
+                    .broken(Promise::Convergence, "reads in a circle".to_owned());
+                Next::Wait(None)
+            }
+            Decision::Report(report) => self.report(who, &report, tried, fact),
+            Decision::Set(plan) => {
+                if let Some(value) = value {
+                    self.processes[who].phase = Phase::Planned(plan, tried, value);
+                    Next::Mid
+                } else {
+                    self.watch
+                        .broken(Promise::I1, "a set without a value".to_owned());
+                    Next::Wait(None)
+                }
+            }
+        }
+    }
+
+    fn report(&mut self, who: usize, report: &Report, tried: Tried, fact: SecretFact) -> Next {
+        if self.write(who, &report.status, &Write::Report).is_err() {
+            return Next::Again;
+        }
+        self.processes[who].tried = Some(tried);
+        // The same look again has nothing new to say. What it compares to is what was written.
+        let fact = match fact {
+            SecretFact::Value(..) => self.cluster.read(&self.processes[who].resource).0,
+            fact => fact,
+        };
+        if let (Decision::Report(again), _) = self.decide(who, fact)
+            && again.status != self.processes[who].resource.status()
+        {
+            self.watch
+                .broken(Promise::Quiescence, format!("reports twice: {again:?}"));
+        }
+        Next::Wait(report.wake)
+    }
+
+    fn write_ahead(&mut self, who: usize, plan: Box<Plan>, tried: Tried, value: Password) -> Next {
+        self.check_plan(&self.processes[who].decided_on.clone(), &plan, &value);
+        if self
+            .write(who, &plan.ahead, &Write::Ahead(&plan, &value))
+            .is_err()
+        {
+            return Next::Again;
+        }
+        self.processes[who].phase = Phase::Acknowledged(plan, tried, value);
+        Next::Mid
+    }
+
+    fn call(&mut self, who: usize, plan: Box<Plan>, tried: Tried, value: &Password) -> Next {
+        let permanent = self.processes[who].decided_on.spec.permanent;
+        self.check_call(&plan, value, permanent);
+        let reply = self.cognito.call(value.expose(), permanent, self.now);
+        self.note(|| format!("P{who} sends {} -> {reply:?}", value.expose()));
+        if !matches!(reply, Reply::NoReply { .. }) {
+            self.watch.replied(&plan.attempt.id);
+        }
+        let outcome = classify(&reply);
+        self.watch.printed(&outcome);
+        self.processes[who].phase = Phase::Sent(plan, tried, outcome);
+        self.check_ready();
+        Next::Mid
+    }
+
+    fn conclude(&mut self, who: usize, plan: &Plan, tried: Tried, outcome: &Outcome) -> Next {
+        loop {
+            let current = self.processes[who].decided_on.status();
+            let conclusion = conclude(&current, plan, outcome, UID, self.now);
+            self.watch.printed(&conclusion);
+            let (status, next) = match &conclusion {
+                Conclusion::Record(recorded) => (&recorded.status, Next::Wait(recorded.wake)),
+                Conclusion::Superseded(Some(status)) => (&**status, Next::Again),
+                Conclusion::Superseded(None) => return Next::Again,
+            };
+            if self
+                .write(who, status, &Write::Conclusion(&conclusion, plan))
+                .is_ok()
+            {
+                self.processes[who].tried = Some(tried);
+                return next;
+            }
+            // A conflict, or a reply that was lost: read again, conclude again.
+            self.processes[who].decided_on = self.cluster.resource.clone();
+        }
+    }
+
+    /// A fenced write of status. A lost reply is a failure for the process.
+    fn write(&mut self, who: usize, status: &Status, write: &Write) -> Result<(), Conflict> {
+        let read = self.processes[who].decided_on.clone();
+        if status == &read.status() {
+            return Ok(());
+        }
+        let before = self.cluster.resource.status();
+        let Ok(written) = self.cluster.write(&read, status) else {
+            self.note(|| format!("P{who} writes: conflict"));
+            return Err(Conflict);
+        };
+        self.watch.writes += 1;
+        let summary = self.summary(status);
+        self.note(|| format!("P{who} writes {summary}"));
+        self.check_write(&before, status, write);
+        self.check_ready();
+        if std::mem::take(&mut self.lose_next_reply) {
+            self.note(|| format!("P{who} never hears of it"));
+            return Err(Conflict);
+        }
+        // Its own writes are seen at once, whatever the watches show.
+        self.processes[who].decided_on = written.clone();
+        self.processes[who].resource = written;
+        Ok(())
+    }
+}

@@ -1,0 +1,301 @@
+//! What holds whatever happens, in whatever order.
+
+use super::{
+    checks::Promise,
+    cognito::{Fault, WEAK, text},
+    kstatus::ready,
+    world::{Event, World},
+};
+use cognito_password_operator::api::{ConditionStatus, Reason, Status};
+use jiff::SignedDuration;
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner},
+};
+use std::sync::OnceLock;
+
+const CASES: u32 = 2_000;
+const EVENTS: usize = 36;
+/// For how many wakes the operator is followed at the end.
+const RESTS: usize = 14;
+
+impl World {
+    /// The faults stop, the watches are up to date, one process is left, and there is time.
+    pub fn finish(&mut self) {
+        self.cognito.faults.clear();
+        self.lose_next_reply = false;
+        self.restart(1);
+        self.sync(0);
+        self.run(0);
+        // What changed during a set is looked at afterwards.
+        self.sync(0);
+        let mut rest = self.run(0);
+        for _ in 0..RESTS {
+            let Some(wake) = rest else { break };
+            let before = (self.watch.writes, self.watch.calls);
+            self.note(|| format!("{wake:?} later"));
+            self.wait(SignedDuration::try_from(wake).expect("a short wait"));
+            self.sync(0);
+            rest = self.run(0);
+            if self.watch.writes > before.0 + 2 || self.watch.calls > before.1 + 1 {
+                self.watch.broken(
+                    Promise::Quiescence,
+                    "more than one try at a wake".to_owned(),
+                );
+            }
+        }
+        self.wait(SignedDuration::from_secs(60));
+        self.check_end(rest.is_some());
+        let settled = ready(&self.cluster.resource.status()) == Some(ConditionStatus::True);
+        // Without its key, a refused value is recognised only while the Secret hasn't moved.
+        if rest.is_none() && (settled || !self.watch.keys_lost) {
+            self.check_quiet(settled);
+        }
+    }
+
+    fn check_end(&mut self, goes_on: bool) {
+        if self.cluster.resource.spec.suspend {
+            return;
+        }
+        let status = self.cluster.resource.status();
+        let reason = status.ready_reason();
+        let (wanted, fits) = self.judge(&status, reason);
+        if !fits {
+            let how = format!("ended with {reason:?}, {wanted}; {}", self.summary(&status));
+            let false_refusal = reason == Some(Reason::PasswordHistoryPolicyViolation);
+            let promise = if false_refusal {
+                Promise::NoFalseRefusal
+            } else {
+                Promise::Convergence
+            };
+            self.watch.broken(promise, how);
+        }
+        if goes_on && ready(&status) == Some(ConditionStatus::True) {
+            self.watch
+                .broken(Promise::Quiescence, "settled, and wakes".to_owned());
+        }
+    }
+
+    /// Whether a final status says what is so.
+    fn judge(&self, status: &Status, reason: Option<Reason>) -> (&'static str, bool) {
+        let Some(secret) = &self.cluster.secret else {
+            return ("the Secret is gone", reason == Some(Reason::SecretNotFound));
+        };
+        let spec = &self.cluster.resource.spec;
+        if !secret
+            .data
+            .contains_key(spec.password_secret_ref.key.as_str())
+        {
+            return ("the key is gone", reason == Some(Reason::SecretKeyNotFound));
+        }
+        let Some(value) = self.cluster.value() else {
+            return (
+                "the value is invalid",
+                reason == Some(Reason::InvalidSecretValue),
+            );
+        };
+        let value = value.expose();
+        let (current, permanent) = &self.cognito.current;
+        let is_set = current == value && *permanent == spec.permanent;
+        if is_set && ready(status) == Some(ConditionStatus::True) {
+            let synced = status.synced.as_ref().map(|s| &s.secret_uid);
+            let of_this = synced.is_some()
+                && status.observed_generation == Some(self.cluster.resource.generation);
+            return ("it is set", of_this);
+        }
+        let in_doubt = self.is_in_doubt(value);
+        match reason {
+            Some(Reason::InvalidPassword) => ("refused by the policy", value == text(WEAK)),
+            Some(Reason::PasswordHistoryPolicyViolation) if is_set => ("it is set", in_doubt),
+            Some(Reason::OutcomeUnknown) if self.cognito.in_history(value) => {
+                ("in the history", in_doubt || self.was_sent_earlier(value))
+            }
+            Some(Reason::PasswordHistoryPolicyViolation) => {
+                ("not in the history", self.cognito.in_history(value))
+            }
+            _ if is_set => ("it is set", false),
+            _ => ("it could be set", false),
+        }
+    }
+
+    /// Spurious events, a restart and moved metadata lead to nothing.
+    fn check_quiet(&mut self, settled: bool) {
+        // What was set may still have to be signed by a new key.
+        self.run(0);
+        let before = (self.watch.writes, self.watch.calls, self.watch.reads);
+        self.run(0);
+        self.run(0);
+        if settled && self.watch.reads != before.2 {
+            self.watch
+                .broken(Promise::Quiescence, "reads although settled".to_owned());
+        }
+        self.restart(0);
+        self.run(0);
+        self.cluster.touch();
+        self.sync(0);
+        self.run(0);
+        self.restart(0);
+        self.run(0);
+        if (self.watch.writes, self.watch.calls) != (before.0, before.1) {
+            self.watch.broken(
+                Promise::Quiescence,
+                "writes or calls although at rest".to_owned(),
+            );
+        }
+    }
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        3 => Just(Fault::LostBefore),
+        4 => Just(Fault::LostAfter),
+        4 => (1_u8..=24).prop_map(Fault::Late),
+        1 => Just(Fault::Error500After),
+        1 => Just(Fault::Error500Before),
+        2 => Just(Fault::Throttled),
+        2 => Just(Fault::NotSent),
+        1 => Just(Fault::NoCredentials),
+        2 => Just(Fault::Denied),
+        1 => Just(Fault::UserNotFoundAfter),
+        1 => Just(Fault::UserNotFoundBefore),
+        1 => Just(Fault::Teapot),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        8 => (0..=WEAK).prop_map(Event::Put),
+        1 => (0..=WEAK).prop_map(Event::PutOther),
+        2 => Just(Event::Touch),
+        1 => Just(Event::Drop),
+        1 => Just(Event::NoKey),
+        2 => Just(Event::Invalid),
+        2 => any::<bool>().prop_map(Event::Permanent),
+        1 => any::<bool>().prop_map(Event::Suspend),
+        1 => any::<bool>().prop_map(Event::Other),
+        2 => Just(Event::Request),
+        8 => fault().prop_map(Event::Fault),
+        2 => Just(Event::LoseReply),
+        2 => (0_u8..2).prop_map(Event::Crash),
+        14 => (0_u8..2).prop_map(Event::Step),
+        14 => (0_u8..2).prop_map(Event::Run),
+        4 => (1_u16..12).prop_map(Event::Wait),
+        3 => (12_u16..400).prop_map(Event::Wait),
+        1 => Just(Event::Wait(4_000)),
+        1 => Just(Event::NewKey),
+        1 => prop_oneof![Just(Event::DropOldKeys), Just(Event::LoseKeys)],
+    ]
+}
+
+/// The same lives in the same order each time.
+fn lives(mut judge: impl FnMut(&World) -> Result<(), Promise>) -> Result<(), String> {
+    let cases = std::env::var("PROTOCOL_CASES").ok();
+    let config = Config {
+        cases: cases.and_then(|n| n.parse().ok()).unwrap_or(CASES),
+        failure_persistence: None,
+        max_shrink_iters: 1_500,
+        ..Config::default()
+    };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let history = prop_oneof![Just(None), Just(Some(2)), Just(Some(24))];
+    let lives = (history, proptest::collection::vec(event(), 0..EVENTS));
+    let judge = std::cell::RefCell::new(&mut judge);
+    let outcome = TestRunner::new_with_rng(config, rng).run(&lives, |(history, events)| {
+        let mut world = World::new(history, false);
+        world.live(&events);
+        let judged = (*judge.borrow_mut())(&world);
+        judged.map_err(|promise| {
+            let mut world = World::new(history, true);
+            world.live(&events);
+            let how = world.watch.first_broken(promise).unwrap_or_default();
+            let with = format!("with a history of {history:?}");
+            TestCaseError::fail(format!("{promise:?}, {with}: {how}{}", world.trace()))
+        })
+    });
+    match outcome {
+        Err(TestError::Fail(why, _) | TestError::Abort(why)) => Err(why.message().to_owned()),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// All promises are checked in one pass; one that was broken is looked for again, and shrunk.
+fn holds(promise: Promise) {
+    static BROKEN: OnceLock<Vec<Promise>> = OnceLock::new();
+    let broken = BROKEN.get_or_init(|| {
+        let mut broken = Vec::new();
+        let all = lives(|world| {
+            broken.extend(world.watch.promises_broken());
+            Ok(())
+        });
+        assert_eq!(all, Ok(()));
+        broken
+    });
+    if !broken.contains(&promise) {
+        return;
+    }
+    let found = lives(|world| match world.watch.first_broken(promise) {
+        Some(_) => Err(promise),
+        None => Ok(()),
+    });
+    panic!("{}", found.err().unwrap_or_default());
+}
+
+#[test]
+fn i1_no_call_without_an_acknowledged_attempt_that_names_its_value() {
+    holds(Promise::I1);
+}
+
+#[test]
+fn i2_a_different_value_is_sent_only_after_the_quarantine() {
+    holds(Promise::I2);
+}
+
+#[test]
+fn i3_what_is_synced_changes_only_by_the_writer_of_an_applied_attempt() {
+    holds(Promise::I3);
+}
+
+#[test]
+fn i4_ready_is_never_said_of_a_password_that_is_not_the_users() {
+    holds(Promise::I4);
+}
+
+#[test]
+fn i5_a_refused_value_is_not_sent_again_until_something_changes() {
+    holds(Promise::I5);
+}
+
+#[test]
+fn i6_what_cannot_be_told_stays_open() {
+    holds(Promise::I6);
+}
+
+#[test]
+fn no_call_is_made_when_in_sync() {
+    holds(Promise::Idle);
+}
+
+#[test]
+fn the_password_becomes_what_the_secret_says_or_the_condition_says_why_not() {
+    holds(Promise::Convergence);
+}
+
+#[test]
+fn after_it_has_converged_nothing_is_read_written_or_called() {
+    holds(Promise::Quiescence);
+}
+
+#[test]
+fn the_history_never_refuses_the_users_own_password_for_good() {
+    holds(Promise::NoFalseRefusal);
+}
+
+#[test]
+fn no_plaintext_is_printed() {
+    holds(Promise::NoPlaintext);
+}
+
+#[test]
+fn conditions_follow_kstatus() {
+    holds(Promise::Kstatus);
+}

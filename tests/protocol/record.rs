@@ -1,0 +1,129 @@
+//! What may stand in a status, and who may change it.
+
+use super::{
+    checks::{Promise, Refused, Write},
+    cluster::{keyring, password, target},
+    cognito::{WEAK, text},
+    kstatus::kstatus,
+    world::World,
+};
+use cognito_password_operator::{
+    api::{Attempt, AttemptOutcome, Class, Reason, Status},
+    core::{conclude::Conclusion, fingerprint::Match, password::Password, plan::Plan},
+};
+
+impl World {
+    /// A write of status keeps the promises about what is on record.
+    pub fn check_write(&mut self, before: &Status, after: &Status, write: &Write) {
+        self.check_synced(before, after, write);
+        if let Err(how) = kstatus(before, after) {
+            self.watch.broken(Promise::Kstatus, how);
+        }
+        match write {
+            Write::Report => {}
+            // What was refused is judged anew, because another value may have been set since.
+            Write::Conclusion(Conclusion::Superseded(_), _) => self.watch.refused = None,
+            Write::Ahead(plan, value) => self.check_ahead(before, plan, value),
+            Write::Conclusion(Conclusion::Record(recorded), plan) => {
+                if recorded.applied && recorded.verdict.reason == Reason::PasswordSet {
+                    self.watch.doubted.clear();
+                }
+                let class = recorded.verdict.class;
+                let named = self.names(&plan.attempt.fingerprint);
+                self.watch.refused = (class == Class::Stalled).then(|| Refused {
+                    password: named.map(text).unwrap_or_default(),
+                    generation: plan.attempt.generation,
+                    request: after.last_handled_reconcile_at.clone(),
+                    value_changes: self.watch.value_changes,
+                });
+                let open = after
+                    .attempt
+                    .as_ref()
+                    .is_some_and(|a| a.outcome == AttemptOutcome::Unknown);
+                if class == Class::Unknown && !open {
+                    self.watch
+                        .broken(Promise::I6, format!("{:?} closed", recorded.verdict));
+                }
+                if plan.inherited
+                    && class != Class::Settled
+                    && !after.attempt.as_ref().is_some_and(Attempt::is_open)
+                {
+                    self.watch
+                        .broken(Promise::I6, "an inherited doubt was dropped".to_owned());
+                }
+            }
+        }
+    }
+
+    fn check_ahead(&mut self, before: &Status, plan: &Plan, value: &Password) {
+        if before.attempt.as_ref().is_some_and(Attempt::is_open) && !plan.inherited {
+            self.doubt(before);
+        }
+        let resource = &self.cluster.resource;
+        let keyring = keyring(&self.cluster.keys);
+        let fingerprint = &plan.attempt.fingerprint;
+        let named = keyring.compare(fingerprint, &target(), resource.spec.permanent, value);
+        let now = Refused {
+            password: value.expose().to_owned(),
+            generation: resource.generation,
+            request: resource.requested_at.clone(),
+            value_changes: self.watch.value_changes,
+        };
+        if named == Match::Different {
+            let how = "the attempt names another value".to_owned();
+            self.watch.broken(Promise::I1, how);
+        }
+        if self.watch.refused.as_ref() == Some(&now) && !self.watch.keys_lost {
+            let how = format!("{now:?} is to be sent again");
+            self.watch.broken(Promise::I5, how);
+        }
+    }
+
+    /// Either value may be the user's from now on.
+    fn doubt(&mut self, status: &Status) {
+        let synced = status.synced.iter().map(|s| s.fingerprint.as_str());
+        let attempt = status.attempt.iter().map(|a| a.fingerprint.as_str());
+        let doubted: Vec<_> = synced
+            .chain(attempt)
+            .filter_map(|f| self.names(f))
+            .collect();
+        self.watch.doubted.extend(doubted.into_iter().map(text));
+    }
+
+    /// The value that a fingerprint is of, if its key is at hand.
+    pub fn names(&self, recorded: &str) -> Option<u8> {
+        let keyring = keyring(&self.cluster.keys);
+        let is = |value: &u8| {
+            let compare = |way| keyring.compare(recorded, &target(), way, &password(*value));
+            compare(true) == Match::Same || compare(false) == Match::Same
+        };
+        (0..=WEAK).find(is)
+    }
+
+    fn check_synced(&mut self, before: &Status, after: &Status, write: &Write) {
+        let of = |status: &Status| status.synced.as_ref().map(|s| s.fingerprint.clone());
+        let (was, is) = (of(before), of(after));
+        if was == is {
+            return;
+        }
+        let allowed = match write {
+            Write::Report => {
+                let names = |signed: &Option<String>| signed.as_ref().map(|s| self.names(s));
+                was.is_some() && is.is_some() && (names(&was) == names(&is) || self.watch.keys_lost)
+            }
+            Write::Ahead(..) | Write::Conclusion(Conclusion::Superseded(_), _) => is.is_none(),
+            Write::Conclusion(Conclusion::Record(recorded), plan) => {
+                let ours = before
+                    .attempt
+                    .as_ref()
+                    .is_some_and(|a| a.id == plan.attempt.id);
+                let set = recorded.applied && is.as_ref() == Some(&plan.attempt.fingerprint);
+                ours && (set || is == of(&plan.before))
+            }
+        };
+        if !allowed {
+            self.watch
+                .broken(Promise::I3, format!("synced went from {was:?} to {is:?}"));
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! One valid resource with a value at hand, for tests that change one thing and look at what is
+//! decided. Statuses come from the core itself, by replies.
+
+use super::{
+    cluster::{Cluster, UID},
+    cognito::text,
+    process::Facts,
+};
+use cognito_password_operator::{
+    api::{AttemptOutcome, ConditionStatus, ConditionType, Reason, Status},
+    core::{
+        conclude::{Conclusion, Recorded, conclude},
+        decide::{Decision, Report},
+        observed::{SecretFact, Tried},
+        outcome::classify,
+        plan::Plan,
+        reply::{NotSent, Reply, ServiceError},
+    },
+};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+/// The resource, its Secret, and one process that looks at them.
+pub struct Scene {
+    pub cluster: Cluster,
+    pub now: Timestamp,
+    pub tried: Option<Tried>,
+    pub healed: bool,
+    ids: u32,
+}
+
+impl Scene {
+    /// A new resource; the Secret says value 0.
+    pub fn new() -> Self {
+        Self {
+            cluster: Cluster::new(),
+            now: Timestamp::from_second(1_800_000_000).expect("a time"),
+            tried: None,
+            healed: false,
+            ids: 0,
+        }
+    }
+
+    /// Value 0 is set.
+    pub fn settled() -> Self {
+        let mut scene = Self::new();
+        scene.set(&applied());
+        scene
+    }
+
+    pub fn status(&self) -> Status {
+        self.cluster.resource.status()
+    }
+
+    /// Changes the status as nobody but a test does.
+    pub fn with_status(&mut self, change: impl FnOnce(&mut Status)) {
+        let mut status = self.status();
+        change(&mut status);
+        self.write(&status);
+    }
+
+    pub fn write(&mut self, status: &Status) {
+        let read = self.cluster.resource.clone();
+        self.cluster
+            .write(&read, status)
+            .expect("nobody else writes");
+    }
+
+    pub fn put(&mut self, value: u8) {
+        self.cluster.put("password", Some(text(value).into_bytes()));
+    }
+
+    pub fn later(&mut self, seconds: i64) {
+        self.now += SignedDuration::from_secs(seconds);
+    }
+
+    pub fn restart(&mut self) {
+        self.tried = None;
+    }
+
+    fn decide(&mut self, secret: SecretFact) -> (Decision, Tried) {
+        self.ids += 1;
+        let facts = Facts {
+            resource: &self.cluster.resource,
+            secret,
+            tried: self.tried.as_ref(),
+            healed: self.healed,
+        };
+        let id = format!("{:08x}", self.ids);
+        let (decision, tried, _) = facts.decide(&self.cluster, self.now, &id);
+        (decision, tried)
+    }
+
+    /// What is decided on the watch's hint.
+    pub fn look(&mut self) -> Decision {
+        let secret = self.cluster.secret.as_ref();
+        let hint = secret.map_or(SecretFact::NotSeen, |s| SecretFact::Seen(s.version.clone()));
+        self.decide(hint).0
+    }
+
+    /// What is decided on a read, and remembered.
+    pub fn read(&mut self) -> Decision {
+        let fact = self.cluster.read(&self.cluster.resource).0;
+        let (decision, tried) = self.decide(fact);
+        self.tried = Some(tried);
+        decision
+    }
+
+    pub fn plan(&mut self) -> Box<Plan> {
+        match self.read() {
+            Decision::Set(plan) => plan,
+            other => panic!("wanted a set, got {other:?}"),
+        }
+    }
+
+    pub fn report(&mut self) -> Box<Report> {
+        match self.read() {
+            Decision::Report(report) => {
+                self.write(&report.status);
+                report
+            }
+            other => panic!("wanted a report, got {other:?}"),
+        }
+    }
+
+    /// Reads, writes ahead, gets this reply, concludes and writes.
+    pub fn set(&mut self, reply: &Reply) -> Box<Recorded> {
+        let plan = self.plan();
+        self.write(&plan.ahead);
+        let conclusion = conclude(&self.status(), &plan, &classify(reply), UID, self.now);
+        match conclusion {
+            Conclusion::Record(recorded) => {
+                self.write(&recorded.status);
+                recorded
+            }
+            Conclusion::Superseded(status) => panic!("superseded: {status:?}"),
+        }
+    }
+
+    pub fn wake(&mut self) -> Option<Duration> {
+        match self.read() {
+            Decision::Stay { wake } => wake,
+            other => panic!("wanted to stay, got {other:?}"),
+        }
+    }
+
+    /// Ready's status and reason, whether Reconciling and whether Stalled.
+    pub fn said(&self) -> (ConditionStatus, Reason, bool, bool) {
+        let status = self.status();
+        let ready = status
+            .condition(ConditionType::Ready)
+            .expect("a judged resource");
+        let is = |type_| status.condition(type_).is_some();
+        (
+            ready.status,
+            ready.known_reason().expect("a reason of ours"),
+            is(ConditionType::Reconciling),
+            is(ConditionType::Stalled),
+        )
+    }
+
+    pub fn attempt(&self) -> Option<AttemptOutcome> {
+        self.status().attempt.map(|attempt| attempt.outcome)
+    }
+}
+
+pub fn applied() -> Reply {
+    Reply::Applied { request_id: None }
+}
+
+pub fn lost() -> Reply {
+    Reply::NoReply {
+        detail: "connection closed".to_owned(),
+    }
+}
+
+pub fn not_sent() -> Reply {
+    Reply::NotSent {
+        cause: NotSent::Connect,
+        detail: "dns error".to_owned(),
+    }
+}
+
+pub fn refused(code: &str) -> Reply {
+    error(400, Some(code))
+}
+
+pub fn error(status: u16, code: Option<&str>) -> Reply {
+    Reply::ServiceError(ServiceError {
+        status,
+        code: code.map(str::to_owned),
+        message: Some("in AWS's words".to_owned()),
+        request_id: None,
+    })
+}

@@ -1,0 +1,304 @@
+//! What went wrong once, or would be the first to go wrong, as short stories.
+
+use super::{
+    cognito::{Fault, WEAK, text},
+    kstatus::ready,
+    world::{Event, Event::*, World},
+};
+use cognito_password_operator::api::{ConditionStatus, Reason};
+use jiff::{SignedDuration, Timestamp};
+use rstest::rstest;
+
+/// A story with a happy end: no promise broken, Ready=True, and this is the user's password.
+pub struct End {
+    world: World,
+    story: String,
+}
+
+pub fn tell(history: Option<usize>, events: &[Event]) -> End {
+    let mut world = World::new(history, true);
+    world.live(events);
+    let story = world.trace();
+    assert_eq!(world.watch.any_broken(), None, "{story}");
+    End { world, story }
+}
+
+impl End {
+    pub fn ready_with(self, value: u8) -> Self {
+        let status = self.world.cluster.resource.status();
+        assert_eq!(
+            ready(&status),
+            Some(ConditionStatus::True),
+            "{}",
+            self.story
+        );
+        assert_eq!(self.world.cognito.current.0, text(value), "{}", self.story);
+        self
+    }
+
+    pub fn says(self, reason: Reason) -> Self {
+        let status = self.world.cluster.resource.status();
+        assert_eq!(status.ready_reason(), Some(reason), "{}", self.story);
+        self
+    }
+
+    pub fn calls(self, calls: u32) -> Self {
+        assert_eq!(self.world.watch.calls, calls, "{}", self.story);
+        self
+    }
+
+    /// In so many seconds, the minute of silence at the end not counted.
+    pub fn within(self, seconds: i64) -> Self {
+        let start = Timestamp::from_second(1_800_000_000).expect("a time");
+        let took = self.world.now.duration_since(start) - SignedDuration::from_secs(60);
+        assert!(
+            took <= SignedDuration::from_secs(seconds),
+            "{took:?}{}",
+            self.story
+        );
+        self
+    }
+}
+
+#[test]
+fn a_lost_reply_under_history_policy_still_settles() {
+    let end = tell(Some(24), &[Fault(Fault::LostAfter), Run(0)]);
+    end.ready_with(0)
+        .says(Reason::AppliedAfterLostReply)
+        .calls(2);
+}
+
+#[test]
+fn a_conclusion_that_was_written_but_never_acknowledged_is_not_doubted() {
+    for history in [None, Some(24)] {
+        let events = [Step(0), Step(0), Step(0), LoseReply, Step(0)];
+        tell(history, &events).ready_with(0).calls(1);
+    }
+}
+
+#[test]
+fn an_attempt_that_was_written_but_never_acknowledged_is_taken_over() {
+    tell(Some(24), &[LoseReply, Run(0)]).ready_with(0).calls(1);
+}
+
+#[test]
+fn a_reply_that_comes_after_somebody_else_has_set_the_same_value_changes_nothing() {
+    for history in [None, Some(24)] {
+        let events = [Step(1), Step(1), Step(1), Run(0), Run(1)];
+        tell(history, &events).ready_with(0).calls(2);
+    }
+}
+
+#[test]
+fn a_reply_that_comes_while_somebody_else_sets_the_same_value_keeps_rule_h() {
+    let events = [
+        Step(1),
+        Step(1),
+        Step(1), // applied, not yet concluded
+        Step(0),
+        Step(0), // taken over
+        Fault(Fault::LostBefore),
+        Step(0),
+        Run(1),
+    ];
+    tell(Some(24), &events).ready_with(0);
+}
+
+#[test]
+fn a_lost_call_that_lands_late_never_beats_a_newer_value() {
+    let events = [
+        Fault(Fault::Late(20)),
+        Run(0),
+        Wait(6),
+        Run(0),
+        Put(1),
+        Run(0),
+    ];
+    tell(None, &events).ready_with(1).within(45);
+}
+
+#[test]
+fn a_lost_request_that_lands_late_never_beats_a_newer_value() {
+    let events = [
+        Run(0),
+        Request,
+        Fault(Fault::Late(20)),
+        Run(0),
+        Wait(6),
+        Run(0),
+        Request,
+        Run(0),
+        Put(1),
+        Run(0),
+    ];
+    tell(None, &events).ready_with(1);
+}
+
+#[test]
+fn a_second_lost_call_starts_the_quarantine_again() {
+    let events = [
+        Fault(Fault::LostBefore),
+        Run(0),
+        Wait(20),
+        Fault(Fault::Late(24)),
+        Run(0),
+        Wait(12),
+        Put(1),
+        Run(0),
+    ];
+    tell(None, &events).ready_with(1).within(60);
+}
+
+#[test]
+fn an_earlier_value_is_set_again_when_a_newer_one_may_have_been_applied() {
+    for fault in [
+        Fault::LostAfter,
+        Fault::Error500After,
+        Fault::UserNotFoundAfter,
+        Fault::Late(24),
+    ] {
+        let events = [Run(0), Put(1), Fault(fault), Run(0), Put(0), Run(0)];
+        tell(None, &events).ready_with(0).calls(3).within(35);
+    }
+}
+
+#[rstest]
+#[case(Fault::Throttled)]
+#[case(Fault::NotSent)]
+#[case(Fault::NoCredentials)]
+fn a_call_that_did_nothing_leaves_no_doubt(#[case] fault: Fault) {
+    for history in [None, Some(24)] {
+        let events = [Run(0), Put(1), Fault(fault), Run(0), Put(0), Run(0)];
+        tell(history, &events).ready_with(0).calls(2).within(1);
+    }
+}
+
+#[rstest]
+#[case(Fault::LostBefore)]
+#[case(Fault::LostAfter)]
+#[case(Fault::Denied)]
+fn a_value_that_comes_back_after_an_invalid_one_is_set(#[case] fault: Fault) {
+    let events = [Fault(fault), Run(0), Invalid, Run(0), Put(0), Run(0)];
+    tell(None, &events).ready_with(0).within(10);
+}
+
+#[test]
+fn a_refused_value_that_comes_back_after_an_invalid_one_is_called_what_it_is() {
+    let events = [Put(WEAK), Run(0), Invalid, Run(0), Put(WEAK), Run(0)];
+    tell(None, &events).says(Reason::InvalidPassword);
+}
+
+#[rstest]
+#[case::gone(Drop)]
+#[case::without_key(NoKey)]
+fn a_secret_that_appears_while_the_operator_restarts_is_set_at_once(#[case] event: Event) {
+    let events = [event, Run(0), Crash(0), Put(0), Run(0)];
+    tell(None, &events).ready_with(0).within(1);
+    let events = [
+        Run(0),
+        Put(1),
+        Fault(Fault::LostBefore),
+        Run(0),
+        event,
+        Run(0),
+        Put(1),
+        Crash(0),
+    ];
+    tell(None, &events).ready_with(1).within(5);
+}
+
+#[test]
+fn a_value_that_changes_while_the_operator_restarts_is_set_at_once() {
+    let events = [Fault(Fault::Denied), Run(0), Put(1), Crash(0), Run(0)];
+    tell(None, &events).ready_with(1).within(1);
+}
+
+#[test]
+fn a_crash_in_flight_does_not_wait_out_what_an_earlier_value_waited_for() {
+    for steps in 2..=3 {
+        let mut events = vec![Fault(Fault::Denied), Run(0), Put(1)];
+        events.extend(std::iter::repeat_n(Step(0), 1));
+        events.extend([Run(1), Put(2), Crash(0)]);
+        events.extend(std::iter::repeat_n(Step(0), steps));
+        events.push(Crash(0));
+        tell(None, &events).ready_with(2).within(5);
+    }
+}
+
+#[test]
+fn a_crash_at_any_point_converges() {
+    for history in [None, Some(24)] {
+        for steps in 0..=4 {
+            let mut events = vec![Run(0), Put(1), Touch];
+            events.push(Crash(0));
+            events.extend(std::iter::repeat_n(Step(0), steps));
+            events.push(Crash(0));
+            tell(history, &events).ready_with(1).within(5);
+        }
+    }
+}
+
+#[test]
+fn a_reused_value_whose_reply_was_lost_is_not_inferred() {
+    let events = [
+        Run(0),
+        Put(1),
+        Run(0),
+        Put(2),
+        Run(0),
+        Put(0),
+        Fault(Fault::LostAfter),
+        Run(0),
+    ];
+    let end = tell(Some(2), &events);
+    let status = end.world.cluster.resource.status();
+    assert_ne!(ready(&status), Some(ConditionStatus::True), "{}", end.story);
+    let said = &status.conditions[0].message;
+    assert!(said.contains("new value"), "{said}");
+}
+
+#[test]
+fn a_request_for_what_is_set_is_answered_although_the_history_refuses_it() {
+    let end = tell(Some(24), &[Run(0), Request, Run(0)])
+        .ready_with(0)
+        .calls(2);
+    let resource = &end.world.cluster.resource;
+    assert_eq!(
+        resource.status().last_handled_reconcile_at,
+        resource.requested_at
+    );
+    let events = [Run(0), Request, Fault(Fault::LostBefore), Run(0)];
+    tell(Some(24), &events).ready_with(0).calls(3);
+}
+
+#[test]
+fn a_reply_that_comes_after_a_newer_value_was_set_makes_it_set_again() {
+    let events = [Step(1), Step(1), Step(1), Put(1), Wait(40), Run(0), Step(1)];
+    tell(None, &events).ready_with(1).calls(3);
+}
+
+#[test]
+fn what_one_process_has_seen_does_not_vouch_for_what_another_one_said() {
+    let events = [Run(0), Invalid, Crash(0), Run(1), Put(0), Step(0)];
+    tell(None, &events).ready_with(0).calls(1);
+}
+
+#[test]
+fn what_was_seen_beside_a_stale_status_does_not_vouch_for_a_newer_one() {
+    let events = [
+        Step(0),
+        Put(1),
+        Step(0),
+        Step(0),
+        LoseReply,
+        Step(0), // settled, which the watch doesn't show yet
+        Step(0), // sees value 1 beside an open attempt at value 0
+    ];
+    tell(None, &events).ready_with(1).calls(2);
+}
+
+#[test]
+fn a_stale_process_cannot_write_over_a_newer_record() {
+    let events = [Step(1), Put(1), Run(0), Step(1), Run(1)];
+    tell(None, &events).ready_with(1).calls(1);
+}

@@ -1,0 +1,206 @@
+//! What is decided, from one fixture, one change and a fixed clock.
+
+use super::{
+    cognito::WEAK,
+    scene::{Scene, applied, refused},
+};
+use cognito_password_operator::{
+    api::{AttemptOutcome, ConditionStatus, Reason},
+    core::decide::Decision,
+};
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use rstest::rstest;
+
+const REST: Decision = Decision::Stay { wake: None };
+
+#[test]
+fn a_new_resource_is_read_and_set() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.look(), Decision::Read);
+    let plan = scene.plan();
+    assert_eq!(plan.attempt.outcome, AttemptOutcome::Pending);
+    assert_eq!(plan.attempt.started_at, MicroTime(scene.now));
+    assert_eq!(plan.ahead.attempt.as_ref(), Some(&plan.attempt));
+    assert!(!plan.inherited && !plan.known_before && !plan.equals_synced);
+}
+
+#[test]
+fn what_is_in_sync_is_not_even_read() {
+    let mut scene = Scene::settled();
+    assert_eq!(scene.look(), REST);
+    scene.restart();
+    assert_eq!(scene.look(), REST, "not after a restart either");
+    assert_eq!(scene.read(), REST);
+}
+
+#[test]
+fn a_secret_whose_metadata_moved_is_read_once_and_nothing_is_written() {
+    let mut scene = Scene::settled();
+    scene.cluster.touch();
+    assert_eq!(scene.look(), Decision::Read);
+    assert_eq!(scene.read(), REST);
+    assert_eq!(scene.look(), REST);
+}
+
+#[test]
+fn a_changed_value_is_set_and_ready_is_not_true_meanwhile() {
+    let mut scene = Scene::settled();
+    scene.put(1);
+    assert_eq!(scene.look(), Decision::Read);
+    let plan = scene.plan();
+    scene.write(&plan.ahead);
+    let progressing = (ConditionStatus::Unknown, Reason::Progressing, true, false);
+    assert_eq!(scene.said(), progressing);
+}
+
+#[rstest]
+#[case::permanent(|s: &mut Scene| s.cluster.change(|spec| spec.permanent = false))]
+#[case::request(|s: &mut Scene| s.cluster.request())]
+fn what_asks_for_a_set_leads_to_one(#[case] change: fn(&mut Scene)) {
+    let mut scene = Scene::settled();
+    change(&mut scene);
+    assert_eq!(scene.look(), Decision::Read);
+    scene.set(&applied());
+    assert_eq!(scene.said().0, ConditionStatus::True);
+    assert_eq!(scene.look(), REST);
+}
+
+#[test]
+fn a_request_on_what_is_in_sync_is_answered_by_a_set() {
+    let mut scene = Scene::settled();
+    scene.cluster.request();
+    let plan = scene.plan();
+    assert!(plan.equals_synced);
+    let requested = scene.cluster.resource.requested_at.clone();
+    assert_eq!(plan.ahead.last_handled_reconcile_at, requested);
+}
+
+#[test]
+fn a_changed_generation_of_the_same_value_is_said_without_a_call() {
+    let mut scene = Scene::settled();
+    scene.cluster.change(|spec| spec.suspend = true);
+    assert_eq!(scene.look(), Decision::Leave);
+    assert_eq!(scene.read(), Decision::Leave);
+    scene.cluster.change(|spec| spec.suspend = false);
+    assert_eq!(scene.look(), Decision::Read);
+    let report = scene.report();
+    assert_eq!(report.status.observed_generation, Some(3));
+    assert_eq!(scene.look(), REST);
+}
+
+#[rstest]
+#[case::gone(|s: &mut Scene| s.cluster.secret = None, Reason::SecretNotFound)]
+#[case::no_key(|s: &mut Scene| s.cluster.put("password", None), Reason::SecretKeyNotFound)]
+fn a_missing_value_waits_and_is_called_stalled_after_5_minutes(
+    #[case] change: fn(&mut Scene),
+    #[case] reason: Reason,
+) {
+    let mut scene = Scene::settled();
+    change(&mut scene);
+    assert_eq!(scene.look(), Decision::Read);
+    let wake = scene.report().wake.expect("a slow recheck");
+    assert!((300..=330).contains(&wake.as_secs()), "{wake:?}");
+    assert_eq!(scene.said(), (ConditionStatus::False, reason, true, false));
+    assert_eq!(scene.look(), Decision::Stay { wake: Some(wake) });
+    let first = scene.status();
+    scene.later(200);
+    assert_eq!(
+        scene.report().status,
+        first,
+        "nothing new is written before it is due"
+    );
+    scene.now += SignedDuration::try_from(wake).expect("short") - SignedDuration::from_secs(200);
+    assert_eq!(scene.look(), Decision::Read);
+    let next = scene.report().wake.expect("a slower recheck");
+    assert!((600..=660).contains(&next.as_secs()), "{next:?}");
+    assert_eq!(scene.said(), (ConditionStatus::False, reason, false, true));
+    assert_eq!(scene.status().observed_generation, Some(1));
+    scene.put(0);
+    scene.restart();
+    assert!(
+        !matches!(scene.read(), Decision::Stay { .. }),
+        "it is there: nothing to wait for"
+    );
+}
+
+#[test]
+fn an_invalid_value_stalls_without_a_call() {
+    let mut scene = Scene::settled();
+    scene.cluster.put("password", Some(b"PLAINTEXT\n".to_vec()));
+    assert_eq!(scene.report().wake, None);
+    let stalled = (
+        ConditionStatus::False,
+        Reason::InvalidSecretValue,
+        false,
+        true,
+    );
+    assert_eq!(scene.said(), stalled);
+    assert_eq!(scene.look(), REST);
+    scene.put(0);
+    assert_eq!(scene.report().verdict.reason, Reason::PasswordSet);
+}
+
+#[rstest]
+#[case("InvalidPasswordException")]
+#[case("InvalidParameterException")]
+#[case("PasswordHistoryPolicyViolationException")]
+fn a_refused_value_is_left_alone_until_something_changes(#[case] code: &str) {
+    let refused_scene = || {
+        let mut scene = Scene::new();
+        scene.set(&refused(code));
+        scene
+    };
+    let mut scene = refused_scene();
+    assert_eq!(scene.look(), REST);
+    scene.restart();
+    assert_eq!(scene.look(), REST, "after a restart");
+    scene.cluster.touch();
+    assert_eq!(scene.look(), Decision::Read);
+    assert_eq!(scene.read(), REST, "after the metadata moved");
+    scene.later(100_000);
+    assert_eq!(scene.read(), REST, "after a day");
+    let changes: [fn(&mut Scene); 3] = [
+        |s| s.put(1),
+        |s| s.cluster.request(),
+        |s| s.cluster.change(|spec| spec.permanent = false),
+    ];
+    for change in changes {
+        let mut scene = refused_scene();
+        change(&mut scene);
+        scene.plan();
+    }
+}
+
+#[test]
+fn a_value_that_comes_back_is_judged_anew() {
+    let mut scene = Scene::settled();
+    scene.put(WEAK);
+    scene.set(&refused("InvalidPasswordException"));
+    scene.put(0);
+    assert_eq!(scene.report().verdict.reason, Reason::PasswordSet);
+    assert_eq!(scene.attempt(), None);
+}
+
+#[test]
+fn without_its_key_what_is_synced_is_signed_again_while_the_secret_stands() {
+    let lost_key = || {
+        let mut scene = Scene::settled();
+        scene.cluster.keys = vec![("key-2".to_owned(), 2)];
+        scene
+    };
+    let mut scene = lost_key();
+    assert_eq!(scene.look(), Decision::Read);
+    let before = scene.status().synced.expect("synced");
+    assert!(scene.report().signed_again);
+    let after = scene.status().synced.expect("synced");
+    assert_ne!(after.fingerprint, before.fingerprint);
+    assert_eq!(after.at, before.at);
+    assert_eq!(scene.look(), REST);
+    let mut scene = lost_key();
+    scene.cluster.touch();
+    assert!(
+        !scene.plan().equals_synced,
+        "a Secret that moved too is set again"
+    );
+}

@@ -1,0 +1,277 @@
+//! What follows from each reply: record, conditions and wake, from one fixture and a fixed clock.
+
+use super::{
+    cluster::UID,
+    scene::{Scene, applied, error, lost, not_sent, refused},
+};
+use cognito_password_operator::{
+    api::{
+        AttemptOutcome::{self, Refused, Unknown},
+        ConditionStatus, RETIRED_MAX, Reason,
+    },
+    core::{
+        conclude::{Conclusion, conclude},
+        outcome::classify,
+        reply::Reply,
+    },
+};
+use rstest::rstest;
+
+const HISTORY: &str = "PasswordHistoryPolicyViolationException";
+
+/// Ready, Reconciling, Stalled.
+type Said = (ConditionStatus, bool, bool);
+const SETTLED: Said = (ConditionStatus::True, false, false);
+const STALLED: Said = (ConditionStatus::False, false, true);
+const WORKING: Said = (ConditionStatus::False, true, false);
+const UNKNOWN: Said = (ConditionStatus::Unknown, true, false);
+
+#[rstest]
+#[case(applied(), Reason::PasswordSet, SETTLED, None, None)]
+#[case(
+    refused("InvalidParameterException"),
+    Reason::InvalidParameter,
+    STALLED,
+    Some(Refused),
+    None
+)]
+#[case(
+    refused("InvalidPasswordException"),
+    Reason::InvalidPassword,
+    STALLED,
+    Some(Refused),
+    None
+)]
+#[case(
+    refused(HISTORY),
+    Reason::PasswordHistoryPolicyViolation,
+    STALLED,
+    Some(Refused),
+    None
+)]
+#[case(refused("NotAuthorizedException"), Reason::NotAuthorized, WORKING, Some(Refused), Some(300..=330))]
+#[case(refused("OperationNotEnabledException"), Reason::OperationNotEnabled, WORKING, Some(Refused), Some(300..=330))]
+#[case(refused("ResourceNotFoundException"), Reason::ResourceNotFound, WORKING, Some(Refused), Some(300..=330))]
+#[case(refused("AccessDeniedException"), Reason::AccessDenied, WORKING, Some(Refused), Some(300..=330))]
+#[case(refused("ExpiredTokenException"), Reason::InvalidCredentials, WORKING, Some(Refused), Some(1..=2))]
+#[case(refused("UserNotFoundException"), Reason::UserNotFound, WORKING, Some(Unknown), Some(300..=330))]
+#[case(refused("TooManyRequestsException"), Reason::TooManyRequests, WORKING, None, Some(1..=2))]
+#[case(not_sent(), Reason::Unreachable, WORKING, None, Some(1..=2))]
+#[case(refused("TeapotException"), Reason::UnhandledError, WORKING, Some(Unknown), Some(1..=2))]
+#[case(error(500, Some("InternalErrorException")), Reason::InternalError, UNKNOWN, Some(Unknown), Some(1..=2))]
+#[case(error(503, Some("InvalidPasswordException")), Reason::UnhandledError, UNKNOWN, Some(Unknown), Some(1..=2))]
+#[case(error(503, Some(HISTORY)), Reason::UnhandledError, UNKNOWN, Some(Unknown), Some(1..=2))]
+#[case(error(400, None), Reason::UnhandledError, UNKNOWN, Some(Unknown), Some(1..=2))]
+#[case(error(502, None), Reason::UnhandledError, UNKNOWN, Some(Unknown), Some(1..=2))]
+#[case(lost(), Reason::OutcomeUnknown, UNKNOWN, Some(Unknown), Some(1..=2))]
+fn each_reply_has_its_record_conditions_and_wake(
+    #[case] reply: Reply,
+    #[case] reason: Reason,
+    #[case] said: Said,
+    #[case] attempt: Option<AttemptOutcome>,
+    #[case] wake: Option<std::ops::RangeInclusive<u64>>,
+) {
+    let mut scene = Scene::new();
+    let recorded = scene.set(&reply);
+    let (ready, word, reconciling, stalled) = scene.said();
+    assert_eq!((word, (ready, reconciling, stalled)), (reason, said));
+    assert_eq!(scene.attempt(), attempt);
+    assert_eq!(recorded.applied, reason == Reason::PasswordSet);
+    assert_eq!(recorded.wake.is_some(), wake.is_some());
+    if let (Some(wake), Some(wanted)) = (recorded.wake, wake) {
+        assert!(wanted.contains(&wake.as_secs()), "{wake:?}");
+    }
+    let settled_or_stalled = said == SETTLED || said == STALLED;
+    let observed = if settled_or_stalled { 1 } else { -1 };
+    assert_eq!(scene.status().observed_generation, Some(observed));
+}
+
+#[test]
+fn a_call_that_did_nothing_leaves_the_record_as_it_was() {
+    for reply in [not_sent(), refused("TooManyRequestsException")] {
+        let mut scene = Scene::settled();
+        scene.put(1);
+        scene.set(&lost());
+        scene.later(40);
+        scene.put(2);
+        scene.cluster.request();
+        let before = scene.status();
+        scene.set(&reply);
+        let after = scene.status();
+        assert_eq!(after.synced, before.synced);
+        assert_eq!(after.attempt, before.attempt);
+        assert_eq!(after.retired, before.retired);
+        assert_eq!(
+            after.last_handled_reconcile_at,
+            before.last_handled_reconcile_at
+        );
+    }
+}
+
+#[test]
+fn rule_h_an_inherited_attempt_that_the_history_refuses_was_applied() {
+    let mut scene = Scene::new();
+    scene.set(&lost());
+    scene.later(10);
+    scene.set(&refused(HISTORY));
+    assert_eq!(scene.said().1, Reason::AppliedAfterLostReply);
+    let status = scene.status();
+    assert!(status.synced.is_some() && status.attempt.is_none());
+}
+
+#[test]
+fn rule_h_an_inherited_attempt_at_a_value_that_was_known_before_stays_open() {
+    let mut scene = Scene::settled();
+    scene.put(1);
+    scene.set(&applied());
+    scene.put(0);
+    scene.set(&lost());
+    scene.later(10);
+    scene.set(&refused(HISTORY));
+    let (ready, _, _, _) = scene.said();
+    assert_ne!(ready, ConditionStatus::True);
+    assert_eq!(scene.attempt(), Some(Unknown));
+    let message = &scene.status().conditions[0].message;
+    assert!(message.contains("new value"), "{message}");
+}
+
+#[test]
+fn rule_h_a_fresh_attempt_that_the_history_refuses_is_refused() {
+    let mut scene = Scene::settled();
+    scene.put(1);
+    scene.set(&refused(HISTORY));
+    assert_eq!(scene.said().1, Reason::PasswordHistoryPolicyViolation);
+    assert_eq!(scene.attempt(), Some(Refused));
+}
+
+#[test]
+fn rule_h_a_request_for_what_is_synced_was_already_current() {
+    for lost_first in [false, true] {
+        let mut scene = Scene::settled();
+        let before = scene.status();
+        scene.cluster.request();
+        if lost_first {
+            scene.set(&lost());
+            scene.later(10);
+        }
+        scene.set(&refused(HISTORY));
+        let after = scene.status();
+        assert_eq!(scene.said().1, Reason::PasswordSet);
+        assert_eq!((after.attempt, after.synced), (None, before.synced));
+        let requested = scene.cluster.resource.requested_at.clone();
+        assert_eq!(after.last_handled_reconcile_at, requested);
+    }
+}
+
+#[test]
+fn rule_h_a_value_that_was_replaced_while_in_doubt_is_never_inferred() {
+    let mut scene = Scene::new();
+    scene.set(&lost());
+    scene.put(1);
+    scene.later(30);
+    scene.set(&lost());
+    scene.put(0);
+    scene.later(30);
+    scene.set(&lost());
+    scene.later(10);
+    scene.set(&refused(HISTORY));
+    assert_ne!(scene.said().0, ConditionStatus::True);
+}
+
+#[test]
+fn a_refusal_after_a_lost_reply_says_nothing_of_the_lost_call() {
+    let mut scene = Scene::new();
+    scene.set(&lost());
+    scene.later(10);
+    scene.set(&refused("InvalidPasswordException"));
+    assert_eq!(scene.attempt(), Some(Unknown));
+    assert_eq!(scene.said().1, Reason::InvalidPassword);
+    assert_eq!(scene.wake(), None, "and yet it isn't sent again");
+}
+
+#[test]
+fn a_doubtful_attempt_that_is_replaced_takes_what_was_synced_with_it() {
+    let mut scene = Scene::settled();
+    scene.put(1);
+    scene.set(&lost());
+    scene.later(30);
+    scene.put(2);
+    let plan = scene.plan();
+    assert_eq!(plan.ahead.synced, None);
+    assert_eq!(plan.ahead.retired.len(), 2);
+    assert!(!plan.inherited && !plan.equals_synced);
+}
+
+#[test]
+fn a_conclusion_without_its_attempt_is_discarded() {
+    for (reply, doubted) in [
+        (applied(), true),
+        (lost(), false),
+        (refused("InvalidPasswordException"), false),
+        (not_sent(), false),
+    ] {
+        let mut scene = Scene::settled();
+        scene.put(1);
+        let plan = scene.plan();
+        // Nobody wrote it ahead: somebody else's record stands, of another value.
+        let conclusion = conclude(&scene.status(), &plan, &classify(&reply), UID, scene.now);
+        let Conclusion::Superseded(status) = conclusion else {
+            panic!("recorded: {conclusion:?}");
+        };
+        assert_eq!(status.is_some(), doubted);
+        if let Some(status) = status {
+            assert_eq!(status.synced, None);
+            scene.write(&status);
+            assert_ne!(scene.said().0, ConditionStatus::True);
+        }
+    }
+}
+
+#[test]
+fn a_conclusion_that_finds_its_own_value_settled_has_nothing_to_say() {
+    let mut scene = Scene::new();
+    let plan = scene.plan();
+    scene.set(&applied());
+    let conclusion = conclude(
+        &scene.status(),
+        &plan,
+        &classify(&applied()),
+        UID,
+        scene.now,
+    );
+    assert_eq!(conclusion, Conclusion::Superseded(None));
+}
+
+#[test]
+fn retired_keeps_the_last_24_by_8_bytes_each() {
+    let mut scene = Scene::settled();
+    for value in 10..50 {
+        scene.put(value);
+        scene.set(&applied());
+        scene.later(1);
+    }
+    let retired = scene.status().retired;
+    assert_eq!(retired.len(), RETIRED_MAX);
+    let digits = |entry: &String| entry.split_once('.').map(|(_, digits)| digits.len());
+    assert!(
+        retired.iter().all(|entry| digits(entry) == Some(16)),
+        "{retired:?}"
+    );
+    let value_of = |scene: &mut Scene, value| {
+        scene.put(value);
+        scene.plan().known_before
+    };
+    assert!(value_of(&mut scene, 48), "the newest is kept");
+    assert!(!value_of(&mut scene, 11), "the oldest is forgotten");
+}
+
+#[test]
+fn a_value_is_retired_only_when_another_one_is_set() {
+    let mut scene = Scene::settled();
+    scene.put(1);
+    scene.set(&refused("InvalidPasswordException"));
+    assert!(scene.status().retired.is_empty());
+    scene.put(2);
+    scene.set(&applied());
+    assert_eq!(scene.status().retired.len(), 1);
+}

@@ -1,0 +1,236 @@
+//! The world: what people do, what goes wrong, and the clock.
+
+use super::{
+    checks::{Promise, Watch},
+    cluster::Cluster,
+    cognito::{Cognito, Fault, text},
+    process::{Next, Process},
+};
+use cognito_password_operator::{api::Status, core::decide::Decision};
+use jiff::{SignedDuration, Timestamp};
+
+/// What happens. Processes are 0 and 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// The Secret says this value.
+    Put(u8),
+    /// The Secret's other key says this value.
+    PutOther(u8),
+    /// The Secret's metadata change.
+    Touch,
+    /// The Secret is deleted.
+    Drop,
+    /// The Secret loses its key.
+    NoKey,
+    /// The Secret's value can't be a password.
+    Invalid,
+    /// `spec.permanent`
+    Permanent(bool),
+    /// `spec.suspend`
+    Suspend(bool),
+    /// `spec.passwordSecretRef.key` is the other key.
+    Other(bool),
+    /// A new `requestedAt`
+    Request,
+    /// What becomes of the next call that has no fault yet.
+    Fault(Fault),
+    /// The reply to the next write of a status is lost.
+    LoseReply,
+    /// A process ends, wherever it is, and starts again.
+    Crash(u8),
+    /// One step of a process that sees what its watches showed last.
+    Step(u8),
+    /// A process catches up and goes on until it has nothing to do for now.
+    Run(u8),
+    /// So many seconds pass.
+    Wait(u16),
+    /// A new fingerprint key; the old ones stay.
+    NewKey,
+    /// The old fingerprint keys are removed.
+    DropOldKeys,
+    /// All fingerprint keys are lost, and another is made.
+    LoseKeys,
+}
+
+/// Everything there is.
+pub struct World {
+    pub now: Timestamp,
+    pub cluster: Cluster,
+    pub cognito: Cognito,
+    pub processes: [Process; 2],
+    pub watch: Watch,
+    pub lose_next_reply: bool,
+    pub ids: u32,
+    trace: Option<Vec<String>>,
+}
+
+impl World {
+    pub fn new(history: Option<usize>, tracing: bool) -> Self {
+        let cluster = Cluster::new();
+        let start = || Process::start(&cluster.resource, cluster.secret.as_ref());
+        Self {
+            now: Timestamp::from_second(1_800_000_000).expect("a time"),
+            processes: [start(), start()],
+            cluster,
+            cognito: Cognito::new(history),
+            watch: Watch::default(),
+            lose_next_reply: false,
+            ids: 0,
+            trace: tracing.then(Vec::new),
+        }
+    }
+
+    /// Lets events happen, then the faults stop and the operator has time.
+    pub fn live(&mut self, events: &[Event]) {
+        for event in events {
+            self.note(|| format!("{event:?}"));
+            self.happen(*event);
+            self.check_ready();
+        }
+        self.note(|| "the faults stop".to_owned());
+        self.finish();
+    }
+
+    pub fn happen(&mut self, event: Event) {
+        let cluster = &mut self.cluster;
+        let value = cluster.value().map(|value| value.expose().to_owned());
+        match event {
+            Event::Put(value) => cluster.put("password", Some(text(value).into_bytes())),
+            Event::PutOther(value) => cluster.put("other", Some(text(value).into_bytes())),
+            Event::Touch => cluster.touch(),
+            Event::Drop => cluster.secret = None,
+            Event::NoKey => cluster.put("password", None),
+            Event::Invalid => cluster.put("password", Some(b"PLAINTEXT\n".to_vec())),
+            Event::Permanent(yes) => cluster.change(|spec| spec.permanent = yes),
+            Event::Suspend(yes) => cluster.change(|spec| spec.suspend = yes),
+            Event::Other(yes) => cluster.change(|spec| {
+                let key = if yes { "other" } else { "password" };
+                key.clone_into(&mut spec.password_secret_ref.key);
+            }),
+            Event::Request => cluster.request(),
+            Event::Fault(fault) => self.cognito.faults.push_back(fault),
+            Event::LoseReply => self.lose_next_reply = true,
+            Event::Crash(who) => self.restart(usize::from(who)),
+            Event::Step(who) => {
+                self.step(usize::from(who));
+            }
+            Event::Run(who) => {
+                self.sync(usize::from(who));
+                self.run(usize::from(who));
+            }
+            Event::Wait(seconds) => self.wait(SignedDuration::from_secs(seconds.into())),
+            Event::NewKey => {
+                let byte = u8::try_from(self.ids % 250).unwrap_or(0) + 2;
+                cluster
+                    .keys
+                    .push((format!("key-{:09}", self.ids + 2), byte));
+            }
+            Event::DropOldKeys => {
+                self.watch.keys_lost |= cluster.keys.len() > 1;
+                cluster.keys.drain(..cluster.keys.len() - 1);
+            }
+            Event::LoseKeys => {
+                self.watch.keys_lost = true;
+                cluster.keys = vec![(format!("key-{:09}", self.ids + 2), 255)];
+            }
+        }
+        if self.cluster.value().map(|value| value.expose().to_owned()) != value {
+            self.watch.value_changes += 1;
+        }
+    }
+
+    /// The clock goes on; what is late lands on the way.
+    pub fn wait(&mut self, time: SignedDuration) {
+        let until = self.now + time;
+        while self.now < until {
+            self.now = until.min(self.now + SignedDuration::from_secs(1));
+            if self.cognito.land(self.now) {
+                self.note(|| "a late request lands".to_owned());
+                self.check_ready();
+            }
+            if !self.cognito.is_flying() {
+                self.now = until;
+            }
+        }
+        for who in 0..self.processes.len() {
+            if self.processes[who].is_frozen(self.now, &self.cognito) {
+                self.note(|| format!("P{who} would be frozen for longer than is promised for"));
+                self.restart(who);
+            }
+        }
+    }
+
+    pub fn restart(&mut self, who: usize) {
+        self.processes[who] = Process::start(&self.cluster.resource, self.cluster.secret.as_ref());
+    }
+
+    pub fn sync(&mut self, who: usize) {
+        self.processes[who].sync(&self.cluster.resource, self.cluster.secret.as_ref());
+    }
+
+    /// A process goes on until it waits.
+    pub fn run(&mut self, who: usize) -> Option<std::time::Duration> {
+        for _ in 0..40 {
+            match self.step(who) {
+                Next::Mid => {}
+                Next::Again => self.sync(who),
+                Next::Wait(wake) => return wake,
+            }
+        }
+        self.watch
+            .broken(Promise::Convergence, "never comes to rest".to_owned());
+        None
+    }
+
+    /// Remembers a line for whoever has to understand a failure.
+    pub fn note(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(line());
+        }
+    }
+
+    pub fn trace(&self) -> String {
+        let lines = self.trace.iter().flatten();
+        lines.fold(String::from("\n"), |text, line| text + "  " + line + "\n")
+    }
+
+    /// A status on one line, with values instead of fingerprints.
+    pub fn summary(&self, status: &Status) -> String {
+        if self.trace.is_none() {
+            return String::new();
+        }
+        let name = |fingerprint: &str| {
+            self.names(fingerprint)
+                .map_or("?".to_owned(), |v| v.to_string())
+        };
+        let ready = status.conditions.first();
+        format!(
+            "{:?} {:?} synced={} attempt={} retired={:?} observed={:?}",
+            ready.map(|c| c.status),
+            status.ready_reason(),
+            status
+                .synced
+                .as_ref()
+                .map_or("-".to_owned(), |s| name(&s.fingerprint)),
+            status.attempt.as_ref().map_or("-".to_owned(), |a| {
+                format!("{}:{:?}:{}", name(&a.fingerprint), a.outcome, a.id)
+            }),
+            status.retired.iter().map(|r| name(r)).collect::<Vec<_>>(),
+            status.observed_generation,
+        )
+    }
+}
+
+/// A decision in few words.
+pub fn brief(decision: &Decision) -> String {
+    match decision {
+        Decision::Leave => "leave".to_owned(),
+        Decision::Stay { wake } => format!("stay {wake:?}"),
+        Decision::Read => "read".to_owned(),
+        Decision::Report(report) => format!("report {:?}", report.verdict.reason),
+        Decision::Set(plan) => format!(
+            "set, inherited={} known_before={} equals_synced={}",
+            plan.inherited, plan.known_before, plan.equals_synced
+        ),
+    }
+}
