@@ -18,8 +18,11 @@ use crate::{
         metrics::Metrics,
     },
 };
-use kube::Client;
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use kube::{
+    Client,
+    config::{InferConfigError, KubeconfigError},
+};
+use std::{error::Error as _, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -94,7 +97,7 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     let config = kube::Config::infer().await.map_err(|error| {
         StartError::Settings(format!(
             "no API server is configured, neither by KUBECONFIG nor by a pod's ServiceAccount: {}",
-            last_cause(&error)
+            without_content(&error)
         ))
     })?;
     let client = client(config).map_err(StartError::Settings)?;
@@ -122,12 +125,12 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     let controlled = async {
         let keyring = tokio::select! {
             keyring = load_keys(&client, &settings.operator_namespace, &has_keys) => keyring,
-            () = stop.asked() => return,
+            () = stop.asked() => return Ok(()),
         };
         let (queue, requests) = queue();
         let events = Events::new(client.clone());
         let queue = Arc::new(queue);
-        let context = Context::new(
+        let (context, writer) = Context::new(
             client.clone(),
             cognito,
             keyring,
@@ -137,25 +140,34 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         );
         let scopes = scopes(&settings.watch_namespaces);
         let (stopping, stopped) = watch::channel(false);
-        let controller = tokio::spawn(controller::run(
+        let mut controller = tokio::spawn(controller::run(
             Arc::new(context),
+            writer,
             requests,
             scopes,
             readiness.clone(),
             is_true(stopped),
         ));
-        stop.asked().await;
+        tokio::select! {
+            () = stop.asked() => {}
+            // A process that looks alive and sees nothing is worse than one that is restarted.
+            ended = &mut controller => {
+                error!(?ended, "the controller ended");
+                return Err(StartError::Failed("the controller ended".to_owned()));
+            }
+        }
         info!("stopping: calls in flight are finished and recorded");
         stopping.send_replace(true);
         match tokio::time::timeout(SHUTDOWN_MAX, controller).await {
             Ok(Ok(())) => {}
             Ok(Err(panic)) => error!(%panic, "the controller ended badly"),
             Err(_) => warn!(
-                "a call took too long; its attempt is on record and is taken over at the next start"
+                "not everything under way came to its end in time; an attempt on record is taken over at the next start"
             ),
         }
+        Ok(())
     };
-    controlled.await;
+    let controlled = controlled.await;
     ending.send_replace(true);
     match serving.await {
         Ok(Ok(())) => {}
@@ -163,7 +175,7 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         Err(panic) => error!(%panic, "the server ended badly"),
     }
     info!("stopped");
-    Ok(())
+    controlled
 }
 
 /// Tries until the keys are there.
@@ -206,12 +218,17 @@ async fn is_true(mut flag: watch::Receiver<bool>) {
     let _ = flag.wait_for(|flag| *flag).await;
 }
 
-fn last_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
+/// What is wrong with the kubeconfig, without what stands in it: a parser quotes the lines around,
+/// and tokens and keys are among them.
+fn without_content(error: &InferConfigError) -> String {
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    match cause {
+        Some(KubeconfigError::Parse(_)) => {
+            "the kubeconfig is not valid, `kubectl config view` says where".to_owned()
+        }
+        Some(cause) => cause.to_string().replace(char::is_control, " "),
+        None => "no kubeconfig".to_owned(),
     }
-    cause.to_string()
 }
 
 /// SIGTERM and SIGINT.

@@ -33,7 +33,11 @@ pub async fn write(
 ) -> Result<CognitoUserPassword, CallError> {
     let namespace = resource.namespace().unwrap_or_default();
     let api: Api<CognitoUserPassword> = Api::namespaced(client.clone(), &namespace);
-    let patch = merge_patch(resource.resource_version().as_deref(), status);
+    // Without a version the write would go through whatever has happened since.
+    let Some(version) = resource.resource_version() else {
+        return Err(CallError::Conflict);
+    };
+    let patch = merge_patch(&version, status);
     let params = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
@@ -42,7 +46,7 @@ pub async fn write(
 }
 
 /// A merge patch leaves alone what it doesn't name: what is absent is named with null.
-fn merge_patch(resource_version: Option<&str>, status: &Status) -> Value {
+fn merge_patch(resource_version: &str, status: &Status) -> Value {
     const FIELDS: [&str; 8] = [
         "observedGeneration",
         "lastHandledReconcileAt",
@@ -110,9 +114,9 @@ mod tests {
 
     #[test]
     fn a_patch_names_every_field_of_the_status() {
-        let all = merge_patch(Some("7"), &full());
+        let all = merge_patch("7", &full());
         assert_eq!(all["metadata"]["resourceVersion"], "7");
-        let none = merge_patch(Some("7"), &Status::default());
+        let none = merge_patch("7", &Status::default());
         let names = |patch: &Value| -> Vec<String> {
             let fields = patch["status"].as_object().expect("a status");
             fields.keys().cloned().collect()

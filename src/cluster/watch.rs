@@ -15,7 +15,7 @@ use kube::{
         watcher::{self, watcher},
     },
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where is watched: one namespace, or all.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -57,7 +57,12 @@ pub enum Told {
 #[derive(Default)]
 struct WatchBackoff {
     failures: u32,
+    last: Option<Instant>,
 }
+
+/// How long a try of a watch may take to fail, beyond the pause before it. Nothing tells that one
+/// works again (an idle watch is silent), only that a failure isn't repeated.
+pub const FAILS_WITHIN: Duration = Duration::from_secs(7);
 
 /// The pause after so many failures of a watch in a row: 0.5 s growing to 10 s.
 #[must_use]
@@ -73,15 +78,21 @@ impl Iterator for WatchBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        let quiet = retry_pause(self.failures) + FAILS_WITHIN;
+        if self.last.is_some_and(|last| now - last > quiet) {
+            self.failures = 0;
+        }
+        self.last = Some(now);
         self.failures = self.failures.saturating_add(1);
         Some(retry_pause(self.failures))
     }
 }
 
 impl Backoff for WatchBackoff {
-    fn reset(&mut self) {
-        self.failures = 0;
-    }
+    /// Called for each event, and `Init` comes before every list, also before one that fails: that
+    /// nothing failed for a while is told by the time.
+    fn reset(&mut self) {}
 }
 
 /// Watches both kinds in one scope. A broken watch is reported and tried again, for ever.

@@ -2,9 +2,13 @@
 
 use super::{credentials::Credentials, index::Index, key::Key, memory::Memory, queue::Queue};
 use crate::{
-    cluster::events::Events, cognito::Cognito, core::fingerprint::Keyring, ops::metrics::Metrics,
+    api::CognitoUserPassword, cluster::events::Events, cognito::Cognito,
+    core::fingerprint::Keyring, ops::metrics::Metrics,
 };
-use kube::Client;
+use kube::{
+    Client,
+    runtime::reflector::{self, Store, store::Writer},
+};
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, Ordering},
@@ -30,11 +34,13 @@ pub struct Context<C> {
     pub memory: Arc<Memory>,
     /// What is to be looked at.
     pub queue: Arc<Queue>,
+    /// The resources, as the watch showed them last.
+    pub store: Store<CognitoUserPassword>,
     stopping: AtomicBool,
 }
 
 impl<C: Cognito> Context<C> {
-    /// Puts it together.
+    /// Puts it together; the writer is the store's.
     pub fn new(
         client: Client,
         cognito: Arc<C>,
@@ -42,7 +48,8 @@ impl<C: Cognito> Context<C> {
         events: Events,
         metrics: Arc<Metrics>,
         queue: Arc<Queue>,
-    ) -> Self {
+    ) -> (Self, Writer<CognitoUserPassword>) {
+        let (store, writer) = reflector::store();
         let memory = Arc::new(Memory::default());
         let healed = {
             let (memory, queue) = (memory.clone(), queue.clone());
@@ -51,7 +58,7 @@ impl<C: Cognito> Context<C> {
                 queue.push(key.clone());
             }
         };
-        Self {
+        let context = Self {
             client,
             credentials: Credentials::new(cognito.clone(), healed),
             cognito,
@@ -61,8 +68,10 @@ impl<C: Cognito> Context<C> {
             index: Arc::default(),
             memory,
             queue,
+            store,
             stopping: AtomicBool::new(false),
-        }
+        };
+        (context, writer)
     }
 
     /// What the watches showed.

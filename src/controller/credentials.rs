@@ -7,12 +7,14 @@ use crate::{
     cognito::Cognito,
     core::{reply::CredentialsFailure, target::Region},
 };
+use futures::FutureExt;
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// Between two probes: 1 s growing to 15 s.
 const PROBE_FIRST: Duration = Duration::from_secs(1);
@@ -21,7 +23,9 @@ const PROBE_MAX: Duration = Duration::from_secs(15);
 /// See the module.
 pub struct Credentials<C> {
     cognito: Arc<C>,
-    door: Arc<Mutex<Door>>,
+    /// A door for each Region: where STS is asked in the pool's Region, a Region that doesn't
+    /// exist must not close the others.
+    doors: Arc<Mutex<HashMap<Region, Door>>>,
     /// Called for each resource that was turned away, once there are credentials.
     healed: Arc<dyn Fn(&Key) + Send + Sync>,
 }
@@ -38,7 +42,7 @@ impl<C: Cognito> Credentials<C> {
     pub fn new(cognito: Arc<C>, healed: impl Fn(&Key) + Send + Sync + 'static) -> Self {
         Self {
             cognito,
-            door: Arc::default(),
+            doors: Arc::default(),
             healed: Arc::new(healed),
         }
     }
@@ -48,62 +52,73 @@ impl<C: Cognito> Credentials<C> {
     /// # Errors
     /// [`CredentialsFailure`]: the resource is remembered, and looked at when there are some.
     pub async fn ensure(&self, resource: &Key, region: &Region) -> Result<(), CredentialsFailure> {
-        {
-            let mut door = lock(&self.door);
-            if let Some(failure) = door.broken.clone() {
-                door.turned_away.insert(resource.clone());
-                return Err(failure);
-            }
+        if let Some(failure) = self.turn_away(resource, region) {
+            return Err(failure);
         }
         let Err(failure) = self.cognito.authenticate(region).await else {
             return Ok(());
         };
         let first = {
-            let mut door = lock(&self.door);
+            let mut doors = lock(&self.doors);
+            let door = doors.entry(region.clone()).or_default();
             door.turned_away.insert(resource.clone());
             door.broken.replace(failure.clone()).is_none()
         };
         if first {
-            warn!(error = %failure, "no AWS credentials: nothing can be set until there are some");
+            warn!(%region, error = %failure, "no AWS credentials: nothing can be set until there are some");
             tokio::spawn(probe(
                 self.cognito.clone(),
                 region.clone(),
-                self.door.clone(),
+                self.doors.clone(),
                 self.healed.clone(),
             ));
         }
         Err(failure)
+    }
+
+    /// Why nobody passes, if it is so: the resource is remembered, and looked at when that changes.
+    #[must_use]
+    pub fn turn_away(&self, resource: &Key, region: &Region) -> Option<CredentialsFailure> {
+        let mut doors = lock(&self.doors);
+        let door = doors.get_mut(region)?;
+        let failure = door.broken.clone()?;
+        door.turned_away.insert(resource.clone());
+        Some(failure)
     }
 }
 
 async fn probe<C: Cognito>(
     cognito: Arc<C>,
     region: Region,
-    door: Arc<Mutex<Door>>,
+    doors: Arc<Mutex<HashMap<Region, Door>>>,
     healed: Arc<dyn Fn(&Key) + Send + Sync>,
 ) {
     let mut pause = PROBE_FIRST;
     loop {
         tokio::time::sleep(pause).await;
-        match cognito.authenticate(&region).await {
-            Ok(()) => break,
-            Err(failure) => lock(&door).broken = Some(failure),
+        // A probe that died would leave the door closed for good.
+        match AssertUnwindSafe(cognito.authenticate(&region))
+            .catch_unwind()
+            .await
+        {
+            Ok(Ok(())) => break,
+            Ok(Err(failure)) => {
+                lock(&doors).entry(region.clone()).or_default().broken = Some(failure);
+            }
+            Err(_) => error!(%region, "the look for AWS credentials panicked; it is repeated"),
         }
         pause = (pause * 2).min(PROBE_MAX);
     }
-    let turned_away = {
-        let mut door = lock(&door);
-        door.broken = None;
-        std::mem::take(&mut door.turned_away)
-    };
-    info!(resources = turned_away.len(), "there are AWS credentials");
+    let door = lock(&doors).remove(&region).unwrap_or_default();
+    let turned_away = door.turned_away;
+    info!(%region, resources = turned_away.len(), "there are AWS credentials");
     for resource in &turned_away {
         healed(resource);
     }
 }
 
-fn lock(door: &Mutex<Door>) -> MutexGuard<'_, Door> {
-    door.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(doors: &Mutex<HashMap<Region, Door>>) -> MutexGuard<'_, HashMap<Region, Door>> {
+    doors.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::{
     api::CognitoUserPassword,
     cluster::{
         events,
-        watch::{self, MaybeResource, Scope, Told, Watched},
+        watch::{self, FAILS_WITHIN, MaybeResource, Scope, Told, Watched},
     },
     cognito::Cognito,
     core::observed::SecretVersion,
@@ -24,16 +24,9 @@ use kube::{
         watcher::Event,
     },
 };
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
+use tokio::sync::Semaphore;
 use tracing::{debug, info, warn};
-
-/// How long a try of a watch may take to fail, beyond the pause before it. Nothing tells that one
-/// works again (an idle watch is silent), only that a failure isn't repeated.
-const FAILS_WITHIN: Duration = Duration::from_secs(7);
 
 /// Follows the watches of all scopes, for ever.
 pub(super) async fn follow<C: Cognito>(
@@ -66,6 +59,8 @@ struct Follower<C> {
     watches: HashMap<(Scope, Watched), State>,
     /// The resourceVersion in which a resource was last reported as unreadable.
     unreadable: HashMap<Key, Option<String>>,
+    /// For reporting those.
+    turns: Arc<Semaphore>,
 }
 
 struct State {
@@ -97,20 +92,25 @@ impl<C: Cognito> Follower<C> {
             ((scope.clone(), watched), state)
         };
         Self {
+            store: context.store.clone(),
             context,
-            store: writer.as_reader(),
             writer,
             watches: scopes
                 .iter()
                 .flat_map(|scope| [Watched::Resources, Watched::Secrets].map(|w| state(scope, w)))
                 .collect(),
             unreadable: HashMap::new(),
+            turns: Arc::new(Semaphore::new(4)),
         }
     }
 
     fn resource(&mut self, scope: &Scope, event: Event<MaybeResource>) {
         match event {
-            Event::Init => self.context.index().resources_listing(scope),
+            // The beginning of a list that may fail yet.
+            Event::Init => {
+                self.context.index().resources_listing(scope);
+                return;
+            }
             Event::InitApply(DeserializeGuard(Ok(resource)))
             | Event::Apply(DeserializeGuard(Ok(resource))) => self.apply(scope, resource),
             Event::InitApply(DeserializeGuard(Err(unreadable)))
@@ -214,7 +214,10 @@ impl<C: Cognito> Follower<C> {
             "This version of the operator can't read the resource and skips it ({why}): write it anew after the CRD of this version."
         );
         let events: events::Events = self.context.events.clone();
+        let turns = self.turns.clone();
         tokio::spawn(async move {
+            // Of ten thousand that can't be read, a few at a time say so. Never closed.
+            let _turn = turns.acquire().await;
             events
                 .publish(&reference, EventType::Warning, "Undecodable", "Read", &note)
                 .await;
@@ -309,12 +312,13 @@ fn scope_name(scope: &Scope) -> &str {
     }
 }
 
-/// Serde quotes what it couldn't read; somebody may have written a password where it doesn't
+/// Serde quotes what it couldn't read (`"text"`, or a number in backticks); somebody may have written a password where it doesn't
 /// belong.
 fn without_values(error: &str) -> String {
-    let said = match (error.find('"'), error.rfind('"')) {
+    let quotes = ['"', '`'];
+    let said = match (error.find(quotes), error.rfind(quotes)) {
         (Some(first), Some(last)) if first < last => {
-            format!("{}\"..{}", &error[..first], &error[last..])
+            format!("{}..{}", &error[..=first], &error[last..])
         }
         (_, _) => error.to_owned(),
     };
@@ -332,5 +336,9 @@ mod tests {
             r#"invalid type: string "..", expected struct PasswordSecretRef"#
         );
         assert_eq!(without_values(r#"x "a\"hunter2\" b" y"#), r#"x ".." y"#);
+        assert_eq!(
+            without_values("invalid type: integer `123456`, expected a string"),
+            "invalid type: integer `..`, expected a string"
+        );
     }
 }

@@ -7,7 +7,7 @@ use super::{
     memory::{Remembered, Unrecorded},
 };
 use crate::{
-    api::{CognitoUserPassword, REQUESTED_AT, Status},
+    api::{CognitoUserPassword, ConditionType, REQUESTED_AT, Reason, Status},
     cluster::{CallError, secrets},
     cognito::Cognito,
     core::{
@@ -62,6 +62,11 @@ impl Facts {
     /// An outcome that must be written down before anything else.
     pub(super) fn unrecorded(&self) -> Option<Arc<Unrecorded>> {
         self.remembered.unrecorded.clone()
+    }
+
+    /// Something was done about it.
+    pub(super) fn acted<C: Cognito>(&self, context: &Context<C>, key: &Key) {
+        context.memory.acted(key, &self.uid, self.is_healed());
     }
 
     /// Whose password it is.
@@ -123,6 +128,21 @@ impl Facts {
         (SecretFact::Value(version, value), Some(password))
     }
 
+    /// Whether a wait is over that no event of the cluster ends. A new process has new credentials:
+    /// with IRSA and Pod Identity a restart is the cure.
+    pub(super) fn is_healed(&self) -> bool {
+        let unidentified = self.status.ready_reason() == Some(Reason::InvalidCredentials);
+        self.remembered.healed || (unidentified && !self.remembered.looked)
+    }
+
+    /// Whether the status says of this generation, and of the last request, that there are no
+    /// credentials.
+    pub(super) fn is_known_unidentified(&self) -> bool {
+        let ready = self.status.condition(ConditionType::Ready);
+        self.status.ready_reason() == Some(Reason::InvalidCredentials)
+            && ready.is_some_and(|r| r.observed_generation == self.resource.metadata.generation)
+    }
+
     /// Everything that a decision needs.
     pub(super) fn observed<'a, C: Cognito>(
         &'a self,
@@ -145,7 +165,7 @@ impl Facts {
                 .is_none_or(|s| context.keyring.newest_signed(&s.fingerprint)),
             secret,
             tried: self.remembered.tried.as_deref(),
-            healed: self.remembered.healed,
+            healed: self.is_healed(),
         }
     }
 }

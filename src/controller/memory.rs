@@ -29,14 +29,15 @@ struct Entry {
     /// Calls to the API server that failed in a row.
     api_failures: u32,
     healed: bool,
+    looked: bool,
 }
 
-/// The outcome of a call that could not be written down yet.
+/// What came of a plan, while it could not be written down yet.
 pub struct Unrecorded {
-    /// What was done.
+    /// What was planned, and perhaps written ahead.
     pub plan: Plan,
-    /// What came of it.
-    pub outcome: Outcome,
+    /// What came of the call; none when it was never made.
+    pub outcome: Option<Outcome>,
 }
 
 /// What is remembered of one resource.
@@ -46,8 +47,10 @@ pub struct Remembered {
     pub tried: Option<Arc<Tried>>,
     /// An outcome to write down before anything else.
     pub unrecorded: Option<Arc<Unrecorded>>,
-    /// See [`crate::core::observed::Observed::healed`].
+    /// What it waited for has healed: see [`crate::core::observed::Observed::healed`].
     pub healed: bool,
+    /// Whether this process has come to a conclusion on it before.
+    pub looked: bool,
 }
 
 impl Memory {
@@ -80,37 +83,58 @@ impl Memory {
             tried: entry.tried.clone(),
             unrecorded: entry.unrecorded.clone(),
             healed: entry.healed,
+            looked: entry.looked,
         }
     }
 
     /// Remembers what a write or a read returned.
     pub fn wrote(&self, key: &Key, resource: Arc<CognitoUserPassword>) {
-        self.update(key, &resource.uid().unwrap_or_default(), |entry| {
-            entry.own = Some(resource);
-            entry.api_failures = 0;
-        });
+        let uid = resource.uid().unwrap_or_default();
+        self.update(key, &uid, |entry| entry.own = Some(resource));
     }
 
-    /// Remembers what was concluded on; a look that was due because something healed is done.
+    /// Remembers what was concluded on.
     pub fn concluded(&self, key: &Key, uid: &str, tried: Tried) {
+        self.update(key, uid, |entry| entry.tried = Some(Arc::new(tried)));
+    }
+
+    /// Something was done about it. A wait that was over because something healed is used up, if
+    /// that was known when the look began: what healed since is for the next look.
+    pub fn acted(&self, key: &Key, uid: &str, knew_of_healing: bool) {
         self.update(key, uid, |entry| {
-            entry.tried = Some(Arc::new(tried));
-            entry.healed = false;
+            entry.looked = true;
+            if knew_of_healing {
+                entry.healed = false;
+            }
         });
     }
 
-    /// Remembers an outcome until it is recorded; none forgets it.
-    pub fn unrecorded(&self, key: &Key, uid: &str, unrecorded: Option<Arc<Unrecorded>>) {
-        self.update(key, uid, |entry| entry.unrecorded = unrecorded);
+    /// Remembers what came of a plan until it is recorded.
+    pub fn unrecorded(&self, key: &Key, uid: &str, unrecorded: Arc<Unrecorded>) {
+        self.update(key, uid, |entry| entry.unrecorded = Some(unrecorded));
+    }
+
+    /// It is recorded.
+    pub fn recorded(&self, key: &Key) {
+        if let Some(entry) = self.lock().get_mut(key) {
+            entry.unrecorded = None;
+        }
     }
 
     /// Counts a failed call to the API server; answers with how many there were in a row.
     #[must_use]
-    pub fn api_failed(&self, key: &Key, uid: &str) -> u32 {
-        self.update(key, uid, |entry| {
-            entry.api_failures = entry.api_failures.saturating_add(1);
-            entry.api_failures
-        })
+    pub fn api_failed(&self, key: &Key) -> u32 {
+        let mut entries = self.lock();
+        let entry = entries.entry(key.clone()).or_default();
+        entry.api_failures = entry.api_failures.saturating_add(1);
+        entry.api_failures
+    }
+
+    /// The API server did what it was asked.
+    pub fn api_works(&self, key: &Key) {
+        if let Some(entry) = self.lock().get_mut(key) {
+            entry.api_failures = 0;
+        }
     }
 
     /// Something that the resource waited for has healed.
@@ -131,6 +155,7 @@ impl Memory {
         if entry.uid != uid {
             *entry = Entry {
                 uid: uid.to_owned(),
+                api_failures: entry.api_failures,
                 ..Entry::default()
             };
         }

@@ -26,7 +26,7 @@ use futures::{Stream, StreamExt};
 use kube::runtime::{
     applier,
     controller::{Action, Config, Error},
-    reflector::{self, Store},
+    reflector::store::Writer,
     watcher::Event,
 };
 use std::{convert::Infallible, future::Future, sync::Arc};
@@ -39,20 +39,23 @@ const CONCURRENCY: u16 = 32;
 const NOT_JUDGED: &str = "Unknown";
 
 /// Runs until `shutdown`, then finishes the reconciles that have begun.
+///
+/// # Panics
+/// When following the watches panicked: nothing would ever be seen again.
 pub async fn run<C: Cognito>(
     context: Arc<Context<C>>,
+    mut writer: Writer<CognitoUserPassword>,
     keys: impl Stream<Item = Key> + Send + 'static,
     scopes: Vec<Scope>,
     readiness: Readiness,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
-    let (store, mut writer) = reflector::store();
     // The store is told single events only (each scope's lists are followed by the index), so it
     // is complete from the beginning.
     writer.apply_watcher_event(&Event::Init);
     writer.apply_watcher_event(&Event::InitDone);
-    measure(&context, store.clone());
-    let follow = tokio::spawn(follow::follow(context.clone(), writer, scopes, readiness));
+    measure(&context);
+    let mut follow = tokio::spawn(follow::follow(context.clone(), writer, scopes, readiness));
     let stopping = context.clone();
     let shutdown = async move {
         shutdown.await;
@@ -64,25 +67,33 @@ pub async fn run<C: Cognito>(
     let reconcile = |resource, context| Box::pin(reconcile::reconcile(resource, context));
     let failed = |_: Arc<_>, error: &Infallible, _: Arc<_>| -> Action { match *error {} };
     let config = Config::default().concurrency(CONCURRENCY);
-    applier(reconcile, failed, context.clone(), store, requests, config)
-        .for_each(|done| {
+    let store = context.store.clone();
+    let reconciles =
+        applier(reconcile, failed, context.clone(), store, requests, config).for_each(|done| {
             match done {
                 Ok((resource, action)) => debug!(object = %resource, ?action, "reconciled"),
-                // Deleted before its turn.
+                // Deleted before its turn; and perhaps made anew since.
                 Err(Error::ObjectNotFound(resource)) => {
                     let namespace = resource.namespace.unwrap_or_default();
                     let name = resource.name;
-                    context.queue.taken_up(&Key { namespace, name });
+                    let key = Key { namespace, name };
+                    context.queue.taken_up(&key);
+                    if context.store.get(&key.object_ref()).is_some() {
+                        context.queue.push(key);
+                    }
                 }
                 Err(error) => debug!(%error, "applier"),
             }
             std::future::ready(())
-        })
-        .await;
-    follow.abort();
+        });
+    tokio::select! {
+        () = reconciles => follow.abort(),
+        ended = &mut follow => panic!("following the watches ended: {ended:?}"),
+    }
 }
 
-fn measure<C: Cognito>(context: &Arc<Context<C>>, store: Store<CognitoUserPassword>) {
+fn measure<C: Cognito>(context: &Arc<Context<C>>) {
+    let store = context.store.clone();
     let queue = context.queue.clone();
     let length = move || u64::try_from(queue.len()).unwrap_or(u64::MAX);
     context.metrics.measure_queue_with(length);

@@ -22,6 +22,7 @@ use crate::{
     core::{
         backoff,
         decide::{Decision, decide, without_credentials},
+        observed::SecretFact,
         outcome::classify,
         plan::Plan,
         reply::Reply,
@@ -63,6 +64,10 @@ pub async fn reconcile<C: Cognito>(
 ) -> Result<Action, Infallible> {
     let key = Key::of(resource.as_ref());
     context.queue.taken_up(&key);
+    // Read again: what came in before `taken_up` asked for no further reconcile.
+    let Some(resource) = context.store.get(&key.object_ref()) else {
+        return Ok(Action::await_change());
+    };
     if context.is_stopping() {
         return Ok(Action::await_change());
     }
@@ -72,19 +77,25 @@ pub async fn reconcile<C: Cognito>(
         .catch_unwind()
         .await;
     let (result, wake) = match done {
-        Ok(Done::Wake(wake)) => ("ok", wake),
+        Ok(Done::Wake(wake)) => {
+            context.memory.api_works(&key);
+            ("ok", wake)
+        }
         Ok(Done::Again) => ("conflict", Some(Duration::from_millis(200))),
         Ok(Done::ApiFailed) => {
-            let failures = context.memory.api_failed(&key, &uid);
+            let failures = context.memory.api_failed(&key);
             ("api_error", Some(retry(failures, &uid)))
         }
         Err(_) => {
             error!(object = %key, "the reconcile panicked; it is tried again");
-            let failures = context.memory.api_failed(&key, &uid);
+            let failures = context.memory.api_failed(&key);
             ("panic", Some(retry(failures.max(4), &uid)))
         }
     };
     context.metrics.reconcile(result, started.elapsed());
+    if context.store.get(&key.object_ref()).is_none() {
+        context.memory.forget(&key);
+    }
     Ok(wake.map_or_else(Action::await_change, Action::requeue))
 }
 
@@ -140,7 +151,11 @@ async fn pass<C: Cognito>(
 ) -> Done {
     let facts = Facts::new(context, key, resource);
     if let Some(unrecorded) = facts.unrecorded() {
-        return record::record(context, key, &facts.resource, &unrecorded).await;
+        return match record::record(context, key, &facts.resource, &unrecorded).await {
+            // What asked for this look is still to be looked at.
+            Done::Wake(_) => Done::Again,
+            done @ (Done::Again | Done::ApiFailed) => done,
+        };
     }
     let Some(id) = fresh_id() else {
         error!("the system's random source failed");
@@ -153,13 +168,28 @@ async fn pass<C: Cognito>(
         Decision::Stay { wake } => Done::Wake(wake),
         Decision::Report(report) => record::report(context, key, &facts.resource, &report).await,
         // Without the value there is no plan.
+        Decision::Set(_) | Decision::Read if is_turned_away(context, key, &facts) => {
+            Done::Wake(None)
+        }
         Decision::Set(_) | Decision::Read => with_value(context, key, &facts, &id).await,
     }
 }
 
+/// While there are no credentials and the status says so, there is nothing to read and nothing to
+/// write: when there are some, it is looked at.
+fn is_turned_away<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts) -> bool {
+    let Ok(target) = facts.target() else {
+        return false;
+    };
+    facts.is_known_unidentified()
+        && (context.credentials)
+            .turn_away(key, &target.pool.region())
+            .is_some()
+}
+
 /// Reads the Secret and decides again.
 async fn with_value<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts, id: &str) -> Done {
-    let gathered = match facts.read(context).await {
+    let mut gathered = match facts.read(context).await {
         Ok(gathered) => gathered,
         Err(error) => return read_failed(key, &error),
     };
@@ -167,29 +197,37 @@ async fn with_value<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts, 
     let observed = facts.observed(context, gathered.fact.clone());
     let plan = match decide(&observed, now, id) {
         Decision::Set(plan) => plan,
-        other => return without_set(context, key, facts, &gathered, other).await,
+        other => {
+            gathered.password = None;
+            return without_set(context, key, facts, &gathered.fact, other).await;
+        }
     };
     let Ok(target) = facts.target() else {
         return Done::Wake(None);
     };
     // Before anything is recorded: a broken identity must never leave an open attempt.
     if let Err(failure) = context.credentials.ensure(key, &target.pool.region()).await {
+        gathered.password = None;
         let report = without_credentials(&observed, &failure.0, Timestamp::now());
         let done = record::report(context, key, &facts.resource, &report).await;
-        return concluded(context, key, facts, &gathered, done);
+        return concluded(context, key, facts, &gathered.fact, done);
     }
     if gathered.read_at.elapsed() < READ_IS_FRESH {
-        return set(context, key, facts, &gathered, &plan).await;
+        return set(context, key, facts, gathered, &plan).await;
     }
     // The credentials took their time: decide on what is true now.
-    let gathered = match facts.read(context).await {
+    gathered.password = None;
+    let mut gathered = match facts.read(context).await {
         Ok(gathered) => gathered,
         Err(error) => return read_failed(key, &error),
     };
     let observed = facts.observed(context, gathered.fact.clone());
     match decide(&observed, Timestamp::now(), id) {
-        Decision::Set(plan) => set(context, key, facts, &gathered, &plan).await,
-        other => without_set(context, key, facts, &gathered, other).await,
+        Decision::Set(plan) => set(context, key, facts, gathered, &plan).await,
+        other => {
+            gathered.password = None;
+            without_set(context, key, facts, &gathered.fact, other).await
+        }
     }
 }
 
@@ -198,7 +236,7 @@ async fn without_set<C: Cognito>(
     context: &Context<C>,
     key: &Key,
     facts: &Facts,
-    gathered: &Gathered,
+    fact: &SecretFact,
     decision: Decision,
 ) -> Done {
     let done = match decision {
@@ -214,7 +252,7 @@ async fn without_set<C: Cognito>(
         // A read was made: there is nothing that another would tell.
         Decision::Read | Decision::Set(_) => Done::Again,
     };
-    concluded(context, key, facts, gathered, done)
+    concluded(context, key, facts, fact, done)
 }
 
 /// Remembers what was concluded on, once the status says so: not before, or a conflict would look
@@ -223,12 +261,14 @@ fn concluded<C: Cognito>(
     context: &Context<C>,
     key: &Key,
     facts: &Facts,
-    gathered: &Gathered,
+    fact: &SecretFact,
     done: Done,
 ) -> Done {
     if let Done::Wake(_) = done {
-        let observed = facts.observed(context, gathered.fact.clone());
-        context.memory.concluded(key, facts.uid(), observed.tried());
+        let observed = facts.observed(context, fact.clone());
+        let tried = observed.tried();
+        context.memory.concluded(key, facts.uid(), tried);
+        facts.acted(context, key);
     }
     done
 }
@@ -238,29 +278,52 @@ async fn set<C: Cognito>(
     context: &Context<C>,
     key: &Key,
     facts: &Facts,
-    gathered: &Gathered,
+    gathered: Gathered,
     plan: &Plan,
 ) -> Done {
-    let (Ok(target), Some(password)) = (facts.target(), &gathered.password) else {
+    let Gathered { fact, password, .. } = gathered;
+    let (Ok(target), Some(password)) = (facts.target(), password) else {
         return Done::Wake(None);
     };
     if context.is_stopping() {
         return Done::Wake(None);
     }
+    let came_to = |outcome| {
+        let plan = plan.clone();
+        Arc::new(Unrecorded { plan, outcome })
+    };
     let ahead = match status::write(&context.client, &facts.resource, &plan.ahead).await {
         Ok(ahead) => Arc::new(ahead),
         Err(CallError::NotFound) => return Done::Wake(None),
         Err(CallError::Conflict) => return Done::Again,
-        // It may have been written all the same. The next reconcile takes it over then.
-        Err(error) => return write_failed(key, &error),
+        // It may have been written all the same. That no call followed is known here only: an
+        // attempt that somebody takes over would count as perhaps applied.
+        Err(error) => {
+            context.memory.unrecorded(key, facts.uid(), came_to(None));
+            return write_failed(key, &error);
+        }
     };
     context.memory.wrote(key, ahead.clone());
+    facts.acted(context, key);
+    if ahead.status.as_ref().and_then(|s| s.attempt.as_ref()) != Some(&plan.attempt) {
+        error!(object = %key, "the API server did not keep the attempt: is the CRD of this version installed?");
+        return Done::ApiFailed;
+    }
+    if context.is_stopping() {
+        let withdrawn = came_to(None);
+        context
+            .memory
+            .unrecorded(key, facts.uid(), withdrawn.clone());
+        return record::record(context, key, &ahead, &withdrawn).await;
+    }
     debug!(object = %key, attempt = plan.attempt.id, inherited = plan.inherited, "calling AdminSetUserPassword");
     let started = Instant::now();
     let reply = context
         .cognito
-        .admin_set_user_password(&target, password, facts.resource.spec.permanent)
+        .admin_set_user_password(&target, &password, facts.resource.spec.permanent)
         .await;
+    // Zeroized as soon as it has served.
+    drop(password);
     context
         .metrics
         .cognito_call("AdminSetUserPassword", code(&reply), started.elapsed());
@@ -275,14 +338,12 @@ async fn set<C: Cognito>(
         took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "called AdminSetUserPassword"
     );
-    let unrecorded = Arc::new(Unrecorded {
-        plan: plan.clone(),
-        outcome,
-    });
+    let unrecorded = came_to(Some(outcome));
     context
         .memory
-        .unrecorded(key, facts.uid(), Some(unrecorded.clone()));
-    record::record(context, key, &ahead, &unrecorded).await
+        .unrecorded(key, facts.uid(), unrecorded.clone());
+    let done = record::record(context, key, &ahead, &unrecorded).await;
+    concluded(context, key, facts, &fact, done)
 }
 
 /// The code of a reply, as metrics and log name it.

@@ -11,8 +11,10 @@ use crate::{
     cluster::{CallError, events, status},
     cognito::Cognito,
     core::{
-        conclude::{Conclusion, Recorded, conclude},
+        conclude::{Conclusion, Recorded, conclude, withdraw},
         decide::Report,
+        outcome::Outcome,
+        plan::Plan,
         verdict::Verdict,
     },
 };
@@ -57,32 +59,34 @@ pub(super) async fn record<C: Cognito>(
     unrecorded: &Unrecorded,
 ) -> Done {
     let uid = resource.uid().unwrap_or_default();
-    let forget = || context.memory.unrecorded(key, &uid, None);
+    let forget = || context.memory.recorded(key);
     let mut resource = resource.clone();
     for _ in 0..CONFLICTS_MAX {
         let current = resource.status.clone().unwrap_or_default();
         let Unrecorded { plan, outcome } = unrecorded;
         let now = Timestamp::now();
-        let conclusion = conclude(&current, plan, outcome, &uid, now);
-        let wanted = match &conclusion {
-            Conclusion::Record(recorded) => &recorded.status,
-            Conclusion::Superseded(Some(doubtful)) => doubtful.as_ref(),
-            Conclusion::Superseded(None) => {
-                forget();
-                return Done::Again;
-            }
+        let (wanted, recorded) = match outcome {
+            None => (withdraw(&current, plan), None),
+            Some(outcome) => match conclude(&current, plan, outcome, &uid, now) {
+                Conclusion::Record(recorded) => {
+                    (Some(recorded.status.clone()), Some((recorded, outcome)))
+                }
+                Conclusion::Superseded(doubtful) => (doubtful.map(|status| *status), None),
+            },
         };
-        match status::write(&context.client, &resource, wanted).await {
+        let Some(wanted) = wanted else {
+            forget();
+            return Done::Again;
+        };
+        match status::write(&context.client, &resource, &wanted).await {
             Ok(written) => {
                 context.memory.wrote(key, Arc::new(written));
                 forget();
-                return match conclusion {
-                    Conclusion::Record(recorded) => {
-                        said(context, key, &resource, unrecorded, &recorded).await;
-                        Done::Wake(recorded.wake)
-                    }
-                    Conclusion::Superseded(_) => Done::Again,
+                let Some((recorded, outcome)) = recorded else {
+                    return Done::Again;
                 };
+                said(context, key, &resource, plan, outcome, &recorded).await;
+                return Done::Wake(recorded.wake);
             }
             Err(CallError::NotFound) => {
                 forget();
@@ -108,10 +112,10 @@ async fn said<C: Cognito>(
     context: &Context<C>,
     key: &Key,
     resource: &CognitoUserPassword,
-    unrecorded: &Unrecorded,
+    plan: &Plan,
+    outcome: &Outcome,
     recorded: &Recorded,
 ) {
-    let Unrecorded { plan, outcome } = unrecorded;
     let before = plan.before.ready_reason();
     // A first set isn't late, however old its Secret is.
     let followed = plan.before.synced.is_some()

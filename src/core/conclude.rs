@@ -126,6 +126,14 @@ pub fn conclude(
     }))
 }
 
+/// The status to write when a planned call was never made: as before the attempt. None when the
+/// attempt isn't on record (any more).
+#[must_use]
+pub fn withdraw(current: &Status, plan: &Plan) -> Option<Status> {
+    let on_record = current.attempt.as_ref()?;
+    (on_record.id == plan.attempt.id).then(|| plan.before.clone())
+}
+
 fn meaning(plan: &Plan, outcome: &Outcome) -> Meaning {
     let verdict = outcome.verdict.clone();
     match outcome.effect {

@@ -98,12 +98,12 @@ const OURS: &str = env!("CARGO_CRATE_NAME");
 /// Info keeps out the levels at which HTTP and TLS libraries (`hyper`, `hyper_util`, `h2`,
 /// `tower`, `tower_http`, `rustls`) print headers, frames and bodies, and those of libraries not
 /// yet thought of. It suits `kube_runtime` too: at debug its watcher prints errors with `{:?}`, and
-/// there a list that is not UTF-8 is all of its bytes and a mistyped field is quoted; at warn it prints
-/// only the API server's refusal (403), at info only object references and reasons.
+/// there a list that is not UTF-8 is all of its bytes and a mistyped field is quoted; at info it
+/// prints only object references and reasons.
 const CAP: LevelFilter = LevelFilter::INFO;
 
 /// Those that say too much even at info. The first prefix that fits counts.
-const LOWER_CAPS: [(&str, LevelFilter); 6] = [
+const LOWER_CAPS: [(&str, LevelFilter); 7] = [
     // Where credentials come from, a failure is a warning with the whole error as `{:?}`, and that
     // has the reply's body in it: of an STS reply that didn't parse, the session's keys. Our own
     // report of the failure has the words that matter.
@@ -118,6 +118,8 @@ const LOWER_CAPS: [(&str, LevelFilter); 6] = [
     ("aws_", LevelFilter::WARN),
     // Warns with the whole body that it can't decode: a Secret's, when it comes to that.
     ("kube_client", LevelFilter::ERROR),
+    // Warns of a refused list at each try, twice a second; the watch says so itself, once.
+    ("kube_runtime::watcher", LevelFilter::ERROR),
 ];
 
 /// The most verbose level that gets through from `name`, a target or the path of a module.
@@ -280,10 +282,10 @@ mod tests {
         let log = logged(Format::Text, "info", || {
             event!(target: "aws_smithy_runtime::client", Level::WARN, "aws warns");
             event!(target: "kube_client::client::builder", Level::ERROR, "kube fails");
-            event!(target: "kube_runtime::watcher", Level::WARN, "forbidden");
+            event!(target: "kube_runtime::controller", Level::WARN, "kube warns");
             event!(target: "a_library_of_tomorrow", Level::INFO, "tomorrow informs");
         });
-        for said in ["aws warns", "kube fails", "forbidden", "tomorrow informs"] {
+        for said in ["aws warns", "kube fails", "kube warns", "tomorrow informs"] {
             assert!(log.contains(said), "{said}:\n{log}");
         }
     }
