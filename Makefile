@@ -12,7 +12,7 @@ help: ## This list
 
 .PHONY: test
 test: prerequisites lint ## Everything that proves the work: format, lints, unit, property and end-to-end tests
-	tests/with-tools.sh cargo test --locked
+	tests/with-tools.sh cargo test --locked --no-fail-fast
 
 .PHONY: demo
 demo: prerequisites ## The whole story on this machine, told line by line; HOLD=1 keeps it up to play with

@@ -3,5 +3,22 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_values;
+mod gate;
+mod identity;
 mod infrastructure;
+mod keys;
+mod kstatus;
+mod leaks;
+mod lost_replies;
 mod main_job;
+mod outages;
+mod quiet;
+mod reasons;
+mod rights;
+mod schema;
+mod scopes;
+mod secrets;
+mod shutdown;
+mod told;
+mod world;

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
@@ -73,12 +74,15 @@ struct UnderWay {
     permanent: bool,
     fault: Fault,
     throttled: Result<(), Failure>,
+    released: watch::Receiver<u64>,
 }
 
 impl UnderWay {
     fn begin(shared: Arc<Shared>, call: Call) -> Self {
         let key = Key::new(&call.pool, &call.username);
         let (password, permanent) = (call.password.clone(), call.permanent);
+        // Before the call can be seen: whoever sees it may release it at once.
+        let released = shared.released.subscribe();
         let arrived = call.arrived;
         let (id, fault, throttled) = shared.update(|state| {
             let id = state.record.arrived(call);
@@ -93,6 +97,7 @@ impl UnderWay {
             permanent,
             fault,
             throttled,
+            released,
         }
     }
 
@@ -176,10 +181,9 @@ impl UnderWay {
         Dropped
     }
 
-    async fn hang(&self) {
-        let mut released = self.shared.released.subscribe();
+    async fn hang(&mut self) {
         // An error would mean that the server is gone, and we with it.
-        let _ = released.changed().await;
+        let _ = self.released.changed().await;
     }
 
     fn apply(&self) -> Result<(), Failure> {

@@ -1,0 +1,472 @@
+//! The command line, from outside: what is wrong is one line that says what is right, what is
+//! right has a flag, a variable and a word of help. No cluster is needed.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use support::{Exit, Process, Signal, Spec, eventually, scratch, tools};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_cognito-password-operator");
+const SOON: Duration = Duration::from_secs(20);
+const ENDPOINT: &str = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER";
+
+/// Every flag of `run`, its variable, and its default where it has one.
+const FLAGS: [(&str, &str, &str); 5] = [
+    (
+        "--watch-namespaces",
+        "CPO_WATCH_NAMESPACES",
+        "default: all namespaces",
+    ),
+    (
+        "--operator-namespace",
+        "CPO_OPERATOR_NAMESPACE",
+        "default: POD_NAMESPACE",
+    ),
+    ("--listen", "CPO_LISTEN", "default: 0.0.0.0:8080"),
+    ("--log-format", "CPO_LOG_FORMAT", "default: text"),
+    ("--log", "CPO_LOG", "default: info"),
+];
+
+type Env<'a> = &'a [(&'a str, &'a str)];
+
+/// Runs it with nothing in its environment but this.
+fn run(args: &[&str], env: Env) -> Output {
+    Command::new(BINARY)
+        .args(args)
+        .env_clear()
+        .env("HOME", scratch("home"))
+        .envs(env.iter().copied())
+        .output()
+        .expect("it can be started")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Its one line on standard error, or what there is instead of it.
+fn refusal(output: &Output) -> Result<String, String> {
+    let said = text(&output.stderr);
+    let one_line = said.ends_with('\n') && said.lines().count() == 1;
+    if output.status.code() == Some(2) && output.stdout.is_empty() && one_line {
+        Ok(said.trim_end().to_owned())
+    } else {
+        Err(format!("{output:?}"))
+    }
+}
+
+#[test]
+fn crd_prints_what_crds_holds() {
+    let output = run(&["crd"], &[]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    let path = tools::checkout().join("crds/cognitouserpasswords.yaml");
+    let held = std::fs::read_to_string(path).expect("the checkout has it");
+    assert_eq!(text(&output.stdout), held, "`make crds` writes it anew");
+}
+
+/// Arguments, variables, and the words of the one line that refuses them.
+type Case<'a> = (&'a [&'a str], Env<'a>, &'a [&'a str]);
+
+/// The operator's own namespace, so that there is something else to be wrong.
+const OWN: (&str, &str) = ("POD_NAMESPACE", "operator");
+
+const LEVELS: &str = "off, error, warn, info, debug, trace";
+const LABEL: &str = "1 to 63 lower case letters";
+
+/// Stands for what is nobody's business.
+const MARKER: &str = "hunter2";
+
+#[track_caller]
+fn assert_refused(cases: &[Case]) {
+    let mut wrong = Vec::new();
+    for (args, env, words) in cases {
+        let output = run(args, env);
+        let line = match refusal(&output) {
+            Ok(line) => line,
+            Err(instead) => {
+                wrong.push(format!("{args:?} {env:?}: not one line and 2: {instead}"));
+                continue;
+            }
+        };
+        let silent = words.iter().filter(|words| !line.contains(**words));
+        let silent: Vec<_> = silent.collect();
+        if !silent.is_empty() || !line.starts_with("error: ") || line.contains(MARKER) {
+            wrong.push(format!("{args:?} {env:?}: {line:?} doesn't say {silent:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_wrong_flag_is_one_line_that_says_what_is_right() {
+    assert_refused(&[
+        (&["walk"], &[], &["'walk'", "--help"]),
+        (&["run", "fast"], &[], &["'fast'", "run --help"]),
+        (
+            &["run", "--listen", "8080"],
+            &[],
+            &["--listen", "0.0.0.0:8080"],
+        ),
+        (&["run", "--listen", ":8080"], &[], &["0.0.0.0:8080"]),
+        (
+            &["run", "--listen"],
+            &[],
+            &["--listen", "a value is required"],
+        ),
+        (&["run", "--log-format", "xml"], &[], &["xml", "text, json"]),
+        (&["run", "--log", "loud"], &[], &["loud", LEVELS]),
+        (&["run", "--log", "inof"], &[], &["inof", LEVELS]),
+        (
+            &["run", "--watch-namespaces", "Team_A"],
+            &[],
+            &["Team_A", LABEL],
+        ),
+        (&["run", "--watch-namespaces", "a,,b"], &[], &[LABEL]),
+        (
+            &["run", "--watch-namespace", "a"],
+            &[],
+            &["--watch-namespaces"],
+        ),
+        (
+            &["run", "--operator-namespace", "Own!"],
+            &[],
+            &["Own!", LABEL],
+        ),
+        (&["crd", "--listen", "0.0.0.0:1"], &[], &["--listen"]),
+    ]);
+}
+
+#[test]
+fn a_wrong_or_missing_variable_is_one_line_that_says_what_is_right() {
+    assert_refused(&[
+        (
+            &["run"],
+            &[("CPO_LISTEN", "8080")],
+            &["--listen", "0.0.0.0:8080"],
+        ),
+        (
+            &["run"],
+            &[("CPO_LOG_FORMAT", "xml")],
+            &["xml", "text, json"],
+        ),
+        (&["run"], &[("CPO_LOG", "loud")], &["--log", LEVELS]),
+        (
+            &["run"],
+            &[("CPO_WATCH_NAMESPACES", "Team_A")],
+            &["Team_A", LABEL],
+        ),
+        (
+            &["run"],
+            &[("CPO_OPERATOR_NAMESPACE", "Own!")],
+            &["Own!", LABEL],
+        ),
+        (
+            &["run"],
+            &[("POD_NAMESPACE", "Own!")],
+            &["POD_NAMESPACE", LABEL],
+        ),
+        (&["run"], &[], &["--operator-namespace", "POD_NAMESPACE"]),
+        (
+            &["run"],
+            &[("POD_NAMESPACE", "")],
+            &["--operator-namespace"],
+        ),
+    ]);
+}
+
+#[test]
+fn no_api_server_to_be_found_is_one_line_without_what_a_kubeconfig_holds() {
+    let files = scratch("kubeconfigs");
+    let file = |name: &str, content: &str| {
+        let path = files.join(name);
+        std::fs::write(&path, content).expect("a file");
+        path.to_string_lossy().into_owned()
+    };
+    let missing = files.join("missing").to_string_lossy().into_owned();
+    let broken = file("broken", "users: [{ name: me, user: { token: hunter2 }\n");
+    let mistyped = file("mistyped", "clusters: hunter2\n");
+    let empty = file("empty", "");
+    let words: &[&str] = &[
+        "no API server is configured",
+        "KUBECONFIG",
+        "ServiceAccount",
+    ];
+    assert_refused(&[(&["run"], &[OWN], words)]);
+    for path in [&missing, &broken, &mistyped, &empty] {
+        assert_refused(&[(&["run"], &[OWN, ("KUBECONFIG", path)], words)]);
+    }
+    // Which file isn't there.
+    let env = &[OWN, ("KUBECONFIG", &*missing)];
+    assert_refused(&[(&["run"], env, &[&missing])]);
+}
+
+#[test]
+fn an_endpoint_that_is_neither_https_nor_loopback_is_one_line_that_says_what_is_right() {
+    let insecure = "neither HTTPS nor on this machine";
+    let profile = scratch("profile").join("config");
+    std::fs::write(
+        &profile,
+        "[default]\nendpoint_url = http://cognito.example\n",
+    )
+    .expect("a file");
+    assert_refused(&[
+        (
+            &["run"],
+            &[OWN, (ENDPOINT, "http://cognito.example:80")],
+            &["http://cognito.example:80", insecure, ENDPOINT, "https://"],
+        ),
+        (
+            &["run"],
+            &[OWN, (ENDPOINT, "http://127.0.0.1.example")],
+            &["http://127.0.0.1.example", insecure],
+        ),
+        (
+            &["run"],
+            &[OWN, ("AWS_ENDPOINT_URL", "http://10.0.0.1")],
+            &["http://10.0.0.1", insecure],
+        ),
+        (
+            &["run"],
+            &[OWN, ("AWS_CONFIG_FILE", &profile.to_string_lossy())],
+            &["http://cognito.example", insecure],
+        ),
+        (
+            &["run"],
+            &[OWN, (ENDPOINT, "http://me:hunter2@cognito.example")],
+            &["http://cognito.example", insecure],
+        ),
+        (
+            &["run"],
+            &[
+                OWN,
+                (ENDPOINT, "http://127.0.0.1:5000"),
+                ("HTTP_PROXY", "http://proxy.example:3128"),
+            ],
+            &["proxy", "NO_PROXY"],
+        ),
+        (
+            &["run"],
+            &[OWN, (ENDPOINT, "cognito")],
+            &["the Cognito endpoint can't be used"],
+        ),
+    ]);
+}
+
+#[test]
+fn help_names_every_flag_its_variable_and_its_default() {
+    let output = run(&["run", "--help"], &[]);
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    let help = text(&output.stdout);
+    let one_line = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (flag, variable, default) in FLAGS {
+        assert!(help.contains(&format!("{flag} <")), "{flag}: {help}");
+        assert!(
+            help.contains(&format!("[env: {variable}=]")),
+            "{variable}: {help}"
+        );
+        assert!(one_line.contains(default), "{flag}, {default}: {help}");
+    }
+    // What configures it besides.
+    for word in [
+        "KUBECONFIG",
+        ENDPOINT,
+        "IRSA",
+        "Pod Identity",
+        "/livez",
+        "/readyz",
+        "/metrics",
+    ] {
+        assert!(one_line.contains(word), "{word}: {help}");
+    }
+    // None is left out of the list above.
+    let flags = help
+        .split_whitespace()
+        .filter(|word| word.starts_with("--"));
+    let flags: BTreeSet<_> = flags.collect();
+    let known = FLAGS.iter().map(|(flag, ..)| *flag).chain(["--help"]);
+    assert_eq!(flags, known.collect(), "{help}");
+
+    let output = run(&["--help"], &[]);
+    assert!(output.status.success(), "{output:?}");
+    let help = text(&output.stdout);
+    for command in ["run", "crd"] {
+        let named = help
+            .lines()
+            .any(|line| line.trim_start().starts_with(command));
+        assert!(named, "{command}: {help}");
+    }
+    let output = run(&["--version"], &[]);
+    let version = concat!(
+        "cognito-password-operator ",
+        env!("CARGO_PKG_VERSION"),
+        "\n"
+    );
+    assert_eq!(text(&output.stdout), version);
+    // Without anything it shows what there is.
+    let output = run(&[], &[]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(text(&output.stderr).contains("Usage:"), "{output:?}");
+}
+
+/// An operator that has everything but an API server, which is enough to see its settings.
+struct Running {
+    process: Process,
+    port: u16,
+}
+
+impl Running {
+    fn start(args: &[&str], env: &BTreeMap<&str, String>, port: u16) -> Self {
+        let log = scratch("run").join("log");
+        let mut spec = Spec::new("operator", Path::new(BINARY), log)
+            .clean_env()
+            .env("KUBECONFIG", kubeconfig().to_string_lossy())
+            .arg("run")
+            .args(args.iter().copied());
+        for (name, value) in env {
+            spec = spec.env(*name, value);
+        }
+        Self {
+            process: spec.spawn(),
+            port,
+        }
+    }
+
+    /// Waits till `/readyz` says this.
+    async fn wait_readyz(&self, words: &str) {
+        eventually(SOON, async || match readyz(self.port) {
+            Ok(said) if said.contains(" 503 ") && said.contains(words) => Ok(()),
+            said => Err(format!("{said:?}: {}", self.process.logs())),
+        })
+        .await;
+    }
+
+    async fn end(self) -> String {
+        self.process.signal(Signal::TERM);
+        let exit = self.process.ended(SOON).await;
+        assert_eq!(exit, Ok(Exit::Code(0)), "{}", self.process.logs());
+        self.process.logs()
+    }
+}
+
+/// The whole answer, with its head.
+fn readyz(port: u16) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(SOON))?;
+    stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Of an API server that isn't there.
+fn kubeconfig() -> PathBuf {
+    let path = scratch("kubeconfig").join("config");
+    let content = r#"{
+        "apiVersion": "v1", "kind": "Config", "current-context": "test",
+        "clusters": [{ "name": "test", "cluster": { "server": "https://127.0.0.1:1" } }],
+        "users": [{ "name": "test", "user": { "token": "none" } }],
+        "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test" } }]
+    }"#;
+    std::fs::write(&path, content).expect("a file");
+    path
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+#[tokio::test]
+async fn each_flag_works_by_its_variable_and_goes_before_it() {
+    let (by_variable, by_flag) = (free_port(), free_port());
+    let (listen, other_listen) = (
+        format!("127.0.0.1:{by_variable}"),
+        format!("127.0.0.1:{by_flag}"),
+    );
+    let env: BTreeMap<&str, String> = [
+        ("CPO_WATCH_NAMESPACES", "team-a,team-b"),
+        ("CPO_OPERATOR_NAMESPACE", "own"),
+        ("CPO_LISTEN", &listen),
+        ("CPO_LOG_FORMAT", "json"),
+        ("CPO_LOG", "info"),
+        // Without effect beside the flag or its variable.
+        ("POD_NAMESPACE", "pod"),
+    ]
+    .map(|(name, value)| (name, value.to_owned()))
+    .into();
+    for (_, variable, _) in FLAGS {
+        assert!(env.contains_key(variable), "{variable} is tried here");
+    }
+    let operator = Running::start(&[], &env, by_variable);
+    operator.wait_readyz("Secret own/").await;
+    let log = operator.end().await;
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+        .collect();
+    let started = lines.iter().find(|line| line["message"] == "started");
+    let started = started.unwrap_or_else(|| panic!("{log}"));
+    assert_eq!(started["namespaces"], "team-a,team-b", "{started}");
+    assert_eq!(started["listen"], *listen, "{started}");
+
+    let flags = [
+        "--watch-namespaces=team-c",
+        "--operator-namespace=flag",
+        &*format!("--listen={other_listen}"),
+        "--log-format=text",
+        "--log=warn",
+    ];
+    let operator = Running::start(&flags, &env, by_flag);
+    operator.wait_readyz("Secret flag/").await;
+    let log = operator.end().await;
+    assert!(log.contains("WARN") && !log.contains('{'), "text: {log}");
+    assert!(!log.contains("INFO"), "warnings only: {log}");
+
+    let flags = [&flags[..4], &["--log=debug"]].concat();
+    let operator = Running::start(&flags, &env, by_flag);
+    operator.wait_readyz("Secret flag/").await;
+    let log = operator.end().await;
+    assert!(log.contains("team-c") && log.contains("INFO"), "{log}");
+}
+
+#[tokio::test]
+async fn pod_namespace_is_the_operators_own_unless_it_is_told() {
+    let port = free_port();
+    let env = [
+        ("POD_NAMESPACE", "pod".to_owned()),
+        ("CPO_LISTEN", format!("127.0.0.1:{port}")),
+        // Loopback may be plain HTTP.
+        (ENDPOINT, "http://localhost:5000".to_owned()),
+    ];
+    let operator = Running::start(&[], &env.into(), port);
+    operator.wait_readyz("Secret pod/").await;
+    operator.end().await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_an_error_that_names_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listen = taken.local_addr().expect("an address").to_string();
+    let kubeconfig = kubeconfig();
+    let env = [
+        ("POD_NAMESPACE", "pod"),
+        ("KUBECONFIG", &*kubeconfig.to_string_lossy()),
+    ];
+    let output = run(&["run", "--listen", &listen], &env);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = text(&output.stderr);
+    assert!(
+        said.contains(&listen) && said.lines().count() == 1,
+        "{said}"
+    );
+}

@@ -1,0 +1,45 @@
+//! A server that isn't there yet.
+
+use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+/// A port that is taken, so that nobody else gets it, and refuses connections until it is opened.
+pub(crate) struct Gate {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+impl Gate {
+    pub(crate) fn closed() -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        socket.bind(any_port).expect("a free port");
+        let address = socket.local_addr().expect("it is bound");
+        Self { socket, address }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// From now on connections are accepted, and that is all that ever happens on them.
+    pub(crate) fn open_to_nobody(self) -> TcpListener {
+        self.socket.listen(16).expect("it is bound")
+    }
+
+    /// From now on leads to another server.
+    pub(crate) fn open(self, to: &str) {
+        let to = to.trim_start_matches("http://").to_owned();
+        let listener = self.socket.listen(16).expect("it is bound");
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let to = to.clone();
+                tokio::spawn(async move {
+                    let mut server = TcpStream::connect(to).await?;
+                    tokio::io::copy_bidirectional(&mut client, &mut server).await
+                });
+            }
+        });
+    }
+}

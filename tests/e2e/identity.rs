@@ -1,0 +1,111 @@
+//! Without AWS credentials, the commonest mistake of an installation: it is said within seconds, no
+//! attempt is left open, and it heals by itself.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::kstatus::{Kstatus, kstatus, violations};
+use super::told::told_once;
+use super::world::{POOL, SOON, World};
+use crate::support::{Operator, await_resource, condition, eventually, scratch};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_credentials_it_says_so_at_once_and_heals_when_they_appear() {
+    let world = World::new("identity").await;
+    let credentials = scratch("aws").join("credentials");
+    let operator = world
+        .builder()
+        .no_credentials()
+        .env("AWS_SHARED_CREDENTIALS_FILE", credentials.to_string_lossy())
+        .start()
+        .await;
+    // It is ready all the same: another pod wouldn't do better.
+    operator.wait_ready(SOON).await;
+
+    let names = ["one", "two", "three"];
+    let applied = Instant::now();
+    for name in names {
+        world.cognito.add_user(POOL, name);
+        world.apply_secret(name, "password", "Passw0rd-1").await;
+        world.apply_resource(name, |_| ()).await;
+    }
+    for name in names {
+        let waiting = world.wait(name, "False", "InvalidCredentials").await;
+        assert_eq!(violations(&waiting), [""; 0], "{name}");
+        assert_eq!(kstatus(&waiting), Kstatus::InProgress, "{name}");
+        let status = &waiting.data["status"];
+        assert_eq!(status["attempt"], json!(null), "{name}: nothing is open");
+        assert_eq!(status["synced"], json!(null), "{name}");
+        let message = condition(&waiting, "Ready").map(|ready| ready["message"].to_string());
+        let message = message.unwrap_or_default();
+        for words in [
+            "no credentials found",
+            "EKS Pod Identity",
+            "IRSA",
+            "ServiceAccount",
+            "by itself",
+        ] {
+            assert!(message.contains(words), "{words}: {message}");
+        }
+        told_once(&world, name, "InvalidCredentials").await;
+    }
+    let took = applied.elapsed();
+    assert!(took < Duration::from_secs(15), "said after {took:?}");
+    let logs = operator.logs();
+    let said = logs
+        .matches("nothing can be set until there are some")
+        .count();
+    assert_eq!(said, 1, "once, not for each resource: {logs}");
+
+    // Half of them is none.
+    std::fs::write(&credentials, "[default]\naws_access_key_id = AKIA\n").expect("a file");
+    // Nobody makes an attempt or a call meanwhile, and a request stays unanswered.
+    let before = reconciles(&operator).await;
+    world.apply_secret("one", "password", "Passw0rd-2").await;
+    world.request("two", "now").await;
+    eventually(SOON, async || match reconciles(&operator).await {
+        count if count >= before + 2.0 => Ok(()),
+        count => Err(format!("{before} reconciles, then {count}")),
+    })
+    .await;
+    for name in names {
+        let status = world.status(name).await;
+        assert_eq!(status["attempt"], json!(null), "{name}: {status}");
+        assert_eq!(status["lastHandledReconcileAt"], json!(null), "{status}");
+    }
+    assert_eq!(world.cognito.call_count(), 0);
+
+    let keys = "[default]\naws_access_key_id = AKIAFROMTHEFILE\naws_secret_access_key = secret\n";
+    std::fs::write(&credentials, keys).expect("a file");
+    for (name, value) in [
+        ("one", "Passw0rd-2"),
+        ("two", "Passw0rd-1"),
+        ("three", "Passw0rd-1"),
+    ] {
+        let name = (&*world.namespace, name);
+        let healed = await_resource(&world.client, name, SOON, "set", |resource| {
+            let current = world.cognito.password_of(POOL, name.1);
+            current.as_deref() == Some(value)
+                && condition(resource, "Ready").is_some_and(|ready| ready["status"] == "True")
+        })
+        .await;
+        assert_eq!(violations(&healed), [""; 0]);
+        assert_eq!(kstatus(&healed), Kstatus::Current);
+    }
+    assert_eq!(world.status("two").await["lastHandledReconcileAt"], "now");
+    let calls = world.cognito.calls();
+    assert_eq!(calls.len(), 3, "{calls:#?}");
+    assert!(
+        calls
+            .iter()
+            .all(|call| call.access_key == "AKIAFROMTHEFILE"),
+        "{calls:#?}"
+    );
+    assert!(operator.exit().is_none(), "the same process");
+}
+
+async fn reconciles(operator: &Operator) -> f64 {
+    let name = "cognito_password_operator_reconciles_total";
+    operator.metric(name, &[]).await
+}

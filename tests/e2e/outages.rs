@@ -1,0 +1,300 @@
+//! What isn't there, or not any more, or not allowed: it is said in the log and by `/readyz`, tried
+//! again, and healed without a restart. What was done meanwhile is not done twice.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::world::{POOL, SOON, World};
+use crate::support::{
+    Call, ControlPlane, Fault, Operator, Outcome, condition, eventually, operator,
+};
+
+/// For the API server to come back on a busy machine, and for a watch to be tried again.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+const FIRST: &str = "First-Passw0rd";
+const SECOND: &str = "Second-Passw0rd";
+const CRD: &str = "cognitouserpasswords.cognito-password-operator.io";
+
+/// Waits till `/readyz` says all of this, and the process lives.
+async fn wait_unready(operator: &Operator, words: &[&str]) {
+    eventually(PATIENCE, async || {
+        let (status, said) = operator.try_get("/readyz").await?;
+        if status == 503 && words.iter().all(|words| said.contains(words)) {
+            return Ok(());
+        }
+        Err(format!(
+            "not {words:?}: {status} {said}\n{}",
+            operator.logs()
+        ))
+    })
+    .await;
+    let (status, said) = operator.get("/livez").await;
+    assert_eq!((status, &*said), (200, "ok"));
+    assert_eq!(operator.exit(), None);
+}
+
+/// Waits till the log says this.
+async fn wait_log(operator: &Operator, words: &str) {
+    eventually(SOON, async || {
+        let logs = operator.logs();
+        let said = logs.contains(words).then_some(());
+        said.ok_or(logs)
+    })
+    .await;
+}
+
+/// The log says it at the level WARN; not at each try.
+fn assert_warned(operator: &Operator, words: &[&str]) {
+    let logs = operator.logs();
+    let warning =
+        |line: &&str| line.contains("\"WARN\"") && words.iter().all(|words| line.contains(words));
+    let count = logs.lines().filter(warning).count();
+    assert!((1..=3).contains(&count), "{count} times {words:?}: {logs}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_at_the_start_is_said_and_waited_for() {
+    let plane = ControlPlane::start();
+    let world = World::on(&plane, "missing").await;
+    plane.kubectl(&["delete", "crd", CRD]);
+    plane.stop_api_server();
+
+    let operator = world.builder().start().await;
+    let secret = "cognito-password-operator/cognito-password-operator-fingerprint";
+    wait_unready(&operator, &["fingerprint keys: ", secret, "refused"]).await;
+    assert_warned(&operator, &[secret, "refused"]);
+
+    plane.start_api_server().await;
+    let watch = format!("watch of CognitoUserPasswords in {}: ", world.namespace);
+    wait_unready(&operator, &[&watch, "are the CRDs installed?"]).await;
+    assert_warned(&operator, &[watch.trim_end_matches(": "), "CRDs"]);
+
+    plane.kubectl(&["apply", "-k", "crds/"]);
+    let established = "--for=condition=Established";
+    plane.kubectl(&["wait", established, "--timeout=60s", "crd", CRD]);
+    operator.wait_ready(PATIENCE).await;
+    world.in_sync("bot", FIRST).await;
+    assert!(
+        operator.logs().contains("works again"),
+        "{}",
+        operator.logs()
+    );
+
+    // A short outage in which nothing happens, and nothing after it.
+    plane.stop_api_server();
+    wait_unready(&operator, &["watch of ", &world.namespace]).await;
+    plane.start_api_server().await;
+    operator.wait_ready(PATIENCE).await;
+}
+
+/// Waits till the second call for this user hangs.
+async fn second_call_hangs(world: &World<'_>, username: &str) {
+    let so = |calls: &[Call]| {
+        let mut calls = calls.iter().filter(|call| call.username == username);
+        let in_flight = Outcome::InFlight { applied: false };
+        calls.nth(1).is_some_and(|call| call.outcome == in_flight)
+    };
+    world.cognito.wait_until("second call", SOON, so).await;
+}
+
+/// Lets it go on, and waits till it is applied.
+async fn release_second_call(world: &World<'_>, username: &str) {
+    eventually(SOON, async || {
+        // Again: it may have arrived and not hang yet.
+        world.cognito.release();
+        let calls = world.cognito.calls_for(POOL, username);
+        let applied = calls
+            .get(1)
+            .is_some_and(|call| call.outcome == Outcome::Applied);
+        applied.then_some(()).ok_or_else(|| format!("{calls:#?}"))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_set_while_the_api_server_was_away_is_recorded_and_not_set_again() {
+    let plane = ControlPlane::start();
+    let world = World::on(&plane, "outage").await;
+    let operator = world.operator().await;
+    for name in ["recorded", "followed"] {
+        world.in_sync(name, FIRST).await;
+    }
+    world
+        .cognito
+        .next_for((POOL, "recorded"), [Fault::HangBefore]);
+    world.apply_secret("recorded", "password", SECOND).await;
+    second_call_hangs(&world, "recorded").await;
+    plane.stop_api_server();
+    release_second_call(&world, "recorded").await;
+    wait_log(&operator, "the status could not be written").await;
+    wait_unready(&operator, &["watch of ", &world.namespace]).await;
+
+    plane.start_api_server().await;
+    // Right after, before the watches have noticed.
+    world.apply_secret("followed", "password", SECOND).await;
+    world.wait_set("followed", SECOND).await;
+    let recorded = world.wait_set("recorded", SECOND).await;
+    let ready = condition(&recorded, "Ready").expect("it is judged");
+    assert_eq!(ready["reason"], "PasswordSet", "not inferred: {ready}");
+    for name in ["recorded", "followed"] {
+        world.assert_calls(name, &[FIRST, SECOND]).await;
+    }
+    operator.wait_ready(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_doesnt_answer_is_an_outage_too() {
+    let plane = ControlPlane::start();
+    let world = World::on(&plane, "frozen").await;
+    let operator = world.operator().await;
+    world.in_sync("bot", FIRST).await;
+    world.cognito.next_for((POOL, "bot"), [Fault::HangBefore]);
+    world.apply_secret("bot", "password", SECOND).await;
+    second_call_hangs(&world, "bot").await;
+    plane.freeze_api_server();
+    release_second_call(&world, "bot").await;
+    wait_log(&operator, "the API server didn't answer within 5 s").await;
+    plane.resume_api_server();
+    world.wait_set("bot", SECOND).await;
+    world.assert_calls("bot", &[FIRST, SECOND]).await;
+    world
+        .apply_secret("bot", "password", "Third-Passw0rd")
+        .await;
+    world.wait_set("bot", "Third-Passw0rd").await;
+    world
+        .assert_calls("bot", &[FIRST, SECOND, "Third-Passw0rd"])
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_rights_are_named_until_they_are_granted() {
+    let world = World::new("forbidden").await;
+    let (plane, namespace) = (world.plane, &*world.namespace);
+    plane.kubectl(&["create", "serviceaccount", "weak", "-n", namespace]);
+    let token = plane.token_for(namespace, "weak");
+    let kubeconfig = plane.kubeconfig_for_token(&format!("weak-{namespace}"), &token);
+    let operator = world.builder().kubeconfig(&kubeconfig).start().await;
+    let user = format!("\"system:serviceaccount:{namespace}:weak\"");
+    let keys = "Secret cognito-password-operator/cognito-password-operator-fingerprint: ";
+    wait_unready(&operator, &[keys, "forbidden", &user, "\"secrets\""]).await;
+    assert_warned(&operator, &[keys, "forbidden"]);
+
+    let grant = |binding: &str, role: &str, namespace_of_it: &str| {
+        let subject = format!("--serviceaccount={namespace}:weak");
+        let create = ["create", "rolebinding", binding, role, &subject, "-n"];
+        plane.kubectl(&[&create[..], &[namespace_of_it]].concat());
+    };
+    grant(
+        namespace,
+        "--role=cognito-password-operator",
+        operator::NAMESPACE,
+    );
+    let watches = [
+        format!("watch of CognitoUserPasswords in {namespace}: "),
+        format!("watch of Secrets in {namespace}: "),
+    ];
+    let both = [
+        &*watches[0],
+        &*watches[1],
+        "cannot list",
+        "forbidden",
+        &user,
+    ];
+    wait_unready(&operator, &both).await;
+    for watch in &watches {
+        assert_warned(&operator, &[watch.trim_end_matches(": "), "forbidden"]);
+    }
+    let errors = "cognito_password_operator_watch_errors_total";
+    for watch in ["resources", "secrets"] {
+        assert!(operator.metric(errors, &[("watch", watch)]).await >= 1.0);
+    }
+
+    grant("weak", "--clusterrole=cognito-password-operator", namespace);
+    operator.wait_ready(PATIENCE).await;
+    world.in_sync("bot", FIRST).await;
+    plane.kubectl(&[
+        "delete",
+        "rolebinding",
+        namespace,
+        "-n",
+        operator::NAMESPACE,
+    ]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_that_cant_be_read_is_reported_and_stops_nobody_else() {
+    let marker = "Wr1tten-in-the-wrong-place";
+    let plane = ControlPlane::start();
+    let world = World::on(&plane, "undecodable").await;
+    loosen(&plane);
+    let namespace = &*world.namespace;
+    let bad = |name: &str, spec: serde_json::Value| {
+        let object = json!({
+            "apiVersion": "cognito-password-operator.io/v1alpha1",
+            "kind": "CognitoUserPassword",
+            "metadata": { "name": name, "namespace": namespace },
+            "spec": spec,
+        });
+        plane.try_kubectl(&["create", "-f", "-"], &object.to_string())
+    };
+    // The looser schema takes a moment to be in force.
+    let wrong_type = json!({
+        "userPoolId": POOL, "username": "one", "permanent": marker,
+        "passwordSecretRef": { "name": "one", "key": "password" }, "suspend": false,
+    });
+    eventually(SOON, async || bad("one", wrong_type.clone()).map(drop)).await;
+    let operator = world.operator().await;
+    world.in_sync("good", FIRST).await;
+    assert_reported(&world, &operator, "one", 1.0).await;
+
+    // The same of what comes later.
+    let wrong_shape = json!({
+        "userPoolId": POOL, "username": "two", "passwordSecretRef": marker,
+        "permanent": true, "suspend": false,
+    });
+    bad("two", wrong_shape).expect("the looser schema allows it");
+    assert_reported(&world, &operator, "two", 2.0).await;
+    world.apply_secret("good", "password", SECOND).await;
+    world.wait_set("good", SECOND).await;
+    assert_eq!(world.cognito.call_count(), 2);
+
+    // Corrected, it is served like any other.
+    world.cognito.add_user(POOL, "one");
+    world.apply_secret("one", "password", FIRST).await;
+    let change = json!({ "spec": { "permanent": true } });
+    world.patch_resource("one", change).await;
+    world.wait_set("one", FIRST).await;
+
+    let events = plane.kubectl(&["get", "events", "-n", namespace, "-o", "json"]);
+    let metrics = operator.metrics().await;
+    for text in [operator.logs(), events, metrics] {
+        assert!(!text.contains(marker), "what it says is repeated: {text}");
+    }
+}
+
+/// It was said what can't be read: in the log, by an event, and it is counted.
+async fn assert_reported(world: &World<'_>, operator: &Operator, name: &str, count: f64) {
+    let event = super::told::told_once(world, name, "Undecodable").await;
+    assert!(event.contains("skips it"), "{event}");
+    let object = format!("{}/{name}", world.namespace);
+    assert_warned(operator, &[&object, "can't be read and is skipped"]);
+    let metric = "cognito_password_operator_undecodable_resources_total";
+    let counted = operator.metric(metric, &[]).await;
+    assert!(
+        (counted - count).abs() < 0.5,
+        "{counted} instead of {count}"
+    );
+}
+
+/// The CRD of a version that allows everything.
+fn loosen(plane: &ControlPlane) {
+    let crd = plane.kubectl(&["get", "crd", CRD, "-o", "json"]);
+    let mut crd: serde_json::Value = serde_json::from_str(&crd).expect("kubectl writes JSON");
+    let version = &mut crd["spec"]["versions"][0];
+    version["selectableFields"] = json!(null);
+    let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    version["schema"]["openAPIV3Schema"]["properties"]["spec"] = anything;
+    plane.kubectl_stdin(&["replace", "-f", "-"], &crd.to_string());
+}

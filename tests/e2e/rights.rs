@@ -1,0 +1,197 @@
+//! The rights: the operator uses all that deploy/ gives it, misses none, and has no other. People
+//! have those that deploy/ folds into view and edit, and nobody's includes the status.
+
+use std::collections::BTreeSet;
+
+use hyper::Request;
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
+use kube::api::Api;
+use serde_json::{Value, json};
+
+use crate::support::{Fault, operator};
+use crate::world::{POOL, SOON, World};
+
+#[tokio::test]
+async fn the_whole_main_job_uses_these_rights_and_is_refused_nothing() {
+    let world = World::new("rights").await;
+    let mark = world.mark();
+    let operator = world.operator().await;
+    world.cognito.add_user(POOL, "bot");
+    world.apply_resource("bot", |_| ()).await;
+    world.wait("bot", "False", "SecretNotFound").await;
+    world
+        .apply_secret("bot", "password", "First-Passw0rd")
+        .await;
+    world.wait_set("bot", "First-Passw0rd").await;
+    // The resource changes while it is being set: a conflict, after which it is read again.
+    world.cognito.next_for((POOL, "bot"), [Fault::HangBefore]);
+    world
+        .apply_secret("bot", "password", "Second-Passw0rd")
+        .await;
+    world.cognito.wait_for_calls(2, SOON).await;
+    let label = json!({ "metadata": { "labels": { "moved": "yes" } } });
+    world.patch_resource("bot", label).await;
+    world.cognito.release();
+    world.wait_set("bot", "Second-Passw0rd").await;
+    world
+        .assert_calls("bot", &["First-Passw0rd", "Second-Passw0rd"])
+        .await;
+    world.delete_resource("bot").await;
+    // Events come after the status: the next one's is there when it has ended.
+    world.in_sync("last", "First-Passw0rd").await;
+    assert!(operator.terminate(SOON).await.success());
+
+    let requests = world.requests(mark);
+    let mut used = BTreeSet::new();
+    for request in &requests {
+        let code = &request["responseStatus"]["code"];
+        assert!(code != 401 && code != 403, "{request:#}");
+        let part = |pointer| {
+            let text = request.pointer(pointer).and_then(Value::as_str);
+            text.unwrap_or_default()
+        };
+        let mut what = part("/objectRef/resource").to_owned();
+        if !part("/objectRef/subresource").is_empty() {
+            what = format!("{what}/{}", part("/objectRef/subresource"));
+        }
+        let group = part("/objectRef/apiGroup");
+        used.insert(
+            format!("{} {what} {group}", part("/verb"))
+                .trim()
+                .to_owned(),
+        );
+    }
+    // Who makes the key Secret depends on which test begins.
+    used.remove("create secrets");
+    let group = "cognito-password-operator.io";
+    let wanted = [
+        format!("get cognitouserpasswords {group}"),
+        format!("list cognitouserpasswords {group}"),
+        format!("watch cognitouserpasswords {group}"),
+        format!("patch cognitouserpasswords/status {group}"),
+        "get secrets".to_owned(),
+        "list secrets".to_owned(),
+        "watch secrets".to_owned(),
+        "create events events.k8s.io".to_owned(),
+        "patch events events.k8s.io".to_owned(),
+    ];
+    assert_eq!(used, wanted.into(), "{requests:#?}");
+}
+
+#[tokio::test]
+async fn the_operator_has_no_right_beyond_these() {
+    let world = World::new("rules").await;
+    let everywhere = BTreeSet::from(
+        [
+            "cognito-password-operator.io cognitouserpasswords get",
+            "cognito-password-operator.io cognitouserpasswords list",
+            "cognito-password-operator.io cognitouserpasswords watch",
+            "cognito-password-operator.io cognitouserpasswords/status patch",
+            " secrets get",
+            " secrets list",
+            " secrets watch",
+            "events.k8s.io events create",
+            "events.k8s.io events patch",
+        ]
+        .map(str::to_owned),
+    );
+    assert_eq!(rights(&world, &world.namespace).await, everywhere);
+
+    let mut at_home = everywhere;
+    at_home.extend(
+        [
+            " secrets create",
+            " secrets get cognito-password-operator-fingerprint",
+        ]
+        .map(str::to_owned),
+    );
+    assert_eq!(rights(&world, operator::NAMESPACE).await, at_home);
+}
+
+/// `GROUP RESOURCE VERB [NAME]`: what the operator may do in a namespace, beyond what every service
+/// account may.
+async fn rights(world: &World<'_>, namespace: &str) -> BTreeSet<String> {
+    let nobody = "system:serviceaccount:default:nobody";
+    let anyones = rules(world, nobody, namespace).await;
+    let mut rights = rules(world, operator::USER, namespace).await;
+    rights.retain(|right| !anyones.contains(right));
+    rights
+}
+
+async fn rules(world: &World<'_>, user: &str, namespace: &str) -> BTreeSet<String> {
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": { "namespace": namespace },
+    });
+    let request = Request::post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews")
+        .header("Content-Type", "application/json")
+        .header("Impersonate-User", user)
+        .body(review.to_string().into_bytes())
+        .expect("the request is well-formed");
+    let review: Value = world
+        .client
+        .request(request)
+        .await
+        .unwrap_or_else(|error| panic!("no rules of {user}: {error}"));
+    let status = &review["status"];
+    assert_eq!(status["incomplete"], false, "{review:#}");
+    let rules: Vec<PolicyRule> =
+        serde_json::from_value(status["resourceRules"].clone()).expect("rules");
+    let mut rights = BTreeSet::new();
+    for rule in rules {
+        rights.extend(each(&rule));
+    }
+    // Rights to ask the API server for what is no resource.
+    for rule in status["nonResourceRules"].as_array().into_iter().flatten() {
+        rights.insert(rule.to_string());
+    }
+    rights
+}
+
+/// Every single right of a rule.
+fn each(rule: &PolicyRule) -> BTreeSet<String> {
+    let mut rights = BTreeSet::new();
+    let or_any = |names: &Option<Vec<String>>| match names.as_deref() {
+        None | Some([]) => vec![String::new()],
+        Some(names) => names.to_vec(),
+    };
+    for group in or_any(&rule.api_groups) {
+        for resource in or_any(&rule.resources) {
+            for verb in &rule.verbs {
+                for name in or_any(&rule.resource_names) {
+                    let right = format!("{group} {resource} {verb} {name}");
+                    rights.insert(right.trim_end().to_owned());
+                }
+            }
+        }
+    }
+    rights
+}
+
+#[tokio::test]
+async fn who_may_view_may_read_resources_who_may_edit_write_them_and_nobody_their_status() {
+    let world = World::new("users").await;
+    let roles: Api<ClusterRole> = Api::all(world.client.clone());
+    let granted = async |aggregated_to: &str| {
+        let label = format!("rbac.authorization.k8s.io/aggregate-to-{aggregated_to}");
+        let all = roles.list(&kube::api::ListParams::default()).await;
+        let mut rights = BTreeSet::new();
+        for role in all.expect("the administrator may") {
+            let labels = role.metadata.labels.unwrap_or_default();
+            if labels.get(&label).is_some_and(|value| value == "true") {
+                rights.extend(role.rules.iter().flatten().flat_map(each));
+            }
+        }
+        rights.retain(|right| right.starts_with("cognito-password-operator.io "));
+        rights
+    };
+    let of = |verbs: &[&str]| {
+        let right = |verb| format!("cognito-password-operator.io cognitouserpasswords {verb}");
+        verbs.iter().map(right).collect::<BTreeSet<_>>()
+    };
+    let write = ["create", "update", "patch", "delete", "deletecollection"];
+    assert_eq!(granted("view").await, of(&["get", "list", "watch"]));
+    assert_eq!(granted("edit").await, of(&write));
+    assert_eq!(granted("admin").await, of(&write));
+}

@@ -1,0 +1,109 @@
+//! Which namespaces are acted on: all, or those that `--watch-namespaces` names and no other.
+
+use crate::support::{eventually, operator};
+use crate::world::{POOL, SOON, World, line};
+
+#[tokio::test]
+async fn the_named_namespaces_are_followed_and_no_other() {
+    let one = World::new("one").await;
+    let two = one.neighbour("two").await;
+    let other = one.neighbour("other").await;
+    let operator = one
+        .cluster_wide()
+        .namespaces(&[&one.namespace, &two.namespace])
+        .start()
+        .await;
+    operator.wait_ready(SOON).await;
+    let mark = one.mark();
+    for (world, name) in [(&other, "stranger"), (&one, "bot-one"), (&two, "bot-two")] {
+        world.cognito.add_user(POOL, name);
+        world.apply_secret(name, "password", "First-Passw0rd").await;
+        world.apply_resource(name, |_| ()).await;
+    }
+    for (world, name) in [(&one, "bot-one"), (&two, "bot-two")] {
+        world.wait_set(name, "First-Passw0rd").await;
+        world
+            .apply_secret(name, "password", "Second-Passw0rd")
+            .await;
+        world.wait_set(name, "Second-Passw0rd").await;
+    }
+
+    other.assert_calls("stranger", &[]).await;
+    let mut requests = one.requests(mark);
+    requests.retain(|request| {
+        let namespace = request.pointer("/objectRef/namespace");
+        namespace != Some(&one.namespace.clone().into())
+            && namespace != Some(&two.namespace.clone().into())
+    });
+    let requests: Vec<_> = requests.iter().map(line).collect();
+    assert_eq!(requests, Vec::<String>::new(), "outside of the two");
+}
+
+#[tokio::test]
+async fn without_names_every_namespace_is_followed_and_those_that_come_later() {
+    let (before, _turn) = World::alone("before").await;
+    before.cognito.add_user(POOL, "bot-before");
+    before
+        .apply_secret("bot-before", "password", "First-Passw0rd")
+        .await;
+    before.apply_resource("bot-before", |_| ()).await;
+    let operator = before.cluster_wide().start().await;
+    operator.wait_ready(SOON).await;
+    before.wait_set("bot-before", "First-Passw0rd").await;
+
+    let after = before.neighbour("after").await;
+    after.in_sync("bot-after", "First-Passw0rd").await;
+    for (world, name) in [(&before, "bot-before"), (&after, "bot-after")] {
+        world
+            .apply_secret(name, "password", "Second-Passw0rd")
+            .await;
+        world.wait_set(name, "Second-Passw0rd").await;
+    }
+    // What happens in one namespace stays there, whatever the names in others.
+    let twin = before.neighbour("twin").await;
+    twin.apply_secret("bot-after", "password", "Of-A-Namesake")
+        .await;
+    before.fence().await;
+    after
+        .assert_calls("bot-after", &["First-Passw0rd", "Second-Passw0rd"])
+        .await;
+}
+
+#[tokio::test]
+async fn deploy_watch_namespaces_is_enough_and_gives_no_right_elsewhere() {
+    let (mut world, _turn) = World::alone("elsewhere").await;
+    let elsewhere = std::mem::replace(&mut world.namespace, "team-a".to_owned());
+    let plane = world.plane;
+    let may_list_secrets = |namespace: &str| {
+        let user = format!("--as={}", operator::USER);
+        let asked = ["auth", "can-i", "list", "secrets", &user, "-n", namespace];
+        // "no" is also kubectl's failure.
+        plane.try_kubectl(&asked, "").is_ok()
+    };
+    plane.kubectl(&["create", "namespace", "team-a"]);
+    plane.kubectl(&["delete", "clusterrolebinding", "cognito-password-operator"]);
+    plane.install("deploy/watch-namespaces/");
+    eventually(SOON, async || {
+        if may_list_secrets(&elsewhere) || !may_list_secrets("team-a") {
+            return Err("RBAC lags".to_owned());
+        }
+        Ok(())
+    })
+    .await;
+
+    let mark = world.mark();
+    let operator = world
+        .builder()
+        .manifests("deploy/watch-namespaces/")
+        .start()
+        .await;
+    operator.wait_ready(SOON).await;
+    world.in_sync("bot", "First-Passw0rd").await;
+    world
+        .apply_secret("bot", "password", "Second-Passw0rd")
+        .await;
+    world.wait_set("bot", "Second-Passw0rd").await;
+    let mut refused = world.requests(mark);
+    refused.retain(|request| request["responseStatus"]["code"] == 403);
+    assert!(refused.is_empty(), "{refused:#?}");
+}

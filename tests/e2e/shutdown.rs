@@ -1,0 +1,176 @@
+//! Asked to end, it finishes what it has begun, writes it down and is gone, within ten seconds.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::gate::Gate;
+use super::kstatus::{Kstatus, kstatus};
+use super::world::{POOL, SOON, World};
+use crate::support::{
+    Call, ControlPlane, Exit, Fault, Operator, Outcome, Signal, eventually, scratch,
+};
+
+/// What Kubernetes is promised.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// With nothing to finish; most of it is for the machine that is busy with other tests.
+const AT_ONCE: Duration = Duration::from_secs(4);
+
+const FIRST: &str = "First-Passw0rd";
+const SECOND: &str = "Second-Passw0rd";
+
+/// Sends the signal; how it ended, and after how long.
+async fn end(operator: &Operator, signal: Signal) -> (Exit, Duration) {
+    let asked = Instant::now();
+    operator.signal(signal);
+    let exit = operator.ended(LIMIT).await;
+    (exit, asked.elapsed())
+}
+
+/// Waits till a call for this user has arrived and is under way.
+async fn under_way(world: &World<'_>, username: &str) {
+    let in_flight = |calls: &[Call]| {
+        calls.iter().any(|call| {
+            call.username == username && matches!(call.outcome, Outcome::InFlight { .. })
+        })
+    };
+    world
+        .cognito
+        .wait_until("call under way", SOON, in_flight)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_in_flight_is_finished_and_its_outcome_written() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let world = World::new("in-flight").await;
+        let operator = world.operator().await;
+        world.in_sync("bot", FIRST).await;
+        let slow = Fault::Latency(Duration::from_secs(2));
+        world.cognito.next_for((POOL, "bot"), [slow]);
+        world.apply_secret("bot", "password", SECOND).await;
+        under_way(&world, "bot").await;
+
+        let (exit, took) = end(&operator, signal).await;
+        assert_eq!(
+            exit,
+            Exit::Code(0),
+            "{signal:?} after {took:?}: {}",
+            operator.logs()
+        );
+        // Nobody else is there to write it.
+        let resource = world.wait_set("bot", SECOND).await;
+        assert_eq!(kstatus(&resource), Kstatus::Current);
+        let calls = world.cognito.calls_for(POOL, "bot");
+        assert_eq!(calls.len(), 2, "{calls:#?}");
+        assert!(!calls[1].abandoned, "it waited for the reply: {calls:#?}");
+        assert!(
+            operator.logs().contains("\"stopped\""),
+            "{}",
+            operator.logs()
+        );
+
+        let _operator = world.operator().await;
+        world.fence().await;
+        assert_eq!(
+            world.cognito.calls_for(POOL, "bot").len(),
+            2,
+            "all is on record"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_hangs_is_given_up_in_time_and_its_doubt_written() {
+    let world = World::new("hangs").await;
+    world.cognito.set_history(5);
+    let operator = world.operator().await;
+    for name in ["bot", "other"] {
+        world.in_sync(name, FIRST).await;
+    }
+    world.cognito.next_for((POOL, "bot"), [Fault::HangAfter]);
+    world.apply_secret("bot", "password", SECOND).await;
+    under_way(&world, "bot").await;
+    let ended = tokio::join!(end(&operator, Signal::TERM), async {
+        // Nothing new is begun.
+        let stopping = |calls: &[Call]| calls.iter().any(|call| call.abandoned);
+        world.apply_secret("other", "password", SECOND).await;
+        world
+            .cognito
+            .wait_until("call given up", SOON, stopping)
+            .await;
+    });
+    let ((exit, took), ()) = ended;
+    assert_eq!(exit, Exit::Code(0), "after {took:?}: {}", operator.logs());
+    let status = world.status("bot").await;
+    assert_eq!(status["attempt"]["outcome"], "Unknown", "{status}");
+    assert_eq!(
+        status["conditions"][0]["reason"], "OutcomeUnknown",
+        "{status}"
+    );
+    assert_eq!(world.cognito.calls_for(POOL, "other").len(), 1);
+
+    let _operator = world.operator().await;
+    world.wait("bot", "True", "AppliedAfterLostReply").await;
+    world.wait_set("other", SECOND).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_operator_ends_at_once() {
+    let world = World::new("idle").await;
+    for signal in [Signal::TERM, Signal::INT] {
+        let operator = world.operator().await;
+        world.in_sync("bot", FIRST).await;
+        let (exit, took) = end(&operator, signal).await;
+        assert_eq!(exit, Exit::Code(0), "{signal:?}: {}", operator.logs());
+        assert!(took < AT_ONCE, "{signal:?}: after {took:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_its_next_try_doesnt_hold_up_the_end() {
+    let world = World::new("waits").await;
+    world.cognito.add_user(POOL, "bot");
+    world.cognito.always(Fault::throttled());
+    world.apply_secret("bot", "password", FIRST).await;
+    world.apply_resource("bot", |_| ()).await;
+    let operator = world.operator().await;
+    world.wait("bot", "False", "TooManyRequests").await;
+    let (exit, took) = end(&operator, Signal::TERM).await;
+    assert_eq!(exit, Exit::Code(0), "{}", operator.logs());
+    assert!(took < AT_ONCE, "after {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_anything_can_be_reached_it_ends_at_once_too() {
+    let plane = ControlPlane::shared();
+    // Nobody listens; and somebody does, and never says a word.
+    for answers in [false, true] {
+        let gate = Gate::closed();
+        let path = scratch("nowhere").join("kubeconfig");
+        let server = format!("https://{}", gate.address());
+        let kubeconfig = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "clusters": [{ "name": "test", "cluster": {
+                "server": server, "insecure-skip-tls-verify": true,
+            } }],
+            "users": [{ "name": "test", "user": { "token": "none" } }],
+            "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test" } }],
+        });
+        std::fs::write(&path, kubeconfig.to_string()).expect("a file");
+        let listening = answers.then(|| gate.open_to_nobody());
+        let operator = Operator::builder(plane).kubeconfig(&path).start().await;
+        eventually(SOON, async || match operator.try_get("/readyz").await {
+            Ok((503, _)) => Ok(()),
+            answer => Err(format!("{answer:?}: {}", operator.logs())),
+        })
+        .await;
+        let (exit, took) = end(&operator, Signal::TERM).await;
+        assert_eq!(exit, Exit::Code(0), "{}", operator.logs());
+        assert!(took < AT_ONCE, "after {took:?}");
+        drop(listening);
+    }
+}

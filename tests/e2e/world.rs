@@ -1,0 +1,358 @@
+//! What most tests begin with: a namespace of their own, a Cognito that notes every call, and an
+//! operator that watches that namespace as a process with an identity of its own.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::core::v1::{Event, Secret};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use crate::support::{
+    AuditQuery, ControlPlane, FaultServer, Mark, Operator, OperatorBuilder, await_resource,
+    client_for, describe, eventually, operator, resource, resources, wait_reason,
+};
+
+/// For everything that happens at once, on a machine that is busy with other tests.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// The pool of all users of the fault server.
+pub(crate) const POOL: &str = "eu-west-1_AbCdEf123";
+
+/// The annotation that asks for a set now.
+pub(crate) const REQUESTED_AT: &str = "cognito-password-operator.io/requestedAt";
+
+/// The one whose calls show that everything before has been seen; see [`World::fence`].
+const SENTINEL: &str = "sentinel";
+
+/// A namespace, a Cognito and an identity; the operator is started by [`World::operator`].
+pub(crate) struct World<'a> {
+    pub(crate) plane: &'a ControlPlane,
+    /// An administrator's.
+    pub(crate) client: kube::Client,
+    pub(crate) namespace: String,
+    pub(crate) cognito: Arc<FaultServer>,
+    builder: OperatorBuilder<'a>,
+    /// Tells the requests of this world's operators from those of all others, which have the same
+    /// service account.
+    credential: String,
+}
+
+impl World<'static> {
+    /// On the control plane that most tests share.
+    pub(crate) async fn new(prefix: &str) -> Self {
+        Self::on(ControlPlane::shared(), prefix).await
+    }
+
+    /// On a second control plane, on which no other operator runs as long as the guard lives: for
+    /// what all operators of a control plane have in common.
+    pub(crate) async fn alone(prefix: &str) -> (Self, tokio::sync::MutexGuard<'static, ()>) {
+        static PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);
+        static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let turn = TURN.lock().await;
+        let world = Self::on(&PLANE, prefix).await;
+        // One of the tests takes it away.
+        PLANE.kubectl(&["apply", "-f", "deploy/cluster-role-binding.yaml"]);
+        (world, turn)
+    }
+}
+
+impl<'a> World<'a> {
+    /// On a control plane of one's own.
+    pub(crate) async fn on(plane: &'a ControlPlane, prefix: &str) -> Self {
+        plane.install("deploy/");
+        let namespace = plane.new_namespace(prefix).await;
+        let cognito = Arc::new(FaultServer::start());
+        let token = plane.token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT);
+        let kubeconfig = plane.kubeconfig_for_token(&format!("operator-{namespace}"), &token);
+        let builder = Operator::builder(plane)
+            .kubeconfig(&kubeconfig)
+            .cognito(cognito.url());
+        Self {
+            plane,
+            client: plane.client().await,
+            credential: credential_of(&client_for(&kubeconfig).await).await,
+            namespace,
+            cognito,
+            builder,
+        }
+    }
+
+    /// Another namespace of the same world: with the same Cognito, and seen by the same operators
+    /// if they watch it.
+    pub(crate) async fn neighbour(&self, prefix: &str) -> Self {
+        Self {
+            plane: self.plane,
+            client: self.client.clone(),
+            namespace: self.plane.new_namespace(prefix).await,
+            cognito: Arc::clone(&self.cognito),
+            builder: self.builder.clone(),
+            credential: self.credential.clone(),
+        }
+    }
+
+    /// An operator that watches this namespace only, to be adjusted and started.
+    pub(crate) fn builder(&self) -> OperatorBuilder<'a> {
+        self.cluster_wide().namespaces(&[&self.namespace])
+    }
+
+    /// An operator that watches all namespaces, to be adjusted and started.
+    pub(crate) fn cluster_wide(&self) -> OperatorBuilder<'a> {
+        self.builder.clone()
+    }
+
+    /// Starts an operator that watches this namespace only; it is ready.
+    pub(crate) async fn operator(&self) -> Operator {
+        let operator = self.builder().start().await;
+        operator.wait_ready(SOON).await;
+        operator
+    }
+
+    // Resources. The valid one is of the user and the Secret of the same name.
+
+    /// Creates the resource, or makes it the valid one with this change.
+    pub(crate) async fn apply_resource(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        let mut object = json!({
+            "apiVersion": "cognito-password-operator.io/v1alpha1",
+            "kind": "CognitoUserPassword",
+            "metadata": { "name": name },
+            "spec": {
+                "userPoolId": POOL,
+                "username": name,
+                "passwordSecretRef": { "name": name },
+            },
+        });
+        change(&mut object);
+        resources(&self.client, &self.namespace)
+            .patch(name, &applying(), &Patch::Apply(&object))
+            .await
+            .unwrap_or_else(|error| panic!("could not apply {object}: {error}"));
+    }
+
+    /// Merges a change into the resource as it is.
+    pub(crate) async fn patch_resource(&self, name: &str, change: Value) -> DynamicObject {
+        resources(&self.client, &self.namespace)
+            .patch(name, &PatchParams::default(), &Patch::Merge(&change))
+            .await
+            .unwrap_or_else(|error| panic!("could not patch {name} with {change}: {error}"))
+    }
+
+    /// Asks for a set now, with this value of the annotation.
+    pub(crate) async fn request(&self, name: &str, at: &str) {
+        let change = json!({ "metadata": { "annotations": { REQUESTED_AT: at } } });
+        self.patch_resource(name, change).await;
+    }
+
+    pub(crate) async fn delete_resource(&self, name: &str) {
+        resources(&self.client, &self.namespace)
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap_or_else(|error| panic!("could not delete {name}: {error}"));
+    }
+
+    /// The resource as it is now.
+    pub(crate) async fn resource(&self, name: &str) -> DynamicObject {
+        resource(&self.client, &self.namespace, name).await
+    }
+
+    /// Its status as it is now.
+    pub(crate) async fn status(&self, name: &str) -> Value {
+        self.resource(name).await.data["status"].clone()
+    }
+
+    // Secrets.
+
+    pub(crate) fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Creates the Secret, or makes this its only key.
+    pub(crate) async fn apply_secret(&self, name: &str, key: &str, value: &str) {
+        let mut secret = Secret::default();
+        secret.metadata.name = Some(name.to_owned());
+        secret.data = Some([(key.to_owned(), ByteString(value.into()))].into());
+        self.secrets()
+            .patch(name, &applying(), &Patch::Apply(&secret))
+            .await
+            .unwrap_or_else(|error| panic!("could not apply Secret {name}: {error}"));
+    }
+
+    /// Merges a change into the Secret as it is; new values go into `stringData`.
+    pub(crate) async fn patch_secret(&self, name: &str, change: Value) -> Secret {
+        self.secrets()
+            .patch(name, &PatchParams::default(), &Patch::Merge(&change))
+            .await
+            .unwrap_or_else(|error| panic!("could not patch Secret {name}: {error}"))
+    }
+
+    pub(crate) async fn delete_secret(&self, name: &str) {
+        self.secrets()
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap_or_else(|error| panic!("could not delete Secret {name}: {error}"));
+    }
+
+    /// Its events with this reason: one object each, however often it is counted.
+    pub(crate) async fn events(&self, name: &str, reason: &str) -> Vec<Event> {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        let fields = format!("involvedObject.name={name},reason={reason}");
+        let list = events.list(&ListParams::default().fields(&fields)).await;
+        list.unwrap_or_else(|error| panic!("could not list the events of {name}: {error}"))
+            .items
+    }
+
+    /// Cognito was called for the resource's user with these passwords, one after the other, and
+    /// never otherwise.
+    pub(crate) async fn assert_calls(&self, name: &str, wanted: &[&str]) {
+        let resource = self.resource(name).await;
+        let username = resource.data["spec"]["username"].as_str();
+        let calls = self.cognito.calls_for(POOL, username.unwrap_or_default());
+        let passwords: Vec<_> = calls.iter().map(|call| &*call.password).collect();
+        if passwords != wanted {
+            let state = describe(&self.client, &self.namespace, name).await;
+            panic!("called with {passwords:?} instead of {wanted:?}: {calls:#?}\n{state}");
+        }
+    }
+
+    // Waiting; whoever waits in vain shows the resource and its events.
+
+    /// Waits for Ready to have this status and reason.
+    pub(crate) async fn wait(&self, name: &str, status: &str, reason: &str) -> DynamicObject {
+        let name = (&*self.namespace, name);
+        wait_reason(&self.client, name, (status, reason), SOON).await
+    }
+
+    /// Waits till the resource is as `wanted`.
+    pub(crate) async fn wait_for(
+        &self,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&DynamicObject) -> bool,
+    ) -> DynamicObject {
+        await_resource(&self.client, (&self.namespace, name), SOON, what, wanted).await
+    }
+
+    /// Waits till this is the user's password, and the resource says Ready of just this set.
+    pub(crate) async fn wait_set(&self, name: &str, password: &str) -> DynamicObject {
+        let what = format!("set to {password:?}");
+        self.wait_for(name, &what, |resource| {
+            let username = resource.data["spec"]["username"].as_str();
+            let current = self.cognito.password_of(POOL, username.unwrap_or_default());
+            let status = &resource.data["status"];
+            current.as_deref() == Some(password)
+                && status["attempt"].is_null()
+                && status["conditions"][0]["reason"] == "PasswordSet"
+                && status["conditions"][0]["observedGeneration"].as_i64()
+                    == resource.metadata.generation
+        })
+        .await
+    }
+
+    /// Makes user, Secret and resource of one name, and waits till the password is set and the
+    /// event, which comes last, is there.
+    pub(crate) async fn in_sync(&self, name: &str, password: &str) -> DynamicObject {
+        self.cognito.add_user(POOL, name);
+        self.apply_secret(name, "password", password).await;
+        self.apply_resource(name, |_| ()).await;
+        let set = self.wait_set(name, password).await;
+        eventually(SOON, async || {
+            if self.events(name, "PasswordSet").await.is_empty() {
+                return Err(describe(&self.client, &self.namespace, name).await);
+            }
+            Ok(())
+        })
+        .await;
+        set
+    }
+
+    /// Returns when the operator has seen all that happened before: each of its two watches tells
+    /// in order, so that a sentinel's later change is seen last, by the watch of Secrets and then by
+    /// that of resources. What nothing follows from by then, nothing follows from.
+    pub(crate) async fn fence(&self) {
+        let value = format!("fence-{:08x}", getrandom::u32().expect("randomness"));
+        self.in_sync(SENTINEL, &value).await;
+        self.request(SENTINEL, &value).await;
+        self.wait_for(SENTINEL, "the request answered", |resource| {
+            let status = &resource.data["status"];
+            status["lastHandledReconcileAt"] == *value && status["attempt"].is_null()
+        })
+        .await;
+    }
+
+    // What was asked of the API server by this world's operators.
+
+    pub(crate) fn mark(&self) -> Mark {
+        self.plane.audit_mark()
+    }
+
+    /// Every request of theirs since then, whatever the namespace, the sentinel's left out.
+    pub(crate) fn requests(&self, since: Mark) -> Vec<Value> {
+        let query = AuditQuery::new().since(since).user(operator::USER);
+        let mut requests = self.plane.audit(&query);
+        requests.retain(|request| {
+            let credential = request
+                .pointer("/user/extra/authentication.kubernetes.io~1credential-id/0")
+                .and_then(Value::as_str);
+            let name = request.pointer("/objectRef/name").and_then(Value::as_str);
+            credential == Some(&*self.credential)
+                && !name.is_some_and(|name| {
+                    name == SENTINEL || name.starts_with(&format!("{SENTINEL}."))
+                })
+        });
+        requests
+    }
+
+    /// Each of those that is no watch, once, as [`line`] has it.
+    pub(crate) fn traffic(&self, since: Mark) -> BTreeSet<String> {
+        let requests = self.requests(since);
+        let others = requests.iter().filter(|request| request["verb"] != "watch");
+        others.map(line).collect()
+    }
+
+    /// Those that wrote a status.
+    pub(crate) fn status_writes(&self, since: Mark) -> Vec<Value> {
+        let mut requests = self.requests(since);
+        requests
+            .retain(|request| request.pointer("/objectRef/subresource") == Some(&json!("status")));
+        requests
+    }
+}
+
+/// `patch cognitouserpasswords/status bot`: a request in one line.
+pub(crate) fn line(request: &Value) -> String {
+    let part = |pointer| request.pointer(pointer).and_then(Value::as_str);
+    let mut line = format!(
+        "{} {}",
+        part("/verb").unwrap_or_default(),
+        part("/objectRef/resource").unwrap_or_default()
+    );
+    if let Some(subresource) = part("/objectRef/subresource") {
+        line = format!("{line}/{subresource}");
+    }
+    if let Some(name) = part("/objectRef/name") {
+        line = format!("{line} {name}");
+    }
+    line
+}
+
+fn applying() -> PatchParams {
+    PatchParams::apply("tests").force()
+}
+
+/// The id of the token that this client presents, as the audit log has it.
+async fn credential_of(client: &kube::Client) -> String {
+    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
+    let review = reviews
+        .create(&PostParams::default(), &SelfSubjectReview::default())
+        .await
+        .unwrap_or_else(|error| panic!("the API server doesn't say who we are: {error}"));
+    review
+        .status
+        .and_then(|status| status.user_info?.extra)
+        .and_then(|mut extra| extra.remove("authentication.kubernetes.io/credential-id"))
+        .and_then(|mut ids| ids.pop())
+        .expect("every token has an id")
+}
