@@ -108,6 +108,8 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let readiness = Readiness::new();
     let has_keys = readiness.check("fingerprint keys");
+    let scopes = scopes(&settings.watch_namespaces);
+    controller::expect(&readiness, &scopes);
     let (ending, ended) = watch::channel(false);
     let serving = tokio::spawn(health::serve(
         listener,
@@ -138,7 +140,6 @@ async fn run(settings: Settings) -> Result<(), StartError> {
             metrics.clone(),
             queue,
         );
-        let scopes = scopes(&settings.watch_namespaces);
         let (stopping, stopped) = watch::channel(false);
         let mut controller = tokio::spawn(controller::run(
             Arc::new(context),

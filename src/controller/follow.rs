@@ -52,6 +52,16 @@ pub(super) async fn follow<C: Cognito>(
     }
 }
 
+/// Makes the checks of all watches, failing until they have listed. Called before `/readyz` is
+/// served: a check that isn't there yet doesn't fail, and the operator would be called ready.
+pub fn expect(readiness: &Readiness, scopes: &[Scope]) {
+    for scope in scopes {
+        for watched in [Watched::Resources, Watched::Secrets] {
+            drop(readiness.check(check_name(scope, watched)));
+        }
+    }
+}
+
 struct Follower<C> {
     context: Arc<Context<C>>,
     writer: Writer<CognitoUserPassword>,

@@ -13,6 +13,7 @@ mod reconcile;
 mod record;
 
 pub use context::Context;
+pub use follow::expect;
 pub use key::Key;
 pub use queue::{Queue, queue};
 

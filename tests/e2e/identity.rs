@@ -8,7 +8,7 @@ use serde_json::json;
 use super::kstatus::{Kstatus, kstatus, violations};
 use super::told::told_once;
 use super::world::{POOL, SOON, World};
-use crate::support::{Operator, await_resource, condition, eventually, scratch};
+use crate::support::{Fault, Operator, await_resource, condition, eventually, scratch};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_credentials_it_says_so_at_once_and_heals_when_they_appear() {
@@ -76,8 +76,7 @@ async fn without_credentials_it_says_so_at_once_and_heals_when_they_appear() {
     }
     assert_eq!(world.cognito.call_count(), 0);
 
-    let keys = "[default]\naws_access_key_id = AKIAFROMTHEFILE\naws_secret_access_key = secret\n";
-    std::fs::write(&credentials, keys).expect("a file");
+    std::fs::write(&credentials, KEYS).expect("a file");
     for (name, value) in [
         ("one", "Passw0rd-2"),
         ("two", "Passw0rd-1"),
@@ -104,6 +103,69 @@ async fn without_credentials_it_says_so_at_once_and_heals_when_they_appear() {
     );
     assert!(operator.exit().is_none(), "the same process");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_healed_is_tried_at_once_and_then_at_its_own_pace() {
+    let world = World::new("identity-pace").await;
+    let credentials = scratch("aws-pace").join("credentials");
+    let operator = world
+        .builder()
+        .no_credentials()
+        .env("AWS_SHARED_CREDENTIALS_FILE", credentials.to_string_lossy())
+        .start()
+        .await;
+    operator.wait_ready(SOON).await;
+    world.cognito.add_user(POOL, "bot");
+    world.apply_secret("bot", "password", "Passw0rd-1").await;
+    world.apply_resource("bot", |_| ()).await;
+    world.wait("bot", "False", "InvalidCredentials").await;
+
+    let throttled = [Fault::throttled(), Fault::throttled()];
+    world.cognito.next_for((POOL, "bot"), throttled);
+    std::fs::write(&credentials, KEYS).expect("a file");
+    world.wait("bot", "True", "PasswordSet").await;
+    let arrivals: Vec<_> = world.cognito.calls().iter().map(|c| c.arrived).collect();
+    assert_eq!(arrivals.len(), 3, "{arrivals:?}");
+    for pair in arrivals.windows(2) {
+        let pause = pair[1] - pair[0];
+        assert!(pause >= Duration::from_secs(1), "no backoff: {pause:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_with_an_identity_does_not_wait_out_what_was_waited_for_without() {
+    let world = World::new("identity-restart").await;
+    world.cognito.add_user(POOL, "bot");
+    world.apply_secret("bot", "password", "Passw0rd-1").await;
+    world.apply_resource("bot", |_| ()).await;
+    let operator = world.builder().no_credentials().start().await;
+    world.wait("bot", "False", "InvalidCredentials").await;
+    let ended = operator.terminate(SOON).await;
+    assert!(ended.success(), "{ended:?}");
+
+    // As after a night without.
+    let later = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(50);
+    let failures =
+        json!({ "status": { "failures": { "count": 5, "retryAt": later.to_string() } } });
+    let patch = failures.to_string();
+    let namespace = world.namespace.as_str();
+    world.plane.kubectl(&[
+        "patch",
+        "cup",
+        "bot",
+        "-n",
+        namespace,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &patch,
+    ]);
+    let _operator = world.operator().await;
+    world.wait("bot", "True", "PasswordSet").await;
+}
+
+const KEYS: &str =
+    "[default]\naws_access_key_id = AKIAFROMTHEFILE\naws_secret_access_key = secret\n";
 
 async fn reconciles(operator: &Operator) -> f64 {
     let name = "cognito_password_operator_reconciles_total";

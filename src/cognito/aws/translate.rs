@@ -146,7 +146,12 @@ pub(super) fn reply(outcome: Outcome, witness: &Witness, password: &Password) ->
             Reply::ServiceError(ServiceError {
                 status: error.raw().status().as_u16(),
                 code: None,
-                message: None,
+                message: error
+                    .raw()
+                    .body()
+                    .bytes()
+                    .and_then(message_of)
+                    .map(|text| clean(&text, MESSAGE)),
                 request_id: name(request_id(error.raw().headers())),
             })
         }
@@ -183,6 +188,13 @@ fn unsent_because(error: &(dyn Error + 'static)) -> NotSent {
 fn never_connected(error: &(dyn Error + 'static)) -> bool {
     find::<hyper_util::client::legacy::Error>(error)
         .is_some_and(hyper_util::client::legacy::Error::is_connect)
+}
+
+/// The words of an error reply that names no code, where it is JSON.
+fn message_of(body: &[u8]) -> Option<String> {
+    let fields = serde_json::from_slice::<Map<String, Value>>(body).ok()?;
+    let words = fields.get("message").or_else(|| fields.get("Message"))?;
+    words.as_str().map(str::to_owned)
 }
 
 fn request_id(headers: &Headers) -> Option<&str> {

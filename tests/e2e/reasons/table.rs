@@ -203,7 +203,7 @@ pub(super) const CASES: &[Case] = &[
         },
         reason: "UnhandledError",
         class: Class::Unknown,
-        words: "HTTP 400 without an error code",
+        words: "HTTP 400 without an error code: Your proxy says no",
         cure: "it is tried again by itself",
     },
     Case {

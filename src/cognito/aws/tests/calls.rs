@@ -101,19 +101,23 @@ async fn a_code_has_no_namespace(#[case] header: &str, #[case] written: &str) {
 }
 
 #[rstest]
-#[case("502 Bad Gateway", "<html><h1>502 Bad Gateway</h1></html>")]
-#[case("500 Internal Server Error", "")]
-#[case("403 Forbidden", "{}")]
-#[case("400 Bad Request", "{\"message\":\"nothing but words\"}")]
-#[case("301 Moved Permanently", "")]
+#[case("502 Bad Gateway", "<html><h1>502 Bad Gateway</h1></html>", None)]
+#[case("500 Internal Server Error", "", None)]
+#[case("403 Forbidden", "{}", None)]
+#[case("400 Bad Request", "{\"message\":\"nothing but words\"}", Some("nothing but words"))]
+#[case("301 Moved Permanently", "", None)]
 #[tokio::test]
-async fn an_error_reply_without_code_is_its_status(#[case] status: &str, #[case] body: &str) {
+async fn an_error_reply_without_code_is_its_status_and_words(
+    #[case] status: &str,
+    #[case] body: &str,
+    #[case] words: Option<&str>,
+) {
     let headers = "x-amzn-requestid: 4711\r\nlocation: http://127.0.0.1:1/\r\n";
     let server = Server::start([Act::Reply(http(status, headers, body))]).await;
     let expected = Reply::ServiceError(ServiceError {
         status: status[..3].parse().expect("a status"),
         code: None,
-        message: None,
+        message: words.map(str::to_owned),
         request_id: Some("4711".to_owned()),
     });
     assert_eq!(set_at(&server).await, expected);
