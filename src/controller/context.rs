@@ -1,6 +1,9 @@
 //! What a reconcile works with.
 
-use super::{credentials::Credentials, index::Index, key::Key, memory::Memory, queue::Queue};
+use super::{
+    credentials::Credentials, in_flight::InFlight, index::Index, key::Key, memory::Memory,
+    queue::Queue,
+};
 use crate::{
     api::CognitoUserPassword, cluster::events::Events, cognito::Cognito,
     core::fingerprint::Keyring, ops::metrics::Metrics,
@@ -34,6 +37,8 @@ pub struct Context<C> {
     pub memory: Arc<Memory>,
     /// What is to be looked at.
     pub queue: Arc<Queue>,
+    /// For whom a call is being made.
+    pub in_flight: InFlight,
     /// The resources, as the watch showed them last.
     pub store: Store<CognitoUserPassword>,
     stopping: AtomicBool,
@@ -68,6 +73,7 @@ impl<C: Cognito> Context<C> {
             index: Arc::default(),
             memory,
             queue,
+            in_flight: InFlight::default(),
             store,
             stopping: AtomicBool::new(false),
         };

@@ -5,6 +5,7 @@ mod context;
 mod credentials;
 mod follow;
 mod gather;
+mod in_flight;
 mod index;
 mod key;
 mod memory;

@@ -43,6 +43,9 @@ use tracing::{debug, error, info, warn};
 /// A read of a Secret that is older than this is repeated before a set.
 const READ_IS_FRESH: Duration = Duration::from_secs(1);
 
+/// How long to wait while another resource's call for the same user is in flight.
+const BUSY: Duration = Duration::from_millis(250);
+
 /// How often a reconcile begins again after a conflict before it lets others have their turn.
 const CONFLICTS_MAX: u32 = 5;
 
@@ -288,6 +291,9 @@ async fn set<C: Cognito>(
     if context.is_stopping() {
         return Done::Wake(None);
     }
+    let Some(turn) = context.in_flight.enter(&target) else {
+        return Done::Wake(Some(BUSY));
+    };
     let came_to = |outcome| {
         let plan = plan.clone();
         Arc::new(Unrecorded { plan, outcome })
@@ -322,6 +328,7 @@ async fn set<C: Cognito>(
         .cognito
         .admin_set_user_password(&target, &password, facts.resource.spec.permanent)
         .await;
+    drop(turn);
     // Zeroized as soon as it has served.
     drop(password);
     context

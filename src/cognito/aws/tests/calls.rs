@@ -104,7 +104,11 @@ async fn a_code_has_no_namespace(#[case] header: &str, #[case] written: &str) {
 #[case("502 Bad Gateway", "<html><h1>502 Bad Gateway</h1></html>", None)]
 #[case("500 Internal Server Error", "", None)]
 #[case("403 Forbidden", "{}", None)]
-#[case("400 Bad Request", "{\"message\":\"nothing but words\"}", Some("nothing but words"))]
+#[case(
+    "400 Bad Request",
+    "{\"message\":\"nothing but words\"}",
+    Some("nothing but words")
+)]
 #[case("301 Moved Permanently", "", None)]
 #[tokio::test]
 async fn an_error_reply_without_code_is_its_status_and_words(
