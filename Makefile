@@ -6,18 +6,21 @@ SHELL := bash
 # No two targets at once: they share the machine and the target directory.
 .NOTPARALLEL:
 
+# Static, as in the image: what is tested is what ships.
+cargo := cargo --config .cargo/static.toml
+
 .PHONY: help
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: prerequisites lint ## Everything that proves the work: format, lints, unit, property and end-to-end tests
-	tests/with-tools.sh cargo test --locked --no-fail-fast
+	tests/with-tools.sh $(cargo) test --locked --no-fail-fast
 
 .PHONY: demo
 demo: prerequisites ## The whole story on this machine, told line by line; HOLD=1 keeps it up to play with
-	cargo build --locked --bin cognito-password-operator --example demo
-	tests/with-tools.sh cargo run --locked --quiet --example demo
+	$(cargo) build --locked --bin cognito-password-operator --example demo
+	tests/with-tools.sh $(cargo) run --locked --quiet --example demo
 
 .PHONY: image
 image: ## The container image, from scratch; IMAGE=name:tag, CONTAINER_TOOL=docker|podman|buildah
@@ -27,12 +30,12 @@ image: ## The container image, from scratch; IMAGE=name:tag, CONTAINER_TOOL=dock
 crds: ## Writes crds/ anew, from the code
 	@# Moved into place, so that a failed build leaves the old one.
 	trap 'rm -f crds/.new' EXIT; \
-	cargo run --locked -- crd > crds/.new && mv crds/.new crds/cognitouserpasswords.yaml
+	$(cargo) run --locked -- crd > crds/.new && mv crds/.new crds/cognitouserpasswords.yaml
 
 .PHONY: lint
 lint: ## Format and lints, warnings denied
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	$(cargo) clippy --locked --all-targets -- -D warnings
 
 .PHONY: tools
 tools: ## The tests' Kubernetes and Cognito: built and installed once, into a cache outside the checkout

@@ -71,7 +71,7 @@ fi
 say "compiling ($profile; about ten minutes the first time on two cores) ..."
 # Cargo itself says where the binary is: target directory and triple may be configured anywhere.
 binary=$(
-  cargo build --locked --profile "$profile" --bin cognito-password-operator \
+  cargo --config .cargo/static.toml build --locked --profile "$profile" --bin cognito-password-operator \
     --message-format json-render-diagnostics |
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
 )

@@ -2,7 +2,7 @@
 # Builds and installs what the tests and the demo run (a real Kubernetes API server, moto), and runs
 # a command that finds it all in its environment:
 #
-#   tests/with-tools.sh cargo test
+#   tests/with-tools.sh cargo --config .cargo/static.toml test
 #
 # The first time that takes about ten minutes on two cores; then it is cached outside the checkout.
 set -euo pipefail

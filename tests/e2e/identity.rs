@@ -1,6 +1,7 @@
 //! Without AWS credentials, the commonest mistake of an installation: it is said within seconds, no
 //! attempt is left open, and it heals by itself.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -14,12 +15,7 @@ use crate::support::{Fault, Operator, await_resource, condition, eventually, scr
 async fn without_credentials_it_says_so_at_once_and_heals_when_they_appear() {
     let world = World::new("identity").await;
     let credentials = scratch("aws").join("credentials");
-    let operator = world
-        .builder()
-        .no_credentials()
-        .env("AWS_SHARED_CREDENTIALS_FILE", credentials.to_string_lossy())
-        .start()
-        .await;
+    let operator = without_credentials(&world, &credentials).await;
     // It is ready all the same: another pod wouldn't do better.
     operator.wait_ready(SOON).await;
 
@@ -108,12 +104,7 @@ async fn without_credentials_it_says_so_at_once_and_heals_when_they_appear() {
 async fn what_healed_is_tried_at_once_and_then_at_its_own_pace() {
     let world = World::new("identity-pace").await;
     let credentials = scratch("aws-pace").join("credentials");
-    let operator = world
-        .builder()
-        .no_credentials()
-        .env("AWS_SHARED_CREDENTIALS_FILE", credentials.to_string_lossy())
-        .start()
-        .await;
+    let operator = without_credentials(&world, &credentials).await;
     operator.wait_ready(SOON).await;
     world.cognito.add_user(POOL, "bot");
     world.apply_secret("bot", "password", "Passw0rd-1").await;
@@ -162,6 +153,16 @@ async fn a_restart_with_an_identity_does_not_wait_out_what_was_waited_for_withou
     ]);
     let _operator = world.operator().await;
     world.wait("bot", "True", "PasswordSet").await;
+}
+
+/// An operator that has no identity until there is a file.
+async fn without_credentials(world: &World<'_>, credentials: &Path) -> Operator {
+    world
+        .builder()
+        .no_credentials()
+        .env("AWS_SHARED_CREDENTIALS_FILE", credentials.to_string_lossy())
+        .start()
+        .await
 }
 
 const KEYS: &str =
