@@ -2,7 +2,7 @@
 //! lost one is logged and nothing more.
 
 use super::{CALL_TIMEOUT, call::chain};
-use crate::api::{CognitoUserPassword, FIELD_MANAGER};
+use crate::api::FIELD_MANAGER;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource,
@@ -57,7 +57,7 @@ impl Events {
 
 /// What an event regards. Without resourceVersion, so that the same state is the same event.
 #[must_use]
-pub fn reference(resource: &CognitoUserPassword) -> ObjectReference {
+pub fn reference<K: Resource<DynamicType = ()>>(resource: &K) -> ObjectReference {
     ObjectReference {
         resource_version: None,
         ..resource.object_ref(&())

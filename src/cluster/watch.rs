@@ -55,18 +55,21 @@ pub enum Told {
 
 /// The pauses between the tries of a broken watch.
 #[derive(Default)]
-struct WatchBackoff {
+struct WatchBackoff(Streak);
+
+/// Failures of a watch in a row. Nothing tells that a watch works again (an idle one is silent),
+/// only that its failure isn't repeated in time.
+#[derive(Default)]
+pub struct Streak {
     failures: u32,
-    last: Option<Instant>,
+    ends: Option<Instant>,
 }
 
-/// How long a try of a watch may take to fail, beyond the pause before it. Nothing tells that one
-/// works again (an idle watch is silent), only that a failure isn't repeated.
-pub const FAILS_WITHIN: Duration = Duration::from_secs(7);
+/// How long a try of a watch may take to fail, beyond the pause before it.
+const FAILS_WITHIN: Duration = Duration::from_secs(7);
 
 /// The pause after so many failures of a watch in a row: 0.5 s growing to 10 s.
-#[must_use]
-pub fn retry_pause(failures: u32) -> Duration {
+fn retry_pause(failures: u32) -> Duration {
     const FIRST: Duration = Duration::from_millis(500);
     const MAX: Duration = Duration::from_secs(10);
     FIRST
@@ -74,18 +77,31 @@ pub fn retry_pause(failures: u32) -> Duration {
         .min(MAX)
 }
 
+/// How long after so many failures in a row another counts as one more.
+#[must_use]
+pub fn repeats_within(failures: u32) -> Duration {
+    retry_pause(failures) + FAILS_WITHIN
+}
+
+impl Streak {
+    /// It failed; answers with how often in a row.
+    pub fn failed(&mut self, now: Instant) -> u32 {
+        let goes_on = self.ends.is_some_and(|ends| now < ends);
+        self.failures = if goes_on {
+            self.failures.saturating_add(1)
+        } else {
+            1
+        };
+        self.ends = Some(now + repeats_within(self.failures));
+        self.failures
+    }
+}
+
 impl Iterator for WatchBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let now = Instant::now();
-        let quiet = retry_pause(self.failures) + FAILS_WITHIN;
-        if self.last.is_some_and(|last| now - last > quiet) {
-            self.failures = 0;
-        }
-        self.last = Some(now);
-        self.failures = self.failures.saturating_add(1);
-        Some(retry_pause(self.failures))
+        Some(retry_pause(self.0.failed(Instant::now())))
     }
 }
 

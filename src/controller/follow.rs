@@ -7,17 +7,17 @@ use crate::{
     api::CognitoUserPassword,
     cluster::{
         events,
-        watch::{self, FAILS_WITHIN, MaybeResource, Scope, Told, Watched},
+        watch::{self, MaybeResource, Scope, Told, Watched},
     },
     cognito::Cognito,
     core::observed::SecretVersion,
     ops::health::{Check, Readiness},
 };
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::{ObjectReference, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
-    Resource, ResourceExt,
-    core::{DeserializeGuard, PartialObjectMeta, error_boundary::InvalidObject},
+    ResourceExt,
+    core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
         events::EventType,
         reflector::{Store, store::Writer},
@@ -78,9 +78,7 @@ struct State {
     listed: bool,
     /// What was said last of what is wrong.
     broken: Option<String>,
-    /// Failures in a row, and until when another counts as one more.
-    failures: u32,
-    repeated_until: Option<Instant>,
+    streak: watch::Streak,
 }
 
 impl<C: Cognito> Follower<C> {
@@ -96,8 +94,7 @@ impl<C: Cognito> Follower<C> {
                 check,
                 listed: false,
                 broken: None,
-                failures: 0,
-                repeated_until: None,
+                streak: watch::Streak::default(),
             };
             ((scope.clone(), watched), state)
         };
@@ -123,8 +120,10 @@ impl<C: Cognito> Follower<C> {
             }
             Event::InitApply(DeserializeGuard(Ok(resource)))
             | Event::Apply(DeserializeGuard(Ok(resource))) => self.apply(scope, resource),
-            Event::InitApply(DeserializeGuard(Err(unreadable)))
-            | Event::Apply(DeserializeGuard(Err(unreadable))) => self.unreadable(&unreadable),
+            Event::InitApply(ref unreadable @ DeserializeGuard(Err(ref invalid)))
+            | Event::Apply(ref unreadable @ DeserializeGuard(Err(ref invalid))) => {
+                self.unreadable(unreadable, &invalid.error);
+            }
             Event::Delete(resource) => {
                 let key = Key::of(&resource);
                 self.context.index().delete_resource(&key);
@@ -196,30 +195,19 @@ impl<C: Cognito> Follower<C> {
     }
 
     /// A resource that this version can't read: said once for each of its versions, and skipped.
-    fn unreadable(&mut self, unreadable: &InvalidObject) {
-        let metadata = &unreadable.metadata;
-        let key = Key {
-            namespace: metadata.namespace.clone().unwrap_or_default(),
-            name: metadata.name.clone().unwrap_or_default(),
-        };
+    fn unreadable(&mut self, unreadable: &MaybeResource, error: &str) {
+        let key = Key::of(unreadable);
         self.context.index().delete_resource(&key);
         self.gone(&key);
-        let version = metadata.resource_version.clone();
+        let version = unreadable.resource_version();
         let last = self.unreadable.insert(key.clone(), version.clone());
         if last == Some(version) {
             return;
         }
-        let why = without_values(&unreadable.error);
+        let why = without_values(error);
         warn!(object = %key, why, "this resource can't be read and is skipped");
         self.context.metrics.undecodable_resource();
-        let reference = ObjectReference {
-            api_version: Some(CognitoUserPassword::api_version(&()).into_owned()),
-            kind: Some(CognitoUserPassword::kind(&()).into_owned()),
-            namespace: metadata.namespace.clone(),
-            name: metadata.name.clone(),
-            uid: metadata.uid.clone(),
-            ..ObjectReference::default()
-        };
+        let reference = events::reference(unreadable);
         let note = format!(
             "This version of the operator can't read the resource and skips it ({why}): write it anew after the CRD of this version."
         );
@@ -284,17 +272,14 @@ impl<C: Cognito> Follower<C> {
         let Some(state) = self.watches.get_mut(&(scope.clone(), watched)) else {
             return;
         };
-        let repeated = state.repeated_until.is_some_and(|until| now < until);
-        state.failures = if repeated { state.failures + 1 } else { 1 };
-        let within = watch::retry_pause(state.failures) + FAILS_WITHIN;
-        state.repeated_until = Some(now + within);
-        if state.listed && !repeated {
+        let failures = state.streak.failed(now);
+        if state.listed && failures == 1 {
             // A single failure of what worked before is the next try's business (a new CRD's
             // storage answers 429 for a moment).
             debug!(watch = check_name(scope, watched), why, "interrupted");
             return;
         }
-        state.check.fail_for(why, within);
+        state.check.fail_for(why, watch::repeats_within(failures));
         if state.broken.as_deref() == Some(why) {
             debug!(watch = check_name(scope, watched), why, "still broken");
         } else {

@@ -7,11 +7,11 @@ use super::{
     memory::{Remembered, Unrecorded},
 };
 use crate::{
-    api::{CognitoUserPassword, ConditionType, REQUESTED_AT, Reason, Status},
+    api::{CognitoUserPassword, REQUESTED_AT, Reason, Status},
     cluster::{CallError, secrets},
     cognito::Cognito,
     core::{
-        observed::{Observed, SecretFact, compare},
+        observed::{Observed, SecretFact, SecretVersion, compare},
         password::Password,
         target::{InvalidTarget, Target},
     },
@@ -24,7 +24,8 @@ pub(super) struct Facts {
     /// The resource.
     pub(super) resource: Arc<CognitoUserPassword>,
     uid: String,
-    status: Status,
+    /// Of a resource that has none yet.
+    no_status: Status,
     secret: Key,
     remembered: Remembered,
 }
@@ -49,7 +50,7 @@ impl Facts {
         Self {
             remembered: context.memory.recall(key, &uid),
             uid,
-            status: resource.status.clone().unwrap_or_default(),
+            no_status: Status::default(),
             secret: Key::of_secret(&resource),
             resource,
         }
@@ -57,6 +58,10 @@ impl Facts {
 
     pub(super) fn uid(&self) -> &str {
         &self.uid
+    }
+
+    fn status(&self) -> &Status {
+        self.resource.status.as_ref().unwrap_or(&self.no_status)
     }
 
     /// An outcome that must be written down before anything else.
@@ -110,7 +115,7 @@ impl Facts {
     fn compared<C: Cognito>(
         &self,
         context: &Context<C>,
-        version: crate::core::observed::SecretVersion,
+        version: SecretVersion,
         password: Password,
     ) -> (SecretFact, Option<Password>) {
         // Without a target there is nothing to compare, and the decision says why.
@@ -123,7 +128,7 @@ impl Facts {
             &target,
             permanent,
             &password,
-            &self.status,
+            self.status(),
         );
         (SecretFact::Value(version, value), Some(password))
     }
@@ -131,16 +136,8 @@ impl Facts {
     /// Whether a wait is over that no event of the cluster ends. A new process has new credentials:
     /// with IRSA and Pod Identity a restart is the cure.
     pub(super) fn is_healed(&self) -> bool {
-        let unidentified = self.status.ready_reason() == Some(Reason::InvalidCredentials);
+        let unidentified = self.status().ready_reason() == Some(Reason::InvalidCredentials);
         self.remembered.healed || (unidentified && !self.remembered.looked)
-    }
-
-    /// Whether the status says of this generation, and of the last request, that there are no
-    /// credentials.
-    pub(super) fn is_known_unidentified(&self) -> bool {
-        let ready = self.status.condition(ConditionType::Ready);
-        self.status.ready_reason() == Some(Reason::InvalidCredentials)
-            && ready.is_some_and(|r| r.observed_generation == self.resource.metadata.generation)
     }
 
     /// Everything that a decision needs.
@@ -149,7 +146,7 @@ impl Facts {
         context: &Context<C>,
         secret: SecretFact,
     ) -> Observed<'a> {
-        let synced = self.status.synced.as_ref();
+        let synced = self.status().synced.as_ref();
         Observed {
             uid: &self.uid,
             generation: self.resource.metadata.generation.unwrap_or_default(),
@@ -160,7 +157,7 @@ impl Facts {
                 .annotations()
                 .get(REQUESTED_AT)
                 .map(String::as_str),
-            status: &self.status,
+            status: self.status(),
             synced_key_is_newest: synced
                 .is_none_or(|s| context.keyring.newest_signed(&s.fingerprint)),
             secret,

@@ -74,8 +74,8 @@ impl Index {
     }
 
     /// How many entries there are: resources, Secrets.
-    #[must_use]
-    pub fn len(&self) -> (usize, usize) {
+    #[cfg(test)]
+    fn len(&self) -> (usize, usize) {
         (self.resources.len(), self.secrets.len())
     }
 

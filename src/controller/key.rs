@@ -39,8 +39,8 @@ impl Key {
     }
 }
 
-impl From<&ObjectRef<CognitoUserPassword>> for Key {
-    fn from(reference: &ObjectRef<CognitoUserPassword>) -> Self {
+impl<K: kube::runtime::reflector::Lookup> From<&ObjectRef<K>> for Key {
+    fn from(reference: &ObjectRef<K>) -> Self {
         Self {
             namespace: reference.namespace.clone().unwrap_or_default(),
             name: reference.name.clone(),

@@ -76,9 +76,7 @@ pub async fn run<C: Cognito>(
                 Ok((resource, action)) => debug!(object = %resource, ?action, "reconciled"),
                 // Deleted before its turn; and perhaps made anew since.
                 Err(Error::ObjectNotFound(resource)) => {
-                    let namespace = resource.namespace.unwrap_or_default();
-                    let name = resource.name;
-                    let key = Key { namespace, name };
+                    let key = Key::from(resource.as_ref());
                     context.queue.taken_up(&key);
                     if context.store.get(&key.object_ref()).is_some() {
                         context.queue.push(key);

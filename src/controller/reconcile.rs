@@ -165,13 +165,15 @@ async fn pass<C: Cognito>(
         return Done::ApiFailed;
     };
     let now = Timestamp::now();
-    let hint = facts.hint(context);
-    match decide(&facts.observed(context, hint), now, &id) {
+    let observed = facts.observed(context, facts.hint(context));
+    match decide(&observed, now, &id) {
         Decision::Leave => Done::Wake(None),
         Decision::Stay { wake } => Done::Wake(wake),
         Decision::Report(report) => record::report(context, key, &facts.resource, &report).await,
         // Without the value there is no plan.
-        Decision::Set(_) | Decision::Read if is_turned_away(context, key, &facts) => {
+        Decision::Set(_) | Decision::Read
+            if observed.is_unidentified() && is_turned_away(context, key, &facts) =>
+        {
             Done::Wake(None)
         }
         Decision::Set(_) | Decision::Read => with_value(context, key, &facts, &id).await,
@@ -184,10 +186,10 @@ fn is_turned_away<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts) ->
     let Ok(target) = facts.target() else {
         return false;
     };
-    facts.is_known_unidentified()
-        && (context.credentials)
-            .turn_away(key, &target.pool.region())
-            .is_some()
+    context
+        .credentials
+        .turn_away(key, &target.pool.region())
+        .is_some()
 }
 
 /// Reads the Secret and decides again.

@@ -85,7 +85,7 @@ pub(super) async fn record<C: Cognito>(
                 let Some((recorded, outcome)) = recorded else {
                     return Done::Again;
                 };
-                said(context, key, &resource, plan, outcome, &recorded).await;
+                said(context, &resource, plan, outcome, &recorded).await;
                 return Done::Wake(recorded.wake);
             }
             Err(CallError::NotFound) => {
@@ -110,7 +110,6 @@ pub(super) async fn record<C: Cognito>(
 /// What follows a recorded outcome: the event, and the time from the Secret's change.
 async fn said<C: Cognito>(
     context: &Context<C>,
-    key: &Key,
     resource: &CognitoUserPassword,
     plan: &Plan,
     outcome: &Outcome,
@@ -121,10 +120,7 @@ async fn said<C: Cognito>(
     let followed = plan.before.synced.is_some()
         && plan.before.observed_generation == Some(plan.attempt.generation);
     if recorded.applied && followed {
-        let secret = Key {
-            namespace: key.namespace.clone(),
-            name: resource.spec.password_secret_ref.name.clone(),
-        };
+        let secret = Key::of_secret(resource);
         let version = &plan.attempt.secret_resource_version;
         let changed_at = context.index().changed_at(&secret, version);
         if let Some(changed_at) = changed_at {

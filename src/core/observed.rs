@@ -7,7 +7,7 @@ use super::{
     target::Target,
 };
 use crate::api::{
-    Attempt, CognitoUserPasswordSpec, ConditionStatus, ConditionType, Status, Synced,
+    Attempt, CognitoUserPasswordSpec, ConditionStatus, ConditionType, Reason, Status, Synced,
 };
 
 /// One resource and its Secret, as they are.
@@ -155,6 +155,12 @@ impl Observed<'_> {
     pub(super) fn is_judged(&self) -> bool {
         let ready = self.status.condition(ConditionType::Ready);
         ready.is_some_and(|ready| ready.observed_generation == Some(self.generation))
+    }
+
+    /// Whether the status says of this generation that the operator has no credentials.
+    #[must_use]
+    pub fn is_unidentified(&self) -> bool {
+        self.is_judged() && self.status.ready_reason() == Some(Reason::InvalidCredentials)
     }
 
     /// Whether the status says that all is well with this generation.
