@@ -192,11 +192,11 @@ async fn load_keys(client: &Client, namespace: &str, check: &Check) -> Keyring {
             }
             Err(error) => {
                 let why = format!("Secret {namespace}/{}: {error}", keys::KEY_SECRET);
-                check.fail(why.clone());
                 if why != said {
                     warn!(why, "no fingerprint keys; it is tried again");
-                    said = why;
+                    said.clone_from(&why);
                 }
+                check.fail(why);
             }
         }
         tokio::time::sleep(pause).await;

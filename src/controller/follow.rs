@@ -279,7 +279,6 @@ impl<C: Cognito> Follower<C> {
             debug!(watch = check_name(scope, watched), why, "interrupted");
             return;
         }
-        state.check.fail_for(why, watch::repeats_within(failures));
         if state.broken.as_deref() == Some(why) {
             debug!(watch = check_name(scope, watched), why, "still broken");
         } else {
@@ -289,6 +288,8 @@ impl<C: Cognito> Follower<C> {
             );
             state.broken = Some(why.to_owned());
         }
+        // After the log: whoever reads it at /readyz finds it there too.
+        state.check.fail_for(why, watch::repeats_within(failures));
     }
 }
 
