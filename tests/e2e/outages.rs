@@ -203,6 +203,20 @@ async fn missing_rights_are_named_until_they_are_granted() {
         &user,
     ];
     wait_unready(&operator, &both).await;
+    // Each of the two has failed, not only one of them while the other is named as not listed yet.
+    eventually(SOON, async || {
+        let (_, said) = operator.try_get("/readyz").await?;
+        let forbidden = |watch: &String| {
+            let mut lines = said.lines();
+            lines.any(|line| line.starts_with(&**watch) && line.contains("cannot list"))
+        };
+        watches
+            .iter()
+            .all(forbidden)
+            .then_some(())
+            .ok_or(said.clone())
+    })
+    .await;
     for watch in &watches {
         assert_warned(&operator, &[watch.trim_end_matches(": "), "forbidden"]);
     }
