@@ -2,6 +2,7 @@
 //! read are arguments. It imports the contract ([`crate::api`]) and nobody else.
 
 pub mod backoff;
+pub mod budget;
 pub mod clock;
 pub mod conclude;
 pub mod conditions;

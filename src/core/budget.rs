@@ -1,0 +1,501 @@
+//! The operator's share of a quota that it has in common with the end users' own password recovery:
+//! a token bucket for each account and Region, and in front of it a queue that is fair by namespace.
+//!
+//! Time is a monotonic clock's, since any origin. The queue holds keys, never values.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    hash::Hash,
+    time::Duration,
+};
+
+/// How many turns of one budget are given out at a time: fewer than there are reconciles, so that a
+/// Region whose calls hang leaves room for the others.
+pub const OUTSTANDING_MAX: u32 = 16;
+
+/// A throttled rate grows back from nothing to the full one in so many seconds.
+const RECOVERY_SECONDS: f64 = 30.0;
+
+/// The lowest rate, as a fraction of the full one.
+const RATE_MIN: f64 = 0.1;
+
+/// Whose turn comes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Urgency {
+    /// Nobody just asked for it: it is merely tried again.
+    Unasked,
+    /// Somebody just asked for it.
+    Asked,
+}
+
+/// How many calls the operator may make.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Limits {
+    /// Calls a second, in the long run.
+    pub rps: f64,
+    /// Calls at once, after a rest.
+    pub burst: u32,
+}
+
+/// A token bucket whose rate is halved when Cognito throttles, and recovers slowly.
+#[derive(Clone, Debug)]
+struct Bucket {
+    limits: Limits,
+    /// The present rate, at most `limits.rps`.
+    rate: f64,
+    tokens: f64,
+    /// When `rate` and `tokens` were as they are.
+    at: Duration,
+    /// When the rate was halved last.
+    halved_at: Option<Duration>,
+}
+
+impl Bucket {
+    fn new(limits: Limits, now: Duration) -> Self {
+        Self {
+            limits,
+            rate: limits.rps,
+            tokens: f64::from(limits.burst),
+            at: now,
+            halved_at: None,
+        }
+    }
+
+    /// A burst shrinks with the rate: after a rest at a lowered rate the whole of it would be
+    /// throttled again.
+    fn capacity(&self) -> f64 {
+        (f64::from(self.limits.burst) * self.rate / self.limits.rps).max(1.0)
+    }
+
+    fn advance(&mut self, now: Duration) {
+        let passed = now.saturating_sub(self.at).as_secs_f64();
+        self.at = self.at.max(now);
+        self.tokens = (self.tokens + self.rate * passed).min(self.capacity());
+        let recovered = self.rate + self.limits.rps * passed / RECOVERY_SECONDS;
+        self.rate = recovered.min(self.limits.rps);
+    }
+
+    fn is_full(&self) -> bool {
+        self.rate >= self.limits.rps && self.tokens >= f64::from(self.limits.burst)
+    }
+
+    /// Calls that were under way together are throttled together, and count once.
+    fn throttled(&mut self, sent_at: Duration, now: Duration) {
+        self.advance(now);
+        if self.halved_at.is_some_and(|halved| sent_at < halved) {
+            return;
+        }
+        self.rate = (self.rate / 2.0).max(self.limits.rps * RATE_MIN);
+        self.tokens = 0.0;
+        self.halved_at = Some(now);
+    }
+
+    fn until_token(&self) -> Duration {
+        let missing = (1.0 - self.tokens).max(0.0);
+        // Rounded up: a timer that fires too early would find nothing and be set to nothing again.
+        Duration::from_secs_f64(missing / self.rate) + Duration::from_millis(1)
+    }
+}
+
+/// Who waits, in the order in which they came, namespace by namespace.
+#[derive(Clone, Debug)]
+struct Lane<K> {
+    waiting: HashMap<String, BTreeMap<u64, K>>,
+    /// The namespaces in which somebody waits, the next one first.
+    turns: VecDeque<String>,
+}
+
+impl<K> Default for Lane<K> {
+    fn default() -> Self {
+        Self {
+            waiting: HashMap::new(),
+            turns: VecDeque::new(),
+        }
+    }
+}
+
+impl<K> Lane<K> {
+    fn put(&mut self, namespace: &str, ticket: u64, key: K) {
+        let of_namespace = self.waiting.entry(namespace.to_owned()).or_default();
+        if of_namespace.is_empty() {
+            self.turns.push_back(namespace.to_owned());
+        }
+        of_namespace.insert(ticket, key);
+    }
+
+    fn take(&mut self, namespace: &str, ticket: u64) {
+        let Some(of_namespace) = self.waiting.get_mut(namespace) else {
+            return;
+        };
+        of_namespace.remove(&ticket);
+        if of_namespace.is_empty() {
+            self.waiting.remove(namespace);
+            self.turns.retain(|other| other != namespace);
+        }
+    }
+
+    /// The first of the namespace whose turn it is.
+    fn next(&mut self) -> Option<K> {
+        let namespace = self.turns.pop_front()?;
+        let of_namespace = self.waiting.get_mut(&namespace)?;
+        let (_, key) = of_namespace.pop_first()?;
+        if of_namespace.is_empty() {
+            self.waiting.remove(&namespace);
+        } else {
+            self.turns.push_back(namespace);
+        }
+        Some(key)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+/// Where a key is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Place {
+    Waits {
+        namespace: String,
+        ticket: u64,
+        urgency: Urgency,
+    },
+    HasTurn,
+}
+
+/// The budget of one account and Region. A key waits, is given a turn, and ends it: by a call, or
+/// by giving the token back because there is nothing to do any more.
+#[derive(Clone, Debug)]
+pub struct Budget<K> {
+    bucket: Bucket,
+    /// What somebody just asked for.
+    asked: Lane<K>,
+    /// What is merely tried again.
+    unasked: Lane<K>,
+    places: HashMap<K, Place>,
+    tickets: u64,
+    outstanding: u32,
+}
+
+impl<K: Clone + Eq + Hash> Budget<K> {
+    /// A full budget in which nobody waits.
+    #[must_use]
+    pub fn new(limits: Limits, now: Duration) -> Self {
+        Self {
+            bucket: Bucket::new(limits, now),
+            asked: Lane::default(),
+            unasked: Lane::default(),
+            places: HashMap::new(),
+            tickets: 0,
+            outstanding: 0,
+        }
+    }
+
+    /// Waits for a turn. Who waits or has one already keeps it; who has come to be asked for goes
+    /// over to those who are.
+    pub fn wait(&mut self, namespace: &str, key: &K, urgency: Urgency) {
+        match self.places.get(key) {
+            Some(Place::HasTurn) => return,
+            Some(Place::Waits { urgency: was, .. }) if *was >= urgency => return,
+            Some(Place::Waits { .. }) => self.leave(key),
+            None => {}
+        }
+        self.tickets += 1;
+        let ticket = self.tickets;
+        self.lane(urgency).put(namespace, ticket, key.clone());
+        let place = Place::Waits {
+            namespace: namespace.to_owned(),
+            ticket,
+            urgency,
+        };
+        self.places.insert(key.clone(), place);
+    }
+
+    /// Gives the next turn, if there is a token and somebody who waits.
+    pub fn give(&mut self, now: Duration) -> Option<K> {
+        self.bucket.advance(now);
+        if self.outstanding >= OUTSTANDING_MAX || self.bucket.tokens < 1.0 {
+            return None;
+        }
+        let key = self.asked.next().or_else(|| self.unasked.next())?;
+        self.bucket.tokens -= 1.0;
+        self.outstanding += 1;
+        self.places.insert(key.clone(), Place::HasTurn);
+        Some(key)
+    }
+
+    /// How long until there is a turn to give; none while nobody waits, or all turns are out.
+    #[must_use]
+    pub fn next_turn(&mut self, now: Duration) -> Option<Duration> {
+        self.bucket.advance(now);
+        let waits = !(self.asked.is_empty() && self.unasked.is_empty());
+        (waits && self.outstanding < OUTSTANDING_MAX).then(|| self.bucket.until_token())
+    }
+
+    /// Whether this key has a turn.
+    #[must_use]
+    pub fn has_turn(&self, key: &K) -> bool {
+        self.places.get(key) == Some(&Place::HasTurn)
+    }
+
+    /// The turn was used for a call, which has ended.
+    pub fn used(&mut self, key: &K) {
+        if self.places.remove(key) == Some(Place::HasTurn) {
+            self.outstanding -= 1;
+        }
+    }
+
+    /// There is nothing to do for this key (any more): it waits no longer, and the token of a turn
+    /// that it had goes back.
+    pub fn leave(&mut self, key: &K) {
+        match self.places.remove(key) {
+            None => {}
+            Some(Place::HasTurn) => {
+                self.outstanding -= 1;
+                self.bucket.tokens = (self.bucket.tokens + 1.0).min(self.bucket.capacity());
+            }
+            Some(Place::Waits {
+                namespace,
+                ticket,
+                urgency,
+            }) => self.lane(urgency).take(&namespace, ticket),
+        }
+    }
+
+    /// Cognito throttled a call that was sent then.
+    pub fn throttled(&mut self, sent_at: Duration, now: Duration) {
+        self.bucket.throttled(sent_at, now);
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.places.len() - self.outstanding as usize
+    }
+
+    /// Calls a second, at present.
+    #[must_use]
+    pub fn rate(&mut self, now: Duration) -> f64 {
+        self.bucket.advance(now);
+        self.bucket.rate
+    }
+
+    /// Whether it is as good as new: nobody waits or has a turn, and the bucket is full.
+    #[must_use]
+    pub fn is_at_rest(&mut self, now: Duration) -> bool {
+        self.bucket.advance(now);
+        self.places.is_empty() && self.bucket.is_full()
+    }
+
+    fn lane(&mut self, urgency: Urgency) -> &mut Lane<K> {
+        match urgency {
+            Urgency::Asked => &mut self.asked,
+            Urgency::Unasked => &mut self.unasked,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMITS: Limits = Limits {
+        rps: 10.0,
+        burst: 10,
+    };
+
+    fn seconds(seconds: f64) -> Duration {
+        Duration::from_secs_f64(seconds)
+    }
+
+    fn budget() -> Budget<(String, u32)> {
+        Budget::new(LIMITS, Duration::ZERO)
+    }
+
+    fn put(budget: &mut Budget<(String, u32)>, namespace: &str, keys: std::ops::Range<u32>) {
+        for key in keys {
+            budget.wait(namespace, &(namespace.to_owned(), key), Urgency::Asked);
+        }
+    }
+
+    /// Turns given and used at once until this time, with the time of each.
+    fn serve(budget: &mut Budget<(String, u32)>, until: f64) -> Vec<(Duration, (String, u32))> {
+        let mut now = budget.bucket.at;
+        let mut served = Vec::new();
+        loop {
+            while let Some(key) = budget.give(now) {
+                budget.used(&key);
+                served.push((now, key));
+            }
+            match budget.next_turn(now) {
+                Some(left) if now + left <= seconds(until) => now += left,
+                Some(_) | None => return served,
+            }
+        }
+    }
+
+    #[test]
+    fn one_change_does_not_wait_for_another_namespaces_ten_thousand() {
+        let mut budget = budget();
+        put(&mut budget, "busy", 0..10_000);
+        serve(&mut budget, 1.0);
+        put(&mut budget, "team-b", 0..1);
+        let served = serve(&mut budget, 2.0);
+        let at = served.iter().position(|(_, key)| key.0 == "team-b");
+        assert!(at.is_some_and(|at| at < 2), "{at:?}");
+    }
+
+    #[test]
+    fn namespaces_take_turns_and_within_one_the_first_comes_first() {
+        let mut budget = budget();
+        put(&mut budget, "a", 0..3);
+        put(&mut budget, "b", 0..2);
+        put(&mut budget, "c", 0..1);
+        let order: Vec<_> = serve(&mut budget, 0.0)
+            .into_iter()
+            .map(|(_, (namespace, key))| format!("{namespace}{key}"))
+            .collect();
+        assert_eq!(order, ["a0", "b0", "c0", "a1", "b1", "a2"]);
+    }
+
+    #[test]
+    fn what_was_asked_for_comes_before_what_was_not() {
+        let mut budget = budget();
+        let key = |name: u32| ("a".to_owned(), name);
+        budget.wait("a", &key(1), Urgency::Unasked);
+        budget.wait("a", &key(2), Urgency::Unasked);
+        budget.wait("b", &("b".to_owned(), 3), Urgency::Asked);
+        // It waits already, and is asked for now.
+        budget.wait("a", &key(2), Urgency::Asked);
+        budget.wait("a", &key(2), Urgency::Unasked);
+        let order: Vec<_> = serve(&mut budget, 0.0)
+            .into_iter()
+            .map(|(_, key)| key.1)
+            .collect();
+        assert_eq!(order, [3, 2, 1]);
+    }
+
+    #[test]
+    fn a_turn_that_was_not_needed_goes_to_the_next() {
+        let mut budget = budget();
+        put(&mut budget, "a", 0..12);
+        let now = Duration::ZERO;
+        let given: Vec<_> = std::iter::from_fn(|| budget.give(now)).collect();
+        assert_eq!(given.len(), 10, "the burst");
+        budget.leave(&given[0]);
+        assert_eq!(budget.give(now), Some(("a".to_owned(), 10)));
+        assert_eq!(budget.give(now), None);
+        budget.used(&given[1]);
+        assert_eq!(budget.give(now), None, "a call was made of it");
+    }
+
+    #[test]
+    fn calls_that_hang_leave_room_for_others() {
+        let limits = Limits {
+            rps: 1_000.0,
+            burst: 1_000,
+        };
+        let mut budget = Budget::new(limits, Duration::ZERO);
+        put(&mut budget, "a", 0..100);
+        let given: Vec<_> = std::iter::from_fn(|| budget.give(Duration::ZERO)).collect();
+        assert_eq!(given.len(), OUTSTANDING_MAX as usize);
+        assert_eq!(budget.next_turn(Duration::ZERO), None, "no timer helps");
+        budget.used(&given[0]);
+        assert!(budget.give(Duration::ZERO).is_some());
+    }
+
+    #[test]
+    fn throttling_halves_the_rate_once_for_calls_sent_together() {
+        let mut budget = budget();
+        for _ in 0..6 {
+            budget.throttled(seconds(0.5), seconds(1.0));
+        }
+        assert!((budget.rate(seconds(1.0)) - 5.0).abs() < 0.01);
+        budget.throttled(seconds(1.5), seconds(2.0));
+        assert!((budget.rate(seconds(2.0)) - 2.66).abs() < 0.02);
+        let later = budget.rate(seconds(9.5));
+        assert!((4.9..5.3).contains(&later), "7.5 s later it is {later}");
+        assert!(budget.rate(seconds(32.0)) >= 10.0);
+    }
+
+    /// A server that takes so many calls in any second.
+    fn under_a_limit(limit: usize, span: f64) -> (usize, usize) {
+        let mut budget = budget();
+        put(&mut budget, "a", 0..10_000);
+        let mut taken: Vec<Duration> = Vec::new();
+        let mut throttled = 0;
+        let mut now = Duration::ZERO;
+        while now < seconds(span) {
+            while let Some(key) = budget.give(now) {
+                budget.used(&key);
+                let recent = taken.iter().rev();
+                let recent = recent.take_while(|at| now < **at + seconds(1.0)).count();
+                if recent < limit {
+                    taken.push(now);
+                } else {
+                    throttled += 1;
+                    budget.throttled(now, now);
+                }
+            }
+            now += budget.next_turn(now).expect("somebody waits");
+        }
+        (taken.len(), throttled)
+    }
+
+    #[test]
+    fn under_a_lower_limit_most_of_it_is_used_and_little_is_throttled() {
+        let (taken, throttled) = under_a_limit(4, 300.0);
+        assert!(taken >= 4 * 300 * 7 / 10, "{taken} taken");
+        assert!(throttled * 12 <= taken, "{throttled} of {taken} throttled");
+    }
+
+    proptest! {
+        /// Over any span no more is given than the burst and the rate allow, and none is lost.
+        #[test]
+        fn never_more_than_burst_and_rate_and_never_less(
+            steps in proptest::collection::vec((0_u8..4, 0_u32..40, 0_u64..400), 1..200),
+        ) {
+            let mut budget = budget();
+            let mut now = Duration::ZERO;
+            let mut held: Vec<(String, u32)> = Vec::new();
+            let mut calls = 0.0;
+            for (what, key, wait) in steps {
+                let key = (format!("ns-{}", key % 3), key);
+                match what {
+                    0 => budget.wait(&key.0.clone(), &key, Urgency::Asked),
+                    1 => budget.wait(&key.0.clone(), &key, Urgency::Unasked),
+                    2 => {
+                        if let Some(key) = held.pop() {
+                            budget.used(&key);
+                            calls += 1.0;
+                        }
+                    }
+                    _ => {
+                        held.retain(|other| *other != key);
+                        budget.leave(&key);
+                    }
+                }
+                now += Duration::from_millis(wait);
+                while let Some(key) = budget.give(now) {
+                    prop_assert!(!held.contains(&key), "two turns for one");
+                    held.push(key);
+                }
+                let given = calls + f64::from(u32::try_from(held.len()).expect("few"));
+                prop_assert!(given <= 10.0 + 10.0 * now.as_secs_f64() + 1e-6);
+                prop_assert_eq!(budget.outstanding as usize, held.len());
+                prop_assert!(held.iter().all(|key| budget.has_turn(key)));
+                // Whoever waits has a turn to come.
+                let waits = budget.waiting() > 0 && held.len() < OUTSTANDING_MAX as usize;
+                prop_assert_eq!(budget.next_turn(now).is_some(), waits);
+            }
+            for key in held {
+                budget.used(&key);
+            }
+            let waiting = budget.waiting();
+            let served = serve(&mut budget, now.as_secs_f64() + 100.0);
+            prop_assert_eq!(served.len(), waiting);
+            prop_assert!(budget.is_at_rest(now + seconds(300.0)));
+        }
+    }
+}
