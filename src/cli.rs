@@ -2,7 +2,7 @@
 
 #![allow(clippy::doc_markdown, reason = "these docs are the help text")]
 
-use crate::{api, ops::logging, run};
+use crate::{api, core::budget::Limits, ops::logging, run};
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use std::{ffi::OsString, net::SocketAddr, process::ExitCode};
 
@@ -59,6 +59,28 @@ struct RunArgs {
         value_parser = namespace
     )]
     operator_namespace: Option<String>,
+
+    /// How many calls a second Cognito gets in the long run, for each account and Region. They count
+    /// against the 30 that it grants, which your end users' own password recovery needs too: N clusters
+    /// on one account take 20/N
+    #[arg(
+        long,
+        env = "CPO_COGNITO_RPS",
+        value_name = "CALLS",
+        default_value = "10",
+        value_parser = cognito_rps
+    )]
+    cognito_rps: f64,
+
+    /// How many calls Cognito gets at once after a rest
+    #[arg(
+        long,
+        env = "CPO_COGNITO_BURST",
+        value_name = "CALLS",
+        default_value = "10",
+        value_parser = cognito_burst
+    )]
+    cognito_burst: u32,
 
     /// Where /livez, /readyz and /metrics are served
     #[arg(
@@ -146,6 +168,10 @@ fn settings(args: RunArgs) -> Result<run::Settings, String> {
     Ok(run::Settings {
         watch_namespaces: args.watch_namespaces,
         operator_namespace,
+        budget: Limits {
+            rps: args.cognito_rps,
+            burst: args.cognito_burst,
+        },
         listen: args.listen,
         log_format: args.log_format,
         log: args.log,
@@ -207,6 +233,19 @@ fn namespace(text: &str) -> Result<String, String> {
     })
 }
 
+fn cognito_rps(text: &str) -> Result<f64, String> {
+    let rps = text.parse().ok();
+    rps.filter(|rps| (0.01..=10_000.0).contains(rps))
+        .ok_or_else(|| "a number of calls a second is needed, 0.01 to 10000, such as 10".to_owned())
+}
+
+fn cognito_burst(text: &str) -> Result<u32, String> {
+    let burst = text.parse().ok();
+    burst
+        .filter(|burst| (1..=10_000).contains(burst))
+        .ok_or_else(|| "a number of calls is needed, 1 to 10000, such as 10".to_owned())
+}
+
 fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         "an address and a port are needed, such as 0.0.0.0:8080, 127.0.0.1:8080 or [::]:8080"
@@ -238,6 +277,11 @@ mod tests {
 
     #[rstest]
     #[case(&["run", "--listen", "8080"], "0.0.0.0:8080")]
+    #[case(&["run", "--cognito-rps", "0"], "0.01 to 10000")]
+    #[case(&["run", "--cognito-rps", "NaN"], "0.01 to 10000")]
+    #[case(&["run", "--cognito-rps", "a few"], "0.01 to 10000")]
+    #[case(&["run", "--cognito-burst", "0"], "1 to 10000")]
+    #[case(&["run", "--cognito-burst", "2.5"], "1 to 10000")]
     #[case(&["run", "--log-format", "xml"], "text, json")]
     #[case(&["run", "--log", "loud"], "info")]
     #[case(&["run", "--watch-namespaces", "Team_A"], "lower case")]

@@ -10,7 +10,7 @@ use crate::{
     cluster::{client, events::Events, keys, watch::Scope},
     cognito::aws::AwsCognito,
     controller::{self, Context, queue},
-    core::fingerprint::Keyring,
+    core::{budget::Limits, fingerprint::Keyring},
     ops::{
         hardening,
         health::{self, Check, Readiness},
@@ -42,6 +42,8 @@ pub struct Settings {
     pub watch_namespaces: Vec<String>,
     /// Where the Secret with the fingerprint keys is.
     pub operator_namespace: String,
+    /// How many calls Cognito gets, for each account and Region.
+    pub budget: Limits,
     /// Where `/livez`, `/readyz` and `/metrics` are served.
     pub listen: SocketAddr,
     /// How log lines are written.
@@ -121,6 +123,8 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         version = env!("CARGO_PKG_VERSION"),
         listen = %settings.listen,
         namespaces = if settings.watch_namespaces.is_empty() { "all".to_owned() } else { settings.watch_namespaces.join(",") },
+        cognito_rps = settings.budget.rps,
+        cognito_burst = settings.budget.burst,
         "started"
     );
 
@@ -139,6 +143,7 @@ async fn run(settings: Settings) -> Result<(), StartError> {
             events,
             metrics.clone(),
             queue,
+            settings.budget,
         );
         let (stopping, stopped) = watch::channel(false);
         let mut controller = tokio::spawn(controller::run(

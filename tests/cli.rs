@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(20);
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER";
 
 /// Every flag of `run`, its variable, and its default where it has one.
-const FLAGS: [(&str, &str, &str); 5] = [
+const FLAGS: [(&str, &str, &str); 7] = [
     (
         "--watch-namespaces",
         "CPO_WATCH_NAMESPACES",
@@ -28,6 +28,8 @@ const FLAGS: [(&str, &str, &str); 5] = [
         "CPO_OPERATOR_NAMESPACE",
         "default: POD_NAMESPACE",
     ),
+    ("--cognito-rps", "CPO_COGNITO_RPS", "default: 10"),
+    ("--cognito-burst", "CPO_COGNITO_BURST", "default: 10"),
     ("--listen", "CPO_LISTEN", "default: 0.0.0.0:8080"),
     ("--log-format", "CPO_LOG_FORMAT", "default: text"),
     ("--log", "CPO_LOG", "default: info"),
@@ -396,6 +398,8 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     let env: BTreeMap<&str, String> = [
         ("CPO_WATCH_NAMESPACES", "team-a,team-b"),
         ("CPO_OPERATOR_NAMESPACE", "own"),
+        ("CPO_COGNITO_RPS", "2.5"),
+        ("CPO_COGNITO_BURST", "4"),
         ("CPO_LISTEN", &listen),
         ("CPO_LOG_FORMAT", "json"),
         ("CPO_LOG", "info"),
@@ -418,10 +422,14 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     let started = started.unwrap_or_else(|| panic!("{log}"));
     assert_eq!(started["namespaces"], "team-a,team-b", "{started}");
     assert_eq!(started["listen"], *listen, "{started}");
+    assert_eq!(started["cognito_rps"], 2.5, "{started}");
+    assert_eq!(started["cognito_burst"], 4, "{started}");
 
     let flags = [
         "--watch-namespaces=team-c",
         "--operator-namespace=flag",
+        "--cognito-rps=5",
+        "--cognito-burst=6",
         &*format!("--listen={other_listen}"),
         "--log-format=text",
         "--log=warn",
@@ -432,11 +440,13 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     assert!(log.contains("WARN") && !log.contains('{'), "text: {log}");
     assert!(!log.contains("INFO"), "warnings only: {log}");
 
-    let flags = [&flags[..4], &["--log=debug"]].concat();
+    let flags = [&flags[..6], &["--log=debug"]].concat();
     let operator = Running::start(&flags, &env, by_flag);
     operator.wait_readyz("Secret flag/").await;
     let log = operator.end().await;
-    assert!(log.contains("team-c") && log.contains("INFO"), "{log}");
+    for word in ["INFO", "team-c", "cognito_rps=5", "cognito_burst=6"] {
+        assert!(log.contains(word), "{word}: {log}");
+    }
 }
 
 #[tokio::test]

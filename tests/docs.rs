@@ -3,7 +3,7 @@
 
 use cognito_password_operator::{
     api::{Class, CognitoUserPassword, REASONS, crd},
-    ops::metrics::{Metrics, OK},
+    ops::metrics::{BudgetNow, Metrics, OK},
 };
 use serde_json::Value;
 use std::{
@@ -178,6 +178,10 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     metrics.secret_change_to_set(Duration::ZERO);
     metrics.count_resources_with(|| vec![("PasswordSet", 1)]);
     metrics.measure_queue_with(|| 1);
+    metrics.measure_budget_with(|| BudgetNow {
+        waiting: 1,
+        rps: 10.0,
+    });
     let text = metrics.encode();
     let mut found = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {

@@ -18,9 +18,10 @@ pub use endpoint::{EndpointError, endpoint_is_allowed};
 
 use super::Cognito;
 use crate::core::{
+    outcome::blames_credentials,
     password::Password,
     reply::{CredentialsFailure, Reply},
-    target::{Region, Target},
+    target::{Account, Region, Target},
 };
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
@@ -162,8 +163,9 @@ impl AwsCognito {
 }
 
 impl Cognito for AwsCognito {
-    async fn authenticate(&self, region: &Region) -> Result<(), CredentialsFailure> {
-        self.identity.ensure(region).await
+    async fn authenticate(&self, region: &Region) -> Result<Account, CredentialsFailure> {
+        self.identity.ensure(region).await?;
+        Ok(self.identity.account())
     }
 
     async fn admin_set_user_password(
@@ -186,7 +188,7 @@ impl Cognito for AwsCognito {
             .send()
             .await;
         let reply = translate::reply(outcome, &witness, password);
-        if translate::blames_credentials(&reply) {
+        if blames_credentials(&reply) {
             self.identity.forget(identity);
         }
         reply

@@ -6,21 +6,22 @@ pub mod aws;
 use crate::core::{
     password::Password,
     reply::{CredentialsFailure, Reply},
-    target::{Region, Target},
+    target::{Account, Region, Target},
 };
 use std::future::Future;
 
 /// What the controller asks of Amazon Cognito. It does I/O and decides nothing.
 pub trait Cognito: Send + Sync + 'static {
     /// Makes sure that there are credentials for a call in this Region, so that a broken identity
-    /// never leaves an open attempt. Cheap while they are cached and valid.
+    /// never leaves an open attempt. Cheap while they are cached and valid. Answers with the account
+    /// whose quota calls count against.
     ///
     /// # Errors
     /// [`CredentialsFailure`] when there are none.
     fn authenticate(
         &self,
         region: &Region,
-    ) -> impl Future<Output = Result<(), CredentialsFailure>> + Send;
+    ) -> impl Future<Output = Result<Account, CredentialsFailure>> + Send;
 
     /// Calls `AdminSetUserPassword` exactly once: no retries, 2 s to connect, 5 s for the whole.
     fn admin_set_user_password(

@@ -1,12 +1,20 @@
 //! What a reconcile works with.
 
 use super::{
-    credentials::Credentials, in_flight::InFlight, index::Index, key::Key, memory::Memory,
+    credentials::{Credentials, Wake},
+    in_flight::InFlight,
+    index::Index,
+    key::Key,
+    memory::Memory,
     queue::Queue,
+    turns::Turns,
 };
 use crate::{
-    api::CognitoUserPassword, cluster::events::Events, cognito::Cognito,
-    core::fingerprint::Keyring, ops::metrics::Metrics,
+    api::CognitoUserPassword,
+    cluster::events::Events,
+    cognito::Cognito,
+    core::{budget::Limits, fingerprint::Keyring},
+    ops::metrics::Metrics,
 };
 use kube::{
     Client,
@@ -37,6 +45,8 @@ pub struct Context<C> {
     pub memory: Arc<Memory>,
     /// What is to be looked at.
     pub queue: Arc<Queue>,
+    /// Whose turn it is in the budget.
+    pub turns: Turns,
     /// For whom a call is being made.
     pub in_flight: InFlight,
     /// The resources, as the watch showed them last.
@@ -53,27 +63,32 @@ impl<C: Cognito> Context<C> {
         events: Events,
         metrics: Arc<Metrics>,
         queue: Arc<Queue>,
+        limits: Limits,
     ) -> (Self, Writer<CognitoUserPassword>) {
         let (store, writer) = reflector::store();
         let memory = Arc::new(Memory::default());
-        let healed = {
+        let wake = {
             let (memory, queue) = (memory.clone(), queue.clone());
-            move |key: &Key| {
-                memory.healed(key);
+            move |key: &Key, why| {
+                match why {
+                    Wake::Healed => memory.healed(key),
+                    Wake::Tell => {}
+                }
                 queue.push(key.clone());
             }
         };
         let context = Self {
             client,
-            credentials: Credentials::new(cognito.clone(), healed),
+            credentials: Credentials::new(cognito.clone(), wake),
             cognito,
             keyring,
             events,
             metrics,
             index: Arc::default(),
             memory,
-            queue,
+            turns: Turns::new(limits, queue.clone()),
             in_flight: InFlight::default(),
+            queue,
             store,
             stopping: AtomicBool::new(false),
         };

@@ -188,6 +188,7 @@ impl<C: Cognito> Follower<C> {
     fn gone(&mut self, key: &Key) {
         self.unreadable.remove(key);
         self.context.memory.forget(key);
+        self.context.turns.leave(key);
         if let Some(resource) = self.store.get(&key.object_ref()) {
             let resource = Arc::unwrap_or_clone(resource);
             self.writer.apply_watcher_event(&Event::Delete(resource));

@@ -12,6 +12,7 @@ mod memory;
 mod queue;
 mod reconcile;
 mod record;
+mod turns;
 
 pub use context::Context;
 pub use follow::expect;
@@ -22,7 +23,7 @@ use crate::{
     api::{CognitoUserPassword, REASONS, Status},
     cluster::watch::Scope,
     cognito::Cognito,
-    ops::health::Readiness,
+    ops::{health::Readiness, metrics::BudgetNow},
 };
 use futures::{Stream, StreamExt};
 use kube::runtime::{
@@ -78,6 +79,7 @@ pub async fn run<C: Cognito>(
                 Err(Error::ObjectNotFound(resource)) => {
                     let key = Key::from(resource.as_ref());
                     context.queue.taken_up(&key);
+                    context.turns.leave(&key);
                     if context.store.get(&key.object_ref()).is_some() {
                         context.queue.push(key);
                     }
@@ -88,6 +90,7 @@ pub async fn run<C: Cognito>(
         });
     tokio::select! {
         () = reconciles => follow.abort(),
+        () = context.turns.give() => {}
         ended = &mut follow => panic!("following the watches ended: {ended:?}"),
     }
 }
@@ -97,6 +100,11 @@ fn measure<C: Cognito>(context: &Arc<Context<C>>) {
     let queue = context.queue.clone();
     let length = move || u64::try_from(queue.len()).unwrap_or(u64::MAX);
     context.metrics.measure_queue_with(length);
+    let turns = context.turns.clone();
+    context.metrics.measure_budget_with(move || BudgetNow {
+        waiting: u64::try_from(turns.waiting()).unwrap_or(u64::MAX),
+        rps: turns.rate(),
+    });
     context.metrics.count_resources_with(move || {
         let reasons: Vec<_> = store
             .state()

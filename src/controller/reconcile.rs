@@ -10,10 +10,12 @@
 
 use super::{
     context::Context,
+    credentials::TurnedAway,
     gather::{Facts, Gathered},
     key::Key,
     memory::Unrecorded,
     record,
+    turns::Turn,
 };
 use crate::{
     api::{Class, CognitoUserPassword, Reason},
@@ -21,8 +23,8 @@ use crate::{
     cognito::Cognito,
     core::{
         backoff,
-        decide::{Decision, decide, without_credentials},
-        observed::SecretFact,
+        decide::{Decision, decide, while_waiting_for_turn, without_credentials},
+        observed::{Observed, SecretFact},
         outcome::classify,
         plan::Plan,
         reply::Reply,
@@ -54,6 +56,8 @@ const CONFLICTS_MAX: u32 = 5;
 pub(super) enum Done {
     /// Nothing more to do until an event, or until this time has passed.
     Wake(Option<Duration>),
+    /// It waits for its turn in the budget, which puts it into the queue.
+    Queued,
     /// The resource has moved on: begin again with what is there now.
     Again,
     /// The API server failed: try again after a backoff.
@@ -79,10 +83,17 @@ pub async fn reconcile<C: Cognito>(
     let done = AssertUnwindSafe(attend(&context, &key, resource))
         .catch_unwind()
         .await;
+    if !matches!(done, Ok(Done::Queued)) {
+        context.turns.leave(&key);
+    }
     let (result, wake) = match done {
         Ok(Done::Wake(wake)) => {
             context.memory.api_works(&key);
             ("ok", wake)
+        }
+        Ok(Done::Queued) => {
+            context.memory.api_works(&key);
+            ("queued", None)
         }
         Ok(Done::Again) => ("conflict", Some(Duration::from_millis(200))),
         Ok(Done::ApiFailed) => {
@@ -116,7 +127,7 @@ async fn attend<C: Cognito>(
     for _ in 0..CONFLICTS_MAX {
         match pass(context, key, resource).await {
             Done::Again => {}
-            done @ (Done::Wake(_) | Done::ApiFailed) => return done,
+            done @ (Done::Wake(_) | Done::Queued | Done::ApiFailed) => return done,
         }
         resource = match refresh(context, key).await {
             Ok(Some(resource)) => resource,
@@ -157,7 +168,7 @@ async fn pass<C: Cognito>(
         return match record::record(context, key, &facts.resource, &unrecorded).await {
             // What asked for this look is still to be looked at.
             Done::Wake(_) => Done::Again,
-            done @ (Done::Again | Done::ApiFailed) => done,
+            done @ (Done::Queued | Done::Again | Done::ApiFailed) => done,
         };
     }
     let Some(id) = fresh_id() else {
@@ -186,10 +197,8 @@ fn is_turned_away<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts) ->
     let Ok(target) = facts.target() else {
         return false;
     };
-    context
-        .credentials
-        .turn_away(key, &target.pool.region())
-        .is_some()
+    let region = target.pool.region();
+    context.credentials.turn_away(key, &region)
 }
 
 /// Reads the Secret and decides again.
@@ -211,14 +220,25 @@ async fn with_value<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts, 
         return Done::Wake(None);
     };
     // Before anything is recorded: a broken identity must never leave an open attempt.
-    if let Err(failure) = context.credentials.ensure(key, &target.pool.region()).await {
+    let region = target.pool.region();
+    let must_tell = observed.says_what_is_over();
+    let ensured = context.credentials.ensure(key, &region, must_tell).await;
+    let account = match ensured {
+        Ok(account) => account,
+        Err(TurnedAway { tell: false, .. }) => return Done::Wake(None),
+        Err(TurnedAway { failure, .. }) => {
+            gathered.password = None;
+            let report = without_credentials(&observed, &failure.0, Timestamp::now());
+            let done = record::report(context, key, &facts.resource, &report).await;
+            return concluded(context, key, facts, &gathered.fact, done);
+        }
+    };
+    let Some(turn) = context.turns.claim(key, &(account, region), plan.urgency) else {
         gathered.password = None;
-        let report = without_credentials(&observed, &failure.0, Timestamp::now());
-        let done = record::report(context, key, &facts.resource, &report).await;
-        return concluded(context, key, facts, &gathered.fact, done);
-    }
+        return queued(context, key, facts, &observed).await;
+    };
     if gathered.read_at.elapsed() < READ_IS_FRESH {
-        return set(context, key, facts, gathered, &plan).await;
+        return set(context, key, facts, gathered, &plan, turn).await;
     }
     // The credentials took their time: decide on what is true now.
     gathered.password = None;
@@ -228,11 +248,27 @@ async fn with_value<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts, 
     };
     let observed = facts.observed(context, gathered.fact.clone());
     match decide(&observed, Timestamp::now(), id) {
-        Decision::Set(plan) => set(context, key, facts, gathered, &plan).await,
+        Decision::Set(plan) => set(context, key, facts, gathered, &plan, turn).await,
         other => {
             gathered.password = None;
             without_set(context, key, facts, &gathered.fact, other).await
         }
+    }
+}
+
+/// The set waits for its turn: until then the status must not say of the old value that all is well.
+async fn queued<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    facts: &Facts,
+    observed: &Observed<'_>,
+) -> Done {
+    let Some(report) = while_waiting_for_turn(observed, Timestamp::now()) else {
+        return Done::Queued;
+    };
+    match record::report(context, key, &facts.resource, &report).await {
+        Done::Wake(_) => Done::Queued,
+        done @ (Done::Queued | Done::Again | Done::ApiFailed) => done,
     }
 }
 
@@ -285,6 +321,7 @@ async fn set<C: Cognito>(
     facts: &Facts,
     gathered: Gathered,
     plan: &Plan,
+    mut turn: Turn,
 ) -> Done {
     let Gathered { fact, password, .. } = gathered;
     let (Ok(target), Some(password)) = (facts.target(), password) else {
@@ -293,7 +330,7 @@ async fn set<C: Cognito>(
     if context.is_stopping() {
         return Done::Wake(None);
     }
-    let Some(turn) = context.in_flight.enter(&target) else {
+    let Some(alone) = context.in_flight.enter(&target) else {
         return Done::Wake(Some(BUSY));
     };
     let came_to = |outcome| {
@@ -325,18 +362,26 @@ async fn set<C: Cognito>(
         return record::record(context, key, &ahead, &withdrawn).await;
     }
     debug!(object = %key, attempt = plan.attempt.id, inherited = plan.inherited, "calling AdminSetUserPassword");
+    turn.calling();
     let started = Instant::now();
     let reply = context
         .cognito
         .admin_set_user_password(&target, &password, facts.resource.spec.permanent)
         .await;
-    drop(turn);
+    drop(alone);
     // Zeroized as soon as it has served.
     drop(password);
     context
         .metrics
         .cognito_call("AdminSetUserPassword", code(&reply), started.elapsed());
     let outcome = classify(&reply);
+    if outcome.verdict.reason == Reason::TooManyRequests {
+        turn.throttled();
+    }
+    drop(turn);
+    let region = target.pool.region();
+    let standing = &outcome.standing;
+    context.credentials.answered(key, &region, standing);
     info!(
         object = %key,
         pool = %target.pool,

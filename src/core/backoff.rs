@@ -21,7 +21,8 @@ const RECHECK_MAX: f64 = 3_600.0;
 ///
 /// Transient and unknown: 1 s growing to 5 min. Waiting: 5 min growing to 1 h, for what no event
 /// tells; but the first retry of refused credentials comes after 1 to 2 s, because an error reply's
-/// `Date` corrects the SDK's clock skew for the next call.
+/// `Date` corrects the SDK's clock skew for the next call, and the second soon after: a third refusal
+/// tells that it is the credentials.
 #[must_use]
 pub fn delay(reason: Reason, class: Class, count: u32, uid: &str) -> Duration {
     let jitter = jitter(uid, count);
@@ -31,8 +32,9 @@ pub fn delay(reason: Reason, class: Class, count: u32, uid: &str) -> Duration {
     };
     let seconds = match (reason, class) {
         (Reason::InvalidCredentials, _) if count <= 1 => 1.0 + jitter,
+        (Reason::InvalidCredentials, _) if count == 2 => 5.0 + jitter,
         (Reason::InvalidCredentials, _) => {
-            (grown(RECHECK_FIRST, RECHECK_MAX, count - 1) * (1.0 + 0.1 * jitter)).min(RECHECK_MAX)
+            (grown(RECHECK_FIRST, RECHECK_MAX, count - 2) * (1.0 + 0.1 * jitter)).min(RECHECK_MAX)
         }
         (_, Class::Waiting) => {
             (grown(RECHECK_FIRST, RECHECK_MAX, count) * (1.0 + 0.1 * jitter)).min(RECHECK_MAX)
@@ -125,7 +127,9 @@ mod tests {
             let first = delay(Reason::InvalidCredentials, Class::Waiting, 1, &uid).as_secs_f64();
             prop_assert!((1.0..2.0).contains(&first), "{first}");
             let second = delay(Reason::InvalidCredentials, Class::Waiting, 2, &uid).as_secs_f64();
-            prop_assert!((300.0..=330.0).contains(&second), "{second}");
+            prop_assert!((5.0..6.0).contains(&second), "{second}");
+            let third = delay(Reason::InvalidCredentials, Class::Waiting, 3, &uid).as_secs_f64();
+            prop_assert!((300.0..=330.0).contains(&third), "{third}");
         }
     }
 

@@ -118,6 +118,20 @@ pub fn without_credentials(observed: &Observed<'_>, why: &str, now: Timestamp) -
     report
 }
 
+/// What to say while a set waits for its turn in the budget: nothing, unless the status says that
+/// all is well, or that a person must act, which is no longer so.
+#[must_use]
+pub fn while_waiting_for_turn(observed: &Observed<'_>, now: Timestamp) -> Option<Report> {
+    observed.says_what_is_over().then(|| {
+        progressing(
+            observed,
+            "the set waits for its turn in the operator's share of Cognito's quota",
+            None,
+            now,
+        )
+    })
+}
+
 /// Whether the value need not even be read.
 fn decide_unread(observed: &Observed<'_>, version: &SecretVersion, now: Timestamp) -> Decision {
     let status = observed.status;
@@ -217,22 +231,32 @@ fn decide_read(
 
 /// Another value is wanted, but a lost call of the one that is set may still land.
 fn await_landing(observed: &Observed<'_>, wake: Duration, now: Timestamp) -> Decision {
-    let verdict = Verdict::with(
-        Reason::Progressing,
+    Decision::Report(Box::new(progressing(
+        observed,
         "the new value waits, at most 30 s, until an earlier call whose reply was lost can no longer land",
-        None,
-        "",
-    );
+        Some(wake),
+        now,
+    )))
+}
+
+/// Another value than the one in the status is on its way.
+fn progressing(
+    observed: &Observed<'_>,
+    meaning: &str,
+    wake: Option<Duration>,
+    now: Timestamp,
+) -> Report {
+    let verdict = Verdict::with(Reason::Progressing, meaning, None, "");
     let status = Status {
         conditions: conditions(observed.status, &verdict, observed.generation, now),
         ..observed.status.clone()
     };
-    Decision::Report(Box::new(Report {
+    Report {
         status,
         verdict,
-        wake: Some(wake),
+        wake,
         signed_again: false,
-    }))
+    }
 }
 
 /// Whether an attempt at this same value is to be left alone for now.

@@ -7,7 +7,7 @@ use super::{
     target::Target,
 };
 use crate::api::{
-    Attempt, CognitoUserPasswordSpec, ConditionStatus, ConditionType, Reason, Status, Synced,
+    Attempt, Class, CognitoUserPasswordSpec, ConditionStatus, ConditionType, Reason, Status, Synced,
 };
 
 /// One resource and its Secret, as they are.
@@ -161,6 +161,18 @@ impl Observed<'_> {
     #[must_use]
     pub fn is_unidentified(&self) -> bool {
         self.is_judged() && self.status.ready_reason() == Some(Reason::InvalidCredentials)
+    }
+
+    /// Whether the status says that all is well, or that a person must act: untrue once another
+    /// value is to be set. What waits, also for so long that it is called stalled, stays true.
+    #[must_use]
+    pub fn says_what_is_over(&self) -> bool {
+        let is_true = |type_| {
+            let condition = self.status.condition(type_);
+            condition.is_some_and(|condition| condition.status == ConditionStatus::True)
+        };
+        let waits = self.status.ready_reason().map(Reason::class) == Some(Class::Waiting);
+        is_true(ConditionType::Ready) || (is_true(ConditionType::Stalled) && !waits)
     }
 
     /// Whether the status says that all is well with this generation.

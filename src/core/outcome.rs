@@ -3,7 +3,7 @@
 //! refused (nor an old one current).
 
 use super::{
-    reply::{NotSent, Reply, ServiceError},
+    reply::{CredentialsFailure, NotSent, Reply, ServiceError},
     verdict::Verdict,
 };
 use crate::api::{Class, Reason};
@@ -15,8 +15,21 @@ pub struct Outcome {
     pub effect: Effect,
     /// What is said of it.
     pub verdict: Verdict,
+    /// What it says of the credentials.
+    pub standing: Standing,
     /// AWS's request id, for the event and the log.
     pub request_id: Option<String>,
+}
+
+/// What a reply says of the credentials that the call was made with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// AWS knew who was calling.
+    Accepted,
+    /// AWS refused them, or there were none.
+    Refused(CredentialsFailure),
+    /// Nothing.
+    Untold,
 }
 
 /// What one call did to the user's password.
@@ -42,6 +55,7 @@ pub fn classify(reply: &Reply) -> Outcome {
         Reply::Applied { request_id } => Outcome {
             effect: Effect::Applied,
             verdict: Verdict::new(Reason::PasswordSet),
+            standing: Standing::Accepted,
             request_id: request_id.clone(),
         },
         Reply::NotSent { cause, detail } => Outcome {
@@ -52,11 +66,16 @@ pub fn classify(reply: &Reply) -> Outcome {
                     Verdict::quoting(Reason::Unreachable, detail)
                 }
             },
+            standing: match cause {
+                NotSent::Credentials => Standing::Refused(CredentialsFailure(detail.clone())),
+                NotSent::Connect | NotSent::Request => Standing::Untold,
+            },
             request_id: None,
         },
         Reply::NoReply { detail } => Outcome {
             effect: Effect::Unknown,
             verdict: Verdict::quoting(Reason::OutcomeUnknown, detail),
+            standing: Standing::Untold,
             request_id: None,
         },
         Reply::ServiceError(error) => service_error(error),
@@ -87,8 +106,22 @@ fn service_error(error: &ServiceError) -> Outcome {
         } else {
             Verdict::quoting(reason, &words(error))
         },
+        standing: if !client_error || reason == Reason::TooManyRequests {
+            // Its rate may be the first thing that AWS judges of a call.
+            Standing::Untold
+        } else if reason == Reason::InvalidCredentials {
+            Standing::Refused(CredentialsFailure(words(error)))
+        } else {
+            Standing::Accepted
+        },
         request_id: error.request_id.clone(),
     }
+}
+
+/// Whether a reply says that other credentials might do better.
+#[must_use]
+pub fn blames_credentials(reply: &Reply) -> bool {
+    matches!(classify(reply).standing, Standing::Refused(_))
 }
 
 /// The allow-list: what a reason that came as a client error says of the call.

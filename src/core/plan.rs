@@ -1,12 +1,14 @@
 //! The set of a value, as it is written ahead of its call.
 
 use super::{
-    backoff, clock,
+    backoff,
+    budget::Urgency,
+    clock,
     conditions::conditions,
     observed::{Comparison, Observed, SecretVersion},
     status::{handled, retire_into},
     verdict::Verdict,
-    wait::quarantined_until,
+    wait::{quarantined_until, urgency},
 };
 use crate::api::{
     Attempt, AttemptOutcome, Class, Condition, ConditionStatus, ConditionType, Reason, Status,
@@ -29,6 +31,8 @@ pub struct Plan {
     pub known_before: bool,
     /// Whether the value is what `synced` says is set.
     pub equals_synced: bool,
+    /// Whether somebody just asked for it.
+    pub urgency: Urgency,
 }
 
 /// The set of a value, written ahead.
@@ -78,6 +82,7 @@ pub(super) fn plan(
         attempt,
         inherited,
         known_before: value.known_before,
+        urgency: urgency(observed, value),
         // Only while nothing else may have been sent since.
         equals_synced: (ahead.synced.as_ref())
             .is_some_and(|synced| observed.is_synced(synced, version, value)),

@@ -14,6 +14,15 @@ pub struct PoolId(String);
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Region(String);
 
+/// An AWS account whose quota calls count against.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Account {
+    /// By its id, twelve digits.
+    Id(String),
+    /// The one of the operator's own credentials, which don't tell its id.
+    OfSource,
+}
+
 /// A username as Cognito stores it (or the sub): letters, marks, symbols, numbers and
 /// punctuation, 1 to 128 Unicode scalars. No alias.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

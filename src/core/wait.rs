@@ -3,10 +3,11 @@
 
 use super::{
     backoff,
+    budget::Urgency,
     fingerprint::Match,
     observed::{Comparison, Observed},
 };
-use crate::api::{Attempt, AttemptOutcome, Reason, Status};
+use crate::api::{Attempt, AttemptOutcome, Class, Reason, Status};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::time::Duration;
@@ -14,6 +15,9 @@ use std::time::Duration;
 /// For how long after a call without a known outcome no other value is sent: the lost call may
 /// still land.
 pub const QUARANTINE: SignedDuration = SignedDuration::from_secs(30);
+
+/// After how many failures in a row a value counts as merely tried again: the first minute.
+const FIRST_TRIES: u32 = 5;
 
 /// How much is left of the wait that the last failure began. Only a changed generation, value or
 /// request cuts it short; a moved resourceVersion alone does not. `value` is the one at hand, if it
@@ -28,14 +32,23 @@ pub(super) fn wait_left(
     if observed.healed || !observed.is_judged() {
         return None;
     }
+    if is_cut_short(observed, value) {
+        return None;
+    }
+    backoff::left(failures, now)
+}
+
+/// Whether what is wanted is no longer what failed.
+fn is_cut_short(observed: &Observed<'_>, value: Option<&Comparison>) -> bool {
+    let status = observed.status;
     let waits_for_a_value = matches!(
         status.ready_reason(),
         Some(Reason::SecretNotFound | Reason::SecretKeyNotFound)
     );
     if waits_for_a_value && value.is_some() {
-        return None;
+        return true;
     }
-    let cut_short = if let Some(tried) = observed.tried {
+    if let Some(tried) = observed.tried {
         let tried_value = tried.fingerprint.as_deref();
         tried.requested_at.as_deref() != observed.requested_at
             || value.is_some_and(|value| tried_value != Some(value.fingerprint.as_str()))
@@ -44,11 +57,28 @@ pub(super) fn wait_left(
         // is on record with it.
         let another = |value: &Comparison| value.attempt != Some(Match::Same);
         status.attempt.is_some() && (observed.has_new_request() || value.is_some_and(another))
-    };
-    if cut_short {
-        return None;
     }
-    backoff::left(failures, now)
+}
+
+/// Whether somebody just asked for this value: it is new, or asked for anew, or in the first tries
+/// after that. What failed for longer, or waits for something else than time, is merely tried again.
+pub(super) fn urgency(observed: &Observed<'_>, value: &Comparison) -> Urgency {
+    let failures = observed.status.failures.as_ref();
+    let Some(failures) = failures.filter(|_| observed.is_judged()) else {
+        return Urgency::Asked;
+    };
+    if is_cut_short(observed, Some(value)) {
+        return Urgency::Asked;
+    }
+    let reason = observed.status.ready_reason();
+    let waits = reason.map(Reason::class) == Some(Class::Waiting);
+    // Without credentials it was never really tried.
+    let is_first = !waits || reason == Some(Reason::InvalidCredentials);
+    if is_first && failures.count <= FIRST_TRIES {
+        Urgency::Asked
+    } else {
+        Urgency::Unasked
+    }
 }
 
 /// Until when the calls that were made for an open attempt may still land, once it is taken over. A

@@ -283,6 +283,12 @@ impl Metrics {
         let _ = self.at_scrape.queue_length.set(Box::new(length)); // the first stays
     }
 
+    /// Where the gauges `budget_waiting` and `budget_rps` come from. Asked at each scrape, so it must
+    /// be quick. Set once; a later one is ignored.
+    pub fn measure_budget_with(&self, budget: impl Fn() -> BudgetNow + Send + Sync + 'static) {
+        let _ = self.at_scrape.budget.set(Box::new(budget)); // the first stays
+    }
+
     /// All metrics in the `OpenMetrics` text format, see [`CONTENT_TYPE`].
     #[must_use]
     pub fn encode(&self) -> String {
@@ -307,12 +313,22 @@ fn start_time() -> Gauge<f64, AtomicU64> {
 
 type Source<T> = Box<dyn Fn() -> T + Send + Sync>;
 
+/// The budget of calls, as it is now.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct BudgetNow {
+    /// How many sets wait for their turn.
+    pub waiting: u64,
+    /// How many calls a second are made at most.
+    pub rps: f64,
+}
+
 /// What is looked up when somebody asks, instead of being kept up to date all along: a gauge that
 /// is counted up and down drifts.
 #[derive(Default)]
 struct AtScrape {
     resources: OnceLock<Source<Vec<(&'static str, u64)>>>,
     queue_length: OnceLock<Source<u64>>,
+    budget: OnceLock<Source<BudgetNow>>,
 }
 
 impl fmt::Debug for AtScrape {
@@ -320,6 +336,7 @@ impl fmt::Debug for AtScrape {
         f.debug_struct("AtScrape")
             .field("resources", &self.resources.get().is_some())
             .field("queue_length", &self.queue_length.get().is_some())
+            .field("budget", &self.budget.get().is_some())
             .finish()
     }
 }
@@ -344,17 +361,27 @@ impl Collector for AtScrape {
             }
         }
         if let Some(length) = self.queue_length.get() {
-            let gauge = ConstGauge::new(length());
-            let metric = encoder.encode_descriptor(
-                "queue_length",
-                "Resources that wait for their turn",
-                None,
-                gauge.metric_type(),
-            )?;
-            gauge.encode(metric)?;
+            let help = "Resources that are to be looked at";
+            encode_gauge(&mut encoder, "queue_length", help, length())?;
+        }
+        if let Some(budget) = self.budget.get() {
+            let BudgetNow { waiting, rps } = budget();
+            let help = "Sets that wait for their turn in the budget";
+            encode_gauge(&mut encoder, "budget_waiting", help, waiting)?;
+            let help =
+                "Calls a second that the budget allows at present, where it allows the fewest";
+            encode_gauge(&mut encoder, "budget_rps", help, rps)?;
         }
         Ok(())
     }
+}
+
+fn encode_gauge<N>(encoder: &mut DescriptorEncoder, name: &str, help: &str, value: N) -> fmt::Result
+where
+    ConstGauge<N>: EncodeMetric,
+{
+    let gauge = ConstGauge::new(value);
+    gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
 }
 
 #[cfg(test)]
@@ -504,6 +531,15 @@ mod tests {
         assert_sample(&metrics, "queue_length", 42.0);
         metrics.measure_queue_with(|| 7);
         assert_sample(&metrics, "queue_length", 42.0);
+    }
+
+    #[test]
+    fn the_budget_is_measured_when_somebody_asks() {
+        let metrics = Metrics::new("1.2.3");
+        let (waiting, rps) = (3, 2.5);
+        metrics.measure_budget_with(move || BudgetNow { waiting, rps });
+        assert_sample(&metrics, "budget_waiting", 3.0);
+        assert_sample(&metrics, "budget_rps", 2.5);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod support;
 
 mod bad_values;
+mod budget;
 mod gate;
 mod identity;
 mod infrastructure;

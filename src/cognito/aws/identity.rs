@@ -1,7 +1,10 @@
 //! Who the operator is to AWS: credentials resolved before a call, never within one.
 
 use super::words::{causes, tidy};
-use crate::core::{reply::CredentialsFailure, target::Region};
+use crate::core::{
+    reply::CredentialsFailure,
+    target::{Account, Region},
+};
 use aws_config::{
     BehaviorVersion, environment::EnvironmentVariableRegionProvider,
     meta::region::RegionProviderChain, profile::ProfileFileRegionProvider,
@@ -143,6 +146,13 @@ impl Identity {
                 self.0.limit
             ))),
         }
+    }
+
+    /// The account of the credentials, where they tell it: those of roles do.
+    pub(super) fn account(&self) -> Account {
+        let known = self.known();
+        let id = known.credentials.as_ref().and_then(Credentials::account_id);
+        id.map_or(Account::OfSource, |id| Account::Id(id.as_str().to_owned()))
     }
 
     /// Names the credentials that a call is about to be made with.

@@ -40,21 +40,6 @@ const DETAIL: usize = 512;
 const MESSAGE: usize = 1_024;
 const NAME: usize = 128;
 
-/// The codes that say: not this identity, or no longer.
-const CREDENTIAL_CODES: [&str; 11] = [
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "IncompleteSignature",
-    "IncompleteSignatureException",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "InvalidSignatureException",
-    "MissingAuthenticationToken",
-    "MissingAuthenticationTokenException",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-];
-
 /// Sees, inside the SDK, what its errors and outputs don't say. One for each call.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Witness(Arc<Seen>);
@@ -161,17 +146,6 @@ pub(super) fn reply(outcome: Outcome, witness: &Witness, password: &Password) ->
         },
         _ => Reply::NoReply { detail },
     }
-}
-
-/// Whether the reply says that other credentials might do better.
-pub(super) fn blames_credentials(reply: &Reply) -> bool {
-    let Reply::ServiceError(ServiceError {
-        code: Some(code), ..
-    }) = reply
-    else {
-        return false;
-    };
-    CREDENTIAL_CODES.contains(&code.as_str())
 }
 
 fn unsent_because(error: &(dyn Error + 'static)) -> NotSent {

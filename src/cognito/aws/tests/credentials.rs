@@ -2,7 +2,7 @@
 
 use super::server::{Server, error, ok};
 use super::*;
-use crate::core::reply::NotSent;
+use crate::core::{reply::NotSent, target::Account};
 use aws_config::{
     profile::ProfileFileCredentialsProvider,
     provider_config::ProviderConfig,
@@ -228,7 +228,7 @@ async fn with_the_real_environment() {
     let profile = "[default]\naws_access_key_id = key\naws_secret_access_key = secret\n";
     std::fs::write(path, profile).expect("a file");
     let healed = cognito.authenticate(&region()).await;
-    assert_eq!(healed, Ok(()));
+    assert_eq!(healed, Ok(Account::OfSource));
 }
 
 /// Answers anything with this.

@@ -1,0 +1,297 @@
+//! Turns in the budget. A reconcile that would call Cognito asks for one; where it has to wait it
+//! ends, holding none of the controller's places, and its key is put into the queue again when its
+//! turn has come. Then everything is read and decided afresh.
+
+use super::{key::Key, queue::Queue};
+use crate::core::{
+    budget::{Budget, Limits, Urgency},
+    target::{Account, Region},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::Notify;
+use tracing::warn;
+
+/// Whose quota a call counts against.
+pub type Payer = (Account, Region);
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub struct Turns(Arc<Shared>);
+
+struct Shared {
+    limits: Limits,
+    queue: Arc<Queue>,
+    /// The budgets' clock begins here.
+    origin: Instant,
+    state: Mutex<State>,
+    /// Somebody came, or left room.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    budgets: HashMap<Payer, Budget<Key>>,
+    /// Where a key waits or has its turn.
+    places: HashMap<Key, Payer>,
+}
+
+/// The right to make one call. Dropped without [`Turn::calling`], its token goes back.
+pub struct Turn {
+    turns: Turns,
+    key: Key,
+    payer: Payer,
+    /// When the call was made.
+    called_at: Option<Duration>,
+}
+
+impl Turns {
+    /// All budgets have these limits; keys whose turn has come go into the queue.
+    #[must_use]
+    pub fn new(limits: Limits, queue: Arc<Queue>) -> Self {
+        Self(Arc::new(Shared {
+            limits,
+            queue,
+            origin: Instant::now(),
+            state: Mutex::default(),
+            changed: Notify::new(),
+        }))
+    }
+
+    /// The turn of this key, if it has come; else it waits from now on, if it didn't before.
+    #[must_use]
+    pub fn claim(&self, key: &Key, payer: &Payer, urgency: Urgency) -> Option<Turn> {
+        let now = self.now();
+        let mut state = self.lock();
+        if state.places.get(key).is_some_and(|other| other != payer) {
+            state.leave(key);
+        }
+        state.places.insert(key.clone(), payer.clone());
+        let budget = state
+            .budgets
+            .entry(payer.clone())
+            .or_insert_with(|| Budget::new(self.0.limits, now));
+        budget.wait(&key.namespace, key, urgency);
+        while let Some(next) = budget.give(now) {
+            if next != *key {
+                self.0.queue.push(next);
+            }
+        }
+        let has_turn = budget.has_turn(key);
+        drop(state);
+        self.0.changed.notify_one();
+        has_turn.then(|| Turn {
+            turns: self.clone(),
+            key: key.clone(),
+            payer: payer.clone(),
+            called_at: None,
+        })
+    }
+
+    /// This key has nothing to wait for any more; the token of a turn that came goes back.
+    pub fn leave(&self, key: &Key) {
+        if self.lock().leave(key) {
+            self.0.changed.notify_one();
+        }
+    }
+
+    /// Gives turns as they come due, for ever.
+    pub async fn give(&self) {
+        loop {
+            let next = self.give_due();
+            let due = async {
+                match next {
+                    Some(next) => tokio::time::sleep(next).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => {}
+                () = self.0.changed.notified() => {}
+            }
+        }
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lock().budgets.values().map(Budget::waiting).sum()
+    }
+
+    /// Calls a second at present, of the budget that has the fewest.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        let now = self.now();
+        let mut state = self.lock();
+        let rates = state.budgets.values_mut().map(|budget| budget.rate(now));
+        rates.fold(self.0.limits.rps, f64::min)
+    }
+
+    /// Gives the turns that are due; answers with how long it is until the next.
+    fn give_due(&self) -> Option<Duration> {
+        let now = self.now();
+        let mut state = self.lock();
+        for budget in state.budgets.values_mut() {
+            while let Some(key) = budget.give(now) {
+                self.0.queue.push(key);
+            }
+        }
+        // A Region is whatever a pool's id says: budgets at rest are not kept.
+        state.budgets.retain(|_, budget| !budget.is_at_rest(now));
+        let next = state
+            .budgets
+            .values_mut()
+            .filter_map(|budget| budget.next_turn(now));
+        next.min()
+    }
+
+    fn now(&self) -> Duration {
+        self.0.origin.elapsed()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing here panics half-way through a change.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn leave(&mut self, key: &Key) -> bool {
+        let Some(payer) = self.places.remove(key) else {
+            return false;
+        };
+        if let Some(budget) = self.budgets.get_mut(&payer) {
+            budget.leave(key);
+        }
+        true
+    }
+}
+
+impl Turn {
+    /// The call is about to be made.
+    pub fn calling(&mut self) {
+        self.called_at = Some(self.turns.now());
+    }
+
+    /// Cognito throttled the call.
+    pub fn throttled(&self) {
+        let Some(called_at) = self.called_at else {
+            return;
+        };
+        let now = self.turns.now();
+        let mut state = self.turns.lock();
+        let Some(budget) = state.budgets.get_mut(&self.payer) else {
+            return;
+        };
+        let before = budget.rate(now);
+        budget.throttled(called_at, now);
+        let rate = budget.rate(now);
+        drop(state);
+        if rate < before {
+            let region = &self.payer.1;
+            warn!(%region, rps = (rate * 100.0).round() / 100.0, "Cognito throttles: the rate of calls is lowered");
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.called_at.is_some() {
+            let mut state = self.turns.lock();
+            if let Some(budget) = state.budgets.get_mut(&self.payer) {
+                budget.used(&self.key);
+            }
+            state.places.remove(&self.key);
+        } else {
+            self.turns.lock().leave(&self.key);
+        }
+        self.turns.0.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::queue::queue, *};
+    use crate::core::target::PoolId;
+    use futures::{FutureExt, StreamExt};
+
+    fn key(namespace: &str, n: u32) -> Key {
+        Key {
+            namespace: namespace.to_owned(),
+            name: format!("bot-{n}"),
+        }
+    }
+
+    fn payer(pool: &str) -> Payer {
+        let region = PoolId::parse(pool).expect("valid").region();
+        (Account::OfSource, region)
+    }
+
+    fn call(turn: Option<Turn>) {
+        turn.expect("a turn").calling();
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_put_into_the_queue_when_the_turn_has_come() {
+        let (queue, mut keys) = queue();
+        let limits = Limits {
+            rps: 50.0,
+            burst: 1,
+        };
+        let turns = Turns::new(limits, Arc::new(queue));
+        let giving = tokio::spawn({
+            let turns = turns.clone();
+            async move { turns.give().await }
+        });
+        let payer = payer("eu-west-1_a");
+        call(turns.claim(&key("a", 0), &payer, Urgency::Asked));
+        assert!(turns.claim(&key("a", 1), &payer, Urgency::Asked).is_none());
+        assert_eq!(turns.waiting(), 1);
+        assert_eq!(keys.next().await, Some(key("a", 1)));
+        call(turns.claim(&key("a", 1), &payer, Urgency::Asked));
+        assert_eq!(turns.waiting(), 0);
+        giving.abort();
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_was_not_used_is_the_next_ones() {
+        let (queue, mut keys) = queue();
+        let limits = Limits {
+            rps: 0.001,
+            burst: 1,
+        };
+        let turns = Turns::new(limits, Arc::new(queue));
+        let payer = payer("eu-west-1_a");
+        let turn = turns.claim(&key("a", 0), &payer, Urgency::Asked);
+        assert!(turn.is_some());
+        assert!(turns.claim(&key("a", 1), &payer, Urgency::Asked).is_none());
+        assert!(turns.claim(&key("a", 2), &payer, Urgency::Asked).is_none());
+        turns.leave(&key("a", 1));
+        drop(turn);
+        assert_eq!(turns.give_due(), None);
+        assert_eq!(keys.next().now_or_never(), Some(Some(key("a", 2))));
+        assert_eq!(turns.waiting(), 0);
+        call(turns.claim(&key("a", 2), &payer, Urgency::Asked));
+        assert!(turns.claim(&key("a", 0), &payer, Urgency::Asked).is_none());
+    }
+
+    #[tokio::test]
+    async fn each_region_has_a_budget_of_its_own_and_no_more_are_kept_than_are_needed() {
+        let (queue, _keys) = queue();
+        let limits = Limits { rps: 1e6, burst: 1 };
+        let turns = Turns::new(limits, Arc::new(queue));
+        for n in 0..100 {
+            let payer = payer(&format!("eu-west-{n}_a"));
+            call(turns.claim(&key("a", n), &payer, Urgency::Asked));
+        }
+        let full = Instant::now() + Duration::from_secs(10);
+        while !turns.lock().budgets.is_empty() {
+            assert!(Instant::now() < full, "budgets at rest are kept");
+            turns.give_due();
+        }
+        assert!(turns.lock().places.is_empty());
+    }
+}

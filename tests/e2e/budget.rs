@@ -1,0 +1,207 @@
+//! The operator's share of Cognito's quota: fair by namespace, kept under a lower limit, and taken
+//! up only by what is still wanted when its turn comes.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use serde_json::json;
+
+use super::world::{POOL, SOON, World};
+use crate::support::{Fault, Operator, OperatorBuilder, condition, eventually};
+
+/// Users, Secrets and resources with these names, in no particular order.
+async fn apply_all(world: &World<'_>, names: &[String], value: &str) {
+    join_all(names.iter().map(|name| async {
+        world.cognito.add_user(POOL, name);
+        world.apply_secret(name, "password", value).await;
+        world.apply_resource(name, |_| ()).await;
+    }))
+    .await;
+}
+
+fn names(prefix: &str, count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{prefix}-{n}")).collect()
+}
+
+async fn operator(world: &World<'_>, namespaces: &[&str], rps: &str, burst: &str) -> Operator {
+    let builder = world.cluster_wide().namespaces(namespaces);
+    let limits = ["--cognito-rps", rps, "--cognito-burst", burst];
+    let builder = limits.into_iter().fold(builder, OperatorBuilder::arg);
+    let operator = builder.start().await;
+    operator.wait_ready(SOON).await;
+    operator
+}
+
+/// Waits till so many sets wait for their turn.
+async fn wait_waiting(operator: &Operator, wanted: f64) {
+    let name = "cognito_password_operator_budget_waiting";
+    eventually(SOON, async || match operator.metric(name, &[]).await {
+        waiting if waiting >= wanted => Ok(()),
+        waiting => Err(format!("{waiting} wait")),
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_change_does_not_wait_for_another_namespaces_queue() {
+    let world = World::new("busy").await;
+    let other = world.neighbour("quiet").await;
+    let namespaces = [&*world.namespace, &*other.namespace];
+    let operator = operator(&world, &namespaces, "10", "10").await;
+    other.in_sync("single", "Passw0rd-1").await;
+    apply_all(&world, &names("busy", 100), "Passw0rd-1").await;
+    wait_waiting(&operator, 30.0).await;
+    // The burst is used up.
+    world.cognito.wait_for_calls(15, SOON).await;
+
+    let before = world.cognito.call_count();
+    let rotated = Instant::now();
+    other.apply_secret("single", "password", "Passw0rd-2").await;
+    let user = (POOL, "single");
+    world
+        .cognito
+        .wait_for_password(user, "Passw0rd-2", SOON)
+        .await;
+    let took = rotated.elapsed();
+    let ahead = world.cognito.call_count() - before;
+    assert!(ahead <= 10, "{ahead} calls went before, in {took:?}");
+    let waiting = names("busy", 100).len() - (world.cognito.call_count() - 2);
+    assert!(waiting > 20, "nobody had to wait any more: {waiting}");
+    for name in names("busy", 100) {
+        world.wait_set(&name, "Passw0rd-1").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_while_it_waits_is_set_once_to_the_last_value() {
+    let world = World::new("turns").await;
+    world.in_sync_with_operator(&["first", "second"]).await;
+    let operator = operator(&world, &[&world.namespace], "0.2", "1").await;
+    world.apply_secret("first", "password", "Passw0rd-2").await;
+    world.wait_set("first", "Passw0rd-2").await;
+
+    world.apply_secret("second", "password", "Passw0rd-2").await;
+    let waiting = world.wait("second", "Unknown", "Progressing").await;
+    let message = condition(&waiting, "Ready").map(|ready| ready["message"].to_string());
+    assert!(
+        message.as_ref().is_some_and(|m| m.contains("its turn")),
+        "{message:?}"
+    );
+    for n in 3..=12 {
+        let value = format!("Passw0rd-{n}");
+        world.apply_secret("second", "password", &value).await;
+    }
+    world.wait_set("second", "Passw0rd-12").await;
+    world
+        .assert_calls("second", &["Passw0rd-1", "Passw0rd-12"])
+        .await;
+    drop(operator);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_longer_wanted_when_its_turn_comes_is_not_set() {
+    let world = World::new("unwanted").await;
+    let all = ["first", "suspended", "deleted", "moved", "back", "last"];
+    world.in_sync_with_operator(&all).await;
+    let operator = operator(&world, &[&world.namespace], "0.2", "1").await;
+    world.apply_secret("first", "password", "Passw0rd-2").await;
+    world.wait_set("first", "Passw0rd-2").await;
+
+    // In this order they wait.
+    for name in &all[1..] {
+        world.apply_secret(name, "password", "Passw0rd-2").await;
+        world.wait(name, "Unknown", "Progressing").await;
+    }
+    world.apply_secret("other", "password", "Passw0rd-1").await;
+    let suspend = json!({ "spec": { "suspend": true } });
+    world.patch_resource("suspended", suspend).await;
+    world.delete_resource("deleted").await;
+    let moved = json!({ "spec": { "passwordSecretRef": { "name": "other" } } });
+    world.patch_resource("moved", moved).await;
+    world.apply_secret("back", "password", "Passw0rd-1").await;
+
+    // What they didn't need is the last one's: it waits for one token, not for five.
+    let started = Instant::now();
+    world.wait_set("last", "Passw0rd-2").await;
+    assert!(started.elapsed() < Duration::from_secs(15), "too late");
+    // The value is the one that is set: it is said again, and nothing is called.
+    world.wait_set("back", "Passw0rd-1").await;
+    for name in ["suspended", "moved", "back"] {
+        world.assert_calls(name, &["Passw0rd-1"]).await;
+    }
+    let deleted = world.cognito.calls_for(POOL, "deleted");
+    assert_eq!(deleted.len(), 1, "{deleted:?}");
+    drop(operator);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_a_lower_limit_all_are_set_and_little_is_throttled() {
+    let world = World::new("limit").await;
+    world.cognito.set_calls_per_second(Some(4));
+    let operator = operator(&world, &[&world.namespace], "10", "10").await;
+    let names = names("bot", 40);
+    apply_all(&world, &names, "Passw0rd-1").await;
+    for name in &names {
+        world.wait_set(name, "Passw0rd-1").await;
+    }
+    let calls = world.cognito.call_count();
+    let throttled = calls - names.len();
+    // The burst at the start, and a few while the rate finds its level.
+    assert!((1..=25).contains(&throttled), "{throttled} of {calls}");
+    let logs = operator.logs();
+    assert!(logs.contains("the rate of calls is lowered"), "{logs}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_credentials_cost_few_calls_and_few_writes_and_heal_for_all() {
+    let world = World::new("refused").await;
+    let expired = "The security token included in the request is expired";
+    let fault = Fault::error("ExpiredTokenException", expired);
+    world.cognito.always(fault);
+    let operator = operator(&world, &[&world.namespace], "1000", "1000").await;
+    let since = world.mark();
+    let names = names("bot", 300);
+    apply_all(&world, &names, "Passw0rd-1").await;
+    let told = || async {
+        let mut told = 0;
+        for name in &names {
+            let reason = &world.status(name).await["conditions"][0]["reason"];
+            told += usize::from(reason == "InvalidCredentials");
+        }
+        told
+    };
+    eventually(SOON, async || match told().await {
+        told if told >= 25 => Ok(()),
+        told => Err(format!("{told} of them say it")),
+    })
+    .await;
+    // For as long as three probes.
+    let calls = world.cognito.call_count();
+    world.cognito.wait_for_calls(calls + 2, SOON).await;
+    let calls = world.cognito.call_count();
+    let writes = world.status_writes(since).len();
+    assert!(calls <= 40, "{calls} calls");
+    assert!(writes <= 200, "{writes} statuses written");
+
+    world.cognito.heal();
+    for name in &names {
+        world.wait_set(name, "Passw0rd-1").await;
+    }
+    let calls = world.cognito.call_count() - calls;
+    assert!(
+        (300..=310).contains(&calls),
+        "{calls} calls after it healed"
+    );
+    drop(operator);
+}
+
+impl World<'_> {
+    /// These are in sync, set by an operator that has ended.
+    async fn in_sync_with_operator(&self, names: &[&str]) {
+        let operator = self.operator().await;
+        for name in names {
+            self.in_sync(name, "Passw0rd-1").await;
+        }
+        drop(operator);
+    }
+}
