@@ -170,6 +170,18 @@ fn every_flag_is_in_the_install_page_with_its_variable() {
     }
 }
 
+#[test]
+fn every_code_that_has_a_reason_has_a_label_of_its_own() {
+    let metrics = Metrics::new("0.0.0");
+    let codes = REASONS.iter().flat_map(|entry| entry.codes);
+    for code in codes {
+        metrics.cognito_call("AdminSetUserPassword", code, Duration::ZERO);
+    }
+    let text = metrics.encode();
+    assert!(text.contains("code=\"AccessDeniedException\""), "{text}");
+    assert!(!text.contains("code=\"Other\""), "{text}");
+}
+
 /// Every metric by the name of its samples, and its labels.
 fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     let metrics = Metrics::new("0.0.0");

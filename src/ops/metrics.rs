@@ -29,7 +29,7 @@ pub const OTHER: &str = "Other";
 
 /// The codes that get a label of their own: every other is one more series for ever, chosen by
 /// whoever answers the call.
-const CODES: [&str; 47] = [
+const CODES: [&str; 48] = [
     OK,
     NOT_SENT,
     NO_REPLY,
@@ -53,6 +53,7 @@ const CODES: [&str; 47] = [
     "ExpiredTokenException",
     "IncompleteSignature",
     "IncompleteSignatureException",
+    "InvalidAccessKeyId",
     "InvalidClientTokenId",
     "InvalidIdentityToken",
     "InvalidSignatureException",
