@@ -13,6 +13,7 @@ mod scene;
 mod stories;
 mod stories_keys;
 mod table;
+mod table_budget;
 mod table_conclude;
 mod table_wait;
 mod world;

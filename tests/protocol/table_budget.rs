@@ -1,0 +1,68 @@
+//! Whose turn in the budget comes first: what somebody just asked for.
+
+use super::scene::{Scene, applied, error, lost, not_sent, refused};
+use cognito_password_operator::core::{budget::Urgency, reply::Reply};
+use rstest::rstest;
+
+/// After so many failures in a row, each tried again when it is due.
+fn failed(reply: &Reply, times: u32) -> Scene {
+    let mut scene = Scene::new();
+    for _ in 0..times {
+        let wake = scene.set(reply).wake.expect("it is tried again");
+        scene.later(i64::try_from(wake.as_secs()).expect("a short wait") + 1);
+    }
+    scene
+}
+
+#[test]
+fn what_is_new_is_asked_for() {
+    assert_eq!(Scene::new().plan().urgency, Urgency::Asked);
+    let mut rotated = Scene::settled();
+    rotated.put(1);
+    assert_eq!(rotated.plan().urgency, Urgency::Asked);
+    let mut requested = Scene::settled();
+    requested.cluster.request();
+    assert_eq!(requested.plan().urgency, Urgency::Asked);
+    // Whoever crashed left something in doubt.
+    let mut inherited = Scene::new();
+    let ahead = inherited.plan().ahead;
+    inherited.write(&ahead);
+    inherited.restart();
+    assert_eq!(inherited.plan().urgency, Urgency::Asked);
+}
+
+#[rstest]
+#[case(refused("TooManyRequestsException"))]
+#[case(refused("TeapotException"))]
+#[case(refused("ExpiredTokenException"))]
+#[case(error(500, None))]
+#[case(not_sent())]
+#[case(lost())]
+fn the_first_tries_are_asked_for_and_later_ones_are_not(#[case] reply: Reply) {
+    for restart in [false, true] {
+        for (times, wanted) in [
+            (1, Urgency::Asked),
+            (5, Urgency::Asked),
+            (6, Urgency::Unasked),
+        ] {
+            let mut scene = failed(&reply, times);
+            if restart {
+                scene.restart();
+            }
+            assert_eq!(scene.plan().urgency, wanted, "after {times}");
+        }
+    }
+}
+
+#[rstest]
+#[case::value(|s: &mut Scene| s.put(1))]
+#[case::generation(|s: &mut Scene| s.cluster.change(|spec| spec.permanent = false))]
+#[case::request(|s: &mut Scene| s.cluster.request())]
+fn a_recheck_is_asked_for_by_nobody_until_something_changes(#[case] change: fn(&mut Scene)) {
+    let denied = refused("AccessDeniedException");
+    let mut scene = failed(&denied, 1);
+    assert_eq!(scene.plan().urgency, Urgency::Unasked);
+    change(&mut scene);
+    assert_eq!(scene.plan().urgency, Urgency::Asked);
+    scene.set(&applied());
+}
