@@ -8,6 +8,7 @@ pub mod conclude;
 pub mod conditions;
 pub mod decide;
 pub mod fingerprint;
+pub mod lease;
 pub mod observed;
 pub mod outcome;
 pub mod password;

@@ -1,0 +1,318 @@
+//! What is done about each state of the record.
+
+use super::*;
+use rstest::rstest;
+
+const US: &str = "us";
+const THEM: &str = "them";
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn wall() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().expect("a time")
+}
+
+/// As it stands while somebody holds it.
+fn held_by(holder: &str) -> Record {
+    Record {
+        version: Some("7".to_owned()),
+        holder: holder.to_owned(),
+        seconds: Some(15),
+        transitions: 3,
+        acquired: Some(Timestamp::UNIX_EPOCH),
+        renewed: Some(Timestamp::UNIX_EPOCH),
+    }
+}
+
+fn free() -> Record {
+    Record {
+        seconds: Some(1),
+        ..held_by("")
+    }
+}
+
+/// One that took a free record by a write that was sent at 100 s.
+fn leader() -> Elector {
+    let mut elector = Elector::new(US.to_owned());
+    elector.read(Some(free()), secs(99), false);
+    let mut record = writes(&elector, secs(100));
+    record.version = Some("8".to_owned());
+    elector.wrote(record, secs(100));
+    elector
+}
+
+#[track_caller]
+fn writes(elector: &Elector, now: Duration) -> Record {
+    match elector.step(now, wall()) {
+        Step::Write(record) => record,
+        step => panic!("{step:?}"),
+    }
+}
+
+/// After a first read at 100 s.
+fn after(record: Option<Record>, dead: bool) -> Elector {
+    let mut elector = Elector::new(US.to_owned());
+    assert_eq!(elector.step(secs(100), wall()), Step::Read);
+    elector.read(record, secs(100), dead);
+    elector
+}
+
+#[test]
+fn one_that_is_not_there_is_made() {
+    let wanted = Record {
+        version: None,
+        holder: US.to_owned(),
+        seconds: Some(15),
+        transitions: 0,
+        acquired: Some(wall()),
+        renewed: Some(wall()),
+    };
+    assert_eq!(writes(&after(None, false), secs(100)), wanted);
+}
+
+#[rstest]
+#[case::released(free(), false)]
+#[case::made_by_hand(Record { seconds: None, ..free() }, false)]
+#[case::of_a_dead_holder(held_by(THEM), true)]
+fn what_nobody_holds_is_taken_at_once(#[case] record: Record, #[case] dead: bool) {
+    let wanted = Record {
+        holder: US.to_owned(),
+        seconds: Some(15),
+        transitions: 4,
+        acquired: Some(wall()),
+        renewed: Some(wall()),
+        ..record.clone()
+    };
+    assert_eq!(writes(&after(Some(record), dead), secs(100)), wanted);
+}
+
+#[rstest]
+#[case::as_we_write_it(Some(15), 15)]
+#[case::longer(Some(60), 60)]
+#[case::shorter_than_a_holder_believes(Some(1), 15)]
+#[case::absent(None, 15)]
+#[case::nothing(Some(0), 15)]
+#[case::negative(Some(-1), 15)]
+#[case::for_ever(Some(i32::MAX), 15)]
+fn a_holder_is_left_alone_until_its_record_has_not_moved_for_its_duration(
+    #[case] said: Option<i32>,
+    #[case] seconds: u64,
+) {
+    // Its times are long past, which says nothing.
+    let mut record = held_by(THEM);
+    record.seconds = said;
+    let mut elector = after(Some(record.clone()), false);
+    let mut now = secs(100);
+    while now < secs(100 + seconds) {
+        assert_eq!(elector.step(now, wall()), Step::Wait(now + LOOK));
+        now += LOOK;
+        assert_eq!(elector.step(now, wall()), Step::Read);
+        // Somebody touches what is no part of the claim.
+        record.version = Some(now.as_secs().to_string());
+        elector.read(Some(record.clone()), now, false);
+    }
+    assert_eq!(writes(&elector, now).version, record.version);
+}
+
+#[test]
+fn each_renewal_begins_the_wait_anew() {
+    let mut record = held_by(THEM);
+    let mut elector = after(Some(record.clone()), false);
+    for renewal in 1..100 {
+        record.renewed = Some(Timestamp::UNIX_EPOCH + SignedDuration::from_micros(renewal));
+        elector.read(
+            Some(record.clone()),
+            secs(100) + 14 * secs(renewal.unsigned_abs()),
+            false,
+        );
+        let step = elector.step(secs(100) + 14 * secs(renewal.unsigned_abs()), wall());
+        assert!(matches!(step, Step::Wait(_)), "{step:?}");
+    }
+}
+
+#[test]
+fn one_that_was_removed_is_left_to_its_holder_for_the_rest_of_its_duration() {
+    let mut elector = after(Some(held_by(THEM)), false);
+    let blank = Record {
+        seconds: None,
+        ..held_by("")
+    };
+    for now in 101..115 {
+        let removed = (now % 2 == 0).then(|| blank.clone());
+        elector.read(removed, secs(now), false);
+        assert_eq!(elector.step(secs(now), wall()), Step::Wait(secs(now + 1)));
+    }
+    elector.read(None, secs(115), false);
+    assert_eq!(writes(&elector, secs(115)).version, None);
+}
+
+#[test]
+fn a_name_that_a_person_removed_is_not_a_release() {
+    let mut elector = after(Some(held_by(THEM)), false);
+    elector.read(Some(held_by("")), secs(101), false);
+    assert_eq!(elector.step(secs(101), wall()), Step::Wait(secs(102)));
+    elector.read(Some(held_by("")), secs(116), false);
+    assert_eq!(writes(&elector, secs(116)).holder, US);
+}
+
+#[test]
+fn a_renewal_counts_from_before_it_was_sent_and_comes_every_two_seconds() {
+    let mut elector = leader();
+    assert_eq!(elector.held_until(), Some(secs(115)));
+    assert_eq!(elector.step(secs(101), wall()), Step::Wait(secs(102)));
+    let renewal = writes(&elector, secs(102));
+    assert_eq!(renewal.version.as_deref(), Some("8"));
+    assert_eq!(renewal.transitions, 4);
+    // It was answered at 103.
+    elector.wrote(renewal, secs(102));
+    assert_eq!(elector.held_until(), Some(secs(117)));
+    assert_eq!(elector.step(secs(103), wall()), Step::Wait(secs(104)));
+}
+
+#[test]
+fn a_renewal_moves_the_record_even_when_the_clock_stands_still() {
+    let mut elector = leader();
+    let mut last = writes(&elector, secs(102));
+    for _ in 0..10 {
+        elector.wrote(last.clone(), secs(100));
+        let next = writes(&elector, secs(102));
+        assert_ne!(next.renewed, last.renewed);
+        assert_eq!(next.acquired, last.acquired);
+        last = next;
+    }
+}
+
+#[test]
+fn who_cannot_renew_has_lost_it_ten_seconds_after_the_last_renewal_was_sent() {
+    let mut elector = leader();
+    let mut tries = 0;
+    let mut now = secs(100);
+    loop {
+        match elector.step(now, wall()) {
+            Step::Wait(until) => now = until,
+            Step::Read | Step::Write(_) => {
+                tries += 1;
+                let patience = elector.patience(now);
+                assert!(patience <= secs(4) && now + patience <= secs(110));
+                elector.failed(now);
+                now += patience;
+            }
+            Step::Lost(lost) => {
+                assert_eq!((lost, now), (Lost::NotRenewed, secs(110)));
+                break;
+            }
+        }
+    }
+    assert_eq!(tries, 3, "hanging requests leave time for others");
+    // One that was frozen past it doesn't even try.
+    assert_eq!(
+        leader().step(secs(500), wall()),
+        Step::Lost(Lost::NotRenewed)
+    );
+}
+
+#[test]
+fn after_a_lost_reply_it_is_read_and_renewed_at_once() {
+    for version in ["8", "9"] {
+        let mut elector = leader();
+        elector.failed(secs(102));
+        assert_eq!(elector.step(secs(104), wall()), Step::Read);
+        assert_eq!(elector.record(), None);
+        let mut record = held_by(US);
+        record.version = Some(version.to_owned());
+        elector.read(Some(record), secs(104), false);
+        assert_eq!(
+            writes(&elector, secs(104)).version.as_deref(),
+            Some(version)
+        );
+        assert_eq!(
+            elector.held_until(),
+            Some(secs(115)),
+            "a read proves nothing"
+        );
+    }
+}
+
+#[test]
+fn an_acquisition_whose_reply_was_lost_is_renewed_before_it_counts() {
+    let mut elector = after(Some(free()), false);
+    let taken = writes(&elector, secs(100));
+    elector.failed(secs(100));
+    elector.read(Some(taken.clone()), secs(102), false);
+    assert_eq!(elector.held_until(), None);
+    let renewal = writes(&elector, secs(102));
+    assert_eq!(renewal.transitions, taken.transitions);
+    assert_eq!(renewal.acquired, taken.acquired);
+}
+
+#[test]
+fn a_holder_that_somebody_wrote_over_has_lost_it() {
+    let mut elector = leader();
+    elector.conflicted(secs(102));
+    assert_eq!(elector.step(secs(102), wall()), Step::Read);
+    elector.read(Some(held_by(THEM)), secs(102), false);
+    let lost = Step::Lost(Lost::Taken(THEM.to_owned()));
+    assert_eq!(elector.step(secs(102), wall()), lost);
+    assert_eq!(elector.held_until(), None);
+}
+
+#[test]
+fn a_holder_survives_what_people_do_to_the_record() {
+    let edited = Record {
+        version: Some("9".to_owned()),
+        seconds: Some(1),
+        ..held_by(US)
+    };
+    let cleared = held_by("");
+    let blank = Record {
+        seconds: None,
+        transitions: 0,
+        ..held_by("")
+    };
+    for (record, transitions) in [
+        (Some(edited), 3),
+        (Some(cleared), 4),
+        (Some(blank), 4),
+        (None, 4),
+    ] {
+        let mut elector = leader();
+        elector.conflicted(secs(102));
+        elector.read(record.clone(), secs(102), false);
+        let wanted = Record {
+            version: record.and_then(|record| record.version),
+            ..held_by(US)
+        };
+        let written = writes(&elector, secs(102));
+        assert_eq!(written.version, wanted.version);
+        assert_eq!((&*written.holder, written.seconds), (US, Some(15)));
+        assert_eq!(written.transitions, transitions);
+    }
+}
+
+#[test]
+fn repeated_conflicts_do_not_make_a_storm() {
+    let mut elector = leader();
+    elector.conflicted(secs(102));
+    elector.read(Some(held_by(US)), secs(102), false);
+    elector.conflicted(secs(102));
+    assert_eq!(elector.step(secs(102), wall()), Step::Wait(secs(104)));
+}
+
+#[test]
+fn a_release_names_nobody_as_client_go_does() {
+    let mut elector = leader();
+    let record = elector.record().expect("it is known").clone();
+    let released = elector.release(record.clone(), wall()).expect("it is ours");
+    let wanted = Record {
+        holder: String::new(),
+        seconds: Some(1),
+        acquired: Some(wall()),
+        renewed: released.renewed,
+        ..record
+    };
+    assert_eq!(released, wanted);
+    assert_eq!(elector.held_until(), None);
+    assert_eq!(elector.release(held_by(THEM), wall()), None);
+}
