@@ -3,7 +3,7 @@
 #![allow(clippy::doc_markdown, reason = "these docs are the help text")]
 
 use crate::{api, core::budget::Limits, ops::logging, run};
-use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use std::{ffi::OsString, net::SocketAddr, process::ExitCode};
 
 /// What a wrong command line or a wrong configuration ends with.
@@ -34,6 +34,9 @@ enum Command {
     /// profile, a web identity token (IRSA), EKS Pod Identity or the instance metadata service;
     /// Cognito's endpoint from AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER, if it is set; the Region
     /// from each pool's id.
+    ///
+    /// It ends with 0 after SIGTERM or SIGINT, with 2 when a setting is wrong, with 3 when it has lost
+    /// its lease to another operator or couldn't renew it, and with 1 when anything else failed.
     Run(Box<RunArgs>),
     /// Print the CustomResourceDefinitions as YAML
     Crd,
@@ -81,6 +84,19 @@ struct RunArgs {
         value_parser = cognito_burst
     )]
     cognito_burst: u32,
+
+    /// Stand for election, so that of several operators one acts and the others stand by; false for one
+    /// that is alone
+    #[arg(
+        long,
+        env = "CPO_LEADER_ELECT",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_value_t = true,
+        default_missing_value = "true",
+        action = ArgAction::Set
+    )]
+    leader_elect: bool,
 
     /// Where /livez, /readyz and /metrics are served
     #[arg(
@@ -151,11 +167,9 @@ fn execute(command: Command) -> ExitCode {
 }
 
 fn settings(args: RunArgs) -> Result<run::Settings, String> {
-    let pod_namespace = || {
-        std::env::var("POD_NAMESPACE")
-            .ok()
-            .filter(|n| !n.is_empty())
-    };
+    // From the downward API.
+    let of_pod = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let pod_namespace = || of_pod("POD_NAMESPACE");
     let operator_namespace = match args.operator_namespace.or_else(pod_namespace) {
         Some(name) => namespace(&name).map_err(|why| format!("POD_NAMESPACE: {why}"))?,
         None => {
@@ -172,6 +186,9 @@ fn settings(args: RunArgs) -> Result<run::Settings, String> {
             rps: args.cognito_rps,
             burst: args.cognito_burst,
         },
+        leader_elect: args.leader_elect,
+        pod_name: of_pod("POD_NAME"),
+        pod_uid: of_pod("POD_UID"),
         listen: args.listen,
         log_format: args.log_format,
         log: args.log,

@@ -3,12 +3,17 @@
 //! 1. log, memory hardening, the settings that can only be judged here
 //! 2. `/livez`, `/readyz` and `/metrics`, so that whatever is missing can be seen
 //! 3. the fingerprint keys, tried until they are there
-//! 4. the watches and the controller, until SIGTERM or SIGINT
-//! 5. the calls in flight are finished and recorded; then the server ends, and the process
+//! 4. the watches, and the election; the controller, once this process leads; until SIGTERM or SIGINT
+//! 5. the calls in flight are finished and recorded, and the lease is released; then the server ends,
+//!    and the process
+//!
+//! A process that has lost the lease ends at once, wherever it is in this list.
+
+mod candidate;
 
 use crate::{
-    cluster::{client, events::Events, keys, watch::Scope},
-    cognito::aws::AwsCognito,
+    cluster::{client, keys, watch::Scope},
+    cognito::{Cognito, aws::AwsCognito},
     controller::{self, Context, queue},
     core::{budget::Limits, fingerprint::Keyring},
     ops::{
@@ -18,6 +23,7 @@ use crate::{
         metrics::Metrics,
     },
 };
+use candidate::{Candidacy, Candidate};
 use kube::{
     Client,
     config::{InferConfigError, KubeconfigError},
@@ -26,6 +32,7 @@ use std::{error::Error as _, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
+    task::JoinHandle,
 };
 use tracing::{error, info, warn};
 
@@ -44,6 +51,12 @@ pub struct Settings {
     pub operator_namespace: String,
     /// How many calls Cognito gets, for each account and Region.
     pub budget: Limits,
+    /// Whether others may run beside it.
+    pub leader_elect: bool,
+    /// The pod's name, if it is one.
+    pub pod_name: Option<String>,
+    /// The pod's uid, if it is one.
+    pub pod_uid: Option<String>,
     /// Where `/livez`, `/readyz` and `/metrics` are served.
     pub listen: SocketAddr,
     /// How log lines are written.
@@ -108,6 +121,9 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     })?;
 
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    let (candidate, leadership) = Candidate::of(&client, &settings)?;
+    let leads = leadership.clone();
+    metrics.tell_leader_with(move || leads.has_left(Duration::ZERO));
     let readiness = Readiness::new();
     let has_keys = readiness.check("fingerprint keys");
     let scopes = scopes(&settings.watch_namespaces);
@@ -122,6 +138,7 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     info!(
         version = env!("CARGO_PKG_VERSION"),
         listen = %settings.listen,
+        leader_elect = settings.leader_elect,
         namespaces = if settings.watch_namespaces.is_empty() { "all".to_owned() } else { settings.watch_namespaces.join(",") },
         cognito_rps = settings.budget.rps,
         cognito_burst = settings.budget.burst,
@@ -133,25 +150,32 @@ async fn run(settings: Settings) -> Result<(), StartError> {
             keyring = load_keys(&client, &settings.operator_namespace, &has_keys) => keyring,
             () = stop.asked() => return Ok(()),
         };
+        let candidacy = candidate.map(|candidate| candidate.stand(&readiness));
         let (queue, requests) = queue();
-        let events = Events::new(client.clone());
         let queue = Arc::new(queue);
         let (context, writer) = Context::new(
             client.clone(),
             cognito,
             keyring,
-            events,
+            leadership,
             metrics.clone(),
             queue,
             settings.budget,
         );
+        let context = Arc::new(context);
+        let leading = leading(
+            context.clone(),
+            settings.operator_namespace.clone(),
+            has_keys,
+        );
         let (stopping, stopped) = watch::channel(false);
         let mut controller = tokio::spawn(controller::run(
-            Arc::new(context),
+            context,
             writer,
             requests,
             scopes,
             readiness.clone(),
+            leading,
             is_true(stopped),
         ));
         tokio::select! {
@@ -164,13 +188,7 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         }
         info!("stopping: calls in flight are finished and recorded");
         stopping.send_replace(true);
-        match tokio::time::timeout(SHUTDOWN_MAX, controller).await {
-            Ok(Ok(())) => {}
-            Ok(Err(panic)) => error!(%panic, "the controller ended badly"),
-            Err(_) => warn!(
-                "not everything under way came to its end in time; an attempt on record is taken over at the next start"
-            ),
-        }
+        finish(controller, candidacy).await;
         Ok(())
     };
     let controlled = controlled.await;
@@ -182,6 +200,31 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     }
     info!("stopped");
     controlled
+}
+
+/// From when on there is work to do: once this process leads, with the keys as they are then. Others
+/// may have changed them while it stood by.
+async fn leading<C: Cognito>(context: Arc<Context<C>>, namespace: String, has_keys: Check) {
+    if context.leadership.is_elected() {
+        context.leadership.won().await;
+        let keyring = load_keys(&context.client, &namespace, &has_keys).await;
+        context.renew_keyring(keyring);
+    }
+}
+
+/// Waits for what is under way, and gives the lease away after it.
+async fn finish(controller: JoinHandle<()>, candidacy: Option<Candidacy>) {
+    match tokio::time::timeout(SHUTDOWN_MAX, controller).await {
+        Ok(Ok(())) => {
+            if let Some(candidacy) = candidacy {
+                candidacy.leave().await;
+            }
+        }
+        Ok(Err(panic)) => error!(%panic, "the controller ended badly"),
+        Err(_) => warn!(
+            "not everything under way came to its end in time; an attempt on record is taken over at the next start"
+        ),
+    }
 }
 
 /// Tries until the keys are there.

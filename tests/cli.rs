@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(20);
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER";
 
 /// Every flag of `run`, its variable, and its default where it has one.
-const FLAGS: [(&str, &str, &str); 7] = [
+const FLAGS: [(&str, &str, &str); 8] = [
     (
         "--watch-namespaces",
         "CPO_WATCH_NAMESPACES",
@@ -30,6 +30,7 @@ const FLAGS: [(&str, &str, &str); 7] = [
     ),
     ("--cognito-rps", "CPO_COGNITO_RPS", "default: 10"),
     ("--cognito-burst", "CPO_COGNITO_BURST", "default: 10"),
+    ("--leader-elect", "CPO_LEADER_ELECT", "default: true"),
     ("--listen", "CPO_LISTEN", "default: 0.0.0.0:8080"),
     ("--log-format", "CPO_LOG_FORMAT", "default: text"),
     ("--log", "CPO_LOG", "default: info"),
@@ -135,6 +136,11 @@ fn a_wrong_flag_is_one_line_that_says_what_is_right() {
             &["run", "--watch-namespace", "a"],
             &[],
             &["--watch-namespaces"],
+        ),
+        (
+            &["run", "--leader-elect=perhaps"],
+            &[],
+            &["perhaps", "true, false"],
         ),
         (
             &["run", "--operator-namespace", "Own!"],
@@ -271,7 +277,8 @@ fn help_names_every_flag_its_variable_and_its_default() {
     let help = text(&output.stdout);
     let one_line = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for (flag, variable, default) in FLAGS {
-        assert!(help.contains(&format!("{flag} <")), "{flag}: {help}");
+        let takes_a_value = [" <", " [<"].map(|value| help.contains(&format!("{flag}{value}")));
+        assert!(takes_a_value.contains(&true), "{flag}: {help}");
         assert!(
             help.contains(&format!("[env: {variable}=]")),
             "{variable}: {help}"
@@ -287,6 +294,7 @@ fn help_names_every_flag_its_variable_and_its_default() {
         "/livez",
         "/readyz",
         "/metrics",
+        "3 when it has lost its lease",
     ] {
         assert!(one_line.contains(word), "{word}: {help}");
     }
@@ -400,6 +408,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
         ("CPO_OPERATOR_NAMESPACE", "own"),
         ("CPO_COGNITO_RPS", "2.5"),
         ("CPO_COGNITO_BURST", "4"),
+        ("CPO_LEADER_ELECT", "false"),
         ("CPO_LISTEN", &listen),
         ("CPO_LOG_FORMAT", "json"),
         ("CPO_LOG", "info"),
@@ -421,6 +430,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     let started = lines.iter().find(|line| line["message"] == "started");
     let started = started.unwrap_or_else(|| panic!("{log}"));
     assert_eq!(started["namespaces"], "team-a,team-b", "{started}");
+    assert_eq!(started["leader_elect"], false, "{started}");
     assert_eq!(started["listen"], *listen, "{started}");
     assert_eq!(started["cognito_rps"], 2.5, "{started}");
     assert_eq!(started["cognito_burst"], 4, "{started}");
@@ -432,6 +442,8 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
         "--cognito-burst=6",
         &*format!("--listen={other_listen}"),
         "--log-format=text",
+        // Alone it means yes.
+        "--leader-elect",
         "--log=warn",
     ];
     let operator = Running::start(&flags, &env, by_flag);
@@ -440,11 +452,17 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     assert!(log.contains("WARN") && !log.contains('{'), "text: {log}");
     assert!(!log.contains("INFO"), "warnings only: {log}");
 
-    let flags = [&flags[..6], &["--log=debug"]].concat();
+    let flags = [&flags[..7], &["--log=debug"]].concat();
     let operator = Running::start(&flags, &env, by_flag);
     operator.wait_readyz("Secret flag/").await;
     let log = operator.end().await;
-    for word in ["INFO", "team-c", "cognito_rps=5", "cognito_burst=6"] {
+    for word in [
+        "INFO",
+        "team-c",
+        "cognito_rps=5",
+        "cognito_burst=6",
+        "leader_elect=true",
+    ] {
         assert!(log.contains(word), "{word}: {log}");
     }
 }

@@ -190,6 +190,7 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     metrics.secret_change_to_set(Duration::ZERO);
     metrics.count_resources_with(|| vec![("PasswordSet", 1)]);
     metrics.measure_queue_with(|| 1);
+    metrics.tell_leader_with(|| true);
     metrics.measure_budget_with(|| BudgetNow {
         waiting: 1,
         rps: 10.0,

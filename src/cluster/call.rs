@@ -27,9 +27,9 @@ pub enum CallError {
     /// The API server failed, or can't be reached. Whether a write was made can't be told.
     #[error("the API server didn't do it: {0}")]
     Failed(String),
-    /// Not within [`CALL_TIMEOUT`]. Whether a write was made can't be told.
-    #[error("the API server didn't answer within {} s", CALL_TIMEOUT.as_secs())]
-    TimedOut,
+    /// Not within this time. Whether a write was made can't be told.
+    #[error("the API server didn't answer within {} s", .0.as_secs_f32())]
+    TimedOut(Duration),
 }
 
 impl From<kube::Error> for CallError {
@@ -69,9 +69,17 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 pub(super) async fn call<T>(
     future: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, CallError> {
-    match tokio::time::timeout(CALL_TIMEOUT, future).await {
+    call_within(CALL_TIMEOUT, future).await
+}
+
+/// Makes one call with a timeout of its own.
+pub(super) async fn call_within<T>(
+    timeout: Duration,
+    future: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, CallError> {
+    match tokio::time::timeout(timeout, future).await {
         Ok(result) => Ok(result?),
-        Err(_) => Err(CallError::TimedOut),
+        Err(_) => Err(CallError::TimedOut(timeout)),
     }
 }
 

@@ -2,9 +2,13 @@
 
 mod call;
 pub mod events;
+pub mod holder;
 pub mod keys;
+mod leadership;
+pub mod lease;
 pub mod secrets;
 pub mod status;
 pub mod watch;
 
 pub use call::{CALL_TIMEOUT, CallError, client};
+pub use leadership::Leadership;

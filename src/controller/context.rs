@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::CognitoUserPassword,
-    cluster::events::Events,
+    cluster::{Leadership, events::Events},
     cognito::Cognito,
     core::{budget::Limits, fingerprint::Keyring},
     ops::metrics::Metrics,
@@ -20,10 +20,17 @@ use kube::{
     Client,
     runtime::reflector::{self, Store, store::Writer},
 };
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
+
+/// What must be left of the lease when a call begins: the 5 s that it may take, and 2 s for clocks
+/// and for a process that isn't scheduled at once.
+const LEASE_FOR_A_CALL: Duration = Duration::from_secs(7);
 
 /// See the module. One for the whole process.
 pub struct Context<C> {
@@ -33,10 +40,12 @@ pub struct Context<C> {
     pub cognito: Arc<C>,
     /// The door in front of Cognito.
     pub credentials: Credentials<C>,
-    /// The fingerprint keys.
-    pub keyring: Keyring,
+    /// The fingerprint keys: see [`Context::keyring`].
+    keyring: Mutex<Arc<Keyring>>,
     /// To the resources' events.
     pub events: Events,
+    /// Whether this process leads.
+    pub leadership: Leadership,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What the watches showed.
@@ -60,7 +69,7 @@ impl<C: Cognito> Context<C> {
         client: Client,
         cognito: Arc<C>,
         keyring: Keyring,
-        events: Events,
+        leadership: Leadership,
         metrics: Arc<Metrics>,
         queue: Arc<Queue>,
         limits: Limits,
@@ -78,11 +87,12 @@ impl<C: Cognito> Context<C> {
             }
         };
         let context = Self {
+            events: Events::new(client.clone()),
             client,
             credentials: Credentials::new(cognito.clone(), wake),
             cognito,
-            keyring,
-            events,
+            keyring: Mutex::new(Arc::new(keyring)),
+            leadership,
             metrics,
             index: Arc::default(),
             memory,
@@ -99,6 +109,23 @@ impl<C: Cognito> Context<C> {
     pub fn index(&self) -> MutexGuard<'_, Index> {
         // Nothing panics half-way through a change of the index.
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The fingerprint keys.
+    pub fn keyring(&self) -> Arc<Keyring> {
+        let keyring = self.keyring.lock();
+        keyring.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The keys as they are by now: one that has stood by for months may have old ones.
+    pub fn renew_keyring(&self, keyring: Keyring) {
+        let mut known = self.keyring.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Arc::new(keyring);
+    }
+
+    /// Whether the lease lasts for a call.
+    pub fn leads_for_a_call(&self) -> bool {
+        self.leadership.has_left(LEASE_FOR_A_CALL)
     }
 
     /// From now on nothing new is begun.

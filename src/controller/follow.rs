@@ -25,7 +25,7 @@ use kube::{
     },
 };
 use std::{collections::HashMap, sync::Arc, time::Instant};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::AbortHandle};
 use tracing::{debug, info, warn};
 
 /// Follows the watches of all scopes, for ever.
@@ -67,10 +67,23 @@ struct Follower<C> {
     writer: Writer<CognitoUserPassword>,
     store: Store<CognitoUserPassword>,
     watches: HashMap<(Scope, Watched), State>,
-    /// The resourceVersion in which a resource was last reported as unreadable.
-    unreadable: HashMap<Key, Option<String>>,
+    /// What was last reported as unreadable.
+    unreadable: HashMap<Key, Unreadable>,
     /// For reporting those.
     turns: Arc<Semaphore>,
+}
+
+/// A resource that can't be read. Dropped, when it has moved on, it takes an event with it that nobody
+/// has published yet: on a standby they would pile up.
+struct Unreadable {
+    version: Option<String>,
+    event: AbortHandle,
+}
+
+impl Drop for Unreadable {
+    fn drop(&mut self) {
+        self.event.abort();
+    }
 }
 
 struct State {
@@ -199,12 +212,12 @@ impl<C: Cognito> Follower<C> {
     fn unreadable(&mut self, unreadable: &MaybeResource, error: &str) {
         let key = Key::of(unreadable);
         self.context.index().delete_resource(&key);
-        self.gone(&key);
         let version = unreadable.resource_version();
-        let last = self.unreadable.insert(key.clone(), version.clone());
-        if last == Some(version) {
+        let said = self.unreadable.get(&key);
+        if said.is_some_and(|said| said.version == version) {
             return;
         }
+        self.gone(&key);
         let why = without_values(error);
         warn!(object = %key, why, "this resource can't be read and is skipped");
         self.context.metrics.undecodable_resource();
@@ -214,13 +227,18 @@ impl<C: Cognito> Follower<C> {
         );
         let events: events::Events = self.context.events.clone();
         let turns = self.turns.clone();
-        tokio::spawn(async move {
+        let leadership = self.context.leadership.clone();
+        let event = tokio::spawn(async move {
+            // One operator says it.
+            leadership.won().await;
             // Of ten thousand that can't be read, a few at a time say so. Never closed.
             let _turn = turns.acquire().await;
             events
                 .publish(&reference, EventType::Warning, "Undecodable", "Read", &note)
                 .await;
         });
+        let event = event.abort_handle();
+        self.unreadable.insert(key, Unreadable { version, event });
     }
 
     /// Asks for reconciles, once the scope is listed.

@@ -124,7 +124,7 @@ impl Facts {
         };
         let permanent = self.resource.spec.permanent;
         let value = compare(
-            &context.keyring,
+            &context.keyring(),
             &target,
             permanent,
             &password,
@@ -159,7 +159,7 @@ impl Facts {
                 .map(String::as_str),
             status: self.status(),
             synced_key_is_newest: synced
-                .is_none_or(|s| context.keyring.newest_signed(&s.fingerprint)),
+                .is_none_or(|s| context.keyring().newest_signed(&s.fingerprint)),
             secret,
             tried: self.remembered.tried.as_deref(),
             healed: self.is_healed(),

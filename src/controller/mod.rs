@@ -1,5 +1,6 @@
 //! The controller: kube-runtime's watches and applier around the pure core. What happened goes
-//! through the index into the queue; the applier runs at most one reconcile a resource at a time.
+//! through the index into the queue; the applier, once this process leads, runs at most one reconcile
+//! a resource at a time.
 
 mod context;
 mod credentials;
@@ -25,7 +26,7 @@ use crate::{
     cognito::Cognito,
     ops::{health::Readiness, metrics::BudgetNow},
 };
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use kube::runtime::{
     applier,
     controller::{Action, Config, Error},
@@ -41,7 +42,8 @@ const CONCURRENCY: u16 = 32;
 /// What is counted where a resource wasn't judged yet.
 const NOT_JUDGED: &str = "Unknown";
 
-/// Runs until `shutdown`, then finishes the reconciles that have begun.
+/// Follows the watches, and reconciles from `leading` on. Runs until `shutdown`, then finishes the
+/// reconciles that have begun.
 ///
 /// # Panics
 /// When following the watches panicked: nothing would ever be seen again.
@@ -51,6 +53,7 @@ pub async fn run<C: Cognito>(
     keys: impl Stream<Item = Key> + Send + 'static,
     scopes: Vec<Scope>,
     readiness: Readiness,
+    leading: impl Future<Output = ()> + Send + 'static,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     // The store is told single events only (each scope's lists are followed by the index), so it
@@ -64,7 +67,10 @@ pub async fn run<C: Cognito>(
         shutdown.await;
         stopping.stop();
     };
-    let requests = keys
+    // Until then keys wait in the queue, and whatever happens joins them.
+    let requests = Box::pin(leading)
+        .map(|()| keys)
+        .flatten_stream()
         .map(|key| Ok::<_, Infallible>(key.object_ref()))
         .take_until(Box::pin(shutdown));
     let reconcile = |resource, context| Box::pin(reconcile::reconcile(resource, context));

@@ -48,6 +48,9 @@ const READ_IS_FRESH: Duration = Duration::from_secs(1);
 /// How long to wait while another resource's call for the same user is in flight.
 const BUSY: Duration = Duration::from_millis(250);
 
+/// How long to wait while too little is left of the lease. It is renewed, or the process ends.
+pub(super) const SHORT_OF_LEASE: Duration = Duration::from_secs(1);
+
 /// How often a reconcile begins again after a conflict before it lets others have their turn.
 const CONFLICTS_MAX: u32 = 5;
 
@@ -77,6 +80,10 @@ pub async fn reconcile<C: Cognito>(
     };
     if context.is_stopping() {
         return Ok(Action::await_change());
+    }
+    if !context.leads_for_a_call() {
+        context.turns.leave(&key);
+        return Ok(Action::requeue(SHORT_OF_LEASE));
     }
     let uid = resource.uid().unwrap_or_default();
     let started = Instant::now();
@@ -330,6 +337,9 @@ async fn set<C: Cognito>(
     if context.is_stopping() {
         return Done::Wake(None);
     }
+    if !context.leads_for_a_call() {
+        return Done::Wake(Some(SHORT_OF_LEASE));
+    }
     let Some(alone) = context.in_flight.enter(&target) else {
         return Done::Wake(Some(BUSY));
     };
@@ -354,7 +364,7 @@ async fn set<C: Cognito>(
         error!(object = %key, "the API server did not keep the attempt: is the CRD of this version installed?");
         return Done::ApiFailed;
     }
-    if context.is_stopping() {
+    if context.is_stopping() || !context.leads_for_a_call() {
         let withdrawn = came_to(None);
         context
             .memory

@@ -4,11 +4,11 @@ use super::{
     context::Context,
     key::Key,
     memory::Unrecorded,
-    reconcile::{Done, refresh, write_failed},
+    reconcile::{Done, SHORT_OF_LEASE, refresh, write_failed},
 };
 use crate::{
     api::{Class, CognitoUserPassword, Reason, Status},
-    cluster::{CallError, events, status},
+    cluster::{CALL_TIMEOUT, CallError, events, status},
     cognito::Cognito,
     core::{
         conclude::{Conclusion, Recorded, conclude, withdraw},
@@ -35,6 +35,9 @@ pub(super) async fn report<C: Cognito>(
 ) -> Done {
     if resource.status.as_ref() == Some(&report.status) {
         return Done::Wake(report.wake);
+    }
+    if !context.leadership.has_left(CALL_TIMEOUT) {
+        return Done::Wake(Some(SHORT_OF_LEASE));
     }
     let before = resource.status.as_ref().and_then(Status::ready_reason);
     match status::write(&context.client, resource, &report.status).await {

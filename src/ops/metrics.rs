@@ -290,6 +290,12 @@ impl Metrics {
         let _ = self.at_scrape.budget.set(Box::new(budget)); // the first stays
     }
 
+    /// Where the gauge `leader` comes from. Asked at each scrape, so it must be quick. Set once; a
+    /// later one is ignored.
+    pub fn tell_leader_with(&self, leads: impl Fn() -> bool + Send + Sync + 'static) {
+        let _ = self.at_scrape.leads.set(Box::new(leads)); // the first stays
+    }
+
     /// All metrics in the `OpenMetrics` text format, see [`CONTENT_TYPE`].
     #[must_use]
     pub fn encode(&self) -> String {
@@ -330,6 +336,7 @@ struct AtScrape {
     resources: OnceLock<Source<Vec<(&'static str, u64)>>>,
     queue_length: OnceLock<Source<u64>>,
     budget: OnceLock<Source<BudgetNow>>,
+    leads: OnceLock<Source<bool>>,
 }
 
 impl fmt::Debug for AtScrape {
@@ -338,6 +345,7 @@ impl fmt::Debug for AtScrape {
             .field("resources", &self.resources.get().is_some())
             .field("queue_length", &self.queue_length.get().is_some())
             .field("budget", &self.budget.get().is_some())
+            .field("leads", &self.leads.get().is_some())
             .finish()
     }
 }
@@ -372,6 +380,10 @@ impl Collector for AtScrape {
             let help =
                 "Calls a second that the budget allows at present, where it allows the fewest";
             encode_gauge(&mut encoder, "budget_rps", help, rps)?;
+        }
+        if let Some(leads) = self.leads.get() {
+            let help = "1 if this process may set passwords, 0 if it stands by";
+            encode_gauge(&mut encoder, "leader", help, u64::from(leads()))?;
         }
         Ok(())
     }
@@ -544,6 +556,17 @@ mod tests {
     }
 
     #[test]
+    fn whether_it_leads_is_told_when_somebody_asks() {
+        let metrics = Metrics::new("1.2.3");
+        let leads = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let asked = leads.clone();
+        metrics.tell_leader_with(move || asked.load(Ordering::Relaxed));
+        assert_sample(&metrics, "leader", 0.0);
+        leads.store(true, Ordering::Relaxed);
+        assert_sample(&metrics, "leader", 1.0);
+    }
+
+    #[test]
     fn version_and_start_are_told() {
         let metrics = Metrics::new("1.2.3");
         assert_sample(&metrics, "build_info{version=\"1.2.3\"}", 1.0);
@@ -558,6 +581,7 @@ mod tests {
         metrics.reconcile("settled", Duration::from_millis(3));
         metrics.count_resources_with(|| vec![("Unknown", 1)]);
         metrics.measure_queue_with(|| 1);
+        metrics.tell_leader_with(|| true);
         let text = metrics.encode();
         let told = |word: &str| -> BTreeSet<String> {
             let prefix = format!("# {word} ");
@@ -580,6 +604,7 @@ mod tests {
             "undecodable_resources",
             "resources",
             "queue_length",
+            "leader",
         ]
         .iter()
         .map(|name| format!("{P}_{name}"))

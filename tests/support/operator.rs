@@ -27,6 +27,7 @@ pub(crate) struct OperatorBuilder<'a> {
     env: Vec<(String, String)>,
     args: Vec<String>,
     credentials: bool,
+    leader_elect: bool,
     grace: Duration,
 }
 
@@ -72,6 +73,12 @@ impl OperatorBuilder<'_> {
     /// No AWS credentials anywhere.
     pub(crate) fn no_credentials(mut self) -> Self {
         self.credentials = false;
+        self
+    }
+
+    /// As deploy/ starts it. Without this, many of them can run side by side, each for a test of its own.
+    pub(crate) fn leader_elect(mut self) -> Self {
+        self.leader_elect = true;
         self
     }
 
@@ -123,6 +130,7 @@ impl OperatorBuilder<'_> {
             .arg("--listen")
             .arg(format!("127.0.0.1:{port}"))
             .args(["--operator-namespace", NAMESPACE, "--log-format", "json"])
+            .args((!self.leader_elect).then_some("--leader-elect=false"))
             .args(self.args.iter().cloned())
             .spawn();
         Operator { process, port }
@@ -146,6 +154,7 @@ impl Operator {
             env: Vec::new(),
             args: Vec::new(),
             credentials: true,
+            leader_elect: false,
             grace: Duration::from_secs(5),
         }
     }

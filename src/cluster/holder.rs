@@ -1,0 +1,283 @@
+//! Who holds a Lease: a name for people, a random part that makes it this process's alone, and what
+//! proves later that the process is gone, so that its successor needn't wait the lease out.
+//!
+//! `NAME_RANDOM_POD_PLACE.PID.START`
+//!
+//! - POD is the pod's uid, or `-`: the kubelet starts a container again only after the old one has
+//!   ended.
+//! - PLACE is one boot of one machine and one PID namespace in it, hashed; PID and START (in ticks
+//!   since the boot) name a process there. Or `-` where `/proc` doesn't tell.
+
+use rustix::{
+    io::Errno,
+    process::{Pid, test_kill_process},
+};
+use sha2::{Digest, Sha256};
+use std::fs;
+
+/// A name that is longer is cut. Pods' names have 63 characters in practice.
+const NAME_MAX: usize = 63;
+
+/// This process, as a Lease names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Holder {
+    identity: String,
+    marks: Marks,
+}
+
+/// What tells whether a process is still there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Marks {
+    pod: Option<String>,
+    process: Option<Process>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Process {
+    place: String,
+    pid: i32,
+    start: u64,
+}
+
+impl Holder {
+    /// This process. `pod_name` and `pod_uid` come from the downward API.
+    ///
+    /// # Errors
+    /// When the system's random source fails.
+    pub fn this(pod_name: Option<&str>, pod_uid: Option<&str>) -> Result<Self, getrandom::Error> {
+        let random = getrandom::u64()?;
+        let name = pod_name.map_or_else(hostname, str::to_owned);
+        let marks = Marks {
+            pod: pod_uid.map(str::to_owned),
+            process: Process::of(std::process::id()),
+        };
+        Ok(Self::new(&name, random, marks))
+    }
+
+    fn new(name: &str, random: u64, marks: Marks) -> Self {
+        let name: String = name.chars().take(NAME_MAX).collect();
+        let pod = marks.pod.as_deref().unwrap_or("-");
+        let process = marks.process.as_ref().map_or_else(
+            || "-".to_owned(),
+            |Process { place, pid, start }| format!("{place}.{pid}.{start}"),
+        );
+        Self {
+            identity: format!("{name}_{random:016x}_{pod}_{process}"),
+            marks,
+        }
+    }
+
+    /// As `holderIdentity` has it.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Whether it is proved that the process with this identity is gone. A frozen one isn't.
+    #[must_use]
+    pub fn outlives(&self, identity: &str) -> bool {
+        let Some(marks) = Marks::parse(identity).filter(|_| identity != self.identity) else {
+            return false;
+        };
+        let (Some(ours), Some(its)) = (&self.marks.process, &marks.process) else {
+            return false;
+        };
+        if ours.place == its.place {
+            return its.is_gone();
+        }
+        // An earlier container of this pod. (In the same place it would be a second process beside
+        // this one, such as one by `kubectl exec`.)
+        self.marks.pod.is_some() && self.marks.pod == marks.pod
+    }
+}
+
+impl Marks {
+    /// None for what isn't of this form, such as the identity of another program.
+    fn parse(identity: &str) -> Option<Self> {
+        let mut parts = identity.rsplitn(4, '_');
+        let process = parts.next()?;
+        let pod = parts.next()?;
+        let random = parts.next()?;
+        let ours = random.len() == 16 && parts.next().is_some();
+        ours.then(|| Self {
+            pod: (pod != "-" && !pod.is_empty()).then(|| pod.to_owned()),
+            process: Process::parse(process),
+        })
+    }
+}
+
+impl Process {
+    /// None where `/proc` doesn't tell.
+    fn of(pid: u32) -> Option<Self> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
+        let mut place = Sha256::new();
+        place.update(boot.trim());
+        place.update(namespace.to_string_lossy().as_bytes());
+        let place = place
+            .finalize()
+            .first_chunk()
+            .copied()
+            .map(u64::from_be_bytes)?;
+        let (start, _) = stat(pid.try_into().ok()?)?;
+        Some(Self {
+            place: format!("{place:016x}"),
+            pid: pid.try_into().ok()?,
+            start,
+        })
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.');
+        let process = Self {
+            place: parts.next()?.to_owned(),
+            pid: parts.next()?.parse().ok()?,
+            start: parts.next()?.parse().ok()?,
+        };
+        parts.next().is_none().then_some(process)
+    }
+
+    /// Only to be asked in the same place.
+    fn is_gone(&self) -> bool {
+        let Some(pid) = Pid::from_raw(self.pid) else {
+            return false;
+        };
+        match stat(self.pid) {
+            Some((start, state)) => start != self.start || matches!(state, 'Z' | 'X'),
+            // Not there, or hidden: `/proc` may be mounted with hidepid, and this program isn't
+            // dumpable. A signal's permission tells.
+            None => test_kill_process(pid) == Err(Errno::SRCH),
+        }
+    }
+}
+
+/// When a process began, in ticks since the boot, and its state.
+fn stat(pid: i32) -> Option<(u64, char)> {
+    let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may have anything in it.
+    let (_, fields) = line.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace();
+    let state = fields.next()?.chars().next()?;
+    // Field 22; the state was the third.
+    let start = fields.nth(18)?.parse().ok()?;
+    Some((start, state))
+}
+
+fn hostname() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use rustix::process::{Signal, kill_process};
+    use std::process::{Child, Command};
+
+    fn child() -> Child {
+        Command::new("sleep").arg("1000").spawn().expect("sleep")
+    }
+
+    fn pid(child: &Child) -> i32 {
+        child.id().try_into().expect("a pid")
+    }
+
+    fn holder(pod: Option<&str>, process: Option<Process>) -> Holder {
+        let pod = pod.map(str::to_owned);
+        Holder::new("other", 7, Marks { pod, process })
+    }
+
+    /// Waits until the process is in this state; the kernel takes its time.
+    fn wait_for_state(pid: i32, wanted: char) {
+        while stat(pid).is_none_or(|(_, state)| state != wanted) {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn an_identity_is_this_processs_alone_and_says_whose_it_is() {
+        let pod = || Holder::this(Some("operator-6d9-x2x7p"), Some("0f9e-36"));
+        let (one, two) = (pod().expect("random"), pod().expect("random"));
+        assert_ne!(one.identity(), two.identity());
+        assert!(one.identity().starts_with("operator-6d9-x2x7p_"));
+        assert_eq!(Marks::parse(one.identity()), Some(one.marks.clone()));
+        assert_eq!(one.marks.pod.as_deref(), Some("0f9e-36"));
+        let long = Holder::this(Some(&"n".repeat(253)), Some(&"u".repeat(36)));
+        let long = long.expect("random");
+        assert!(long.identity().len() < 180, "{}", long.identity());
+
+        let outside = Holder::this(None, None).expect("random");
+        assert!(outside.identity().starts_with(&hostname()));
+        assert_eq!(Marks::parse(outside.identity()), Some(outside.marks));
+    }
+
+    #[test]
+    fn a_process_is_gone_when_it_is_dead_and_not_while_it_is_frozen() {
+        let this = Holder::this(None, None).expect("random");
+        let mut child = child();
+        let other = holder(None, Process::of(child.id()));
+        assert!(!this.outlives(other.identity()));
+
+        let raw = Pid::from_raw(pid(&child)).expect("a pid");
+        kill_process(raw, Signal::STOP).expect("it is ours");
+        wait_for_state(pid(&child), 'T');
+        assert!(!this.outlives(other.identity()), "frozen");
+
+        child.kill().expect("it is ours");
+        wait_for_state(pid(&child), 'Z');
+        assert!(this.outlives(other.identity()), "not reaped yet");
+        child.wait().expect("it is ours");
+        assert!(this.outlives(other.identity()), "gone");
+    }
+
+    #[test]
+    fn another_process_with_the_same_pid_is_not_the_holder() {
+        let this = Holder::this(None, None).expect("random");
+        let mut child = child();
+        let mut process = Process::of(child.id()).expect("there is /proc");
+        process.start -= 1;
+        assert!(this.outlives(holder(None, Some(process)).identity()));
+        child.kill().expect("it is ours");
+        child.wait().expect("it is ours");
+    }
+
+    #[test]
+    fn an_earlier_container_of_the_same_pod_is_gone_and_a_second_process_in_it_is_not() {
+        let this = Holder::this(Some("pod"), Some("uid")).expect("random");
+        let ours = this.marks.process.clone().expect("there is /proc");
+        let elsewhere = Process {
+            place: "0123456789abcdef".to_owned(),
+            ..ours.clone()
+        };
+        let earlier = holder(Some("uid"), Some(elsewhere.clone()));
+        assert!(this.outlives(earlier.identity()));
+        assert!(!this.outlives(holder(Some("uid"), Some(ours)).identity()));
+
+        for other in [
+            holder(Some("another"), Some(elsewhere.clone())),
+            holder(None, Some(elsewhere.clone())),
+            holder(Some("uid"), None),
+        ] {
+            assert!(!this.outlives(other.identity()), "{}", other.identity());
+        }
+        let outside = Holder::this(None, None).expect("random");
+        assert!(!outside.outlives(holder(None, Some(elsewhere)).identity()));
+    }
+
+    #[test]
+    fn nothing_is_known_of_holders_of_another_form_nor_of_oneself() {
+        let this = Holder::this(None, None).expect("random");
+        let ours = this.identity().to_owned();
+        for identity in [
+            "",
+            "host_0f9e",
+            "a_b_c_d",
+            "somebody",
+            "_",
+            "a_b_-_-",
+            &ours,
+        ] {
+            assert!(!this.outlives(identity), "{identity}");
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The Lease by which one of several operators leads: what [`crate::core::lease`] decides is read and
+//! written here, and [`Leadership`] is told.
+
+use super::{
+    CallError,
+    call::call_within,
+    holder::Holder,
+    leadership::{Held, Leadership, clock},
+};
+use crate::{
+    api::FIELD_MANAGER,
+    core::lease::{Elector, LEASE_DURATION, Lost, Record, Step},
+};
+use futures::FutureExt;
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+use kube::{Api, Client, api::PostParams};
+use std::{future::Future, pin::pin, time::Duration};
+use tracing::{debug, info, warn};
+
+/// The name of the Lease, in the operator's own namespace.
+pub const LEASE: &str = "cognito-password-operator";
+
+/// How an election ended for this process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum End {
+    /// It led and must stop at once.
+    Lost(Lost),
+    /// It was asked to leave, and holds nothing any more, or as little as it could.
+    Left,
+}
+
+/// Stands for election, leads, and leaves.
+pub struct Election {
+    leases: Api<Lease>,
+    holder: Holder,
+    elector: Elector,
+    held: Held,
+    /// As it was read or written last: what isn't ours in it stays as it is.
+    lease: Lease,
+    trouble: Option<Trouble>,
+    rival: String,
+}
+
+struct Trouble {
+    why: String,
+    since: Duration,
+}
+
+impl Election {
+    /// For the Lease in this namespace; what it comes to is told by the second.
+    #[must_use]
+    pub fn new(client: Client, namespace: &str, holder: Holder) -> (Self, Leadership) {
+        let (held, leadership) = Leadership::elected();
+        let election = Self {
+            leases: Api::namespaced(client, namespace),
+            elector: Elector::new(holder.identity().to_owned()),
+            holder,
+            held,
+            lease: Lease::default(),
+            trouble: None,
+            rival: String::new(),
+        };
+        (election, leadership)
+    }
+
+    /// Runs until it is lost, or until `leave` and the release that follows it. `ailing` is told
+    /// when the Lease couldn't be had for longer than a lease lasts, and why; and when it can again.
+    pub async fn run(
+        mut self,
+        leave: impl Future<Output = ()>,
+        ailing: impl Fn(Option<&str>),
+    ) -> End {
+        let mut leave = pin!(leave);
+        while leave.as_mut().now_or_never().is_none() {
+            let now = clock();
+            match self.elector.step(now, Timestamp::now()) {
+                Step::Lost(lost) => {
+                    self.held.until(None);
+                    return End::Lost(lost);
+                }
+                Step::Wait(until) => tokio::select! {
+                    () = &mut leave => break,
+                    () = tokio::time::sleep(until.saturating_sub(now)) => {}
+                },
+                Step::Read => tokio::select! {
+                    () = &mut leave => break,
+                    () = self.read(now, &ailing) => {}
+                },
+                // Waited for: what it came to must be known to be released.
+                Step::Write(record) => self.write(record, now, &ailing).await,
+            }
+        }
+        self.release().await;
+        End::Left
+    }
+
+    async fn read(&mut self, now: Duration, ailing: &impl Fn(Option<&str>)) {
+        let patience = self.elector.patience(now);
+        match call_within(patience, self.leases.get_opt(LEASE)).await {
+            Ok(lease) => {
+                self.lease = lease.clone().unwrap_or_default();
+                let record = lease.as_ref().map(record_of);
+                let outlived = |record: &Record| self.holder.outlives(&record.holder);
+                let dead = record.as_ref().is_some_and(outlived);
+                self.elector.read(record, clock(), dead);
+                // What is to be written now must work too before all is well.
+                if let Step::Wait(_) = self.elector.step(clock(), Timestamp::now()) {
+                    self.works(ailing);
+                }
+                let rival = self.elector.other().unwrap_or_default();
+                if rival != self.rival {
+                    rival.clone_into(&mut self.rival);
+                    info!(holder = rival, dead, "the Lease is another's");
+                }
+            }
+            Err(error) => {
+                self.elector.failed(now);
+                self.broken(&format!("it can't be read: {error}"), now, ailing);
+            }
+        }
+    }
+
+    async fn write(&mut self, record: Record, sent: Duration, ailing: &impl Fn(Option<&str>)) {
+        let lease = self.lease_of(&record);
+        let removable = record.version.is_some();
+        let patience = self.elector.patience(sent);
+        match call_within(patience, self.put(&lease)).await {
+            Ok(lease) => {
+                let leads = self.elector.held_until().is_some();
+                self.elector.wrote(record_of(&lease), sent);
+                self.held.until(self.elector.held_until());
+                self.lease = lease;
+                self.works(ailing);
+                if !leads {
+                    let transitions = record.transitions;
+                    info!(identity = self.holder.identity(), transitions, "leading");
+                }
+            }
+            // Somebody else has written or removed it. Until it is known who, nothing new is begun.
+            Err(error)
+                if error == CallError::Conflict || (removable && error == CallError::NotFound) =>
+            {
+                debug!(%error, "somebody else wrote the Lease");
+                self.held.until(None);
+                self.elector.conflicted(sent);
+            }
+            Err(error) => {
+                self.elector.failed(sent);
+                self.broken(&format!("it can't be written: {error}"), sent, ailing);
+            }
+        }
+    }
+
+    /// Gives it up, so that another needn't wait. Nothing is tried again: the lease lapses anyway.
+    async fn release(&mut self) {
+        let led = self.elector.held_until().is_some();
+        // Before anybody else can have it.
+        self.held.until(None);
+        if !led {
+            return;
+        }
+        let patience = self.elector.patience(clock());
+        let known = match self.elector.record() {
+            Some(record) => Ok(record.clone()),
+            None => call_within(patience, self.leases.get(LEASE))
+                .await
+                .map(|lease| {
+                    self.lease = lease;
+                    record_of(&self.lease)
+                }),
+        };
+        let released = match known {
+            Ok(record) => match self.elector.release(record, Timestamp::now()) {
+                Some(record) => {
+                    let lease = self.lease_of(&record);
+                    call_within(patience, self.put(&lease)).await.map(|_| ())
+                }
+                None => return,
+            },
+            Err(error) => Err(error),
+        };
+        match released {
+            Ok(()) => info!("released the lease"),
+            Err(error) => warn!(%error, "the lease could not be released; it lapses"),
+        }
+    }
+
+    async fn put(&self, lease: &Lease) -> Result<Lease, kube::Error> {
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        if lease.metadata.resource_version.is_some() {
+            self.leases.replace(LEASE, &params, lease).await
+        } else {
+            self.leases.create(&params, lease).await
+        }
+    }
+
+    fn lease_of(&self, record: &Record) -> Lease {
+        let metadata = if record.version.is_some() {
+            ObjectMeta {
+                resource_version: record.version.clone(),
+                managed_fields: None,
+                ..self.lease.metadata.clone()
+            }
+        } else {
+            let ours = ("app.kubernetes.io/managed-by", FIELD_MANAGER);
+            ObjectMeta {
+                name: Some(LEASE.to_owned()),
+                labels: Some(
+                    [ours]
+                        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                        .into(),
+                ),
+                ..ObjectMeta::default()
+            }
+        };
+        Lease {
+            metadata,
+            spec: Some(LeaseSpec {
+                holder_identity: Some(record.holder.clone()),
+                lease_duration_seconds: record.seconds,
+                lease_transitions: Some(record.transitions),
+                acquire_time: record.acquired.map(MicroTime),
+                renew_time: record.renewed.map(MicroTime),
+                ..self.lease.spec.clone().unwrap_or_default()
+            }),
+        }
+    }
+
+    /// Said once for each thing that is wrong.
+    fn broken(&mut self, why: &str, now: Duration, ailing: &impl Fn(Option<&str>)) {
+        let since = match &self.trouble {
+            Some(trouble) if trouble.why == why => trouble.since,
+            earlier => {
+                warn!(why, "the Lease can't be had; it is tried again");
+                earlier.as_ref().map_or(now, |earlier| earlier.since)
+            }
+        };
+        if clock() >= since + LEASE_DURATION {
+            ailing(Some(why));
+        }
+        self.trouble = Some(Trouble {
+            why: why.to_owned(),
+            since,
+        });
+    }
+
+    fn works(&mut self, ailing: &impl Fn(Option<&str>)) {
+        if self.trouble.take().is_some() {
+            info!("the Lease can be had again");
+            ailing(None);
+        }
+    }
+}
+
+fn record_of(lease: &Lease) -> Record {
+    let spec = lease.spec.clone().unwrap_or_default();
+    Record {
+        version: lease.metadata.resource_version.clone(),
+        holder: spec.holder_identity.unwrap_or_default(),
+        seconds: spec.lease_duration_seconds,
+        transitions: spec.lease_transitions.unwrap_or_default(),
+        acquired: spec.acquire_time.map(|time| time.0),
+        renewed: spec.renew_time.map(|time| time.0),
+    }
+}

@@ -1,0 +1,89 @@
+//! The election as a part of the process: a candidate stands once it could do the work, and whoever
+//! loses what it had won ends the process.
+
+use super::{Settings, StartError, is_true};
+use crate::{
+    cluster::{
+        Leadership,
+        holder::Holder,
+        lease::{Election, End, LEASE},
+    },
+    ops::health::Readiness,
+};
+use futures::FutureExt;
+use kube::Client;
+use std::{panic::AssertUnwindSafe, time::Duration};
+use tokio::{sync::watch, task::JoinHandle};
+use tracing::{error, warn};
+
+/// How long a release of the lease may take at the end. Whatever hangs, the process ends within 10 s.
+const RELEASE_MAX: Duration = Duration::from_millis(1_500);
+
+/// What a process ends with that has lost the lease.
+const LOST_LEASE: i32 = 3;
+
+/// What is needed to stand for election.
+pub(super) struct Candidate {
+    election: Election,
+    /// `NAMESPACE/NAME` of the Lease.
+    lease: String,
+}
+
+impl Candidate {
+    /// And where it is told what came of it. None where there is no election.
+    pub(super) fn of(
+        client: &Client,
+        settings: &Settings,
+    ) -> Result<(Option<Self>, Leadership), StartError> {
+        if !settings.leader_elect {
+            return Ok((None, Leadership::always()));
+        }
+        let holder = Holder::this(settings.pod_name.as_deref(), settings.pod_uid.as_deref())
+            .map_err(|error| StartError::Failed(format!("the random source failed: {error}")))?;
+        let namespace = &settings.operator_namespace;
+        let (election, leadership) = Election::new(client.clone(), namespace, holder);
+        let lease = format!("{namespace}/{LEASE}");
+        Ok((Some(Self { election, lease }), leadership))
+    }
+
+    /// Stands for election. Who loses what they had won doesn't come back from here: whatever is
+    /// under way in this process is somebody else's business now.
+    pub(super) fn stand(self, readiness: &Readiness) -> Candidacy {
+        let Self { election, lease } = self;
+        let check = readiness.check("lease");
+        // Not to lead is no ailment, and not to know yet isn't either.
+        check.pass();
+        let (leave, asked) = watch::channel(false);
+        let election = tokio::spawn(async move {
+            let ailing = |why: Option<&str>| match why {
+                Some(why) => check.fail(format!("Lease {lease}: {why}")),
+                None => check.pass(),
+            };
+            let election = election.run(is_true(asked), ailing);
+            match AssertUnwindSafe(election).catch_unwind().await {
+                Ok(End::Left) => return,
+                Ok(End::Lost(lost)) => error!(%lost, "lost the lease; this process ends"),
+                Err(_) => error!("the election panicked; this process ends"),
+            }
+            std::process::exit(LOST_LEASE);
+        });
+        Candidacy { leave, election }
+    }
+}
+
+/// An election that this process stands for.
+pub(super) struct Candidacy {
+    leave: watch::Sender<bool>,
+    election: JoinHandle<()>,
+}
+
+impl Candidacy {
+    /// Releases the lease, if it is held.
+    pub(super) async fn leave(self) {
+        self.leave.send_replace(true);
+        let left = tokio::time::timeout(RELEASE_MAX, self.election).await;
+        if left.is_err() {
+            warn!("the lease could not be released in time; it lapses");
+        }
+    }
+}
