@@ -294,6 +294,7 @@ async fn start(plane: &ControlPlane, moto: &Moto, binary: &Path) -> Operator {
     let operator = Operator::builder(plane)
         .binary(binary)
         .cognito(moto.url())
+        .leader_elect()
         .start()
         .await;
     operator.wait_ready(DEADLINE).await;

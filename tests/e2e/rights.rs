@@ -15,7 +15,8 @@ use crate::world::{POOL, SOON, World};
 async fn the_whole_main_job_uses_these_rights_and_is_refused_nothing() {
     let world = World::new("rights").await;
     let mark = world.mark();
-    let operator = world.operator().await;
+    let operator = world.builder().leader_elect().start().await;
+    operator.wait_ready(SOON).await;
     world.cognito.add_user(POOL, "bot");
     world.apply_resource("bot", |_| ()).await;
     world.wait("bot", "False", "SecretNotFound").await;
@@ -74,6 +75,10 @@ async fn the_whole_main_job_uses_these_rights_and_is_refused_nothing() {
         "watch secrets".to_owned(),
         "create events events.k8s.io".to_owned(),
         "patch events events.k8s.io".to_owned(),
+        // Nobody else on this control plane stands for election.
+        "create leases coordination.k8s.io".to_owned(),
+        "get leases coordination.k8s.io".to_owned(),
+        "update leases coordination.k8s.io".to_owned(),
     ];
     assert_eq!(used, wanted.into(), "{requests:#?}");
 }
@@ -102,6 +107,9 @@ async fn the_operator_has_no_right_beyond_these() {
         [
             " secrets create",
             " secrets get cognito-password-operator-fingerprint",
+            "coordination.k8s.io leases create",
+            "coordination.k8s.io leases get cognito-password-operator",
+            "coordination.k8s.io leases update cognito-password-operator",
         ]
         .map(str::to_owned),
     );
