@@ -1,0 +1,439 @@
+//! Several operators, of which one leads: the others take over when it ends, in whatever way, and
+//! never act beside it.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use serde_json::{Value, json};
+use tokio::sync::MutexGuard;
+
+use super::kstatus::{Kstatus, kstatus};
+use super::world::{POOL, SOON, World};
+use crate::support::{Call, Exit, Fault, Mark, Operator, Outcome, Signal, eventually, operator};
+
+const LEASE: &str = "cognito-password-operator";
+
+/// From the leader's last sign of life to the next leader's call.
+const TAKEOVER: Duration = Duration::from_secs(15 + 5);
+
+/// From SIGTERM to the next leader's call: a second, and the rest for a machine that is busy.
+const HANDOVER: Duration = Duration::from_secs(3);
+
+/// What a process ends with that has lost the lease.
+const LOST: Exit = Exit::Code(3);
+
+const FIRST: &str = "First-Passw0rd";
+const SECOND: &str = "Second-Passw0rd";
+const THIRD: &str = "Third-Passw0rd";
+
+/// A control plane on which nobody else stands for election.
+async fn alone(prefix: &str) -> (World<'static>, MutexGuard<'static, ()>) {
+    let (world, turn) = World::alone(prefix).await;
+    // Of the test before.
+    let _ = leases(&world).delete(LEASE, &DeleteParams::default()).await;
+    (world, turn)
+}
+
+fn leases(world: &World<'_>) -> Api<Lease> {
+    Api::namespaced(world.client.clone(), operator::NAMESPACE)
+}
+
+async fn lease(world: &World<'_>) -> LeaseSpec {
+    let lease = leases(world).get(LEASE).await;
+    let lease = lease.unwrap_or_else(|error| panic!("no Lease: {error}"));
+    lease.spec.expect("it has a spec")
+}
+
+async fn edit(world: &World<'_>, change: Value) {
+    leases(world)
+        .patch(LEASE, &PatchParams::default(), &Patch::Merge(&change))
+        .await
+        .unwrap_or_else(|error| panic!("could not patch the Lease with {change}: {error}"));
+}
+
+/// One that stands for election; it is ready.
+async fn candidate(world: &World<'_>) -> Operator {
+    let candidate = world.builder().leader_elect().start().await;
+    candidate.wait_ready(SOON).await;
+    candidate
+}
+
+async fn leads(operator: &Operator) -> bool {
+    operator
+        .metric("cognito_password_operator_leader", &[])
+        .await
+        > 0.5
+}
+
+async fn wait_leads(operator: &Operator) {
+    eventually(SOON, async || {
+        if leads(operator).await {
+            return Ok(());
+        }
+        Err(operator.logs())
+    })
+    .await;
+}
+
+/// One that leads, and one that stands by and has seen everything that the leader has.
+async fn pair(world: &World<'_>) -> (Operator, Operator) {
+    let leader = candidate(world).await;
+    wait_leads(&leader).await;
+    let standby = candidate(world).await;
+    world.in_sync("bot", FIRST).await;
+    (leader, standby)
+}
+
+/// What was listed since then.
+fn lists(world: &World<'_>, since: Mark) -> Vec<Value> {
+    let mut requests = world.requests(since);
+    requests.retain(|request| request["verb"] == "list");
+    requests
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_acts_and_both_are_ready() {
+    let (world, _turn) = alone("two").await;
+    let (leader, standby) = pair(&world).await;
+    for name in ["one", "two", "three"] {
+        world.in_sync(name, FIRST).await;
+    }
+    world.apply_secret("bot", "password", SECOND).await;
+    world.wait_set("bot", SECOND).await;
+    world.fence().await;
+    world.assert_calls("bot", &[FIRST, SECOND]).await;
+    world.assert_calls("one", &[FIRST]).await;
+
+    assert!(leads(&leader).await && !leads(&standby).await);
+    for (operator, acts) in [(&leader, true), (&standby, false)] {
+        assert_eq!(operator.get("/readyz").await.0, 200);
+        for metric in ["cognito_calls_total", "reconciles_total"] {
+            let name = format!("cognito_password_operator_{metric}");
+            let acted = operator.metric(&name, &[]).await > 0.5;
+            assert_eq!(acted, acts, "{name}: {}", operator.logs());
+        }
+    }
+
+    // As people and dashboards know it from others.
+    let before = lease(&world).await;
+    assert_eq!(before.lease_duration_seconds, Some(15));
+    assert_eq!(before.lease_transitions, Some(0));
+    let holder = before.holder_identity.clone().unwrap_or_default();
+    assert!(leader.logs().contains(&holder), "{holder}");
+    eventually(SOON, async || {
+        let now = lease(&world).await;
+        if now.renew_time > before.renew_time {
+            assert_eq!(now.acquire_time, before.acquire_time);
+            assert_eq!(now.holder_identity, before.holder_identity);
+            return Ok(());
+        }
+        Err(format!("not renewed: {now:?}"))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_leader_is_followed_without_a_new_list() {
+    let (world, _turn) = alone("killed").await;
+    let (leader, standby) = pair(&world).await;
+    let mark = world.mark();
+    leader.kill();
+    let killed = Instant::now();
+    world.apply_secret("bot", "password", SECOND).await;
+    world.wait_set("bot", SECOND).await;
+    assert!(killed.elapsed() < TAKEOVER, "{:?}", killed.elapsed());
+    assert!(leads(&standby).await);
+    world.fence().await;
+    world.assert_calls("bot", &[FIRST, SECOND]).await;
+    assert!(lists(&world, mark).is_empty(), "{:#?}", lists(&world, mark));
+    assert_eq!(lease(&world).await.lease_transitions, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_over_has_the_fingerprint_keys_of_today() {
+    let (world, _turn) = alone("keys").await;
+    let (leader, standby) = pair(&world).await;
+    let keys: Api<Secret> = Api::namespaced(world.client.clone(), operator::NAMESPACE);
+    let newer = json!({ "stringData": { "key-2": "2".repeat(32) } });
+    let name = "cognito-password-operator-fingerprint";
+    let changed = keys
+        .patch(name, &PatchParams::default(), &Patch::Merge(&newer))
+        .await;
+    changed.expect("the administrator may");
+    let before = world.status("bot").await["synced"]["fingerprint"].clone();
+    leader.kill();
+    wait_leads(&standby).await;
+    world
+        .wait_for("bot", "signed by the newer key", |resource| {
+            resource.data["status"]["synced"]["fingerprint"] != before
+        })
+        .await;
+    world.assert_calls("bot", &[FIRST]).await;
+    drop(standby);
+    keys.delete(name, &DeleteParams::default())
+        .await
+        .expect("the administrator may");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_asked_to_end_hands_over_within_seconds() {
+    let (world, _turn) = alone("terminated").await;
+    let (leader, standby) = pair(&world).await;
+    let mark = world.mark();
+    leader.signal(Signal::TERM);
+    let asked = Instant::now();
+    world.apply_secret("bot", "password", SECOND).await;
+    world.wait_set("bot", SECOND).await;
+    assert!(asked.elapsed() < HANDOVER, "{:?}", asked.elapsed());
+    assert!(leader.ended(SOON).await.success());
+    assert!(leads(&standby).await);
+    assert!(lists(&world, mark).is_empty(), "{:#?}", lists(&world, mark));
+    world.assert_calls("bot", &[FIRST, SECOND]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_in_flight_is_finished_before_the_lease_is_released() {
+    let (world, _turn) = alone("in-flight").await;
+    let (leader, standby) = pair(&world).await;
+    let slow = Fault::Latency(Duration::from_secs(3));
+    world.cognito.next_for((POOL, "bot"), [slow]);
+    world.apply_secret("bot", "password", SECOND).await;
+    let under_way = |calls: &[Call]| {
+        let in_flight = |call: &Call| matches!(call.outcome, Outcome::InFlight { .. });
+        calls.iter().any(in_flight)
+    };
+    let what = "call under way";
+    world.cognito.wait_until(what, SOON, under_way).await;
+    leader.signal(Signal::TERM);
+    let resource = world.wait_set("bot", SECOND).await;
+    assert_eq!(kstatus(&resource), Kstatus::Current);
+    assert!(leader.ended(SOON).await.success(), "{}", leader.logs());
+    wait_leads(&standby).await;
+    world.fence().await;
+    world.assert_calls("bot", &[FIRST, SECOND]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_leader_is_followed_and_ends_when_it_is_thawed() {
+    let (world, _turn) = alone("frozen").await;
+    let (leader, standby) = pair(&world).await;
+    leader.pause();
+    let frozen = Instant::now();
+    world.apply_secret("bot", "password", SECOND).await;
+    world.wait_set("bot", SECOND).await;
+    assert!(frozen.elapsed() < TAKEOVER, "{:?}", frozen.elapsed());
+    // It might have been about to renew: it was left its whole lease.
+    assert!(
+        frozen.elapsed() > Duration::from_secs(12),
+        "{:?}",
+        frozen.elapsed()
+    );
+
+    // What it sees first when it wakes is a change.
+    standby.pause();
+    world.apply_secret("bot", "password", THIRD).await;
+    leader.resume();
+    assert_eq!(leader.ended(SOON).await, LOST, "{}", leader.logs());
+    assert!(
+        leader.logs().contains("lost the lease"),
+        "{}",
+        leader.logs()
+    );
+    world.assert_calls("bot", &[FIRST, SECOND]).await;
+    standby.resume();
+    world.wait_set("bot", THIRD).await;
+    world.assert_calls("bot", &[FIRST, SECOND, THIRD]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_operator_that_is_started_again_leads_at_once() {
+    let (world, _turn) = alone("restarted").await;
+    let leader = candidate(&world).await;
+    world.in_sync("bot", FIRST).await;
+    leader.kill();
+    world.apply_secret("bot", "password", SECOND).await;
+    let started = Instant::now();
+    let _leader = candidate(&world).await;
+    world.wait_set("bot", SECOND).await;
+    // Its own lease would have kept it waiting for 15 s.
+    assert!(
+        started.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        started.elapsed()
+    );
+    world.assert_calls("bot", &[FIRST, SECOND]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_released_at_the_end_and_a_standby_ends_at_once() {
+    let (world, _turn) = alone("released").await;
+    let (leader, standby) = pair(&world).await;
+    let held = lease(&world).await;
+    let asked = Instant::now();
+    assert!(standby.terminate(SOON).await.success());
+    assert!(
+        asked.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        asked.elapsed()
+    );
+    assert_eq!(lease(&world).await.holder_identity, held.holder_identity);
+
+    assert!(leader.terminate(SOON).await.success());
+    let released = lease(&world).await;
+    assert_eq!(released.holder_identity.as_deref(), Some(""));
+    assert_eq!(released.lease_duration_seconds, Some(1));
+    assert_eq!(released.lease_transitions, held.lease_transitions);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_leader_survives_what_people_do_to_its_lease() {
+    let (world, _turn) = alone("edited").await;
+    let (leader, standby) = pair(&world).await;
+    let holder = lease(&world).await.holder_identity;
+    let label = json!({ "metadata": { "labels": { "team": "a" } } });
+    let anew = json!({ "spec": null });
+    let cleared = json!({ "spec": { "holderIdentity": "" } });
+    let shorter = json!({ "spec": { "leaseDurationSeconds": 1 } });
+    let absent = json!({ "spec": { "leaseDurationSeconds": null } });
+    for change in [
+        Some(label),
+        Some(cleared),
+        Some(shorter),
+        Some(absent),
+        Some(anew),
+        None,
+    ] {
+        match &change {
+            Some(change) => edit(&world, change.clone()).await,
+            None => drop(leases(&world).delete(LEASE, &DeleteParams::default()).await),
+        }
+        eventually(SOON, async || {
+            let now = leases(&world).get_opt(LEASE).await.ok().flatten();
+            let spec = now.and_then(|lease| lease.spec).unwrap_or_default();
+            let whole = spec.lease_duration_seconds == Some(15);
+            if whole && spec.holder_identity == holder {
+                return Ok(());
+            }
+            Err(format!("{change:?}: {spec:?}: {}", leader.logs()))
+        })
+        .await;
+        assert!(leads(&leader).await && !leads(&standby).await, "{change:?}");
+    }
+    assert_eq!(leader.exit(), None);
+
+    // A person's last word: somebody else.
+    edit(&world, json!({ "spec": { "holderIdentity": "somebody" } })).await;
+    assert_eq!(leader.ended(SOON).await, LOST, "{}", leader.logs());
+    wait_leads(&standby).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_api_server_the_leader_gives_up_and_a_standby_waits() {
+    let (world, _turn) = alone("outage").await;
+    let (leader, standby) = pair(&world).await;
+    world.plane.stop_api_server();
+    let stopped = Instant::now();
+    let exit = leader.ended(SOON).await;
+    let gave_up = stopped.elapsed();
+    world.plane.start_api_server().await;
+    assert_eq!(exit, LOST, "{}", leader.logs());
+    assert!(gave_up < Duration::from_secs(15), "{gave_up:?}");
+    assert_eq!(standby.exit(), None, "{}", standby.logs());
+    wait_leads(&standby).await;
+    world.apply_secret("bot", "password", SECOND).await;
+    world.wait_set("bot", SECOND).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_cannot_be_made_holds_up_nothing() {
+    let (world, _turn) = alone("unreleased").await;
+    let (leader, standby) = pair(&world).await;
+    world.plane.stop_api_server();
+    let asked = Instant::now();
+    for operator in [&leader, &standby] {
+        operator.signal(Signal::TERM);
+    }
+    let exits = (leader.ended(SOON).await, standby.ended(SOON).await);
+    let took = asked.elapsed();
+    world.plane.start_api_server().await;
+    assert_eq!(exits, (Exit::Code(0), Exit::Code(0)), "{}", leader.logs());
+    assert!(took < Duration::from_secs(8), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_rights_to_the_lease_readiness_says_so_and_nothing_is_done() {
+    let (world, _turn) = alone("leaseless").await;
+    let plane = world.plane;
+    // All rights but those.
+    let namespace = ["-n", operator::NAMESPACE];
+    let account = format!("--serviceaccount={}:leaseless", operator::NAMESPACE);
+    let of = |kind: &'static str, role: &'static str| ["create", kind, "leaseless", role];
+    plane.kubectl(&[&["create", "serviceaccount", "leaseless"], &namespace[..]].concat());
+    let binding = of(
+        "clusterrolebinding",
+        "--clusterrole=cognito-password-operator",
+    );
+    plane.kubectl(&[&binding[..], &[&account]].concat());
+    let secrets = [
+        "create",
+        "role",
+        "leaseless",
+        "--verb=create",
+        "--resource=secrets",
+    ];
+    plane.kubectl(&[&secrets[..], &namespace].concat());
+    let binding = of("rolebinding", "--role=leaseless");
+    plane.kubectl(&[&binding[..], &namespace, &[&account]].concat());
+    let token = plane.token_for(operator::NAMESPACE, "leaseless");
+    let kubeconfig = plane.kubeconfig_for_token("leaseless", &token);
+
+    let candidate = world.builder().leader_elect().kubeconfig(&kubeconfig);
+    let candidate = candidate.start().await;
+    candidate.wait_ready(SOON).await;
+    world.cognito.add_user(POOL, "bot");
+    world.apply_secret("bot", "password", FIRST).await;
+    world.apply_resource("bot", |_| ()).await;
+    let words = "lease: Lease cognito-password-operator/cognito-password-operator: it can't be read: the API server refused it: leases.coordination.k8s.io \"cognito-password-operator\" is forbidden";
+    eventually(SOON, async || match candidate.get("/readyz").await {
+        (503, said) if said.contains(words) => Ok(()),
+        said => Err(format!("{said:?}: {}", candidate.logs())),
+    })
+    .await;
+    assert!(!leads(&candidate).await);
+    assert_eq!(
+        candidate.logs().matches("the Lease can't be had").count(),
+        1
+    );
+    assert_eq!(world.cognito.call_count(), 0);
+    let status = world.status("bot").await;
+    assert!(status["conditions"].is_null(), "{status}");
+
+    let all = [
+        "create",
+        "rolebinding",
+        "leaseful",
+        "--role=cognito-password-operator",
+    ];
+    plane.kubectl(&[&all[..], &namespace, &[&account]].concat());
+    world.wait_set("bot", FIRST).await;
+    candidate.wait_ready(SOON).await;
+    assert!(leads(&candidate).await);
+
+    plane.kubectl(&["delete", "clusterrolebinding", "leaseless"]);
+    plane.kubectl(
+        &[
+            &["delete", "rolebinding", "leaseless", "leaseful"],
+            &namespace[..],
+        ]
+        .concat(),
+    );
+    plane.kubectl(
+        &[
+            &["delete", "role/leaseless", "serviceaccount/leaseless"],
+            &namespace[..],
+        ]
+        .concat(),
+    );
+}
