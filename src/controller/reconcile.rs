@@ -12,6 +12,7 @@ use super::{
     context::Context,
     credentials::TurnedAway,
     gather::{Facts, Gathered},
+    in_flight::{NotYet, Sent},
     key::Key,
     memory::Unrecorded,
     record,
@@ -23,7 +24,7 @@ use crate::{
     cognito::Cognito,
     core::{
         backoff,
-        decide::{Decision, decide, while_waiting_for_turn, without_credentials},
+        decide::{Decision, await_landing, decide, while_waiting_for_turn, without_credentials},
         observed::{Observed, SecretFact},
         outcome::classify,
         plan::Plan,
@@ -340,8 +341,18 @@ async fn set<C: Cognito>(
     if !context.leads_for_a_call() {
         return Done::Wake(Some(SHORT_OF_LEASE));
     }
-    let Some(alone) = context.in_flight.enter(&target) else {
-        return Done::Wake(Some(BUSY));
+    let sent = Sent {
+        uid: facts.uid().to_owned(),
+        fingerprint: plan.attempt.fingerprint.clone(),
+    };
+    let mut alone = match context.in_flight.enter(&target, sent, Instant::now()) {
+        Ok(alone) => alone,
+        Err(NotYet::Busy) => return Done::Wake(Some(BUSY)),
+        Err(NotYet::Landing(left)) => {
+            let observed = facts.observed(context, fact);
+            let report = await_landing(&observed, left, Timestamp::now());
+            return record::report(context, key, &facts.resource, &report).await;
+        }
     };
     let came_to = |outcome| {
         let plan = plan.clone();
@@ -374,10 +385,15 @@ async fn set<C: Cognito>(
     debug!(object = %key, attempt = plan.attempt.id, inherited = plan.inherited, "calling AdminSetUserPassword");
     turn.calling();
     let started = Instant::now();
+    alone.begin(started);
     let reply = context
         .cognito
         .admin_set_user_password(&target, &password, facts.resource.spec.permanent)
         .await;
+    match reply {
+        Reply::NoReply { .. } => {}
+        Reply::Applied { .. } | Reply::ServiceError(_) | Reply::NotSent { .. } => alone.answered(),
+    }
     drop(alone);
     // Zeroized as soon as it has served.
     drop(password);

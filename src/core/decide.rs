@@ -221,7 +221,7 @@ fn decide_read(
             Some(wake) => Decision::Stay { wake: Some(wake) },
             None => match landing_left(status, now) {
                 Some(wake) if value.synced != Some(Match::Same) => {
-                    await_landing(observed, wake, now)
+                    Decision::Report(Box::new(await_landing(observed, wake, now)))
                 }
                 Some(_) | None => plan(false),
             },
@@ -229,14 +229,15 @@ fn decide_read(
     }
 }
 
-/// Another value is wanted, but a lost call of the one that is set may still land.
-fn await_landing(observed: &Observed<'_>, wake: Duration, now: Timestamp) -> Decision {
-    Decision::Report(Box::new(progressing(
+/// What to say when another value is wanted than that of a lost call, which may still land.
+#[must_use]
+pub fn await_landing(observed: &Observed<'_>, wake: Duration, now: Timestamp) -> Report {
+    progressing(
         observed,
         "the new value waits, at most 30 s, until an earlier call whose reply was lost can no longer land",
         Some(wake),
         now,
-    )))
+    )
 }
 
 /// Another value than the one in the status is on its way.

@@ -37,6 +37,14 @@ pub struct Target {
     pub username: Username,
 }
 
+/// What tells one user from another: the pool's id, and the username case-folded, because a pool's
+/// usernames may be case-insensitive.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct User {
+    pool: PoolId,
+    folded: String,
+}
+
 /// Why a target can't be one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidTarget {
@@ -124,6 +132,15 @@ impl Target {
             username: Username::parse(username)?,
         })
     }
+
+    /// The user, whatever the case in which it is written.
+    #[must_use]
+    pub fn user(&self) -> User {
+        User {
+            pool: self.pool.clone(),
+            folded: self.username.as_str().to_lowercase(),
+        }
+    }
 }
 
 impl fmt::Display for PoolId {
@@ -182,6 +199,21 @@ mod tests {
     #[case("nul\0", false)]
     fn a_username_has_no_white_space(#[case] text: &str, #[case] fits: bool) {
         assert_eq!(Username::parse(text).is_ok(), fits);
+    }
+
+    #[rstest]
+    #[case("eu-west-1_a", "CI-Bot", true)]
+    #[case("eu-west-1_a", "ci-bot", true)]
+    #[case("eu-west-1_a", "ci-bot2", false)]
+    #[case("eu-west-1_A", "ci-bot", false)]
+    fn a_user_is_told_by_pool_and_name_without_regard_to_the_names_case(
+        #[case] pool: &str,
+        #[case] username: &str,
+        #[case] same: bool,
+    ) {
+        let user = |pool, username| Target::parse(pool, username).expect("valid").user();
+        assert_eq!(user("eu-west-1_a", "ci-bot") == user(pool, username), same);
+        assert_eq!(user("eu-west-1_a", "JÜRGEN"), user("eu-west-1_a", "jürgen"));
     }
 
     #[test]
