@@ -45,6 +45,8 @@ pub enum Reason {
     SecretKeyNotFound,
     /// The value is none that Cognito would take.
     InvalidSecretValue,
+    /// An older resource manages this user of this pool.
+    DuplicateUser,
 }
 
 /// What a reason means for the conditions and for when it is tried again.
@@ -291,6 +293,14 @@ pub const REASONS: &[Entry] = &[
         &[],
         "the value in the Secret can't be a password",
         "correct the value in the Secret",
+    ),
+    entry(
+        Reason::DuplicateUser,
+        "DuplicateUser",
+        Class::Stalled,
+        &[],
+        "an older resource manages this user of this pool already, and Cognito was not called",
+        "delete one of the two",
     ),
 ];
 

@@ -1,8 +1,9 @@
 //! Following the watches: what they tell goes into the store and the index, and what follows for
 //! whom goes into the queue. Nothing is asked for before both kinds are listed in a scope: a
-//! Secret that isn't listed yet is not a Secret that isn't there.
+//! Secret that isn't listed yet is not a Secret that isn't there. Nor before the resources of all
+//! scopes are listed, or known not to be for now: an older resource for the same user may be in any.
 
-use super::{context::Context, key::Key};
+use super::{claims::Claim, context::Context, index::Relisted, key::Key};
 use crate::{
     api::CognitoUserPassword,
     cluster::{
@@ -24,7 +25,11 @@ use kube::{
         watcher::Event,
     },
 };
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
 use tokio::{sync::Semaphore, task::AbortHandle};
 use tracing::{debug, info, warn};
 
@@ -67,6 +72,8 @@ struct Follower<C> {
     writer: Writer<CognitoUserPassword>,
     store: Store<CognitoUserPassword>,
     watches: HashMap<(Scope, Watched), State>,
+    /// The scopes whose resources are neither listed nor known to be broken.
+    awaited: HashSet<Scope>,
     /// What was last reported as unreadable.
     unreadable: HashMap<Key, Unreadable>,
     /// For reporting those.
@@ -85,6 +92,9 @@ impl Drop for Unreadable {
         self.event.abort();
     }
 }
+/// So many failures in a row before the first list, and nobody waits for it any longer: a second
+/// or two, in which what is merely late recovers.
+const BROKEN_AFTER: u32 = 3;
 
 struct State {
     check: Check,
@@ -119,6 +129,7 @@ impl<C: Cognito> Follower<C> {
                 .iter()
                 .flat_map(|scope| [Watched::Resources, Watched::Secrets].map(|w| state(scope, w)))
                 .collect(),
+            awaited: scopes.iter().cloned().collect(),
             unreadable: HashMap::new(),
             turns: Arc::new(Semaphore::new(4)),
         }
@@ -138,16 +149,16 @@ impl<C: Cognito> Follower<C> {
                 self.unreadable(unreadable, &invalid.error);
             }
             Event::Delete(resource) => {
-                let key = Key::of(&resource);
-                self.context.index().delete_resource(&key);
-                self.gone(&key);
+                self.gone(&Key::of(&resource));
             }
             Event::InitDone => {
-                let gone = self.context.index().resources_listed(scope);
+                let Relisted { gone, affected } = self.context.index().resources_listed(scope);
                 for key in gone {
-                    self.gone(&key);
+                    self.forget(&key);
                 }
+                self.ask(affected);
                 self.listed(scope, Watched::Resources);
+                self.await_no_longer(scope);
                 return;
             }
         }
@@ -172,12 +183,12 @@ impl<C: Cognito> Follower<C> {
             Event::Delete(secret) => self.context.index().delete_secret(&Key::of(&secret)),
             Event::InitDone => {
                 let affected = self.context.index().secrets_listed(scope);
-                self.ask(scope, affected);
+                self.ask(affected);
                 self.listed(scope, Watched::Secrets);
                 return;
             }
         };
-        self.ask(scope, affected);
+        self.ask(affected);
         self.works(scope, Watched::Secrets);
     }
 
@@ -189,16 +200,25 @@ impl<C: Cognito> Follower<C> {
             known.resource_version() != resource.resource_version() || known.uid() != resource.uid()
         });
         self.unreadable.remove(&key);
-        self.context
+        let claim = Claim::of(&resource);
+        let affected = self
+            .context
             .index()
-            .apply_resource(scope, key.clone(), secret);
+            .apply_resource(scope, key.clone(), secret, claim);
         if moved {
             self.writer.apply_watcher_event(&Event::Apply(resource));
-            self.ask(scope, vec![key]);
+            self.ask(vec![key]);
         }
+        self.ask(affected);
     }
 
     fn gone(&mut self, key: &Key) {
+        let affected = self.context.index().delete_resource(key);
+        self.forget(key);
+        self.ask(affected);
+    }
+
+    fn forget(&mut self, key: &Key) {
         self.unreadable.remove(key);
         self.context.memory.forget(key);
         self.context.turns.leave(key);
@@ -211,7 +231,6 @@ impl<C: Cognito> Follower<C> {
     /// A resource that this version can't read: said once for each of its versions, and skipped.
     fn unreadable(&mut self, unreadable: &MaybeResource, error: &str) {
         let key = Key::of(unreadable);
-        self.context.index().delete_resource(&key);
         let version = unreadable.resource_version();
         let said = self.unreadable.get(&key);
         if said.is_some_and(|said| said.version == version) {
@@ -241,13 +260,26 @@ impl<C: Cognito> Follower<C> {
         self.unreadable.insert(key, Unreadable { version, event });
     }
 
-    /// Asks for reconciles, once the scope is listed.
-    fn ask(&self, scope: &Scope, keys: Vec<Key>) {
-        if keys.is_empty() || !self.context.index().is_listed(scope) {
+    /// Asks for reconciles, once everything is listed that they go by.
+    fn ask(&self, mut keys: Vec<Key>) {
+        if keys.is_empty() || !self.awaited.is_empty() {
             return;
+        }
+        {
+            let index = self.context.index();
+            keys.retain(|key| index.is_listed_for(key));
         }
         for key in keys {
             self.context.queue.push(key);
+        }
+    }
+
+    /// The resources of a scope are listed, or can't be for now: if it is the last one that was
+    /// waited for, everything is looked at.
+    fn await_no_longer(&mut self, scope: &Scope) {
+        if self.awaited.remove(scope) && self.awaited.is_empty() {
+            let all = self.context.index().resources();
+            self.ask(all);
         }
     }
 
@@ -269,7 +301,7 @@ impl<C: Cognito> Follower<C> {
             index.resources_in(scope)
         };
         info!(scope = scope_name(scope), resources = all.len(), "listed");
-        self.ask(scope, all);
+        self.ask(all);
     }
 
     fn works(&mut self, scope: &Scope, watched: Watched) {
@@ -309,6 +341,9 @@ impl<C: Cognito> Follower<C> {
         }
         // After the log: whoever reads it at /readyz finds it there too.
         state.check.fail_for(why, watch::repeats_within(failures));
+        if watched == Watched::Resources && failures >= BROKEN_AFTER {
+            self.await_no_longer(scope);
+        }
     }
 }
 

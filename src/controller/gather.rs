@@ -2,6 +2,7 @@
 //! come out; the password itself stays beside them.
 
 use super::{
+    claims::Claim,
     context::Context,
     key::Key,
     memory::{Remembered, Unrecorded},
@@ -11,7 +12,7 @@ use crate::{
     cluster::{CallError, secrets},
     cognito::Cognito,
     core::{
-        observed::{Observed, SecretFact, SecretVersion, compare},
+        observed::{Observed, Older, SecretFact, SecretVersion, compare},
         password::Password,
         target::{InvalidTarget, Target},
     },
@@ -78,6 +79,18 @@ impl Facts {
     pub(super) fn target(&self) -> Result<Target, InvalidTarget> {
         let spec = &self.resource.spec;
         Target::parse(&spec.user_pool_id, &spec.username)
+    }
+
+    /// Which older resource for the same user the watches show.
+    pub(super) fn older<C: Cognito>(&self, context: &Context<C>) -> Option<Older> {
+        let key = Key::of(self.resource.as_ref());
+        let index = context.index();
+        let older = index.older(&key, &Claim::of(&self.resource)?)?;
+        Some(if older.namespace == key.namespace {
+            Older::Here(older.name.clone())
+        } else {
+            Older::Elsewhere
+        })
     }
 
     /// What the watch shows of the Secret.
@@ -158,6 +171,7 @@ impl Facts {
                 .get(REQUESTED_AT)
                 .map(String::as_str),
             status: self.status(),
+            older: self.older(context),
             synced_key_is_newest: synced
                 .is_none_or(|s| context.keyring().newest_signed(&s.fingerprint)),
             secret,

@@ -1,8 +1,11 @@
-//! What the watches showed: which Secrets there are, in which version, and which resources
-//! reference them. A synchronous index: it is told events and answers with the resources to look
+//! What the watches showed: which Secrets there are, in which version, which resources reference
+//! them, and which claim the same user. A synchronous index: it is told events and answers with the resources to look
 //! at. It follows relists, so that what is gone is forgotten.
 
-use super::key::Key;
+use super::{
+    claims::{Claim, Claims},
+    key::Key,
+};
 use crate::{cluster::watch::Scope, core::observed::SecretVersion};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -17,6 +20,7 @@ pub struct Index {
     references: HashMap<Key, BTreeSet<Key>>,
     /// Resource -> Secret.
     resources: HashMap<Key, Key>,
+    claims: Claims,
     scopes: HashMap<Scope, Listings>,
 }
 
@@ -30,6 +34,15 @@ struct Seen {
 struct Listings {
     resources: Listing,
     secrets: Listing,
+}
+
+/// What a complete list of resources tells.
+#[derive(Default, PartialEq, Eq, Debug)]
+pub struct Relisted {
+    /// The resources that are gone.
+    pub gone: Vec<Key>,
+    /// The resources to look at, because one that is gone managed their user.
+    pub affected: Vec<Key>,
 }
 
 /// How far a watch's list of everything is.
@@ -48,6 +61,19 @@ impl Index {
         self.scopes
             .get(scope)
             .is_some_and(|listings| listings.resources.complete && listings.secrets.complete)
+    }
+
+    /// Whether both kinds were listed where this resource is.
+    #[must_use]
+    pub fn is_listed_for(&self, resource: &Key) -> bool {
+        let namespace = Scope::Namespace(resource.namespace.clone());
+        self.is_listed(&Scope::All) || self.is_listed(&namespace)
+    }
+
+    /// The resource that manages the user instead of this one, if it isn't this one itself.
+    #[must_use]
+    pub fn older(&self, resource: &Key, claim: &Claim) -> Option<&Key> {
+        self.claims.older(resource, claim)
     }
 
     /// The version in which a Secret was last seen.
@@ -73,30 +99,46 @@ impl Index {
             .collect()
     }
 
+    /// All resources.
+    #[must_use]
+    pub fn resources(&self) -> Vec<Key> {
+        self.resources.keys().cloned().collect()
+    }
+
     /// How many entries there are: resources, Secrets.
     #[cfg(test)]
     fn len(&self) -> (usize, usize) {
         (self.resources.len(), self.secrets.len())
     }
 
-    /// A resource is there, and references this Secret.
-    pub fn apply_resource(&mut self, scope: &Scope, resource: Key, secret: Key) {
+    /// A resource is there, references this Secret and makes this claim. Answers with the other
+    /// resources to look at, because their user is managed by another one now.
+    pub fn apply_resource(
+        &mut self,
+        scope: &Scope,
+        resource: Key,
+        secret: Key,
+        claim: Option<Claim>,
+    ) -> Vec<Key> {
         let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
         listing.show(&resource);
-        if self.resources.get(&resource) == Some(&secret) {
-            return;
+        let affected = self.claims.apply(&resource, claim);
+        if self.resources.get(&resource) != Some(&secret) {
+            self.unlink(&resource);
+            self.references
+                .entry(secret.clone())
+                .or_default()
+                .insert(resource.clone());
+            self.resources.insert(resource, secret);
         }
-        self.unlink(&resource);
-        self.references
-            .entry(secret.clone())
-            .or_default()
-            .insert(resource.clone());
-        self.resources.insert(resource, secret);
+        affected
     }
 
-    /// A resource is gone.
-    pub fn delete_resource(&mut self, resource: &Key) {
+    /// A resource is gone. Answers with the resources to look at, as
+    /// [`apply_resource`](Self::apply_resource) does.
+    pub fn delete_resource(&mut self, resource: &Key) -> Vec<Key> {
         self.unlink(resource);
+        self.claims.remove(resource)
     }
 
     /// A Secret is there in this version. Answers with the resources to look at: none when this
@@ -149,14 +191,17 @@ impl Index {
             .begin();
     }
 
-    /// The list of resources is complete. Answers with those that are gone.
-    pub fn resources_listed(&mut self, scope: &Scope) -> Vec<Key> {
+    /// The list of resources is complete.
+    pub fn resources_listed(&mut self, scope: &Scope) -> Relisted {
         let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
         let gone = listing.finish(scope, self.resources.keys());
-        for resource in &gone {
-            self.unlink(resource);
+        let affected = gone
+            .iter()
+            .flat_map(|resource| self.delete_resource(resource));
+        Relisted {
+            affected: affected.collect(),
+            gone,
         }
-        gone
     }
 
     /// The list of Secrets is complete. Answers with the resources whose Secret is gone.
@@ -240,8 +285,8 @@ mod tests {
     #[test]
     fn two_resources_on_one_secret_are_both_followed() {
         let mut index = Index::default();
-        index.apply_resource(&Scope::All, key("one"), key("secret"));
-        index.apply_resource(&Scope::All, key("two"), key("secret"));
+        index.apply_resource(&Scope::All, key("one"), key("secret"), None);
+        index.apply_resource(&Scope::All, key("two"), key("secret"), None);
         let now = Instant::now();
         let affected = index.apply_secret(&Scope::All, key("secret"), version(1), now);
         assert_eq!(affected, [key("one"), key("two")]);
@@ -252,8 +297,8 @@ mod tests {
     #[test]
     fn a_resource_that_moved_to_another_secret_is_followed_there_only() {
         let mut index = Index::default();
-        index.apply_resource(&Scope::All, key("one"), key("old"));
-        index.apply_resource(&Scope::All, key("one"), key("new"));
+        index.apply_resource(&Scope::All, key("one"), key("old"), None);
+        index.apply_resource(&Scope::All, key("one"), key("new"), None);
         let now = Instant::now();
         assert_eq!(
             index.apply_secret(&Scope::All, key("old"), version(1), now),
@@ -270,7 +315,7 @@ mod tests {
         let mut index = Index::default();
         let scope = Scope::Namespace("team-a".to_owned());
         let other = Scope::Namespace("team-b".to_owned());
-        index.apply_resource(&scope, key("one"), key("secret"));
+        index.apply_resource(&scope, key("one"), key("secret"), None);
         index.apply_secret(&scope, key("secret"), version(1), Instant::now());
         let elsewhere = Key {
             namespace: "team-b".to_owned(),
@@ -285,7 +330,7 @@ mod tests {
             "another scope's list says nothing of it"
         );
         index.resources_listing(&scope);
-        assert_eq!(index.resources_listed(&scope), [key("one")]);
+        assert_eq!(index.resources_listed(&scope).gone, [key("one")]);
         assert_eq!(index.len(), (0, 1));
         assert!(index.is_listed(&scope) && !index.is_listed(&other));
     }
@@ -308,7 +353,7 @@ mod tests {
         fn nothing_is_left_behind(moves in proptest::collection::vec((0_u8..5, 0_u8..3), 0..40)) {
             let mut index = Index::default();
             for (resource, secret) in &moves {
-                index.apply_resource(&Scope::All, key(&format!("r{resource}")), key(&format!("s{secret}")));
+                index.apply_resource(&Scope::All, key(&format!("r{resource}")), key(&format!("s{secret}")), None);
             }
             for (resource, _) in &moves {
                 index.delete_resource(&key(&format!("r{resource}")));

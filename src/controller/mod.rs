@@ -2,6 +2,7 @@
 //! through the index into the queue; the applier, once this process leads, runs at most one reconcile
 //! a resource at a time.
 
+mod claims;
 mod context;
 mod credentials;
 mod follow;

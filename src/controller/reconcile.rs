@@ -354,6 +354,10 @@ async fn set<C: Cognito>(
             return record::report(context, key, &facts.resource, &report).await;
         }
     };
+    // An older one that came since has its turn after this one, or had it: then its value stands.
+    if facts.older(context).is_some() {
+        return Done::Again;
+    }
     let came_to = |outcome| {
         let plan = plan.clone();
         Arc::new(Unrecorded { plan, outcome })

@@ -25,6 +25,8 @@ pub struct Observed<'a> {
     pub requested_at: Option<&'a str>,
     /// What was written down so far.
     pub status: &'a Status,
+    /// The oldest of the older resources for the same user, if there are any.
+    pub older: Option<Older>,
     /// Whether the newest key signed `status.synced`; true when there is no `synced`.
     pub synced_key_is_newest: bool,
     /// What is known of the Secret.
@@ -34,6 +36,15 @@ pub struct Observed<'a> {
     /// Whether what the last failure waited for has healed, without the cluster showing it (the
     /// operator's own credentials): the wait is over.
     pub healed: bool,
+}
+
+/// Another resource for the same user of the same pool, which came first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Older {
+    /// In the same namespace, by its name.
+    Here(String),
+    /// In another namespace, of which nothing is said.
+    Elsewhere,
 }
 
 /// What is known of the Secret, from the watch (a hint) or from a read (which decides).
@@ -151,10 +162,14 @@ impl Observed<'_> {
             && self.requested_at != self.status.last_handled_reconcile_at.as_deref()
     }
 
-    /// Whether the Ready condition is about this generation.
+    /// Whether the Ready condition is about this generation, and this resource's own Secret: that
+    /// it was a duplicate says nothing once it isn't any more.
     pub(super) fn is_judged(&self) -> bool {
         let ready = self.status.condition(ConditionType::Ready);
-        ready.is_some_and(|ready| ready.observed_generation == Some(self.generation))
+        ready.is_some_and(|ready| {
+            ready.observed_generation == Some(self.generation)
+                && ready.known_reason() != Some(Reason::DuplicateUser)
+        })
     }
 
     /// Whether the status says of this generation that the operator has no credentials.

@@ -148,7 +148,8 @@ const fn effect(reason: Reason) -> Effect {
         | Reason::Unreachable
         | Reason::SecretNotFound
         | Reason::SecretKeyNotFound
-        | Reason::InvalidSecretValue => Effect::Unknown,
+        | Reason::InvalidSecretValue
+        | Reason::DuplicateUser => Effect::Unknown,
     }
 }
 

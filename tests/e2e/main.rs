@@ -5,6 +5,7 @@ mod support;
 
 mod bad_values;
 mod budget;
+mod duplicates;
 mod failover;
 mod gate;
 mod identity;

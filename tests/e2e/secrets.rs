@@ -4,9 +4,7 @@ use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use serde_json::json;
-use std::time::Duration;
 
-use crate::support::Fault;
 use crate::world::{POOL, World};
 
 #[tokio::test]
@@ -280,32 +278,4 @@ async fn changes_of_secret_and_resource_at_the_same_moment_are_both_followed() {
         }
     }))
     .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_resources_for_one_user_never_call_at_the_same_time() {
-    let world = World::new("one-user").await;
-    let _operator = world.operator().await;
-    world.cognito.add_user(POOL, "shared");
-    world
-        .cognito
-        .always(Fault::Latency(Duration::from_millis(300)));
-    join_all((0..4).map(async |number| {
-        let name = format!("bot-{number}");
-        world
-            .apply_secret(&name, "password", "First-Passw0rd")
-            .await;
-        world
-            .apply_resource(&name, |resource| {
-                resource["spec"]["username"] = json!("shared");
-            })
-            .await;
-    }))
-    .await;
-    for number in 0..4 {
-        let name = format!("bot-{number}");
-        world.wait(&name, "True", "PasswordSet").await;
-    }
-    assert_eq!(world.cognito.call_count(), 4);
-    assert_eq!(world.cognito.max_in_flight_per_user(), 1);
 }

@@ -15,5 +15,6 @@ mod stories_keys;
 mod table;
 mod table_budget;
 mod table_conclude;
+mod table_duplicate;
 mod table_wait;
 mod world;

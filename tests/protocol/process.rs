@@ -12,7 +12,7 @@ use cognito_password_operator::{
     core::{
         conclude::{Conclusion, conclude},
         decide::{Decision, Report, decide},
-        observed::{Observed, SecretFact, Tried},
+        observed::{Observed, Older, SecretFact, Tried},
         outcome::{Outcome, classify},
         password::Password,
         plan::Plan,
@@ -91,6 +91,7 @@ pub struct Facts<'a> {
     pub secret: SecretFact,
     pub tried: Option<&'a Tried>,
     pub healed: bool,
+    pub older: Option<Older>,
 }
 
 impl Facts<'_> {
@@ -104,6 +105,7 @@ impl Facts<'_> {
             spec: &self.resource.spec,
             requested_at: self.resource.requested_at.as_deref(),
             status: &status,
+            older: self.older,
             synced_key_is_newest: cluster.synced_key_is_newest(&status),
             secret: self.secret,
             tried: self.tried,
@@ -134,6 +136,7 @@ impl World {
             secret,
             tried: process.tried.as_ref(),
             healed: false,
+            older: None,
         };
         let (decision, tried, printed) = facts.decide(&self.cluster, self.now, &id);
         self.watch.printed(&printed);

@@ -11,7 +11,7 @@ use cognito_password_operator::{
     core::{
         conclude::{Conclusion, Recorded, conclude},
         decide::{Decision, Report},
-        observed::{SecretFact, Tried},
+        observed::{Older, SecretFact, Tried},
         outcome::classify,
         plan::Plan,
         reply::{NotSent, Reply, ServiceError},
@@ -26,6 +26,7 @@ pub struct Scene {
     pub now: Timestamp,
     pub tried: Option<Tried>,
     pub healed: bool,
+    pub older: Option<Older>,
     ids: u32,
 }
 
@@ -37,6 +38,7 @@ impl Scene {
             now: Timestamp::from_second(1_800_000_000).expect("a time"),
             tried: None,
             healed: false,
+            older: None,
             ids: 0,
         }
     }
@@ -85,6 +87,7 @@ impl Scene {
             secret,
             tried: self.tried.as_ref(),
             healed: self.healed,
+            older: self.older.clone(),
         };
         let id = format!("{:08x}", self.ids);
         let (decision, tried, _) = facts.decide(&self.cluster, self.now, &id);

@@ -1,0 +1,244 @@
+//! Which resources claim which user: of two for one user the oldest manages it, and when it goes,
+//! the next oldest. A synchronous index: it is told what there is and answers with the resources
+//! to look at.
+
+use super::key::Key;
+use crate::{api::CognitoUserPassword, core::target::Target, core::target::User};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use std::collections::{BTreeSet, HashMap};
+
+/// See the module.
+#[derive(Default)]
+pub struct Claims {
+    /// Oldest first.
+    users: HashMap<User, BTreeSet<Claimant>>,
+    resources: HashMap<Key, (User, Claimant)>,
+}
+
+/// A resource's claim on its user. Both are immutable in one object; under one name they change
+/// when it is deleted and made anew.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Claim {
+    user: User,
+    seniority: Seniority,
+}
+
+/// In this order: the API server's creation times are whole seconds, and uids are unique.
+type Seniority = (Timestamp, String);
+
+/// A resource among those that claim one user; the key only tells which it is.
+type Claimant = (Seniority, Key);
+
+impl Claim {
+    /// The claim of a resource; none if it names no user that there could be.
+    #[must_use]
+    pub fn of(resource: &CognitoUserPassword) -> Option<Self> {
+        let spec = &resource.spec;
+        let target = Target::parse(&spec.user_pool_id, &spec.username).ok()?;
+        let created = resource.creation_timestamp();
+        let created = created.map_or(Timestamp::MAX, |created| created.0);
+        Some(Self {
+            user: target.user(),
+            seniority: (created, resource.uid().unwrap_or_default()),
+        })
+    }
+}
+
+impl Claims {
+    /// A resource is there, with this claim or without one. Answers with the resources to look at:
+    /// all of a user who is managed by another one now.
+    pub fn apply(&mut self, resource: &Key, claim: Option<Claim>) -> Vec<Key> {
+        let claim = claim.map(|claim| (claim.user, (claim.seniority, resource.clone())));
+        if self.resources.get(resource) == claim.as_ref() {
+            return Vec::new();
+        }
+        let mut affected = self.remove(resource);
+        if let Some((user, claimant)) = claim {
+            let claimants = self.users.entry(user.clone()).or_default();
+            claimants.insert(claimant.clone());
+            if claimants.first() == Some(&claimant) {
+                let others = claimants.iter().skip(1);
+                affected.extend(others.map(|(_, key)| key.clone()));
+            }
+            self.resources.insert(resource.clone(), (user, claimant));
+        }
+        affected
+    }
+
+    /// A resource is gone. Answers with the resources to look at, as [`apply`](Self::apply) does.
+    pub fn remove(&mut self, resource: &Key) -> Vec<Key> {
+        let Some((user, claimant)) = self.resources.remove(resource) else {
+            return Vec::new();
+        };
+        let Some(claimants) = self.users.get_mut(&user) else {
+            return Vec::new();
+        };
+        let managed = claimants.first() == Some(&claimant);
+        claimants.remove(&claimant);
+        let heirs = claimants.iter().filter(|_| managed);
+        let heirs = heirs.map(|(_, key)| key.clone()).collect();
+        if claimants.is_empty() {
+            self.users.remove(&user);
+        }
+        heirs
+    }
+
+    /// The resource that manages the user instead of this one, if it isn't this one itself. What
+    /// is known of an earlier one of the same name doesn't count: it is gone.
+    #[must_use]
+    pub fn older(&self, resource: &Key, claim: &Claim) -> Option<&Key> {
+        self.users
+            .get(&claim.user)?
+            .iter()
+            .take_while(|(seniority, _)| *seniority < claim.seniority)
+            .map(|(_, key)| key)
+            .find(|key| *key != resource)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key(name: &str) -> Key {
+        Key {
+            namespace: "team-a".to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    fn claim(username: &str, created: i64, uid: &str) -> Claim {
+        let target = Target::parse("eu-west-1_a", username).expect("valid");
+        let created = Timestamp::from_second(created).expect("a time");
+        Claim {
+            user: target.user(),
+            seniority: (created, uid.to_owned()),
+        }
+    }
+
+    impl Claims {
+        fn is_empty(&self) -> bool {
+            self.users.is_empty() && self.resources.is_empty()
+        }
+    }
+
+    #[test]
+    fn the_oldest_manages_the_user_and_then_the_lower_uid() {
+        let mut claims = Claims::default();
+        let young = claim("bot", 2, "a");
+        let late = claim("Bot", 1, "c");
+        let old = claim("BOT", 1, "b");
+        assert_eq!(claims.apply(&key("young"), Some(young.clone())), []);
+        assert_eq!(claims.older(&key("young"), &young), None);
+        assert_eq!(
+            claims.apply(&key("late"), Some(late.clone())),
+            [key("young")]
+        );
+        let affected = claims.apply(&key("old"), Some(old.clone()));
+        assert_eq!(affected, [key("late"), key("young")]);
+        assert_eq!(claims.older(&key("old"), &old), None);
+        assert_eq!(claims.older(&key("late"), &late), Some(&key("old")));
+        assert_eq!(claims.older(&key("young"), &young), Some(&key("old")));
+        assert_eq!(claims.apply(&key("old"), Some(old)), [], "known already");
+    }
+
+    #[test]
+    fn a_younger_one_disturbs_nobody_neither_when_it_comes_nor_when_it_goes() {
+        let mut claims = Claims::default();
+        claims.apply(&key("old"), Some(claim("bot", 1, "a")));
+        assert_eq!(claims.apply(&key("young"), Some(claim("bot", 2, "b"))), []);
+        assert_eq!(claims.remove(&key("young")), []);
+        assert_eq!(
+            claims.apply(&key("other"), Some(claim("other", 0, "c"))),
+            []
+        );
+    }
+
+    #[test]
+    fn when_the_oldest_goes_the_others_are_looked_at() {
+        let mut claims = Claims::default();
+        let next = claim("bot", 2, "b");
+        claims.apply(&key("old"), Some(claim("bot", 1, "a")));
+        claims.apply(&key("next"), Some(next.clone()));
+        claims.apply(&key("last"), Some(claim("bot", 3, "c")));
+        assert_eq!(claims.remove(&key("old")), [key("next"), key("last")]);
+        assert_eq!(claims.older(&key("next"), &next), None);
+    }
+
+    #[test]
+    fn one_made_anew_under_its_name_leaves_its_former_user_and_its_age() {
+        let mut claims = Claims::default();
+        let former = claim("bot", 1, "a");
+        let waiting = claim("bot", 2, "b");
+        claims.apply(&key("old"), Some(former));
+        claims.apply(&key("waiting"), Some(waiting.clone()));
+        // Only the later event is seen: of another user.
+        let anew = claim("other", 3, "c");
+        let affected = claims.apply(&key("old"), Some(anew.clone()));
+        assert_eq!(affected, [key("waiting")]);
+        assert_eq!(claims.older(&key("waiting"), &waiting), None);
+        assert_eq!(claims.older(&key("old"), &anew), None);
+        // And again, of the first user.
+        let again = claim("bot", 4, "d");
+        assert_eq!(claims.apply(&key("old"), Some(again.clone())), []);
+        assert_eq!(claims.older(&key("old"), &again), Some(&key("waiting")));
+    }
+
+    #[test]
+    fn one_made_anew_is_no_duplicate_of_itself() {
+        let mut claims = Claims::default();
+        claims.apply(&key("bot"), Some(claim("bot", 1, "a")));
+        // It was read; the watch hasn't told of it yet.
+        assert_eq!(claims.older(&key("bot"), &claim("bot", 2, "b")), None);
+    }
+
+    #[test]
+    fn one_that_can_no_longer_be_a_claim_lets_go() {
+        let mut claims = Claims::default();
+        claims.apply(&key("old"), Some(claim("bot", 1, "a")));
+        claims.apply(&key("next"), Some(claim("bot", 2, "b")));
+        assert_eq!(claims.apply(&key("old"), None), [key("next")]);
+    }
+
+    proptest! {
+        /// Held against the plain way: all that there is, looked through each time.
+        #[test]
+        fn whoever_manages_a_user_is_known_and_told(
+            events in proptest::collection::vec((0_u8..5, proptest::option::of((0_u8..2, 0_i64..4))), 1..40)
+        ) {
+            let mut claims = Claims::default();
+            let mut there: HashMap<Key, Claim> = HashMap::new();
+            let manager = |there: &HashMap<Key, Claim>, of: &Claim| {
+                let rivals = there.iter().filter(|(_, it)| it.user == of.user);
+                rivals.min_by_key(|(_, it)| it.seniority.clone()).map(|(key, _)| key.clone())
+            };
+            for (number, (name, what)) in events.into_iter().enumerate() {
+                let name = key(&format!("r{name}"));
+                let claimed = what.map(|(user, created)| claim(&format!("u{user}"), created, &format!("{number:02}")));
+                let before = there.clone();
+                let affected = if let Some(claimed) = &claimed {
+                    there.insert(name.clone(), claimed.clone());
+                    claims.apply(&name, Some(claimed.clone()))
+                } else {
+                    there.remove(&name);
+                    claims.remove(&name)
+                };
+                for (resource, claim) in &there {
+                    let now = manager(&there, claim).filter(|manager| manager != resource);
+                    prop_assert_eq!(claims.older(resource, claim), now.as_ref());
+                    let was = manager(&before, claim);
+                    // The one that this is about is looked at in any case.
+                    if was != manager(&there, claim) && *resource != name {
+                        prop_assert!(affected.contains(resource), "{} wasn't told", resource);
+                    }
+                }
+            }
+            for name in 0..5 {
+                claims.remove(&key(&format!("r{name}")));
+            }
+            prop_assert!(claims.is_empty(), "something is left behind");
+        }
+    }
+}

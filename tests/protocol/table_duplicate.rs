@@ -1,0 +1,154 @@
+//! What is decided while an older resource manages the same user, and after it has gone.
+
+use super::scene::{Scene, applied, lost, refused};
+use cognito_password_operator::{
+    api::{AttemptOutcome, ConditionStatus, Reason, Status},
+    core::{
+        decide::{Decision, Report},
+        fingerprint::retire,
+        observed::Older,
+    },
+};
+use rstest::rstest;
+
+const DUPLICATE: (ConditionStatus, Reason, bool, bool) =
+    (ConditionStatus::False, Reason::DuplicateUser, false, true);
+
+/// What the watch's hint leads to, which is said without a look into the Secret.
+fn said(scene: &mut Scene) -> Box<Report> {
+    match scene.look() {
+        Decision::Report(report) => {
+            scene.write(&report.status);
+            report
+        }
+        other => panic!("wanted a report, got {other:?}"),
+    }
+}
+
+fn become_duplicate(scene: &mut Scene) -> Status {
+    scene.older = Some(Older::Elsewhere);
+    let report = said(scene);
+    assert_eq!(report.wake, None);
+    assert_eq!(scene.said(), DUPLICATE);
+    scene.status()
+}
+
+#[rstest]
+#[case::new(Scene::new())]
+#[case::settled(Scene::settled())]
+#[case::refused({ let mut s = Scene::new(); s.set(&refused("InvalidPasswordException")); s })]
+#[case::waiting({ let mut s = Scene::new(); s.set(&refused("AccessDeniedException")); s })]
+#[case::lost({ let mut s = Scene::settled(); s.put(1); s.set(&lost()); s })]
+#[case::no_secret({ let mut s = Scene::new(); s.cluster.secret = None; s })]
+fn a_duplicate_is_said_once_whatever_it_was_before_and_changes_nothing(#[case] mut scene: Scene) {
+    let before = become_duplicate(&mut scene);
+    assert_eq!(before.failures, None);
+    // Not by a restart, nor by what otherwise asks for a set.
+    scene.restart();
+    assert_eq!(said(&mut scene).status, before);
+    scene.later(3_600);
+    scene.put(2);
+    assert_eq!(said(&mut scene).status, before);
+    scene.cluster.request();
+    let answered = said(&mut scene).status;
+    let requested = scene.cluster.resource.requested_at.clone();
+    assert_eq!(answered.last_handled_reconcile_at, requested);
+}
+
+#[test]
+fn the_older_one_is_named_in_its_own_namespace_only() {
+    let mut scene = Scene::new();
+    scene.older = Some(Older::Here("ci-bot".to_owned()));
+    assert_eq!(
+        said(&mut scene).verdict.message,
+        "The older resource ci-bot manages this user of this pool already, and Cognito was not \
+         called: delete one of the two."
+    );
+    scene.older = Some(Older::Elsewhere);
+    assert_eq!(
+        said(&mut scene).verdict.message,
+        "An older resource in another namespace manages this user of this pool already, and \
+         Cognito was not called: delete this resource, or have the other one deleted."
+    );
+}
+
+#[test]
+fn what_a_duplicate_had_set_is_not_believed_any_more_and_set_again_at_a_handover() {
+    let mut scene = Scene::settled();
+    let synced = scene.status().synced.expect("it is set");
+    let status = become_duplicate(&mut scene);
+    assert_eq!(status.synced, None);
+    assert_eq!(status.retired, [retire(&synced.fingerprint)]);
+
+    scene.older = None;
+    assert_eq!(scene.look(), Decision::Read);
+    assert!(!scene.plan().inherited);
+    scene.set(&applied());
+    assert_eq!(scene.said().1, Reason::PasswordSet);
+}
+
+#[test]
+fn a_refusal_is_forgotten_with_its_verdict_and_asked_for_again_at_a_handover() {
+    let mut scene = Scene::new();
+    scene.set(&refused("InvalidPasswordException"));
+    assert_eq!(become_duplicate(&mut scene).attempt, None);
+    scene.older = None;
+    assert_eq!(scene.look(), Decision::Read);
+    scene.set(&refused("InvalidPasswordException"));
+    assert_eq!(scene.said().1, Reason::InvalidPassword);
+}
+
+#[test]
+fn an_open_attempt_stays_on_record_and_is_taken_over_at_a_handover() {
+    let mut scene = Scene::new();
+    scene.set(&lost());
+    become_duplicate(&mut scene);
+    assert_eq!(scene.attempt(), Some(AttemptOutcome::Unknown));
+    scene.older = None;
+    assert_eq!(scene.look(), Decision::Read);
+    let plan = scene.plan();
+    assert!(plan.inherited);
+    assert!(plan.known_before, "somebody else may have sent it too");
+}
+
+#[test]
+fn another_value_than_an_open_attempts_waits_for_its_quarantine_at_a_handover_too() {
+    let mut scene = Scene::new();
+    scene.set(&lost());
+    become_duplicate(&mut scene);
+    scene.put(1);
+    scene.older = None;
+    scene.later(10);
+    assert_eq!(scene.wake().map(|wake| wake.as_secs()), Some(20));
+    scene.later(20);
+    assert!(!scene.plan().inherited);
+}
+
+#[test]
+fn the_history_does_not_prove_what_somebody_else_may_have_set_meanwhile() {
+    let mut scene = Scene::new();
+    scene.set(&lost());
+    become_duplicate(&mut scene);
+    scene.older = None;
+    scene.set(&refused("PasswordHistoryPolicyViolationException"));
+    assert_eq!(scene.said().1, Reason::OutcomeUnknown);
+}
+
+#[rstest]
+#[case::suspended(|s: &mut Scene| s.cluster.change(|spec| spec.suspend = true), true)]
+#[case::invalid(|s: &mut Scene| s.cluster.change(|spec| spec.username = "a b".to_owned()), false)]
+fn who_is_suspended_or_no_target_at_all_is_no_duplicate(
+    #[case] change: fn(&mut Scene),
+    #[case] left_alone: bool,
+) {
+    let mut scene = Scene::settled();
+    change(&mut scene);
+    scene.older = Some(Older::Elsewhere);
+    let before = scene.status();
+    if left_alone {
+        assert_eq!(scene.look(), Decision::Leave);
+    } else {
+        assert_eq!(said(&mut scene).verdict.reason, Reason::InvalidParameter);
+    }
+    assert_eq!(before.synced, scene.status().synced);
+}
