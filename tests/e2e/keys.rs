@@ -170,6 +170,66 @@ async fn a_lost_key_costs_a_set_only_where_the_secret_has_moved_meanwhile() {
     world.wait_set("same", "Second-Passw0rd").await;
 }
 
+/// What becomes of the key Secret while the operator runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Rotated,
+    Lost,
+    Replaced,
+}
+
+#[tokio::test]
+async fn what_becomes_of_the_keys_disturbs_nobody_until_the_next_start_and_sets_nothing_then() {
+    for change in [Change::Rotated, Change::Lost, Change::Replaced] {
+        let (world, _turn) = World::alone("keys-meanwhile").await;
+        forget_keys(&world).await;
+        let operator = world.operator().await;
+        let before = world.in_sync("bot", "First-Passw0rd").await;
+        let mark = world.mark();
+        match change {
+            Change::Rotated => put_key(&world, "key-2", &[7; 32]).await,
+            Change::Lost => forget_keys(&world).await,
+            Change::Replaced => put_key(&world, "key-1", &[7; 32]).await,
+        }
+        world.fence().await;
+        let writes: Vec<_> = world.status_writes(mark).iter().map(line).collect();
+        assert_eq!(writes, Vec::<String>::new(), "{change:?}");
+        world
+            .apply_secret("bot", "password", "Second-Passw0rd")
+            .await;
+        let set = world.wait_set("bot", "Second-Passw0rd").await;
+        assert_eq!(signed_by(&set), signed_by(&before), "{change:?}");
+        assert!(operator.terminate(SOON).await.success());
+
+        // The new key signs what is set, and warns where the old one is gone; no more.
+        let operator = world.operator().await;
+        let signed = world
+            .wait_for("bot", "signed by the new key", |resource| {
+                signed_by(resource) != signed_by(&before)
+            })
+            .await;
+        let at = |resource: &DynamicObject| resource.data["status"]["synced"]["at"].clone();
+        assert_eq!(at(&signed), at(&set), "{change:?}");
+        if change != Change::Rotated {
+            eventually(SOON, async || {
+                let warnings = world.events("bot", "FingerprintKeyLost").await;
+                (warnings.len() == 1)
+                    .then_some(())
+                    .ok_or_else(|| format!("{change:?}: one warning: {warnings:#?}"))
+            })
+            .await;
+        }
+        world
+            .apply_secret("bot", "password", "Third-Passw0rd")
+            .await;
+        let set = world.wait_set("bot", "Third-Passw0rd").await;
+        assert_eq!(signed_by(&set), signed_by(&signed), "{change:?}");
+        let wanted = ["First-Passw0rd", "Second-Passw0rd", "Third-Passw0rd"];
+        world.assert_calls("bot", &wanted).await;
+        assert!(operator.terminate(SOON).await.success());
+    }
+}
+
 #[tokio::test]
 async fn an_invalid_key_secret_is_said_never_written_over_and_heals_when_it_is_corrected() {
     let (world, _turn) = World::alone("invalid-key").await;
