@@ -121,7 +121,7 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     })?;
 
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
-    let (candidate, leadership) = Candidate::of(&client, &settings)?;
+    let (candidate, leadership) = Candidate::of(&settings);
     let leads = leadership.clone();
     metrics.tell_leader_with(move || leads.has_left(Duration::ZERO));
     let readiness = Readiness::new();
@@ -150,7 +150,9 @@ async fn run(settings: Settings) -> Result<(), StartError> {
             keyring = load_keys(&client, &settings.operator_namespace, &has_keys) => keyring,
             () = stop.asked() => return Ok(()),
         };
-        let candidacy = candidate.map(|candidate| candidate.stand(&readiness));
+        let candidacy = candidate
+            .map(|candidate| candidate.stand(&client, &settings, &readiness))
+            .transpose()?;
         let (queue, requests) = queue();
         let queue = Arc::new(queue);
         let (context, writer) = Context::new(

@@ -16,7 +16,7 @@ pub struct Leadership(Option<Arc<State>>);
 
 /// The end that says it.
 #[derive(Debug)]
-pub(super) struct Held(Arc<State>);
+pub struct Held(Arc<State>);
 
 #[derive(Debug)]
 struct State {
@@ -32,8 +32,9 @@ impl Leadership {
         Self(None)
     }
 
-    /// By an election, and not yet.
-    pub(super) fn elected() -> (Held, Self) {
+    /// By an election, and not yet. Whoever has the other end says when.
+    #[must_use]
+    pub fn elected() -> (Held, Self) {
         let state = Arc::new(State {
             until: AtomicU64::new(0),
             won: watch::Sender::new(false),

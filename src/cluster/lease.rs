@@ -1,11 +1,11 @@
 //! The Lease by which one of several operators leads: what [`crate::core::lease`] decides is read and
-//! written here, and [`Leadership`] is told.
+//! written here, and [`super::Leadership`] is told.
 
 use super::{
     CallError,
     call::call_within,
     holder::Holder,
-    leadership::{Held, Leadership, clock},
+    leadership::{Held, clock},
 };
 use crate::{
     api::FIELD_MANAGER,
@@ -51,11 +51,10 @@ struct Trouble {
 }
 
 impl Election {
-    /// For the Lease in this namespace; what it comes to is told by the second.
+    /// For the Lease in this namespace; what it comes to is told to `held`.
     #[must_use]
-    pub fn new(client: Client, namespace: &str, holder: Holder) -> (Self, Leadership) {
-        let (held, leadership) = Leadership::elected();
-        let election = Self {
+    pub fn new(client: Client, namespace: &str, holder: Holder, held: Held) -> Self {
+        Self {
             leases: Api::namespaced(client, namespace),
             elector: Elector::new(holder.identity().to_owned()),
             holder,
@@ -63,8 +62,7 @@ impl Election {
             lease: Lease::default(),
             trouble: None,
             rival: String::new(),
-        };
-        (election, leadership)
+        }
     }
 
     /// Runs until it is lost, or until `leave` and the release that follows it. `ailing` is told

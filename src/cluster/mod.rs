@@ -11,4 +11,4 @@ pub mod status;
 pub mod watch;
 
 pub use call::{CALL_TIMEOUT, CallError, client};
-pub use leadership::Leadership;
+pub use leadership::{Held, Leadership};

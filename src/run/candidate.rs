@@ -4,7 +4,7 @@
 use super::{Settings, StartError, is_true};
 use crate::{
     cluster::{
-        Leadership,
+        Held, Leadership,
         holder::Holder,
         lease::{Election, End, LEASE},
     },
@@ -22,41 +22,41 @@ const RELEASE_MAX: Duration = Duration::from_millis(1_500);
 /// What a process ends with that has lost the lease.
 const LOST_LEASE: i32 = 3;
 
-/// What is needed to stand for election.
+/// One that will stand for election.
 pub(super) struct Candidate {
-    election: Election,
-    /// `NAMESPACE/NAME` of the Lease.
-    lease: String,
+    held: Held,
 }
 
 impl Candidate {
     /// And where it is told what came of it. None where there is no election.
-    pub(super) fn of(
-        client: &Client,
-        settings: &Settings,
-    ) -> Result<(Option<Self>, Leadership), StartError> {
+    pub(super) fn of(settings: &Settings) -> (Option<Self>, Leadership) {
         if !settings.leader_elect {
-            return Ok((None, Leadership::always()));
+            return (None, Leadership::always());
         }
-        let holder = Holder::this(settings.pod_name.as_deref(), settings.pod_uid.as_deref())
-            .map_err(|error| StartError::Failed(format!("the random source failed: {error}")))?;
-        let namespace = &settings.operator_namespace;
-        let (election, leadership) = Election::new(client.clone(), namespace, holder);
-        let lease = format!("{namespace}/{LEASE}");
-        Ok((Some(Self { election, lease }), leadership))
+        let (held, leadership) = Leadership::elected();
+        (Some(Self { held }), leadership)
     }
 
     /// Stands for election. Who loses what they had won doesn't come back from here: whatever is
     /// under way in this process is somebody else's business now.
-    pub(super) fn stand(self, readiness: &Readiness) -> Candidacy {
-        let Self { election, lease } = self;
+    pub(super) fn stand(
+        self,
+        client: &Client,
+        settings: &Settings,
+        readiness: &Readiness,
+    ) -> Result<Candidacy, StartError> {
+        let holder = Holder::this(settings.pod_name.as_deref(), settings.pod_uid.as_deref())
+            .map_err(|error| StartError::Failed(format!("the random source failed: {error}")))?;
+        let namespace = &settings.operator_namespace;
+        let election = Election::new(client.clone(), namespace, holder, self.held);
+        let name = format!("{namespace}/{LEASE}");
         let check = readiness.check("lease");
         // Not to lead is no ailment, and not to know yet isn't either.
         check.pass();
         let (leave, asked) = watch::channel(false);
         let election = tokio::spawn(async move {
             let ailing = |why: Option<&str>| match why {
-                Some(why) => check.fail(format!("Lease {lease}: {why}")),
+                Some(why) => check.fail(format!("Lease {name}: {why}")),
                 None => check.pass(),
             };
             let election = election.run(is_true(asked), ailing);
@@ -67,7 +67,7 @@ impl Candidate {
             }
             std::process::exit(LOST_LEASE);
         });
-        Candidacy { leave, election }
+        Ok(Candidacy { leave, election })
     }
 }
 
