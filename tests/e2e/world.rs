@@ -254,9 +254,14 @@ impl<'a> World<'a> {
     /// Makes user, Secret and resource of one name, and waits till the password is set and the
     /// event, which comes last, is there.
     pub(crate) async fn in_sync(&self, name: &str, password: &str) -> DynamicObject {
-        self.cognito.add_user(POOL, name);
+        self.in_sync_as(name, name, password).await
+    }
+
+    async fn in_sync_as(&self, name: &str, username: &str, password: &str) -> DynamicObject {
+        self.cognito.add_user(POOL, username);
         self.apply_secret(name, "password", password).await;
-        self.apply_resource(name, |_| ()).await;
+        let as_user = |object: &mut Value| object["spec"]["username"] = username.into();
+        self.apply_resource(name, as_user).await;
         let set = self.wait_set(name, password).await;
         eventually(SOON, async || {
             if self.events(name, "PasswordSet").await.is_empty() {
@@ -273,7 +278,9 @@ impl<'a> World<'a> {
     /// that of resources. What nothing follows from by then, nothing follows from.
     pub(crate) async fn fence(&self) {
         let value = format!("fence-{:08x}", getrandom::u32().expect("randomness"));
-        self.in_sync(SENTINEL, &value).await;
+        // One operator may see the sentinels of several worlds: each has a user of its own.
+        let username = format!("{SENTINEL}-{}", self.namespace);
+        self.in_sync_as(SENTINEL, &username, &value).await;
         self.request(SENTINEL, &value).await;
         self.wait_for(SENTINEL, "the request answered", |resource| {
             let status = &resource.data["status"];
