@@ -14,6 +14,7 @@ mod memory;
 mod queue;
 mod reconcile;
 mod record;
+mod set;
 mod turns;
 
 pub use context::Context;

@@ -3,34 +3,21 @@
 //!
 //! 1. gather what the watches showed, and decide; mostly that is all
 //! 2. read the Secret, and decide again
-//! 3. for a set: credentials; the Secret again if the read is older than 1 s; the attempt written
-//!    ahead, fenced by resourceVersion; one call; the outcome recorded
+//! 3. for a set: credentials; a turn in the budget, for which the reconcile ends if it has to wait;
+//!    the Secret again if the read is older than 1 s; then [`set`](super::set)
 //!
 //! At each conflict it begins again with the resource as it is then.
 
-use super::{
-    context::Context,
-    credentials::TurnedAway,
-    gather::{Facts, Gathered},
-    in_flight::{NotYet, Sent},
-    key::Key,
-    memory::Unrecorded,
-    record,
-    turns::Turn,
-};
+use super::{context::Context, credentials::TurnedAway, gather::Facts, key::Key, record, set::set};
 use crate::{
     api::{Class, CognitoUserPassword, Reason},
     cluster::{CallError, status},
     cognito::Cognito,
     core::{
         backoff,
-        decide::{Decision, await_landing, decide, while_waiting_for_turn, without_credentials},
+        decide::{Decision, decide, while_waiting_for_turn, without_credentials},
         observed::{Observed, SecretFact},
-        outcome::classify,
-        plan::Plan,
-        reply::Reply,
     },
-    ops::metrics,
 };
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -41,13 +28,10 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tracing::{debug, error, info, warn};
+use tracing::{error, warn};
 
 /// A read of a Secret that is older than this is repeated before a set.
 const READ_IS_FRESH: Duration = Duration::from_secs(1);
-
-/// How long to wait while another resource's call for the same user is in flight.
-const BUSY: Duration = Duration::from_millis(250);
 
 /// How long to wait while too little is left of the lease. It is renewed, or the process ends.
 pub(super) const SHORT_OF_LEASE: Duration = Duration::from_secs(1);
@@ -306,7 +290,7 @@ async fn without_set<C: Cognito>(
 
 /// Remembers what was concluded on, once the status says so: not before, or a conflict would look
 /// like a wait that holds.
-fn concluded<C: Cognito>(
+pub(super) fn concluded<C: Cognito>(
     context: &Context<C>,
     key: &Key,
     facts: &Facts,
@@ -320,124 +304,6 @@ fn concluded<C: Cognito>(
         facts.acted(context, key);
     }
     done
-}
-
-/// Writes ahead, calls, records.
-async fn set<C: Cognito>(
-    context: &Context<C>,
-    key: &Key,
-    facts: &Facts,
-    gathered: Gathered,
-    plan: &Plan,
-    mut turn: Turn,
-) -> Done {
-    let Gathered { fact, password, .. } = gathered;
-    let (Ok(target), Some(password)) = (facts.target(), password) else {
-        return Done::Wake(None);
-    };
-    if context.is_stopping() {
-        return Done::Wake(None);
-    }
-    if !context.leads_for_a_call() {
-        return Done::Wake(Some(SHORT_OF_LEASE));
-    }
-    let sent = Sent {
-        uid: facts.uid().to_owned(),
-        fingerprint: plan.attempt.fingerprint.clone(),
-    };
-    let mut alone = match context.in_flight.enter(&target, sent, Instant::now()) {
-        Ok(alone) => alone,
-        Err(NotYet::Busy) => return Done::Wake(Some(BUSY)),
-        Err(NotYet::Landing(left)) => {
-            let observed = facts.observed(context, fact);
-            let report = await_landing(&observed, left, Timestamp::now());
-            return record::report(context, key, &facts.resource, &report).await;
-        }
-    };
-    // An older one that came since has its turn after this one, or had it: then its value stands.
-    if facts.older(context).is_some() {
-        return Done::Again;
-    }
-    let came_to = |outcome| {
-        let plan = plan.clone();
-        Arc::new(Unrecorded { plan, outcome })
-    };
-    let ahead = match status::write(&context.client, &facts.resource, &plan.ahead).await {
-        Ok(ahead) => Arc::new(ahead),
-        Err(CallError::NotFound) => return Done::Wake(None),
-        Err(CallError::Conflict) => return Done::Again,
-        // It may have been written all the same. That no call followed is known here only: an
-        // attempt that somebody takes over would count as perhaps applied.
-        Err(error) => {
-            context.memory.unrecorded(key, facts.uid(), came_to(None));
-            return write_failed(key, &error);
-        }
-    };
-    context.memory.wrote(key, ahead.clone());
-    facts.acted(context, key);
-    if ahead.status.as_ref().and_then(|s| s.attempt.as_ref()) != Some(&plan.attempt) {
-        error!(object = %key, "the API server did not keep the attempt: is the CRD of this version installed?");
-        return Done::ApiFailed;
-    }
-    if context.is_stopping() || !context.leads_for_a_call() {
-        let withdrawn = came_to(None);
-        context
-            .memory
-            .unrecorded(key, facts.uid(), withdrawn.clone());
-        return record::record(context, key, &ahead, &withdrawn).await;
-    }
-    debug!(object = %key, attempt = plan.attempt.id, inherited = plan.inherited, "calling AdminSetUserPassword");
-    turn.calling();
-    let started = Instant::now();
-    alone.begin(started);
-    let reply = context
-        .cognito
-        .admin_set_user_password(&target, &password, facts.resource.spec.permanent)
-        .await;
-    match reply {
-        Reply::NoReply { .. } => {}
-        Reply::Applied { .. } | Reply::ServiceError(_) | Reply::NotSent { .. } => alone.answered(),
-    }
-    drop(alone);
-    // Zeroized as soon as it has served.
-    drop(password);
-    context
-        .metrics
-        .cognito_call("AdminSetUserPassword", code(&reply), started.elapsed());
-    let outcome = classify(&reply);
-    if outcome.verdict.reason == Reason::TooManyRequests {
-        turn.throttled();
-    }
-    drop(turn);
-    let region = target.pool.region();
-    let standing = &outcome.standing;
-    context.credentials.answered(key, &region, standing);
-    info!(
-        object = %key,
-        pool = %target.pool,
-        user = %target.username,
-        code = code(&reply),
-        request_id = outcome.request_id,
-        inherited = plan.inherited,
-        took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        "called AdminSetUserPassword"
-    );
-    let unrecorded = came_to(Some(outcome));
-    context
-        .memory
-        .unrecorded(key, facts.uid(), unrecorded.clone());
-    let done = record::record(context, key, &ahead, &unrecorded).await;
-    concluded(context, key, facts, &fact, done)
-}
-
-/// The code of a reply, as metrics and log name it.
-fn code(reply: &Reply) -> &str {
-    match reply {
-        Reply::Applied { .. } => metrics::OK,
-        Reply::ServiceError(error) => error.code.as_deref().unwrap_or(metrics::OTHER),
-        Reply::NotSent { .. } => metrics::NOT_SENT,
-        Reply::NoReply { .. } => metrics::NO_REPLY,
-    }
 }
 
 fn read_failed(key: &Key, error: &CallError) -> Done {
