@@ -90,6 +90,8 @@ pub enum AttemptOutcome {
     Pending,
     /// It was made, and nobody knows what came of it.
     Unknown,
+    /// It was made, as all before it for this attempt, and Cognito has no such user.
+    UserNotFound,
     /// It was made, and Cognito refused it.
     Refused,
 }
@@ -111,7 +113,9 @@ impl Attempt {
     #[must_use]
     pub const fn is_open(&self) -> bool {
         match self.outcome {
-            AttemptOutcome::Pending | AttemptOutcome::Unknown => true,
+            AttemptOutcome::Pending | AttemptOutcome::Unknown | AttemptOutcome::UserNotFound => {
+                true
+            }
             AttemptOutcome::Refused => false,
         }
     }

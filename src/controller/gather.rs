@@ -12,7 +12,7 @@ use crate::{
     cluster::{CallError, secrets},
     cognito::Cognito,
     core::{
-        observed::{Observed, Older, SecretFact, SecretVersion, compare},
+        observed::{NewestSigned, Observed, Older, SecretFact, SecretVersion, compare},
         password::Password,
         target::{InvalidTarget, Target},
     },
@@ -159,7 +159,6 @@ impl Facts {
         context: &Context<C>,
         secret: SecretFact,
     ) -> Observed<'a> {
-        let synced = self.status().synced.as_ref();
         Observed {
             uid: &self.uid,
             generation: self.resource.metadata.generation.unwrap_or_default(),
@@ -172,8 +171,7 @@ impl Facts {
                 .map(String::as_str),
             status: self.status(),
             older: self.older(context),
-            synced_key_is_newest: synced
-                .is_none_or(|s| context.keyring().newest_signed(&s.fingerprint)),
+            newest_signed: NewestSigned::of(self.status(), &context.keyring()),
             secret,
             tried: self.remembered.tried.as_deref(),
             healed: self.is_healed(),

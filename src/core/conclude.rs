@@ -5,9 +5,10 @@ use super::{
     outcome::{Effect, Outcome},
     plan::Plan,
     status::{failed, retire_into, settled},
+    temporary::{Kind, without_reply},
     verdict::Verdict,
 };
-use crate::api::{AttemptOutcome, Reason, Status, Synced};
+use crate::api::{Attempt, AttemptOutcome, Class, Reason, Status, Synced};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::time::Duration;
@@ -92,12 +93,17 @@ pub fn conclude(
             let mut status = fail(current, &verdict);
             // After an inherited attempt the refusal says nothing of the earlier call: the value
             // may be the user's all the same, so the attempt stays open.
-            let outcome = if plan.inherited {
-                AttemptOutcome::Unknown
-            } else {
-                AttemptOutcome::Refused
+            let outcome = match taken_over(plan) {
+                None => AttemptOutcome::Refused,
+                Some(AttemptOutcome::UserNotFound) => AttemptOutcome::UserNotFound,
+                Some(_) => AttemptOutcome::Unknown,
             };
             set_outcome(&mut status, outcome);
+            // Nothing but the request asks for another try.
+            if plan.kind == Kind::Spent && verdict.class != Class::Stalled {
+                let before = &plan.before.last_handled_reconcile_at;
+                status.last_handled_reconcile_at.clone_from(before);
+            }
             (status, verdict, false)
         }
         Meaning::Nothing(verdict) => {
@@ -111,8 +117,21 @@ pub fn conclude(
             (fail(&as_before, &verdict), verdict, false)
         }
         Meaning::Unknown(verdict) => {
+            let known = taken_over(plan).is_none_or(|it| it == AttemptOutcome::UserNotFound);
+            let no_user = known && verdict.reason == Reason::UserNotFound;
+            let verdict =
+                if plan.kind == Kind::Permanent || no_user || verdict.class == Class::Stalled {
+                    verdict
+                } else {
+                    without_reply(outcome.words.as_deref())
+                };
             let mut status = fail(current, &verdict);
-            set_outcome(&mut status, AttemptOutcome::Unknown);
+            let outcome = if no_user {
+                AttemptOutcome::UserNotFound
+            } else {
+                AttemptOutcome::Unknown
+            };
+            set_outcome(&mut status, outcome);
             (status, verdict, false)
         }
     };
@@ -150,7 +169,8 @@ fn meaning(plan: &Plan, outcome: &Outcome) -> Meaning {
             "the reply to the set was lost, and Cognito's password history can't tell whether it was applied, because the user had this password earlier",
             None,
             "put a new value into the Secret",
-        )),
+        )
+        .of_class(Class::Stalled)),
         Effect::InHistory | Effect::Refused => Meaning::Refused(verdict),
     }
 }
@@ -200,7 +220,27 @@ fn superseded(current: &Status, plan: &Plan, meaning: &Meaning, now: Timestamp) 
         &mut status.retired,
         doubtful.as_ref().map(|s| s.fingerprint.as_str()),
     );
-    retire_into(&mut status.retired, Some(&plan.attempt.fingerprint));
+    retire_into(&mut status.retired, Some(&ours.fingerprint));
+    // What was set or refused is in doubt now, and no more than that: a temporary password isn't set
+    // again by itself.
+    match (&mut status.attempt, doubtful) {
+        (Some(attempt), _) if attempt.is_open() => {}
+        (Some(refused), _) if refused.fingerprint == ours.fingerprint => {
+            refused.outcome = AttemptOutcome::Unknown;
+        }
+        (attempt, Some(synced)) => {
+            *attempt = Some(Attempt {
+                id: format!("{}-superseded", ours.id),
+                fingerprint: synced.fingerprint,
+                generation: current.observed_generation.unwrap_or_default(),
+                secret_uid: synced.secret_uid,
+                secret_resource_version: synced.secret_resource_version,
+                started_at: synced.at,
+                outcome: AttemptOutcome::Unknown,
+            });
+        }
+        (Some(_) | None, None) => {}
+    }
     status.conditions = super::conditions::conditions(
         current,
         &Verdict::new(Reason::Progressing),
@@ -208,6 +248,12 @@ fn superseded(current: &Status, plan: &Plan, meaning: &Meaning, now: Timestamp) 
         now,
     );
     Some(status)
+}
+
+/// What was known of the attempt that was taken over, if one was.
+fn taken_over(plan: &Plan) -> Option<AttemptOutcome> {
+    let before = plan.before.attempt.as_ref().filter(|_| plan.inherited);
+    before.map(|attempt| attempt.outcome)
 }
 
 fn set_outcome(status: &mut Status, outcome: AttemptOutcome) {

@@ -10,8 +10,9 @@ use super::{
     fingerprint::Match,
     observed::{Comparison, Observed, Older, SecretFact, SecretVersion},
     plan::{Plan, plan},
-    status::{failed, handled, retire_into, settled},
+    status::{failed, handled, retire_into, said, said_verdict, settled},
     target::Target,
+    temporary::{Kind, kind, spare},
     verdict::Verdict,
     wait::{landing_left, quarantine_left, wait_left},
 };
@@ -177,7 +178,7 @@ fn decide_unread(observed: &Observed<'_>, version: &SecretVersion, now: Timestam
         // A look that found another value, on a status that was stale, doesn't vouch for this one.
         let found = |s: &Synced| tried_this && tried_value == Some(&s.fingerprint);
         let is_this = |s: &Synced| version.is_of(s) || found(s);
-        return if observed.synced_key_is_newest && status.synced.as_ref().is_some_and(is_this) {
+        return if observed.newest_signed.synced && status.synced.as_ref().is_some_and(is_this) {
             Decision::Stay { wake: None }
         } else {
             Decision::Read
@@ -194,8 +195,13 @@ fn decide_unread(observed: &Observed<'_>, version: &SecretVersion, now: Timestam
     );
     let same_look = tried_this && same_value && !(of_no_value && tried_value.is_some());
     let judged = observed.is_judged() && (same_look || (attempted_this && !of_no_value));
-    match status.ready_reason().map(Reason::class) {
-        Some(Class::Stalled) if judged => Decision::Stay { wake: None },
+    match said(status) {
+        // A request that isn't answered yet waits for something.
+        Some(Class::Stalled)
+            if judged && observed.newest_signed.attempt && !observed.has_new_request() =>
+        {
+            Decision::Stay { wake: None }
+        }
         Some(Class::Waiting | Class::Transient | Class::Unknown) if judged => {
             match wait_left(observed, None, now) {
                 Some(wake) => Decision::Stay { wake: Some(wake) },
@@ -219,22 +225,33 @@ fn decide_read(
         let plan = plan(observed, version, value, inherited, now, fresh_id);
         Decision::Set(Box::new(plan))
     };
+    let spent = !observed.has_new_request() && kind(observed, version, value) == Kind::Spent;
+    if spent && let Some(spared) = spare(observed, version, value, now, fresh_id) {
+        return spared;
+    }
     if let Some(attempt) = &status.attempt {
         let same = observed.is_attempted(attempt, version, value);
         if same && let Some(stay) = hold(observed, attempt, value, now) {
             return stay;
         }
         match (attempt.is_open(), same) {
-            (true, true) => return plan(true),
+            (true, true) => {
+                // On request, although it can't be told whether it is what may still land.
+                let landing = landing_left(status, now).filter(|_| !observed.spec.permanent);
+                return match landing {
+                    Some(wake) => Decision::Stay { wake: Some(wake) },
+                    None => plan(true),
+                };
+            }
             (true, false) => {
                 return match quarantine_left(attempt, now).max(landing_left(status, now)) {
                     Some(wake) => Decision::Stay { wake: Some(wake) },
                     None => plan(false),
                 };
             }
-            (false, true) => return plan(false),
-            // A refused value that isn't wanted any more.
-            (false, false) => {}
+            (false, true) if !spent => return plan(false),
+            // A refused value that isn't wanted any more, or is set all the same.
+            (false, _) => {}
         }
     }
     match &status.synced {
@@ -300,7 +317,7 @@ fn hold(
     now: Timestamp,
 ) -> Option<Decision> {
     let asked_anew = observed.has_new_request() || attempt.generation != observed.generation;
-    match observed.status.ready_reason().map(Reason::class) {
+    match said(observed.status) {
         // I5: a person must act. A verdict on what the Secret held in between says nothing of this
         // value.
         Some(Class::Stalled)
@@ -308,13 +325,34 @@ fn hold(
                 && observed.is_judged()
                 && observed.status.ready_reason() != Some(Reason::InvalidSecretValue) =>
         {
-            Some(Decision::Stay { wake: None })
+            Some(sign_again(observed, attempt, value))
         }
         Some(Class::Waiting | Class::Transient | Class::Unknown) => {
             let wake = wait_left(observed, Some(value), now)?;
             Some(Decision::Stay { wake: Some(wake) })
         }
         Some(Class::Stalled | Class::Settled) | None => None,
+    }
+}
+
+/// Nothing, once the newest key has signed what is left alone: so old keys can go.
+fn sign_again(observed: &Observed<'_>, attempt: &Attempt, value: &Comparison) -> Decision {
+    let told = said_verdict(observed.status);
+    match told.filter(|_| attempt.fingerprint != value.fingerprint) {
+        None => Decision::Stay { wake: None },
+        Some(verdict) => {
+            let mut status = observed.status.clone();
+            status.attempt = Some(Attempt {
+                fingerprint: value.fingerprint.clone(),
+                ..attempt.clone()
+            });
+            Decision::Report(Box::new(Report {
+                status,
+                verdict,
+                wake: None,
+                signed_again: false,
+            }))
+        }
     }
 }
 

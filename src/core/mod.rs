@@ -16,5 +16,6 @@ pub mod plan;
 pub mod reply;
 mod status;
 pub mod target;
+pub mod temporary;
 pub mod verdict;
 pub mod wait;

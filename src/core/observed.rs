@@ -27,8 +27,8 @@ pub struct Observed<'a> {
     pub status: &'a Status,
     /// The oldest of the older resources for the same user, if there are any.
     pub older: Option<Older>,
-    /// Whether the newest key signed `status.synced`; true when there is no `synced`.
-    pub synced_key_is_newest: bool,
+    /// What of the status the newest key signed.
+    pub newest_signed: NewestSigned,
     /// What is known of the Secret.
     pub secret: SecretFact,
     /// What this process last concluded on, if it did: a hint that is lost in a restart.
@@ -45,6 +45,15 @@ pub enum Older {
     Here(String),
     /// In another namespace, of which nothing is said.
     Elsewhere,
+}
+
+/// Whether the newest key signed what a status holds; also true where it holds nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewestSigned {
+    /// `status.synced`
+    pub synced: bool,
+    /// `status.attempt`
+    pub attempt: bool,
 }
 
 /// What is known of the Secret, from the watch (a hint) or from a read (which decides).
@@ -86,6 +95,8 @@ pub struct Comparison {
     /// entry that can't be compared any more: then Cognito's history can't tell a lost reply from
     /// an earlier set.
     pub known_before: bool,
+    /// Whether `status.retired` holds it, as it is wanted.
+    pub retired: bool,
 }
 
 /// What this process last concluded on: while it stands unchanged, a wait isn't cut short.
@@ -130,6 +141,20 @@ pub fn compare(
             .into_iter()
             .chain(status.retired.iter().map(String::as_str))
             .any(either_way),
+        retired: (status.retired.iter()).any(|retired| as_wanted(retired) == Match::Same),
+    }
+}
+
+impl NewestSigned {
+    /// Looks at what this status holds.
+    #[must_use]
+    pub fn of(status: &Status, keyring: &Keyring) -> Self {
+        let synced = status.synced.as_ref();
+        let attempt = status.attempt.as_ref();
+        Self {
+            synced: synced.is_none_or(|s| keyring.newest_signed(&s.fingerprint)),
+            attempt: attempt.is_none_or(|a| keyring.newest_signed(&a.fingerprint)),
+        }
     }
 }
 

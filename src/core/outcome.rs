@@ -17,6 +17,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// What it says of the credentials.
     pub standing: Standing,
+    /// AWS's or the SDK's own words, if it wasn't applied.
+    pub words: Option<String>,
     /// AWS's request id, for the event and the log.
     pub request_id: Option<String>,
 }
@@ -56,6 +58,7 @@ pub fn classify(reply: &Reply) -> Outcome {
             effect: Effect::Applied,
             verdict: Verdict::new(Reason::PasswordSet),
             standing: Standing::Accepted,
+            words: None,
             request_id: request_id.clone(),
         },
         Reply::NotSent { cause, detail } => Outcome {
@@ -70,12 +73,14 @@ pub fn classify(reply: &Reply) -> Outcome {
                 NotSent::Credentials => Standing::Refused(CredentialsFailure(detail.clone())),
                 NotSent::Connect | NotSent::Request => Standing::Untold,
             },
+            words: Some(detail.clone()),
             request_id: None,
         },
         Reply::NoReply { detail } => Outcome {
             effect: Effect::Unknown,
             verdict: Verdict::quoting(Reason::OutcomeUnknown, detail),
             standing: Standing::Untold,
+            words: Some(detail.clone()),
             request_id: None,
         },
         Reply::ServiceError(error) => service_error(error),
@@ -114,6 +119,7 @@ fn service_error(error: &ServiceError) -> Outcome {
         } else {
             Standing::Accepted
         },
+        words: Some(words(error)),
         request_id: error.request_id.clone(),
     }
 }

@@ -6,7 +6,8 @@ use super::{
     clock,
     conditions::conditions,
     observed::{Comparison, Observed, SecretVersion},
-    status::{handled, retire_into},
+    status::{handled, retire_into, said},
+    temporary::{Kind, kind},
     verdict::Verdict,
     wait::{quarantined_until, urgency},
 };
@@ -33,6 +34,8 @@ pub struct Plan {
     pub equals_synced: bool,
     /// Whether somebody just asked for it.
     pub urgency: Urgency,
+    /// Whether it may be sent again by itself.
+    pub kind: Kind,
 }
 
 /// The set of a value, written ahead.
@@ -81,6 +84,7 @@ pub(super) fn plan(
     Plan {
         attempt,
         inherited,
+        kind: kind(observed, version, value),
         known_before: value.known_before,
         urgency: urgency(observed, value),
         // Only while nothing else may have been sent since.
@@ -95,7 +99,7 @@ pub(super) fn plan(
 /// so, and that the operator goes on by itself, stays until the outcome is known, so that retries
 /// don't flap.
 fn while_in_flight(before: &Status, generation: i64, now: Timestamp) -> Vec<Condition> {
-    let class = before.ready_reason().map(Reason::class);
+    let class = said(before);
     let not_true = before
         .condition(ConditionType::Ready)
         .is_some_and(|ready| ready.status != ConditionStatus::True);

@@ -7,7 +7,7 @@ use super::{
     observed::Observed,
     verdict::Verdict,
 };
-use crate::api::{RETIRED_MAX, Status};
+use crate::api::{Class, ConditionType, RETIRED_MAX, Reason, Status};
 use jiff::Timestamp;
 
 /// A status that says that all is well.
@@ -49,6 +49,26 @@ pub(super) fn failed(
         conditions: conditions(before, verdict, generation, now),
         ..before.clone()
     }
+}
+
+/// The class of what a status says: that of its reason, unless the reason is one that is mostly
+/// tried again by itself, and this time a person must act.
+pub(super) fn said(status: &Status) -> Option<Class> {
+    let stalled = status.condition(ConditionType::Stalled).is_some();
+    match status.ready_reason().map(Reason::class)? {
+        Class::Transient | Class::Unknown if stalled => Some(Class::Stalled),
+        class => Some(class),
+    }
+}
+
+/// What a status says.
+pub(super) fn said_verdict(status: &Status) -> Option<Verdict> {
+    let ready = status.condition(ConditionType::Ready)?;
+    Some(Verdict {
+        reason: ready.known_reason()?,
+        class: said(status)?,
+        message: ready.message.clone(),
+    })
 }
 
 /// Adds a superseded fingerprint to the retired ones; the oldest goes when there are too many.

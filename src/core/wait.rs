@@ -84,12 +84,16 @@ pub(super) fn urgency(observed: &Observed<'_>, value: &Comparison) -> Urgency {
 /// Until when the calls that were made for an open attempt may still land, once it is taken over. A
 /// call that was answered has ended, whatever came of it; one without a reply may be on its way.
 pub(super) fn quarantined_until(before: &Status) -> Option<MicroTime> {
+    // Each of its calls was answered.
+    let no_user = |attempt: &&Attempt| attempt.outcome == AttemptOutcome::UserNotFound;
     let answered = matches!(
         before.ready_reason(),
         Some(Reason::InternalError | Reason::UnhandledError | Reason::UserNotFound)
     );
     let open = before.attempt.as_ref().filter(|attempt| attempt.is_open());
-    let lost = open.filter(|attempt| attempt.outcome == AttemptOutcome::Pending || !answered);
+    let lost = open
+        .filter(|attempt| !no_user(attempt))
+        .filter(|attempt| attempt.outcome == AttemptOutcome::Pending || !answered);
     let until = lost.and_then(|attempt| attempt.started_at.0.checked_add(QUARANTINE).ok());
     let known = before.quarantined_until.as_ref().map(|until| until.0);
     until.max(known).map(MicroTime)

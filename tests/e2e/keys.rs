@@ -18,7 +18,7 @@ fn keys(world: &World<'_>) -> Api<Secret> {
     Api::namespaced(world.client.clone(), operator::NAMESPACE)
 }
 
-async fn forget_keys(world: &World<'_>) {
+pub(crate) async fn forget_keys(world: &World<'_>) {
     let deleted = keys(world)
         .delete(KEY_SECRET, &DeleteParams::default())
         .await;

@@ -274,7 +274,7 @@ async fn another_value_waits_until_a_lost_call_can_no_longer_land() {
             ready.is_some_and(|message| message.contains("put a new value into the Secret"))
         })
         .await;
-    assert_eq!(ready(&doubtful.data), ("Unknown", "OutcomeUnknown"));
+    assert_eq!(ready(&doubtful.data), ("False", "OutcomeUnknown"));
     world.wait("aliased", "False", "UserNotFound").await;
     let sent = |calls: &[Call]| {
         let late = |call: &&Call| call.username == "late" && call.password == SECOND;

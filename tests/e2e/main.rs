@@ -25,5 +25,6 @@ mod schema;
 mod scopes;
 mod secrets;
 mod shutdown;
+mod temporary;
 mod told;
 mod world;

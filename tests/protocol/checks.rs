@@ -7,13 +7,22 @@ use super::{
     world::World,
 };
 use cognito_password_operator::{
-    api::{AttemptOutcome, ConditionStatus},
+    api::{AttemptOutcome, ConditionStatus, Reason},
     core::{
-        conclude::Conclusion, fingerprint::Match, password::Password, plan::Plan, wait::QUARANTINE,
+        conclude::Conclusion,
+        fingerprint::Match,
+        outcome::{Effect, Outcome},
+        password::Password,
+        plan::Plan,
+        temporary::Kind,
+        wait::QUARANTINE,
     },
 };
 use jiff::Timestamp;
-use std::{collections::BTreeSet, fmt::Debug};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+};
 
 /// What is promised.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,23 +51,33 @@ pub enum Promise {
     NoPlaintext,
     /// Conditions follow kstatus.
     Kstatus,
+    /// A temporary value that may have been applied is sent again only on request.
+    Once,
 }
 
 /// Who writes a status, and why.
 pub enum Write<'a> {
     Report,
     Ahead(&'a Plan, &'a Password),
+    /// The call was never made.
+    Withdrawn(&'a Plan),
     Conclusion(&'a Conclusion, &'a Plan),
 }
 
 /// What an observer who sees everything knows.
-#[derive(Default)]
+#[derive(Clone, Default, Debug)]
 pub struct Watch {
     pub reads: u32,
     pub writes: u32,
     pub calls: u32,
     pub value_changes: u32,
+    /// Whether nobody can tell any more what was set before: a key was lost, or the resource made
+    /// anew.
     pub keys_lost: bool,
+    /// Whether the resource was made anew: what was used before isn't on record.
+    pub made_anew: bool,
+    /// Which processes have written something.
+    pub acted: [bool; 2],
     /// Values that were synced or attempted when an open attempt at another value was replaced:
     /// nobody can tell which one is the user's, and a history refuses both.
     pub doubted: BTreeSet<String>,
@@ -68,9 +87,16 @@ pub struct Watch {
     unanswered: Vec<Sent>,
     latest: Option<(String, bool)>,
     pub refused: Option<Refused>,
+    /// Temporary values that may have been applied, and the request that was answered with that.
+    pub spent: BTreeMap<String, Option<String>>,
+    /// What was spent before an attempt at another value, by the attempt's id.
+    spent_before: BTreeMap<String, BTreeMap<String, Option<String>>>,
+    /// Whether a process ended in the middle of a set.
+    pub cut_off: bool,
     broken: Vec<(Promise, String)>,
 }
 
+#[derive(Clone, Debug)]
 struct Sent {
     id: String,
     password: String,
@@ -79,7 +105,7 @@ struct Sent {
     at: Timestamp,
 }
 
-#[derive(PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refused {
     pub password: String,
     pub generation: i64,
@@ -110,6 +136,49 @@ impl Watch {
         if printed.contains("PLAINTEXT") {
             self.broken(Promise::NoPlaintext, printed);
         }
+    }
+
+    /// A call was made; `effect` is what the operator may conclude of it.
+    pub fn called(&mut self, password: &str, plan: &Plan, outcome: &Outcome) {
+        let no_user = outcome.verdict.reason == Reason::UserNotFound;
+        let permanent = plan.kind == Kind::Permanent;
+        if !permanent && matches!(outcome.effect, Effect::Applied | Effect::Unknown) && !no_user {
+            let request = plan.ahead.last_handled_reconcile_at.clone();
+            self.spent.insert(password.to_owned(), request);
+        }
+    }
+
+    /// Another value is attempted: what was set before it may be set after it.
+    pub fn attempts(&mut self, id: &str, password: &str, permanent: bool) {
+        let before = self.spent.clone();
+        self.spent
+            .retain(|spent, _| !permanent && spent == password);
+        self.spent_before.insert(id.to_owned(), before);
+    }
+
+    /// Whether this value was spent before some attempt, or a request, that is over.
+    pub fn spent_before(&self, password: &str) -> bool {
+        self.spent_before
+            .values()
+            .any(|spent| spent.contains_key(password))
+    }
+
+    /// And came to nothing.
+    pub fn did_not_attempt(&mut self, id: &str) {
+        for (password, request) in self.spent_before.remove(id).into_iter().flatten() {
+            self.spent.entry(password).or_insert(request);
+        }
+    }
+
+    /// The resource was made anew: what was on record is gone, but for what is on its way, which
+    /// the operator's memory answers for.
+    pub fn forget(&mut self) {
+        self.keys_lost = true;
+        self.made_anew = true;
+        self.refused = None;
+        self.spent.clear();
+        self.spent_before.clear();
+        self.unanswered.clear();
     }
 
     pub fn replied(&mut self, id: &str) {
@@ -148,6 +217,11 @@ impl World {
     pub fn check_call(&mut self, plan: &Plan, value: &Password, permanent: bool) {
         self.watch.calls += 1;
         let password = value.expose().to_owned();
+        let request = &plan.ahead.last_handled_reconcile_at;
+        if !permanent && self.watch.spent.get(&password) == Some(request) {
+            let how = format!("{password} was sent again by itself");
+            self.watch.broken(Promise::Once, how);
+        }
         if let Some(other) = self.watch.unanswered.iter().find(|sent| {
             (&sent.password, sent.permanent) != (&password, permanent)
                 && (self.now.duration_since(sent.started) < QUARANTINE
@@ -177,7 +251,8 @@ impl World {
     /// Ready=True is true, now and while time passes.
     pub fn check_ready(&mut self) {
         let status = self.cluster.resource.status();
-        if ready(&status) != Some(ConditionStatus::True) {
+        let inferred = status.ready_reason() == Some(Reason::AppliedAfterLostReply);
+        if ready(&status) != Some(ConditionStatus::True) || inferred && self.watch.made_anew {
             return;
         }
         let Some(synced) = status.synced.as_ref().filter(|_| status.attempt.is_none()) else {
@@ -190,7 +265,10 @@ impl World {
         let (current, permanent) = &self.cognito.current;
         let keyring = keyring(&self.cluster.keys);
         let current = Password::parse(current.as_bytes()).expect("the model's passwords are valid");
-        if keyring.compare(&synced.fingerprint, &target(), *permanent, &current) == Match::Different
+        if keyring
+            .ring
+            .compare(&synced.fingerprint, &target(), *permanent, &current)
+            == Match::Different
         {
             let how = format!("Ready, but the user's password is {}", current.expose());
             self.watch.broken(Promise::I4, how);

@@ -1,23 +1,26 @@
 //! A model of the API server: one resource, one Secret, and writes of status that are conditional
 //! on the resourceVersion. Statuses are kept as JSON, as the API server keeps them.
 
-use super::cognito::text;
+use super::cognito::{WEAK, text};
 use cognito_password_operator::{
     api::{CognitoUserPasswordSpec, PasswordSecretRef, Status},
     core::{
-        fingerprint::Keyring,
-        observed::{Comparison, SecretFact, SecretVersion, compare},
+        fingerprint::{Keyring, retire},
+        observed::{Comparison, NewestSigned, SecretFact, SecretVersion, compare},
         password::Password,
         target::Target,
     },
 };
-use std::collections::BTreeMap;
-
-pub const UID: &str = "00000000-1111-2222-3333-444444444444";
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+};
 
 /// The resource as one read shows it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Resource {
+    pub uid: String,
     pub spec: CognitoUserPasswordSpec,
     pub generation: i64,
     pub requested_at: Option<String>,
@@ -27,13 +30,14 @@ pub struct Resource {
 }
 
 /// The Secret as one read shows it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Secret {
     pub version: SecretVersion,
     pub data: BTreeMap<&'static str, Vec<u8>>,
 }
 
 /// What the API server holds, and the operator's keys.
+#[derive(Clone, Debug)]
 pub struct Cluster {
     pub resource: Resource,
     pub secret: Option<Secret>,
@@ -63,12 +67,48 @@ pub fn target() -> Target {
     Target::parse("eu-west-1_AbCdEf123", "ci-bot").expect("a valid target")
 }
 
-pub fn keyring(keys: &[(String, u8)]) -> Keyring {
-    let bytes: Vec<_> = keys
-        .iter()
-        .map(|(name, byte)| (name, [*byte; 32]))
-        .collect();
-    Keyring::new(bytes.iter().map(|(name, key)| (name.as_str(), &key[..]))).expect("valid keys")
+/// The keys at hand, and which value each fingerprint of theirs is of.
+pub struct Keys {
+    pub ring: Keyring,
+    pub names: HashMap<String, u8>,
+}
+
+/// Made once as long as they are the same: signing takes its time in a debug build.
+pub fn keyring(keys: &[(String, u8)]) -> Rc<Keys> {
+    type Made = Option<(Vec<(String, u8)>, Rc<Keys>)>;
+    thread_local! { static MADE: RefCell<Made> = const { RefCell::new(None) } }
+    MADE.with_borrow_mut(|made| match made {
+        Some((of, made)) if of == keys => made.clone(),
+        _ => made
+            .insert((keys.to_vec(), Rc::new(Keys::new(keys))))
+            .1
+            .clone(),
+    })
+}
+
+impl Keys {
+    fn new(keys: &[(String, u8)]) -> Self {
+        let bytes: Vec<_> = keys
+            .iter()
+            .map(|(name, byte)| (name, [*byte; 32]))
+            .collect();
+        let entries = || bytes.iter().map(|(name, key)| (name.as_str(), &key[..]));
+        let ring =
+            |entries: &mut dyn Iterator<Item = _>| Keyring::new(entries).expect("valid keys");
+        let mut names = HashMap::new();
+        for entry in entries() {
+            let one = ring(&mut std::iter::once(entry));
+            for (value, way) in (0..=WEAK).flat_map(|value| [(value, true), (value, false)]) {
+                let signed = one.sign(&target(), way, &password(value));
+                names.insert(retire(signed.as_str()), value);
+                names.insert(signed.as_str().to_owned(), value);
+            }
+        }
+        Self {
+            ring: ring(&mut entries()),
+            names,
+        }
+    }
 }
 
 pub fn password(value: u8) -> Password {
@@ -76,6 +116,17 @@ pub fn password(value: u8) -> Password {
 }
 
 impl Resource {
+    fn new(spec: CognitoUserPasswordSpec, version: u64) -> Self {
+        Self {
+            uid: format!("00000000-1111-2222-3333-{version:012}"),
+            spec,
+            generation: 1,
+            requested_at: None,
+            version,
+            status: r#"{"observedGeneration":-1}"#.to_owned(),
+        }
+    }
+
     pub fn status(&self) -> Status {
         serde_json::from_str(&self.status).expect("a status that was written")
     }
@@ -84,13 +135,7 @@ impl Resource {
 impl Cluster {
     pub fn new() -> Self {
         let mut cluster = Self {
-            resource: Resource {
-                spec: spec(),
-                generation: 1,
-                requested_at: None,
-                version: 1,
-                status: r#"{"observedGeneration":-1}"#.to_owned(),
-            },
+            resource: Resource::new(spec(), 1),
             secret: None,
             keys: vec![("key-1".to_owned(), 1)],
             counter: 100,
@@ -127,6 +172,12 @@ impl Cluster {
             self.resource.generation += 1;
             self.resource.version = self.next();
         }
+    }
+
+    /// Somebody deletes the resource and makes it anew.
+    pub fn recreate(&mut self) {
+        let version = self.next();
+        self.resource = Resource::new(self.resource.spec.clone(), version);
     }
 
     /// Somebody asks for a set now.
@@ -190,7 +241,7 @@ impl Cluster {
     pub fn compare(&self, seen: &Resource, password: &Password) -> Comparison {
         let keyring = keyring(&self.keys);
         compare(
-            &keyring,
+            &keyring.ring,
             &target(),
             seen.spec.permanent,
             password,
@@ -198,8 +249,7 @@ impl Cluster {
         )
     }
 
-    pub fn synced_key_is_newest(&self, status: &Status) -> bool {
-        let synced = status.synced.as_ref();
-        synced.is_none_or(|synced| keyring(&self.keys).newest_signed(&synced.fingerprint))
+    pub fn newest_signed(&self, status: &Status) -> NewestSigned {
+        NewestSigned::of(status, &keyring(&self.keys).ring)
     }
 }

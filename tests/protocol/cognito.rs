@@ -43,9 +43,12 @@ pub enum Fault {
 }
 
 /// The user's password, and what is on its way to change it.
+#[derive(Clone, Debug)]
 pub struct Cognito {
-    /// What signs in, and whether it is permanent.
+    /// What was last set by an administrator's call, and whether it is permanent.
     pub current: (String, bool),
+    /// Whether the user has chosen another one since, as a temporary password makes them do.
+    pub chosen: bool,
     /// How many passwords the history counts, the current one among them.
     pub history: Option<usize>,
     past: Vec<String>,
@@ -59,6 +62,7 @@ impl Cognito {
         let initial = "chosen by the user at sign-up".to_owned();
         Self {
             current: (initial.clone(), true),
+            chosen: false,
             history,
             past: vec![initial],
             flying: Vec::new(),
@@ -102,12 +106,26 @@ impl Cognito {
             Some(Fault::NotSent) => not_sent(NotSent::Connect),
             Some(Fault::NoCredentials) => not_sent(NotSent::Credentials),
             Some(Fault::Denied) => error(400, "AccessDeniedException"),
-            Some(Fault::UserNotFoundAfter) => {
+            // With a temporary password this is a residual risk: it may be set twice.
+            Some(Fault::UserNotFoundAfter) if permanent => {
                 self.apply(password, permanent);
                 error(400, "UserNotFoundException")
             }
-            Some(Fault::UserNotFoundBefore) => error(400, "UserNotFoundException"),
+            Some(Fault::UserNotFoundAfter | Fault::UserNotFoundBefore) => {
+                error(400, "UserNotFoundException")
+            }
             Some(Fault::Teapot) => error(400, "TeapotException"),
+        }
+    }
+
+    /// The user signs in with a temporary password, and has to choose their own.
+    pub fn choose(&mut self) {
+        if !self.current.1 && !self.chosen {
+            self.chosen = true;
+            self.past.push(format!(
+                "chosen by the user after {} others",
+                self.past.len()
+            ));
         }
     }
 
@@ -122,6 +140,11 @@ impl Cognito {
         !landing.is_empty()
     }
 
+    /// What is late never arrives.
+    pub fn lose_flying(&mut self) {
+        self.flying.clear();
+    }
+
     pub fn is_flying(&self) -> bool {
         !self.flying.is_empty()
     }
@@ -134,6 +157,7 @@ impl Cognito {
             return error(400, "PasswordHistoryPolicyViolationException");
         }
         self.current = (password.to_owned(), permanent);
+        self.chosen = false;
         self.past.push(password.to_owned());
         Reply::Applied { request_id: None }
     }

@@ -25,7 +25,11 @@ pub fn kstatus(before: &Status, after: &Status) -> Result<(), String> {
         Class::Waiting => said == ConditionStatus::False && reconciling != stalled,
         Class::Transient if unknown => reason == Reason::UnhandledError && reconciling && !stalled,
         Class::Transient => said == ConditionStatus::False && reconciling && !stalled,
-        Class::Unknown => unknown && reconciling && !stalled,
+        // A lost reply that nobody can clear up by sending the same value again.
+        Class::Unknown if stalled => {
+            reason == Reason::OutcomeUnknown && said == ConditionStatus::False && !reconciling
+        }
+        Class::Unknown => unknown && reconciling,
     };
     let alike = after
         .conditions

@@ -1,6 +1,7 @@
 //! The protocol of a set, held against a model of the world around it: Cognito, the API server, two
 //! processes of the operator, and everything that can go wrong between them. No network, no sleeps:
-//! the clock is a number. `PROTOCOL_CASES` asks for more random lives than the usual ones.
+//! the clock is a number. `PROTOCOL_CASES` asks for more random lives than the usual ones,
+//! `PROTOCOL_SEED` for others, `PROTOCOL_DEPTH` for longer branches of the exhaustive search.
 
 mod checks;
 mod cluster;
@@ -12,9 +13,11 @@ mod record;
 mod scene;
 mod stories;
 mod stories_keys;
+mod stories_temporary;
 mod table;
 mod table_budget;
 mod table_conclude;
 mod table_duplicate;
+mod table_temporary;
 mod table_wait;
 mod world;

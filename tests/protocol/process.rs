@@ -3,14 +3,14 @@
 
 use super::{
     checks::{Promise, Write},
-    cluster::{Cluster, Conflict, Resource, Secret, UID},
+    cluster::{Cluster, Resource, Secret},
     cognito::Cognito,
     world::World,
 };
 use cognito_password_operator::{
     api::Status,
     core::{
-        conclude::{Conclusion, conclude},
+        conclude::{Conclusion, conclude, withdraw},
         decide::{Decision, Report, decide},
         observed::{Observed, Older, SecretFact, Tried},
         outcome::{Outcome, classify},
@@ -20,7 +20,7 @@ use cognito_password_operator::{
     },
 };
 use jiff::{SignedDuration, Timestamp};
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 /// For how long a process may sit between its decision and its call: its lease and its timeouts
 /// see to it. One that is frozen for longer is the residual risk that the documents name.
@@ -29,6 +29,7 @@ pub const UNTIL_SENT: SignedDuration = SignedDuration::from_secs(5);
 const UNTIL_CONCLUDED: SignedDuration = SignedDuration::from_secs(25);
 
 /// What one process knows.
+#[derive(Clone, Debug)]
 pub struct Process {
     resource: Resource,
     /// The resource as the decision was made on it: the writes of a set are fenced on this.
@@ -38,11 +39,22 @@ pub struct Process {
     phase: Phase,
 }
 
+#[derive(Clone, Debug)]
 enum Phase {
     Idle,
-    Planned(Box<Plan>, Tried, Password),
-    Acknowledged(Box<Plan>, Tried, Password),
+    Planned(Box<Plan>, Tried, Rc<Password>),
+    /// It can't be told whether the attempt is on record; the call isn't made.
+    Unacknowledged(Box<Plan>),
+    Acknowledged(Box<Plan>, Tried, Rc<Password>),
     Sent(Box<Plan>, Tried, Outcome),
+}
+
+/// Why a write of status isn't known to be made.
+enum Unwritten {
+    /// Somebody else wrote in between.
+    Conflict,
+    /// Its reply was lost.
+    Perhaps,
 }
 
 /// When a process goes on.
@@ -74,11 +86,26 @@ impl Process {
         self.secret = secret.cloned();
     }
 
+    /// Whether it is in the middle of a set.
+    pub fn is_busy(&self) -> bool {
+        !matches!(self.phase, Phase::Idle)
+    }
+
+    /// Whether it is about to write a status.
+    pub fn is_about_to_write(&self) -> bool {
+        matches!(self.phase, Phase::Planned(..) | Phase::Sent(..))
+    }
+
+    /// Whether it has an attempt on record and has not made its call.
+    pub fn is_about_to_call(&self) -> bool {
+        matches!(self.phase, Phase::Acknowledged(..))
+    }
+
     /// Whether it would be frozen for longer than what is promised for.
     pub fn is_frozen(&self, now: Timestamp, cognito: &Cognito) -> bool {
         let age = |plan: &Plan| now.duration_since(plan.attempt.started_at.0);
         match &self.phase {
-            Phase::Idle => false,
+            Phase::Idle | Phase::Unacknowledged(_) => false,
             Phase::Planned(plan, ..) | Phase::Acknowledged(plan, ..) => age(plan) > UNTIL_SENT,
             Phase::Sent(plan, ..) => cognito.history.is_some() && age(plan) > UNTIL_CONCLUDED,
         }
@@ -99,14 +126,14 @@ impl Facts<'_> {
     pub fn decide(self, cluster: &Cluster, now: Timestamp, id: &str) -> (Decision, Tried, String) {
         let status = self.resource.status();
         let observed = Observed {
-            uid: UID,
+            uid: &self.resource.uid,
             generation: self.resource.generation,
             deleting: false,
             spec: &self.resource.spec,
             requested_at: self.resource.requested_at.as_deref(),
             status: &status,
             older: self.older,
-            synced_key_is_newest: cluster.synced_key_is_newest(&status),
+            newest_signed: cluster.newest_signed(&status),
             secret: self.secret,
             tried: self.tried,
             healed: self.healed,
@@ -122,15 +149,16 @@ impl World {
         match std::mem::replace(&mut self.processes[who].phase, Phase::Idle) {
             Phase::Idle => self.look(who),
             Phase::Planned(plan, tried, value) => self.write_ahead(who, plan, tried, value),
+            Phase::Unacknowledged(plan) => self.withdraw(who, &plan),
             Phase::Acknowledged(plan, tried, value) => self.call(who, plan, tried, &value),
             Phase::Sent(plan, tried, outcome) => self.conclude(who, &plan, tried, &outcome),
         }
     }
 
     fn decide(&mut self, who: usize, secret: SecretFact) -> (Decision, Tried) {
-        self.ids += 1;
-        let id = format!("{:08x}", self.ids);
         let process = &self.processes[who];
+        // Never on record twice, and the same for the same state.
+        let id = format!("{:06}-{who}", process.resource.version);
         let facts = Facts {
             resource: &process.resource,
             secret,
@@ -180,7 +208,7 @@ impl World {
             Decision::Report(report) => self.report(who, &report, tried, fact),
             Decision::Set(plan) => {
                 if let Some(value) = value {
-                    self.processes[who].phase = Phase::Planned(plan, tried, value);
+                    self.processes[who].phase = Phase::Planned(plan, tried, Rc::new(value));
                     Next::Mid
                 } else {
                     self.watch
@@ -210,16 +238,40 @@ impl World {
         Next::Wait(report.wake)
     }
 
-    fn write_ahead(&mut self, who: usize, plan: Box<Plan>, tried: Tried, value: Password) -> Next {
+    fn write_ahead(
+        &mut self,
+        who: usize,
+        plan: Box<Plan>,
+        tried: Tried,
+        value: Rc<Password>,
+    ) -> Next {
         self.check_plan(&self.processes[who].decided_on.clone(), &plan, &value);
-        if self
-            .write(who, &plan.ahead, &Write::Ahead(&plan, &value))
-            .is_err()
-        {
-            return Next::Again;
+        match self.write(who, &plan.ahead, &Write::Ahead(&plan, &value)) {
+            Ok(()) => {}
+            Err(Unwritten::Conflict) => return Next::Again,
+            Err(Unwritten::Perhaps) => {
+                self.processes[who].phase = Phase::Unacknowledged(plan);
+                return Next::Mid;
+            }
         }
         self.processes[who].phase = Phase::Acknowledged(plan, tried, value);
         Next::Mid
+    }
+
+    fn withdraw(&mut self, who: usize, plan: &Plan) -> Next {
+        let uid = self.processes[who].decided_on.uid.clone();
+        self.processes[who].decided_on = self.cluster.resource.clone();
+        if self.processes[who].decided_on.uid != uid {
+            return Next::Again;
+        }
+        let current = self.cluster.resource.status();
+        match withdraw(&current, plan) {
+            Some(status) if self.write(who, &status, &Write::Withdrawn(plan)).is_err() => {
+                self.processes[who].phase = Phase::Unacknowledged(Box::new(plan.clone()));
+                Next::Mid
+            }
+            Some(_) | None => Next::Again,
+        }
     }
 
     fn call(&mut self, who: usize, plan: Box<Plan>, tried: Tried, value: &Password) -> Next {
@@ -232,15 +284,17 @@ impl World {
         }
         let outcome = classify(&reply);
         self.watch.printed(&outcome);
+        self.watch.called(value.expose(), &plan, &outcome);
         self.processes[who].phase = Phase::Sent(plan, tried, outcome);
         self.check_ready();
         Next::Mid
     }
 
     fn conclude(&mut self, who: usize, plan: &Plan, tried: Tried, outcome: &Outcome) -> Next {
+        let uid = self.processes[who].decided_on.uid.clone();
         loop {
             let current = self.processes[who].decided_on.status();
-            let conclusion = conclude(&current, plan, outcome, UID, self.now);
+            let conclusion = conclude(&current, plan, outcome, &uid, self.now);
             self.watch.printed(&conclusion);
             let (status, next) = match &conclusion {
                 Conclusion::Record(recorded) => (&recorded.status, Next::Wait(recorded.wake)),
@@ -256,11 +310,14 @@ impl World {
             }
             // A conflict, or a reply that was lost: read again, conclude again.
             self.processes[who].decided_on = self.cluster.resource.clone();
+            if self.processes[who].decided_on.uid != uid {
+                return Next::Again;
+            }
         }
     }
 
     /// A fenced write of status. A lost reply is a failure for the process.
-    fn write(&mut self, who: usize, status: &Status, write: &Write) -> Result<(), Conflict> {
+    fn write(&mut self, who: usize, status: &Status, write: &Write) -> Result<(), Unwritten> {
         let read = self.processes[who].decided_on.clone();
         if status == &read.status() {
             return Ok(());
@@ -268,16 +325,17 @@ impl World {
         let before = self.cluster.resource.status();
         let Ok(written) = self.cluster.write(&read, status) else {
             self.note(|| format!("P{who} writes: conflict"));
-            return Err(Conflict);
+            return Err(Unwritten::Conflict);
         };
         self.watch.writes += 1;
+        self.watch.acted[who] = true;
         let summary = self.summary(status);
         self.note(|| format!("P{who} writes {summary}"));
         self.check_write(&before, status, write);
         self.check_ready();
         if std::mem::take(&mut self.lose_next_reply) {
             self.note(|| format!("P{who} never hears of it"));
-            return Err(Conflict);
+            return Err(Unwritten::Perhaps);
         }
         // Its own writes are seen at once, whatever the watches show.
         self.processes[who].decided_on = written.clone();

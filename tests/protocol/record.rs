@@ -2,29 +2,45 @@
 
 use super::{
     checks::{Promise, Refused, Write},
-    cluster::{keyring, password, target},
-    cognito::{WEAK, text},
+    cluster::{keyring, target},
+    cognito::text,
     kstatus::kstatus,
     world::World,
 };
 use cognito_password_operator::{
     api::{Attempt, AttemptOutcome, Class, Reason, Status},
-    core::{conclude::Conclusion, fingerprint::Match, password::Password, plan::Plan},
+    core::{
+        conclude::Conclusion, fingerprint::Match, password::Password, plan::Plan, temporary::Kind,
+    },
 };
 
 impl World {
     /// A write of status keeps the promises about what is on record.
     pub fn check_write(&mut self, before: &Status, after: &Status, write: &Write) {
         self.check_synced(before, after, write);
-        if let Err(how) = kstatus(before, after) {
+        // What is withdrawn goes back to what may never have been judged.
+        let withdrawn = matches!(write, Write::Withdrawn(_));
+        if !withdrawn && let Err(how) = kstatus(before, after) {
             self.watch.broken(Promise::Kstatus, how);
         }
         match write {
-            Write::Report => {}
+            Write::Report => self.check_report(before, after),
+            Write::Withdrawn(plan) => self.watch.did_not_attempt(&plan.attempt.id),
             // What was refused is judged anew, because another value may have been set since.
-            Write::Conclusion(Conclusion::Superseded(_), _) => self.watch.refused = None,
+            Write::Conclusion(Conclusion::Superseded(_), _) => {
+                self.watch.refused = None;
+                // Signed by two keys, the same value looks like two: a residual risk.
+                if self.cluster.keys.len() > 1 {
+                    self.doubt(before);
+                }
+            }
             Write::Ahead(plan, value) => self.check_ahead(before, plan, value),
             Write::Conclusion(Conclusion::Record(recorded), plan) => {
+                let untouched = plan.ahead.synced == plan.before.synced
+                    && !after.attempt.as_ref().is_some_and(Attempt::is_open);
+                if !recorded.applied && (untouched || after.attempt == plan.before.attempt) {
+                    self.watch.did_not_attempt(&plan.attempt.id);
+                }
                 if recorded.applied && recorded.verdict.reason == Reason::PasswordSet {
                     self.watch.doubted.clear();
                 }
@@ -40,7 +56,10 @@ impl World {
                     .attempt
                     .as_ref()
                     .is_some_and(|a| a.outcome == AttemptOutcome::Unknown);
-                if class == Class::Unknown && !open {
+                if recorded.verdict.reason.class() == Class::Unknown
+                    && class != Class::Settled
+                    && !open
+                {
                     self.watch
                         .broken(Promise::I6, format!("{:?} closed", recorded.verdict));
                 }
@@ -62,7 +81,9 @@ impl World {
         let resource = &self.cluster.resource;
         let keyring = keyring(&self.cluster.keys);
         let fingerprint = &plan.attempt.fingerprint;
-        let named = keyring.compare(fingerprint, &target(), resource.spec.permanent, value);
+        let named = keyring
+            .ring
+            .compare(fingerprint, &target(), resource.spec.permanent, value);
         let now = Refused {
             password: value.expose().to_owned(),
             generation: resource.generation,
@@ -73,9 +94,24 @@ impl World {
             let how = "the attempt names another value".to_owned();
             self.watch.broken(Promise::I1, how);
         }
+        self.watch.attempts(
+            &plan.attempt.id,
+            value.expose(),
+            plan.kind == Kind::Permanent,
+        );
         if self.watch.refused.as_ref() == Some(&now) && !self.watch.keys_lost {
             let how = format!("{now:?} is to be sent again");
             self.watch.broken(Promise::I5, how);
+        }
+    }
+
+    /// A value that is put in doubt without a call is what another one is told from.
+    fn check_report(&mut self, before: &Status, after: &Status) {
+        let id = |status: &Status| status.attempt.as_ref().map(|a| a.id.clone());
+        if let Some(attempt) = after.attempt.as_ref().filter(|_| id(before) != id(after)) {
+            let named = self.names(&attempt.fingerprint).map(text);
+            self.watch
+                .attempts(&attempt.id, &named.unwrap_or_default(), false);
         }
     }
 
@@ -92,12 +128,7 @@ impl World {
 
     /// The value that a fingerprint is of, if its key is at hand.
     pub fn names(&self, recorded: &str) -> Option<u8> {
-        let keyring = keyring(&self.cluster.keys);
-        let is = |value: &u8| {
-            let compare = |way| keyring.compare(recorded, &target(), way, &password(*value));
-            compare(true) == Match::Same || compare(false) == Match::Same
-        };
-        (0..=WEAK).find(is)
+        keyring(&self.cluster.keys).names.get(recorded).copied()
     }
 
     fn check_synced(&mut self, before: &Status, after: &Status, write: &Write) {
@@ -112,6 +143,7 @@ impl World {
                 was.is_some() && is.is_some() && (names(&was) == names(&is) || self.watch.keys_lost)
             }
             Write::Ahead(..) | Write::Conclusion(Conclusion::Superseded(_), _) => is.is_none(),
+            Write::Withdrawn(plan) => is == of(&plan.before),
             Write::Conclusion(Conclusion::Record(recorded), plan) => {
                 let ours = before
                     .attempt

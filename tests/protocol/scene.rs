@@ -1,11 +1,7 @@
 //! One valid resource with a value at hand, for tests that change one thing and look at what is
 //! decided. Statuses come from the core itself, by replies.
 
-use super::{
-    cluster::{Cluster, UID},
-    cognito::text,
-    process::Facts,
-};
+use super::{cluster::Cluster, cognito::text, process::Facts};
 use cognito_password_operator::{
     api::{AttemptOutcome, ConditionStatus, ConditionType, Reason, Status},
     core::{
@@ -130,7 +126,13 @@ impl Scene {
     pub fn set(&mut self, reply: &Reply) -> Box<Recorded> {
         let plan = self.plan();
         self.write(&plan.ahead);
-        let conclusion = conclude(&self.status(), &plan, &classify(reply), UID, self.now);
+        let conclusion = conclude(
+            &self.status(),
+            &plan,
+            &classify(reply),
+            &self.cluster.resource.uid,
+            self.now,
+        );
         match conclusion {
             Conclusion::Record(recorded) => {
                 self.write(&recorded.status);

@@ -47,6 +47,12 @@ impl End {
         self
     }
 
+    pub fn has_answered_the_request(self) {
+        let resource = &self.world.cluster.resource;
+        let answered = resource.status().last_handled_reconcile_at;
+        assert_eq!(answered, resource.requested_at, "{}", self.story);
+    }
+
     /// In so many seconds, the minute of silence at the end not counted.
     pub fn within(self, seconds: i64) -> Self {
         let start = Timestamp::from_second(1_800_000_000).expect("a time");
@@ -77,8 +83,10 @@ fn a_conclusion_that_was_written_but_never_acknowledged_is_not_doubted() {
 }
 
 #[test]
-fn an_attempt_that_was_written_but_never_acknowledged_is_taken_over() {
+fn an_attempt_that_was_written_but_never_acknowledged_is_withdrawn() {
     tell(Some(24), &[LoseReply, Run(0)]).ready_with(0).calls(1);
+    let events = [LoseReply, Step(0), Step(0), Crash(0)];
+    tell(Some(24), &events).ready_with(0).calls(1);
 }
 
 #[test]

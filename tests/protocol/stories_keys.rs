@@ -18,36 +18,46 @@ fn a_lost_fingerprint_key_never_makes_ready_what_was_refused() {
         Run(0),
     ];
     tell(None, &events).says(Reason::InvalidPassword);
-    let events = [
-        Run(0),
-        Permanent(false),
-        Fault(Fault::Denied),
-        Run(0),
-        Wait(350),
-        Fault(Fault::Denied),
-        Run(0),
-        LoseKeys,
-        Fault(Fault::Denied),
-        Run(0),
-    ];
-    tell(None, &events).ready_with(0);
 }
 
 #[test]
 fn a_lost_fingerprint_key_never_makes_ready_what_was_not_even_sent() {
-    let changes = [Other(true), Permanent(false)];
-    for change in changes {
+    let events = [
+        PutOther(1),
+        Run(0),
+        Other(true),
+        Fault(Fault::Throttled),
+        Run(0),
+        LoseKeys,
+        Run(0),
+    ];
+    tell(None, &events).ready_with(1).calls(3);
+}
+
+#[test]
+fn a_lost_fingerprint_key_hides_whether_a_temporary_value_was_set_until_somebody_asks() {
+    for fault in [Fault::Throttled, Fault::Denied] {
         let events = [
-            PutOther(1),
             Run(0),
-            change,
-            Fault(Fault::Throttled),
+            Permanent(false),
+            Fault(fault),
             Run(0),
             LoseKeys,
+            Wait(400),
+            Run(0),
+            Touch,
+            Run(0),
+            Suspend(true),
+            Run(0),
+            Suspend(false),
+            Crash(0),
             Run(0),
         ];
-        let value = u8::from(change == Other(true));
-        tell(None, &events).ready_with(value).calls(3);
+        tell(None, &events).says(Reason::OutcomeUnknown).calls(2);
+        let asked = [&events[..], &[Request]].concat();
+        tell(None, &asked).ready_with(0).calls(3);
+        let changed = [&events[..], &[Put(1)]].concat();
+        tell(None, &changed).ready_with(1).calls(3);
     }
 }
 

@@ -1,12 +1,9 @@
 //! What follows from each reply: record, conditions and wake, from one fixture and a fixed clock.
 
-use super::{
-    cluster::UID,
-    scene::{Scene, applied, error, lost, not_sent, refused},
-};
+use super::scene::{Scene, applied, error, lost, not_sent, refused};
 use cognito_password_operator::{
     api::{
-        AttemptOutcome::{self, Refused, Unknown},
+        AttemptOutcome::{self, Refused, Unknown, UserNotFound},
         ConditionStatus, RETIRED_MAX, Reason,
     },
     core::{
@@ -54,7 +51,7 @@ const UNKNOWN: Said = (ConditionStatus::Unknown, true, false);
 #[case(refused("ResourceNotFoundException"), Reason::ResourceNotFound, WORKING, Some(Refused), Some(300..=330))]
 #[case(refused("AccessDeniedException"), Reason::AccessDenied, WORKING, Some(Refused), Some(300..=330))]
 #[case(refused("ExpiredTokenException"), Reason::InvalidCredentials, WORKING, Some(Refused), Some(1..=2))]
-#[case(refused("UserNotFoundException"), Reason::UserNotFound, WORKING, Some(Unknown), Some(300..=330))]
+#[case(refused("UserNotFoundException"), Reason::UserNotFound, WORKING, Some(UserNotFound), Some(300..=330))]
 #[case(refused("TooManyRequestsException"), Reason::TooManyRequests, WORKING, None, Some(1..=2))]
 #[case(not_sent(), Reason::Unreachable, WORKING, None, Some(1..=2))]
 #[case(refused("TeapotException"), Reason::UnhandledError, WORKING, Some(Unknown), Some(1..=2))]
@@ -214,7 +211,13 @@ fn a_conclusion_without_its_attempt_is_discarded() {
         scene.put(1);
         let plan = scene.plan();
         // Nobody wrote it ahead: somebody else's record stands, of another value.
-        let conclusion = conclude(&scene.status(), &plan, &classify(&reply), UID, scene.now);
+        let conclusion = conclude(
+            &scene.status(),
+            &plan,
+            &classify(&reply),
+            &scene.cluster.resource.uid,
+            scene.now,
+        );
         let Conclusion::Superseded(status) = conclusion else {
             panic!("recorded: {conclusion:?}");
         };
@@ -236,7 +239,7 @@ fn a_conclusion_that_finds_its_own_value_settled_has_nothing_to_say() {
         &scene.status(),
         &plan,
         &classify(&applied()),
-        UID,
+        &scene.cluster.resource.uid,
         scene.now,
     );
     assert_eq!(conclusion, Conclusion::Superseded(None));

@@ -32,6 +32,10 @@ pub enum Event {
     Other(bool),
     /// A new `requestedAt`
     Request,
+    /// The resource is deleted and made anew.
+    Recreate,
+    /// The user signs in, and chooses a password of their own if they have to.
+    UserChooses,
     /// What becomes of the next call that has no fault yet.
     Fault(Fault),
     /// The reply to the next write of a status is lost.
@@ -40,6 +44,8 @@ pub enum Event {
     Crash(u8),
     /// One step of a process that sees what its watches showed last.
     Step(u8),
+    /// One step of a process that has caught up, unless it is in the middle of a set.
+    Look(u8),
     /// A process catches up and goes on until it has nothing to do for now.
     Run(u8),
     /// So many seconds pass.
@@ -53,6 +59,7 @@ pub enum Event {
 }
 
 /// Everything there is.
+#[derive(Clone, Debug)]
 pub struct World {
     pub now: Timestamp,
     pub cluster: Cluster,
@@ -60,7 +67,6 @@ pub struct World {
     pub processes: [Process; 2],
     pub watch: Watch,
     pub lose_next_reply: bool,
-    pub ids: u32,
     trace: Option<Vec<String>>,
 }
 
@@ -75,7 +81,6 @@ impl World {
             cognito: Cognito::new(history),
             watch: Watch::default(),
             lose_next_reply: false,
-            ids: 0,
             trace: tracing.then(Vec::new),
         }
     }
@@ -83,15 +88,20 @@ impl World {
     /// Lets events happen, then the faults stop and the operator has time.
     pub fn live(&mut self, events: &[Event]) {
         for event in events {
-            self.note(|| format!("{event:?}"));
-            self.happen(*event);
-            self.check_ready();
+            self.live_through(*event);
         }
         self.note(|| "the faults stop".to_owned());
         self.finish();
     }
 
-    pub fn happen(&mut self, event: Event) {
+    /// One event.
+    pub fn live_through(&mut self, event: Event) {
+        self.note(|| format!("{event:?}"));
+        self.happen(event);
+        self.check_ready();
+    }
+
+    fn happen(&mut self, event: Event) {
         let cluster = &mut self.cluster;
         let value = cluster.value().map(|value| value.expose().to_owned());
         match event {
@@ -108,10 +118,27 @@ impl World {
                 key.clone_into(&mut spec.password_secret_ref.key);
             }),
             Event::Request => cluster.request(),
+            Event::Recreate => {
+                cluster.recreate();
+                self.cognito.lose_flying();
+                self.watch.forget();
+                for who in 0..self.processes.len() {
+                    if self.processes[who].is_about_to_call() {
+                        self.restart(who);
+                    }
+                }
+            }
+            Event::UserChooses => self.cognito.choose(),
             Event::Fault(fault) => self.cognito.faults.push_back(fault),
             Event::LoseReply => self.lose_next_reply = true,
             Event::Crash(who) => self.restart(usize::from(who)),
             Event::Step(who) => {
+                self.step(usize::from(who));
+            }
+            Event::Look(who) => {
+                if !self.processes[usize::from(who)].is_busy() {
+                    self.sync(usize::from(who));
+                }
                 self.step(usize::from(who));
             }
             Event::Run(who) => {
@@ -120,10 +147,9 @@ impl World {
             }
             Event::Wait(seconds) => self.wait(SignedDuration::from_secs(seconds.into())),
             Event::NewKey => {
-                let byte = u8::try_from(self.ids % 250).unwrap_or(0) + 2;
-                cluster
-                    .keys
-                    .push((format!("key-{:09}", self.ids + 2), byte));
+                let number = cluster.resource.version + cluster.keys.len() as u64;
+                let byte = u8::try_from(number % 250).unwrap_or(0) + 2;
+                cluster.keys.push((format!("key-{number:09}"), byte));
             }
             Event::DropOldKeys => {
                 self.watch.keys_lost |= cluster.keys.len() > 1;
@@ -131,7 +157,7 @@ impl World {
             }
             Event::LoseKeys => {
                 self.watch.keys_lost = true;
-                cluster.keys = vec![(format!("key-{:09}", self.ids + 2), 255)];
+                cluster.keys = vec![("key-999999999".to_owned(), 255)];
             }
         }
         if self.cluster.value().map(|value| value.expose().to_owned()) != value {
@@ -161,6 +187,7 @@ impl World {
     }
 
     pub fn restart(&mut self, who: usize) {
+        self.watch.cut_off |= self.processes[who].is_busy();
         self.processes[who] = Process::start(&self.cluster.resource, self.cluster.secret.as_ref());
     }
 

@@ -1,0 +1,167 @@
+//! A temporary password is set once for each distinct value. Sent again, it would put a user who
+//! has chosen their own since back to `FORCE_CHANGE_PASSWORD`: what may have been applied is left
+//! alone until somebody asks for it.
+
+use super::{
+    decide::{Decision, Report},
+    fingerprint::Match,
+    observed::{Comparison, Observed, SecretVersion},
+    status::{failed, retire_into, said_verdict},
+    verdict::Verdict,
+    wait::quarantined_until,
+};
+use crate::api::{Attempt, AttemptOutcome, Class, Reason, Status};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+const NO_REPLY: &str =
+    "no usable reply came back, so whether the temporary password was applied can't be told";
+const KEY_GONE: &str = "the fingerprint key is gone and the Secret or the resource has changed since, so whether this temporary password was set before can't be told";
+
+/// What a value is, as to whether it may be sent again by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// It may, as often as need be.
+    Permanent,
+    /// Once.
+    Temporary,
+    /// It may have been applied, as far as the record tells: only on request.
+    Spent,
+}
+
+/// The kind of the value at hand. A user who doesn't exist has chosen nothing, so an attempt that
+/// found none doesn't count.
+pub(super) fn kind(observed: &Observed<'_>, version: &SecretVersion, value: &Comparison) -> Kind {
+    if observed.spec.permanent {
+        return Kind::Permanent;
+    }
+    let key_gone = Some(Match::KeyGone);
+    let spent = match &observed.status.attempt {
+        Some(attempt) if is_doubtful(attempt) => value.attempt != Some(Match::Different),
+        Some(attempt) if attempt.is_open() => {
+            let untold = !observed.is_attempted(attempt, version, value);
+            untold && value.attempt == key_gone && value.synced == key_gone
+        }
+        attempt => match value.synced {
+            Some(Match::Same | Match::KeyGone) => true,
+            Some(Match::Different) => false,
+            // It was in doubt when another value replaced it, and that one was refused.
+            None => attempt.is_some() && value.attempt != Some(Match::Same) && value.retired,
+        },
+    };
+    if spent { Kind::Spent } else { Kind::Temporary }
+}
+
+/// What is done instead of sending a value that may be spent: nothing, or to say so. None where it
+/// is known to be set.
+pub(super) fn spare(
+    observed: &Observed<'_>,
+    version: &SecretVersion,
+    value: &Comparison,
+    now: Timestamp,
+    fresh_id: &str,
+) -> Option<Decision> {
+    let status = observed.status;
+    let at_hand = |id: &str, started_at: &MicroTime, outcome| Attempt {
+        id: id.to_owned(),
+        fingerprint: value.fingerprint.clone(),
+        generation: observed.generation,
+        secret_uid: version.uid.clone(),
+        secret_resource_version: version.resource_version.clone(),
+        started_at: started_at.clone(),
+        outcome,
+    };
+    let open = status.attempt.as_ref().filter(|a| a.is_open());
+    if let Some(attempt) = open.filter(|a| observed.is_attempted(a, version, value)) {
+        let said = said_verdict(status).filter(|said| {
+            said.class == Class::Stalled && said.reason != Reason::InvalidSecretValue
+        });
+        if said.is_some() && observed.is_judged() && attempt.fingerprint == value.fingerprint {
+            return Some(Decision::Stay { wake: None });
+        }
+        let attempt = at_hand(&attempt.id, &attempt.started_at, attempt.outcome);
+        let verdict = said
+            .filter(|said| said.reason == Reason::OutcomeUnknown)
+            .unwrap_or_else(|| doubt(happened(&attempt), None));
+        return Some(report(observed, status, attempt, verdict, now));
+    }
+    if let Some(synced) = &status.synced
+        && open.is_none()
+        && observed.is_synced(synced, version, value)
+    {
+        return None;
+    }
+    // From now on the value at hand is what is in doubt, so that another one can be told from it.
+    let attempted_at = status.attempt.as_ref().map(|a| &a.started_at);
+    let synced_at = status.synced.as_ref().map(|synced| &synced.at);
+    let attempt = at_hand(
+        fresh_id,
+        attempted_at.or(synced_at)?,
+        AttemptOutcome::Unknown,
+    );
+    let mut before = status.clone();
+    before.quarantined_until = quarantined_until(status);
+    retire_into(&mut before.retired, open.map(|a| a.fingerprint.as_str()));
+    let verdict = doubt(
+        if value.retired {
+            happened(&attempt)
+        } else {
+            KEY_GONE
+        },
+        None,
+    );
+    Some(report(observed, &before, attempt, verdict, now))
+}
+
+/// What is said after a call that may have applied a temporary password.
+pub(super) fn without_reply(words: Option<&str>) -> Verdict {
+    doubt(NO_REPLY, words)
+}
+
+/// What happened to an attempt, as far as it is on record.
+const fn happened(attempt: &Attempt) -> &'static str {
+    match attempt.outcome {
+        AttemptOutcome::Pending => {
+            "the operator stopped before it knew whether the temporary password was applied"
+        }
+        AttemptOutcome::Unknown | AttemptOutcome::UserNotFound | AttemptOutcome::Refused => {
+            "whether the temporary password was applied can't be told"
+        }
+    }
+}
+
+/// Whether a call that was made for this attempt may have been applied.
+fn is_doubtful(attempt: &Attempt) -> bool {
+    match attempt.outcome {
+        AttemptOutcome::Pending | AttemptOutcome::Unknown => true,
+        AttemptOutcome::UserNotFound | AttemptOutcome::Refused => false,
+    }
+}
+
+fn doubt(happened: &str, words: Option<&str>) -> Verdict {
+    let meaning = format!(
+        "{happened}, and it isn't sent again by itself, because the user may have chosen their own password since"
+    );
+    let cure = "if the user can't sign in, annotate the resource with cognito-password-operator.io/requestedAt, which sends it again, or put a new value into the Secret";
+    Verdict::with(Reason::OutcomeUnknown, &meaning, words, cure).of_class(Class::Stalled)
+}
+
+fn report(
+    observed: &Observed<'_>,
+    before: &Status,
+    attempt: Attempt,
+    verdict: Verdict,
+    now: Timestamp,
+) -> Decision {
+    let before = Status {
+        attempt: Some(attempt),
+        ..before.clone()
+    };
+    let (generation, uid) = (observed.generation, observed.uid);
+    Decision::Report(Box::new(Report {
+        status: failed(&before, &verdict, false, generation, uid, now),
+        verdict,
+        wake: None,
+        signed_again: false,
+    }))
+}

@@ -1,0 +1,166 @@
+//! What is decided on a temporary password that may have been applied: from one fixture and a fixed
+//! clock.
+
+use super::scene::{Scene, applied, error, lost, not_sent, refused};
+use cognito_password_operator::{
+    api::{AttemptOutcome, ConditionStatus, Reason},
+    core::{decide::Decision, reply::Reply},
+};
+use rstest::rstest;
+
+const REST: Decision = Decision::Stay { wake: None };
+
+/// `permanent: false`, and the reply to the first set is this.
+fn after(reply: &Reply) -> Scene {
+    let mut scene = Scene::new();
+    scene.cluster.change(|spec| spec.permanent = false);
+    scene.set(reply);
+    scene
+}
+
+fn is_left_alone(scene: &mut Scene) {
+    let stalled = (ConditionStatus::False, Reason::OutcomeUnknown, false, true);
+    assert_eq!(scene.said(), stalled);
+    assert_eq!(scene.status().failures, None, "no recheck");
+    let generation = scene.cluster.resource.generation;
+    assert_eq!(scene.status().observed_generation, Some(generation));
+    assert!(scene.status().attempt.is_some_and(|a| a.is_open()));
+    let message = scene.status().conditions[0].message.clone();
+    for part in ["chosen their own password", "requestedAt", "new value"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(scene.look(), REST);
+    scene.restart();
+    assert_eq!(scene.look(), REST, "after a restart");
+    scene.later(100_000);
+    assert_eq!(scene.read(), REST, "after a day");
+    scene.cluster.touch();
+    assert_eq!(scene.look(), Decision::Read);
+    assert_eq!(scene.read(), REST, "after the metadata moved");
+}
+
+#[rstest]
+#[case(lost(), "connection closed")]
+#[case(error(500, Some("InternalErrorException")), "InternalErrorException")]
+#[case(error(502, None), "HTTP 502")]
+#[case(refused("TeapotException"), "TeapotException")]
+fn a_call_without_a_usable_reply_is_left_alone(#[case] reply: Reply, #[case] words: &str) {
+    let mut scene = after(&reply);
+    let message = scene.status().conditions[0].message.clone();
+    assert!(message.contains(words), "{message}");
+    is_left_alone(&mut scene);
+    // Said once more of another generation, in the same words.
+    scene.cluster.change(|spec| spec.suspend = true);
+    scene.cluster.change(|spec| spec.suspend = false);
+    assert_eq!(scene.report().wake, None);
+    assert_eq!(scene.status().conditions[0].message, message);
+    is_left_alone(&mut scene);
+}
+
+#[test]
+fn an_attempt_of_a_process_that_is_gone_is_left_alone() {
+    let mut scene = Scene::new();
+    scene.cluster.change(|spec| spec.permanent = false);
+    let plan = scene.plan();
+    scene.write(&plan.ahead);
+    scene.restart();
+    let report = scene.report();
+    assert!(report.verdict.message.contains("stopped before"));
+    assert_eq!(report.wake, None);
+    is_left_alone(&mut scene);
+}
+
+#[test]
+fn the_outcome_and_not_the_condition_tells_that_there_was_no_user() {
+    let mut scene = after(&refused("UserNotFoundException"));
+    assert_eq!(scene.attempt(), Some(AttemptOutcome::UserNotFound));
+    scene.later(400);
+    scene.set(&refused("TooManyRequestsException"));
+    assert_eq!(scene.attempt(), Some(AttemptOutcome::UserNotFound));
+    scene.later(400);
+    let plan = scene.plan();
+    scene.write(&plan.ahead);
+    // It may have been sent: the condition says still what it said before.
+    assert_eq!(scene.said().1, Reason::TooManyRequests);
+    scene.restart();
+    scene.report();
+    is_left_alone(&mut scene);
+}
+
+#[test]
+fn no_user_after_a_lost_call_is_no_proof() {
+    let mut scene = after(&lost());
+    scene.cluster.request();
+    scene.set(&refused("UserNotFoundException"));
+    assert_eq!(scene.attempt(), Some(AttemptOutcome::Unknown));
+    is_left_alone(&mut scene);
+}
+
+#[rstest]
+#[case(not_sent())]
+#[case(refused("TooManyRequestsException"))]
+#[case(refused("AccessDeniedException"))]
+fn a_request_is_answered_by_a_call_that_may_have_done_something(#[case] reply: Reply) {
+    for first in [lost(), applied()] {
+        let mut scene = after(&first);
+        scene.cluster.request();
+        let wake = scene.set(&reply).wake;
+        assert!(wake.is_some());
+        let requested = scene.cluster.resource.requested_at.clone();
+        assert_ne!(scene.status().last_handled_reconcile_at, requested);
+        assert_eq!(scene.wake(), wake);
+        scene.later(400);
+        scene.set(&applied());
+        assert_eq!(scene.status().last_handled_reconcile_at, requested);
+        assert_eq!(scene.look(), REST);
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_is_left_alone_and_signed_by_the_new_key() {
+    for first in [lost(), applied()] {
+        let mut scene = after(&first);
+        scene.cluster.keys = vec![("key-2".to_owned(), 2)];
+        scene.cluster.touch();
+        let report = scene.report();
+        assert!(report.verdict.message.contains("key is gone"));
+        is_left_alone(&mut scene);
+        scene.put(1);
+        scene.later(30);
+        scene.set(&applied());
+        assert_eq!(scene.said().1, Reason::PasswordSet);
+    }
+}
+
+#[test]
+fn without_a_known_value_a_request_waits_for_what_may_still_land() {
+    let mut scene = after(&lost());
+    scene.cluster.keys = vec![("key-2".to_owned(), 2)];
+    scene.cluster.touch();
+    scene.report();
+    scene.cluster.request();
+    assert_eq!(scene.wake().map(|wake| wake.as_secs()), Some(30));
+    assert_eq!(scene.look(), Decision::Read, "the wake leads on");
+    scene.later(30);
+    assert!(scene.plan().inherited);
+}
+
+#[test]
+fn a_history_that_proves_nothing_needs_somebody() {
+    let mut scene = Scene::settled();
+    scene.put(1);
+    scene.set(&applied());
+    scene.put(0);
+    scene.set(&lost());
+    scene.later(10);
+    let wake = scene
+        .set(&refused("PasswordHistoryPolicyViolationException"))
+        .wake;
+    assert_eq!(wake, None);
+    let stalled = (ConditionStatus::False, Reason::OutcomeUnknown, false, true);
+    assert_eq!(scene.said(), stalled);
+    scene.restart();
+    assert_eq!(scene.look(), REST);
+    scene.cluster.request();
+    assert!(scene.plan().inherited, "one more call");
+}
