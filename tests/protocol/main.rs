@@ -6,6 +6,7 @@
 mod checks;
 mod cluster;
 mod cognito;
+mod exhaustive;
 mod kstatus;
 mod process;
 mod properties;
