@@ -3,6 +3,7 @@
 //! alone until somebody asks for it.
 
 use super::{
+    clock::micros,
     decide::{Decision, Report},
     fingerprint::Match,
     observed::{Comparison, Observed, SecretVersion},
@@ -42,11 +43,12 @@ pub(super) fn kind(observed: &Observed<'_>, version: &SecretVersion, value: &Com
             let untold = !observed.is_attempted(attempt, version, value);
             untold && value.attempt == key_gone && value.synced == key_gone
         }
-        attempt => match value.synced {
+        Some(_) | None => match value.synced {
             Some(Match::Same | Match::KeyGone) => true,
             Some(Match::Different) => false,
-            // It was in doubt when another value replaced it, and that one was refused.
-            None => attempt.is_some() && value.attempt != Some(Match::Same) && value.retired,
+            // It was in doubt when another value replaced it, and that one was refused; or it was
+            // set, and another resource managed the user meanwhile.
+            None => value.attempt != Some(Match::Same) && value.retired,
         },
     };
     if spent { Kind::Spent } else { Kind::Temporary }
@@ -96,7 +98,9 @@ pub(super) fn spare(
     let synced_at = status.synced.as_ref().map(|synced| &synced.at);
     let attempt = at_hand(
         fresh_id,
-        attempted_at.or(synced_at)?,
+        attempted_at
+            .or(synced_at)
+            .unwrap_or(&MicroTime(micros(now))),
         AttemptOutcome::Unknown,
     );
     let mut before = status.clone();

@@ -81,7 +81,7 @@ pub struct Watch {
     /// Values that were synced or attempted when an open attempt at another value was replaced:
     /// nobody can tell which one is the user's, and a history refuses both.
     pub doubted: BTreeSet<String>,
-    /// Values that were sent before the latest attempt at another one (or at the same, permanent
+    /// Values that were sent, or may have been, before the latest attempt at another one (or at the same, permanent
     /// instead of temporary).
     earlier: BTreeSet<String>,
     unanswered: Vec<Sent>,
@@ -146,6 +146,12 @@ impl Watch {
             let request = plan.ahead.last_handled_reconcile_at.clone();
             self.spent.insert(password.to_owned(), request);
         }
+    }
+
+    /// They may be the user's password, or have been.
+    pub fn doubt(&mut self, doubted: impl Iterator<Item = String>) {
+        self.doubted.extend(doubted);
+        self.earlier.extend(self.doubted.iter().cloned());
     }
 
     /// Another value is attempted: what was set before it may be set after it.

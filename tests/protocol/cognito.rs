@@ -3,7 +3,7 @@
 
 use cognito_password_operator::core::reply::{NotSent, Reply, ServiceError};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// The value that the pool's policy refuses.
 pub const WEAK: u8 = 4;
@@ -52,6 +52,8 @@ pub struct Cognito {
     /// How many passwords the history counts, the current one among them.
     pub history: Option<usize>,
     past: Vec<String>,
+    /// What the history has refused: it may have forgotten it since.
+    pub refused: BTreeSet<String>,
     flying: Vec<(Timestamp, String, bool)>,
     /// What becomes of the next calls.
     pub faults: VecDeque<Fault>,
@@ -65,6 +67,7 @@ impl Cognito {
             chosen: false,
             history,
             past: vec![initial],
+            refused: BTreeSet::new(),
             flying: Vec::new(),
             faults: VecDeque::new(),
         }
@@ -154,6 +157,7 @@ impl Cognito {
             return error(400, "InvalidPasswordException");
         }
         if self.in_history(password) {
+            self.refused.insert(password.to_owned());
             return error(400, "PasswordHistoryPolicyViolationException");
         }
         self.current = (password.to_owned(), permanent);

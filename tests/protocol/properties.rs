@@ -129,7 +129,7 @@ impl World {
                 ("in the history", in_doubt || self.was_sent_earlier(value))
             }
             Some(Reason::PasswordHistoryPolicyViolation) => {
-                ("not in the history", self.cognito.in_history(value))
+                ("never in the history", self.cognito.refused.contains(value))
             }
             _ if is_set => ("it is set", false),
             _ => ("it could be set", false),

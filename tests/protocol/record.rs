@@ -123,7 +123,8 @@ impl World {
             .chain(attempt)
             .filter_map(|f| self.names(f))
             .collect();
-        self.watch.doubted.extend(doubted.into_iter().map(text));
+        let doubted = doubted.into_iter().map(text);
+        self.watch.doubt(doubted);
     }
 
     /// The value that a fingerprint is of, if its key is at hand.

@@ -4,7 +4,7 @@
 use super::scene::{Scene, applied, error, lost, not_sent, refused};
 use cognito_password_operator::{
     api::{AttemptOutcome, ConditionStatus, Reason},
-    core::{decide::Decision, reply::Reply},
+    core::{decide::Decision, observed::Older, reply::Reply},
 };
 use rstest::rstest;
 
@@ -163,4 +163,22 @@ fn a_history_that_proves_nothing_needs_somebody() {
     assert_eq!(scene.look(), REST);
     scene.cluster.request();
     assert!(scene.plan().inherited, "one more call");
+}
+
+#[test]
+fn a_resource_that_was_a_duplicate_for_a_while_asks_before_it_sets_the_same_again() {
+    for first in [lost(), applied()] {
+        let mut scene = after(&first);
+        scene.older = Some(Older::Elsewhere);
+        scene.report();
+        assert_eq!(scene.said().1, Reason::DuplicateUser);
+        scene.older = None;
+        assert_eq!(scene.look(), Decision::Read);
+        scene.report();
+        is_left_alone(&mut scene);
+        scene.put(1);
+        scene.later(30);
+        scene.set(&applied());
+        assert_eq!(scene.said().1, Reason::PasswordSet);
+    }
 }
