@@ -4,29 +4,26 @@
 //! password history, throttling, every error code, and above all replies that get lost before or
 //! after the password was set. It writes down every call, so that tests can say what was called, how
 //! often and never twice at a time.
-//!
-//! It runs on a thread and a runtime of its own: it answers (or hangs) independent of the test's.
 
 mod faults;
 mod model;
 mod record;
 mod service;
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 pub(crate) use faults::{Failure, Fault};
 pub(crate) use record::{Call, Outcome};
 
 use super::process::lock;
+use super::server::Server;
 use faults::Faults;
 use model::{Key, Model};
 use record::Record;
@@ -34,10 +31,8 @@ use record::Record;
 /// Dropping it closes all connections.
 #[derive(Debug)]
 pub(crate) struct FaultServer {
-    address: SocketAddr,
+    server: Server,
     shared: Arc<Shared>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -76,39 +71,15 @@ impl FaultServer {
             changed: watch::Sender::new(0),
             released: watch::Sender::new(0),
         });
-        let (stop, stopped) = oneshot::channel();
-        let (bound, address) = std::sync::mpsc::channel();
-        let served = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("fault-server".to_owned())
-            .spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .expect("a runtime can be made");
-                runtime.block_on(async move {
-                    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-                    let listener = listener.expect("a loopback port can be bound");
-                    let address = listener.local_addr().expect("a listener has an address");
-                    bound.send(address).expect("the starter waits for it");
-                    tokio::select! {
-                        () = accept(listener, served) => {}
-                        _ = stopped => {}
-                    }
-                });
-            })
-            .expect("a thread can be started");
-        let address = address.recv().expect("the server says where it listens");
-        Self {
-            address,
-            shared,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        let state = Arc::clone(&shared);
+        let server = Server::start("fault-server", move |stream| {
+            serve(stream, Arc::clone(&state))
+        });
+        Self { server, shared }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.server.address())
     }
 
     // Users.
@@ -302,34 +273,10 @@ impl FaultServer {
     }
 }
 
-impl Drop for FaultServer {
-    fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // The thread may be gone already.
-            let _ = stop.send(());
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            // Out of file descriptors, most likely: some will be free again soon.
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            continue;
-        };
-        // A reply is one small packet: don't hold it back.
-        let _ = stream.set_nodelay(true);
-        let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
-            let service = service_fn(|request| service::answer(Arc::clone(&shared), request));
-            // An error is how a connection is dropped on purpose, or a client that went away.
-            let _ = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
-    }
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    let service = service_fn(|request| service::answer(Arc::clone(&shared), request));
+    // An error is how a connection is dropped on purpose, or a client that went away.
+    let _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }

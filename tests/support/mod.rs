@@ -16,7 +16,9 @@ pub(crate) mod moto;
 pub(crate) mod operator;
 mod ports;
 mod process;
+mod random;
 mod scratch;
+mod server;
 pub(crate) mod tools;
 mod wait;
 
@@ -26,6 +28,7 @@ pub(crate) use fault_server::{Call, Failure, Fault, FaultServer, Outcome};
 pub(crate) use moto::{Moto, SignIn};
 pub(crate) use operator::{Operator, OperatorBuilder};
 pub(crate) use process::{Exit, Process, Signal, Spec};
+pub(crate) use random::Random;
 pub(crate) use scratch::scratch;
 pub(crate) use wait::{
     await_resource, condition, describe, eventually, resource, resources, wait_reason,

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use super::super::random::Random;
 use super::model::Key;
 
 /// What happens to a call. Where it says "applied", the password is set if the users and the policy
@@ -79,6 +80,23 @@ impl Fault {
     pub(crate) fn internal_error_after() -> Self {
         Fault::ErrorAfter(internal())
     }
+
+    /// Its kind in a few words.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Fault::None => "none",
+            Fault::Error(failure) if failure.status >= 500 => "500 before",
+            Fault::Error(_) => "throttled or refused",
+            Fault::ErrorAfter(_) => "500 after",
+            Fault::DropBefore => "dropped before",
+            Fault::DropAfter => "dropped after",
+            Fault::HangBefore => "hangs before",
+            Fault::HangAfter => "hangs after",
+            Fault::LandLate(_) => "lands late",
+            Fault::Garbage { .. } | Fault::Truncated { .. } => "garbage",
+            Fault::Latency(_) => "latency",
+        }
+    }
 }
 
 fn internal() -> Failure {
@@ -98,14 +116,14 @@ pub(crate) struct Faults {
 
 #[derive(Debug)]
 struct Chance {
-    random: u64,
+    random: Random,
     faults: Vec<(Fault, f64)>,
 }
 
 impl Faults {
     pub(super) fn set_chance(&mut self, seed: u64, faults: Vec<(Fault, f64)>) {
         self.chance = Some(Chance {
-            random: seed,
+            random: Random::new(seed),
             faults,
         });
     }
@@ -127,24 +145,6 @@ impl Faults {
 
 impl Chance {
     fn draw(&mut self) -> Option<Fault> {
-        let mut left = self.next_fraction();
-        self.faults
-            .iter()
-            .find(|(_, probability)| {
-                left -= probability;
-                left < 0.0
-            })
-            .map(|(fault, _)| fault.clone())
-    }
-
-    /// `SplitMix64`: a few lines, and the same sequence for the same seed wherever the tests run.
-    fn next_fraction(&mut self) -> f64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.random;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^= bits >> 31;
-        let upper = u32::try_from(bits >> 32).expect("32 bits are left");
-        f64::from(upper) / (f64::from(u32::MAX) + 1.0)
+        self.random.pick(&self.faults).cloned()
     }
 }

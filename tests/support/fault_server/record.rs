@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
+use super::faults::Fault;
+
 /// A call, passwords included: they are the tests' own.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
@@ -17,6 +19,8 @@ pub(crate) struct Call {
     pub(crate) password: String,
     pub(crate) permanent: bool,
     pub(crate) outcome: Outcome,
+    /// What it met.
+    pub(crate) fault: Fault,
     /// The client went away before there was a reply.
     pub(crate) abandoned: bool,
     pub(crate) user_agent: String,

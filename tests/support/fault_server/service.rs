@@ -87,6 +87,9 @@ impl UnderWay {
         let (id, fault, throttled) = shared.update(|state| {
             let id = state.record.arrived(call);
             let fault = state.faults.take(&key);
+            if let Some(call) = state.record.get_mut(id) {
+                call.fault = fault.clone();
+            }
             (id, fault, state.model.throttle(arrived))
         });
         Self {
@@ -260,6 +263,7 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Option<Call> {
             .and_then(Value::as_bool)
             .unwrap_or(false),
         outcome: Outcome::InFlight { applied: false },
+        fault: Fault::None,
         abandoned: false,
         user_agent: header(headers, USER_AGENT.as_str()),
         access_key: scope.next().unwrap_or_default().to_owned(),
