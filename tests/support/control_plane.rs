@@ -34,8 +34,8 @@ pub(crate) struct ControlPlane {
     // Dropped in this order: clients before servers, so that nobody complains.
     controller_manager: OnceLock<Process>,
     api_server: Mutex<Option<Process>>,
-    etcd: Process,
-    etcd_port: u16,
+    etcd: Mutex<Option<Process>>,
+    etcd_ports: [u16; 2],
     port: u16,
     directory: PathBuf,
     certificates: Certificates,
@@ -50,12 +50,12 @@ impl ControlPlane {
     pub(crate) fn start() -> Self {
         let directory = scratch("control-plane");
         let certificates = Certificates::generate(&directory);
-        let etcd_port = free_port();
+        let etcd_ports = [free_port(), free_port()];
         let control_plane = Self {
             controller_manager: OnceLock::new(),
             api_server: Mutex::new(None),
-            etcd: servers::etcd(&directory, etcd_port),
-            etcd_port,
+            etcd: Mutex::new(Some(servers::etcd(&directory, etcd_ports))),
+            etcd_ports,
             port: free_port(),
             directory,
             certificates,
@@ -152,7 +152,10 @@ impl ControlPlane {
                 ended.is_none() && started.elapsed() < START_DEADLINE,
                 "the API server is not ready ({not_ready}); ended: {ended:?}; its log:\n{log}\n\
                  etcd's log:\n{}",
-                self.etcd.log_tail()
+                lock(&self.etcd)
+                    .as_ref()
+                    .map(Process::log_tail)
+                    .unwrap_or_default()
             );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -172,8 +175,20 @@ impl ControlPlane {
         }
     }
 
-    pub(crate) fn etcd_pid(&self) -> i32 {
-        self.etcd.pid()
+    /// SIGKILL; the data stays. The API server fails every request until [`start_etcd`].
+    ///
+    /// [`start_etcd`]: Self::start_etcd
+    pub(crate) fn stop_etcd(&self) {
+        drop(lock(&self.etcd).take());
+    }
+
+    /// Starts etcd (again): same ports, same data. The API server finds it by itself.
+    pub(crate) fn start_etcd(&self) {
+        lock(&self.etcd).get_or_insert_with(|| servers::etcd(&self.directory, self.etcd_ports));
+    }
+
+    pub(crate) fn etcd_pid(&self) -> Option<i32> {
+        lock(&self.etcd).as_ref().map(Process::pid)
     }
 
     pub(crate) fn api_server_pid(&self) -> Option<i32> {

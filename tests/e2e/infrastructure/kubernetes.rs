@@ -102,7 +102,7 @@ async fn an_outage_keeps_the_data_and_the_controller_manager_does_its_work() {
         .expect("the administrator may");
     control_plane.kubectl(&["delete", "namespace", &namespace, "--timeout=60s"]);
 
-    let pids = [Some(etcd), control_plane.api_server_pid()];
+    let pids = [etcd, control_plane.api_server_pid()];
     drop(control_plane);
     for pid in pids.into_iter().flatten() {
         assert!(!super::processes::exists(pid), "{pid} is gone");

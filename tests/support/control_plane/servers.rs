@@ -13,7 +13,7 @@ impl ControlPlane {
         let certificates = &self.certificates;
         let issuer = "https://kubernetes.default.svc";
         self.spec("kube-apiserver", Tool::KubeApiserver)
-            .arg(format!("--etcd-servers={}", loopback(self.etcd_port)))
+            .arg(format!("--etcd-servers={}", loopback(self.etcd_ports[0])))
             .arg("--bind-address=127.0.0.1")
             .arg("--advertise-address=127.0.0.1")
             .arg(format!("--secure-port={}", self.port))
@@ -66,9 +66,9 @@ impl ControlPlane {
     }
 }
 
-pub(super) fn etcd(directory: &Path, port: u16) -> Process {
-    let client = loopback(port);
-    let peer = loopback(free_port());
+/// `ports`: for clients and for peers, of which there are none.
+pub(super) fn etcd(directory: &Path, ports: [u16; 2]) -> Process {
+    let [client, peer] = ports.map(loopback);
     let log = directory.join("etcd.log");
     Spec::new("etcd", &tools::path(Tool::Etcd), log)
         .arg("--name=default")
