@@ -6,4 +6,5 @@ mod kubernetes;
 mod moto;
 mod operator;
 mod processes;
+mod proxy;
 mod sdk;

@@ -191,6 +191,10 @@ impl ControlPlane {
         lock(&self.etcd).as_ref().map(Process::pid)
     }
 
+    pub(super) fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
     pub(crate) fn api_server_pid(&self) -> Option<i32> {
         lock(&self.api_server).as_ref().map(Process::pid)
     }

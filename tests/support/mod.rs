@@ -16,6 +16,7 @@ pub(crate) mod moto;
 pub(crate) mod operator;
 mod ports;
 mod process;
+mod proxy;
 mod random;
 mod scratch;
 mod server;
@@ -28,6 +29,7 @@ pub(crate) use fault_server::{Call, Failure, Fault, FaultServer, Outcome};
 pub(crate) use moto::{Moto, SignIn};
 pub(crate) use operator::{Operator, OperatorBuilder};
 pub(crate) use process::{Exit, Process, Signal, Spec};
+pub(crate) use proxy::{ApiFault, Asked, Held, Hold, Kind, Moment, Proxy};
 pub(crate) use random::Random;
 pub(crate) use scratch::scratch;
 pub(crate) use wait::{

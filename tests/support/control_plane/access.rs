@@ -73,7 +73,12 @@ impl ControlPlane {
 
     /// Writes a kubeconfig that presents this token. `name` is the file's.
     pub(crate) fn kubeconfig_for_token(&self, name: &str, token: &str) -> PathBuf {
-        self.write_kubeconfig(name, &json!({ "token": token }))
+        self.kubeconfig_for_token_at(&self.url(), name, token)
+    }
+
+    /// The same that leads to this address: a proxy's.
+    pub(crate) fn kubeconfig_for_token_at(&self, url: &str, name: &str, token: &str) -> PathBuf {
+        self.write_kubeconfig_at(url, name, &json!({ "token": token }))
     }
 
     pub(super) fn kubeconfig(&self, name: &str) -> PathBuf {
@@ -81,8 +86,12 @@ impl ControlPlane {
     }
 
     pub(super) fn write_kubeconfig(&self, name: &str, user: &Value) -> PathBuf {
+        self.write_kubeconfig_at(&self.url(), name, user)
+    }
+
+    fn write_kubeconfig_at(&self, url: &str, name: &str, user: &Value) -> PathBuf {
         let cluster = json!({
-            "server": self.url(),
+            "server": url,
             "certificate-authority": self.certificates.ca,
         });
         let kubeconfig = json!({

@@ -1,0 +1,214 @@
+//! One request: recognised, and forwarded or not.
+
+use std::sync::Arc;
+
+use futures::stream;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, watch};
+
+use super::super::process::lock;
+use super::asked::{Asked, Kind};
+use super::rules::{ApiFault, Moment};
+use super::{Link, Shared};
+
+type Reply = Response<UnsyncBoxBody<Bytes, Dropped>>;
+
+/// To hyper an error means: close the connection, say nothing more.
+#[derive(Debug)]
+pub(super) struct Dropped;
+
+impl std::fmt::Display for Dropped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the proxy drops this connection")
+    }
+}
+
+impl std::error::Error for Dropped {}
+
+/// The connection to the API server that belongs to one of the operator's.
+#[derive(Default)]
+pub(super) struct Upstream(Mutex<Option<SendRequest<Full<Bytes>>>>);
+
+/// Answers one request, or doesn't.
+pub(super) async fn answer(
+    shared: Arc<Shared>,
+    upstream: Arc<Upstream>,
+    request: Request<Incoming>,
+) -> Result<Reply, Dropped> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
+    let asked = lock(&shared.pending).asked(&head.method, &head.uri, &body);
+    shared.comes_through().await?;
+    if asked.kind.is_step() {
+        shared.steps.send_modify(|count| *count += 1);
+    }
+    let fault = lock(&shared.rules).take(asked.kind);
+    shared.hold(&asked, Moment::Before).await?;
+    match fault {
+        Some(ApiFault::Gone) => return Ok(failed(410, "Expired")),
+        Some(ApiFault::GoneLater) => return Ok(gone_later()),
+        Some(ApiFault::Conflict) => return Ok(failed(409, "Conflict")),
+        Some(ApiFault::TooManyRequests) => return Ok(failed(429, "TooManyRequests")),
+        Some(ApiFault::InternalError) => return Ok(failed(500, "InternalError")),
+        Some(ApiFault::DropBefore) => return Err(Dropped),
+        Some(ApiFault::Delay(duration)) => tokio::time::sleep(duration).await,
+        Some(ApiFault::InternalErrorAfter | ApiFault::DropAfter) | None => {}
+    }
+    let request = Request::from_parts(head, Full::new(body.clone()));
+    let response = upstream.ask(&shared, request).await?;
+    if asked.kind == Kind::Watch {
+        return Ok(watched(&shared, response));
+    }
+    let (head, reply) = response.into_parts();
+    if head.status.is_success() {
+        lock(&shared.pending).accepted(&asked, &body);
+    }
+    let reply = reply.collect().await.map_err(|_| Dropped)?.to_bytes();
+    shared.hold(&asked, Moment::After).await?;
+    shared.comes_through().await?;
+    match fault {
+        Some(ApiFault::InternalErrorAfter) => Ok(failed(500, "InternalError")),
+        Some(ApiFault::DropAfter) => Err(Dropped),
+        _ => Ok(without_framing(Response::from_parts(head, whole(reply)))),
+    }
+}
+
+impl Shared {
+    /// Returns at once, as long as anything comes through; otherwise when it does again, and the
+    /// connection is closed then.
+    async fn comes_through(&self) -> Result<(), Dropped> {
+        let mut link = self.link.subscribe();
+        if *link.borrow_and_update() == Link::Up {
+            return Ok(());
+        }
+        let _ = link.wait_for(|link| *link == Link::Up).await;
+        Err(Dropped)
+    }
+
+    async fn hold(&self, asked: &Asked, moment: Moment) -> Result<(), Dropped> {
+        let held = lock(&self.rules).held(asked, moment);
+        match held {
+            Some(go) => go.await.map_err(|_| Dropped),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Upstream {
+    async fn ask(
+        &self,
+        shared: &Shared,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Dropped> {
+        let mut connection = self.0.lock().await;
+        let open = match connection.take() {
+            Some(mut open) => open.ready().await.is_ok().then_some(open),
+            None => None,
+        };
+        let sender = match open {
+            Some(open) => open,
+            None => connect(shared).await.ok_or(Dropped)?,
+        };
+        let response = connection.insert(sender).send_request(request).await;
+        response.map_err(|_| Dropped)
+    }
+}
+
+async fn connect(shared: &Shared) -> Option<SendRequest<Full<Bytes>>> {
+    let stream = shared.tls.connect().await.ok()?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.ok()?;
+    // Ends with its sender.
+    tokio::spawn(connection);
+    Some(sender)
+}
+
+/// What a watch says, until it is cut.
+struct Watched {
+    events: Incoming,
+    cut: watch::Receiver<u64>,
+    link: watch::Receiver<Link>,
+}
+
+impl Watched {
+    async fn frame(&mut self) -> Option<Result<Frame<Bytes>, Dropped>> {
+        // Errors would mean that the proxy is gone.
+        tokio::select! {
+            biased;
+            () = vanished(&mut self.link) => {
+                let _ = self.link.wait_for(|link| *link == Link::Up).await;
+                Some(Err(Dropped))
+            }
+            _ = self.cut.changed() => Some(Err(Dropped)),
+            frame = self.events.frame() => frame.map(|frame| frame.map_err(|_| Dropped)),
+        }
+    }
+}
+
+async fn vanished(link: &mut watch::Receiver<Link>) {
+    let _ = link.wait_for(|link| *link == Link::BlackHole).await;
+}
+
+fn watched(shared: &Shared, response: Response<Incoming>) -> Reply {
+    let (head, events) = response.into_parts();
+    let watched = Watched {
+        events,
+        cut: shared.cut.subscribe(),
+        link: shared.link.subscribe(),
+    };
+    let frames = stream::unfold(Some(watched), async |watched| {
+        let mut watched = watched?;
+        let frame = watched.frame().await?;
+        let goes_on = frame.is_ok().then_some(watched);
+        Some((frame, goes_on))
+    });
+    without_framing(Response::from_parts(
+        head,
+        StreamBody::new(frames).boxed_unsync(),
+    ))
+}
+
+/// How a reply is framed is hyper's affair on each side.
+fn without_framing(mut reply: Reply) -> Reply {
+    reply.headers_mut().remove(TRANSFER_ENCODING);
+    reply
+}
+
+fn whole(body: impl Into<Bytes>) -> UnsyncBoxBody<Bytes, Dropped> {
+    let body = Full::new(body.into());
+    body.map_err(|never| match never {}).boxed_unsync()
+}
+
+/// As the API server says it.
+fn failed(code: u16, reason: &str) -> Reply {
+    let mut reply = Response::new(whole(status(code, reason).to_string()));
+    *reply.status_mut() = StatusCode::from_u16(code).expect("an HTTP status");
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if code == 429 {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    reply
+}
+
+/// A watch whose first event says that it is too old.
+fn gone_later() -> Reply {
+    let event = json!({ "type": "ERROR", "object": status(410, "Expired") });
+    let mut reply = Response::new(whole(format!("{event}\n")));
+    let json = HeaderValue::from_static("application/json");
+    reply.headers_mut().insert(CONTENT_TYPE, json);
+    reply
+}
+
+fn status(code: u16, reason: &str) -> Value {
+    json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": "the proxy says so", "reason": reason, "code": code,
+    })
+}

@@ -1,0 +1,150 @@
+//! What happens to which request.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::super::random::Random;
+use super::asked::{Asked, Kind};
+
+/// What can happen to a request. "Before": the API server never sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum ApiFault {
+    /// A list or a watch: 410, what was asked for is too old.
+    Gone,
+    /// A watch: an event that says the same.
+    GoneLater,
+    /// A write of a status: 409, although nothing changed.
+    Conflict,
+    /// 429 with Retry-After.
+    TooManyRequests,
+    /// 500, before.
+    InternalError,
+    /// 500, although it was done.
+    InternalErrorAfter,
+    Delay(Duration),
+    /// The connection is closed, before.
+    DropBefore,
+    /// The connection is closed instead of a reply.
+    DropAfter,
+}
+
+impl ApiFault {
+    fn fits(self, kind: Kind) -> bool {
+        match self {
+            ApiFault::Gone => matches!(kind, Kind::List | Kind::Watch),
+            ApiFault::GoneLater => kind == Kind::Watch,
+            ApiFault::Conflict => kind.is_status_write(),
+            // A watch that was begun has no reply that could get lost.
+            ApiFault::InternalErrorAfter | ApiFault::DropAfter => kind != Kind::Watch,
+            ApiFault::TooManyRequests
+            | ApiFault::InternalError
+            | ApiFault::Delay(_)
+            | ApiFault::DropBefore => true,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            ApiFault::Gone => "410",
+            ApiFault::GoneLater => "410 in a watch",
+            ApiFault::Conflict => "409",
+            ApiFault::TooManyRequests => "429",
+            ApiFault::InternalError => "500 before",
+            ApiFault::InternalErrorAfter => "500 after",
+            ApiFault::Delay(_) => "delayed",
+            ApiFault::DropBefore => "dropped before",
+            ApiFault::DropAfter => "dropped after",
+        }
+    }
+}
+
+/// When a request is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// It has arrived, and the API server doesn't know of it.
+    Before,
+    /// The API server has answered, and the operator doesn't know of it.
+    After,
+}
+
+/// Waits for a request to hold. Dropped, none is held any more.
+pub(crate) struct Hold(mpsc::UnboundedReceiver<Held>);
+
+impl Hold {
+    /// The request; held until [`Held::let_go`], and dropped with it.
+    pub(crate) async fn caught(&mut self) -> Held {
+        self.0
+            .recv()
+            .await
+            .expect("a rule stays until it has caught a request")
+    }
+}
+
+/// A request that is held.
+pub(crate) struct Held {
+    pub(crate) asked: Asked,
+    go: oneshot::Sender<()>,
+}
+
+impl Held {
+    pub(crate) fn let_go(self) {
+        // Its client may be gone.
+        let _ = self.go.send(());
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    next: Vec<(Kind, ApiFault)>,
+    chance: Option<(Random, Vec<(ApiFault, f64)>)>,
+    holds: Vec<(Kind, Moment, mpsc::UnboundedSender<Held>)>,
+    pub(super) met: BTreeMap<&'static str, usize>,
+}
+
+impl Rules {
+    pub(super) fn next(&mut self, kind: Kind, fault: ApiFault) {
+        self.next.push((kind, fault));
+    }
+
+    pub(super) fn set_chance(&mut self, seed: u64, faults: Vec<(ApiFault, f64)>) {
+        self.chance = Some((Random::new(seed), faults));
+    }
+
+    pub(super) fn heal(&mut self) {
+        self.next.clear();
+        self.chance = None;
+    }
+
+    /// The fault of a request that arrives now.
+    pub(super) fn take(&mut self, kind: Kind) -> Option<ApiFault> {
+        let scripted = self.next.iter().position(|(its, _)| *its == kind);
+        let scripted = scripted.map(|index| self.next.remove(index).1);
+        let drawn = || {
+            let (random, faults) = self.chance.as_mut()?;
+            random.pick(faults).copied()
+        };
+        let fault = scripted.or_else(drawn).filter(|fault| fault.fits(kind))?;
+        *self.met.entry(fault.name()).or_default() += 1;
+        Some(fault)
+    }
+
+    pub(super) fn hold(&mut self, kind: Kind, moment: Moment) -> Hold {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.holds.push((kind, moment, sender));
+        Hold(receiver)
+    }
+
+    /// If this request is to be held: what tells that it may go on.
+    pub(super) fn held(&mut self, asked: &Asked, moment: Moment) -> Option<oneshot::Receiver<()>> {
+        self.holds.retain(|(_, _, sender)| !sender.is_closed());
+        let wanted = |(kind, when, _): &(Kind, Moment, _)| *kind == asked.kind && *when == moment;
+        let index = self.holds.iter().position(wanted)?;
+        let (_, _, sender) = self.holds.remove(index);
+        let (go, gone) = oneshot::channel();
+        let asked = asked.clone();
+        sender.send(Held { asked, go }).ok()?;
+        Some(gone)
+    }
+}
