@@ -17,6 +17,10 @@ help: ## This list
 test: prerequisites lint ## Everything that proves the work: format, lints, unit, property and end-to-end tests
 	tests/with-tools.sh $(cargo) test --locked --no-fail-fast
 
+.PHONY: drill
+drill: prerequisites ## The worst of days, for five minutes; ROUNDS=n for how long, SEED=n to repeat a run
+	ROUNDS=$${ROUNDS:-10} tests/with-tools.sh $(cargo) test --locked --quiet --test drill
+
 .PHONY: demo
 demo: prerequisites ## The whole story on this machine, told line by line; HOLD=1 keeps it up to play with
 	$(cargo) build --locked --bin cognito-password-operator --example demo

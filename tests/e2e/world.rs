@@ -26,7 +26,7 @@ pub(crate) const POOL: &str = "eu-west-1_AbCdEf123";
 pub(crate) const REQUESTED_AT: &str = "cognito-password-operator.io/requestedAt";
 
 /// The one whose calls show that everything before has been seen; see [`World::fence`].
-const SENTINEL: &str = "sentinel";
+pub(crate) const SENTINEL: &str = "sentinel";
 
 /// A namespace, a Cognito and an identity; the operator is started by [`World::operator`].
 pub(crate) struct World<'a> {

@@ -1,0 +1,208 @@
+//! What must never have been, judged on all that was seen. Only at the end of a drill, because only
+//! then every version of every Secret is known; but on each state that the API server showed.
+
+use std::time::{Duration, Instant};
+
+use crate::book::Book;
+use crate::observer::{Attempt, Seen};
+use crate::support::{Call, Outcome};
+
+/// How long another value must wait for an open attempt.
+const QUARANTINE: Duration = Duration::from_secs(30);
+
+/// All that was seen of one user.
+pub(crate) struct Evidence<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) book: &'a Book,
+    pub(crate) seen: &'a [Seen],
+    pub(crate) calls: &'a [Call],
+    /// What was in force, and since when.
+    pub(crate) in_force: &'a [(Instant, String)],
+    pub(crate) actors: Actors,
+}
+
+/// Who may act at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Actors {
+    /// One process, killed and started again.
+    One,
+    /// Two, of which one leads. One that has just lost its lease, or is frozen, may have made the
+    /// call that the next leader makes again, because its outcome isn't on record.
+    Led,
+    /// Two at the same time. Each may take over what the other has just written ahead, and send the
+    /// same value again, any number of times.
+    Both,
+}
+
+impl Evidence<'_> {
+    /// What was wrong, in a sentence each.
+    pub(crate) fn violations(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for (index, seen) in self.seen.iter().enumerate() {
+            wrong.extend(self.of_one_state(index, seen));
+            if let Some(next) = self.seen.get(index + 1).filter(|next| !next.after_gap) {
+                wrong.extend(self.of_a_step(index, seen, next));
+            }
+        }
+        wrong.extend(self.of_calls());
+        wrong.extend(self.of_overlaps());
+        wrong
+    }
+
+    fn of_one_state(&self, index: usize, seen: &Seen) -> Option<String> {
+        if seen.leaks {
+            return Some(format!("a password is in the status: {seen}"));
+        }
+        // No value repeats, so whatever the history refuses is what the operator itself has set.
+        if seen.ready.1 == "PasswordHistoryPolicyViolation" {
+            return Some(format!("a false refusal: {seen}"));
+        }
+        if !seen.says_ready() {
+            return None;
+        }
+        if seen.attempt.as_ref().is_some_and(Attempt::is_open) {
+            return Some(format!("Ready=True with an open attempt: {seen}"));
+        }
+        if !seen.of_generation {
+            return None;
+        }
+        let value = seen
+            .synced
+            .as_ref()
+            .and_then(|it| self.book.value_at(self.user, it));
+        let Some(value) = value else {
+            return Some(format!("Ready=True of a value that nobody wrote: {seen}"));
+        };
+        self.was_in_force(index, seen, &value)
+            .err()
+            .map(|why| format!("Ready=True of {value}, {why}: {seen}"))
+    }
+
+    /// A status is seen some time after it was written, and by then a newer value may be in force.
+    /// But none is sent before its attempt was written: so each value that came into force after
+    /// the one that is called Ready, and before we saw that, must be named by a state that was
+    /// seen later.
+    fn was_in_force(&self, index: usize, seen: &Seen, value: &str) -> Result<(), String> {
+        let until_then = self.in_force.iter().take_while(|(at, _)| *at <= seen.at);
+        let values: Vec<&str> = until_then.map(|(_, value)| &**value).collect();
+        let Some(place) = values.iter().rposition(|its| *its == value) else {
+            return Err("which wasn't in force yet".to_owned());
+        };
+        for newer in &values[place + 1..] {
+            let later = &self.seen[index + 1..];
+            if !later.iter().any(|later| self.names(later, newer)) {
+                return Err(format!("when {newer} was in force already"));
+            }
+        }
+        Ok(())
+    }
+
+    fn names(&self, seen: &Seen, value: &str) -> bool {
+        let attempted = seen.attempt.as_ref().map(|it| &it.version);
+        [attempted, seen.synced.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|version| self.book.value_at(self.user, version).as_deref() == Some(value))
+    }
+
+    /// An open attempt goes only by what became of it: its value is synced, it is taken over, it is
+    /// replaced after the quarantine, or nothing was sent and all is as before it.
+    fn of_a_step(&self, index: usize, seen: &Seen, next: &Seen) -> Option<String> {
+        let attempt = seen.attempt.as_ref().filter(|it| it.is_open())?;
+        let value_at = |version: &String| self.book.value_at(self.user, version);
+        let value = value_at(&attempt.version);
+        // Nothing was sent, or nothing was done with it.
+        let as_before = self.seen[..index]
+            .iter()
+            .any(|before| before.attempt == next.attempt && before.synced == next.synced);
+        if as_before {
+            return None;
+        }
+        let synced = next.synced.as_ref().and_then(value_at);
+        // Cleared, where a doubtful attempt is replaced.
+        let moved = next.synced.is_some() && next.synced != seen.synced;
+        if moved && synced != value {
+            return Some(format!(
+                "another value than the attempt's is synced: {seen}; {next}"
+            ));
+        }
+        match &next.attempt {
+            None if synced == value => None,
+            None => Some(format!("an open attempt was lost: {seen}; {next}")),
+            Some(now) if now.id == attempt.id => None,
+            Some(now) if value_at(&now.version) == value => None,
+            Some(now) => {
+                let waited = now.started.duration_since(attempt.started);
+                let waited = Duration::try_from(waited).unwrap_or_default();
+                (waited < QUARANTINE)
+                    .then(|| format!("another value after only {waited:?}: {seen}; {next}"))
+            }
+        }
+    }
+
+    /// A value is sent again only if the call before was lost, throttled or failed, or if who made
+    /// it ended before the outcome was on record.
+    fn of_calls(&self) -> Option<String> {
+        let answers = match self.actors {
+            Actors::One => 1,
+            Actors::Led => 2,
+            Actors::Both => return None,
+        };
+        for (index, call) in self.calls.iter().enumerate() {
+            let same = |other: &&Call| other.password == call.password;
+            let before: Vec<_> = self.calls[..index].iter().filter(same).collect();
+            let answered = before.iter().filter(|call| is_answered(call));
+            let Some(first) = before.iter().find(|call| is_answered(call)) else {
+                continue;
+            };
+            let between = |kill: &&Instant| **kill > first.arrived && **kill < call.arrived;
+            let kills = self.book.kills().iter().filter(between).count();
+            if answered.count() + 1 > answers + kills {
+                let value = &call.password;
+                return Some(format!(
+                    "{value} was sent again (call {}) after an answer",
+                    call.id
+                ));
+            }
+        }
+        None
+    }
+
+    /// I2: one call at a time. Where several operators act, they may send the same value at a time,
+    /// but never two values.
+    fn of_overlaps(&self) -> Option<String> {
+        for (index, call) in self.calls.iter().enumerate() {
+            let overlaps = self.calls[..index].iter().find(|other| {
+                let other_value = other.password != call.password;
+                (self.actors == Actors::One || other_value) && !ended_before(other, call.arrived)
+            });
+            if let Some(other) = overlaps {
+                return Some(format!(
+                    "calls {} and {} at the same time",
+                    other.id, call.id
+                ));
+            }
+        }
+        None
+    }
+}
+
+/// The caller was told what became of it.
+fn is_answered(call: &Call) -> bool {
+    match &call.outcome {
+        Outcome::Applied => true,
+        Outcome::Refused(code) => code == "PasswordHistoryPolicyViolationException",
+        Outcome::InFlight { .. } | Outcome::Lost { .. } => false,
+    }
+}
+
+/// That a client has given up a call, or was killed, is seen some time later.
+fn ended_before(call: &Call, moment: Instant) -> bool {
+    const CLOSING: Duration = Duration::from_millis(100);
+    let slack = if call.abandoned {
+        CLOSING
+    } else {
+        Duration::ZERO
+    };
+    call.ended.is_some_and(|ended| ended <= moment + slack)
+}

@@ -1,0 +1,239 @@
+//! The end of a drill: all faults stop, everything converges, then there is silence; and all that
+//! was seen is judged.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+
+use crate::book::MARKER;
+use crate::checks::{Actors, Evidence};
+use crate::replica::Replica;
+use crate::report::Report;
+use crate::say::time;
+use crate::scene::Scene;
+use crate::support::{AuditQuery, Call, Fault, Outcome, describe};
+use crate::world::{POOL, SENTINEL};
+
+/// The quarantine, and the backoff of who failed again and again.
+const CONVERGED: Duration = Duration::from_mins(2);
+
+/// Ends a drill.
+pub(crate) async fn judge(scene: &Scene, replicas: &[&Replica], actors: Actors) -> Report {
+    let mut report = Report {
+        drill: scene.drill,
+        ..Report::default()
+    };
+    scene.world.cognito.heal();
+    for replica in replicas {
+        replica.proxy.heal();
+    }
+    let stuck = converge(scene, &mut report).await;
+    if stuck.is_empty() {
+        silence(scene, &mut report).await;
+    }
+    leaks(scene, replicas, &mut report).await;
+    let calls = scene.world.cognito.calls();
+    count(scene, replicas, &calls, &mut report);
+    let mut suspects = stuck;
+    for user in &scene.users {
+        let violations = of_user(scene, user, &calls, actors);
+        if !violations.is_empty() && !suspects.contains(user) {
+            suspects.push(user.clone());
+        }
+        let named = violations
+            .iter()
+            .map(|violation| format!("{user}: {violation}"));
+        report.violations.extend(named);
+    }
+    if !report.violations.is_empty() {
+        report.evidence = evidence(scene, replicas, &suspects, &calls).await;
+    }
+    report
+}
+
+/// Who isn't settled in time.
+async fn converge(scene: &Scene, report: &mut Report) -> Vec<String> {
+    let healed = Instant::now();
+    let settled = join_all(scene.users.iter().map(async |user| {
+        let settled = scene.observer.settled(&scene.book, user);
+        tokio::time::timeout(CONVERGED, settled).await.is_ok()
+    }))
+    .await;
+    let stuck = scene
+        .users
+        .iter()
+        .zip(settled)
+        .filter(|(_, settled)| !settled);
+    let stuck: Vec<String> = stuck.map(|(user, _)| user.clone()).collect();
+    for user in &stuck {
+        let why = format!("{user}: not Ready of its Secret's value after {CONVERGED:?}");
+        report.violations.push(why);
+    }
+    if stuck.is_empty() {
+        report.converged_after = Some(healed.elapsed());
+        let took = time(healed.elapsed());
+        scene.say.line(&format!(
+            "all faults over; all {} users settled after {took}",
+            scene.users.len()
+        ));
+    }
+    for user in &scene.users {
+        let (is, wanted) = (
+            scene.world.cognito.password_of(POOL, user),
+            scene.book.newest(user),
+        );
+        if is != wanted {
+            report
+                .violations
+                .push(format!("{user} has {is:?} instead of {wanted:?}"));
+        }
+    }
+    stuck
+}
+
+/// What everything that was told has led to has been seen by the first fence; whatever comes until
+/// the second one is too much.
+async fn silence(scene: &Scene, report: &mut Report) {
+    scene.world.fence().await;
+    let (mark, calls) = (scene.world.mark(), scene.world.cognito.call_count());
+    scene.world.fence().await;
+    let after = scene.world.cognito.calls();
+    let more = after[calls..]
+        .iter()
+        .filter(|call| !call.username.starts_with(SENTINEL));
+    report
+        .violations
+        .extend(more.map(|call| format!("a call in the silence: {call:?}")));
+    let writes = AuditQuery::new()
+        .since(mark)
+        .resource("cognitouserpasswords")
+        .subresource("status")
+        .namespace(&scene.world.namespace);
+    let writes = scene.world.plane.audit(&writes);
+    let more = writes
+        .iter()
+        .filter(|write| write["objectRef"]["name"] != SENTINEL);
+    report
+        .violations
+        .extend(more.map(|write| format!("a status write in the silence: {write}")));
+}
+
+async fn leaks(scene: &Scene, replicas: &[&Replica], report: &mut Report) {
+    let events = ["get", "events", "-o", "json", "-n", &scene.world.namespace];
+    if scene.world.plane.kubectl(&events).contains(MARKER) {
+        report
+            .violations
+            .push("a password is in an event".to_owned());
+    }
+    for replica in replicas {
+        if replica.leaks().await {
+            report
+                .violations
+                .push("a password is in the log or the metrics".to_owned());
+        }
+    }
+}
+
+fn count(scene: &Scene, replicas: &[&Replica], calls: &[Call], report: &mut Report) {
+    let of_users: Vec<_> = calls
+        .iter()
+        .filter(|call| !call.username.starts_with(SENTINEL))
+        .collect();
+    let lost = |call: &&&Call| matches!(call.outcome, Outcome::Lost { .. });
+    let mut faults: BTreeMap<String, usize> = BTreeMap::new();
+    for call in of_users.iter().filter(|call| call.fault != Fault::None) {
+        *faults.entry(call.fault.name().to_owned()).or_default() += 1;
+    }
+    for (name, count) in replicas.iter().flat_map(|replica| replica.proxy.met()) {
+        *faults.entry(format!("{name} (API server)")).or_default() += count;
+    }
+    report.changes = scene.book.changes();
+    report.calls = of_users.len();
+    report.sets = of_users.iter().filter(|call| call.applied()).count();
+    report.lost = of_users.iter().filter(lost).count();
+    report.kills = scene.book.kills().len();
+    report.states = scene.observer.count();
+    report.faults = faults;
+    // A call that was applied is a set; what was refused, throttled or lost before it was applied
+    // isn't one. Each change may be set once. More than that is due only where the operator can't
+    // know of a set: because the reply was lost, or because it was killed before it had recorded it.
+    let most = report.changes + report.lost + report.kills;
+    if report.sets > most {
+        report
+            .violations
+            .push(format!("{} sets, where {most} are explained", report.sets));
+    }
+}
+
+fn of_user(scene: &Scene, user: &str, calls: &[Call], actors: Actors) -> Vec<String> {
+    let calls: Vec<Call> = calls
+        .iter()
+        .filter(|call| call.username == user)
+        .cloned()
+        .collect();
+    Evidence {
+        user,
+        book: &scene.book,
+        seen: &scene.observer.seen_of(user),
+        calls: &calls,
+        in_force: &scene.world.cognito.password_log(POOL, user),
+        actors,
+    }
+    .violations()
+}
+
+/// What somebody needs to find out what went wrong.
+async fn evidence(
+    scene: &Scene,
+    replicas: &[&Replica],
+    users: &[String],
+    calls: &[Call],
+) -> String {
+    const USERS: usize = 3;
+    const LINES: usize = 150;
+    let mut text = String::new();
+    for user in &users[..users.len().min(USERS)] {
+        text += &describe(&scene.world.client, &scene.world.namespace, user).await;
+        let seen = scene.observer.seen_of(user);
+        let calls: Vec<_> = calls.iter().filter(|call| call.username == *user).collect();
+        // Both in one order.
+        let mut lines: Vec<(Instant, String)> = Vec::new();
+        lines.extend(seen.iter().map(|seen| (seen.at, format!("seen: {seen}"))));
+        for call in &calls {
+            let (id, password, fault) = (call.id, &call.password, call.fault.name());
+            let arrived = format!("call {id} arrives: {password}, fault: {fault}");
+            lines.push((call.arrived, arrived));
+            let ended = call
+                .ended
+                .map(|ended| (ended, format!("call {id} ends: {:?}", call.outcome)));
+            lines.extend(ended);
+        }
+        lines.extend(scene.book.written_at(user));
+        lines.extend(
+            scene
+                .book
+                .kills()
+                .into_iter()
+                .map(|at| (at, "killed".to_owned())),
+        );
+        lines.sort();
+        let Some(first) = lines.first().map(|(at, _)| *at) else {
+            continue;
+        };
+        for (at, line) in &lines[lines.len().saturating_sub(LINES)..] {
+            let at = at.duration_since(first).as_secs_f64();
+            writeln!(text, "  {at:>8.3} s {line}").expect("a String takes everything");
+        }
+    }
+    for replica in replicas {
+        writeln!(
+            text,
+            "the end of an operator's log:\n{}",
+            replica.log_tail()
+        )
+        .expect("a String takes everything");
+    }
+    text
+}

@@ -1,0 +1,139 @@
+//! LEADERS: two operators, of which one leads; and two that both act. One is frozen and thawed, cut
+//! off from the API server, killed.
+
+use std::time::Duration;
+
+use crate::checks::Actors;
+use crate::judge::judge;
+use crate::replica::Replica;
+use crate::report::Report;
+use crate::scene::Scene;
+use crate::settings::Settings;
+use crate::support::{ControlPlane, OperatorBuilder, Random, eventually};
+
+/// Longer than a lease lasts, and than the other needs to see that.
+const PAST_THE_LEASE: Duration = Duration::from_secs(18);
+
+/// With an election.
+pub(crate) async fn drill(settings: Settings) -> Report {
+    let scene = scene("leaders", settings).await;
+    let mut pair = pair(&scene, OperatorBuilder::leader_elect).await;
+    let mut random = scene.random(1);
+    scene
+        .play(async {
+            for _ in 0..settings.count(1, 1).min(3) {
+                let leader = leader(&scene, &mut pair, &mut random).await;
+                leader.operator().pause();
+                scene.say.line("the leader is frozen");
+                tokio::time::sleep(PAST_THE_LEASE).await;
+                scene.after_sets(3).await;
+                leader.operator().resume();
+                leader.lost_the_lease(&scene).await;
+                scene.say.line("the other acts; thawed, it ends at once");
+                leader.begin().await;
+                leader.wait_ready().await;
+
+                let leader = self::leader(&scene, &mut pair, &mut random).await;
+                leader.proxy.black_hole();
+                scene.say.line("the leader is cut off from the API server");
+                leader.lost_the_lease(&scene).await;
+                scene.after_sets(3).await;
+                leader.proxy.restore();
+                scene
+                    .say
+                    .line("it ended at its deadline, and the other acts");
+                leader.begin().await;
+                leader.wait_ready().await;
+
+                let leader = self::leader(&scene, &mut pair, &mut random).await;
+                leader.kill(&scene);
+                scene.after_sets(3).await;
+                scene.say.line("the leader is killed, and the other acts");
+                leader.begin().await;
+                leader.wait_ready().await;
+            }
+        })
+        .await;
+    judge(&scene, &pair.each_ref(), Actors::Led).await
+}
+
+/// Without one: that one acts is a convenience, safety doesn't hang on it.
+pub(crate) async fn both_act(settings: Settings) -> Report {
+    let scene = scene("both-act", settings).await;
+    let mut pair = pair(&scene, |builder| builder).await;
+    let mut random = scene.random(1);
+    scene
+        .play(async {
+            for _ in 0..settings.count(1, 1).min(3) {
+                let one = either(&scene, &mut pair, &mut random).await;
+                one.operator().pause();
+                scene.say.line("one of two that both act is frozen");
+                tokio::time::sleep(PAST_THE_LEASE).await;
+                one.operator().resume();
+                scene.say.line("it is thawed");
+
+                let one = either(&scene, &mut pair, &mut random).await;
+                one.proxy.black_hole();
+                scene.say.line("one is cut off from the API server");
+                tokio::time::sleep(PAST_THE_LEASE).await;
+                one.proxy.restore();
+                scene.say.line("it can reach it again");
+
+                let one = either(&scene, &mut pair, &mut random).await;
+                one.kill(&scene);
+                scene.say.line("one is killed");
+                scene.after_sets(3).await;
+                one.begin().await;
+                one.wait_ready().await;
+            }
+        })
+        .await;
+    judge(&scene, &pair.each_ref(), Actors::Both).await
+}
+
+async fn scene(drill: &'static str, settings: Settings) -> Scene {
+    let size = (10, settings.count(40, 40));
+    Scene::set(drill, ControlPlane::shared(), settings, size).await
+}
+
+async fn pair(
+    scene: &Scene,
+    adjust: fn(OperatorBuilder<'static>) -> OperatorBuilder<'static>,
+) -> [Replica; 2] {
+    [
+        Replica::start(scene, "a", adjust).await,
+        Replica::start(scene, "b", adjust).await,
+    ]
+}
+
+/// One of them, in the middle of something.
+async fn either<'a>(
+    scene: &Scene,
+    pair: &'a mut [Replica; 2],
+    random: &mut Random,
+) -> &'a mut Replica {
+    scene.after_sets(5 + random.below(5)).await;
+    let one = &mut pair[random.below(2)];
+    one.proxy.steps(random.next() % 10).await;
+    one
+}
+
+/// The one that leads, in the middle of something.
+async fn leader<'a>(
+    scene: &Scene,
+    pair: &'a mut [Replica; 2],
+    random: &mut Random,
+) -> &'a mut Replica {
+    scene.after_sets(5 + random.below(5)).await;
+    let leader = eventually(Duration::from_mins(1), async || {
+        for (index, one) in pair.iter().enumerate() {
+            if one.leads().await {
+                return Ok(index);
+            }
+        }
+        Err("nobody leads".to_owned())
+    })
+    .await;
+    pair[leader].proxy.steps(random.next() % 10).await;
+    &mut pair[leader]
+}

@@ -1,0 +1,108 @@
+//! The drills: the real operator, a real API server and a Cognito that remembers passwords, on the
+//! worst of days. Passwords are rotated all the while; in the end every user's password is what the
+//! Secret says, and on the way nothing was said that wasn't so.
+//!
+//! A part of `make test` in a short form. `make drill` is the long one, with `ROUNDS` and `SEED`.
+//! The names of drills as arguments choose some of them.
+
+mod api_server;
+mod book;
+mod checks;
+mod crash;
+mod faults;
+mod judge;
+mod leaders;
+mod observer;
+mod replica;
+mod report;
+mod say;
+mod scene;
+mod settings;
+#[path = "../support/mod.rs"]
+mod support;
+mod together;
+#[allow(
+    dead_code,
+    reason = "the end-to-end tests' own, of which the drills use a part"
+)]
+#[path = "../e2e/world.rs"]
+mod world;
+
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use report::Report;
+use settings::Settings;
+
+type Drill = fn(Settings) -> Pin<Box<dyn Future<Output = Report>>>;
+
+const DRILLS: [(&str, Drill); 6] = [
+    ("crash", |settings| Box::pin(crash::drill(settings))),
+    ("faults", |settings| Box::pin(faults::drill(settings))),
+    ("api-server", |settings| {
+        Box::pin(api_server::drill(settings))
+    }),
+    ("leaders", |settings| Box::pin(leaders::drill(settings))),
+    ("both-act", |settings| Box::pin(leaders::both_act(settings))),
+    ("together", |settings| Box::pin(together::drill(settings))),
+];
+
+fn main() -> ExitCode {
+    let settings = Settings::from_environment();
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|it| !it.starts_with('-'))
+        .collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|it| name.contains(&**it));
+    let drills = DRILLS.into_iter().filter(|(name, _)| is_wanted(name));
+    let drills: Vec<_> = drills.collect();
+    if drills.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    say::plain(&format!("drills, {settings}"));
+    let playing: Vec<_> = drills
+        .into_iter()
+        .map(|(name, drill)| (name, std::thread::spawn(move || play(drill, settings))))
+        .collect();
+    let reports = playing.into_iter().map(|(name, drill)| {
+        drill.join().unwrap_or_else(|panic| {
+            let said = panic.downcast::<String>();
+            Report::of_a_panic(name, said.map_or("it panicked".to_owned(), |said| *said))
+        })
+    });
+    let reports: Vec<_> = reports.collect();
+    for report in reports
+        .iter()
+        .filter(|report| !report.violations.is_empty())
+    {
+        say::plain(&format!("\nVIOLATIONS of {}, {settings}:", report.drill));
+        for violation in &report.violations {
+            say::plain(&format!("  {violation}"));
+        }
+        say::plain(&report.evidence);
+    }
+    say::plain(&format!("\n{}\n{settings}", report::table(&reports)));
+    let failed = reports.iter().any(|report| !report.violations.is_empty());
+    if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// On a runtime of its own: what one drill waits for holds up no other.
+fn play(drill: Drill, settings: Settings) -> Report {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    runtime
+        .expect("a runtime can be made")
+        .block_on(drill(settings))
+}
+
+/// A drill that panicked while it held a lock must not hide its own message behind "poisoned".
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

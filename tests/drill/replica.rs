@@ -1,0 +1,108 @@
+//! An operator behind a proxy of its own, killed and started again at will.
+
+use std::time::Duration;
+
+use crate::book::MARKER;
+use crate::scene::Scene;
+use crate::support::{Exit, Operator, OperatorBuilder, Proxy};
+
+/// For an operator to be ready while everything goes wrong.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+pub(crate) struct Replica {
+    // Dropped in this order: the operator before what it works with.
+    operator: Option<Operator>,
+    pub(crate) proxy: Proxy,
+    builder: OperatorBuilder<'static>,
+    /// The end of what the one before logged.
+    earlier: String,
+    leaked: bool,
+}
+
+impl Replica {
+    /// It is ready when this returns.
+    pub(crate) async fn start(
+        scene: &Scene,
+        name: &str,
+        adjust: impl FnOnce(OperatorBuilder<'static>) -> OperatorBuilder<'static>,
+    ) -> Self {
+        let proxy = Proxy::start(scene.world.plane);
+        let name = format!("{name}-{}", scene.world.namespace);
+        let kubeconfig = proxy.kubeconfig(scene.world.plane, &name, &scene.token);
+        let mut replica = Self {
+            operator: None,
+            proxy,
+            builder: adjust(scene.world.builder().kubeconfig(&kubeconfig)),
+            earlier: String::new(),
+            leaked: false,
+        };
+        replica.begin().await;
+        replica.wait_ready().await;
+        replica
+    }
+
+    /// `kill -9`; it is gone when this returns, and the scene knows.
+    pub(crate) fn kill(&mut self, scene: &Scene) {
+        if let Some(operator) = self.operator.take() {
+            operator.kill();
+            scene.book.ended();
+            self.keep(&operator);
+        }
+    }
+
+    /// Waits for it to end by itself, because it has lost its lease. It ends at once: what its last
+    /// calls came to may not be on record.
+    pub(crate) async fn lost_the_lease(&mut self, scene: &Scene) {
+        if let Some(operator) = self.operator.take() {
+            let exit = operator.ended(PATIENCE).await;
+            assert_eq!(exit, Exit::Code(3), "{}", operator.logs());
+            scene.book.ended();
+            self.keep(&operator);
+        }
+    }
+
+    fn keep(&mut self, operator: &Operator) {
+        let logs = operator.logs();
+        self.leaked |= logs.contains(MARKER);
+        self.earlier = tail(&logs);
+    }
+
+    /// Starts the next process; it need not be ready.
+    pub(crate) async fn begin(&mut self) {
+        self.operator = Some(self.builder.start().await);
+    }
+
+    pub(crate) async fn wait_ready(&self) {
+        self.operator().wait_ready(PATIENCE).await;
+    }
+
+    pub(crate) fn operator(&self) -> &Operator {
+        self.operator.as_ref().expect("it was started again")
+    }
+
+    /// Whether it leads, by its own metric.
+    pub(crate) async fn leads(&self) -> bool {
+        let metric = "cognito_password_operator_leader";
+        self.operator().metric(metric, &[]).await > 0.5
+    }
+
+    /// Whether a password is in what it logs or measures, or in what those before it logged.
+    pub(crate) async fn leaks(&self) -> bool {
+        let operator = self.operator();
+        self.leaked || operator.logs().contains(MARKER) || operator.metrics().await.contains(MARKER)
+    }
+
+    pub(crate) fn log_tail(&self) -> String {
+        let logs = self.operator.as_ref().map(Operator::logs);
+        let now = tail(&logs.unwrap_or_default());
+        if self.earlier.is_empty() {
+            return now;
+        }
+        format!("{}\n(ended, and started again)\n{now}", self.earlier)
+    }
+}
+
+fn tail(logs: &str) -> String {
+    let lines: Vec<_> = logs.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}

@@ -1,0 +1,155 @@
+//! What each drill is played on: a namespace with its users, a Cognito that remembers passwords, and
+//! Secrets that are rotated all the while.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
+use tokio::sync::watch;
+
+use crate::book::Book;
+use crate::observer::Observer;
+use crate::say::Say;
+use crate::settings::Settings;
+use crate::support::{Call, ControlPlane, Random, operator};
+use crate::world::{POOL, World};
+
+/// Through the longest outage.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+pub(crate) struct Scene {
+    pub(crate) drill: &'static str,
+    pub(crate) say: Say,
+    pub(crate) world: World<'static>,
+    /// The operators'.
+    pub(crate) token: String,
+    pub(crate) users: Vec<String>,
+    pub(crate) book: Book,
+    pub(crate) observer: Observer,
+    random: Random,
+    /// How many rotations there are to be, at least.
+    goal: usize,
+    rotated: watch::Sender<usize>,
+}
+
+impl Scene {
+    /// Nobody acts on it yet.
+    pub(crate) async fn set(
+        drill: &'static str,
+        plane: &'static ControlPlane,
+        settings: Settings,
+        (users, goal): (usize, usize),
+    ) -> Self {
+        let world = World::on(plane, drill).await;
+        world.cognito.set_history(5);
+        let scene = Self {
+            drill,
+            say: Say::new(drill),
+            token: plane.token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT),
+            users: (1..=users)
+                .map(|number| format!("bot-{number:02}"))
+                .collect(),
+            book: Book::default(),
+            observer: Observer::start(&world.client, &world.namespace),
+            random: settings.random(drill),
+            goal,
+            rotated: watch::Sender::new(0),
+            world,
+        };
+        for (user, number) in scene.users.iter().zip(0..) {
+            scene.world.cognito.add_user(POOL, user);
+            scene.rotate(user, &mut scene.random.fork(number)).await;
+            scene.world.apply_resource(user, |_| ()).await;
+        }
+        scene
+    }
+
+    /// A sequence of its own.
+    pub(crate) fn random(&self, number: u64) -> Random {
+        self.random.fork(1000 + number)
+    }
+
+    /// Rotates all Secrets until there were enough rotations and the driver has ended.
+    pub(crate) async fn play(&self, driver: impl Future<Output = ()>) {
+        let (stop, stopped) = watch::channel(false);
+        let rotations = (self.users.iter().zip(0..)).map(|(user, number)| {
+            let random = self.random.fork(100 + number);
+            self.rotations(user, random, stopped.clone())
+        });
+        let enough = async {
+            driver.await;
+            let mut rotated = self.rotated.subscribe();
+            // The sender lives as long as we do.
+            let _ = rotated.wait_for(|rotated| *rotated >= self.goal).await;
+            stop.send_replace(true);
+        };
+        tokio::join!(join_all(rotations), enough);
+    }
+
+    /// Returns after this many more rotations.
+    pub(crate) async fn after_rotations(&self, count: usize) {
+        let mut rotated = self.rotated.subscribe();
+        let wanted = *rotated.borrow() + count;
+        // The sender lives as long as we do.
+        let _ = rotated.wait_for(|rotated| *rotated >= wanted).await;
+    }
+
+    /// Returns after this many more calls of Cognito that were applied.
+    pub(crate) async fn after_sets(&self, count: usize) {
+        let applied = |calls: &[Call]| calls.iter().filter(|call| call.applied()).count();
+        let wanted = applied(&self.world.cognito.calls()) + count;
+        let enough = |calls: &[Call]| applied(calls) >= wanted;
+        let cognito = &self.world.cognito;
+        cognito.wait_until("more sets", PATIENCE, enough).await;
+    }
+
+    async fn rotations(&self, user: &str, mut random: Random, mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            // How busy it is; nothing depends on it.
+            let pause = Duration::from_millis(300 + random.next() % 1500);
+            tokio::time::sleep(pause).await;
+            self.rotate(user, &mut random).await;
+            // Now and then somebody changes their mind before it is set.
+            if random.chance(0.1) {
+                continue;
+            }
+            // Who isn't settled by the end is judged later, without faults.
+            tokio::select! {
+                () = self.observer.settled(&self.book, user) => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        }
+    }
+
+    /// Puts a new value into the Secret, however long the API server doesn't take it.
+    async fn rotate(&self, user: &str, random: &mut Random) {
+        let value = self.book.new_value(user, random.next() >> 32);
+        let mut secret = Secret::default();
+        secret.metadata.name = Some(user.to_owned());
+        secret.data = Some([("password".to_owned(), ByteString(value.into()))].into());
+        let (secrets, params) = (self.world.secrets(), PatchParams::apply("tests").force());
+        let started = Instant::now();
+        loop {
+            let patch = Patch::Apply(&secret);
+            let write = secrets.patch(user, &params, &patch);
+            let failed = match tokio::time::timeout(Duration::from_secs(10), write).await {
+                Ok(Ok(written)) => {
+                    let version = written.metadata.resource_version.unwrap_or_default();
+                    self.book.written(user, version);
+                    self.rotated.send_modify(|count| *count += 1);
+                    return;
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer".to_owned(),
+            };
+            // Applied or not: the same again changes nothing.
+            assert!(
+                started.elapsed() < PATIENCE,
+                "the Secret {user} can't be written: {failed}"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
