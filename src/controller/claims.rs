@@ -95,6 +95,14 @@ impl Claims {
             .map(|(_, key)| key)
             .find(|key| *key != resource)
     }
+
+    /// The other resources for the same user.
+    pub fn rivals(&self, resource: &Key, claim: &Claim) -> impl Iterator<Item = &Key> {
+        let claimants = self.users.get(&claim.user).into_iter().flatten();
+        claimants
+            .map(|(_, key)| key)
+            .filter(move |key| *key != resource)
+    }
 }
 
 #[cfg(test)]
@@ -141,6 +149,8 @@ mod tests {
         assert_eq!(claims.older(&key("old"), &old), None);
         assert_eq!(claims.older(&key("late"), &late), Some(&key("old")));
         assert_eq!(claims.older(&key("young"), &young), Some(&key("old")));
+        let rivals: Vec<_> = claims.rivals(&key("late"), &late).collect();
+        assert_eq!(rivals, [&key("old"), &key("young")]);
         assert_eq!(claims.apply(&key("old"), Some(old)), [], "known already");
     }
 

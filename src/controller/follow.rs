@@ -201,13 +201,16 @@ impl<C: Cognito> Follower<C> {
         });
         self.unreadable.remove(&key);
         let claim = Claim::of(&resource);
-        let affected = self
-            .context
-            .index()
-            .apply_resource(scope, key.clone(), secret, claim);
+        let mut affected = Vec::new();
+        {
+            let mut index = self.context.index();
+            affected.extend(index.apply_resource(scope, key.clone(), secret, claim.clone()));
+            // What a younger one did before it knew is for the older one to look at.
+            affected.extend(claim.and_then(|claim| index.older(&key, &claim).cloned()));
+        }
         if moved {
             self.writer.apply_watcher_event(&Event::Apply(resource));
-            self.ask(vec![key]);
+            affected.push(key);
         }
         self.ask(affected);
     }

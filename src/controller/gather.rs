@@ -17,6 +17,7 @@ use crate::{
         target::{InvalidTarget, Target},
     },
 };
+use jiff::Timestamp;
 use kube::ResourceExt;
 use std::{sync::Arc, time::Instant};
 
@@ -91,6 +92,17 @@ impl Facts {
         } else {
             Older::Elsewhere
         })
+    }
+
+    /// When another resource for the same user set it last, or tried to.
+    fn rival_at<C: Cognito>(&self, context: &Context<C>) -> Option<Timestamp> {
+        let key = Key::of(self.resource.as_ref());
+        let rivals = context.index().rivals(&key, &Claim::of(&self.resource)?);
+        let statuses = rivals.iter().filter_map(|rival| {
+            let stored = context.store.get(&rival.object_ref())?;
+            context.memory.freshest(rival, stored).status.clone()
+        });
+        statuses.filter_map(|status| last_sent(&status)).max()
     }
 
     /// What the watch shows of the Secret.
@@ -171,10 +183,18 @@ impl Facts {
                 .map(String::as_str),
             status: self.status(),
             older: self.older(context),
+            rival_at: self.rival_at(context),
             newest_signed: NewestSigned::of(self.status(), &context.keyring()),
             secret,
             tried: self.remembered.tried.as_deref(),
             healed: self.is_healed(),
         }
     }
+}
+
+/// When a resource last set its user's password, or tried to.
+fn last_sent(status: &Status) -> Option<Timestamp> {
+    let synced = status.synced.as_ref().map(|synced| synced.at.0);
+    let open = status.attempt.as_ref().filter(|attempt| attempt.is_open());
+    synced.max(open.map(|attempt| attempt.started_at.0))
 }

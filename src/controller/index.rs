@@ -76,6 +76,12 @@ impl Index {
         self.claims.older(resource, claim)
     }
 
+    /// The other resources for the same user.
+    #[must_use]
+    pub fn rivals(&self, resource: &Key, claim: &Claim) -> Vec<Key> {
+        self.claims.rivals(resource, claim).cloned().collect()
+    }
+
     /// The version in which a Secret was last seen.
     #[must_use]
     pub fn secret(&self, key: &Key) -> Option<&SecretVersion> {

@@ -7,10 +7,11 @@
 use super::{
     backoff,
     conditions::conditions,
+    duplicate,
     fingerprint::Match,
-    observed::{Comparison, Observed, Older, SecretFact, SecretVersion},
+    observed::{Comparison, Observed, SecretFact, SecretVersion},
     plan::{Plan, plan},
-    status::{failed, handled, retire_into, said, said_verdict, settled},
+    status::{failed, handled, said, said_verdict, settled},
     target::Target,
     temporary::{Kind, kind, spare},
     verdict::Verdict,
@@ -65,7 +66,10 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decisi
         return report(observed, verdict, now);
     }
     if let Some(older) = &observed.older {
-        return duplicate(observed, older, now);
+        return report(observed, duplicate::verdict(older), now);
+    }
+    if let Some(report) = duplicate::take_over(observed, now, fresh_id) {
+        return Decision::Report(Box::new(report));
     }
     let reference = &observed.spec.password_secret_ref;
     match &observed.secret {
@@ -134,35 +138,6 @@ pub fn while_waiting_for_turn(observed: &Observed<'_>, now: Timestamp) -> Option
             now,
         )
     })
-}
-
-/// An older resource manages this user. Somebody else sets that user now: what is believed to be set
-/// is not so any more, and what may have been set by an open attempt is no longer the last that was
-/// sent, so that a history's refusal will not prove it. The attempt itself stays on record: its call
-/// may still land. A refused one goes, its verdict with it.
-fn duplicate(observed: &Observed<'_>, older: &Older, now: Timestamp) -> Decision {
-    let (meaning, cure) = match older {
-        Older::Here(name) => (
-            format!(
-                "the older resource {name} manages this user of this pool already, and Cognito was not called"
-            ),
-            Reason::DuplicateUser.entry().cure,
-        ),
-        Older::Elsewhere => (
-            "an older resource in another namespace manages this user of this pool already, and Cognito was not called".to_owned(),
-            "delete this resource, or have the other one deleted",
-        ),
-    };
-    let verdict = Verdict::with(Reason::DuplicateUser, &meaning, None, cure);
-    let mut report = reported(observed, verdict, now);
-    let status = &mut report.status;
-    let synced = status.synced.take();
-    status.attempt.take_if(|attempt| !attempt.is_open());
-    let doubtful = status.attempt.as_ref().map(|a| a.fingerprint.clone());
-    let synced = synced.as_ref().map(|s| s.fingerprint.as_str());
-    retire_into(&mut status.retired, synced);
-    retire_into(&mut status.retired, doubtful.as_deref());
-    Decision::Report(Box::new(report))
 }
 
 /// Whether the value need not even be read.

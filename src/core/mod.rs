@@ -7,6 +7,7 @@ pub mod clock;
 pub mod conclude;
 pub mod conditions;
 pub mod decide;
+mod duplicate;
 pub mod fingerprint;
 pub mod lease;
 pub mod observed;

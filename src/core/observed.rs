@@ -9,6 +9,7 @@ use super::{
 use crate::api::{
     Attempt, Class, CognitoUserPasswordSpec, ConditionStatus, ConditionType, Reason, Status, Synced,
 };
+use jiff::Timestamp;
 
 /// One resource and its Secret, as they are.
 #[derive(Clone, Debug)]
@@ -27,6 +28,9 @@ pub struct Observed<'a> {
     pub status: &'a Status,
     /// The oldest of the older resources for the same user, if there are any.
     pub older: Option<Older>,
+    /// When another resource last set this user's password or tried to, as far as there are any
+    /// whose statuses tell.
+    pub rival_at: Option<Timestamp>,
     /// What of the status the newest key signed.
     pub newest_signed: NewestSigned,
     /// What is known of the Secret.
@@ -187,14 +191,10 @@ impl Observed<'_> {
             && self.requested_at != self.status.last_handled_reconcile_at.as_deref()
     }
 
-    /// Whether the Ready condition is about this generation, and this resource's own Secret: that
-    /// it was a duplicate says nothing once it isn't any more.
+    /// Whether the Ready condition is about this generation.
     pub(super) fn is_judged(&self) -> bool {
         let ready = self.status.condition(ConditionType::Ready);
-        ready.is_some_and(|ready| {
-            ready.observed_generation == Some(self.generation)
-                && ready.known_reason() != Some(Reason::DuplicateUser)
-        })
+        ready.is_some_and(|ready| ready.observed_generation == Some(self.generation))
     }
 
     /// Whether the status says of this generation that the operator has no credentials.

@@ -119,6 +119,7 @@ pub struct Facts<'a> {
     pub tried: Option<&'a Tried>,
     pub healed: bool,
     pub older: Option<Older>,
+    pub rival_at: Option<Timestamp>,
 }
 
 impl Facts<'_> {
@@ -133,6 +134,7 @@ impl Facts<'_> {
             requested_at: self.resource.requested_at.as_deref(),
             status: &status,
             older: self.older,
+            rival_at: self.rival_at,
             newest_signed: cluster.newest_signed(&status),
             secret: self.secret,
             tried: self.tried,
@@ -165,6 +167,7 @@ impl World {
             tried: process.tried.as_ref(),
             healed: false,
             older: None,
+            rival_at: None,
         };
         let (decision, tried, printed) = facts.decide(&self.cluster, self.now, &id);
         self.watch.printed(&printed);

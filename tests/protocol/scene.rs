@@ -23,6 +23,7 @@ pub struct Scene {
     pub tried: Option<Tried>,
     pub healed: bool,
     pub older: Option<Older>,
+    pub rival_at: Option<Timestamp>,
     ids: u32,
 }
 
@@ -35,6 +36,7 @@ impl Scene {
             tried: None,
             healed: false,
             older: None,
+            rival_at: None,
             ids: 0,
         }
     }
@@ -84,6 +86,7 @@ impl Scene {
             tried: self.tried.as_ref(),
             healed: self.healed,
             older: self.older.clone(),
+            rival_at: self.rival_at,
         };
         let id = format!("{:08x}", self.ids);
         let (decision, tried, _) = facts.decide(&self.cluster, self.now, &id);

@@ -9,7 +9,11 @@ use cognito_password_operator::{
         observed::Older,
     },
 };
+use jiff::SignedDuration;
 use rstest::rstest;
+use std::time::Duration;
+
+const REST: Decision = Decision::Stay { wake: None };
 
 const DUPLICATE: (ConditionStatus, Reason, bool, bool) =
     (ConditionStatus::False, Reason::DuplicateUser, false, true);
@@ -30,6 +34,17 @@ fn become_duplicate(scene: &mut Scene) -> Status {
     let report = said(scene);
     assert_eq!(report.wake, None);
     assert_eq!(scene.said(), DUPLICATE);
+    scene.status()
+}
+
+/// The older one is gone, and what follows before anything else.
+fn take_over(scene: &mut Scene) -> Status {
+    scene.older = None;
+    let report = said(scene);
+    assert_eq!(report.wake, Some(Duration::ZERO));
+    let progressing = (ConditionStatus::Unknown, Reason::Progressing, true, false);
+    assert_eq!(scene.said(), progressing);
+    assert_eq!(scene.look(), Decision::Read);
     scene.status()
 }
 
@@ -73,27 +88,57 @@ fn the_older_one_is_named_in_its_own_namespace_only() {
 }
 
 #[test]
-fn what_a_duplicate_had_set_is_not_believed_any_more_and_set_again_at_a_handover() {
+fn what_was_set_before_somebody_else_set_it_is_set_again_at_a_handover() {
     let mut scene = Scene::settled();
     let synced = scene.status().synced.expect("it is set");
-    let status = become_duplicate(&mut scene);
+    assert_eq!(
+        become_duplicate(&mut scene).synced.as_ref(),
+        Some(&synced),
+        "it tells the older one that somebody else has set its user"
+    );
+    let status = take_over(&mut scene);
     assert_eq!(status.synced, None);
     assert_eq!(status.retired, [retire(&synced.fingerprint)]);
-
-    scene.older = None;
-    assert_eq!(scene.look(), Decision::Read);
-    assert!(!scene.plan().inherited);
+    let plan = scene.plan();
+    assert!(!plan.inherited && !plan.equals_synced && plan.known_before);
     scene.set(&applied());
     assert_eq!(scene.said().1, Reason::PasswordSet);
 }
 
 #[test]
-fn a_refusal_is_forgotten_with_its_verdict_and_asked_for_again_at_a_handover() {
+fn a_temporary_password_that_was_set_is_set_again_on_request_only() {
+    let mut scene = Scene::new();
+    scene.cluster.change(|spec| spec.permanent = false);
+    scene.set(&applied());
+    become_duplicate(&mut scene);
+    take_over(&mut scene);
+    scene.report();
+    assert_eq!(scene.said().1, Reason::OutcomeUnknown);
+    assert_eq!(scene.wake(), None);
+    scene.cluster.request();
+    scene.set(&applied());
+    assert_eq!(scene.said().1, Reason::PasswordSet);
+}
+
+#[test]
+fn a_new_temporary_password_is_set_at_a_handover() {
+    let mut scene = Scene::new();
+    scene.cluster.change(|spec| spec.permanent = false);
+    scene.set(&applied());
+    become_duplicate(&mut scene);
+    scene.put(1);
+    scene.later(60);
+    take_over(&mut scene);
+    scene.set(&applied());
+    assert_eq!(scene.said().1, Reason::PasswordSet);
+}
+
+#[test]
+fn a_refusal_is_asked_for_again_at_a_handover() {
     let mut scene = Scene::new();
     scene.set(&refused("InvalidPasswordException"));
-    assert_eq!(become_duplicate(&mut scene).attempt, None);
-    scene.older = None;
-    assert_eq!(scene.look(), Decision::Read);
+    become_duplicate(&mut scene);
+    assert_eq!(take_over(&mut scene).attempt, None);
     scene.set(&refused("InvalidPasswordException"));
     assert_eq!(scene.said().1, Reason::InvalidPassword);
 }
@@ -104,8 +149,8 @@ fn an_open_attempt_stays_on_record_and_is_taken_over_at_a_handover() {
     scene.set(&lost());
     become_duplicate(&mut scene);
     assert_eq!(scene.attempt(), Some(AttemptOutcome::Unknown));
-    scene.older = None;
-    assert_eq!(scene.look(), Decision::Read);
+    take_over(&mut scene);
+    assert_eq!(scene.attempt(), Some(AttemptOutcome::Unknown));
     let plan = scene.plan();
     assert!(plan.inherited);
     assert!(plan.known_before, "somebody else may have sent it too");
@@ -117,7 +162,7 @@ fn another_value_than_an_open_attempts_waits_for_its_quarantine_at_a_handover_to
     scene.set(&lost());
     become_duplicate(&mut scene);
     scene.put(1);
-    scene.older = None;
+    take_over(&mut scene);
     scene.later(10);
     assert_eq!(scene.wake().map(|wake| wake.as_secs()), Some(20));
     scene.later(20);
@@ -129,9 +174,40 @@ fn the_history_does_not_prove_what_somebody_else_may_have_set_meanwhile() {
     let mut scene = Scene::new();
     scene.set(&lost());
     become_duplicate(&mut scene);
-    scene.older = None;
+    take_over(&mut scene);
     scene.set(&refused("PasswordHistoryPolicyViolationException"));
     assert_eq!(scene.said().1, Reason::OutcomeUnknown);
+}
+
+#[test]
+fn who_was_away_while_a_younger_one_set_its_user_sets_it_again_once() {
+    let mut scene = Scene::settled();
+    let set_at = scene.now;
+    scene.later(60);
+    scene.rival_at = Some(set_at - SignedDuration::from_secs(1));
+    assert_eq!(scene.look(), REST, "set before, and written over since");
+    scene.rival_at = Some(set_at + SignedDuration::from_secs(1));
+    let status = take_over(&mut scene);
+    assert_eq!((status.synced, status.retired.len()), (None, 1));
+    scene.set(&applied());
+    assert_eq!(scene.look(), REST);
+}
+
+#[test]
+fn a_rival_of_the_future_was_written_by_a_wrong_clock_and_says_nothing() {
+    let mut scene = Scene::settled();
+    scene.rival_at = Some(scene.now + SignedDuration::from_secs(1));
+    assert_eq!(scene.look(), REST);
+}
+
+#[test]
+fn a_younger_ones_set_spoils_what_the_history_would_prove_of_an_open_attempt() {
+    let mut scene = Scene::new();
+    scene.set(&lost());
+    scene.rival_at = Some(scene.now + SignedDuration::from_secs(1));
+    scene.later(2);
+    take_over(&mut scene);
+    assert!(scene.plan().known_before);
 }
 
 #[rstest]

@@ -1,0 +1,85 @@
+//! Two resources for one user: the oldest manages it, and whoever takes it over, in either direction,
+//! believes its own record no longer.
+
+use super::{
+    conditions::conditions,
+    decide::Report,
+    fingerprint::retire,
+    observed::{Observed, Older},
+    status::retire_into,
+    verdict::Verdict,
+};
+use crate::api::{Attempt, AttemptOutcome, Reason};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use std::time::Duration;
+
+/// What is said of a duplicate. What is on record stays: it tells the older one, should it have been
+/// away, that somebody else has set its user.
+pub(super) fn verdict(older: &Older) -> Verdict {
+    let (meaning, cure) = match older {
+        Older::Here(name) => (
+            format!(
+                "the older resource {name} manages this user of this pool already, and Cognito was not called"
+            ),
+            Reason::DuplicateUser.entry().cure,
+        ),
+        Older::Elsewhere => (
+            "an older resource in another namespace manages this user of this pool already, and Cognito was not called".to_owned(),
+            "delete this resource, or have the other one deleted",
+        ),
+    };
+    Verdict::with(Reason::DuplicateUser, &meaning, None, cure)
+}
+
+/// Takes the user over from another resource, if one managed it since this one did: what was set or
+/// refused before counts no longer, and what may have been set by an open attempt is no longer the
+/// last that was sent, so that a history's refusal will not prove it. The open attempt itself stays
+/// on record: its call may still land. So does, as one, a temporary password that was set: its user
+/// may have chosen another since.
+pub(super) fn take_over(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Option<Report> {
+    let before = observed.status;
+    let was_duplicate = before.ready_reason() == Some(Reason::DuplicateUser);
+    // What is in the future was written by a clock that was wrong, and would never be over.
+    let rival_at = observed.rival_at.filter(|at| *at <= now);
+    let is_past = |at: &MicroTime| was_duplicate || rival_at.is_some_and(|rival| at.0 < rival);
+    let mut status = before.clone();
+    let synced = status.synced.take_if(|synced| is_past(&synced.at));
+    retire_into(
+        &mut status.retired,
+        synced.as_ref().map(|s| s.fingerprint.as_str()),
+    );
+    match &status.attempt {
+        Some(attempt) if attempt.is_open() && is_past(&attempt.started_at) => {
+            let known = status.retired.contains(&retire(&attempt.fingerprint));
+            let doubtful = (!known).then_some(attempt.fingerprint.as_str());
+            retire_into(&mut status.retired, doubtful);
+        }
+        Some(attempt) if is_past(&attempt.started_at) => status.attempt = None,
+        Some(_) | None => {}
+    }
+    let open = status.attempt.as_ref().is_some_and(Attempt::is_open);
+    if let Some(synced) = synced.filter(|_| !open && !observed.spec.permanent) {
+        status.attempt = Some(Attempt {
+            id: fresh_id.to_owned(),
+            fingerprint: synced.fingerprint,
+            generation: observed.generation,
+            secret_uid: synced.secret_uid,
+            secret_resource_version: synced.secret_resource_version,
+            started_at: synced.at,
+            outcome: AttemptOutcome::Unknown,
+        });
+    }
+    if status == *before && !was_duplicate {
+        return None;
+    }
+    let verdict = Verdict::new(Reason::Progressing);
+    status.failures = None;
+    status.conditions = conditions(before, &verdict, observed.generation, now);
+    Some(Report {
+        status,
+        verdict,
+        wake: Some(Duration::ZERO),
+        signed_again: false,
+    })
+}
