@@ -109,8 +109,18 @@ async fn kill(scene: &Scene, replica: &mut Replica, point: Point, steps: u64) ->
         }
         Point::AfterCall => {
             // A value that an earlier call has set is refused: that isn't the point.
-            while !hangs(scene, Fault::HangAfter).await {
-                scene.world.cognito.release();
+            loop {
+                let call = hangs(scene, Fault::HangAfter).await;
+                if call.applied() {
+                    break;
+                }
+                let cognito = &scene.world.cognito;
+                cognito.release();
+                let ended = |calls: &[Call]| {
+                    let same = calls.iter().find(|other| other.id == call.id);
+                    same.is_some_and(|call| call.ended.is_some())
+                };
+                cognito.wait_until("end of a call", PATIENCE, ended).await;
             }
         }
         _ => replica.proxy.steps(steps).await,
@@ -119,8 +129,8 @@ async fn kill(scene: &Scene, replica: &mut Replica, point: Point, steps: u64) ->
     String::new()
 }
 
-/// Waits till a call meets this and hangs; whether it was applied.
-async fn hangs(scene: &Scene, fault: Fault) -> bool {
+/// Waits till a call meets this and hangs.
+async fn hangs(scene: &Scene, fault: Fault) -> Call {
     let cognito = &scene.world.cognito;
     cognito.next([fault.clone()]);
     let hanging = |calls: &[Call]| {
@@ -138,5 +148,7 @@ async fn hangs(scene: &Scene, fault: Fault) -> bool {
     };
     let what = "call that hangs";
     cognito.wait_until(what, PATIENCE, judged).await;
-    hanging(&cognito.calls()).is_some_and(|call| call.applied())
+    let calls = cognito.calls();
+    let met = calls.into_iter().rev().find(|call| call.fault == fault);
+    met.expect("it was there a moment ago")
 }

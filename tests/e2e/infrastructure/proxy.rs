@@ -51,11 +51,11 @@ async fn a_proxy_loses_answers_and_holds_what_it_is_told_to() {
             let secrets = secrets.clone();
             async move { secrets.get("held").await }
         });
-        let held = timeout(LONG, hold.caught()).await.expect("it is caught");
-        assert_eq!(held.asked.name, "held");
+        let caught = timeout(LONG, hold.caught()).await.expect("it is caught");
+        assert_eq!(caught.asked.name, "held");
         let query = crate::support::AuditQuery::new().since(mark).name("held");
         assert_eq!(!plane.audit(&query).is_empty(), arrives, "{moment:?}");
-        held.let_go();
+        caught.let_go();
         let read = read.await.expect("it doesn't panic");
         assert_eq!(read.map_err(code).expect_err("there is none"), 404);
     }
