@@ -35,7 +35,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     budgets: HashMap<Payer, Budget<Key>>,
-    /// Where a key waits or has its turn.
+    /// Where a key waits, or has a turn that it hasn't claimed yet.
     places: HashMap<Key, Payer>,
 }
 
@@ -81,6 +81,11 @@ impl Turns {
             }
         }
         let has_turn = budget.has_turn(key);
+        if has_turn {
+            // From here on it ends with the `Turn` alone: a call that is made is not unmade because
+            // its resource is deleted meanwhile.
+            state.places.remove(key);
+        }
         drop(state);
         self.0.changed.notify_one();
         has_turn.then(|| Turn {
@@ -199,14 +204,12 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.called_at.is_some() {
-            let mut state = self.turns.lock();
-            if let Some(budget) = state.budgets.get_mut(&self.payer) {
+        if let Some(budget) = self.turns.lock().budgets.get_mut(&self.payer) {
+            if self.called_at.is_some() {
                 budget.used(&self.key);
+            } else {
+                budget.leave(&self.key);
             }
-            state.places.remove(&self.key);
-        } else {
-            self.turns.lock().leave(&self.key);
         }
         self.turns.0.changed.notify_one();
     }
@@ -276,6 +279,24 @@ mod tests {
         assert_eq!(turns.waiting(), 0);
         call(turns.claim(&key("a", 2), &payer, Urgency::Asked));
         assert!(turns.claim(&key("a", 0), &payer, Urgency::Asked).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_resource_is_deleted_meanwhile_is_paid_for() {
+        let (queue, _keys) = queue();
+        let limits = Limits {
+            rps: 0.001,
+            burst: 1,
+        };
+        let turns = Turns::new(limits, Arc::new(queue));
+        let payer = payer("eu-west-1_a");
+        let mut turn = turns.claim(&key("a", 0), &payer, Urgency::Asked);
+        turn.as_mut().expect("a turn").calling();
+        turns.leave(&key("a", 0));
+        assert!(turns.claim(&key("a", 1), &payer, Urgency::Asked).is_none());
+        drop(turn);
+        assert!(turns.claim(&key("a", 1), &payer, Urgency::Asked).is_none());
+        assert_eq!(turns.waiting(), 1);
     }
 
     #[tokio::test]
