@@ -76,7 +76,8 @@ impl Bucket {
     }
 
     fn is_full(&self) -> bool {
-        self.rate >= self.limits.rps && self.tokens >= f64::from(self.limits.burst)
+        // Not the burst itself: 3 * 0.7 / 0.7 is less than 3.
+        self.rate >= self.limits.rps && self.tokens >= self.capacity()
     }
 
     /// Calls that were under way together are throttled together, and count once.
@@ -448,6 +449,21 @@ mod tests {
         let (taken, throttled) = under_a_limit(4, 300.0);
         assert!(taken >= 4 * 300 * 7 / 10, "{taken} taken");
         assert!(throttled * 12 <= taken, "{throttled} of {taken} throttled");
+    }
+
+    #[test]
+    fn whatever_its_limits_it_comes_to_rest() {
+        for (burst, tenths) in (1..20).flat_map(|burst| (1..200).map(move |rps| (burst, rps))) {
+            let limits = Limits {
+                rps: f64::from(tenths) / 10.0,
+                burst,
+            };
+            let mut budget = Budget::new(limits, Duration::ZERO);
+            budget.wait("a", &0, Urgency::Asked);
+            assert_eq!(budget.give(Duration::ZERO), Some(0));
+            budget.used(&0);
+            assert!(budget.is_at_rest(seconds(1_000.0)), "{limits:?}");
+        }
     }
 
     proptest! {
