@@ -73,7 +73,9 @@ impl Facts {
 
     /// Something was done about it.
     pub(super) fn acted<C: Cognito>(&self, context: &Context<C>, key: &Key) {
-        context.memory.acted(key, &self.uid, self.is_healed());
+        context
+            .memory
+            .acted(key, &self.uid, self.remembered.healing);
     }
 
     /// Whose password it is.
@@ -160,7 +162,7 @@ impl Facts {
 
     /// Whether a wait is over that no event of the cluster ends. A new process has new credentials:
     /// with IRSA and Pod Identity a restart is the cure.
-    pub(super) fn is_healed(&self) -> bool {
+    fn is_healed(&self) -> bool {
         let unidentified = self.status().ready_reason() == Some(Reason::InvalidCredentials);
         self.remembered.healed || (unidentified && !self.remembered.looked)
     }

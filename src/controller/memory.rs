@@ -28,8 +28,15 @@ struct Entry {
     unrecorded: Option<Arc<Unrecorded>>,
     /// Calls to the API server that failed in a row.
     api_failures: u32,
-    healed: bool,
+    healings: Healings,
     looked: bool,
+}
+
+/// What healed of what a resource waited for.
+#[derive(Clone, Copy, Default)]
+struct Healings {
+    seen: u64,
+    used: u64,
 }
 
 /// What came of a plan, while it could not be written down yet.
@@ -49,6 +56,8 @@ pub struct Remembered {
     pub unrecorded: Option<Arc<Unrecorded>>,
     /// What it waited for has healed: see [`crate::core::observed::Observed::healed`].
     pub healed: bool,
+    /// Up to which healing that is, for [`Memory::acted`].
+    pub healing: u64,
     /// Whether this process has come to a conclusion on it before.
     pub looked: bool,
 }
@@ -82,7 +91,8 @@ impl Memory {
         Remembered {
             tried: entry.tried.clone(),
             unrecorded: entry.unrecorded.clone(),
-            healed: entry.healed,
+            healed: entry.healings.seen > entry.healings.used,
+            healing: entry.healings.seen,
             looked: entry.looked,
         }
     }
@@ -100,13 +110,16 @@ impl Memory {
 
     /// Something was done about it. A wait that was over because something healed is used up, if
     /// that was known when the look began: what healed since is for the next look.
-    pub fn acted(&self, key: &Key, uid: &str, knew_of_healing: bool) {
+    pub fn acted(&self, key: &Key, uid: &str, healing: u64) {
         self.update(key, uid, |entry| {
             entry.looked = true;
-            if knew_of_healing {
-                entry.healed = false;
-            }
+            entry.healings.used = entry.healings.used.max(healing);
         });
+    }
+
+    /// From now on it may heal: that would be lost on what isn't remembered at all.
+    pub fn expect_healing(&self, key: &Key, uid: &str) {
+        self.update(key, uid, |_| {});
     }
 
     /// Remembers what came of a plan until it is recorded.
@@ -140,7 +153,7 @@ impl Memory {
     /// Something that the resource waited for has healed.
     pub fn healed(&self, key: &Key) {
         if let Some(entry) = self.lock().get_mut(key) {
-            entry.healed = true;
+            entry.healings.seen += 1;
         }
     }
 
@@ -230,6 +243,24 @@ mod tests {
             Some("9"),
             "not a number"
         );
+    }
+
+    #[test]
+    fn what_heals_during_a_look_is_for_the_next_one() {
+        let memory = Memory::default();
+        let recall = || memory.recall(&key(), "a");
+        memory.expect_healing(&key(), "a");
+        memory.healed(&key());
+        let began = recall();
+        assert!(began.healed);
+        memory.acted(&key(), "a", began.healing);
+        assert!(!recall().healed, "used up");
+        memory.healed(&key());
+        // The same look ends.
+        memory.acted(&key(), "a", began.healing);
+        assert!(recall().healed);
+        memory.acted(&key(), "a", recall().healing);
+        assert!(!recall().healed);
     }
 
     #[test]

@@ -190,6 +190,7 @@ fn is_turned_away<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts) ->
         return false;
     };
     let region = target.pool.region();
+    context.memory.expect_healing(key, facts.uid());
     context.credentials.turn_away(key, &region)
 }
 
@@ -214,6 +215,7 @@ async fn with_value<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts, 
     // Before anything is recorded: a broken identity must never leave an open attempt.
     let region = target.pool.region();
     let must_tell = observed.says_what_is_over();
+    context.memory.expect_healing(key, facts.uid());
     let ensured = context.credentials.ensure(key, &region, must_tell).await;
     let account = match ensured {
         Ok(account) => account,
