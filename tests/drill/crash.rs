@@ -52,7 +52,7 @@ impl Point {
 }
 
 pub(crate) async fn drill(settings: Settings) -> Report {
-    let size = (20, settings.count(60, 40));
+    let size = (24, settings.count(60, 40));
     let scene = Scene::set("crash", ControlPlane::shared(), settings, size).await;
     let mut replica = Replica::start(&scene, "a", |builder| builder).await;
     let mut random = scene.random(1);

@@ -50,6 +50,16 @@ impl Replica {
         }
     }
 
+    /// It is asked to end, and does.
+    pub(crate) async fn end(mut self) {
+        if let Some(operator) = self.operator.take() {
+            let exit = operator.terminate(PATIENCE).await;
+            assert!(exit.success(), "{exit:?}: {}", operator.logs());
+            self.keep(&operator);
+            assert!(!self.leaked, "a password is in its log");
+        }
+    }
+
     /// Waits for it to end by itself, because it has lost its lease. It ends at once: what its last
     /// calls came to may not be on record.
     pub(crate) async fn lost_the_lease(&mut self, scene: &Scene) {

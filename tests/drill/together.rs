@@ -11,13 +11,19 @@ use crate::report::Report;
 use crate::say::time;
 use crate::scene::Scene;
 use crate::settings::Settings;
-use crate::support::ControlPlane;
+use crate::support::{ControlPlane, OperatorBuilder};
 
 pub(crate) async fn drill(settings: Settings) -> Report {
     let users = if settings.is_long() { 48 } else { 16 };
     let size = (users, settings.count(60, 100));
     let scene = Scene::set("together", ControlPlane::shared(), settings, size).await;
-    let mut replica = Replica::start(&scene, "a", |builder| builder).await;
+    // One call in twelve is throttled: the default would soon come down to a few calls a second, and
+    // the drill would be about that.
+    let adjust = |builder: OperatorBuilder<'static>| {
+        let args = ["--cognito-rps=100", "--cognito-burst=100"];
+        args.into_iter().fold(builder, OperatorBuilder::arg)
+    };
+    let mut replica = Replica::start(&scene, "a", adjust).await;
     let mut random = scene.random(1);
     // Without latency, which does no harm.
     let kinds = kinds().into_iter().take(7).map(|fault| (fault, 0.08));
