@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use jiff::Timestamp;
 
 use crate::book::MARKER;
 use crate::checks::{Actors, Evidence};
@@ -16,8 +17,10 @@ use crate::scene::Scene;
 use crate::support::{AuditQuery, Call, Fault, Outcome, describe};
 use crate::world::{POOL, SENTINEL};
 
-/// The quarantine, and the backoff of who failed again and again.
+/// From the end of all faults, or from the end of the longest backoff: the quarantine, and what a
+/// busy machine needs.
 const CONVERGED: Duration = Duration::from_mins(2);
+const AFTER_BACKOFF: Duration = Duration::from_secs(45);
 
 /// Ends a drill.
 pub(crate) async fn judge(scene: &Scene, replicas: &[&Replica], actors: Actors) -> Report {
@@ -56,9 +59,16 @@ pub(crate) async fn judge(scene: &Scene, replicas: &[&Replica], actors: Actors) 
 /// Who isn't settled in time.
 async fn converge(scene: &Scene, report: &mut Report) -> Vec<String> {
     let healed = Instant::now();
+    let backoff = scene.users.iter().filter_map(|user| {
+        let seen = scene.observer.seen_of(user);
+        let left = seen.last()?.retry_at?.duration_since(Timestamp::now());
+        Duration::try_from(left).ok()
+    });
+    let backoff = backoff.max().unwrap_or_default();
+    let deadline = CONVERGED.max(backoff + AFTER_BACKOFF);
     let settled = join_all(scene.users.iter().map(async |user| {
         let settled = scene.observer.settled(&scene.book, user);
-        tokio::time::timeout(CONVERGED, settled).await.is_ok()
+        tokio::time::timeout(deadline, settled).await.is_ok()
     }))
     .await;
     let stuck = scene
@@ -68,15 +78,16 @@ async fn converge(scene: &Scene, report: &mut Report) -> Vec<String> {
         .filter(|(_, settled)| !settled);
     let stuck: Vec<String> = stuck.map(|(user, _)| user.clone()).collect();
     for user in &stuck {
-        let why = format!("{user}: not Ready of its Secret's value after {CONVERGED:?}");
+        let why = format!("{user}: not Ready of its Secret's value after {deadline:?}");
         report.violations.push(why);
     }
     if stuck.is_empty() {
         report.converged_after = Some(healed.elapsed());
         let took = time(healed.elapsed());
         scene.say.line(&format!(
-            "all faults over; all {} users settled after {took}",
-            scene.users.len()
+            "all faults over; all {} users settled after {took} (longest backoff {})",
+            scene.users.len(),
+            time(backoff)
         ));
     }
     for user in &scene.users {

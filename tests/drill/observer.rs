@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use jiff::Timestamp;
 use kube::api::DynamicObject;
 use kube::runtime::watcher::{Config, Event, watcher};
 use serde_json::Value;
@@ -29,6 +30,8 @@ pub(crate) struct Seen {
     pub(crate) attempt: Option<Attempt>,
     /// The resourceVersion of the Secret whose value is believed to be set.
     pub(crate) synced: Option<String>,
+    /// When it is tried again.
+    pub(crate) retry_at: Option<Timestamp>,
     pub(crate) leaks: bool,
 }
 
@@ -38,7 +41,7 @@ pub(crate) struct Attempt {
     /// The resourceVersion of the Secret whose value it sets.
     pub(crate) version: String,
     pub(crate) outcome: String,
-    pub(crate) started: jiff::Timestamp,
+    pub(crate) started: Timestamp,
 }
 
 impl Attempt {
@@ -166,6 +169,7 @@ fn read(object: &DynamicObject, after_gap: bool) -> Seen {
         synced: status["synced"]["secretResourceVersion"]
             .as_str()
             .map(str::to_owned),
+        retry_at: text(&status["failures"]["retryAt"]).parse().ok(),
         leaks: status.to_string().contains(MARKER),
     }
 }

@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::support::{ControlPlane, OperatorBuilder};
 
 pub(crate) async fn drill(settings: Settings) -> Report {
-    let users = if settings.is_long() { 48 } else { 16 };
+    let users = if settings.is_long() { 64 } else { 24 };
     let size = (users, settings.count(60, 100));
     let scene = Scene::set("together", ControlPlane::shared(), settings, size).await;
     // One call in twelve is throttled: the default would soon come down to a few calls a second, and
@@ -25,6 +25,8 @@ pub(crate) async fn drill(settings: Settings) -> Report {
     };
     let mut replica = Replica::start(&scene, "a", adjust).await;
     let mut random = scene.random(1);
+    // Of the kills over the rotations.
+    let spread = if settings.is_long() { 18 } else { 8 };
     // Without latency, which does no harm.
     let kinds = kinds().into_iter().take(7).map(|fault| (fault, 0.08));
     scene.world.cognito.chance(random.next(), kinds);
@@ -35,7 +37,7 @@ pub(crate) async fn drill(settings: Settings) -> Report {
     scene
         .play(async {
             for number in 1..=settings.count(8, 10) {
-                scene.after_rotations(random.below(16)).await;
+                scene.after_rotations(random.below(spread)).await;
                 replica.proxy.steps(random.next() % 16).await;
                 if random.chance(0.3) {
                     replica.proxy.cut_watches();
