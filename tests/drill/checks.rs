@@ -54,7 +54,7 @@ impl Evidence<'_> {
             return Some(format!("a password is in the status: {seen}"));
         }
         // No value repeats, so whatever the history refuses is what the operator itself has set.
-        if seen.ready.1 == "PasswordHistoryPolicyViolation" {
+        if seen.ready.1 == "PasswordHistoryPolicyViolation" && !self.is_in_doubt(index) {
             return Some(format!("a false refusal: {seen}"));
         }
         if !seen.says_ready() {
@@ -76,6 +76,14 @@ impl Evidence<'_> {
         self.was_in_force(index, seen, &value)
             .err()
             .map(|why| format!("Ready=True of {value}, {why}: {seen}"))
+    }
+
+    /// Of two that both act, one was frozen and then recorded what it had set long ago. That took away
+    /// the belief in what the other has set since, and the history can't restore it: a risk that
+    /// docs/design.md names, and that the lease is there for. A new value ends it.
+    fn is_in_doubt(&self, index: usize) -> bool {
+        let taken_away = |states: &[Seen]| states[0].synced.is_some() && states[1].synced.is_none();
+        self.actors == Actors::Both && self.seen[..index].windows(2).any(taken_away)
     }
 
     /// A status is seen some time after it was written, and by then a newer value may be in force.

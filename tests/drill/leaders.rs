@@ -88,6 +88,8 @@ pub(crate) async fn both_act(settings: Settings) -> Report {
             }
         })
         .await;
+    // Whoever was left in doubt needs a new value.
+    scene.rotate_all().await;
     // Two that act take over from each other, and then wait for a call that is long over: that would
     // go on in what is to be a silence.
     let [one, other] = pair;

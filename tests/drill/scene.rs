@@ -58,12 +58,21 @@ impl Scene {
             rotated: watch::Sender::new(0),
             world,
         };
-        for (user, number) in scene.users.iter().zip(0..) {
+        for user in &scene.users {
             scene.world.cognito.add_user(POOL, user);
-            scene.rotate(user, &mut scene.random.fork(number)).await;
+        }
+        scene.rotate_all().await;
+        for user in &scene.users {
             scene.world.apply_resource(user, |_| ()).await;
         }
         scene
+    }
+
+    /// A new value for every user.
+    pub(crate) async fn rotate_all(&self) {
+        for (user, number) in self.users.iter().zip(0..) {
+            self.rotate(user, &mut self.random.fork(number)).await;
+        }
     }
 
     /// A sequence of its own.
