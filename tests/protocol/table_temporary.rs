@@ -182,3 +182,25 @@ fn a_resource_that_was_a_duplicate_for_a_while_asks_before_it_sets_the_same_agai
         assert_eq!(scene.said().1, Reason::PasswordSet);
     }
 }
+
+#[rstest]
+#[case("InvalidPasswordException")]
+#[case("PasswordHistoryPolicyViolationException")]
+#[case("AccessDeniedException")]
+fn a_refusal_on_request_is_no_proof_that_no_earlier_call_was_applied(#[case] code: &str) {
+    let mut scene = after(&lost());
+    scene.later(30);
+    scene.put(1);
+    scene.set(&refused("InvalidPasswordException"));
+    scene.put(0);
+    scene.cluster.request();
+    scene.set(&refused(code));
+    assert_eq!(scene.attempt(), Some(AttemptOutcome::Unknown));
+    // The request is withdrawn, and something else about the resource changes.
+    scene.cluster.resource.requested_at = None;
+    scene.cluster.change(|spec| spec.suspend = true);
+    scene.cluster.change(|spec| spec.suspend = false);
+    scene.later(4_000);
+    scene.report();
+    is_left_alone(&mut scene);
+}
