@@ -94,6 +94,8 @@ pub fn conclude(
             // After an inherited attempt the refusal says nothing of the earlier call: the value
             // may be the user's all the same, so the attempt stays open.
             let outcome = match taken_over(plan) {
+                // Nor does one that somebody asked for, of a value that was in doubt before.
+                None if plan.kind == Kind::Spent && !plan.equals_synced => AttemptOutcome::Unknown,
                 None => AttemptOutcome::Refused,
                 Some(AttemptOutcome::UserNotFound) => AttemptOutcome::UserNotFound,
                 Some(_) => AttemptOutcome::Unknown,

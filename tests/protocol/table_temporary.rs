@@ -173,7 +173,7 @@ fn a_resource_that_was_a_duplicate_for_a_while_asks_before_it_sets_the_same_agai
         scene.report();
         assert_eq!(scene.said().1, Reason::DuplicateUser);
         scene.older = None;
-        assert_eq!(scene.look(), Decision::Read);
+        assert_eq!(scene.report().verdict.reason, Reason::Progressing);
         scene.report();
         is_left_alone(&mut scene);
         scene.put(1);
