@@ -17,7 +17,7 @@ use std::time::Duration;
 pub const QUARANTINE: SignedDuration = SignedDuration::from_secs(30);
 
 /// After how many failures in a row a value counts as merely tried again: the first minute.
-const FIRST_TRIES: u32 = 5;
+const FIRST_TRIES: u32 = 8;
 
 /// How much is left of the wait that the last failure began. Only a changed generation, value or
 /// request cuts it short; a moved resourceVersion alone does not. `value` is the one at hand, if it

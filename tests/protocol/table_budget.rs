@@ -42,8 +42,8 @@ fn the_first_tries_are_asked_for_and_later_ones_are_not(#[case] reply: Reply) {
     for restart in [false, true] {
         for (times, wanted) in [
             (1, Urgency::Asked),
-            (5, Urgency::Asked),
-            (6, Urgency::Unasked),
+            (8, Urgency::Asked),
+            (9, Urgency::Unasked),
         ] {
             let mut scene = failed(&reply, times);
             if restart {

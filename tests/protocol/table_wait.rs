@@ -96,13 +96,13 @@ fn a_cut_short_wait_does_not_hold_up_whoever_takes_over() {
 fn failures_slow_down_and_a_success_forgets_them() {
     let mut scene = Scene::new();
     let mut wakes = Vec::new();
-    for _ in 0..12 {
+    for _ in 0..16 {
         let wake = scene.set(&lost()).wake.expect("a retry");
         scene.now += SignedDuration::try_from(wake).expect("short");
         wakes.push(wake.as_secs());
     }
     assert!(
-        wakes[0] <= 2 && wakes[11] >= 200 && wakes[11] <= 300,
+        wakes[0] <= 2 && wakes[15] >= 200 && wakes[15] <= 300,
         "{wakes:?}"
     );
     scene.set(&applied());
