@@ -157,7 +157,16 @@ async fn pass<C: Cognito>(
 ) -> Done {
     let facts = Facts::new(context, key, resource);
     if let Some(unrecorded) = facts.unrecorded() {
-        return match record::record(context, key, &facts.resource, &unrecorded).await {
+        let resource = match &unrecorded.outcome {
+            Some(_) => facts.resource,
+            // Whether the attempt is on record only a read tells: the watch may not show it yet.
+            None => match refresh(context, key).await {
+                Ok(Some(now)) => now,
+                Ok(None) => return Done::Wake(None),
+                Err(done) => return done,
+            },
+        };
+        return match record::record(context, key, &resource, &unrecorded).await {
             // What asked for this look is still to be looked at.
             Done::Wake(_) => Done::Again,
             done @ (Done::Queued | Done::Again | Done::ApiFailed) => done,

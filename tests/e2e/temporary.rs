@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 
 use crate::keys::forget_keys;
 use crate::kstatus::{Kstatus, kstatus, violations};
-use crate::support::{Call, Fault, Operator, Outcome, await_resource, condition, resources};
+use crate::support::{
+    ApiFault, Call, Fault, Kind, Moment, Operator, Outcome, Proxy, await_resource, condition,
+    operator, resources,
+};
 use crate::world::{POOL, SOON, World};
 
 const TEMPORARY: &str = "Temporary-Passw0rd";
@@ -232,4 +235,31 @@ async fn a_lost_key_and_a_touched_secret_set_nothing_again() {
     wait_out_quarantine(&world, "moved", NEXT).await;
     world.assert_calls("moved", &[TEMPORARY, NEXT]).await;
     drop(operator);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_only_the_api_server_knows_of_is_withdrawn_before_a_watch_tells_of_it() {
+    let world = World::new("temporary-unacknowledged").await;
+    world.cognito.add_user(POOL, "bot");
+    let proxy = Proxy::start(world.plane);
+    let token = world
+        .plane
+        .token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT);
+    let kubeconfig = proxy.kubeconfig(world.plane, &world.namespace, &token);
+    let operator = world.builder().kubeconfig(&kubeconfig).start().await;
+    operator.wait_ready(SOON).await;
+
+    proxy.next(Kind::Attempt, ApiFault::DropAfter);
+    let mut attempt = proxy.hold(Kind::Attempt, Moment::Before);
+    apply(&world, "bot").await;
+    let held = attempt.caught().await;
+    for _watched in ["resources", "Secrets"] {
+        proxy.next(Kind::Watch, ApiFault::Delay(Duration::from_secs(10)));
+    }
+    proxy.cut_watches();
+    held.let_go();
+
+    // It was never sent, and that is known: nothing is in doubt.
+    world.wait_set("bot", TEMPORARY).await;
+    world.assert_calls("bot", &[TEMPORARY]).await;
 }
