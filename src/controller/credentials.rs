@@ -139,6 +139,11 @@ impl Door {
         }
     }
 
+    /// Whether nobody is left who wants to pass.
+    fn is_deserted(&self) -> bool {
+        self.turned_away.is_empty() && self.scout.is_none()
+    }
+
     /// Another one goes and sees.
     fn send_scout(&mut self) -> Option<Key> {
         self.scout = self.turned_away.iter().next().cloned();
@@ -195,6 +200,17 @@ impl<C: Cognito> Credentials<C> {
         }
         door.turned_away.insert(resource.clone());
         true
+    }
+
+    /// The resource is gone: nobody tells it anything, nor sends it to see.
+    pub fn forget(&self, resource: &Key) {
+        for refusals in self.0.refusals().values_mut() {
+            refusals.their_own.remove(resource);
+        }
+        for door in self.0.doors().values_mut() {
+            door.turned_away.remove(resource);
+            door.untold.remove(resource);
+        }
     }
 
     /// What a call told of the credentials.
@@ -286,7 +302,13 @@ impl<C: Cognito> Shared<C> {
                 return;
             };
             door.tellings = TOLD_AT_ONCE;
-            door.untold.iter().take(TOLD_AT_ONCE).cloned().collect()
+            let told: Vec<_> = door.untold.iter().take(TOLD_AT_ONCE).cloned().collect();
+            // Taken out, be it that they don't come: else they would be told for ever, and the others
+            // never.
+            for resource in &told {
+                door.untold.remove(resource);
+            }
+            told
         };
         for resource in &told {
             (self.wake)(resource, Wake::Tell);
@@ -334,6 +356,11 @@ async fn probe<C: Cognito>(shared: Arc<Shared<C>>, region: Region, number: u64) 
             };
             if let Ok(Err(failure)) = &found {
                 door.failure = failure.clone();
+                if door.is_deserted() {
+                    // Whoever comes finds out anew.
+                    doors.remove(&region);
+                    return;
+                }
             }
             door.refused
         };
@@ -463,6 +490,42 @@ mod tests {
             assert!(turned_away.expect_err("none").tell);
             assert!(untold.remove(&resource), "told twice");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_come_to_be_told_keeps_nobody_from_being_told() {
+        let (_, credentials, mut woken) = door(u32::MAX);
+        for n in 0..200 {
+            // Whoever is told here says so.
+            let _ = credentials.ensure(&key(n), &region(), false).await;
+        }
+        let mut called = HashSet::new();
+        for _ in TOLD_AT_ONCE..200 {
+            called.insert(next(&mut woken, Wake::Tell).await);
+        }
+        assert_eq!(called.len(), 200 - TOLD_AT_ONCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_looks_for_credentials_for_those_who_are_gone() {
+        let (identity, credentials, _woken) = door(u32::MAX);
+        for n in 0..3 {
+            assert!(credentials.ensure(&key(n), &region(), false).await.is_err());
+        }
+        for n in 0..3 {
+            credentials.forget(&key(n));
+        }
+        tokio::time::sleep(PROBE_MAX * 10).await;
+        assert!(credentials.0.doors().is_empty());
+        assert_eq!(identity.asked.load(Ordering::Relaxed), 2);
+        let (_, credentials, mut woken) = door(0);
+        for n in 0..100 {
+            credentials.answered(&key(n), &region(), &refusal());
+        }
+        for n in 0..99 {
+            credentials.forget(&key(n));
+        }
+        assert_eq!(next(&mut woken, Wake::Healed).await, key(99));
     }
 
     #[tokio::test(start_paused = true)]

@@ -88,6 +88,7 @@ pub async fn run<C: Cognito>(
                     let key = Key::from(resource.as_ref());
                     context.queue.taken_up(&key);
                     context.turns.leave(&key);
+                    context.credentials.forget(&key);
                     if context.store.get(&key.object_ref()).is_some() {
                         context.queue.push(key);
                     }
