@@ -46,6 +46,8 @@ pub(super) enum Done {
     Wake(Option<Duration>),
     /// It waits for its turn in the budget, which puts it into the queue.
     Queued,
+    /// Too little is left of the lease to say it: nothing was written, and it is all to be done again.
+    ShortOfLease,
     /// The resource has moved on: begin again with what is there now.
     Again,
     /// The API server failed: try again after a backoff.
@@ -87,6 +89,7 @@ pub async fn reconcile<C: Cognito>(
             context.memory.api_works(&key);
             ("queued", None)
         }
+        Ok(Done::ShortOfLease) => ("ok", Some(SHORT_OF_LEASE)),
         Ok(Done::Again) => ("conflict", Some(Duration::from_millis(200))),
         Ok(Done::ApiFailed) => {
             let failures = context.memory.api_failed(&key);
@@ -119,7 +122,9 @@ async fn attend<C: Cognito>(
     for _ in 0..CONFLICTS_MAX {
         match pass(context, key, resource).await {
             Done::Again => {}
-            done @ (Done::Wake(_) | Done::Queued | Done::ApiFailed) => return done,
+            done @ (Done::Wake(_) | Done::Queued | Done::ShortOfLease | Done::ApiFailed) => {
+                return done;
+            }
         }
         resource = match refresh(context, key).await {
             Ok(Some(resource)) => resource,
@@ -169,7 +174,7 @@ async fn pass<C: Cognito>(
         return match record::record(context, key, &resource, &unrecorded).await {
             // What asked for this look is still to be looked at.
             Done::Wake(_) => Done::Again,
-            done @ (Done::Queued | Done::Again | Done::ApiFailed) => done,
+            done @ (Done::Queued | Done::ShortOfLease | Done::Again | Done::ApiFailed) => done,
         };
     }
     let Some(id) = fresh_id() else {
@@ -271,7 +276,7 @@ async fn queued<C: Cognito>(
     };
     match record::report(context, key, &facts.resource, &report).await {
         Done::Wake(_) => Done::Queued,
-        done @ (Done::Queued | Done::Again | Done::ApiFailed) => done,
+        done @ (Done::Queued | Done::ShortOfLease | Done::Again | Done::ApiFailed) => done,
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     context::Context,
     key::Key,
     memory::Unrecorded,
-    reconcile::{Done, SHORT_OF_LEASE, refresh, write_failed},
+    reconcile::{Done, refresh, write_failed},
 };
 use crate::{
     api::{Class, CognitoUserPassword, Reason, Status},
@@ -37,7 +37,7 @@ pub(super) async fn report<C: Cognito>(
         return Done::Wake(report.wake);
     }
     if !context.leadership.has_left(CALL_TIMEOUT) {
-        return Done::Wake(Some(SHORT_OF_LEASE));
+        return Done::ShortOfLease;
     }
     let before = resource.status.as_ref().and_then(Status::ready_reason);
     match status::write(&context.client, resource, &report.status).await {
