@@ -14,7 +14,7 @@ mod candidate;
 use crate::{
     cluster::{client, keys, watch::Scope},
     cognito::{Cognito, aws::AwsCognito},
-    controller::{self, Context, queue},
+    controller::{self, Context},
     core::{budget::Limits, fingerprint::Keyring},
     ops::{
         hardening,
@@ -153,15 +153,12 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         let candidacy = candidate
             .map(|candidate| candidate.stand(&client, &settings, &readiness))
             .transpose()?;
-        let (queue, requests) = queue();
-        let queue = Arc::new(queue);
         let (context, writer) = Context::new(
             client.clone(),
             cognito,
             keyring,
             leadership,
             metrics.clone(),
-            queue,
             settings.budget,
         );
         let context = Arc::new(context);
@@ -174,7 +171,6 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         let mut controller = tokio::spawn(controller::run(
             context,
             writer,
-            requests,
             scopes,
             readiness.clone(),
             leading,

@@ -53,7 +53,7 @@ pub struct Context<C> {
     /// Hints that may be lost.
     pub memory: Arc<Memory>,
     /// What is to be looked at.
-    pub queue: Arc<Queue>,
+    pub queue: Queue,
     /// Whose turn it is in the budget.
     pub turns: Turns,
     /// For whom a call is being made.
@@ -71,11 +71,11 @@ impl<C: Cognito> Context<C> {
         keyring: Keyring,
         leadership: Leadership,
         metrics: Arc<Metrics>,
-        queue: Arc<Queue>,
         limits: Limits,
     ) -> (Self, Writer<CognitoUserPassword>) {
         let (store, writer) = reflector::store();
         let memory = Arc::new(Memory::default());
+        let queue = Queue::default();
         let wake = {
             let (memory, queue) = (memory.clone(), queue.clone());
             move |key: &Key, why| {

@@ -225,6 +225,7 @@ impl<C: Cognito> Follower<C> {
         self.unreadable.remove(key);
         self.context.memory.forget(key);
         self.context.turns.leave(key);
+        self.context.queue.forget(key);
         self.context.credentials.forget(key);
         if let Some(resource) = self.store.get(&key.object_ref()) {
             let resource = Arc::unwrap_or_clone(resource);

@@ -20,7 +20,6 @@ mod turns;
 pub use context::Context;
 pub use follow::expect;
 pub use key::Key;
-pub use queue::{Queue, queue};
 
 use crate::{
     api::{CognitoUserPassword, REASONS, Status},
@@ -28,7 +27,7 @@ use crate::{
     cognito::Cognito,
     ops::{health::Readiness, metrics::BudgetNow},
 };
-use futures::{FutureExt, Stream, StreamExt};
+use futures::{FutureExt, StreamExt};
 use kube::runtime::{
     applier,
     controller::{Action, Config, Error},
@@ -52,7 +51,6 @@ const NOT_JUDGED: &str = "Unknown";
 pub async fn run<C: Cognito>(
     context: Arc<Context<C>>,
     mut writer: Writer<CognitoUserPassword>,
-    keys: impl Stream<Item = Key> + Send + 'static,
     scopes: Vec<Scope>,
     readiness: Readiness,
     leading: impl Future<Output = ()> + Send + 'static,
@@ -70,6 +68,7 @@ pub async fn run<C: Cognito>(
         stopping.stop();
     };
     // Until then keys wait in the queue, and whatever happens joins them.
+    let keys = context.queue.keys();
     let requests = Box::pin(leading)
         .map(|()| keys)
         .flatten_stream()

@@ -24,7 +24,7 @@ pub struct Turns(Arc<Shared>);
 
 struct Shared {
     limits: Limits,
-    queue: Arc<Queue>,
+    queue: Queue,
     /// The budgets' clock begins here.
     origin: Instant,
     state: Mutex<State>,
@@ -51,7 +51,7 @@ pub struct Turn {
 impl Turns {
     /// All budgets have these limits; keys whose turn has come go into the queue.
     #[must_use]
-    pub fn new(limits: Limits, queue: Arc<Queue>) -> Self {
+    pub fn new(limits: Limits, queue: Queue) -> Self {
         Self(Arc::new(Shared {
             limits,
             queue,
@@ -217,7 +217,7 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::queue::queue, *};
+    use super::*;
     use crate::core::target::PoolId;
     use futures::{FutureExt, StreamExt};
 
@@ -239,12 +239,13 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_is_put_into_the_queue_when_the_turn_has_come() {
-        let (queue, mut keys) = queue();
+        let queue = Queue::default();
+        let mut keys = queue.keys().boxed();
         let limits = Limits {
             rps: 50.0,
             burst: 1,
         };
-        let turns = Turns::new(limits, Arc::new(queue));
+        let turns = Turns::new(limits, queue);
         let giving = tokio::spawn({
             let turns = turns.clone();
             async move { turns.give().await }
@@ -261,12 +262,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_that_was_not_used_is_the_next_ones() {
-        let (queue, mut keys) = queue();
+        let queue = Queue::default();
+        let mut keys = queue.keys().boxed();
         let limits = Limits {
             rps: 0.001,
             burst: 1,
         };
-        let turns = Turns::new(limits, Arc::new(queue));
+        let turns = Turns::new(limits, queue);
         let payer = payer("eu-west-1_a");
         let turn = turns.claim(&key("a", 0), &payer, Urgency::Asked);
         assert!(turn.is_some());
@@ -283,12 +285,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_whose_resource_is_deleted_meanwhile_is_paid_for() {
-        let (queue, _keys) = queue();
+        let queue = Queue::default();
         let limits = Limits {
             rps: 0.001,
             burst: 1,
         };
-        let turns = Turns::new(limits, Arc::new(queue));
+        let turns = Turns::new(limits, queue);
         let payer = payer("eu-west-1_a");
         let mut turn = turns.claim(&key("a", 0), &payer, Urgency::Asked);
         turn.as_mut().expect("a turn").calling();
@@ -301,9 +303,9 @@ mod tests {
 
     #[tokio::test]
     async fn each_region_has_a_budget_of_its_own_and_no_more_are_kept_than_are_needed() {
-        let (queue, _keys) = queue();
+        let queue = Queue::default();
         let limits = Limits { rps: 1e6, burst: 1 };
-        let turns = Turns::new(limits, Arc::new(queue));
+        let turns = Turns::new(limits, queue);
         for n in 0..100 {
             let payer = payer(&format!("eu-west-{n}_a"));
             call(turns.claim(&key("a", n), &payer, Urgency::Asked));
