@@ -107,15 +107,9 @@ impl Claims {
 
 #[cfg(test)]
 mod tests {
+    use super::super::key::key;
     use super::*;
     use proptest::prelude::*;
-
-    fn key(name: &str) -> Key {
-        Key {
-            namespace: "team-a".to_owned(),
-            name: name.to_owned(),
-        }
-    }
 
     fn claim(username: &str, created: i64, uid: &str) -> Claim {
         let target = Target::parse("eu-west-1_a", username).expect("valid");

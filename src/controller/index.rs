@@ -271,15 +271,9 @@ fn contains(scope: &Scope, key: &Key) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::key::key;
     use super::*;
     use proptest::prelude::*;
-
-    fn key(name: &str) -> Key {
-        Key {
-            namespace: "team-a".to_owned(),
-            name: name.to_owned(),
-        }
-    }
 
     fn version(resource_version: u32) -> SecretVersion {
         SecretVersion {

@@ -53,3 +53,12 @@ impl fmt::Display for Key {
         write!(f, "{}/{}", self.namespace, self.name)
     }
 }
+
+/// For tests: the key of something with this name.
+#[cfg(test)]
+pub fn key(name: &str) -> Key {
+    Key {
+        namespace: "team-a".to_owned(),
+        name: name.to_owned(),
+    }
+}

@@ -102,15 +102,9 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use super::super::key::key;
     use super::*;
     use futures::{FutureExt, StreamExt};
-
-    fn key(name: &str) -> Key {
-        Key {
-            namespace: "team-a".to_owned(),
-            name: name.to_owned(),
-        }
-    }
 
     #[tokio::test]
     async fn a_key_waits_once_and_can_be_asked_for_again_when_taken_up() {
