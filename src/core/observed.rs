@@ -99,7 +99,8 @@ pub struct Comparison {
     /// entry that can't be compared any more: then Cognito's history can't tell a lost reply from
     /// an earlier set.
     pub known_before: bool,
-    /// Whether `status.retired` holds it, as it is wanted.
+    /// Whether `status.retired` holds it, as it is wanted, or an entry that can't be compared any
+    /// more.
     pub retired: bool,
 }
 
@@ -145,7 +146,7 @@ pub fn compare(
             .into_iter()
             .chain(status.retired.iter().map(String::as_str))
             .any(either_way),
-        retired: (status.retired.iter()).any(|retired| as_wanted(retired) == Match::Same),
+        retired: (status.retired.iter()).any(|retired| as_wanted(retired) != Match::Different),
     }
 }
 

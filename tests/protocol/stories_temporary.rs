@@ -274,6 +274,15 @@ fn a_lost_key_with_a_secret_that_moved_sends_nothing() {
 }
 
 #[test]
+fn a_lost_key_after_another_value_was_refused_sends_nothing() {
+    let lost = [Fault(Fault::LostAfter), Run(0), UserChooses, Wait(40)];
+    let refused = [Put(WEAK), Run(0), LoseKeys, Put(0), Run(0)];
+    left_alone(None, &[&lost[..], &refused].concat())
+        .says(Reason::OutcomeUnknown)
+        .calls(2);
+}
+
+#[test]
 fn a_lost_key_alone_changes_nothing() {
     left_alone(None, &[Run(0), LoseKeys, Run(0)])
         .ready_with(0)
