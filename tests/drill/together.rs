@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::support::{ControlPlane, OperatorBuilder};
 
 pub(crate) async fn drill(settings: Settings) -> Report {
-    let users = if settings.is_long() { 64 } else { 24 };
+    let users = if settings.is_long() { 96 } else { 24 };
     let size = (users, settings.count(60, 100));
     let scene = Scene::set("together", ControlPlane::shared(), settings, size).await;
     // One call in twelve is throttled: the default would soon come down to a few calls a second, and
