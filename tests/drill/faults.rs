@@ -29,7 +29,7 @@ pub(crate) fn kinds() -> [Fault; 8] {
 
 pub(crate) async fn drill(settings: Settings) -> Report {
     let users = if settings.is_long() { 32 } else { 16 };
-    let size = (users, settings.count(56, 25));
+    let size = (users, settings.count(56, 16));
     let scene = Scene::set("faults", ControlPlane::shared(), settings, size).await;
     let replica = Replica::start(&scene, "a", |builder| builder).await;
     let seed = scene.random(1).next();
