@@ -28,7 +28,7 @@ pub struct Plan {
     pub before: Status,
     /// Whether an earlier call may have applied this same value already.
     pub inherited: bool,
-    /// See [`Comparison::known_before`].
+    /// See [`Comparison::known_before`]; also whether another resource has set this user, whatever value.
     pub known_before: bool,
     /// Whether the value is what `synced` says is set.
     pub equals_synced: bool,
@@ -85,7 +85,7 @@ pub(super) fn plan(
         attempt,
         inherited,
         kind: kind(observed, version, value),
-        known_before: value.known_before,
+        known_before: value.known_before || observed.rival_at.is_some(),
         urgency: urgency(observed, value),
         // Only while nothing else may have been sent since.
         equals_synced: (ahead.synced.as_ref())

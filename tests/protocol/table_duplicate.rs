@@ -210,6 +210,16 @@ fn a_younger_ones_set_spoils_what_the_history_would_prove_of_an_open_attempt() {
     assert!(scene.plan().known_before);
 }
 
+#[test]
+fn nor_does_the_history_prove_what_a_younger_one_may_have_set_before() {
+    let mut scene = Scene::new();
+    scene.rival_at = Some(scene.now - SignedDuration::from_secs(1));
+    scene.set(&lost());
+    scene.later(2);
+    scene.set(&refused("PasswordHistoryPolicyViolationException"));
+    assert_eq!(scene.said().1, Reason::OutcomeUnknown);
+}
+
 #[rstest]
 #[case::suspended(|s: &mut Scene| s.cluster.change(|spec| spec.suspend = true), true)]
 #[case::invalid(|s: &mut Scene| s.cluster.change(|spec| spec.username = "a b".to_owned()), false)]
