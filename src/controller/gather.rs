@@ -104,7 +104,10 @@ impl Facts {
             let stored = context.store.get(&rival.object_ref())?;
             context.memory.freshest(rival, stored).status.clone()
         });
-        statuses.filter_map(|status| last_sent(&status)).max()
+        // What is in the future was written by another clock, and must not hide what isn't.
+        let now = Timestamp::now();
+        let times = statuses.flat_map(|status| sent(&status));
+        times.flatten().filter(|at| *at <= now).max()
     }
 
     /// What the watch shows of the Secret.
@@ -194,9 +197,9 @@ impl Facts {
     }
 }
 
-/// When a resource last set its user's password, or tried to.
-fn last_sent(status: &Status) -> Option<Timestamp> {
+/// When a resource set its user's password, and tried to.
+fn sent(status: &Status) -> [Option<Timestamp>; 2] {
     let synced = status.synced.as_ref().map(|synced| synced.at.0);
     let open = status.attempt.as_ref().filter(|attempt| attempt.is_open());
-    synced.max(open.map(|attempt| attempt.started_at.0))
+    [synced, open.map(|attempt| attempt.started_at.0)]
 }

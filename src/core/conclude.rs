@@ -173,6 +173,20 @@ fn meaning(plan: &Plan, outcome: &Outcome) -> Meaning {
             "put a new value into the Secret",
         )
         .of_class(Class::Stalled)),
+        // The user's password may be this one: nothing else is believed to be.
+        Effect::InHistory
+            if plan.kind == Kind::Permanent
+                && plan.known_before
+                && plan.ahead.synced.is_none() =>
+        {
+            Meaning::Unknown(Verdict::with(
+                Reason::OutcomeUnknown,
+                "Cognito's password history has this value, and whether it is the user's password now or was earlier can't be told",
+                None,
+                "put a new value into the Secret",
+            )
+            .of_class(Class::Stalled))
+        }
         Effect::InHistory | Effect::Refused => Meaning::Refused(verdict),
     }
 }

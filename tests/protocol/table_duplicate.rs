@@ -220,6 +220,22 @@ fn nor_does_the_history_prove_what_a_younger_one_may_have_set_before() {
     assert_eq!(scene.said().1, Reason::OutcomeUnknown);
 }
 
+#[test]
+fn who_takes_over_what_may_be_set_already_is_not_told_that_it_was_refused() {
+    let mut scene = Scene::settled();
+    scene.older = Some(Older::Elsewhere);
+    scene.report();
+    scene.older = None;
+    scene.report();
+    scene.set(&refused("PasswordHistoryPolicyViolationException"));
+    let stalled = (ConditionStatus::False, Reason::OutcomeUnknown, false, true);
+    assert_eq!(scene.said(), stalled);
+    scene.put(1);
+    scene.later(30);
+    scene.set(&applied());
+    assert_eq!(scene.said().1, Reason::PasswordSet);
+}
+
 #[rstest]
 #[case::suspended(|s: &mut Scene| s.cluster.change(|spec| spec.suspend = true), true)]
 #[case::invalid(|s: &mut Scene| s.cluster.change(|spec| spec.username = "a b".to_owned()), false)]
