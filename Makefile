@@ -13,9 +13,12 @@ cargo := cargo --config .cargo/static.toml
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# End-to-end tests mostly wait: at least four at a time, however few the processors.
+threads = $$(cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 4 : cores)))
+
 .PHONY: test
 test: prerequisites lint ## Everything that proves the work: format, lints, unit, property and end-to-end tests
-	tests/with-tools.sh $(cargo) test --locked --no-fail-fast
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(threads)} tests/with-tools.sh $(cargo) test --locked --no-fail-fast
 
 .PHONY: drill
 drill: prerequisites ## The worst of days, for five minutes; ROUNDS=n for how long, SEED=n to repeat a run
