@@ -4,11 +4,11 @@ use super::{
     backoff, clock,
     outcome::{Effect, Outcome},
     plan::Plan,
-    status::{failed, retire_into, settled},
+    status::{failed, in_doubt, retire_into, retire_synced, settled},
     temporary::{Kind, without_reply},
     verdict::Verdict,
 };
-use crate::api::{Attempt, AttemptOutcome, Class, Reason, Status, Synced};
+use crate::api::{AttemptOutcome, Class, Reason, Status, Synced};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::time::Duration;
@@ -71,12 +71,7 @@ pub fn conclude(
     let (mut status, verdict, applied) = match meaning {
         Meaning::Applied(verdict) => {
             let mut status = settled(current, &verdict, generation, now);
-            let superseded = status.synced.take();
-            let superseded = superseded.filter(|s| s.fingerprint != plan.attempt.fingerprint);
-            retire_into(
-                &mut status.retired,
-                superseded.as_ref().map(|s| s.fingerprint.as_str()),
-            );
+            retire_synced(&mut status, |s| s.fingerprint != plan.attempt.fingerprint);
             status.synced = Some(Synced {
                 fingerprint: plan.attempt.fingerprint.clone(),
                 secret_uid: plan.attempt.secret_uid.clone(),
@@ -166,29 +161,26 @@ fn meaning(plan: &Plan, outcome: &Outcome) -> Meaning {
         Effect::InHistory if plan.inherited && !plan.known_before => {
             Meaning::Applied(Verdict::new(Reason::AppliedAfterLostReply))
         }
-        Effect::InHistory if plan.inherited => Meaning::Unknown(Verdict::with(
-            Reason::OutcomeUnknown,
+        Effect::InHistory if plan.inherited => undecided(
             "the reply to the set was lost, and Cognito's password history can't tell whether it was applied, because the user had this password earlier",
-            None,
-            "put a new value into the Secret",
-        )
-        .of_class(Class::Stalled)),
+        ),
         // The user's password may be this one: nothing else is believed to be.
         Effect::InHistory
-            if plan.kind == Kind::Permanent
-                && plan.known_before
-                && plan.ahead.synced.is_none() =>
+            if plan.kind == Kind::Permanent && plan.known_before && plan.ahead.synced.is_none() =>
         {
-            Meaning::Unknown(Verdict::with(
-                Reason::OutcomeUnknown,
+            undecided(
                 "Cognito's password history has this value, and whether it is the user's password now or was earlier can't be told",
-                None,
-                "put a new value into the Secret",
             )
-            .of_class(Class::Stalled))
         }
         Effect::InHistory | Effect::Refused => Meaning::Refused(verdict),
     }
+}
+
+/// The history proves nothing, and no further call would: a person must act.
+fn undecided(what: &str) -> Meaning {
+    let cure = "put a new value into the Secret";
+    let verdict = Verdict::with(Reason::OutcomeUnknown, what, None, cure);
+    Meaning::Unknown(verdict.of_class(Class::Stalled))
 }
 
 /// The status when the attempt is gone from it: nothing to say, unless the value was applied over
@@ -231,11 +223,7 @@ fn superseded(current: &Status, plan: &Plan, meaning: &Meaning, now: Timestamp) 
         return None;
     }
     let mut status = current.clone();
-    let doubtful = status.synced.take();
-    retire_into(
-        &mut status.retired,
-        doubtful.as_ref().map(|s| s.fingerprint.as_str()),
-    );
+    let doubtful = retire_synced(&mut status, |_| true);
     retire_into(&mut status.retired, Some(&ours.fingerprint));
     // What was set or refused is in doubt now, and no more than that: a temporary password isn't set
     // again by itself.
@@ -245,15 +233,9 @@ fn superseded(current: &Status, plan: &Plan, meaning: &Meaning, now: Timestamp) 
             refused.outcome = AttemptOutcome::Unknown;
         }
         (attempt, Some(synced)) => {
-            *attempt = Some(Attempt {
-                id: format!("{}-superseded", ours.id),
-                fingerprint: synced.fingerprint,
-                generation: current.observed_generation.unwrap_or_default(),
-                secret_uid: synced.secret_uid,
-                secret_resource_version: synced.secret_resource_version,
-                started_at: synced.at,
-                outcome: AttemptOutcome::Unknown,
-            });
+            let id = format!("{}-superseded", ours.id);
+            let generation = current.observed_generation.unwrap_or_default();
+            *attempt = Some(in_doubt(synced, id, generation));
         }
         (Some(_) | None, None) => {}
     }

@@ -52,6 +52,18 @@ pub struct Report {
     pub signed_again: bool,
 }
 
+impl Report {
+    /// Without a signature that was made again.
+    pub(super) const fn new(status: Status, verdict: Verdict, wake: Option<Duration>) -> Self {
+        Self {
+            status,
+            verdict,
+            wake,
+            signed_again: false,
+        }
+    }
+}
+
 /// Decides.
 #[must_use]
 pub fn decide(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision {
@@ -276,12 +288,7 @@ fn progressing(
         conditions: conditions(observed.status, &verdict, observed.generation, now),
         ..observed.status.clone()
     };
-    Report {
-        status,
-        verdict,
-        wake,
-        signed_again: false,
-    }
+    Report::new(status, verdict, wake)
 }
 
 /// Whether an attempt at this same value is to be left alone for now.
@@ -321,12 +328,7 @@ fn sign_again(observed: &Observed<'_>, attempt: &Attempt, value: &Comparison) ->
                 fingerprint: value.fingerprint.clone(),
                 ..attempt.clone()
             });
-            Decision::Report(Box::new(Report {
-                status,
-                verdict,
-                wake: None,
-                signed_again: false,
-            }))
+            Decision::Report(Box::new(Report::new(status, verdict, None)))
         }
     }
 }
@@ -380,10 +382,5 @@ fn reported(observed: &Observed<'_>, verdict: Verdict, now: Timestamp) -> Report
     );
     status.last_handled_reconcile_at = handled(observed);
     let wake = status.failures.as_ref().and_then(|f| backoff::left(f, now));
-    Report {
-        status,
-        verdict,
-        wake,
-        signed_again: false,
-    }
+    Report::new(status, verdict, wake)
 }

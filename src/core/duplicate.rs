@@ -6,10 +6,10 @@ use super::{
     decide::Report,
     fingerprint::retire,
     observed::{Observed, Older},
-    status::retire_into,
+    status::{in_doubt, retire_into, retire_synced},
     verdict::Verdict,
 };
-use crate::api::{Attempt, AttemptOutcome, Reason};
+use crate::api::{Attempt, Reason};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::time::Duration;
@@ -44,11 +44,7 @@ pub(super) fn take_over(observed: &Observed<'_>, now: Timestamp, fresh_id: &str)
     let rival_at = observed.rival_at.filter(|at| *at <= now);
     let is_past = |at: &MicroTime| was_duplicate || rival_at.is_some_and(|rival| at.0 < rival);
     let mut status = before.clone();
-    let synced = status.synced.take_if(|synced| is_past(&synced.at));
-    retire_into(
-        &mut status.retired,
-        synced.as_ref().map(|s| s.fingerprint.as_str()),
-    );
+    let synced = retire_synced(&mut status, |synced| is_past(&synced.at));
     match &status.attempt {
         Some(attempt) if attempt.is_open() && is_past(&attempt.started_at) => {
             let known = status.retired.contains(&retire(&attempt.fingerprint));
@@ -60,15 +56,8 @@ pub(super) fn take_over(observed: &Observed<'_>, now: Timestamp, fresh_id: &str)
     }
     let open = status.attempt.as_ref().is_some_and(Attempt::is_open);
     if let Some(synced) = synced.filter(|_| !open && !observed.spec.permanent) {
-        status.attempt = Some(Attempt {
-            id: fresh_id.to_owned(),
-            fingerprint: synced.fingerprint,
-            generation: observed.generation,
-            secret_uid: synced.secret_uid,
-            secret_resource_version: synced.secret_resource_version,
-            started_at: synced.at,
-            outcome: AttemptOutcome::Unknown,
-        });
+        let id = fresh_id.to_owned();
+        status.attempt = Some(in_doubt(synced, id, observed.generation));
     }
     if status == *before && !was_duplicate {
         return None;
@@ -76,10 +65,5 @@ pub(super) fn take_over(observed: &Observed<'_>, now: Timestamp, fresh_id: &str)
     let verdict = Verdict::new(Reason::Progressing);
     status.failures = None;
     status.conditions = conditions(before, &verdict, observed.generation, now);
-    Some(Report {
-        status,
-        verdict,
-        wake: Some(Duration::ZERO),
-        signed_again: false,
-    })
+    Some(Report::new(status, verdict, Some(Duration::ZERO)))
 }

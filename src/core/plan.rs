@@ -6,7 +6,7 @@ use super::{
     clock,
     conditions::conditions,
     observed::{Comparison, Observed, SecretVersion},
-    status::{handled, retire_into, said},
+    status::{handled, retire_into, retire_synced, said},
     temporary::{Kind, kind},
     verdict::Verdict,
     wait::{quarantined_until, urgency},
@@ -64,11 +64,7 @@ pub(super) fn plan(
         .filter(|a| a.is_open() && !inherited);
     if let Some(doubtful) = doubtful {
         // Either value may be the user's now.
-        let synced = ahead.synced.take();
-        retire_into(
-            &mut ahead.retired,
-            synced.as_ref().map(|s| s.fingerprint.as_str()),
-        );
+        retire_synced(&mut ahead, |_| true);
         retire_into(&mut ahead.retired, Some(&doubtful.fingerprint));
     }
     if inherited {

@@ -7,7 +7,9 @@ use super::{
     observed::Observed,
     verdict::Verdict,
 };
-use crate::api::{Class, ConditionType, RETIRED_MAX, Reason, Status};
+use crate::api::{
+    Attempt, AttemptOutcome, Class, ConditionType, RETIRED_MAX, Reason, Status, Synced,
+};
 use jiff::Timestamp;
 
 /// A status that says that all is well.
@@ -69,6 +71,30 @@ pub(super) fn said_verdict(status: &Status) -> Option<Verdict> {
         class: said(status)?,
         message: ready.message.clone(),
     })
+}
+
+/// What is believed to be set is so no longer, if it is one of these: it goes to the retired ones.
+/// Answers with it.
+pub(super) fn retire_synced(
+    status: &mut Status,
+    which: impl FnOnce(&Synced) -> bool,
+) -> Option<Synced> {
+    let synced = status.synced.take_if(|synced| which(synced))?;
+    retire_into(&mut status.retired, Some(&synced.fingerprint));
+    Some(synced)
+}
+
+/// What was believed to be set, as an attempt of which nobody knows any more what came of it.
+pub(super) fn in_doubt(synced: Synced, id: String, generation: i64) -> Attempt {
+    Attempt {
+        id,
+        fingerprint: synced.fingerprint,
+        generation,
+        secret_uid: synced.secret_uid,
+        secret_resource_version: synced.secret_resource_version,
+        started_at: synced.at,
+        outcome: AttemptOutcome::Unknown,
+    }
 }
 
 /// Adds a superseded fingerprint to the retired ones; the oldest goes when there are too many.

@@ -162,10 +162,6 @@ fn report(
         ..before.clone()
     };
     let (generation, uid) = (observed.generation, observed.uid);
-    Decision::Report(Box::new(Report {
-        status: failed(&before, &verdict, false, generation, uid, now),
-        verdict,
-        wake: None,
-        signed_again: false,
-    }))
+    let status = failed(&before, &verdict, false, generation, uid, now);
+    Decision::Report(Box::new(Report::new(status, verdict, None)))
 }
