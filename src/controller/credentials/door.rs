@@ -1,0 +1,129 @@
+//! What is known at a door: who was turned away and told so, and whose calls were refused.
+
+use super::Key;
+use crate::core::reply::CredentialsFailure;
+use std::collections::HashSet;
+
+/// After so many refusals in a row it is the credentials and not the call.
+const REFUSALS_MAX: usize = 3;
+
+/// How many resources are told at once, and again at each probe, whose status need not say it for
+/// the sake of truth: in a short outage of ten thousand few are written.
+pub(super) const TOLD_AT_ONCE: usize = 25;
+
+/// Why a resource was turned away.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TurnedAway {
+    /// Why nobody passes.
+    pub failure: CredentialsFailure,
+    /// Whether the resource's status is to say so now. If not, it is looked at again when it is.
+    pub tell: bool,
+}
+
+/// What was refused at an open door.
+#[derive(Default)]
+pub(super) struct Refusals {
+    /// Whose calls were refused since the last one that was taken.
+    in_a_row: Vec<Key>,
+    /// Whose calls were refused while others' were taken: that says nothing of the credentials.
+    their_own: HashSet<Key>,
+}
+
+impl Refusals {
+    pub(super) fn accepted(&mut self, resource: &Key) {
+        self.their_own.extend(self.in_a_row.drain(..));
+        self.their_own.remove(resource);
+    }
+
+    /// Whether it is the credentials; then it is counted anew.
+    pub(super) fn refused(&mut self, resource: &Key) -> bool {
+        if !self.their_own.contains(resource) {
+            self.in_a_row.push(resource.clone());
+        }
+        let for_good = self.in_a_row.len() >= REFUSALS_MAX;
+        if for_good {
+            self.in_a_row.clear();
+        }
+        for_good
+    }
+
+    pub(super) fn forget(&mut self, resource: &Key) {
+        self.their_own.remove(resource);
+    }
+}
+
+/// A closed door.
+pub(super) struct Door {
+    /// Tells it from one that was opened and closed again.
+    pub(super) number: u64,
+    pub(super) failure: CredentialsFailure,
+    /// There are credentials, and AWS refused them: only a call tells whether it still does.
+    pub(super) refused: bool,
+    /// Who is let through to find out.
+    pub(super) scout: Option<Key>,
+    pub(super) turned_away: HashSet<Key>,
+    /// Those among them whose status doesn't say so yet.
+    untold: HashSet<Key>,
+    /// How many more are told before the next probe.
+    tellings: usize,
+}
+
+impl Door {
+    pub(super) fn new(number: u64, failure: CredentialsFailure, refused: bool) -> Self {
+        Self {
+            number,
+            failure,
+            refused,
+            scout: None,
+            turned_away: HashSet::new(),
+            untold: HashSet::new(),
+            tellings: TOLD_AT_ONCE,
+        }
+    }
+
+    pub(super) fn turn_away(&mut self, resource: &Key, must_tell: bool) -> TurnedAway {
+        self.turned_away.insert(resource.clone());
+        let tell = must_tell || self.tellings > 0;
+        if tell {
+            self.untold.remove(resource);
+            self.tellings = self.tellings.saturating_sub(1);
+        } else {
+            self.untold.insert(resource.clone());
+        }
+        TurnedAway {
+            failure: self.failure.clone(),
+            tell,
+        }
+    }
+
+    /// Some more may be told.
+    pub(super) fn next_told(&mut self) -> Vec<Key> {
+        self.tellings = TOLD_AT_ONCE;
+        let told: Vec<_> = self.untold.iter().take(TOLD_AT_ONCE).cloned().collect();
+        // Taken out, be it that they don't come: else they would be told for ever, and the others
+        // never.
+        for resource in &told {
+            self.untold.remove(resource);
+        }
+        told
+    }
+
+    pub(super) fn forget(&mut self, resource: &Key) {
+        self.turned_away.remove(resource);
+        self.untold.remove(resource);
+    }
+
+    /// Whether nobody is left who wants to pass.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.turned_away.is_empty() && self.scout.is_none()
+    }
+
+    /// Another one goes and sees.
+    pub(super) fn send_scout(&mut self) -> Option<Key> {
+        self.scout = self.turned_away.iter().next().cloned();
+        if let Some(scout) = &self.scout {
+            self.turned_away.remove(scout);
+        }
+        self.scout.clone()
+    }
+}
