@@ -92,6 +92,7 @@ impl Drop for Unreadable {
         self.event.abort();
     }
 }
+
 /// So many failures in a row before the first list, and nobody waits for it any longer: a second
 /// or two, in which what is merely late recovers.
 const BROKEN_AFTER: u32 = 3;

@@ -25,7 +25,10 @@ use std::{sync::Arc, time::Instant};
 pub(super) struct Facts {
     /// The resource.
     pub(super) resource: Arc<CognitoUserPassword>,
+    key: Key,
     uid: String,
+    /// On its user; none if it names no user that there could be.
+    claim: Option<Claim>,
     /// Of a resource that has none yet.
     no_status: Status,
     secret: Key,
@@ -51,7 +54,9 @@ impl Facts {
         let uid = resource.uid().unwrap_or_default();
         Self {
             remembered: context.memory.recall(key, &uid),
+            key: key.clone(),
             uid,
+            claim: Claim::of(&resource),
             no_status: Status::default(),
             secret: Key::of_secret(&resource),
             resource,
@@ -86,10 +91,9 @@ impl Facts {
 
     /// Which older resource for the same user the watches show.
     pub(super) fn older<C: Cognito>(&self, context: &Context<C>) -> Option<Older> {
-        let key = Key::of(self.resource.as_ref());
         let index = context.index();
-        let older = index.older(&key, &Claim::of(&self.resource)?)?;
-        Some(if older.namespace == key.namespace {
+        let older = index.older(&self.key, self.claim.as_ref()?)?;
+        Some(if older.namespace == self.key.namespace {
             Older::Here(older.name.clone())
         } else {
             Older::Elsewhere
@@ -98,8 +102,7 @@ impl Facts {
 
     /// When another resource for the same user set it last, or tried to.
     fn rival_at<C: Cognito>(&self, context: &Context<C>) -> Option<Timestamp> {
-        let key = Key::of(self.resource.as_ref());
-        let rivals = context.index().rivals(&key, &Claim::of(&self.resource)?);
+        let rivals = context.index().rivals(&self.key, self.claim.as_ref()?);
         let statuses = rivals.iter().filter_map(|rival| {
             let stored = context.store.get(&rival.object_ref())?;
             context.memory.freshest(rival, stored).status.clone()

@@ -194,6 +194,7 @@ fn is_later(own: &CognitoUserPassword, stored: &CognitoUserPassword) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::key::key;
     use super::*;
     use crate::api::{CognitoUserPasswordSpec, PasswordSecretRef};
 
@@ -214,18 +215,11 @@ mod tests {
         Arc::new(resource)
     }
 
-    fn key() -> Key {
-        Key {
-            namespace: "team-a".to_owned(),
-            name: "bot".to_owned(),
-        }
-    }
-
     fn freshest(own: (&str, &str), stored: (&str, &str)) -> Option<String> {
         let memory = Memory::default();
-        memory.wrote(&key(), resource(own.0, own.1));
+        memory.wrote(&key("bot"), resource(own.0, own.1));
         memory
-            .freshest(&key(), resource(stored.0, stored.1))
+            .freshest(&key("bot"), resource(stored.0, stored.1))
             .resource_version()
     }
 
@@ -248,18 +242,18 @@ mod tests {
     #[test]
     fn what_heals_during_a_look_is_for_the_next_one() {
         let memory = Memory::default();
-        let recall = || memory.recall(&key(), "a");
-        memory.expect_healing(&key(), "a");
-        memory.healed(&key());
+        let recall = || memory.recall(&key("bot"), "a");
+        memory.expect_healing(&key("bot"), "a");
+        memory.healed(&key("bot"));
         let began = recall();
         assert!(began.healed);
-        memory.acted(&key(), "a", began.healing);
+        memory.acted(&key("bot"), "a", began.healing);
         assert!(!recall().healed, "used up");
-        memory.healed(&key());
+        memory.healed(&key("bot"));
         // The same look ends.
-        memory.acted(&key(), "a", began.healing);
+        memory.acted(&key("bot"), "a", began.healing);
         assert!(recall().healed);
-        memory.acted(&key(), "a", recall().healing);
+        memory.acted(&key("bot"), "a", recall().healing);
         assert!(!recall().healed);
     }
 
@@ -272,10 +266,10 @@ mod tests {
             secret: None,
             fingerprint: None,
         };
-        memory.concluded(&key(), "a", tried);
-        assert!(memory.recall(&key(), "a").tried.is_some());
-        assert!(memory.recall(&key(), "b").tried.is_none());
-        memory.forget(&key());
-        assert!(memory.recall(&key(), "a").tried.is_none());
+        memory.concluded(&key("bot"), "a", tried);
+        assert!(memory.recall(&key("bot"), "a").tried.is_some());
+        assert!(memory.recall(&key("bot"), "b").tried.is_none());
+        memory.forget(&key("bot"));
+        assert!(memory.recall(&key("bot"), "a").tried.is_none());
     }
 }
