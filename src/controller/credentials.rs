@@ -57,7 +57,7 @@ struct Shared<C> {
     /// The closed doors. One for each Region: a Region that doesn't exist or isn't enabled must not
     /// close the others.
     doors: Mutex<HashMap<Region, Door>>,
-    /// What was refused at open doors.
+    /// What AWS refused.
     refusals: Mutex<HashMap<Region, Refusals>>,
     /// How many doors were closed so far.
     closed: AtomicU64,
@@ -176,6 +176,9 @@ impl<C: Cognito> Shared<C> {
         let Some(door) = self.doors().remove(region) else {
             return;
         };
+        if let Some(refusals) = self.refusals().get_mut(region) {
+            refusals.count_anew();
+        }
         let turned_away = door.turned_away;
         info!(%region, resources = turned_away.len(), "there are AWS credentials");
         for resource in &turned_away {
@@ -213,14 +216,9 @@ impl<C: Cognito> Shared<C> {
 
     /// Behind a closed door each refusal is one more of those that closed it.
     fn is_refused_for_good(&self, resource: &Key, region: &Region) -> bool {
-        if self.doors().contains_key(region) {
-            return true;
-        }
         let mut refusals = self.refusals();
-        refusals
-            .entry(region.clone())
-            .or_default()
-            .refused(resource)
+        let refusals = refusals.entry(region.clone()).or_default();
+        refusals.refused(resource) || self.doors().contains_key(region)
     }
 
     fn refusals(&self) -> MutexGuard<'_, HashMap<Region, Refusals>> {

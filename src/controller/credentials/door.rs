@@ -20,34 +20,41 @@ pub struct TurnedAway {
     pub tell: bool,
 }
 
-/// What was refused at an open door.
+/// What was refused, in one Region.
 #[derive(Default)]
 pub(super) struct Refusals {
-    /// Whose calls were refused since the last one that was taken.
-    in_a_row: Vec<Key>,
+    /// How many since the last call that was taken.
+    in_a_row: usize,
+    /// Whose calls they were, the scouts' among them.
+    whose: HashSet<Key>,
     /// Whose calls were refused while others' were taken: that says nothing of the credentials.
     their_own: HashSet<Key>,
 }
 
 impl Refusals {
     pub(super) fn accepted(&mut self, resource: &Key) {
-        self.their_own.extend(self.in_a_row.drain(..));
+        self.their_own.extend(self.whose.drain());
         self.their_own.remove(resource);
+        self.in_a_row = 0;
     }
 
-    /// Whether it is the credentials; then it is counted anew.
+    /// Whether it is the credentials.
     pub(super) fn refused(&mut self, resource: &Key) -> bool {
         if !self.their_own.contains(resource) {
-            self.in_a_row.push(resource.clone());
+            self.whose.insert(resource.clone());
+            self.in_a_row += 1;
         }
-        let for_good = self.in_a_row.len() >= REFUSALS_MAX;
-        if for_good {
-            self.in_a_row.clear();
-        }
-        for_good
+        self.in_a_row >= REFUSALS_MAX
+    }
+
+    /// There are other credentials: what was refused before doesn't count.
+    pub(super) fn count_anew(&mut self) {
+        self.in_a_row = 0;
+        self.whose.clear();
     }
 
     pub(super) fn forget(&mut self, resource: &Key) {
+        self.whose.remove(resource);
         self.their_own.remove(resource);
     }
 }
@@ -62,6 +69,8 @@ pub(super) struct Door {
     /// Who is let through to find out.
     pub(super) scout: Option<Key>,
     pub(super) turned_away: HashSet<Key>,
+    /// Who was the scout already, and came back without an answer that helps.
+    been_scout: HashSet<Key>,
     /// Those among them whose status doesn't say so yet.
     untold: HashSet<Key>,
     /// How many more are told before the next probe.
@@ -76,6 +85,7 @@ impl Door {
             refused,
             scout: None,
             turned_away: HashSet::new(),
+            been_scout: HashSet::new(),
             untold: HashSet::new(),
             tellings: TOLD_AT_ONCE,
         }
@@ -110,6 +120,7 @@ impl Door {
 
     pub(super) fn forget(&mut self, resource: &Key) {
         self.turned_away.remove(resource);
+        self.been_scout.remove(resource);
         self.untold.remove(resource);
     }
 
@@ -118,11 +129,20 @@ impl Door {
         self.turned_away.is_empty() && self.scout.is_none()
     }
 
-    /// Another one goes and sees.
+    /// Another one goes and sees, and the same one again only after all others: what is refused to it
+    /// may be its own business.
     pub(super) fn send_scout(&mut self) -> Option<Key> {
-        self.scout = self.turned_away.iter().next().cloned();
+        let fresh = |door: &Self| {
+            let mut waiting = door.turned_away.iter();
+            waiting.find(|key| !door.been_scout.contains(*key)).cloned()
+        };
+        self.scout = fresh(self).or_else(|| {
+            self.been_scout.clear();
+            fresh(self)
+        });
         if let Some(scout) = &self.scout {
             self.turned_away.remove(scout);
+            self.been_scout.insert(scout.clone());
         }
         self.scout.clone()
     }

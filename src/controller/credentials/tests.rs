@@ -200,6 +200,37 @@ async fn a_refusal_between_calls_that_are_taken_is_one_calls_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_always_refused_does_not_keep_the_door_closed() {
+    let (_, credentials, mut woken) = door(0);
+    let standing = |key: &Key| match key {
+        key if *key == self::key(9) => Standing::Accepted,
+        _ => refusal(),
+    };
+    for n in 0..3 {
+        credentials.answered(&key(n), &region(), &refusal());
+    }
+    for n in 0..10 {
+        assert!(credentials.ensure(&key(n), &region(), false).await.is_err());
+    }
+    let mut scouts = HashSet::new();
+    loop {
+        let scout = next(&mut woken, Wake::Healed).await;
+        credentials.answered(&scout, &region(), &standing(&scout));
+        assert!(scouts.insert(scout.clone()), "{scout} before all others");
+        if scout == key(9) {
+            break;
+        }
+        // It comes again.
+        assert!(credentials.ensure(&scout, &region(), false).await.is_err());
+    }
+    // What is refused to them is known to be their own.
+    for n in 0..3 {
+        credentials.answered(&key(n), &region(), &refusal());
+    }
+    assert!(credentials.ensure(&key(0), &region(), false).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_scout_that_never_calls_is_followed_by_another() {
     let (_, credentials, mut woken) = door(0);
     for n in 0..5 {
