@@ -17,12 +17,17 @@ use table::{CASES, Case, Class};
 async fn every_answer_of_cognito_has_its_reason_its_conditions_and_one_event() {
     let world = World::new("reasons").await;
     for case in CASES {
-        world.cognito.add_user(POOL, case.name);
-        world.cognito.always_for((POOL, case.name), (case.fault)());
+        world.cognito.add_user(case.pool(), case.name);
+        world
+            .cognito
+            .always_for((case.pool(), case.name), (case.fault)());
         world
             .apply_secret(case.name, "password", "Passw0rd-1")
             .await;
-        world.apply_resource(case.name, |_| ()).await;
+        let pool = case.pool().into();
+        world
+            .apply_resource(case.name, |resource| resource["spec"]["userPoolId"] = pool)
+            .await;
         let fresh = world.resource(case.name).await;
         assert_eq!(
             fresh.data["status"],
@@ -62,7 +67,7 @@ async fn every_answer_of_cognito_has_its_reason_its_conditions_and_one_event() {
     }
     world.fence().await;
     for case in CASES.iter().filter(|case| !case.tries_again()) {
-        let calls = world.cognito.calls_for(POOL, case.name);
+        let calls = world.cognito.calls_for(case.pool(), case.name);
         assert_eq!(calls.len(), 1, "{}: {calls:#?}", case.name);
     }
 
@@ -72,7 +77,7 @@ async fn every_answer_of_cognito_has_its_reason_its_conditions_and_one_event() {
         assert_eq!(violations(&healed), [""; 0], "{}", case.name);
         assert_eq!(kstatus(&healed), Kstatus::Current);
         told_once(&world, case.name, "PasswordSet").await;
-        let log = world.cognito.password_log(POOL, case.name);
+        let log = world.cognito.password_log(case.pool(), case.name);
         assert_eq!(log.len(), 1, "{}: set once: {log:?}", case.name);
     }
     assert_eq!(world.cognito.max_in_flight_per_user(), 1);
@@ -162,18 +167,23 @@ async fn a_refused_identity_is_tried_again_within_seconds() {
     let cases = CASES.iter().filter(|case| case.class == Class::Prompt);
     let cases: Vec<_> = cases.collect();
     for case in &cases {
-        world.cognito.add_user(POOL, case.name);
-        world.cognito.next_for((POOL, case.name), [(case.fault)()]);
+        world.cognito.add_user(case.pool(), case.name);
+        world
+            .cognito
+            .next_for((case.pool(), case.name), [(case.fault)()]);
         world
             .apply_secret(case.name, "password", "Passw0rd-1")
             .await;
-        world.apply_resource(case.name, |_| ()).await;
+        let pool = case.pool().into();
+        world
+            .apply_resource(case.name, |resource| resource["spec"]["userPoolId"] = pool)
+            .await;
     }
     let _operator = world.operator().await;
     for case in &cases {
         world.wait(case.name, "True", "PasswordSet").await;
         told_once(&world, case.name, case.reason).await;
-        let calls = world.cognito.calls_for(POOL, case.name);
+        let calls = world.cognito.calls_for(case.pool(), case.name);
         assert_eq!(calls.len(), 2, "{}: {calls:#?}", case.name);
     }
     assert!(!cases.is_empty());
