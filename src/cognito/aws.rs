@@ -18,6 +18,7 @@ pub use endpoint::{EndpointError, endpoint_is_allowed};
 
 use super::Cognito;
 use crate::core::{
+    authority::Authority,
     outcome::blames_credentials,
     password::Password,
     reply::{CredentialsFailure, Reply},
@@ -163,18 +164,19 @@ impl AwsCognito {
 }
 
 impl Cognito for AwsCognito {
-    async fn authenticate(&self, region: &Region) -> Result<Account, CredentialsFailure> {
-        self.identity.ensure(region).await?;
+    async fn authenticate(&self, authority: &Authority) -> Result<Account, CredentialsFailure> {
+        self.identity.ensure(&authority.region).await?;
         Ok(self.identity.account())
     }
 
     async fn admin_set_user_password(
         &self,
+        authority: &Authority,
         target: &Target,
         password: &Password,
         permanent: bool,
     ) -> Reply {
-        let client = self.client(&target.pool.region()).await;
+        let client = self.client(&authority.region).await;
         let identity = self.identity.version();
         let witness = Witness::default();
         let outcome = client

@@ -4,15 +4,16 @@
 pub mod aws;
 
 use crate::core::{
+    authority::Authority,
     password::Password,
     reply::{CredentialsFailure, Reply},
-    target::{Account, Region, Target},
+    target::{Account, Target},
 };
 use std::future::Future;
 
 /// What the controller asks of Amazon Cognito. It does I/O and decides nothing.
 pub trait Cognito: Send + Sync + 'static {
-    /// Makes sure that there are credentials for a call in this Region, so that a broken identity
+    /// Makes sure that there are credentials for a call by this authority, so that a broken identity
     /// never leaves an open attempt. Cheap while they are cached and valid. Answers with the account
     /// whose quota calls count against.
     ///
@@ -20,12 +21,13 @@ pub trait Cognito: Send + Sync + 'static {
     /// [`CredentialsFailure`] when there are none.
     fn authenticate(
         &self,
-        region: &Region,
+        authority: &Authority,
     ) -> impl Future<Output = Result<Account, CredentialsFailure>> + Send;
 
     /// Calls `AdminSetUserPassword` exactly once: no retries, 2 s to connect, 5 s for the whole.
     fn admin_set_user_password(
         &self,
+        authority: &Authority,
         target: &Target,
         password: &Password,
         permanent: bool,

@@ -14,11 +14,7 @@ pub use door::TurnedAway;
 use super::key::Key;
 use crate::{
     cognito::Cognito,
-    core::{
-        outcome::Standing,
-        reply::CredentialsFailure,
-        target::{Account, Region},
-    },
+    core::{authority::Authority, outcome::Standing, reply::CredentialsFailure, target::Account},
 };
 use door::{Door, Refusals};
 use futures::FutureExt;
@@ -54,11 +50,11 @@ pub struct Credentials<C>(Arc<Shared<C>>);
 
 struct Shared<C> {
     cognito: Arc<C>,
-    /// The closed doors. One for each Region: a Region that doesn't exist or isn't enabled must not
-    /// close the others.
-    doors: Mutex<HashMap<Region, Door>>,
+    /// The closed doors. One for each authority: neither a role that can't be assumed nor a Region
+    /// that doesn't exist or isn't enabled closes the others.
+    doors: Mutex<HashMap<Authority, Door>>,
     /// What AWS refused.
-    refusals: Mutex<HashMap<Region, Refusals>>,
+    refusals: Mutex<HashMap<Authority, Refusals>>,
     /// How many doors were closed so far.
     closed: AtomicU64,
     wake: Box<Waker>,
@@ -84,25 +80,25 @@ impl<C: Cognito> Credentials<C> {
     pub async fn ensure(
         &self,
         resource: &Key,
-        region: &Region,
+        authority: &Authority,
         must_tell: bool,
     ) -> Result<Account, TurnedAway> {
-        if let Some(door) = self.0.doors().get_mut(region)
+        if let Some(door) = self.0.doors().get_mut(authority)
             && door.scout.as_ref() != Some(resource)
         {
             return Err(door.turn_away(resource, must_tell));
         }
-        match self.0.cognito.authenticate(region).await {
+        match self.0.cognito.authenticate(authority).await {
             Ok(account) => Ok(account),
-            Err(failure) => Err(self.close(resource, region, failure, false, must_tell)),
+            Err(failure) => Err(self.close(resource, authority, failure, false, must_tell)),
         }
     }
 
     /// Whether nobody passes: then the resource is remembered, and looked at when that changes.
     #[must_use]
-    pub fn turn_away(&self, resource: &Key, region: &Region) -> bool {
+    pub fn turn_away(&self, resource: &Key, authority: &Authority) -> bool {
         let mut doors = self.0.doors();
-        let Some(door) = doors.get_mut(region) else {
+        let Some(door) = doors.get_mut(authority) else {
             return false;
         };
         if door.scout.as_ref() == Some(resource) {
@@ -123,20 +119,20 @@ impl<C: Cognito> Credentials<C> {
     }
 
     /// What a call told of the credentials.
-    pub fn answered(&self, resource: &Key, region: &Region, standing: &Standing) {
+    pub fn answered(&self, resource: &Key, authority: &Authority, standing: &Standing) {
         match standing {
             Standing::Accepted => {
-                if let Some(refusals) = self.0.refusals().get_mut(region) {
+                if let Some(refusals) = self.0.refusals().get_mut(authority) {
                     refusals.accepted(resource);
                 }
                 let refused = |door: &Door| door.refused;
-                if self.0.doors().get(region).is_some_and(refused) {
-                    self.0.open(region);
+                if self.0.doors().get(authority).is_some_and(refused) {
+                    self.0.open(authority);
                 }
             }
             Standing::Refused(failure) => {
-                if self.0.is_refused_for_good(resource, region) {
-                    self.close(resource, region, failure.clone(), true, true);
+                if self.0.is_refused_for_good(resource, authority) {
+                    self.close(resource, authority, failure.clone(), true, true);
                 }
             }
             Standing::Untold => {}
@@ -146,13 +142,13 @@ impl<C: Cognito> Credentials<C> {
     fn close(
         &self,
         resource: &Key,
-        region: &Region,
+        authority: &Authority,
         failure: CredentialsFailure,
         refused: bool,
         must_tell: bool,
     ) -> TurnedAway {
         let mut doors = self.0.doors();
-        if let Some(door) = doors.get_mut(region) {
+        if let Some(door) = doors.get_mut(authority) {
             door.failure = failure;
             door.refused = refused;
             door.scout.take_if(|scout| scout == resource);
@@ -161,26 +157,26 @@ impl<C: Cognito> Credentials<C> {
         let number = self.0.closed.fetch_add(1, Ordering::Relaxed);
         let mut door = Door::new(number, failure, refused);
         let turned_away = door.turn_away(resource, must_tell);
-        doors.insert(region.clone(), door);
+        doors.insert(authority.clone(), door);
         drop(doors);
         let error = &turned_away.failure;
-        warn!(%region, %error, "no AWS credentials that work: nothing can be set until there are some");
-        tokio::spawn(probe(self.0.clone(), region.clone(), number));
+        warn!(%authority, %error, "no AWS credentials that work: nothing can be set until there are some");
+        tokio::spawn(probe(self.0.clone(), authority.clone(), number));
         turned_away
     }
 }
 
 impl<C: Cognito> Shared<C> {
     /// Lets everybody through.
-    fn open(&self, region: &Region) {
-        let Some(door) = self.doors().remove(region) else {
+    fn open(&self, authority: &Authority) {
+        let Some(door) = self.doors().remove(authority) else {
             return;
         };
-        if let Some(refusals) = self.refusals().get_mut(region) {
+        if let Some(refusals) = self.refusals().get_mut(authority) {
             refusals.count_anew();
         }
         let turned_away = door.turned_away;
-        info!(%region, resources = turned_away.len(), "there are AWS credentials");
+        info!(%authority, resources = turned_away.len(), "there are AWS credentials");
         for resource in &turned_away {
             (self.wake)(resource, Wake::Healed);
         }
@@ -188,15 +184,15 @@ impl<C: Cognito> Shared<C> {
 
     /// Nobody knows whether AWS takes the credentials that there are now: one goes and sees. Answers
     /// with whether the door is open, because nobody is left who wants to pass.
-    fn scout(&self, region: &Region) -> bool {
+    fn scout(&self, authority: &Authority) -> bool {
         let scout = {
             let mut doors = self.doors();
-            let Some(door) = doors.get_mut(region) else {
+            let Some(door) = doors.get_mut(authority) else {
                 return true;
             };
             let scout = door.send_scout();
             if scout.is_none() {
-                doors.remove(region);
+                doors.remove(authority);
             }
             scout
         };
@@ -207,42 +203,42 @@ impl<C: Cognito> Shared<C> {
     }
 
     /// Some more may say why they are turned away.
-    fn tell(&self, region: &Region) {
-        let told = self.doors().get_mut(region).map(Door::next_told);
+    fn tell(&self, authority: &Authority) {
+        let told = self.doors().get_mut(authority).map(Door::next_told);
         for resource in told.iter().flatten() {
             (self.wake)(resource, Wake::Tell);
         }
     }
 
     /// Behind a closed door each refusal is one more of those that closed it.
-    fn is_refused_for_good(&self, resource: &Key, region: &Region) -> bool {
+    fn is_refused_for_good(&self, resource: &Key, authority: &Authority) -> bool {
         let mut refusals = self.refusals();
-        let refusals = refusals.entry(region.clone()).or_default();
-        refusals.refused(resource) || self.doors().contains_key(region)
+        let refusals = refusals.entry(authority.clone()).or_default();
+        refusals.refused(resource) || self.doors().contains_key(authority)
     }
 
-    fn refusals(&self) -> MutexGuard<'_, HashMap<Region, Refusals>> {
+    fn refusals(&self) -> MutexGuard<'_, HashMap<Authority, Refusals>> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn doors(&self) -> MutexGuard<'_, HashMap<Region, Door>> {
+    fn doors(&self) -> MutexGuard<'_, HashMap<Authority, Door>> {
         // A door is whole at any time.
         self.doors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Runs as long as the door of this number is closed.
-async fn probe<C: Cognito>(shared: Arc<Shared<C>>, region: Region, number: u64) {
+async fn probe<C: Cognito>(shared: Arc<Shared<C>>, authority: Authority, number: u64) {
     let mut pause = PROBE_FIRST;
     loop {
         tokio::time::sleep(pause).await;
         // A probe that died would leave the door closed for good.
-        let found = AssertUnwindSafe(shared.cognito.authenticate(&region))
+        let found = AssertUnwindSafe(shared.cognito.authenticate(&authority))
             .catch_unwind()
             .await;
         let refused = {
             let mut doors = shared.doors();
-            let door = doors.get_mut(&region);
+            let door = doors.get_mut(&authority);
             let Some(door) = door.filter(|door| door.number == number) else {
                 return;
             };
@@ -250,7 +246,7 @@ async fn probe<C: Cognito>(shared: Arc<Shared<C>>, region: Region, number: u64) 
                 door.failure = failure.clone();
                 if door.is_deserted() {
                     // Whoever comes finds out anew.
-                    doors.remove(&region);
+                    doors.remove(&authority);
                     return;
                 }
             }
@@ -258,15 +254,15 @@ async fn probe<C: Cognito>(shared: Arc<Shared<C>>, region: Region, number: u64) 
         };
         match found {
             Ok(Ok(_)) if refused => {
-                if shared.scout(&region) {
+                if shared.scout(&authority) {
                     return;
                 }
             }
-            Ok(Ok(_)) => return shared.open(&region),
+            Ok(Ok(_)) => return shared.open(&authority),
             Ok(Err(_)) => {}
-            Err(_) => error!(%region, "the look for AWS credentials panicked; it is repeated"),
+            Err(_) => error!(%authority, "the look for AWS credentials panicked; it is repeated"),
         }
         pause = (pause * 2).min(if refused { SCOUT_MAX } else { PROBE_MAX });
-        shared.tell(&region);
+        shared.tell(&authority);
     }
 }

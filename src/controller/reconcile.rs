@@ -14,6 +14,7 @@ use crate::{
     cluster::{CallError, status},
     cognito::Cognito,
     core::{
+        authority::Authority,
         backoff,
         decide::{Decision, decide, while_waiting_for_turn, without_credentials},
         observed::{Observed, SecretFact},
@@ -203,9 +204,9 @@ fn is_turned_away<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts) ->
     let Ok(target) = facts.target() else {
         return false;
     };
-    let region = target.pool.region();
+    let authority = Authority::own(target.pool.region());
     context.memory.expect_healing(key, facts.uid());
-    context.credentials.turn_away(key, &region)
+    context.credentials.turn_away(key, &authority)
 }
 
 /// Reads the Secret and decides again.
@@ -227,10 +228,10 @@ async fn with_value<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts, 
         return Done::Wake(None);
     };
     // Before anything is recorded: a broken identity must never leave an open attempt.
-    let region = target.pool.region();
+    let authority = Authority::own(target.pool.region());
     let must_tell = observed.says_what_is_over();
     context.memory.expect_healing(key, facts.uid());
-    let ensured = context.credentials.ensure(key, &region, must_tell).await;
+    let ensured = context.credentials.ensure(key, &authority, must_tell).await;
     let account = match ensured {
         Ok(account) => account,
         Err(TurnedAway { tell: false, .. }) => return Done::Wake(None),
@@ -241,7 +242,10 @@ async fn with_value<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts, 
             return concluded(context, key, facts, &gathered.fact, done);
         }
     };
-    let Some(turn) = context.turns.claim(key, &(account, region), plan.urgency) else {
+    let Some(turn) = context
+        .turns
+        .claim(key, &(account, authority.region), plan.urgency)
+    else {
         gathered.password = None;
         return queued(context, key, facts, &observed).await;
     };

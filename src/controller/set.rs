@@ -15,6 +15,7 @@ use crate::{
     cluster::{CallError, status},
     cognito::Cognito,
     core::{
+        authority::Authority,
         decide::await_landing,
         outcome::{Outcome, classify},
         password::Password,
@@ -145,11 +146,12 @@ async fn call<C: Cognito>(
 ) -> Outcome {
     debug!(object = %key, attempt = plan.attempt.id, inherited = plan.inherited, "calling AdminSetUserPassword");
     turn.calling();
+    let authority = Authority::own(target.pool.region());
     let started = Instant::now();
     alone.begin(started);
     let reply = context
         .cognito
-        .admin_set_user_password(target, &password, permanent)
+        .admin_set_user_password(&authority, target, &password, permanent)
         .await;
     match reply {
         Reply::NoReply { .. } => {}
@@ -166,9 +168,8 @@ async fn call<C: Cognito>(
         turn.throttled();
     }
     drop(turn);
-    let region = target.pool.region();
     let standing = &outcome.standing;
-    context.credentials.answered(key, &region, standing);
+    context.credentials.answered(key, &authority, standing);
     info!(
         object = %key,
         pool = %target.pool,

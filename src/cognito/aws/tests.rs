@@ -31,6 +31,11 @@ fn target() -> Target {
     Target::parse("eu-west-1_AbCdEf123", "ci-bot").expect("a fit target")
 }
 
+/// The operator's own, in the Region of the pool.
+fn authority(target: &Target) -> Authority {
+    Authority::own(target.pool.region())
+}
+
 fn password() -> Password {
     Password::parse(SECRET.as_bytes()).expect("a fit password")
 }
@@ -70,11 +75,11 @@ fn with(identity: Identity, config: SdkConfig, timeouts: Timeouts) -> AwsCognito
 async fn set(cognito: &AwsCognito) -> Reply {
     let target = target();
     cognito
-        .authenticate(&target.pool.region())
+        .authenticate(&authority(&target))
         .await
         .expect("the test's credentials");
     cognito
-        .admin_set_user_password(&target, &password(), true)
+        .admin_set_user_password(&authority(&target), &target, &password(), true)
         .await
 }
 

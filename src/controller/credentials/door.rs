@@ -20,7 +20,7 @@ pub struct TurnedAway {
     pub tell: bool,
 }
 
-/// What was refused, in one Region.
+/// What was refused to one authority.
 #[derive(Default)]
 pub(super) struct Refusals {
     /// How many since the last call that was taken.

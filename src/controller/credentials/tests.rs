@@ -14,7 +14,7 @@ struct Identity {
 }
 
 impl Cognito for Identity {
-    async fn authenticate(&self, _: &Region) -> Result<Account, CredentialsFailure> {
+    async fn authenticate(&self, _: &Authority) -> Result<Account, CredentialsFailure> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let left = |left: u32| left.checked_sub(1);
         match self
@@ -26,7 +26,13 @@ impl Cognito for Identity {
         }
     }
 
-    async fn admin_set_user_password(&self, _: &Target, _: &Password, _: bool) -> Reply {
+    async fn admin_set_user_password(
+        &self,
+        _: &Authority,
+        _: &Target,
+        _: &Password,
+        _: bool,
+    ) -> Reply {
         unreachable!("nothing is set here")
     }
 }
@@ -46,8 +52,8 @@ fn door(failures: u32) -> (Arc<Identity>, Credentials<Identity>, Woken) {
     (identity, credentials, woken)
 }
 
-fn region() -> Region {
-    PoolId::parse("eu-west-1_a").expect("valid").region()
+fn authority() -> Authority {
+    Authority::own(PoolId::parse("eu-west-1_a").expect("valid").region())
 }
 
 fn key(n: u32) -> Key {
@@ -75,7 +81,7 @@ async fn a_broken_identity_is_probed_once_and_heals_everybody() {
     let (identity, credentials, mut woken) = door(3);
     let mut told = 0;
     for n in 0..1_000 {
-        let turned_away = credentials.ensure(&key(n), &region(), false).await;
+        let turned_away = credentials.ensure(&key(n), &authority(), false).await;
         told += usize::from(turned_away.expect_err("none").tell);
     }
     assert_eq!(identity.asked.load(Ordering::Relaxed), 1);
@@ -86,7 +92,12 @@ async fn a_broken_identity_is_probed_once_and_heals_everybody() {
     }
     assert_eq!(seen.len(), 1_000);
     assert_eq!(identity.asked.load(Ordering::Relaxed), 4);
-    assert!(credentials.ensure(&key(0), &region(), false).await.is_ok());
+    assert!(
+        credentials
+            .ensure(&key(0), &authority(), false)
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,16 +105,16 @@ async fn everybody_is_told_in_time_and_at_once_who_would_say_what_is_untrue() {
     let (_, credentials, mut woken) = door(u32::MAX);
     let mut untold = HashSet::new();
     for n in 0..200 {
-        let turned_away = credentials.ensure(&key(n), &region(), false).await;
+        let turned_away = credentials.ensure(&key(n), &authority(), false).await;
         if !turned_away.expect_err("none").tell {
             untold.insert(key(n));
         }
     }
-    let must = credentials.ensure(&key(500), &region(), true).await;
+    let must = credentials.ensure(&key(500), &authority(), true).await;
     assert!(must.expect_err("none").tell);
     while !untold.is_empty() {
         let resource = next(&mut woken, Wake::Tell).await;
-        let turned_away = credentials.ensure(&resource, &region(), false).await;
+        let turned_away = credentials.ensure(&resource, &authority(), false).await;
         assert!(turned_away.expect_err("none").tell);
         assert!(untold.remove(&resource), "told twice");
     }
@@ -114,7 +125,7 @@ async fn who_does_not_come_to_be_told_keeps_nobody_from_being_told() {
     let (_, credentials, mut woken) = door(u32::MAX);
     for n in 0..200 {
         // Whoever is told here says so.
-        let _ = credentials.ensure(&key(n), &region(), false).await;
+        let _ = credentials.ensure(&key(n), &authority(), false).await;
     }
     let mut called = HashSet::new();
     for _ in TOLD_AT_ONCE..200 {
@@ -127,7 +138,12 @@ async fn who_does_not_come_to_be_told_keeps_nobody_from_being_told() {
 async fn nobody_looks_for_credentials_for_those_who_are_gone() {
     let (identity, credentials, _woken) = door(u32::MAX);
     for n in 0..3 {
-        assert!(credentials.ensure(&key(n), &region(), false).await.is_err());
+        assert!(
+            credentials
+                .ensure(&key(n), &authority(), false)
+                .await
+                .is_err()
+        );
     }
     for n in 0..3 {
         credentials.forget(&key(n));
@@ -137,7 +153,7 @@ async fn nobody_looks_for_credentials_for_those_who_are_gone() {
     assert_eq!(identity.asked.load(Ordering::Relaxed), 2);
     let (_, credentials, mut woken) = door(0);
     for n in 0..100 {
-        credentials.answered(&key(n), &region(), &refusal());
+        credentials.answered(&key(n), &authority(), &refusal());
     }
     for n in 0..99 {
         credentials.forget(&key(n));
@@ -149,39 +165,59 @@ async fn nobody_looks_for_credentials_for_those_who_are_gone() {
 async fn refused_credentials_are_tried_by_one_resource_at_a_time() {
     let (identity, credentials, mut woken) = door(0);
     for n in 0..3 {
-        let ensured = credentials.ensure(&key(n), &region(), false).await;
+        let ensured = credentials.ensure(&key(n), &authority(), false).await;
         assert!(ensured.is_ok(), "one refusal isn't everybody's");
     }
     for n in 0..3 {
-        credentials.answered(&key(n), &region(), &refusal());
+        credentials.answered(&key(n), &authority(), &refusal());
     }
     for n in 1..100 {
-        assert!(credentials.ensure(&key(n), &region(), false).await.is_err());
+        assert!(
+            credentials
+                .ensure(&key(n), &authority(), false)
+                .await
+                .is_err()
+        );
     }
     for _ in 0..5 {
         let scout = next(&mut woken, Wake::Healed).await;
         for n in 0..100 {
-            let passes = credentials.ensure(&key(n), &region(), false).await;
+            let passes = credentials.ensure(&key(n), &authority(), false).await;
             assert_eq!(passes.is_ok(), key(n) == scout, "{n}");
         }
-        credentials.answered(&scout, &region(), &refusal());
+        credentials.answered(&scout, &authority(), &refusal());
     }
     let scout = next(&mut woken, Wake::Healed).await;
-    assert!(credentials.ensure(&scout, &region(), false).await.is_ok());
-    credentials.answered(&scout, &region(), &Standing::Accepted);
+    assert!(
+        credentials
+            .ensure(&scout, &authority(), false)
+            .await
+            .is_ok()
+    );
+    credentials.answered(&scout, &authority(), &Standing::Accepted);
     let mut seen = HashSet::from([scout]);
     while seen.len() < 100 {
         seen.insert(next(&mut woken, Wake::Healed).await);
     }
-    assert!(credentials.ensure(&key(1), &region(), false).await.is_ok());
+    assert!(
+        credentials
+            .ensure(&key(1), &authority(), false)
+            .await
+            .is_ok()
+    );
     assert!(identity.asked.load(Ordering::Relaxed) < 20);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_between_calls_that_are_taken_is_one_calls_own() {
     let (_, credentials, _woken) = door(0);
-    let answered = |n, standing: &Standing| credentials.answered(&key(n), &region(), standing);
-    let passes = async || credentials.ensure(&key(9), &region(), false).await.is_ok();
+    let answered = |n, standing: &Standing| credentials.answered(&key(n), &authority(), standing);
+    let passes = async || {
+        credentials
+            .ensure(&key(9), &authority(), false)
+            .await
+            .is_ok()
+    };
     answered(1, &refusal());
     answered(2, &refusal());
     answered(3, &Standing::Accepted);
@@ -207,34 +243,49 @@ async fn who_is_always_refused_does_not_keep_the_door_closed() {
         _ => refusal(),
     };
     for n in 0..3 {
-        credentials.answered(&key(n), &region(), &refusal());
+        credentials.answered(&key(n), &authority(), &refusal());
     }
     for n in 0..10 {
-        assert!(credentials.ensure(&key(n), &region(), false).await.is_err());
+        assert!(
+            credentials
+                .ensure(&key(n), &authority(), false)
+                .await
+                .is_err()
+        );
     }
     let mut scouts = HashSet::new();
     loop {
         let scout = next(&mut woken, Wake::Healed).await;
-        credentials.answered(&scout, &region(), &standing(&scout));
+        credentials.answered(&scout, &authority(), &standing(&scout));
         assert!(scouts.insert(scout.clone()), "{scout} before all others");
         if scout == key(9) {
             break;
         }
         // It comes again.
-        assert!(credentials.ensure(&scout, &region(), false).await.is_err());
+        assert!(
+            credentials
+                .ensure(&scout, &authority(), false)
+                .await
+                .is_err()
+        );
     }
     // What is refused to them is known to be their own.
     for n in 0..3 {
-        credentials.answered(&key(n), &region(), &refusal());
+        credentials.answered(&key(n), &authority(), &refusal());
     }
-    assert!(credentials.ensure(&key(0), &region(), false).await.is_ok());
+    assert!(
+        credentials
+            .ensure(&key(0), &authority(), false)
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_scout_that_never_calls_is_followed_by_another() {
     let (_, credentials, mut woken) = door(0);
     for n in 0..5 {
-        credentials.answered(&key(n), &region(), &refusal());
+        credentials.answered(&key(n), &authority(), &refusal());
     }
     let mut scouts = HashSet::new();
     for _ in 0..3 {

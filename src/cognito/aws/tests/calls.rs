@@ -253,7 +253,7 @@ async fn the_request_says_what_it_should() {
     set(&cognito).await;
     let elsewhere = Target::parse("us-gov-west-1_Xy", "jürgen").expect("a fit target");
     cognito
-        .admin_set_user_password(&elsewhere, &password(), false)
+        .admin_set_user_password(&authority(&elsewhere), &elsewhere, &password(), false)
         .await;
     let requests = server.seen().requests;
     let body = |request: &str| -> serde_json::Value {

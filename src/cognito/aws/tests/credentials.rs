@@ -61,7 +61,7 @@ async fn without_credentials_nothing_is_sent() {
     let server = Server::start([ok("{}")]).await;
     let cognito = cognito(sdk_config(&server.url()));
     let reply = cognito
-        .admin_set_user_password(&target(), &password(), true)
+        .admin_set_user_password(&authority(&target()), &target(), &password(), true)
         .await;
     let fits = matches!(
         reply,
@@ -219,7 +219,10 @@ async fn with_the_real_environment() {
     let endpoint = EndpointError::Insecure("http://cognito.example".to_owned());
     assert_eq!(cognito.check_endpoint().await, Err(endpoint));
 
-    let failure = cognito.authenticate(&region()).await.expect_err("no file");
+    let failure = cognito
+        .authenticate(&authority(&target()))
+        .await
+        .expect_err("no file");
     assert_eq!(
         failure.to_string(),
         "no credentials found: not in the environment, a profile, a web identity token, EKS Pod \
@@ -227,7 +230,7 @@ async fn with_the_real_environment() {
     );
     let profile = "[default]\naws_access_key_id = key\naws_secret_access_key = secret\n";
     std::fs::write(path, profile).expect("a file");
-    let healed = cognito.authenticate(&region()).await;
+    let healed = cognito.authenticate(&authority(&target())).await;
     assert_eq!(healed, Ok(Account::OfSource));
 }
 
