@@ -37,7 +37,9 @@ image: ## The container image, from scratch; IMAGE=name:tag, CONTAINER_TOOL=dock
 crds: ## Writes crds/ anew, from the code
 	@# Moved into place, so that a failed build leaves the old one.
 	trap 'rm -f crds/.new' EXIT; \
-	$(cargo) run --locked -- crd > crds/.new && mv crds/.new crds/cognitouserpasswords.yaml
+	for name in cognitouserpasswords cognitouserpoolgrants; do \
+		$(cargo) run --locked -- crd "$$name" > crds/.new; mv crds/.new "crds/$$name.yaml"; \
+	done
 
 .PHONY: lint
 lint: ## Format and lints, warnings denied

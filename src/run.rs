@@ -15,7 +15,7 @@ use crate::{
     cluster::{client, keys, watch::Scope},
     cognito::{Cognito, aws::AwsCognito},
     controller::{self, Context},
-    core::{budget::Limits, fingerprint::Keyring},
+    core::{budget::Limits, fingerprint::Keyring, grant::Ungranted},
     ops::{
         hardening,
         health::{self, Check, Readiness},
@@ -49,6 +49,8 @@ pub struct Settings {
     pub watch_namespaces: Vec<String>,
     /// Where the Secret with the fingerprint keys is.
     pub operator_namespace: String,
+    /// What holds for users whom no grant is about; none where grants are off.
+    pub ungranted: Option<Ungranted>,
     /// How many calls Cognito gets, for each account and Region.
     pub budget: Limits,
     /// Whether others may run beside it.
@@ -140,6 +142,11 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         listen = %settings.listen,
         leader_elect = settings.leader_elect,
         namespaces = if settings.watch_namespaces.is_empty() { "all".to_owned() } else { settings.watch_namespaces.join(",") },
+        ungranted = match settings.ungranted {
+            None => "allow, without grants",
+            Some(Ungranted::Allow) => "allow",
+            Some(Ungranted::Deny) => "deny",
+        },
         cognito_rps = settings.budget.rps,
         cognito_burst = settings.budget.burst,
         "started"
@@ -160,6 +167,7 @@ async fn run(settings: Settings) -> Result<(), StartError> {
             leadership,
             metrics.clone(),
             settings.budget,
+            settings.ungranted,
         );
         let context = Arc::new(context);
         let leading = leading(

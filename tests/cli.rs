@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(20);
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER";
 
 /// Every flag of `run`, its variable, and its default where it has one.
-const FLAGS: [(&str, &str, &str); 8] = [
+const FLAGS: [(&str, &str, &str); 9] = [
     (
         "--watch-namespaces",
         "CPO_WATCH_NAMESPACES",
@@ -28,6 +28,7 @@ const FLAGS: [(&str, &str, &str); 8] = [
         "CPO_OPERATOR_NAMESPACE",
         "default: POD_NAMESPACE",
     ),
+    ("--ungranted", "CPO_UNGRANTED", "default: deny"),
     ("--cognito-rps", "CPO_COGNITO_RPS", "default: 10"),
     ("--cognito-burst", "CPO_COGNITO_BURST", "default: 10"),
     ("--leader-elect", "CPO_LEADER_ELECT", "default: true"),
@@ -66,12 +67,20 @@ fn refusal(output: &Output) -> Result<String, String> {
 
 #[test]
 fn crd_prints_what_crds_holds() {
-    let output = run(&["crd"], &[]);
-    assert!(output.status.success(), "{output:?}");
-    assert!(output.stderr.is_empty(), "{output:?}");
-    let path = tools::checkout().join("crds/cognitouserpasswords.yaml");
-    let held = std::fs::read_to_string(path).expect("the checkout has it");
-    assert_eq!(text(&output.stdout), held, "`make crds` writes it anew");
+    let documents = ["cognitouserpasswords", "cognitouserpoolgrants"].map(|name| {
+        let output = run(&["crd", name], &[]);
+        assert!(output.status.success(), "{output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+        let path = tools::checkout().join(format!("crds/{name}.yaml"));
+        let held = std::fs::read_to_string(path).expect("the checkout has it");
+        assert_eq!(text(&output.stdout), held, "`make crds` writes it anew");
+        let (_, document) = held.split_once("---\n").expect("a document");
+        document.to_owned()
+    });
+    let all = run(&["crd"], &[]);
+    let all = text(&all.stdout);
+    let (_, printed) = all.split_once("---\n").expect("documents");
+    assert_eq!(printed, documents.join("---\n"), "without a name, all");
 }
 
 /// Arguments, variables, and the words of the one line that refuses them.
@@ -147,7 +156,31 @@ fn a_wrong_flag_is_one_line_that_says_what_is_right() {
             &[],
             &["Own!", LABEL],
         ),
+        (
+            &["run", "--ungranted=perhaps"],
+            &[],
+            &["perhaps", "deny, allow"],
+        ),
+        (
+            &[
+                "run",
+                "--operator-namespace=own",
+                "--watch-namespaces=team-a",
+                "--ungranted=deny",
+            ],
+            &[],
+            &[
+                "--ungranted=deny",
+                "--watch-namespaces",
+                "--ungranted=allow",
+            ],
+        ),
         (&["crd", "--listen", "0.0.0.0:1"], &[], &["--listen"]),
+        (
+            &["crd", "pods"],
+            &[],
+            &["pods", "cognitouserpasswords, cognitouserpoolgrants"],
+        ),
     ]);
 }
 
@@ -406,6 +439,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     let env: BTreeMap<&str, String> = [
         ("CPO_WATCH_NAMESPACES", "team-a,team-b"),
         ("CPO_OPERATOR_NAMESPACE", "own"),
+        ("CPO_UNGRANTED", "allow"),
         ("CPO_COGNITO_RPS", "2.5"),
         ("CPO_COGNITO_BURST", "4"),
         ("CPO_LEADER_ELECT", "false"),
@@ -430,10 +464,19 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     let started = lines.iter().find(|line| line["message"] == "started");
     let started = started.unwrap_or_else(|| panic!("{log}"));
     assert_eq!(started["namespaces"], "team-a,team-b", "{started}");
+    assert_eq!(started["ungranted"], "allow, without grants", "{started}");
     assert_eq!(started["leader_elect"], false, "{started}");
     assert_eq!(started["listen"], *listen, "{started}");
     assert_eq!(started["cognito_rps"], 2.5, "{started}");
     assert_eq!(started["cognito_burst"], 4, "{started}");
+
+    // Of the whole cluster, and against the variable.
+    let mut of_all = env.clone();
+    of_all.remove("CPO_WATCH_NAMESPACES");
+    let operator = Running::start(&["--ungranted=deny"], &of_all, by_variable);
+    operator.wait_readyz("Secret own/").await;
+    let log = operator.end().await;
+    assert!(log.contains(r#""ungranted":"deny""#), "{log}");
 
     let flags = [
         "--watch-namespaces=team-c",

@@ -45,6 +45,10 @@ pub enum Reason {
     SecretKeyNotFound,
     /// The value is none that Cognito would take.
     InvalidSecretValue,
+    /// No grant lets this namespace manage this user.
+    NotGranted,
+    /// Grants that let it name different roles or Regions.
+    AmbiguousGrant,
     /// An older resource manages this user of this pool.
     DuplicateUser,
 }
@@ -295,6 +299,22 @@ pub const REASONS: &[Entry] = &[
         "correct the value in the Secret",
     ),
     entry(
+        Reason::NotGranted,
+        "NotGranted",
+        Class::Waiting,
+        &[],
+        "no CognitoUserPoolGrant lets this namespace manage this user of this pool, and neither was the Secret read nor Cognito called",
+        "ask your platform team for a CognitoUserPoolGrant that names the pool, the username and this namespace; it is acted on at once when there is one",
+    ),
+    entry(
+        Reason::AmbiguousGrant,
+        "AmbiguousGrant",
+        Class::Stalled,
+        &[],
+        "several CognitoUserPoolGrants let this namespace manage this user, and they name different roles or Regions, so Cognito was not called",
+        "ask your platform team to let them agree, or to leave one",
+    ),
+    entry(
         Reason::DuplicateUser,
         "DuplicateUser",
         Class::Stalled,
@@ -315,6 +335,13 @@ impl Reason {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.entry().word
+    }
+
+    /// Whether it is about what the platform team allows: nothing was tried, and what was tried before
+    /// says nothing any more once it is allowed.
+    #[must_use]
+    pub fn is_about_grants(self) -> bool {
+        matches!(self, Self::NotGranted | Self::AmbiguousGrant)
     }
 
     /// What follows from it.

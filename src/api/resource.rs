@@ -5,10 +5,7 @@
 #![allow(clippy::duplicated_attributes)]
 
 use super::Status;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSON,
-};
-use kube::{CustomResource, CustomResourceExt, KubeSchema};
+use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 /// Which user's password is what which Secret says.
@@ -129,28 +126,4 @@ fn yes() -> bool {
 
 fn password_key() -> String {
     "password".to_owned()
-}
-
-/// The CRD as `cognito-password-operator crd` prints it and `crds/` holds it.
-///
-/// The status has a default: a resource that nobody has looked at yet would otherwise be
-/// "Current" to kstatus, and Flux, Argo CD and Helm would pass it before the operator has acted.
-#[must_use]
-pub fn crd() -> CustomResourceDefinition {
-    let mut crd = CognitoUserPassword::crd();
-    crd.metadata.labels = Some(
-        [("app.kubernetes.io/name", super::FIELD_MANAGER)]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .into(),
-    );
-    let status = crd
-        .spec
-        .versions
-        .iter_mut()
-        .filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut())
-        .filter_map(|schema| schema.properties.as_mut()?.get_mut("status"));
-    for schema in status {
-        schema.default = Some(JSON(serde_json::json!({ "observedGeneration": -1 })));
-    }
-    crd
 }

@@ -2,7 +2,7 @@
 //! nobody writes over what they haven't seen (a uid in the patch protects nothing, as measured).
 
 use super::{CallError, call::call};
-use crate::api::{CognitoUserPassword, FIELD_MANAGER, Status};
+use crate::api::{CognitoUserPassword, CognitoUserPoolGrant, FIELD_MANAGER, GrantStatus, Status};
 use kube::{
     Api, Client, ResourceExt,
     api::{Patch, PatchParams},
@@ -38,11 +38,34 @@ pub async fn write(
         return Err(CallError::Conflict);
     };
     let patch = merge_patch(&version, status);
-    let params = PatchParams {
+    call(api.patch_status(&resource.name_any(), &params(), &Patch::Merge(patch))).await
+}
+
+/// Writes the whole status over that of a grant.
+///
+/// # Errors
+/// As [`write`].
+pub async fn write_grant(
+    client: &Client,
+    grant: &CognitoUserPoolGrant,
+    status: &GrantStatus,
+) -> Result<(), CallError> {
+    let api: Api<CognitoUserPoolGrant> = Api::all(client.clone());
+    let Some(version) = grant.resource_version() else {
+        return Err(CallError::Conflict);
+    };
+    // None of its fields is ever taken away.
+    let patch = json!({ "metadata": { "resourceVersion": version }, "status": status });
+    call(api.patch_status(&grant.name_any(), &params(), &Patch::Merge(patch)))
+        .await
+        .map(|_| ())
+}
+
+fn params() -> PatchParams {
+    PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
-    };
-    call(api.patch_status(&resource.name_any(), &params, &Patch::Merge(patch))).await
+    }
 }
 
 /// A merge patch leaves alone what it doesn't name: what is absent is named with null.

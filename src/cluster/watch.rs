@@ -3,9 +3,9 @@
 //! password there.
 
 use super::call::{WATCH_TIMEOUT_SECONDS, chain};
-use crate::api::{CognitoUserPassword, REQUESTED_AT};
+use crate::api::{CognitoUserPassword, CognitoUserPoolGrant, REQUESTED_AT};
 use futures::{Stream, StreamExt, stream::BoxStream};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Client, ResourceExt,
     core::{DeserializeGuard, PartialObjectMeta},
@@ -33,10 +33,17 @@ pub enum Watched {
     Resources,
     /// The metadata of Secrets.
     Secrets,
+    /// `CognitoUserPoolGrant` resources.
+    Grants,
+    /// The metadata of namespaces.
+    Namespaces,
 }
 
 /// A resource, or the metadata of one that this version can't read.
 pub type MaybeResource = DeserializeGuard<CognitoUserPassword>;
+
+/// A grant, or the metadata of one that this version can't read.
+pub type MaybeGrant = DeserializeGuard<CognitoUserPoolGrant>;
 
 /// What a watch told.
 pub enum Told {
@@ -44,12 +51,19 @@ pub enum Told {
     Resource(Box<watcher::Event<MaybeResource>>),
     /// Of a Secret.
     Secret(Box<watcher::Event<PartialObjectMeta<Secret>>>),
+    /// Of a grant.
+    Grant(Box<watcher::Event<MaybeGrant>>),
+    /// Of a namespace.
+    Namespace(Box<watcher::Event<PartialObjectMeta<Namespace>>>),
     /// It is broken, and tried again by itself.
     Broken {
         /// What was being watched.
         watched: Watched,
         /// Why, in one line.
         why: String,
+        /// The API server is there and doesn't let it be watched, while it may let statuses be
+        /// written.
+        denied: bool,
     },
 }
 
@@ -132,6 +146,33 @@ pub fn watch(client: &Client, scope: &Scope) -> BoxStream<'static, Told> {
     told(futures::stream::select(resources, secrets))
 }
 
+/// Watches grants, and the labels of namespaces. A broken watch is reported and tried again, for ever.
+#[must_use]
+pub fn watch_grants(client: &Client) -> BoxStream<'static, Told> {
+    let grants = watcher(Api::<MaybeGrant>::all(client.clone()), config())
+        .backoff(WatchBackoff::default())
+        .modify(|grant| {
+            grant.managed_fields_mut().clear();
+            grant.annotations_mut().clear();
+        })
+        .map(|event| match event {
+            Ok(event) => Some(Told::Grant(Box::new(event))),
+            Err(error) => broken(Watched::Grants, &error),
+        });
+    let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
+    let namespaces = watcher(namespaces, config())
+        .backoff(WatchBackoff::default())
+        .modify(|namespace| {
+            namespace.managed_fields_mut().clear();
+            namespace.annotations_mut().clear();
+        })
+        .map(|event| match event {
+            Ok(event) => Some(Told::Namespace(Box::new(event))),
+            Err(error) => broken(Watched::Namespaces, &error),
+        });
+    told(futures::stream::select(grants, namespaces))
+}
+
 fn told(stream: impl Stream<Item = Option<Told>> + Send + 'static) -> BoxStream<'static, Told> {
     stream.filter_map(std::future::ready).boxed()
 }
@@ -152,6 +193,12 @@ where
 
 /// A watch that merely ended, or whose version is too old, goes on by itself: not worth a word.
 fn broken(watched: Watched, error: &watcher::Error) -> Option<Told> {
+    let denied = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => matches!(status.code, 401 | 403 | 404),
+        _ => false,
+    };
     let why = match error {
         watcher::Error::WatchFailed(_) => return None,
         watcher::Error::WatchError(status) if status.code == 410 => return None,
@@ -169,7 +216,11 @@ fn broken(watched: Watched, error: &watcher::Error) -> Option<Told> {
         | watcher::Error::WatchStartFailed(_)
         | watcher::Error::NoResourceVersion) => chain(other),
     };
-    Some(Told::Broken { watched, why })
+    Some(Told::Broken {
+        watched,
+        why,
+        denied,
+    })
 }
 
 fn trim_resource(resource: &mut MaybeResource) {

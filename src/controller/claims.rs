@@ -1,6 +1,6 @@
-//! Which resources claim which user: of two for one user the oldest manages it, and when it goes,
-//! the next oldest. A synchronous index: it is told what there is and answers with the resources
-//! to look at.
+//! Which resources claim which user: of two for one user that are let in the oldest manages it, and
+//! when it goes, or is let in no longer, the next oldest. A synchronous index: it is told what there is
+//! and answers with the resources to look at.
 
 use super::key::Key;
 use crate::{api::CognitoUserPassword, core::target::Target, core::target::User};
@@ -11,16 +11,16 @@ use std::collections::{BTreeSet, HashMap};
 /// See the module.
 #[derive(Default)]
 pub struct Claims {
-    /// Oldest first.
+    /// Oldest first, let in or not.
     users: HashMap<User, BTreeSet<Claimant>>,
-    resources: HashMap<Key, (User, Claimant)>,
+    resources: HashMap<Key, Standing>,
 }
 
 /// A resource's claim on its user. Both are immutable in one object; under one name they change
 /// when it is deleted and made anew.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Claim {
-    user: User,
+    target: Target,
     seniority: Seniority,
 }
 
@@ -29,6 +29,15 @@ type Seniority = (Timestamp, String);
 
 /// A resource among those that claim one user; the key only tells which it is.
 type Claimant = (Seniority, Key);
+
+/// Where a resource stands.
+#[derive(PartialEq, Eq)]
+struct Standing {
+    user: User,
+    claimant: Claimant,
+    /// Whether the grants let it in: whoever they don't, keeps nobody else from managing the user.
+    admitted: bool,
+}
 
 impl Claim {
     /// The claim of a resource; none if it names no user that there could be.
@@ -39,49 +48,94 @@ impl Claim {
         let created = resource.creation_timestamp();
         let created = created.map_or(Timestamp::MAX, |created| created.0);
         Some(Self {
-            user: target.user(),
+            target,
             seniority: (created, resource.uid().unwrap_or_default()),
         })
+    }
+
+    /// Who is claimed.
+    #[must_use]
+    pub const fn target(&self) -> &Target {
+        &self.target
     }
 }
 
 impl Claims {
     /// A resource is there, with this claim or without one. Answers with the resources to look at:
-    /// all of a user who is managed by another one now.
-    pub fn apply(&mut self, resource: &Key, claim: Option<Claim>) -> Vec<Key> {
-        let claim = claim.map(|claim| (claim.user, (claim.seniority, resource.clone())));
-        if self.resources.get(resource) == claim.as_ref() {
+    /// all others of a user who is managed by another one now.
+    pub fn apply(&mut self, resource: &Key, claim: Option<Claim>, admitted: bool) -> Vec<Key> {
+        let standing = claim.map(|claim| Standing {
+            user: claim.target.user(),
+            claimant: (claim.seniority, resource.clone()),
+            admitted,
+        });
+        if self.resources.get(resource) == standing.as_ref() {
             return Vec::new();
         }
         let mut affected = self.remove(resource);
-        if let Some((user, claimant)) = claim {
-            let claimants = self.users.entry(user.clone()).or_default();
-            claimants.insert(claimant.clone());
-            if claimants.first() == Some(&claimant) {
-                let others = claimants.iter().skip(1);
-                affected.extend(others.map(|(_, key)| key.clone()));
-            }
-            self.resources.insert(resource.clone(), (user, claimant));
+        if let Some(standing) = standing {
+            let user = standing.user.clone();
+            affected.extend(self.change(&user, resource, |claims| {
+                let claimants = claims.users.entry(standing.user.clone()).or_default();
+                claimants.insert(standing.claimant.clone());
+                claims.resources.insert(resource.clone(), standing);
+            }));
         }
         affected
     }
 
     /// A resource is gone. Answers with the resources to look at, as [`apply`](Self::apply) does.
     pub fn remove(&mut self, resource: &Key) -> Vec<Key> {
-        let Some((user, claimant)) = self.resources.remove(resource) else {
+        let Some(user) = self.resources.get(resource).map(|it| it.user.clone()) else {
             return Vec::new();
         };
-        let Some(claimants) = self.users.get_mut(&user) else {
+        self.change(&user, resource, |claims| {
+            let standing = claims.resources.remove(resource);
+            if let (Some(standing), Some(claimants)) = (standing, claims.users.get_mut(&user)) {
+                claimants.remove(&standing.claimant);
+                if claimants.is_empty() {
+                    claims.users.remove(&user);
+                }
+            }
+        })
+    }
+
+    /// The grants let a resource in, or no longer do. Answers with the resources to look at, as
+    /// [`apply`](Self::apply) does.
+    pub fn admit(&mut self, resource: &Key, admitted: bool) -> Vec<Key> {
+        let Some(user) = self.resources.get(resource).map(|it| it.user.clone()) else {
             return Vec::new();
         };
-        let managed = claimants.first() == Some(&claimant);
-        claimants.remove(&claimant);
-        let heirs = claimants.iter().filter(|_| managed);
-        let heirs = heirs.map(|(_, key)| key.clone()).collect();
-        if claimants.is_empty() {
-            self.users.remove(&user);
+        self.change(&user, resource, |claims| {
+            if let Some(standing) = claims.resources.get_mut(resource) {
+                standing.admitted = admitted;
+            }
+        })
+    }
+
+    /// Makes a change to the claims on a user, by one resource.
+    fn change(&mut self, user: &User, by: &Key, change: impl FnOnce(&mut Self)) -> Vec<Key> {
+        let before = self.managers(user).next().cloned();
+        change(self);
+        if self.managers(user).next() == before.as_ref() {
+            return Vec::new();
         }
-        heirs
+        self.managers(user)
+            .filter(|key| *key != by)
+            .cloned()
+            .collect()
+    }
+
+    /// Those who are let in, oldest first: the first one manages the user.
+    fn managers(&self, user: &User) -> impl Iterator<Item = &Key> {
+        let claimants = self.users.get(user).into_iter().flatten();
+        claimants
+            .map(|(_, key)| key)
+            .filter(|key| self.is_admitted(key))
+    }
+
+    fn is_admitted(&self, resource: &Key) -> bool {
+        self.resources.get(resource).is_some_and(|it| it.admitted)
     }
 
     /// The resource that manages the user instead of this one, if it isn't this one itself. What
@@ -89,16 +143,25 @@ impl Claims {
     #[must_use]
     pub fn older(&self, resource: &Key, claim: &Claim) -> Option<&Key> {
         self.users
-            .get(&claim.user)?
+            .get(&claim.target.user())?
             .iter()
             .take_while(|(seniority, _)| *seniority < claim.seniority)
             .map(|(_, key)| key)
-            .find(|key| *key != resource)
+            .find(|key| *key != resource && self.is_admitted(key))
+    }
+
+    /// Who must know of what this resource did: the older one that manages its user, and those who
+    /// aren't let in at the moment, because what they did counts no longer.
+    pub fn concerned(&self, resource: &Key, claim: &Claim) -> impl Iterator<Item = &Key> {
+        let outside = self
+            .rivals(resource, claim)
+            .filter(|key| !self.is_admitted(key));
+        self.older(resource, claim).into_iter().chain(outside)
     }
 
     /// The other resources for the same user.
     pub fn rivals(&self, resource: &Key, claim: &Claim) -> impl Iterator<Item = &Key> {
-        let claimants = self.users.get(&claim.user).into_iter().flatten();
+        let claimants = self.users.get(&claim.target.user()).into_iter().flatten();
         claimants
             .map(|(_, key)| key)
             .filter(move |key| *key != resource)
@@ -115,7 +178,7 @@ mod tests {
         let target = Target::parse("eu-west-1_a", username).expect("valid");
         let created = Timestamp::from_second(created).expect("a time");
         Claim {
-            user: target.user(),
+            target,
             seniority: (created, uid.to_owned()),
         }
     }
@@ -132,30 +195,37 @@ mod tests {
         let young = claim("bot", 2, "a");
         let late = claim("Bot", 1, "c");
         let old = claim("BOT", 1, "b");
-        assert_eq!(claims.apply(&key("young"), Some(young.clone())), []);
+        assert_eq!(claims.apply(&key("young"), Some(young.clone()), true), []);
         assert_eq!(claims.older(&key("young"), &young), None);
         assert_eq!(
-            claims.apply(&key("late"), Some(late.clone())),
+            claims.apply(&key("late"), Some(late.clone()), true),
             [key("young")]
         );
-        let affected = claims.apply(&key("old"), Some(old.clone()));
+        let affected = claims.apply(&key("old"), Some(old.clone()), true);
         assert_eq!(affected, [key("late"), key("young")]);
         assert_eq!(claims.older(&key("old"), &old), None);
         assert_eq!(claims.older(&key("late"), &late), Some(&key("old")));
         assert_eq!(claims.older(&key("young"), &young), Some(&key("old")));
         let rivals: Vec<_> = claims.rivals(&key("late"), &late).collect();
         assert_eq!(rivals, [&key("old"), &key("young")]);
-        assert_eq!(claims.apply(&key("old"), Some(old)), [], "known already");
+        assert_eq!(
+            claims.apply(&key("old"), Some(old), true),
+            [],
+            "known already"
+        );
     }
 
     #[test]
     fn a_younger_one_disturbs_nobody_neither_when_it_comes_nor_when_it_goes() {
         let mut claims = Claims::default();
-        claims.apply(&key("old"), Some(claim("bot", 1, "a")));
-        assert_eq!(claims.apply(&key("young"), Some(claim("bot", 2, "b"))), []);
+        claims.apply(&key("old"), Some(claim("bot", 1, "a")), true);
+        assert_eq!(
+            claims.apply(&key("young"), Some(claim("bot", 2, "b")), true),
+            []
+        );
         assert_eq!(claims.remove(&key("young")), []);
         assert_eq!(
-            claims.apply(&key("other"), Some(claim("other", 0, "c"))),
+            claims.apply(&key("other"), Some(claim("other", 0, "c")), true),
             []
         );
     }
@@ -164,9 +234,9 @@ mod tests {
     fn when_the_oldest_goes_the_others_are_looked_at() {
         let mut claims = Claims::default();
         let next = claim("bot", 2, "b");
-        claims.apply(&key("old"), Some(claim("bot", 1, "a")));
-        claims.apply(&key("next"), Some(next.clone()));
-        claims.apply(&key("last"), Some(claim("bot", 3, "c")));
+        claims.apply(&key("old"), Some(claim("bot", 1, "a")), true);
+        claims.apply(&key("next"), Some(next.clone()), true);
+        claims.apply(&key("last"), Some(claim("bot", 3, "c")), true);
         assert_eq!(claims.remove(&key("old")), [key("next"), key("last")]);
         assert_eq!(claims.older(&key("next"), &next), None);
     }
@@ -176,24 +246,24 @@ mod tests {
         let mut claims = Claims::default();
         let former = claim("bot", 1, "a");
         let waiting = claim("bot", 2, "b");
-        claims.apply(&key("old"), Some(former));
-        claims.apply(&key("waiting"), Some(waiting.clone()));
+        claims.apply(&key("old"), Some(former), true);
+        claims.apply(&key("waiting"), Some(waiting.clone()), true);
         // Only the later event is seen: of another user.
         let anew = claim("other", 3, "c");
-        let affected = claims.apply(&key("old"), Some(anew.clone()));
+        let affected = claims.apply(&key("old"), Some(anew.clone()), true);
         assert_eq!(affected, [key("waiting")]);
         assert_eq!(claims.older(&key("waiting"), &waiting), None);
         assert_eq!(claims.older(&key("old"), &anew), None);
         // And again, of the first user.
         let again = claim("bot", 4, "d");
-        assert_eq!(claims.apply(&key("old"), Some(again.clone())), []);
+        assert_eq!(claims.apply(&key("old"), Some(again.clone()), true), []);
         assert_eq!(claims.older(&key("old"), &again), Some(&key("waiting")));
     }
 
     #[test]
     fn one_made_anew_is_no_duplicate_of_itself() {
         let mut claims = Claims::default();
-        claims.apply(&key("bot"), Some(claim("bot", 1, "a")));
+        claims.apply(&key("bot"), Some(claim("bot", 1, "a")), true);
         // It was read; the watch hasn't told of it yet.
         assert_eq!(claims.older(&key("bot"), &claim("bot", 2, "b")), None);
     }
@@ -201,9 +271,9 @@ mod tests {
     #[test]
     fn one_that_can_no_longer_be_a_claim_lets_go() {
         let mut claims = Claims::default();
-        claims.apply(&key("old"), Some(claim("bot", 1, "a")));
-        claims.apply(&key("next"), Some(claim("bot", 2, "b")));
-        assert_eq!(claims.apply(&key("old"), None), [key("next")]);
+        claims.apply(&key("old"), Some(claim("bot", 1, "a")), true);
+        claims.apply(&key("next"), Some(claim("bot", 2, "b")), true);
+        assert_eq!(claims.apply(&key("old"), None, true), [key("next")]);
     }
 
     proptest! {
@@ -215,7 +285,7 @@ mod tests {
             let mut claims = Claims::default();
             let mut there: HashMap<Key, Claim> = HashMap::new();
             let manager = |there: &HashMap<Key, Claim>, of: &Claim| {
-                let rivals = there.iter().filter(|(_, it)| it.user == of.user);
+                let rivals = there.iter().filter(|(_, it)| it.target.user() == of.target.user());
                 rivals.min_by_key(|(_, it)| it.seniority.clone()).map(|(key, _)| key.clone())
             };
             for (number, (name, what)) in events.into_iter().enumerate() {
@@ -224,7 +294,7 @@ mod tests {
                 let before = there.clone();
                 let affected = if let Some(claimed) = &claimed {
                     there.insert(name.clone(), claimed.clone());
-                    claims.apply(&name, Some(claimed.clone()))
+                    claims.apply(&name, Some(claimed.clone()), true)
                 } else {
                     there.remove(&name);
                     claims.remove(&name)

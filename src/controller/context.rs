@@ -13,7 +13,7 @@ use crate::{
     api::CognitoUserPassword,
     cluster::{Leadership, events::Events},
     cognito::Cognito,
-    core::{budget::Limits, fingerprint::Keyring},
+    core::{authority::Authority, budget::Limits, fingerprint::Keyring, grant::Ungranted},
     ops::metrics::Metrics,
 };
 use kube::{
@@ -27,6 +27,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::Notify;
 
 /// What must be left of the lease when a call begins: the 5 s that it may take, and 2 s for clocks
 /// and for a process that isn't scheduled at once.
@@ -50,6 +51,8 @@ pub struct Context<C> {
     pub metrics: Arc<Metrics>,
     /// What the watches showed.
     pub index: Arc<Mutex<Index>>,
+    /// Something else is to be said of a grant.
+    pub grants_changed: Arc<Notify>,
     /// Hints that may be lost.
     pub memory: Arc<Memory>,
     /// What is to be looked at.
@@ -64,7 +67,8 @@ pub struct Context<C> {
 }
 
 impl<C: Cognito> Context<C> {
-    /// Puts it together; the writer is the store's.
+    /// Puts it together; the writer is the store's. `ungranted`: what holds without a grant, if there
+    /// are grants at all.
     pub fn new(
         client: Client,
         cognito: Arc<C>,
@@ -72,6 +76,7 @@ impl<C: Cognito> Context<C> {
         leadership: Leadership,
         metrics: Arc<Metrics>,
         limits: Limits,
+        ungranted: Option<Ungranted>,
     ) -> (Self, Writer<CognitoUserPassword>) {
         let (store, writer) = reflector::store();
         let memory = Arc::new(Memory::default());
@@ -86,15 +91,27 @@ impl<C: Cognito> Context<C> {
                 queue.push(key.clone());
             }
         };
+        let index = Arc::new(Mutex::new(
+            ungranted.map_or_else(Index::default, Index::with_grants),
+        ));
+        let grants_changed = Arc::new(Notify::new());
+        let tell = {
+            let (index, grants_changed) = (index.clone(), grants_changed.clone());
+            move |authority: &Authority| {
+                lock(&index).grants().authority_changed(authority);
+                grants_changed.notify_one();
+            }
+        };
         let context = Self {
             events: Events::new(client.clone()),
             client,
-            credentials: Credentials::new(cognito.clone(), wake),
+            credentials: Credentials::new(cognito.clone(), wake, tell),
             cognito,
             keyring: Mutex::new(Arc::new(keyring)),
             leadership,
             metrics,
-            index: Arc::default(),
+            index,
+            grants_changed,
             memory,
             turns: Turns::new(limits, queue.clone()),
             in_flight: InFlight::default(),
@@ -107,8 +124,7 @@ impl<C: Cognito> Context<C> {
 
     /// What the watches showed.
     pub fn index(&self) -> MutexGuard<'_, Index> {
-        // Nothing panics half-way through a change of the index.
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.index)
     }
 
     /// The fingerprint keys.
@@ -137,4 +153,9 @@ impl<C: Cognito> Context<C> {
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
+}
+
+fn lock(index: &Mutex<Index>) -> MutexGuard<'_, Index> {
+    // Nothing panics half-way through a change of the index.
+    index.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -44,6 +44,7 @@ pub enum Wake {
 }
 
 type Waker = dyn Fn(&Key, Wake) + Send + Sync;
+type Teller = dyn Fn(&Authority) + Send + Sync;
 
 /// See the module.
 pub struct Credentials<C>(Arc<Shared<C>>);
@@ -58,17 +59,24 @@ struct Shared<C> {
     /// How many doors were closed so far.
     closed: AtomicU64,
     wake: Box<Waker>,
+    tell: Box<Teller>,
 }
 
 impl<C: Cognito> Credentials<C> {
-    /// `wake` is called for each resource that was turned away when it is to be looked at again.
-    pub fn new(cognito: Arc<C>, wake: impl Fn(&Key, Wake) + Send + Sync + 'static) -> Self {
+    /// `wake` is called for each resource that was turned away when it is to be looked at again;
+    /// `tell` when there is something new to say of an authority: see [`examine`](Self::examine).
+    pub fn new(
+        cognito: Arc<C>,
+        wake: impl Fn(&Key, Wake) + Send + Sync + 'static,
+        tell: impl Fn(&Authority) + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(Shared {
             cognito,
             doors: Mutex::default(),
             refusals: Mutex::default(),
             closed: AtomicU64::new(0),
             wake: Box::new(wake),
+            tell: Box::new(tell),
         }))
     }
 
@@ -92,6 +100,28 @@ impl<C: Cognito> Credentials<C> {
             Ok(account) => Ok(account),
             Err(failure) => Err(self.close(resource, authority, failure, false, must_tell)),
         }
+    }
+
+    /// Whether an authority has credentials that work, as far as can be told without a call.
+    ///
+    /// # Errors
+    /// [`CredentialsFailure`]: it has none.
+    pub async fn examine(&self, authority: &Authority) -> Result<(), CredentialsFailure> {
+        let known = self
+            .0
+            .doors()
+            .get(authority)
+            .map(|door| door.failure.clone());
+        match known {
+            Some(failure) => Err(failure),
+            None => self.0.cognito.authenticate(authority).await.map(|_| ()),
+        }
+    }
+
+    /// Nobody calls by other authorities than these any more.
+    pub fn retain(&self, needed: impl Fn(&Authority) -> bool) {
+        self.0.doors().retain(|authority, _| needed(authority));
+        self.0.refusals().retain(|authority, _| needed(authority));
     }
 
     /// Whether nobody passes: then the resource is remembered, and looked at when that changes.
@@ -149,10 +179,16 @@ impl<C: Cognito> Credentials<C> {
     ) -> TurnedAway {
         let mut doors = self.0.doors();
         if let Some(door) = doors.get_mut(authority) {
+            let news = door.failure != failure;
             door.failure = failure;
             door.refused = refused;
             door.scout.take_if(|scout| scout == resource);
-            return door.turn_away(resource, must_tell);
+            let turned_away = door.turn_away(resource, must_tell);
+            drop(doors);
+            if news {
+                (self.0.tell)(authority);
+            }
+            return turned_away;
         }
         let number = self.0.closed.fetch_add(1, Ordering::Relaxed);
         let mut door = Door::new(number, failure, refused);
@@ -161,6 +197,7 @@ impl<C: Cognito> Credentials<C> {
         drop(doors);
         let error = &turned_away.failure;
         warn!(%authority, %error, "no AWS credentials that work: nothing can be set until there are some");
+        (self.0.tell)(authority);
         tokio::spawn(probe(self.0.clone(), authority.clone(), number));
         turned_away
     }
@@ -180,6 +217,7 @@ impl<C: Cognito> Shared<C> {
         for resource in &turned_away {
             (self.wake)(resource, Wake::Healed);
         }
+        (self.tell)(authority);
     }
 
     /// Nobody knows whether AWS takes the credentials that there are now: one goes and sees. Answers

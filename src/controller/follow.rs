@@ -2,6 +2,9 @@
 //! whom goes into the queue. Nothing is asked for before both kinds are listed in a scope: a
 //! Secret that isn't listed yet is not a Secret that isn't there. Nor before the resources of all
 //! scopes are listed, or known not to be for now: an older resource for the same user may be in any.
+//! Nor before the grants and the namespaces are listed, where there are grants.
+
+mod grants;
 
 use super::{claims::Claim, context::Context, index::Relisted, key::Key};
 use crate::{
@@ -42,16 +45,35 @@ pub(super) async fn follow<C: Cognito>(
 ) {
     let watches = scopes.iter().map(|scope| {
         let scope = scope.clone();
-        watch::watch(&context.client, &scope).map(move |told| (scope.clone(), told))
+        watch::watch(&context.client, &scope)
+            .map(move |told| (scope.clone(), told))
+            .boxed()
     });
+    // Grants belong to the whole cluster: who sees but a part of it goes without.
+    let grants = scopes.contains(&Scope::All).then(|| {
+        watch::watch_grants(&context.client)
+            .map(|told| (Scope::All, told))
+            .boxed()
+    });
+    let watches = watches.chain(grants);
     let mut told = futures::stream::select_all(watches);
     let mut follower = Follower::new(context.clone(), writer, &scopes, &readiness);
     while let Some((scope, told)) = told.next().await {
         match told {
             Told::Resource(event) => follower.resource(&scope, *event),
             Told::Secret(event) => follower.secret(&scope, *event),
-            Told::Broken { watched, why } => {
-                follower.broken(&scope, watched, &why, Instant::now());
+            Told::Grant(event) => follower.grant(*event),
+            Told::Namespace(event) => follower.namespace(*event),
+            Told::Broken {
+                watched,
+                why,
+                denied,
+            } => {
+                let now = Instant::now();
+                let failures = follower.broken(&scope, watched, &why, now);
+                if denied {
+                    follower.doubt(watched, Some(now + watch::repeats_within(failures)));
+                }
             }
         }
     }
@@ -60,11 +82,24 @@ pub(super) async fn follow<C: Cognito>(
 /// Makes the checks of all watches, failing until they have listed. Called before `/readyz` is
 /// served: a check that isn't there yet doesn't fail, and the operator would be called ready.
 pub fn expect(readiness: &Readiness, scopes: &[Scope]) {
-    for scope in scopes {
-        for watched in [Watched::Resources, Watched::Secrets] {
-            drop(readiness.check(check_name(scope, watched)));
-        }
+    for (scope, watched) in all_watches(scopes) {
+        drop(readiness.check(check_name(&scope, watched)));
     }
+}
+
+fn all_watches(scopes: &[Scope]) -> impl Iterator<Item = (Scope, Watched)> {
+    scopes.iter().flat_map(|scope| {
+        let watched: &[Watched] = match scope {
+            Scope::All => &[
+                Watched::Resources,
+                Watched::Secrets,
+                Watched::Grants,
+                Watched::Namespaces,
+            ],
+            Scope::Namespace(_) => &[Watched::Resources, Watched::Secrets],
+        };
+        watched.iter().map(|watched| (scope.clone(), *watched))
+    })
 }
 
 struct Follower<C> {
@@ -72,8 +107,9 @@ struct Follower<C> {
     writer: Writer<CognitoUserPassword>,
     store: Store<CognitoUserPassword>,
     watches: HashMap<(Scope, Watched), State>,
-    /// The scopes whose resources are neither listed nor known to be broken.
-    awaited: HashSet<Scope>,
+    /// The watches without which nothing is looked at: of resources, as long as they are neither listed
+    /// nor known to be broken; of grants and namespaces, until they are listed.
+    awaited: HashSet<(Scope, Watched)>,
     /// What was last reported as unreadable.
     unreadable: HashMap<Key, Unreadable>,
     /// For reporting those.
@@ -112,25 +148,24 @@ impl<C: Cognito> Follower<C> {
         scopes: &[Scope],
         readiness: &Readiness,
     ) -> Self {
-        let state = |scope: &Scope, watched| {
-            let check = readiness.check(check_name(scope, watched));
+        let state = |(scope, watched): (Scope, Watched)| {
+            let check = readiness.check(check_name(&scope, watched));
             let state = State {
                 check,
                 listed: false,
                 broken: None,
                 streak: watch::Streak::default(),
             };
-            ((scope.clone(), watched), state)
+            ((scope, watched), state)
         };
         Self {
             store: context.store.clone(),
             context,
             writer,
-            watches: scopes
-                .iter()
-                .flat_map(|scope| [Watched::Resources, Watched::Secrets].map(|w| state(scope, w)))
+            watches: all_watches(scopes).map(state).collect(),
+            awaited: all_watches(scopes)
+                .filter(|(_, watched)| *watched != Watched::Secrets)
                 .collect(),
-            awaited: scopes.iter().cloned().collect(),
             unreadable: HashMap::new(),
             turns: Arc::new(Semaphore::new(4)),
         }
@@ -149,9 +184,7 @@ impl<C: Cognito> Follower<C> {
             | Event::Apply(ref unreadable @ DeserializeGuard(Err(ref invalid))) => {
                 self.unreadable(unreadable, &invalid.error);
             }
-            Event::Delete(resource) => {
-                self.gone(&Key::of(&resource));
-            }
+            Event::Delete(resource) => self.gone(&Key::of(&resource)),
             Event::InitDone => {
                 let Relisted { gone, affected } = self.context.index().resources_listed(scope);
                 for key in gone {
@@ -159,7 +192,7 @@ impl<C: Cognito> Follower<C> {
                 }
                 self.ask(affected);
                 self.listed(scope, Watched::Resources);
-                self.await_no_longer(scope);
+                self.await_no_longer(scope, Watched::Resources);
                 return;
             }
         }
@@ -207,7 +240,7 @@ impl<C: Cognito> Follower<C> {
             let mut index = self.context.index();
             affected.extend(index.apply_resource(scope, key.clone(), secret, claim.clone()));
             // What a younger one did before it knew is for the older one to look at.
-            affected.extend(claim.and_then(|claim| index.older(&key, &claim).cloned()));
+            affected.extend(claim.iter().flat_map(|claim| index.concerned(&key, claim)));
         }
         if moved {
             self.writer.apply_watcher_event(&Event::Apply(resource));
@@ -268,6 +301,9 @@ impl<C: Cognito> Follower<C> {
 
     /// Asks for reconciles, once everything is listed that they go by.
     fn ask(&self, mut keys: Vec<Key>) {
+        if self.context.index().grants().have_changed() {
+            self.context.grants_changed.notify_one();
+        }
         if keys.is_empty() || !self.awaited.is_empty() {
             return;
         }
@@ -280,10 +316,10 @@ impl<C: Cognito> Follower<C> {
         }
     }
 
-    /// The resources of a scope are listed, or can't be for now: if it is the last one that was
-    /// waited for, everything is looked at.
-    fn await_no_longer(&mut self, scope: &Scope) {
-        if self.awaited.remove(scope) && self.awaited.is_empty() {
+    /// Something is listed, or can't be for now: if it is the last one that was waited for, everything
+    /// is looked at.
+    fn await_no_longer(&mut self, scope: &Scope, watched: Watched) {
+        if self.awaited.remove(&(scope.clone(), watched)) && self.awaited.is_empty() {
             let all = self.context.index().resources();
             self.ask(all);
         }
@@ -321,20 +357,23 @@ impl<C: Cognito> Follower<C> {
         }
     }
 
-    fn broken(&mut self, scope: &Scope, watched: Watched, why: &str, now: Instant) {
+    /// Answers with how often in a row.
+    fn broken(&mut self, scope: &Scope, watched: Watched, why: &str, now: Instant) -> u32 {
         self.context.metrics.watch_error(match watched {
             Watched::Resources => "resources",
             Watched::Secrets => "secrets",
+            Watched::Grants => "grants",
+            Watched::Namespaces => "namespaces",
         });
         let Some(state) = self.watches.get_mut(&(scope.clone(), watched)) else {
-            return;
+            return 0;
         };
         let failures = state.streak.failed(now);
         if state.listed && failures == 1 {
             // A single failure of what worked before is the next try's business (a new CRD's
             // storage answers 429 for a moment).
             debug!(watch = check_name(scope, watched), why, "interrupted");
-            return;
+            return failures;
         }
         if state.broken.as_deref() == Some(why) {
             debug!(watch = check_name(scope, watched), why, "still broken");
@@ -348,8 +387,9 @@ impl<C: Cognito> Follower<C> {
         // After the log: whoever reads it at /readyz finds it there too.
         state.check.fail_for(why, watch::repeats_within(failures));
         if watched == Watched::Resources && failures >= BROKEN_AFTER {
-            self.await_no_longer(scope);
+            self.await_no_longer(scope, Watched::Resources);
         }
+        failures
     }
 }
 
@@ -357,6 +397,8 @@ fn check_name(scope: &Scope, watched: Watched) -> String {
     let kind = match watched {
         Watched::Resources => "CognitoUserPasswords",
         Watched::Secrets => "Secrets",
+        Watched::Grants => "CognitoUserPoolGrants",
+        Watched::Namespaces => "Namespaces",
     };
     format!("watch of {kind} in {}", scope_name(scope))
 }

@@ -12,6 +12,8 @@ use crate::{
     cluster::{CallError, secrets},
     cognito::Cognito,
     core::{
+        authority::Authority,
+        grant::Admission,
         observed::{NewestSigned, Observed, Older, SecretFact, SecretVersion, compare},
         password::Password,
         target::{InvalidTarget, Target},
@@ -87,6 +89,27 @@ impl Facts {
     pub(super) fn target(&self) -> Result<Target, InvalidTarget> {
         let spec = &self.resource.spec;
         Target::parse(&spec.user_pool_id, &spec.username)
+    }
+
+    /// Whether the grants let it manage its user, as the watches show them now.
+    pub(super) fn admission<C: Cognito>(&self, context: &Context<C>) -> Admission {
+        match self.target() {
+            Ok(target) => {
+                let index = context.index();
+                index.admission(&target, &self.key.namespace, Instant::now())
+            }
+            // Nothing is done for one that names no user, and that is said first.
+            Err(_) => Admission::NotGranted,
+        }
+    }
+
+    /// Whether it may still manage its user, by this authority.
+    pub(super) fn is_granted<C: Cognito>(
+        &self,
+        context: &Context<C>,
+        authority: &Authority,
+    ) -> bool {
+        self.admission(context) == Admission::Granted(authority.clone())
     }
 
     /// Which older resource for the same user the watches show.
@@ -190,6 +213,7 @@ impl Facts {
                 .get(REQUESTED_AT)
                 .map(String::as_str),
             status: self.status(),
+            admission: self.admission(context),
             older: self.older(context),
             rival_at: self.rival_at(context),
             newest_signed: NewestSigned::of(self.status(), &context.keyring()),

@@ -4,9 +4,17 @@
 
 use super::{
     claims::{Claim, Claims},
+    grants::Grants,
     key::Key,
 };
-use crate::{cluster::watch::Scope, core::observed::SecretVersion};
+use crate::{
+    cluster::watch::Scope,
+    core::{
+        grant::{Admission, Ungranted},
+        observed::SecretVersion,
+        target::Target,
+    },
+};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     time::Instant,
@@ -21,6 +29,7 @@ pub struct Index {
     /// Resource -> Secret.
     resources: HashMap<Key, Key>,
     claims: Claims,
+    grants: Grants,
     scopes: HashMap<Scope, Listings>,
 }
 
@@ -55,6 +64,38 @@ struct Listing {
 }
 
 impl Index {
+    /// With grants, and what holds where there is none.
+    #[must_use]
+    pub fn with_grants(ungranted: Ungranted) -> Self {
+        Self {
+            grants: Grants::new(ungranted),
+            ..Self::default()
+        }
+    }
+
+    /// Whether a resource in this namespace may manage this user.
+    #[must_use]
+    pub fn admission(&self, target: &Target, namespace: &str, now: Instant) -> Admission {
+        self.grants.admission(target, namespace, now)
+    }
+
+    /// What is known of the grants.
+    #[must_use]
+    pub fn grants(&mut self) -> &mut Grants {
+        &mut self.grants
+    }
+
+    /// The grants or the namespaces change. Answers with the resources to look at: those for whom
+    /// something else follows, and those whose user is managed by another one now.
+    pub fn regrant(&mut self, change: impl FnOnce(&mut Grants) -> Vec<Key>) -> Vec<Key> {
+        let mut affected = change(&mut self.grants);
+        for key in affected.clone() {
+            let admitted = self.grants.is_admitted(&key);
+            affected.extend(self.claims.admit(&key, admitted));
+        }
+        affected
+    }
+
     /// Whether both kinds were listed in this scope: before that, an absent Secret means nothing.
     #[must_use]
     pub fn is_listed(&self, scope: &Scope) -> bool {
@@ -74,6 +115,12 @@ impl Index {
     #[must_use]
     pub fn older(&self, resource: &Key, claim: &Claim) -> Option<&Key> {
         self.claims.older(resource, claim)
+    }
+
+    /// Who must know of what this resource did.
+    #[must_use]
+    pub fn concerned(&self, resource: &Key, claim: &Claim) -> Vec<Key> {
+        self.claims.concerned(resource, claim).cloned().collect()
     }
 
     /// The other resources for the same user.
@@ -128,7 +175,9 @@ impl Index {
     ) -> Vec<Key> {
         let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
         listing.show(&resource);
-        let affected = self.claims.apply(&resource, claim);
+        let target = claim.as_ref().map(Claim::target);
+        let admitted = self.grants.apply_resource(&resource, target);
+        let affected = self.claims.apply(&resource, claim, admitted);
         if self.resources.get(&resource) != Some(&secret) {
             self.unlink(&resource);
             self.references
@@ -144,6 +193,7 @@ impl Index {
     /// [`apply_resource`](Self::apply_resource) does.
     pub fn delete_resource(&mut self, resource: &Key) -> Vec<Key> {
         self.unlink(resource);
+        self.grants.delete_resource(resource);
         self.claims.remove(resource)
     }
 

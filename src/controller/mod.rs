@@ -7,6 +7,8 @@ mod context;
 mod credentials;
 mod follow;
 mod gather;
+mod grants;
+mod grants_told;
 mod in_flight;
 mod index;
 mod key;
@@ -99,6 +101,7 @@ pub async fn run<C: Cognito>(
     tokio::select! {
         () = reconciles => follow.abort(),
         () = context.turns.give() => {}
+        () = grants_told::tell(&context) => {}
         ended = &mut follow => panic!("following the watches ended: {ended:?}"),
     }
 }

@@ -14,9 +14,9 @@ use crate::{
     cluster::{CallError, status},
     cognito::Cognito,
     core::{
-        authority::Authority,
         backoff,
         decide::{Decision, decide, while_waiting_for_turn, without_credentials},
+        grant::Admission,
         observed::{Observed, SecretFact},
     },
 };
@@ -190,7 +190,7 @@ async fn pass<C: Cognito>(
         Decision::Report(report) => record::report(context, key, &facts.resource, &report).await,
         // Without the value there is no plan.
         Decision::Set(_) | Decision::Read
-            if observed.is_unidentified() && is_turned_away(context, key, &facts) =>
+            if observed.is_unidentified() && is_turned_away(context, key, &facts, &observed) =>
         {
             Done::Wake(None)
         }
@@ -200,13 +200,17 @@ async fn pass<C: Cognito>(
 
 /// While there are no credentials and the status says so, there is nothing to read and nothing to
 /// write: when there are some, it is looked at.
-fn is_turned_away<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts) -> bool {
-    let Ok(target) = facts.target() else {
+fn is_turned_away<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    facts: &Facts,
+    observed: &Observed<'_>,
+) -> bool {
+    let Admission::Granted(authority) = &observed.admission else {
         return false;
     };
-    let authority = Authority::own(target.pool.region());
     context.memory.expect_healing(key, facts.uid());
-    context.credentials.turn_away(key, &authority)
+    context.credentials.turn_away(key, authority)
 }
 
 /// Reads the Secret and decides again.
@@ -224,14 +228,11 @@ async fn with_value<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts, 
             return without_set(context, key, facts, &gathered.fact, other).await;
         }
     };
-    let Ok(target) = facts.target() else {
-        return Done::Wake(None);
-    };
     // Before anything is recorded: a broken identity must never leave an open attempt.
-    let authority = Authority::own(target.pool.region());
+    let authority = &plan.authority;
     let must_tell = observed.says_what_is_over();
     context.memory.expect_healing(key, facts.uid());
-    let ensured = context.credentials.ensure(key, &authority, must_tell).await;
+    let ensured = context.credentials.ensure(key, authority, must_tell).await;
     let account = match ensured {
         Ok(account) => account,
         Err(TurnedAway { tell: false, .. }) => return Done::Wake(None),
@@ -242,10 +243,8 @@ async fn with_value<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts, 
             return concluded(context, key, facts, &gathered.fact, done);
         }
     };
-    let Some(turn) = context
-        .turns
-        .claim(key, &(account, authority.region), plan.urgency)
-    else {
+    let payer = (account, authority.region.clone());
+    let Some(turn) = context.turns.claim(key, &payer, plan.urgency) else {
         gathered.password = None;
         return queued(context, key, facts, &observed).await;
     };
@@ -260,6 +259,7 @@ async fn with_value<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts, 
     };
     let observed = facts.observed(context, gathered.fact.clone());
     match decide(&observed, Timestamp::now(), id) {
+        Decision::Set(now) if now.authority != *authority => Done::Again,
         Decision::Set(plan) => set(context, key, facts, gathered, &plan, turn).await,
         other => {
             gathered.password = None;

@@ -15,7 +15,6 @@ use crate::{
     cluster::{CallError, status},
     cognito::Cognito,
     core::{
-        authority::Authority,
         decide::await_landing,
         outcome::{Outcome, classify},
         password::Password,
@@ -68,7 +67,7 @@ pub(super) async fn set<C: Cognito>(
         }
     };
     // An older one that came since has its turn after this one, or had it: then its value stands.
-    if facts.older(context).is_some() {
+    if facts.older(context).is_some() || !facts.is_granted(context, &plan.authority) {
         return Done::Again;
     }
     let ahead = match write_ahead(context, key, facts, plan).await {
@@ -120,7 +119,8 @@ async fn write_ahead<C: Cognito>(
         error!(object = %key, "the API server did not keep the attempt: is the CRD of this version installed?");
         return Err(Done::ApiFailed);
     }
-    if context.is_stopping() || !context.leads_for_a_call() {
+    let granted = facts.is_granted(context, &plan.authority);
+    if !granted || context.is_stopping() || !context.leads_for_a_call() {
         let withdrawn = came_to(plan, None);
         context
             .memory
@@ -146,12 +146,12 @@ async fn call<C: Cognito>(
 ) -> Outcome {
     debug!(object = %key, attempt = plan.attempt.id, inherited = plan.inherited, "calling AdminSetUserPassword");
     turn.calling();
-    let authority = Authority::own(target.pool.region());
+    let authority = &plan.authority;
     let started = Instant::now();
     alone.begin(started);
     let reply = context
         .cognito
-        .admin_set_user_password(&authority, target, &password, permanent)
+        .admin_set_user_password(authority, target, &password, permanent)
         .await;
     match reply {
         Reply::NoReply { .. } => {}
@@ -169,11 +169,12 @@ async fn call<C: Cognito>(
     }
     drop(turn);
     let standing = &outcome.standing;
-    context.credentials.answered(key, &authority, standing);
+    context.credentials.answered(key, authority, standing);
     info!(
         object = %key,
         pool = %target.pool,
         user = %target.username,
+        authority = %authority,
         code = code(&reply),
         request_id = outcome.request_id,
         inherited = plan.inherited,

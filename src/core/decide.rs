@@ -5,10 +5,12 @@
 //! the value is needed, on what a read of the Secret found.
 
 use super::{
+    authority::Authority,
     backoff,
     conditions::conditions,
     duplicate,
     fingerprint::Match,
+    grant::Admission,
     observed::{Comparison, Observed, SecretFact, SecretVersion},
     plan::{Plan, plan},
     status::{failed, handled, said, said_verdict, settled},
@@ -20,6 +22,9 @@ use super::{
 use crate::api::{Attempt, Class, Reason, Status, Synced};
 use jiff::Timestamp;
 use std::time::Duration;
+
+/// How long until the next look where the grants aren't known.
+const UNTIL_GRANTS_ARE_KNOWN: Duration = Duration::from_secs(5);
 
 /// What to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -77,6 +82,19 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decisi
         let verdict = Verdict::with(Reason::InvalidParameter, meaning, Some(&words), cure);
         return report(observed, verdict, now);
     }
+    let authority = match &observed.admission {
+        Admission::Granted(authority) => authority,
+        Admission::NotGranted => return not_admitted(observed, Reason::NotGranted, now, fresh_id),
+        Admission::Ambiguous => {
+            return not_admitted(observed, Reason::AmbiguousGrant, now, fresh_id);
+        }
+        // Whatever tells of it also asks for another look; this is for what no event tells.
+        Admission::Unknown => {
+            return Decision::Stay {
+                wake: Some(UNTIL_GRANTS_ARE_KNOWN),
+            };
+        }
+    };
     if let Some(older) = &observed.older {
         return report(observed, duplicate::verdict(older), now);
     }
@@ -122,7 +140,9 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decisi
                 Verdict::with(Reason::InvalidSecretValue, &meaning, None, &why.to_string());
             report(observed, verdict, now)
         }
-        SecretFact::Value(version, value) => decide_read(observed, version, value, now, fresh_id),
+        SecretFact::Value(version, value) => {
+            decide_read(observed, authority, version, value, now, fresh_id)
+        }
     }
 }
 
@@ -130,6 +150,21 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decisi
 #[must_use]
 pub fn without_credentials(observed: &Observed<'_>, why: &str, now: Timestamp) -> Report {
     let verdict = Verdict::quoting(Reason::InvalidCredentials, why);
+    unanswered(observed, verdict, now)
+}
+
+/// It may not be done: neither the Secret is read nor Cognito called. What is on record stays, also an
+/// open attempt, until it may be done again; unless another resource manages the user meanwhile.
+fn not_admitted(observed: &Observed<'_>, why: Reason, now: Timestamp, fresh_id: &str) -> Decision {
+    let observed = Observed {
+        status: &duplicate::superseded(observed, now, fresh_id),
+        ..observed.clone()
+    };
+    Decision::Report(Box::new(unanswered(&observed, Verdict::new(why), now)))
+}
+
+/// Says a verdict before anything was tried: what was asked for is still to be done.
+fn unanswered(observed: &Observed<'_>, verdict: Verdict, now: Timestamp) -> Report {
     let mut report = reported(observed, verdict, now);
     report
         .status
@@ -181,7 +216,9 @@ fn decide_unread(observed: &Observed<'_>, version: &SecretVersion, now: Timestam
         Some(Reason::SecretNotFound | Reason::SecretKeyNotFound | Reason::InvalidSecretValue)
     );
     let same_look = tried_this && same_value && !(of_no_value && tried_value.is_some());
-    let judged = observed.is_judged() && (same_look || (attempted_this && !of_no_value));
+    let judged = observed.is_judged()
+        && !observed.waited_for_grant()
+        && (same_look || (attempted_this && !of_no_value));
     match said(status) {
         // A request that isn't answered yet waits for something.
         Some(Class::Stalled)
@@ -202,6 +239,7 @@ fn decide_unread(observed: &Observed<'_>, version: &SecretVersion, now: Timestam
 /// What to do with a value that was read.
 fn decide_read(
     observed: &Observed<'_>,
+    authority: &Authority,
     version: &SecretVersion,
     value: &Comparison,
     now: Timestamp,
@@ -209,7 +247,10 @@ fn decide_read(
 ) -> Decision {
     let status = observed.status;
     let plan = |inherited| {
-        let plan = plan(observed, version, value, inherited, now, fresh_id);
+        let authority = authority.clone();
+        let plan = plan(
+            observed, authority, version, value, inherited, now, fresh_id,
+        );
         Decision::Set(Box::new(plan))
     };
     let spent = !observed.has_new_request() && kind(observed, version, value) == Kind::Spent;
@@ -305,6 +346,7 @@ fn hold(
         Some(Class::Stalled)
             if !asked_anew
                 && observed.is_judged()
+                && !observed.waited_for_grant()
                 && observed.status.ready_reason() != Some(Reason::InvalidSecretValue) =>
         {
             Some(sign_again(observed, attempt, value))

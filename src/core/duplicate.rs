@@ -9,7 +9,7 @@ use super::{
     status::{in_doubt, retire_into, retire_synced},
     verdict::Verdict,
 };
-use crate::api::{Attempt, Reason};
+use crate::api::{Attempt, Reason, Status};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::time::Duration;
@@ -32,14 +32,31 @@ pub(super) fn verdict(older: &Older) -> Verdict {
     Verdict::with(Reason::DuplicateUser, &meaning, None, cure)
 }
 
-/// Takes the user over from another resource, if one managed it since this one did: what was set or
+/// Takes the user over from another resource, if one managed it since this one did.
+pub(super) fn take_over(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Option<Report> {
+    let before = observed.status;
+    let mut status = superseded(observed, now, fresh_id);
+    if status == *before && !was_duplicate(before) {
+        return None;
+    }
+    let verdict = Verdict::new(Reason::Progressing);
+    status.failures = None;
+    status.conditions = conditions(before, &verdict, observed.generation, now);
+    Some(Report::new(status, verdict, Some(Duration::ZERO)))
+}
+
+fn was_duplicate(status: &Status) -> bool {
+    status.ready_reason() == Some(Reason::DuplicateUser)
+}
+
+/// The status after another resource managed the user, if one did since this one: what was set or
 /// refused before counts no longer, and what may have been set by an open attempt is no longer the
 /// last that was sent, so that a history's refusal will not prove it. The open attempt itself stays
 /// on record: its call may still land. So does, as one, a temporary password that was set: its user
 /// may have chosen another since.
-pub(super) fn take_over(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Option<Report> {
+pub(super) fn superseded(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Status {
     let before = observed.status;
-    let was_duplicate = before.ready_reason() == Some(Reason::DuplicateUser);
+    let was_duplicate = was_duplicate(before);
     // What is in the future was written by a clock that was wrong, and would never be over.
     let rival_at = observed.rival_at.filter(|at| *at <= now);
     let is_past = |at: &MicroTime| was_duplicate || rival_at.is_some_and(|rival| at.0 < rival);
@@ -59,11 +76,5 @@ pub(super) fn take_over(observed: &Observed<'_>, now: Timestamp, fresh_id: &str)
         let id = fresh_id.to_owned();
         status.attempt = Some(in_doubt(synced, id, observed.generation));
     }
-    if status == *before && !was_duplicate {
-        return None;
-    }
-    let verdict = Verdict::new(Reason::Progressing);
-    status.failures = None;
-    status.conditions = conditions(before, &verdict, observed.generation, now);
-    Some(Report::new(status, verdict, Some(Duration::ZERO)))
+    status
 }

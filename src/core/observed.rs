@@ -3,6 +3,7 @@
 
 use super::{
     fingerprint::{Keyring, Match},
+    grant::Admission,
     password::{InvalidValue, Password},
     target::Target,
 };
@@ -26,6 +27,8 @@ pub struct Observed<'a> {
     pub requested_at: Option<&'a str>,
     /// What was written down so far.
     pub status: &'a Status,
+    /// Whether it may manage its user, and by whose authority.
+    pub admission: Admission,
     /// The oldest of the older resources for the same user, if there are any.
     pub older: Option<Older>,
     /// When another resource last set this user's password or tried to, as far as there are any
@@ -205,7 +208,8 @@ impl Observed<'_> {
     }
 
     /// Whether the status says that all is well, or that a person must act: untrue once another
-    /// value is to be set. What waits, also for so long that it is called stalled, stays true.
+    /// value is to be set. What waits, also for so long that it is called stalled, stays true; but not
+    /// for a grant that is there.
     #[must_use]
     pub fn says_what_is_over(&self) -> bool {
         let is_true = |type_| {
@@ -213,7 +217,16 @@ impl Observed<'_> {
             condition.is_some_and(|condition| condition.status == ConditionStatus::True)
         };
         let waits = self.status.ready_reason().map(Reason::class) == Some(Class::Waiting);
-        is_true(ConditionType::Ready) || (is_true(ConditionType::Stalled) && !waits)
+        is_true(ConditionType::Ready)
+            || (is_true(ConditionType::Stalled) && !waits)
+            || self.waited_for_grant()
+    }
+
+    /// Whether the status says that this may not be done. Where it may be, that is over, and so is
+    /// every wait.
+    pub(super) fn waited_for_grant(&self) -> bool {
+        let reason = self.status.ready_reason();
+        reason.is_some_and(Reason::is_about_grants)
     }
 
     /// Whether the status says that all is well with this generation.

@@ -155,6 +155,8 @@ const fn effect(reason: Reason) -> Effect {
         | Reason::SecretNotFound
         | Reason::SecretKeyNotFound
         | Reason::InvalidSecretValue
+        | Reason::NotGranted
+        | Reason::AmbiguousGrant
         | Reason::DuplicateUser => Effect::Unknown,
     }
 }

@@ -1,6 +1,7 @@
 //! The set of a value, as it is written ahead of its call.
 
 use super::{
+    authority::Authority,
     backoff,
     budget::Urgency,
     clock,
@@ -20,6 +21,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 /// A set that is about to be made.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
+    /// By whose authority it is made, and where.
+    pub authority: Authority,
     /// The attempt that must be on record before the call.
     pub attempt: Attempt,
     /// The whole status with the attempt in it.
@@ -41,6 +44,7 @@ pub struct Plan {
 /// The set of a value, written ahead.
 pub(super) fn plan(
     observed: &Observed<'_>,
+    authority: Authority,
     version: &SecretVersion,
     value: &Comparison,
     inherited: bool,
@@ -78,6 +82,7 @@ pub(super) fn plan(
     ahead.last_handled_reconcile_at = handled(observed);
     ahead.conditions = while_in_flight(before, observed.generation, now);
     Plan {
+        authority,
         attempt,
         inherited,
         kind: kind(observed, version, value),
@@ -93,14 +98,15 @@ pub(super) fn plan(
 
 /// The conditions while a call is in flight: never Ready=True. One that says already that it isn't
 /// so, and that the operator goes on by itself, stays until the outcome is known, so that retries
-/// don't flap.
+/// don't flap; but not that it may not be done.
 fn while_in_flight(before: &Status, generation: i64, now: Timestamp) -> Vec<Condition> {
     let class = said(before);
+    let forbidden = before.ready_reason().is_some_and(Reason::is_about_grants);
     let not_true = before
         .condition(ConditionType::Ready)
         .is_some_and(|ready| ready.status != ConditionStatus::True);
     match class {
-        Some(Class::Waiting | Class::Transient | Class::Unknown) if not_true => {
+        Some(Class::Waiting | Class::Transient | Class::Unknown) if not_true && !forbidden => {
             before.conditions.clone()
         }
         Some(_) | None => conditions(before, &Verdict::new(Reason::Progressing), generation, now),

@@ -94,6 +94,24 @@ impl PoolId {
 }
 
 impl Region {
+    /// A Region by its name: lower case words, joined by hyphens, none for anything else. It becomes
+    /// a part of a host's name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split('-');
+        let first = words.next().unwrap_or_default();
+        let rest: Vec<_> = words.collect();
+        let letters = |c: char| c.is_ascii_lowercase();
+        let fits = text.len() <= 32
+            && first.len() >= 2
+            && first.chars().all(letters)
+            && !rest.is_empty()
+            && rest.iter().all(|word| {
+                !word.is_empty() && word.chars().all(|c| letters(c) || c.is_ascii_digit())
+            });
+        fits.then(|| Self(text.to_owned()))
+    }
+
     /// The Region's name, e.g. `eu-west-1`.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -180,6 +198,21 @@ mod tests {
     fn a_pool_id_names_its_region(#[case] text: &str, #[case] region: Option<&str>) {
         let parsed = PoolId::parse(text).ok().map(|pool| pool.region());
         assert_eq!(parsed.as_ref().map(Region::as_str), region);
+    }
+
+    #[rstest]
+    #[case("eu-west-1", true)]
+    #[case("us-gov-west-1", true)]
+    #[case("us-isob-east-1", true)]
+    #[case("eu", false)]
+    #[case("eu-", false)]
+    #[case("-west-1", false)]
+    #[case("EU-west-1", false)]
+    #[case("evil.example/", false)]
+    #[case("eu-west-1\n", false)]
+    #[case("", false)]
+    fn a_region_is_lower_case_words(#[case] text: &str, #[case] fits: bool) {
+        assert_eq!(Region::parse(text).is_some(), fits);
     }
 
     #[test]

@@ -76,7 +76,8 @@ pub(super) fn spare(
     let open = status.attempt.as_ref().filter(|a| a.is_open());
     if let Some(attempt) = open.filter(|a| observed.is_attempted(a, version, value)) {
         let said = said_verdict(status).filter(|said| {
-            said.class == Class::Stalled && said.reason != Reason::InvalidSecretValue
+            let of_value = said.reason != Reason::InvalidSecretValue;
+            said.class == Class::Stalled && of_value && !said.reason.is_about_grants()
         });
         if said.is_some() && observed.is_judged() && attempt.fingerprint == value.fingerprint {
             return Some(Decision::Stay { wake: None });

@@ -18,6 +18,28 @@ pub struct Verdict {
     pub message: String,
 }
 
+/// A sentence of a condition: what happened, somebody's own words, what would fix it.
+pub(super) fn sentence(meaning: &str, words: Option<&str>, cure: &str) -> String {
+    let mut message = String::new();
+    let mut letters = meaning.chars();
+    message.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+    message.extend(letters);
+    if let Some(words) = words.map(str::trim).filter(|words| !words.is_empty()) {
+        let words: String = words
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(MESSAGE_MAX / 2)
+            .collect();
+        message = format!("{message} ({})", words.trim_end_matches('.'));
+    }
+    if !cure.is_empty() {
+        message = format!("{message}: {cure}");
+    }
+    let mut message: String = message.chars().take(MESSAGE_MAX).collect();
+    message.push('.');
+    message
+}
+
 impl Verdict {
     /// The reason's own sentence.
     #[must_use]
@@ -39,27 +61,10 @@ impl Verdict {
     /// A sentence of its own: what happened, somebody's own words, what would fix it.
     #[must_use]
     pub fn with(reason: Reason, meaning: &str, words: Option<&str>, cure: &str) -> Self {
-        let mut message = String::new();
-        let mut letters = meaning.chars();
-        message.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        message.extend(letters);
-        if let Some(words) = words.map(str::trim).filter(|words| !words.is_empty()) {
-            let words: String = words
-                .chars()
-                .map(|c| if c.is_control() { ' ' } else { c })
-                .take(MESSAGE_MAX / 2)
-                .collect();
-            message = format!("{message} ({})", words.trim_end_matches('.'));
-        }
-        if !cure.is_empty() {
-            message = format!("{message}: {cure}");
-        }
-        let mut message: String = message.chars().take(MESSAGE_MAX).collect();
-        message.push('.');
         Self {
             reason,
             class: reason.class(),
-            message,
+            message: sentence(meaning, words, cure),
         }
     }
 

@@ -29,7 +29,7 @@ pub(super) fn wait_left(
 ) -> Option<Duration> {
     let status = observed.status;
     let failures = status.failures.as_ref()?;
-    if observed.healed || !observed.is_judged() {
+    if observed.healed || !observed.is_judged() || observed.waited_for_grant() {
         return None;
     }
     if is_cut_short(observed, value) {
@@ -72,8 +72,9 @@ pub(super) fn urgency(observed: &Observed<'_>, value: &Comparison) -> Urgency {
     }
     let reason = observed.status.ready_reason();
     let waits = reason.map(Reason::class) == Some(Class::Waiting);
-    // Without credentials it was never really tried.
-    let is_first = !waits || reason == Some(Reason::InvalidCredentials);
+    // Without credentials or grant it was never really tried.
+    let untried = reason == Some(Reason::InvalidCredentials) || observed.waited_for_grant();
+    let is_first = !waits || untried;
     if is_first && failures.count <= FIRST_TRIES {
         Urgency::Asked
     } else {

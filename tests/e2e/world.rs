@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     AuditQuery, ControlPlane, FaultServer, Mark, Operator, OperatorBuilder, await_resource,
-    client_for, describe, eventually, operator, resource, resources, wait_reason,
+    client_for, describe, eventually, grants, operator, resource, resources, wait_reason,
 };
 
 /// For everything that happens at once, on a machine that is busy with other tests.
@@ -65,6 +65,9 @@ impl<'a> World<'a> {
     pub(crate) async fn on(plane: &'a ControlPlane, prefix: &str) -> Self {
         plane.install("deploy/");
         let namespace = plane.new_namespace(prefix).await;
+        let client = plane.client().await;
+        // For the operators that watch all namespaces; the others have no grants.
+        apply_grant(&client, &grant(&namespace)).await;
         let cognito = Arc::new(FaultServer::start());
         let token = plane.token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT);
         let kubeconfig = plane.kubeconfig_for_token(&format!("operator-{namespace}"), &token);
@@ -73,7 +76,7 @@ impl<'a> World<'a> {
             .cognito(cognito.url());
         Self {
             plane,
-            client: plane.client().await,
+            client,
             credential: credential_of(&client_for(&kubeconfig).await).await,
             namespace,
             cognito,
@@ -81,13 +84,30 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Makes the grant of this namespace the valid one with this change.
+    pub(crate) async fn grant(&self, change: impl FnOnce(&mut Value)) {
+        let mut object = grant(&self.namespace);
+        change(&mut object);
+        apply_grant(&self.client, &object).await;
+    }
+
+    /// Takes the grant of this namespace away.
+    pub(crate) async fn revoke(&self) {
+        grants(&self.client)
+            .delete(&self.namespace, &DeleteParams::default())
+            .await
+            .unwrap_or_else(|error| panic!("could not revoke {}: {error}", self.namespace));
+    }
+
     /// Another namespace of the same world: with the same Cognito, and seen by the same operators
     /// if they watch it.
     pub(crate) async fn neighbour(&self, prefix: &str) -> Self {
+        let namespace = self.plane.new_namespace(prefix).await;
+        apply_grant(&self.client, &grant(&namespace)).await;
         Self {
             plane: self.plane,
             client: self.client.clone(),
-            namespace: self.plane.new_namespace(prefix).await,
+            namespace,
             cognito: Arc::clone(&self.cognito),
             builder: self.builder.clone(),
             credential: self.credential.clone(),
@@ -343,6 +363,28 @@ pub(crate) fn line(request: &Value) -> String {
         line = format!("{line} {name}");
     }
     line
+}
+
+/// Lets a namespace manage all users of the tests' pool; of the same name.
+fn grant(namespace: &str) -> Value {
+    json!({
+        "apiVersion": "cognito-password-operator.io/v1alpha1",
+        "kind": "CognitoUserPoolGrant",
+        "metadata": { "name": namespace },
+        "spec": {
+            "userPoolId": POOL,
+            "usernames": ["*"],
+            "namespaces": { "names": [namespace] },
+        },
+    })
+}
+
+async fn apply_grant(client: &kube::Client, grant: &Value) {
+    let name = grant["metadata"]["name"].as_str().expect("it has a name");
+    grants(client)
+        .patch(name, &applying(), &Patch::Apply(grant))
+        .await
+        .unwrap_or_else(|error| panic!("could not apply {grant}: {error}"));
 }
 
 fn applying() -> PatchParams {

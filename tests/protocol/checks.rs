@@ -51,6 +51,8 @@ pub enum Promise {
     NoPlaintext,
     /// Conditions follow kstatus.
     Kstatus,
+    /// Nothing is read or called for while no grant lets it.
+    Granted,
     /// A temporary value that may have been applied is sent again only on request.
     Once,
 }
@@ -216,6 +218,13 @@ impl World {
         if ready && compared.synced == Some(Match::Same) && !asked {
             self.watch
                 .broken(Promise::Idle, "set although in sync".to_owned());
+        }
+    }
+
+    pub fn check_granted(&mut self, what: &str) {
+        if !self.cluster.granted {
+            self.watch
+                .broken(Promise::Granted, format!("{what} without a grant"));
         }
     }
 

@@ -5,7 +5,9 @@ use super::cognito::{WEAK, text};
 use cognito_password_operator::{
     api::{CognitoUserPasswordSpec, PasswordSecretRef, Status},
     core::{
+        authority::Authority,
         fingerprint::{Keyring, retire},
+        grant::Admission,
         observed::{Comparison, NewestSigned, SecretFact, SecretVersion, compare},
         password::Password,
         target::Target,
@@ -41,6 +43,8 @@ pub struct Secret {
 pub struct Cluster {
     pub resource: Resource,
     pub secret: Option<Secret>,
+    /// Whether a grant lets the resource manage its user.
+    pub granted: bool,
     /// Names and first bytes of the keys, oldest first.
     pub keys: Vec<(String, u8)>,
     counter: u64,
@@ -137,6 +141,7 @@ impl Cluster {
         let mut cluster = Self {
             resource: Resource::new(spec(), 1),
             secret: None,
+            granted: true,
             keys: vec![("key-1".to_owned(), 1)],
             counter: 100,
         };
@@ -247,6 +252,14 @@ impl Cluster {
             password,
             &seen.status(),
         )
+    }
+
+    pub fn admission(&self) -> Admission {
+        if self.granted {
+            Admission::Granted(Authority::own(target().pool.region()))
+        } else {
+            Admission::NotGranted
+        }
     }
 
     pub fn newest_signed(&self, status: &Status) -> NewestSigned {

@@ -133,6 +133,7 @@ impl Facts<'_> {
             spec: &self.resource.spec,
             requested_at: self.resource.requested_at.as_deref(),
             status: &status,
+            admission: cluster.admission(),
             older: self.older,
             rival_at: self.rival_at,
             newest_signed: cluster.newest_signed(&status),
@@ -184,6 +185,12 @@ impl World {
             Decision::Leave => Next::Wait(None),
             Decision::Stay { wake } => Next::Wait(wake),
             Decision::Read => self.look_closely(who),
+            Decision::Report(report) if !self.cluster.granted => {
+                match self.write(who, &report.status, &Write::Report) {
+                    Ok(()) => Next::Wait(report.wake),
+                    Err(_) => Next::Again,
+                }
+            }
             decision @ (Decision::Report(_) | Decision::Set(_)) => {
                 self.watch
                     .broken(Promise::I1, format!("decided unread: {decision:?}"));
@@ -194,6 +201,7 @@ impl World {
 
     fn look_closely(&mut self, who: usize) -> Next {
         self.watch.reads += 1;
+        self.check_granted("reads the Secret");
         let (fact, value) = self.cluster.read(&self.processes[who].resource);
         let (decision, tried) = self.decide(who, fact.clone());
         self.note(|| format!("P{who} read -> {}", super::world::brief(&decision)));
@@ -278,7 +286,12 @@ impl World {
     }
 
     fn call(&mut self, who: usize, plan: Box<Plan>, tried: Tried, value: &Password) -> Next {
+        if !self.cluster.granted {
+            self.processes[who].phase = Phase::Unacknowledged(plan);
+            return Next::Mid;
+        }
         let permanent = self.processes[who].decided_on.spec.permanent;
+        self.check_granted("calls");
         self.check_call(&plan, value, permanent);
         let reply = self.cognito.call(value.expose(), permanent, self.now);
         self.note(|| format!("P{who} sends {} -> {reply:?}", value.expose()));

@@ -67,6 +67,13 @@ impl World {
         }
         let status = self.cluster.resource.status();
         let reason = status.ready_reason();
+        if !self.cluster.granted {
+            if reason != Some(Reason::NotGranted) {
+                let how = format!("ended with {reason:?} without a grant");
+                self.watch.broken(Promise::Convergence, how);
+            }
+            return;
+        }
         let (wanted, fits) = self.judge(&status, reason);
         if !fits {
             let how = format!("ended with {reason:?}, {wanted}; {}", self.summary(&status));
@@ -190,6 +197,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Invalid),
         2 => any::<bool>().prop_map(Event::Permanent),
         1 => any::<bool>().prop_map(Event::Suspend),
+        1 => any::<bool>().prop_map(Event::Grant),
         1 => any::<bool>().prop_map(Event::Other),
         2 => Just(Event::Request),
         3 => Just(Event::UserChooses),
@@ -393,6 +401,11 @@ fn no_plaintext_is_printed() {
 #[test]
 fn a_temporary_value_that_may_have_been_applied_is_sent_again_only_on_request() {
     holds(Promise::Once);
+}
+
+#[test]
+fn nothing_is_read_or_called_for_without_a_grant() {
+    holds(Promise::Granted);
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub enum Event {
     Permanent(bool),
     /// `spec.suspend`
     Suspend(bool),
+    /// A grant lets it manage its user, or no longer does.
+    Grant(bool),
     /// `spec.passwordSecretRef.key` is the other key.
     Other(bool),
     /// A new `requestedAt`
@@ -113,6 +115,10 @@ impl World {
             Event::Invalid => cluster.put("password", Some(b"PLAINTEXT\n".to_vec())),
             Event::Permanent(yes) => cluster.change(|spec| spec.permanent = yes),
             Event::Suspend(yes) => cluster.change(|spec| spec.suspend = yes),
+            Event::Grant(yes) => {
+                cluster.granted = yes;
+                self.watch.refused = None;
+            }
             Event::Other(yes) => cluster.change(|spec| {
                 let key = if yes { "other" } else { "password" };
                 key.clone_into(&mut spec.password_secret_ref.key);

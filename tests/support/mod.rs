@@ -33,5 +33,5 @@ pub(crate) use proxy::{ApiFault, Asked, Held, Hold, Kind, Moment, Proxy};
 pub(crate) use random::Random;
 pub(crate) use scratch::scratch;
 pub(crate) use wait::{
-    await_resource, condition, describe, eventually, resource, resources, wait_reason,
+    await_resource, condition, describe, eventually, grants, resource, resources, wait_reason,
 };

@@ -39,6 +39,17 @@ pub(crate) fn resources(client: &kube::Client, namespace: &str) -> Api<DynamicOb
     Api::namespaced_with(client.clone(), namespace, &resource)
 }
 
+/// The grants, as anybody's client reads them.
+pub(crate) fn grants(client: &kube::Client) -> Api<DynamicObject> {
+    let gvk = GroupVersionKind::gvk(
+        "cognito-password-operator.io",
+        "v1alpha1",
+        "CognitoUserPoolGrant",
+    );
+    let resource = ApiResource::from_gvk_with_plural(&gvk, "cognitouserpoolgrants");
+    Api::all_with(client.clone(), &resource)
+}
+
 /// One of them.
 pub(crate) async fn resource(client: &kube::Client, namespace: &str, name: &str) -> DynamicObject {
     resources(client, namespace)

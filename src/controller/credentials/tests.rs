@@ -45,10 +45,11 @@ fn door(failures: u32) -> (Arc<Identity>, Credentials<Identity>, Woken) {
         asked: AtomicU32::new(0),
     });
     let (told, woken) = unbounded_channel();
-    let credentials = Credentials::new(identity.clone(), move |key: &Key, why| {
+    let wake = move |key: &Key, why| {
         // The test may have ended.
         let _ = told.send((key.clone(), why));
-    });
+    };
+    let credentials = Credentials::new(identity.clone(), wake, |_| ());
     (identity, credentials, woken)
 }
 

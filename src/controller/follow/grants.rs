@@ -1,0 +1,103 @@
+//! Following grants and namespaces.
+
+use super::{Follower, without_values};
+use crate::{
+    cluster::watch::{MaybeGrant, Scope, Watched},
+    cognito::Cognito,
+    controller::{grants::Grants, key::Key},
+};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    ResourceExt,
+    core::{DeserializeGuard, PartialObjectMeta},
+    runtime::watcher::Event,
+};
+use std::{sync::Arc, time::Instant};
+use tracing::warn;
+
+impl<C: Cognito> Follower<C> {
+    pub(super) fn grant(&mut self, event: Event<MaybeGrant>) {
+        match event {
+            Event::Init => {
+                self.context.index().grants().grants_listing();
+                return;
+            }
+            Event::InitApply(DeserializeGuard(Ok(grant)))
+            | Event::Apply(DeserializeGuard(Ok(grant))) => {
+                let (name, grant) = (grant.name_any(), Arc::new(grant));
+                self.regrant(|grants| grants.apply_grant(&name, grant));
+            }
+            Event::InitApply(ref unreadable @ DeserializeGuard(Err(ref invalid)))
+            | Event::Apply(ref unreadable @ DeserializeGuard(Err(ref invalid))) => {
+                let name = unreadable.name_any();
+                let why = without_values(&invalid.error);
+                warn!(
+                    grant = name,
+                    why, "this grant can't be read and lets nobody in"
+                );
+                self.regrant(|grants| grants.unreadable_grant(&name));
+            }
+            Event::Delete(grant) => {
+                let name = grant.name_any();
+                self.regrant(|grants| grants.delete_grant(&name));
+            }
+            Event::InitDone => {
+                self.regrant(Grants::grants_listed);
+                return self.listed_of_cluster(Watched::Grants);
+            }
+        }
+        self.known_again(Watched::Grants);
+    }
+
+    pub(super) fn namespace(&mut self, event: Event<PartialObjectMeta<Namespace>>) {
+        match event {
+            Event::Init => {
+                self.context.index().grants().namespaces_listing();
+                return;
+            }
+            Event::InitApply(namespace) | Event::Apply(namespace) => {
+                let name = namespace.name_any();
+                let labels = namespace.metadata.labels.unwrap_or_default();
+                self.regrant(|grants| grants.apply_namespace(&name, labels));
+            }
+            Event::Delete(namespace) => {
+                let name = namespace.name_any();
+                self.regrant(|grants| grants.delete_namespace(&name));
+            }
+            Event::InitDone => {
+                self.regrant(Grants::namespaces_listed);
+                return self.listed_of_cluster(Watched::Namespaces);
+            }
+        }
+        self.known_again(Watched::Namespaces);
+    }
+
+    /// What is known of them may be out of date until then; or isn't.
+    pub(super) fn doubt(&self, watched: Watched, until: Option<Instant>) {
+        let mut index = self.context.index();
+        match watched {
+            Watched::Grants => index.grants().doubt_grants(until),
+            Watched::Namespaces => index.grants().doubt_namespaces(until),
+            // What is decided on them is written with the version that it was decided on, or read.
+            Watched::Resources | Watched::Secrets => {}
+        }
+    }
+
+    fn regrant(&self, change: impl FnOnce(&mut Grants) -> Vec<Key>) {
+        let affected = self.context.index().regrant(change);
+        self.ask(affected);
+    }
+
+    fn listed_of_cluster(&mut self, watched: Watched) {
+        if let Some(state) = self.watches.get_mut(&(Scope::All, watched)) {
+            state.listed = true;
+        }
+        self.known_again(watched);
+        self.await_no_longer(&Scope::All, watched);
+    }
+
+    fn known_again(&mut self, watched: Watched) {
+        self.doubt(watched, None);
+        self.works(&Scope::All, watched);
+    }
+}

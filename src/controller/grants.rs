@@ -1,0 +1,448 @@
+//! What the watches showed of grants and namespaces, and what follows from it for each resource. A
+//! synchronous index: it is told what there is and answers with the resources that are let in from
+//! now on, or no longer, or by another authority.
+
+use super::key::Key;
+use crate::{
+    api::CognitoUserPoolGrant,
+    core::{
+        authority::Authority,
+        grant::{Admission, Grant, InvalidGrant, Namespace, Ungranted, admit},
+        target::{PoolId, Target},
+    },
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    hash::Hash,
+    sync::Arc,
+    time::Instant,
+};
+
+/// The labels of a namespace.
+pub type NamespaceLabels = BTreeMap<String, String>;
+
+/// See the module.
+#[derive(Default)]
+pub struct Grants {
+    /// What holds without a grant; none where grants are off, and everybody is let in.
+    ungranted: Option<Ungranted>,
+    by_name: Listed<String, Held>,
+    namespaces: Listed<String, NamespaceLabels>,
+    /// The grants that name a pool.
+    pools: HashMap<PoolId, BTreeSet<String>>,
+    /// Those that can't be read, and may name any.
+    unreadable: BTreeSet<String>,
+    resources: HashMap<Key, Resident>,
+    of_pool: HashMap<PoolId, BTreeSet<Key>>,
+    of_namespace: HashMap<String, BTreeSet<Key>>,
+    /// The grants of which something else is to be said now.
+    changed: BTreeSet<String>,
+}
+
+/// A grant.
+#[derive(Clone)]
+pub struct Held {
+    /// As the watch showed it.
+    pub object: Arc<CognitoUserPoolGrant>,
+    /// What it says.
+    pub grant: Result<Arc<Grant>, InvalidGrant>,
+    /// How many resources it lets in.
+    pub lets_in: usize,
+}
+
+/// A resource, and what follows for it.
+struct Resident {
+    target: Target,
+    admission: Admission,
+    /// The grants that let it in.
+    by: Vec<String>,
+}
+
+/// What there is of one kind, as far as lists and events told.
+struct Listed<K, V> {
+    known: HashMap<K, V>,
+    /// Whether a list was complete.
+    complete: bool,
+    /// What the one under way showed so far.
+    showed: Option<HashSet<K>>,
+    /// Until then what is known may be out of date.
+    doubtful_until: Option<Instant>,
+}
+
+impl<K, V> Default for Listed<K, V> {
+    fn default() -> Self {
+        Self {
+            known: HashMap::new(),
+            complete: false,
+            showed: None,
+            doubtful_until: None,
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash, V> Listed<K, V> {
+    fn begin(&mut self) {
+        self.showed = Some(HashSet::new());
+    }
+
+    fn show(&mut self, key: &K) {
+        if let Some(showed) = &mut self.showed {
+            showed.insert(key.clone());
+        }
+    }
+
+    fn is_doubtful(&self, now: Instant) -> bool {
+        self.doubtful_until.is_some_and(|until| now < until)
+    }
+
+    /// Answers with what is gone.
+    fn finish(&mut self) -> Vec<K> {
+        self.complete = true;
+        let showed = self.showed.take().unwrap_or_default();
+        let gone = self.known.keys().filter(|key| !showed.contains(*key));
+        gone.cloned().collect()
+    }
+}
+
+impl Grants {
+    /// With grants, and what holds where there is none.
+    #[must_use]
+    pub fn new(ungranted: Ungranted) -> Self {
+        Self {
+            ungranted: Some(ungranted),
+            ..Self::default()
+        }
+    }
+
+    /// Whether a resource in this namespace may manage this user.
+    #[must_use]
+    pub fn admission(&self, target: &Target, namespace: &str, now: Instant) -> Admission {
+        if self.by_name.is_doubtful(now) || self.namespaces.is_doubtful(now) {
+            return Admission::Unknown;
+        }
+        self.judge(target, namespace).0
+    }
+
+    /// Whether a resource was let in when something last changed.
+    #[must_use]
+    pub fn is_admitted(&self, resource: &Key) -> bool {
+        let resident = self.resources.get(resource);
+        resident.is_some_and(|it| matches!(it.admission, Admission::Granted(_)))
+    }
+
+    /// A grant.
+    #[must_use]
+    pub fn grant(&self, name: &str) -> Option<&Held> {
+        self.by_name.known.get(name)
+    }
+
+    /// Whether something else is to be said of any grant now.
+    #[must_use]
+    pub fn have_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// The grants of which something else is to be said now.
+    pub fn take_changed(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Something about an authority has changed: what is said of the grants that name it.
+    pub fn authority_changed(&mut self, authority: &Authority) {
+        let naming = self.by_name.known.iter().filter(|(_, held)| {
+            let grant = held.grant.as_ref();
+            grant.is_ok_and(|grant| grant.authority == *authority)
+        });
+        self.changed.extend(naming.map(|(name, _)| name.clone()));
+    }
+
+    /// The authorities that grants name.
+    #[must_use]
+    pub fn authorities(&self) -> HashSet<Authority> {
+        let grants = self.by_name.known.values();
+        let readable = grants.filter_map(|held| held.grant.as_ref().ok());
+        readable.map(|grant| grant.authority.clone()).collect()
+    }
+
+    /// A resource is there, and claims this user. Answers with whether it is let in.
+    pub fn apply_resource(&mut self, resource: &Key, target: Option<&Target>) -> bool {
+        let Some(target) = target else {
+            self.delete_resource(resource);
+            return false;
+        };
+        if self.resources.get(resource).map(|it| &it.target) != Some(target) {
+            self.delete_resource(resource);
+            let resident = Resident {
+                target: target.clone(),
+                admission: Admission::Unknown,
+                by: Vec::new(),
+            };
+            self.resources.insert(resource.clone(), resident);
+            let of_pool = self.of_pool.entry(target.pool.clone()).or_default();
+            of_pool.insert(resource.clone());
+            let namespace = resource.namespace.clone();
+            let of_namespace = self.of_namespace.entry(namespace).or_default();
+            of_namespace.insert(resource.clone());
+            self.judge_anew([resource.clone()]);
+        }
+        self.is_admitted(resource)
+    }
+
+    /// A resource is gone.
+    pub fn delete_resource(&mut self, resource: &Key) {
+        let Some(resident) = self.resources.remove(resource) else {
+            return;
+        };
+        self.count(&resident.by, &[]);
+        leave(&mut self.of_pool, &resident.target.pool, resource);
+        leave(&mut self.of_namespace, &resource.namespace, resource);
+    }
+
+    /// A grant is there.
+    pub fn apply_grant(&mut self, name: &str, object: Arc<CognitoUserPoolGrant>) -> Vec<Key> {
+        self.by_name.show(&name.to_owned());
+        if let Some(held) = self.by_name.known.get_mut(name) {
+            let same =
+                held.object.spec == object.spec && held.object.metadata.uid == object.metadata.uid;
+            if same {
+                // At most what is said of it has moved.
+                held.object = object;
+                self.changed.insert(name.to_owned());
+                return Vec::new();
+            }
+        }
+        // Those whom it lets in are counted anew below, from where the count is.
+        let lets_in = self.grant(name).map_or(0, |held| held.lets_in);
+        let mut pools = self.forget_grant(name);
+        let grant = Grant::parse(&object.spec).map(Arc::new);
+        // Also one that lets nobody in names its pool.
+        match PoolId::parse(&object.spec.user_pool_id) {
+            Ok(pool) => {
+                let naming = self.pools.entry(pool.clone()).or_default();
+                naming.insert(name.to_owned());
+                pools.insert(pool);
+            }
+            Err(_) => {
+                self.unreadable.insert(name.to_owned());
+            }
+        }
+        let held = Held {
+            object,
+            grant,
+            lets_in,
+        };
+        self.by_name.known.insert(name.to_owned(), held);
+        self.changed.insert(name.to_owned());
+        self.judge_pools(&pools)
+    }
+
+    /// A grant is there that this version can't read.
+    pub fn unreadable_grant(&mut self, name: &str) -> Vec<Key> {
+        let pools = self.forget_grant(name);
+        self.by_name.show(&name.to_owned());
+        self.unreadable.insert(name.to_owned());
+        self.judge_pools(&pools)
+    }
+
+    /// A grant is gone.
+    pub fn delete_grant(&mut self, name: &str) -> Vec<Key> {
+        let pools = self.forget_grant(name);
+        self.judge_pools(&pools)
+    }
+
+    /// A namespace is there, with these labels.
+    pub fn apply_namespace(&mut self, name: &str, labels: NamespaceLabels) -> Vec<Key> {
+        self.namespaces.show(&name.to_owned());
+        if self.namespaces.known.get(name) == Some(&labels) {
+            return Vec::new();
+        }
+        self.namespaces.known.insert(name.to_owned(), labels);
+        self.judge_namespace(name)
+    }
+
+    /// A namespace is gone.
+    pub fn delete_namespace(&mut self, name: &str) -> Vec<Key> {
+        self.namespaces.known.remove(name);
+        self.judge_namespace(name)
+    }
+
+    /// A list of the grants begins.
+    pub fn grants_listing(&mut self) {
+        self.by_name.begin();
+    }
+
+    /// The list of the grants is complete.
+    pub fn grants_listed(&mut self) -> Vec<Key> {
+        let first = !self.by_name.complete;
+        let showed = self.by_name.showed.clone().unwrap_or_default();
+        let mut gone: BTreeSet<_> = self.by_name.finish().into_iter().collect();
+        let unreadable = self.unreadable.iter();
+        gone.extend(unreadable.filter(|name| !showed.contains(*name)).cloned());
+        let mut changed: Vec<_> = gone
+            .iter()
+            .flat_map(|name| self.delete_grant(name))
+            .collect();
+        if first {
+            changed.extend(self.judge_all());
+        }
+        changed
+    }
+
+    /// A list of the namespaces begins.
+    pub fn namespaces_listing(&mut self) {
+        self.namespaces.begin();
+    }
+
+    /// The list of the namespaces is complete.
+    pub fn namespaces_listed(&mut self) -> Vec<Key> {
+        let first = !self.namespaces.complete;
+        let gone = self.namespaces.finish();
+        let mut changed: Vec<_> = gone
+            .iter()
+            .flat_map(|name| self.delete_namespace(name))
+            .collect();
+        if first {
+            changed.extend(self.judge_all());
+        }
+        changed
+    }
+
+    /// Until then the grants that are known may be out of date: nobody is let in. None: they aren't.
+    pub fn doubt_grants(&mut self, until: Option<Instant>) {
+        self.by_name.doubtful_until = until;
+    }
+
+    /// The same of the namespaces.
+    pub fn doubt_namespaces(&mut self, until: Option<Instant>) {
+        self.namespaces.doubtful_until = until;
+    }
+
+    /// Answers with the pools that it may have named.
+    fn forget_grant(&mut self, name: &str) -> BTreeSet<PoolId> {
+        let mut pools = BTreeSet::new();
+        if let Some(held) = self.by_name.known.remove(name)
+            && let Ok(pool) = PoolId::parse(&held.object.spec.user_pool_id)
+        {
+            if let Some(naming) = self.pools.get_mut(&pool) {
+                naming.remove(name);
+                if naming.is_empty() {
+                    self.pools.remove(&pool);
+                }
+            }
+            pools.insert(pool);
+        }
+        if self.unreadable.remove(name) {
+            pools.extend(self.of_pool.keys().cloned());
+        }
+        pools
+    }
+
+    /// Whether somebody may manage a user, and by which grants.
+    fn judge(&self, target: &Target, namespace: &str) -> (Admission, Vec<String>) {
+        let Some(ungranted) = self.ungranted else {
+            let own = Authority::own(target.pool.region());
+            return (Admission::Granted(own), Vec::new());
+        };
+        let listed = self.by_name.complete && self.namespaces.complete;
+        // One that isn't known yet is a new one: its event is on the way.
+        let labels = self.namespaces.known.get(namespace).filter(|_| listed);
+        let Some(labels) = labels else {
+            return (Admission::Unknown, Vec::new());
+        };
+        let namespace = Namespace {
+            name: namespace,
+            labels,
+        };
+        let naming = self.pools.get(&target.pool).into_iter().flatten();
+        let readable = naming.filter_map(|name| {
+            let grant = self.by_name.known.get(name)?.grant.as_ref().ok()?;
+            Some((name, &**grant))
+        });
+        let (names, fitting): (Vec<_>, Vec<_>) = readable
+            .filter(|(_, grant)| grant.lets_in(target, namespace))
+            .unzip();
+        let is_named = self.pools.contains_key(&target.pool) || !self.unreadable.is_empty();
+        let admission = admit(fitting, is_named, ungranted, target);
+        let by = match &admission {
+            Admission::Granted(_) => names.into_iter().cloned().collect(),
+            Admission::NotGranted | Admission::Ambiguous | Admission::Unknown => Vec::new(),
+        };
+        (admission, by)
+    }
+
+    fn judge_all(&mut self) -> Vec<Key> {
+        let all: Vec<_> = self.resources.keys().cloned().collect();
+        self.judge_anew(all)
+    }
+
+    fn judge_pools(&mut self, pools: &BTreeSet<PoolId>) -> Vec<Key> {
+        // One that can't be read may name any pool.
+        if !self.unreadable.is_empty() {
+            return self.judge_all();
+        }
+        let of = |pool| self.of_pool.get(pool).into_iter().flatten().cloned();
+        let resources: Vec<_> = pools.iter().flat_map(of).collect();
+        self.judge_anew(resources)
+    }
+
+    fn judge_namespace(&mut self, name: &str) -> Vec<Key> {
+        let resources = self.of_namespace.get(name).cloned().unwrap_or_default();
+        self.judge_anew(resources)
+    }
+
+    /// Answers with those for whom something else follows now.
+    fn judge_anew(&mut self, resources: impl IntoIterator<Item = Key>) -> Vec<Key> {
+        if self.ungranted.is_some() && !(self.by_name.complete && self.namespaces.complete) {
+            // All are judged once everything is listed.
+            return Vec::new();
+        }
+        let mut changed = Vec::new();
+        for key in resources {
+            let Some(resident) = self.resources.get(&key) else {
+                continue;
+            };
+            let (admission, by) = self.judge(&resident.target, &key.namespace);
+            if resident.by != by {
+                let before = resident.by.clone();
+                self.count(&before, &by);
+            }
+            let Some(resident) = self.resources.get_mut(&key) else {
+                continue;
+            };
+            resident.by = by;
+            if resident.admission != admission {
+                resident.admission = admission;
+                changed.push(key);
+            }
+        }
+        changed
+    }
+
+    /// A resource that was let in by some grants is let in by others.
+    fn count(&mut self, before: &[String], now: &[String]) {
+        for name in before {
+            if let Some(held) = self.by_name.known.get_mut(name) {
+                held.lets_in = held.lets_in.saturating_sub(1);
+                self.changed.insert(name.clone());
+            }
+        }
+        for name in now {
+            if let Some(held) = self.by_name.known.get_mut(name) {
+                held.lets_in += 1;
+                self.changed.insert(name.clone());
+            }
+        }
+    }
+}
+
+fn leave<K: Eq + Hash>(of: &mut HashMap<K, BTreeSet<Key>>, whom: &K, resource: &Key) {
+    if let Some(resources) = of.get_mut(whom) {
+        resources.remove(resource);
+        if resources.is_empty() {
+            of.remove(whom);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

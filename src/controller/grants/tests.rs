@@ -1,0 +1,288 @@
+use super::*;
+use crate::api::{CognitoUserPoolGrantSpec, GrantNamespaces, NamespaceSelector};
+use crate::controller::key::key;
+use proptest::prelude::*;
+use std::time::Duration;
+
+const POOL: &str = "eu-west-1_a";
+
+/// Lets the namespaces with the label `team=WHOM` manage the users of this glob.
+fn grant(pool: &str, usernames: &str, whom: &str) -> Arc<CognitoUserPoolGrant> {
+    let selector = NamespaceSelector {
+        match_labels: labels(whom),
+        match_expressions: Vec::new(),
+    };
+    let spec = CognitoUserPoolGrantSpec {
+        user_pool_id: pool.to_owned(),
+        usernames: vec![usernames.to_owned()],
+        namespaces: GrantNamespaces {
+            names: None,
+            selector: Some(selector),
+        },
+        region: None,
+        role_arn: None,
+        external_id: None,
+    };
+    Arc::new(CognitoUserPoolGrant::new("grant", spec))
+}
+
+fn labels(team: &str) -> NamespaceLabels {
+    [("team".to_owned(), team.to_owned())].into()
+}
+
+fn target(pool: &str, username: &str) -> Target {
+    Target::parse(pool, username).expect("valid")
+}
+
+/// Everything is listed: the namespace `team-a`, the resource `bot` in it, and no grant.
+fn listed(ungranted: Ungranted) -> Grants {
+    let mut grants = Grants::new(ungranted);
+    grants.grants_listing();
+    grants.namespaces_listing();
+    grants.apply_namespace("team-a", labels("a"));
+    grants.apply_resource(&key("bot"), Some(&target(POOL, "bot")));
+    grants.grants_listed();
+    grants.namespaces_listed();
+    grants
+}
+
+fn admission(grants: &Grants) -> Admission {
+    grants.admission(&target(POOL, "bot"), "team-a", Instant::now())
+}
+
+fn own() -> Admission {
+    Admission::Granted(Authority::own(target(POOL, "bot").pool.region()))
+}
+
+#[test]
+fn nothing_is_known_before_both_are_listed() {
+    let mut grants = Grants::new(Ungranted::Allow);
+    grants.apply_resource(&key("bot"), Some(&target(POOL, "bot")));
+    grants.grants_listing();
+    assert_eq!(grants.apply_grant("a", grant(POOL, "*", "a")), []);
+    assert_eq!(grants.grants_listed(), []);
+    assert_eq!(admission(&grants), Admission::Unknown);
+    grants.namespaces_listing();
+    grants.apply_namespace("team-a", labels("a"));
+    assert_eq!(grants.namespaces_listed(), [key("bot")]);
+    assert_eq!(admission(&grants), own());
+    assert!(grants.is_admitted(&key("bot")));
+    assert_eq!(grants.grant("a").map(|held| held.lets_in), Some(1));
+}
+
+#[test]
+fn without_grants_everybody_is_let_in() {
+    let mut grants = Grants::default();
+    assert!(grants.apply_resource(&key("bot"), Some(&target(POOL, "bot"))));
+    assert_eq!(admission(&grants), own());
+}
+
+#[test]
+fn a_grant_that_comes_changes_or_goes_tells_whom_it_is_about() {
+    let mut grants = listed(Ungranted::Deny);
+    grants.apply_resource(&key("alice"), Some(&target(POOL, "alice")));
+    grants.apply_resource(&key("elsewhere"), Some(&target("eu-west-1_b", "bot")));
+    assert_eq!(admission(&grants), Admission::NotGranted);
+    assert_eq!(
+        grants.apply_grant("a", grant(POOL, "b*", "a")),
+        [key("bot")]
+    );
+    assert_eq!(admission(&grants), own());
+    assert_eq!(
+        grants.apply_grant("a", grant(POOL, "b*", "a")),
+        [],
+        "the same"
+    );
+    assert_eq!(grants.apply_grant("a", grant(POOL, "a*", "a")).len(), 2);
+    assert_eq!(admission(&grants), Admission::NotGranted);
+    assert_eq!(
+        grants
+            .apply_grant("a", grant("eu-west-1_b", "*", "a"))
+            .len(),
+        2
+    );
+    assert_eq!(grants.grant("a").map(|held| held.lets_in), Some(1));
+    assert_eq!(grants.delete_grant("a"), [key("elsewhere")]);
+}
+
+#[test]
+fn a_namespace_that_is_labelled_tells_its_resources() {
+    let mut grants = listed(Ungranted::Deny);
+    grants.apply_grant("b", grant(POOL, "*", "b"));
+    assert_eq!(admission(&grants), Admission::NotGranted);
+    assert_eq!(grants.apply_namespace("team-a", labels("b")), [key("bot")]);
+    assert_eq!(admission(&grants), own());
+    assert_eq!(grants.delete_namespace("team-a"), [key("bot")]);
+    assert_eq!(admission(&grants), Admission::Unknown);
+}
+
+#[test]
+fn what_a_relist_does_not_show_lets_nobody_in() {
+    let mut grants = listed(Ungranted::Deny);
+    grants.apply_grant("a", grant(POOL, "*", "a"));
+    grants.grants_listing();
+    assert_eq!(admission(&grants), own(), "until the list is complete");
+    assert_eq!(grants.grants_listed(), [key("bot")]);
+    assert_eq!(admission(&grants), Admission::NotGranted);
+}
+
+#[test]
+fn what_may_be_out_of_date_lets_nobody_in() {
+    let mut grants = listed(Ungranted::Allow);
+    let now = Instant::now();
+    let at = |grants: &Grants, at| grants.admission(&target(POOL, "bot"), "team-a", at);
+    let later = now + Duration::from_secs(10);
+    for doubt in [Grants::doubt_grants, Grants::doubt_namespaces] {
+        doubt(&mut grants, Some(later));
+        assert_eq!(at(&grants, now), Admission::Unknown);
+        assert_eq!(at(&grants, later), own());
+        doubt(&mut grants, None);
+        assert_eq!(at(&grants, now), own());
+    }
+}
+
+#[test]
+fn a_pool_that_is_named_is_open_to_nobody_else_even_where_the_grant_cannot_be_read() {
+    let mut grants = listed(Ungranted::Allow);
+    assert_eq!(admission(&grants), own());
+    assert_eq!(grants.apply_grant("b", grant("eu-west-1_b", "*", "b")), []);
+    assert_eq!(admission(&grants), own(), "another pool");
+    assert_eq!(grants.apply_grant("a", grant(POOL, "*", "b")), [key("bot")]);
+    assert_eq!(admission(&grants), Admission::NotGranted);
+    assert_eq!(grants.delete_grant("a"), [key("bot")]);
+
+    let mut invalid = CognitoUserPoolGrant::clone(&grant(POOL, "*", "a"));
+    invalid.spec.role_arn = Some("nobody".to_owned());
+    assert_eq!(grants.apply_grant("a", Arc::new(invalid)), [key("bot")]);
+    assert_eq!(admission(&grants), Admission::NotGranted);
+    assert_eq!(grants.delete_grant("a"), [key("bot")]);
+
+    // It may name any pool.
+    assert_eq!(grants.unreadable_grant("a"), [key("bot")]);
+    assert_eq!(admission(&grants), Admission::NotGranted);
+    grants.grants_listing();
+    assert_eq!(grants.grants_listed(), [key("bot")]);
+    assert_eq!(admission(&grants), own());
+}
+
+#[test]
+fn a_grant_that_can_no_longer_be_read_lets_nobody_in() {
+    let mut grants = listed(Ungranted::Deny);
+    grants.apply_grant("a", grant(POOL, "*", "a"));
+    assert_eq!(grants.unreadable_grant("a"), [key("bot")]);
+    assert_eq!(admission(&grants), Admission::NotGranted);
+    assert_eq!(grants.apply_grant("a", grant(POOL, "*", "a")), [key("bot")]);
+    assert_eq!(admission(&grants), own());
+}
+
+#[test]
+fn what_is_to_be_said_of_a_grant_is_said_when_it_changes() {
+    let mut grants = listed(Ungranted::Deny);
+    grants.apply_grant("a", grant(POOL, "*", "a"));
+    assert_eq!(grants.take_changed(), ["a".to_owned()].into());
+    assert!(!grants.have_changed());
+    grants.apply_resource(&key("bot"), Some(&target(POOL, "bot")));
+    assert!(!grants.have_changed(), "it was there");
+    grants.delete_resource(&key("bot"));
+    assert_eq!(grants.take_changed(), ["a".to_owned()].into());
+    assert_eq!(grants.grant("a").map(|held| held.lets_in), Some(0));
+    let authority = Authority::own(target(POOL, "bot").pool.region());
+    grants.authority_changed(&authority);
+    assert_eq!(grants.take_changed(), ["a".to_owned()].into());
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Happens {
+    Grant(u8, u8, u8),
+    Unreadable(u8),
+    Revoke(u8),
+    Label(u8, u8),
+    Unlabel(u8),
+    Resource(u8, u8, u8),
+    Gone(u8, u8),
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let three = || 0_u8..3;
+    prop_oneof![
+        3 => (three(), three(), three()).prop_map(|(a, b, c)| Happens::Grant(a, b, c)),
+        1 => three().prop_map(Happens::Unreadable),
+        2 => three().prop_map(Happens::Revoke),
+        3 => (three(), three()).prop_map(|(a, b)| Happens::Label(a, b)),
+        1 => three().prop_map(Happens::Unlabel),
+        4 => (three(), three(), three()).prop_map(|(a, b, c)| Happens::Resource(a, b, c)),
+        2 => (three(), three()).prop_map(|(a, b)| Happens::Gone(a, b)),
+    ]
+}
+
+proptest! {
+    /// Held against the plain way: all grants, looked through each time.
+    #[test]
+    fn whoever_is_let_in_is_known_told_and_counted(
+        allow in any::<bool>(),
+        events in proptest::collection::vec(happens(), 1..60),
+    ) {
+        let mut grants = listed(if allow { Ungranted::Allow } else { Ungranted::Deny });
+        grants.delete_resource(&key("bot"));
+        let mut there: HashMap<Key, Target> = HashMap::new();
+        let mut before: HashMap<Key, Admission> = HashMap::new();
+        let name = |number: u8| format!("{number}");
+        let resource = |namespace: u8, number: u8| Key { namespace: name(namespace), name: name(number) };
+        for event in events {
+            let told = match event {
+                Happens::Grant(number, pool, whom) => {
+                    // The last pool is none.
+                    let pool = if pool == 2 { "none".to_owned() } else { format!("eu-west-1_{pool}") };
+                    grants.apply_grant(&name(number), grant(&pool, "*", &name(whom)))
+                }
+                Happens::Unreadable(number) => grants.unreadable_grant(&name(number)),
+                Happens::Revoke(number) => grants.delete_grant(&name(number)),
+                Happens::Label(namespace, whom) => grants.apply_namespace(&name(namespace), labels(&name(whom))),
+                Happens::Unlabel(namespace) => grants.delete_namespace(&name(namespace)),
+                Happens::Resource(namespace, number, pool) => {
+                    let target = target(&format!("eu-west-1_{pool}"), "bot");
+                    let key = resource(namespace, number);
+                    grants.apply_resource(&key, Some(&target));
+                    there.insert(key.clone(), target);
+                    vec![key]
+                }
+                Happens::Gone(namespace, number) => {
+                    let key = resource(namespace, number);
+                    grants.delete_resource(&key);
+                    there.remove(&key);
+                    before.remove(&key);
+                    vec![]
+                }
+            };
+            let mut counts: HashMap<&str, usize> = HashMap::new();
+            for (key, target) in &there {
+                let now = grants.admission(target, &key.namespace, Instant::now());
+                prop_assert_eq!(grants.is_admitted(key), matches!(now, Admission::Granted(_)));
+                if before.insert(key.clone(), now.clone()) != Some(now.clone()) {
+                    prop_assert!(told.contains(key), "{} wasn't told", key);
+                }
+                let Some(labels) = grants.namespaces.known.get(&key.namespace) else {
+                    prop_assert_eq!(now, Admission::Unknown);
+                    continue;
+                };
+                let namespace = Namespace { name: &key.namespace, labels };
+                let mut fits = false;
+                for (name, held) in &grants.by_name.known {
+                    if held.grant.as_ref().is_ok_and(|grant| grant.lets_in(target, namespace)) {
+                        fits = true;
+                        *counts.entry(name).or_default() += 1;
+                    }
+                }
+                let open = allow && !grants.pools.contains_key(&target.pool) && grants.unreadable.is_empty();
+                prop_assert_eq!(matches!(now, Admission::Granted(_)), fits || open);
+            }
+            for (name, held) in &grants.by_name.known {
+                prop_assert_eq!(held.lets_in, counts.get(name.as_str()).copied().unwrap_or_default());
+            }
+        }
+        for key in there.keys() {
+            grants.delete_resource(key);
+        }
+        prop_assert!(grants.resources.is_empty() && grants.of_pool.is_empty() && grants.of_namespace.is_empty());
+    }
+}

@@ -1,0 +1,174 @@
+//! What is said of the grants themselves: whether each is in force, and how many resources it lets
+//! in. Written once for many changes that come together, and only what differs.
+
+use super::context::Context;
+use crate::{
+    api::CognitoUserPoolGrant,
+    cluster::{CALL_TIMEOUT, CallError, status},
+    cognito::Cognito,
+    core::{
+        grant::{Grant, InvalidGrant},
+        grant_status::{Finding, grant_status},
+    },
+};
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+/// How long changes are gathered before they are said.
+const GATHERED_FOR: Duration = Duration::from_secs(1);
+
+/// How many grants are looked at at the same time: a role that can't be assumed may take 10 s to say so.
+const AT_ONCE: usize = 8;
+
+/// Until a grant whose role can't be assumed, or that couldn't be written, is looked at again.
+const AGAIN_FIRST: Duration = Duration::from_secs(5);
+const AGAIN_MAX: Duration = Duration::from_mins(5);
+
+/// When a grant is looked at again although nothing changed.
+struct Again {
+    at: Instant,
+    pause: Duration,
+}
+
+/// What came of a look at a grant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    Done,
+    /// Nothing will tell when it is otherwise.
+    Again,
+}
+
+/// Says it, as long as this process leads; for ever.
+pub(super) async fn tell<C: Cognito>(context: &Context<C>) {
+    let mut again: HashMap<String, Again> = HashMap::new();
+    context.leadership.won().await;
+    loop {
+        let next = again.values().map(|it| it.at).min();
+        let due = async {
+            match next {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = due => {}
+            () = context.grants_changed.notified() => {}
+        }
+        tokio::time::sleep(GATHERED_FOR).await;
+        let now = Instant::now();
+        let mut names: BTreeSet<_> = context.index().grants().take_changed();
+        forget_unneeded(context);
+        names.extend(
+            again
+                .iter()
+                .filter(|(_, it)| it.at <= now)
+                .map(|(name, _)| name.clone()),
+        );
+        let looks = stream::iter(names).map(|name| async {
+            let looked = look(context, &name).await;
+            (name, looked)
+        });
+        let mut looks = looks.buffer_unordered(AT_ONCE);
+        while let Some((name, looked)) = looks.next().await {
+            match looked {
+                Looked::Done => {
+                    again.remove(&name);
+                }
+                Looked::Again => {
+                    let before = again.get(&name).map(|it| it.pause * 2);
+                    let pause = before.unwrap_or(AGAIN_FIRST).min(AGAIN_MAX);
+                    let at = Instant::now() + pause;
+                    again.insert(name, Again { at, pause });
+                }
+            }
+        }
+    }
+}
+
+/// What no grant names any more is given up: credentials, connections, closed doors.
+fn forget_unneeded<C: Cognito>(context: &Context<C>) {
+    let named = context.index().grants().authorities();
+    // The operator's own identity is always needed.
+    context
+        .credentials
+        .retain(|authority| authority.role.is_none() || named.contains(authority));
+}
+
+/// Looks at one grant, and says what there is to say.
+async fn look<C: Cognito>(context: &Context<C>, name: &str) -> Looked {
+    let held = context.index().grants().grant(name).cloned();
+    let Some(held) = held else {
+        return Looked::Done;
+    };
+    let finding = find(context, &held.grant).await;
+    let failed = matches!(finding, Finding::NoCredentials(..));
+    let before = held.object.status.clone().unwrap_or_default();
+    let generation = held.object.metadata.generation.unwrap_or_default();
+    let status = grant_status(
+        &before,
+        generation,
+        held.lets_in,
+        &finding,
+        Timestamp::now(),
+    );
+    let written = if status == before {
+        Ok(())
+    } else {
+        write(context, &held.object, &status, &finding).await
+    };
+    match written {
+        // After a conflict the watch tells of it anew.
+        Ok(()) | Err(CallError::Conflict | CallError::NotFound) if !failed => Looked::Done,
+        Ok(()) | Err(_) => Looked::Again,
+    }
+}
+
+async fn find<C: Cognito>(
+    context: &Context<C>,
+    grant: &Result<Arc<Grant>, InvalidGrant>,
+) -> Finding {
+    let authority = match grant {
+        Ok(grant) => &grant.authority,
+        Err(why) => return Finding::Invalid(why.clone()),
+    };
+    let Some(role) = &authority.role else {
+        return Finding::Accepted;
+    };
+    match context.credentials.examine(authority).await {
+        Ok(()) => Finding::Accepted,
+        Err(failure) => Finding::NoCredentials(role.arn.clone(), failure),
+    }
+}
+
+async fn write<C: Cognito>(
+    context: &Context<C>,
+    grant: &CognitoUserPoolGrant,
+    status: &crate::api::GrantStatus,
+    finding: &Finding,
+) -> Result<(), CallError> {
+    if !context.leadership.has_left(CALL_TIMEOUT) {
+        return Ok(());
+    }
+    let name = grant.name_any();
+    let written = status::write_grant(&context.client, grant, status).await;
+    match (&written, finding) {
+        (Ok(()), Finding::Accepted) => {
+            info!(grant = name, resources = status.resources, "in force");
+        }
+        (Ok(()), _) => {
+            let said = status.conditions.first().map(|it| it.message.as_str());
+            warn!(grant = name, said, "not in force");
+        }
+        (Err(CallError::Conflict | CallError::NotFound), _) => {}
+        (Err(error), _) => warn!(grant = name, %error, "the grant's status could not be written"),
+    }
+    written
+}
