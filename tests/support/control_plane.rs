@@ -96,12 +96,12 @@ impl ControlPlane {
         name
     }
 
-    /// Applies `deploy/` or one of its variants (each once per control plane), and waits till the
-    /// CRDs are served.
+    /// Applies `deploy/` or one of its variants (each once per control plane), which the API server
+    /// must take without a warning, and waits till the CRDs are served.
     pub(crate) fn install(&self, manifests: &str) {
         let mut installed = lock(&self.installed);
         if !installed.contains(manifests) {
-            self.kubectl(&["apply", "-k", manifests]);
+            self.kubectl(&["apply", "--warnings-as-errors", "-k", manifests]);
             let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
             self.kubectl(&[&wait[..], &["crd", "--all"]].concat());
             installed.insert(manifests.to_owned());
