@@ -11,13 +11,13 @@ cargo := cargo --config .cargo/static.toml
 
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # End-to-end tests mostly wait: at least four at a time, however few the processors.
 threads = $$(cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 4 : cores)))
 
 .PHONY: test
-test: prerequisites lint ## Everything that proves the work: format, lints, unit, property and end-to-end tests
+test: prerequisites lint supply-chain ## Everything that proves the work: format, lints, dependencies, unit, property and end-to-end tests
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(threads)} tests/with-tools.sh $(cargo) test --locked --no-fail-fast
 
 .PHONY: drill
@@ -32,6 +32,14 @@ demo: prerequisites ## The whole story on this machine, told line by line; HOLD=
 .PHONY: image
 image: ## The container image, from scratch; IMAGE=name:tag, CONTAINER_TOOL=docker|podman|buildah
 	image/build.sh
+
+.PHONY: supply-chain
+supply-chain: prerequisites ## Licenses, bans and sources of all dependencies (deny.toml)
+	supply-chain/check.sh
+
+.PHONY: advisories
+advisories: ## Known vulnerabilities of the dependencies; asks github.com, so it isn't a part of `make test`
+	supply-chain/advisories.sh
 
 .PHONY: crds
 crds: ## Writes crds/ anew, from the code

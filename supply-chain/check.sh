@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Whether what the program is made of is allowed. `make supply-chain`.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Two steps, so that a failed script ends this one.
+tools=$(supply-chain/tools.sh cargo-deny)
+while read -r assignment; do declare -x "${assignment?}"; done <<<"$tools"
+
+# deny.toml has the rules. What is excused there and no longer there is an error.
+"$CPO_CARGO_DENY" --locked check --hide-inclusion-graph \
+  --deny unmatched-skip --deny unnecessary-skip licenses bans sources
