@@ -34,12 +34,16 @@ image: ## The container image, from scratch; IMAGE=name:tag, CONTAINER_TOOL=dock
 	image/build.sh
 
 .PHONY: supply-chain
-supply-chain: prerequisites ## Licenses, bans and sources of all dependencies (deny.toml)
+supply-chain: prerequisites ## Licenses, bans and sources of all dependencies (deny.toml); the SBOM, and the same list in the binary
 	supply-chain/check.sh
 
 .PHONY: advisories
 advisories: ## Known vulnerabilities of the dependencies; asks github.com, so it isn't a part of `make test`
 	supply-chain/advisories.sh
+
+.PHONY: reproducible
+reproducible: prerequisites ## Two release builds in two folders, compared byte by byte; about twenty minutes
+	supply-chain/reproducible.sh
 
 .PHONY: crds
 crds: ## Writes crds/ anew, from the code

@@ -2,10 +2,11 @@
 # Compiles the static binary and builds the image from it: `make image`.
 #
 # All optional, from the environment:
-#   IMAGE            name and tag              cognito-password-operator:VERSION
-#   CONTAINER_TOOL   docker, podman, buildah   the first of them that works here
-#   PROFILE          cargo's profile           release
-#   CA_CERTIFICATES  a PEM bundle              Mozilla's, pinned in image/ca-certificates.txt
+#   IMAGE              name and tag              cognito-password-operator:VERSION
+#   CONTAINER_TOOL     docker, podman, buildah   the first of them that works here
+#   PROFILE            cargo's profile           release
+#   CA_CERTIFICATES    a PEM bundle              Mozilla's, pinned in image/ca-certificates.txt
+#   SOURCE_DATE_EPOCH  the image's date          the commit's, in seconds since 1970
 #
 # The image is for the architecture of this machine.
 set -euo pipefail
@@ -50,6 +51,8 @@ fetch_certificates() {
 
 # Stops at the first thing missing, before the compiler has had its ten minutes.
 command -v cargo >/dev/null || fail "there is no 'cargo' on the PATH: install Rust (https://rustup.rs)"
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+  fail "the list of what the binary is made of is put together by Python 3.11 or newer, and 'python3' isn't that: install it (https://www.python.org)"
 tool=$(container_tool)
 package=$(cargo pkgid --locked)
 image=${IMAGE:-cognito-password-operator:${package##*[#@]}}
@@ -69,13 +72,7 @@ else
 fi
 
 say "compiling ($profile; about ten minutes the first time on two cores) ..."
-# Cargo itself says where the binary is: target directory and triple may be configured anywhere.
-binary=$(
-  cargo --config .cargo/static.toml build --locked --profile "$profile" --bin cognito-password-operator \
-    --message-format json-render-diagnostics |
-    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
-)
-[ -x "$binary" ] || fail "cargo did not say where the binary is"
+binary=$(PROFILE=$profile image/binary.sh)
 
 context=$staging/context
 mkdir "$context"
@@ -84,21 +81,31 @@ install -m 0644 "$certificates" "$context/ca-certificates.crt"
 install -m 0755 "$binary" "$context/cognito-password-operator"
 
 say "building $image with $tool ..."
+# The same sources make the same image. docker reads it from the environment, and dates the image by
+# it, but not the files in it.
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 case $tool in
   buildah)
     # Nothing is RUN in this build, so the isolation that needs no privilege will do. Where the usual
     # storage can't work (in a container, say), plain directories can.
     buildah=(buildah)
     buildah images >/dev/null 2>&1 || buildah=(buildah --storage-driver vfs)
-    "${buildah[@]}" bud --isolation chroot --tag "$image" --file "$context/Containerfile" "$context" >&2
+    "${buildah[@]}" bud --isolation chroot --timestamp "$SOURCE_DATE_EPOCH" \
+      --tag "$image" --file "$context/Containerfile" "$context" >&2
     see="${buildah[*]} images"
     ;;
-  *)
-    "$tool" build --tag "$image" --file "$context/Containerfile" "$context" >&2
-    see="$tool images"
+  podman)
+    podman build --timestamp "$SOURCE_DATE_EPOCH" \
+      --tag "$image" --file "$context/Containerfile" "$context" >&2
+    see="podman images"
+    ;;
+  docker)
+    docker build --tag "$image" --file "$context/Containerfile" "$context" >&2
+    see="docker images"
     ;;
 esac
 
 say
 say "$image is built ('$see' shows it). Next: push it to where your cluster pulls from, or load it"
-say "into the nodes, and name it in deploy/kustomization.yaml."
+say "into the nodes, and name it in deploy/kustomization.yaml. What it is made of is in"
+say "target/bill/sbom.cdx.json (CycloneDX), and in the binary itself."

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Compiles the image's binary a second time, in another folder, with another home of cargo's and
+# another target directory, and compares it with this checkout's byte by byte.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '%s\n' "$*" >&2; }
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# What is under version control, as it is now.
+other=$scratch/a-folder/with/another-name
+mkdir -p "$other"
+git ls-files -z --cached --others --exclude-standard | tar -cf - --null -T - | tar -xf - -C "$other"
+
+# The same crates and settings under another path, not fetched again.
+home=$scratch/another-home
+mkdir "$home"
+for path in "${CARGO_HOME:-$HOME/.cargo}"/*; do ln -s "$path" "$home/"; done
+
+say "compiling here (about ten minutes on two cores, if it isn't there yet) ..."
+one=$(image/binary.sh)
+say "compiling in another folder (about ten minutes) ..."
+two=$(CARGO_HOME=$home CARGO_TARGET_DIR=$scratch/another-target "$other/image/binary.sh")
+
+if ! cmp "$one" "$two" >&2; then
+  say "error: the same sources have made two different binaries"
+  exit 1
+fi
+for bill in sbom.cdx.json cargo-sbom.json; do
+  cmp "target/bill/$bill" "$other/target/bill/$bill" >&2
+done
+say "the same bytes: sha256 $(sha256sum <"$one" | cut -d ' ' -f 1)"
