@@ -8,3 +8,4 @@ mod operator;
 mod processes;
 mod proxy;
 mod sdk;
+mod sts;

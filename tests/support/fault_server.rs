@@ -4,11 +4,15 @@
 //! password history, throttling, every error code, and above all replies that get lost before or
 //! after the password was set. It writes down every call, so that tests can say what was called, how
 //! often and never twice at a time.
+//!
+//! At the same URL it is an STS: it lets roles be assumed, refuses them in any words, or hangs.
 
 mod faults;
 mod model;
 mod record;
+mod roles;
 mod service;
+mod sts;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -21,12 +25,14 @@ use tokio::sync::watch;
 
 pub(crate) use faults::{Failure, Fault};
 pub(crate) use record::{Call, Outcome};
+pub(crate) use sts::{AssumeRole, OWN_ACCOUNT, session_key};
 
 use super::process::lock;
 use super::server::Server;
 use faults::Faults;
 use model::{Key, Model};
 use record::Record;
+use sts::Sts;
 
 /// Dropping it closes all connections.
 #[derive(Debug)]
@@ -49,6 +55,7 @@ struct State {
     model: Model,
     faults: Faults,
     record: Record,
+    sts: Sts,
 }
 
 impl Shared {
@@ -268,6 +275,7 @@ impl FaultServer {
             state.model = Model::default();
             state.faults = Faults::default();
             state.record.clear();
+            state.sts = Sts::default();
         });
         self.release();
     }

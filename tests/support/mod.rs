@@ -25,7 +25,9 @@ mod wait;
 
 pub(crate) use audit::{AuditQuery, Mark};
 pub(crate) use control_plane::{ControlPlane, client_for};
-pub(crate) use fault_server::{Call, Failure, Fault, FaultServer, Outcome};
+pub(crate) use fault_server::{
+    AssumeRole, Call, Failure, Fault, FaultServer, OWN_ACCOUNT, Outcome, session_key,
+};
 pub(crate) use moto::{Moto, SignIn};
 pub(crate) use operator::{Operator, OperatorBuilder};
 pub(crate) use process::{Exit, Process, Signal, Spec};

@@ -55,9 +55,11 @@ impl OperatorBuilder<'_> {
         self.arg("--watch-namespaces").arg(namespaces.join(","))
     }
 
-    /// Where Cognito is: moto's or the fault server's URL.
+    /// Where Cognito and STS are: moto's or the fault server's URL.
     pub(crate) fn cognito(self, url: impl Into<String>) -> Self {
-        self.env("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", url)
+        let url = url.into();
+        self.env("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &url)
+            .env("AWS_ENDPOINT_URL_STS", url)
     }
 
     pub(crate) fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::faults::{Failure, Fault};
 use super::model::Key;
 use super::record::{Call, Outcome};
-use super::{Shared, State};
+use super::{Shared, State, sts};
 
 const TARGET: &str = "AWSCognitoIdentityProviderService.AdminSetUserPassword";
 
@@ -44,12 +44,18 @@ pub(super) async fn answer(
     let Ok(body) = body.collect().await else {
         return Err(Dropped);
     };
+    let body = body.to_bytes();
     let target = header(&head.headers, "x-amz-target");
+    if target.is_empty()
+        && let Some(request) = sts::Request::parse(&head.headers, &body)
+    {
+        return Ok(answer_sts(shared, &request).await);
+    }
     if target != TARGET {
         let failure = Failure::new(400, "UnknownOperationException", &target);
         return Ok(failed(&failure));
     }
-    let Some(call) = parse(&head.headers, &body.to_bytes()) else {
+    let Some(call) = parse(&head.headers, &body) else {
         let message = "Start of structure or map found where not expected.";
         return Ok(failed(&Failure::new(
             400,
@@ -63,6 +69,26 @@ pub(super) async fn answer(
         return Ok(failed(&failure));
     }
     UnderWay::begin(shared, call).run().await
+}
+
+async fn answer_sts(shared: Arc<Shared>, request: &sts::Request) -> Reply {
+    let number = shared.update(|state| state.sts.arrived(request));
+    let mut changed = shared.changed.subscribe();
+    loop {
+        match shared.read(|state| state.sts.answer(request)) {
+            sts::Answer::Reply(body) => return response(StatusCode::OK, "text/xml", &body),
+            sts::Answer::Refuse(failure) => {
+                if let sts::Request::AssumeRole(_) = request {
+                    shared.update(|state| state.sts.refused(number, &failure));
+                }
+                let status = StatusCode::from_u16(failure.status).expect("an HTTP status");
+                return response(status, "text/xml", &sts::failed(&failure));
+            }
+            sts::Answer::Hang => {}
+        }
+        // An error would mean that the server is gone, and we with it.
+        let _ = changed.changed().await;
+    }
 }
 
 /// A call under way. Dropped before it has ended, its client has gone away.
@@ -245,12 +271,7 @@ fn apply(
 fn parse(headers: &HeaderMap, body: &[u8]) -> Option<Call> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let text = |name: &str| body.get(name)?.as_str().map(str::to_owned);
-    let authorization = header(headers, AUTHORIZATION.as_str());
-    // AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, ...
-    let mut scope = authorization
-        .split_once("Credential=")
-        .map_or("", |(_, scope)| scope)
-        .split('/');
+    let (access_key, region) = signer(headers);
     Some(Call {
         id: 0,
         arrived: Instant::now(),
@@ -266,12 +287,24 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Option<Call> {
         fault: Fault::None,
         abandoned: false,
         user_agent: header(headers, USER_AGENT.as_str()),
-        access_key: scope.next().unwrap_or_default().to_owned(),
-        region: scope.nth(1).unwrap_or_default().to_owned(),
+        access_key,
+        region,
     })
 }
 
-fn header(headers: &HeaderMap, name: &str) -> String {
+/// The access key id and the Region in the signature.
+pub(super) fn signer(headers: &HeaderMap) -> (String, String) {
+    let authorization = header(headers, AUTHORIZATION.as_str());
+    // AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, ...
+    let mut scope = authorization
+        .split_once("Credential=")
+        .map_or("", |(_, scope)| scope)
+        .split('/');
+    let key = scope.next().unwrap_or_default().to_owned();
+    (key, scope.nth(1).unwrap_or_default().to_owned())
+}
+
+pub(super) fn header(headers: &HeaderMap, name: &str) -> String {
     let value = headers.get(name).and_then(|value| value.to_str().ok());
     value.unwrap_or_default().to_owned()
 }
