@@ -32,4 +32,9 @@ pub trait Cognito: Send + Sync + 'static {
         password: &Password,
         permanent: bool,
     ) -> impl Future<Output = Reply> + Send;
+
+    /// Drops the credentials and connections of all other authorities. The operator's own identity
+    /// stays, and what is dropped too early comes back with the next
+    /// [`authenticate`](Self::authenticate). `needed` must not call back.
+    fn retain(&self, needed: &dyn Fn(&Authority) -> bool);
 }

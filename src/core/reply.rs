@@ -54,7 +54,7 @@ pub enum NotSent {
 }
 
 /// Why no credentials could be had, in the words of whoever refused them (STS's own code among
-/// them), without secrets, at most 512 characters.
+/// them), without secrets, at most 1,000 characters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CredentialsFailure(pub String);
 

@@ -103,13 +103,15 @@ const OURS: &str = env!("CARGO_CRATE_NAME");
 const CAP: LevelFilter = LevelFilter::INFO;
 
 /// Those that say too much even at info. The first prefix that fits counts.
-const LOWER_CAPS: [(&str, LevelFilter); 7] = [
+const LOWER_CAPS: [(&str, LevelFilter); 8] = [
     // Where credentials come from, a failure is a warning with the whole error as `{:?}`, and that
     // has the reply's body in it: of an STS reply that didn't parse, the session's keys. Our own
     // report of the failure has the words that matter.
     ("aws_config::meta", LevelFilter::ERROR),
     ("aws_config::profile", LevelFilter::ERROR),
     ("aws_config::web_identity_token", LevelFilter::ERROR),
+    // Warns of a refused role at each try; the door says so itself, once.
+    ("aws_config::sts", LevelFilter::ERROR),
     // Warns with the line of the AWS configuration file that it can't read.
     ("aws_runtime::env_config", LevelFilter::ERROR),
     // At trace the SDK prints requests, and with `LOG_SIGNABLE_BODY=true` in the environment the
@@ -235,6 +237,8 @@ mod tests {
         event!(target: "aws_sigv4::http_request", Level::TRACE, "leak: canonical request");
         event!(target: "aws_config::web_identity_token", Level::WARN, "leak: reply");
         event!(target: "aws_config::meta::credentials::chain", Level::WARN, "leak: reply");
+        event!(target: "aws_config::sts::assume_role", Level::WARN, "leak: refusal");
+        event!(target: "aws_sdk_sts::operation", Level::INFO, "leak: session");
         event!(target: "aws_runtime::env_config::normalize", Level::WARN, "leak: line");
         event!(target: "hyper::proto::h1::io", Level::TRACE, "leak: bytes");
         event!(target: "hyper_util::client::legacy", Level::DEBUG, "leak: pool");

@@ -1,4 +1,4 @@
-//! A password leaves this machine under TLS or not at all.
+//! A password, or a session's credentials, cross the network under TLS or not at all.
 
 use super::words;
 use aws_sdk_cognitoidentityprovider::config::{
@@ -13,6 +13,7 @@ use http::{
 use hyper_util::client::proxy::matcher::Matcher;
 use std::{
     error::Error,
+    fmt,
     net::IpAddr,
     sync::{
         Arc,
@@ -20,30 +21,64 @@ use std::{
     },
 };
 
+/// Whose endpoint it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Service {
+    /// It is told passwords.
+    Cognito,
+    /// It answers with the credentials of roles.
+    Sts,
+}
+
+impl Service {
+    const fn secrets(self) -> &'static str {
+        match self {
+            Self::Cognito => "passwords",
+            Self::Sts => "a role's credentials",
+        }
+    }
+
+    const fn variable(self) -> &'static str {
+        match self {
+            Self::Cognito => "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER",
+            Self::Sts => "AWS_ENDPOINT_URL_STS",
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cognito => "Cognito",
+            Self::Sts => "STS",
+        })
+    }
+}
+
 /// Why an endpoint is not used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum EndpointError {
     /// Plain HTTP to somewhere else.
     #[error(
-        "the Cognito endpoint {0} is neither HTTPS nor on this machine, passwords would cross the network in the clear: set AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER or AWS_ENDPOINT_URL to an https:// URL, or to none for AWS itself"
+        "the {0} endpoint {1} is neither HTTPS nor on this machine, {secrets} would cross the network in the clear: set {variable} or AWS_ENDPOINT_URL to an https:// URL, or to none for AWS itself", secrets = .0.secrets(), variable = .0.variable()
     )]
-    Insecure(String),
+    Insecure(Service, String),
     /// Plain HTTP to this machine, but the environment names a proxy for it.
     #[error(
-        "the Cognito endpoint {0} is plain HTTP and the environment sends it through a proxy, passwords would cross the network in the clear: add its host to NO_PROXY"
+        "the {0} endpoint {1} is plain HTTP and the environment sends it through a proxy, {secrets} would cross the network in the clear: add its host to NO_PROXY", secrets = .0.secrets()
     )]
-    Proxied(String),
+    Proxied(Service, String),
     /// Not a URL, or the SDK's endpoint rules refuse the configuration.
-    #[error("the Cognito endpoint can't be used: {0}")]
-    Unusable(String),
+    #[error("the {0} endpoint can't be used: {1}")]
+    Unusable(Service, String),
 }
 
 impl EndpointError {
     /// What the SDK made of it: this error itself where it is the cause.
-    pub(super) fn from_chain(error: &(dyn Error + 'static)) -> Self {
+    pub(super) fn from_chain(service: Service, error: &(dyn Error + 'static)) -> Self {
         words::find::<Self>(error)
             .cloned()
-            .unwrap_or_else(|| Self::Unusable(words::causes(error)))
+            .unwrap_or_else(|| Self::Unusable(service, words::causes(error)))
     }
 }
 
@@ -52,12 +87,12 @@ impl EndpointError {
 /// # Errors
 /// [`EndpointError::Insecure`] with scheme, host and port of the URL (what else is in it may be
 /// secret), or [`EndpointError::Unusable`] if it is none.
-pub fn endpoint_is_allowed(url: &str) -> Result<(), EndpointError> {
-    let uri = parse(url)?;
+pub fn endpoint_is_allowed(service: Service, url: &str) -> Result<(), EndpointError> {
+    let uri = parse(service, url)?;
     if uri.scheme() == Some(&Scheme::HTTPS) || is_loopback(&uri) {
         Ok(())
     } else {
-        Err(EndpointError::Insecure(origin(&uri)))
+        Err(EndpointError::Insecure(service, origin(&uri)))
     }
 }
 
@@ -65,19 +100,26 @@ pub fn endpoint_is_allowed(url: &str) -> Result<(), EndpointError> {
 ///
 /// Measured in hyper-util's matcher, which the SDK's client uses: unlike Go's it has no exception
 /// for loopback, so with `HTTP_PROXY` alone `http://127.0.0.1` is sent to the proxy.
-fn may_be_sent(url: &str, proxies: impl FnOnce() -> Matcher) -> Result<(), EndpointError> {
-    endpoint_is_allowed(url)?;
-    let uri = parse(url)?;
+pub(super) fn may_be_sent(
+    service: Service,
+    url: &str,
+    proxies: impl FnOnce() -> Matcher,
+) -> Result<(), EndpointError> {
+    endpoint_is_allowed(service, url)?;
+    let uri = parse(service, url)?;
     if uri.scheme() != Some(&Scheme::HTTPS) && proxies().intercept(&uri).is_some() {
-        return Err(EndpointError::Proxied(origin(&uri)));
+        return Err(EndpointError::Proxied(service, origin(&uri)));
     }
     Ok(())
 }
 
-fn parse(url: &str) -> Result<Uri, EndpointError> {
+fn parse(service: Service, url: &str) -> Result<Uri, EndpointError> {
     match url.parse::<Uri>() {
         Ok(uri) if uri.scheme().is_some() && uri.host().is_some() => Ok(uri),
-        _ => Err(EndpointError::Unusable("it is not a URL".to_owned())),
+        _ => Err(EndpointError::Unusable(
+            service,
+            "it is not a URL".to_owned(),
+        )),
     }
 }
 
@@ -103,7 +145,7 @@ fn origin(uri: &Uri) -> String {
 /// Stands in front of every call and looks at where the request really goes, after all of the
 /// SDK's endpoint rules. A call that it refuses is never sent.
 #[derive(Debug)]
-pub(super) struct EndpointGuard;
+pub(super) struct EndpointGuard(pub(super) Service);
 
 impl Intercept for EndpointGuard {
     fn name(&self) -> &'static str {
@@ -116,7 +158,11 @@ impl Intercept for EndpointGuard {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        Ok(may_be_sent(context.request().uri(), Matcher::from_env)?)
+        Ok(may_be_sent(
+            self.0,
+            context.request().uri(),
+            Matcher::from_env,
+        )?)
     }
 }
 
@@ -163,7 +209,7 @@ mod tests {
     #[case("http://localhost:5101")]
     #[case("http://LOCALHOST")]
     fn https_and_loopback_are_allowed(#[case] url: &str) {
-        assert_eq!(endpoint_is_allowed(url), Ok(()));
+        assert_eq!(endpoint_is_allowed(Service::Cognito, url), Ok(()));
     }
 
     #[rstest]
@@ -182,8 +228,8 @@ mod tests {
     #[case("ftp://cognito.example", "ftp://cognito.example")]
     fn anything_else_is_refused_by_its_origin(#[case] url: &str, #[case] origin: &str) {
         assert_eq!(
-            endpoint_is_allowed(url),
-            Err(EndpointError::Insecure(origin.to_owned()))
+            endpoint_is_allowed(Service::Sts, url),
+            Err(EndpointError::Insecure(Service::Sts, origin.to_owned()))
         );
     }
 
@@ -194,9 +240,9 @@ mod tests {
     #[case("not a url")]
     #[case("https://")]
     fn what_is_no_url_is_unusable(#[case] url: &str) {
-        let refused = endpoint_is_allowed(url);
+        let refused = endpoint_is_allowed(Service::Cognito, url);
         assert!(
-            matches!(refused, Err(EndpointError::Unusable(_))),
+            matches!(refused, Err(EndpointError::Unusable(..))),
             "{refused:?}"
         );
     }
@@ -204,14 +250,13 @@ mod tests {
     #[test]
     fn plain_text_does_not_go_through_a_proxy() {
         let proxy = || Matcher::builder().http("http://proxy.example:3128");
-        let refused = may_be_sent("http://127.0.0.1:5101/", || proxy().build());
-        assert_eq!(
-            refused,
-            Err(EndpointError::Proxied("http://127.0.0.1:5101".to_owned()))
-        );
-        let excepted = may_be_sent("http://127.0.0.1:5101/", || proxy().no("127.0.0.1").build());
+        let (here, sts) = ("http://127.0.0.1:5101/", Service::Sts);
+        let refused = may_be_sent(sts, here, || proxy().build());
+        let origin = "http://127.0.0.1:5101".to_owned();
+        assert_eq!(refused, Err(EndpointError::Proxied(sts, origin)));
+        let excepted = may_be_sent(sts, here, || proxy().no("127.0.0.1").build());
         assert_eq!(excepted, Ok(()));
         let all = || Matcher::builder().all("http://proxy.example:3128").build();
-        assert_eq!(may_be_sent("https://cognito.example/", all), Ok(()));
+        assert_eq!(may_be_sent(sts, "https://sts.example/", all), Ok(()));
     }
 }

@@ -1,21 +1,13 @@
-//! Who the operator is to AWS: credentials resolved before a call, never within one.
+//! Credentials resolved before a call, never within one: those of one identity, the operator's own or
+//! a role's.
 
-use super::words::{causes, tidy};
-use crate::core::{
-    reply::CredentialsFailure,
-    target::{Account, Region},
-};
-use aws_config::{
-    BehaviorVersion, environment::EnvironmentVariableRegionProvider,
-    meta::region::RegionProviderChain, profile::ProfileFileRegionProvider,
-};
+use crate::core::{reply::CredentialsFailure, target::Region};
 use aws_credential_types::{
     Credentials,
     provider::{
         self, ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future,
     },
 };
-use aws_sdk_cognitoidentityprovider::config;
 use futures::future::BoxFuture;
 use std::{
     fmt,
@@ -25,23 +17,22 @@ use std::{
 
 /// Renewed this long before they expire: much more than a call takes.
 const MARGIN: Duration = Duration::from_mins(1);
-/// How long one resolution may take, with all its own retries.
-const LIMIT: Duration = Duration::from_secs(10);
 
-const NONE_FOUND: &str = "no credentials found: not in the environment, a profile, a web \
-    identity token, EKS Pod Identity or the instance metadata service";
+/// How long whoever tells credentials may take, with all its own retries.
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
-/// Makes a provider for one resolution. The Region is where STS is asked when nothing else says.
-pub(super) type Source =
-    Box<dyn Fn(Region) -> BoxFuture<'static, Option<SharedCredentialsProvider>> + Send + Sync>;
+/// Where credentials come from: one resolution, which ends by itself. The Region is where STS is asked
+/// when nothing else says.
+pub(super) type Source = Box<
+    dyn Fn(Region) -> BoxFuture<'static, Result<Credentials, CredentialsFailure>> + Send + Sync,
+>;
 
-/// The credentials of this process, shared by the clients of all Regions.
+/// The credentials of one identity, shared by all who call with them.
 #[derive(Clone)]
 pub(super) struct Identity(Arc<Shared>);
 
 struct Shared {
     source: Source,
-    limit: Duration,
     /// Held by the one that resolves; the others wait for what it finds.
     flight: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
@@ -82,16 +73,9 @@ impl Known {
 }
 
 impl Identity {
-    /// The SDK's default chain: environment, profile, web identity token, EKS Pod Identity or ECS,
-    /// instance metadata.
-    pub(super) fn from_default_chain() -> Self {
-        Self::new(Box::new(|region| Box::pin(default_chain(region))), LIMIT)
-    }
-
-    pub(super) fn new(source: Source, limit: Duration) -> Self {
+    pub(super) fn new(source: Source) -> Self {
         Self(Arc::new(Shared {
             source,
-            limit,
             flight: tokio::sync::Mutex::default(),
             known: Mutex::default(),
         }))
@@ -119,40 +103,17 @@ impl Identity {
                 }
             }
         }
-        let found = self.resolve(region).await;
+        let found = (self.0.source)(region.clone()).await;
         let answer = found.as_ref().map(|_| ()).map_err(Clone::clone);
         self.known().settle(found);
         answer
     }
 
-    /// Every resolution has a chain of its own. A chain parses the profile files once and keeps
-    /// what it found, also that there was nothing (aws-config 1.13.0, `ProviderConfig::try_profile`),
-    /// so a kept one would not see credentials that appear later.
-    async fn resolve(&self, region: &Region) -> Result<Credentials, CredentialsFailure> {
-        let resolution = async {
-            match (self.0.source)(region.clone()).await {
-                Some(provider) => provider.provide_credentials().await,
-                None => Err(CredentialsError::not_loaded_no_source()),
-            }
-        };
-        match tokio::time::timeout(self.0.limit, resolution).await {
-            Ok(Ok(credentials)) => Ok(credentials),
-            Ok(Err(CredentialsError::CredentialsNotLoaded(_))) => {
-                Err(CredentialsFailure(NONE_FOUND.to_owned()))
-            }
-            Ok(Err(error)) => Err(CredentialsFailure(tidy(&causes(&error), 512))),
-            Err(_) => Err(CredentialsFailure(format!(
-                "no credentials within {:?}: a web identity, Pod Identity or metadata service doesn't answer",
-                self.0.limit
-            ))),
-        }
-    }
-
-    /// The account of the credentials, where they tell it: those of roles do.
-    pub(super) fn account(&self) -> Account {
+    /// The id of the account that the credentials belong to, where they tell it: those of roles do.
+    pub(super) fn account(&self) -> Option<String> {
         let known = self.known();
         let id = known.credentials.as_ref().and_then(Credentials::account_id);
-        id.map_or(Account::OfSource, |id| Account::Id(id.as_str().to_owned()))
+        id.map(|id| id.as_str().to_owned())
     }
 
     /// Names the credentials that a call is about to be made with.
@@ -199,18 +160,4 @@ impl ProvideCredentials for Resolved {
             known.ok_or_else(|| CredentialsError::not_loaded("no credentials were resolved"));
         future::ProvideCredentials::ready(result)
     }
-}
-
-/// By way of the loader, which gives the chain FIPS, dual-stack, retry and timeout settings. The
-/// Region is that of the environment or profile, else the pool's: with neither, STS has no
-/// endpoint, and the SDK's own default would first wait for the instance metadata service.
-async fn default_chain(region: Region) -> Option<SharedCredentialsProvider> {
-    let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-        .or_else(ProfileFileRegionProvider::new())
-        .or_else(config::Region::new(region.as_str().to_owned()));
-    let loaded = aws_config::defaults(BehaviorVersion::latest())
-        .region(region)
-        .load()
-        .await;
-    loaded.credentials_provider()
 }

@@ -6,7 +6,8 @@ mod endpoints;
 mod server;
 
 use super::*;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use crate::core::target::Region;
+use aws_smithy_async::time::SystemTimeSource;
 use server::Server;
 use std::sync::{
     Arc,
@@ -46,6 +47,9 @@ fn sdk_config(endpoint: &str) -> aws_config::SdkConfig {
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(endpoint)
         .retry_config(RetryConfig::standard().with_max_attempts(5))
+        .app_name(AppName::new(APP_NAME).expect("a fit name"))
+        .http_client(http::client())
+        .time_source(SystemTimeSource::new())
         .build()
 }
 
@@ -56,11 +60,9 @@ fn numbered_identity() -> (Identity, Arc<AtomicUsize>) {
     let source = move |_: Region| {
         let number = counter.fetch_add(1, Ordering::SeqCst) + 1;
         let credentials = Credentials::new(format!("key-{number}"), "secret", None, None, "test");
-        let provider = Some(SharedCredentialsProvider::new(credentials));
-        Box::pin(std::future::ready(provider)) as _
+        Box::pin(std::future::ready(Ok(credentials))) as _
     };
-    let identity = Identity::new(Box::new(source), Duration::from_secs(10));
-    (identity, resolutions)
+    (Identity::new(Box::new(source)), resolutions)
 }
 
 fn cognito(config: SdkConfig) -> AwsCognito {
@@ -68,7 +70,12 @@ fn cognito(config: SdkConfig) -> AwsCognito {
 }
 
 fn with(identity: Identity, config: SdkConfig, timeouts: Timeouts) -> AwsCognito {
-    AwsCognito::assemble(identity, OnceCell::new_with(Some(config)), timeouts)
+    AwsCognito::assemble(
+        identity,
+        http::client(),
+        OnceCell::new_with(Some(config)),
+        timeouts,
+    )
 }
 
 /// Authenticates, then sets the password.

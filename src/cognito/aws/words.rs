@@ -40,6 +40,19 @@ pub(super) fn tidy(text: &str, most: usize) -> String {
     line.trim().chars().take(most).collect()
 }
 
+/// With `*` for the name of each session in an ARN: a web identity's and a pod's differ each time,
+/// and the same state is to be the same words.
+pub(super) fn steady(text: &str) -> String {
+    let mut steady = Vec::new();
+    for word in text.split(' ') {
+        steady.push(match word.rsplit_once('/') {
+            Some((role, _)) if role.contains(":assumed-role/") => format!("{role}/*"),
+            Some(_) | None => word.to_owned(),
+        });
+    }
+    steady.join(" ")
+}
+
 /// The distinct things that an error and its causes say, outermost first. Of an error reply only
 /// code and message: the `Display` of its metadata has the request id too, which differs each time.
 pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
@@ -108,6 +121,15 @@ mod tests {
     fn a_password_that_aws_says_anyway_is_not_pointed_at() {
         let text = "Password did not conform with policy: Password not long enough";
         assert_eq!(scrub(text, &password("Password")), text);
+    }
+
+    #[test]
+    fn the_names_of_sessions_are_left_out() {
+        let text = "User: arn:aws:sts::1:assumed-role/op/pod-4711 is not authorized on resource: \
+            arn:aws:iam::2:role/a/b";
+        let steadied = "User: arn:aws:sts::1:assumed-role/op/* is not authorized on resource: \
+            arn:aws:iam::2:role/a/b";
+        assert_eq!(steady(text), steadied);
     }
 
     #[test]

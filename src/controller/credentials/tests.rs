@@ -35,6 +35,10 @@ impl Cognito for Identity {
     ) -> Reply {
         unreachable!("nothing is set here")
     }
+
+    fn retain(&self, _: &dyn Fn(&Authority) -> bool) {
+        unreachable!("nothing is dropped here")
+    }
 }
 
 type Woken = UnboundedReceiver<(Key, Wake)>;

@@ -1,5 +1,6 @@
 //! Who the operator is, and how it recovers from being nobody.
 
+use super::super::{identity::LIMIT, own};
 use super::server::{Server, error, ok};
 use super::*;
 use crate::core::{reply::NotSent, target::Account};
@@ -8,7 +9,7 @@ use aws_config::{
     provider_config::ProviderConfig,
     web_identity_token::{StaticConfiguration, WebIdentityTokenCredentialsProvider},
 };
-use aws_credential_types::provider::{self, ProvideCredentials, future};
+use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_runtime_api::{
     client::{
         http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
@@ -33,10 +34,9 @@ fn identity<P: ProvideCredentials + 'static>(
     let source = move |_: Region| {
         counter.fetch_add(1, Ordering::SeqCst);
         let provider = Some(SharedCredentialsProvider::new(make()));
-        Box::pin(std::future::ready(provider)) as _
+        Box::pin(own::resolve(std::future::ready(provider), LIMIT)) as _
     };
-    let identity = Identity::new(Box::new(source), Duration::from_secs(10));
-    (identity, times)
+    (Identity::new(Box::new(source)), times)
 }
 
 fn expiring_in(seconds: u64) -> Credentials {
@@ -216,7 +216,7 @@ async fn with_the_real_environment() {
         return;
     };
     let cognito = AwsCognito::new();
-    let endpoint = EndpointError::Insecure("http://cognito.example".to_owned());
+    let endpoint = EndpointError::Insecure(Service::Cognito, "http://cognito.example".to_owned());
     assert_eq!(cognito.check_endpoint().await, Err(endpoint));
 
     let failure = cognito

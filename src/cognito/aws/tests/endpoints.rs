@@ -15,7 +15,10 @@ async fn a_plain_text_endpoint_is_refused_at_start_and_at_every_call() {
     let cognito = cognito(sdk_config("http://u:p@cognito.example:8080/x"));
     let error = cognito.check_endpoint().await.expect_err("it is refused");
     let origin = "http://cognito.example:8080";
-    assert_eq!(error, EndpointError::Insecure(origin.to_owned()));
+    assert_eq!(
+        error,
+        EndpointError::Insecure(Service::Cognito, origin.to_owned())
+    );
     let said = error.to_string();
     assert!(said.contains(origin) && !said.contains('\n'), "{said}");
 

@@ -1,0 +1,61 @@
+//! One HTTP client for everything that goes to AWS: connections, TLS configuration and the trusted
+//! certificates are there once, however many roles and Regions there are.
+
+use super::endpoint::{Service, may_be_sent};
+use aws_smithy_http_client::{
+    Builder, ConnectorBuilder,
+    proxy::ProxyConfig,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
+        http_client_fn,
+    },
+    orchestrator::HttpRequest,
+    result::ConnectorError,
+};
+use hyper_util::client::proxy::matcher::Matcher;
+
+/// As the SDK makes its own (aws-smithy-runtime 1.16.2, client/http.rs): the proxies of the
+/// environment, the trusted certificates of the system or of `SSL_CERT_FILE`. The SDK would make one
+/// for each of its clients.
+pub(super) fn client() -> SharedHttpClient {
+    guarded(
+        Builder::new().build_with_connector_fn(|settings, components| {
+            let provider = Provider::Rustls(CryptoMode::AwsLc);
+            let mut connector = ConnectorBuilder::default()
+                .tls_provider(provider)
+                .proxy_config(ProxyConfig::from_env());
+            connector.set_connector_settings(settings.cloned());
+            if let Some(components) = components {
+                connector.set_sleep_impl(components.sleep_impl());
+            }
+            connector.build()
+        }),
+    )
+}
+
+/// Keeps what is asked of STS off the network in the clear, also where the credential chain asks it,
+/// which takes no interceptor.
+fn guarded(client: SharedHttpClient) -> SharedHttpClient {
+    http_client_fn(move |settings, components| {
+        SharedHttpConnector::new(Guarded(client.http_connector(settings, components)))
+    })
+}
+
+#[derive(Debug)]
+struct Guarded(SharedHttpConnector);
+
+impl HttpConnector for Guarded {
+    /// A POST is Cognito's, which has passed its own guard, or STS's. The metadata services, which are
+    /// plain HTTP by design, are asked with GET and PUT.
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        if request.method() == "POST"
+            && let Err(error) = may_be_sent(Service::Sts, request.uri(), Matcher::from_env)
+        {
+            return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())));
+        }
+        self.0.call(request)
+    }
+}
