@@ -1,9 +1,12 @@
 //! Against servers on this machine that say what they are told to, and count what they are asked.
 
+mod alone;
 mod calls;
 mod credentials;
 mod endpoints;
+mod roles;
 mod server;
+mod sts;
 
 use super::*;
 use crate::core::target::Region;
@@ -53,13 +56,19 @@ fn sdk_config(endpoint: &str) -> aws_config::SdkConfig {
         .build()
 }
 
-/// Resolves to `key-1`, `key-2` and so on; with the number of resolutions so far.
+/// Resolves to `key-1`, `key-2` and so on, which tell their account; with the number of resolutions
+/// so far.
 fn numbered_identity() -> (Identity, Arc<AtomicUsize>) {
     let resolutions = Arc::new(AtomicUsize::new(0));
     let counter = resolutions.clone();
     let source = move |_: Region| {
         let number = counter.fetch_add(1, Ordering::SeqCst) + 1;
-        let credentials = Credentials::new(format!("key-{number}"), "secret", None, None, "test");
+        let credentials = Credentials::builder()
+            .access_key_id(format!("key-{number}"))
+            .secret_access_key("secret")
+            .account_id("999988887777")
+            .provider_name("test")
+            .build();
         Box::pin(std::future::ready(Ok(credentials))) as _
     };
     (Identity::new(Box::new(source)), resolutions)

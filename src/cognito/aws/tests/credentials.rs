@@ -1,7 +1,8 @@
 //! Who the operator is, and how it recovers from being nobody.
 
 use super::super::{identity::LIMIT, own};
-use super::server::{Server, error, ok};
+use super::alone::{ALONE, run_alone};
+use super::server::{Server, error, key, ok};
 use super::*;
 use crate::core::{reply::NotSent, target::Account};
 use aws_config::{
@@ -95,12 +96,6 @@ async fn credentials_that_aws_refuses_are_resolved_anew() {
     }
 }
 
-/// The access key that signed a request.
-fn key(request: &str) -> String {
-    let (_, rest) = request.split_once("Credential=").expect("a signature");
-    rest.chars().take_while(|&c| c != '/').collect()
-}
-
 #[tokio::test]
 async fn other_refusals_leave_the_credentials_alone() {
     let refusal = error("400 Bad Request", "AccessDeniedException", "No.");
@@ -170,31 +165,13 @@ async fn a_profile_that_appears_later_is_found() {
     assert!(blind.is_err(), "a kept chain sees it too: why rebuild it?");
 }
 
-/// Tells an ignored test that it runs alone, and which file it may write.
-const ALONE: &str = "TEST_RUNS_ALONE_WITH_FILE";
-
-/// Runs an ignored test of this file alone, in a process with this environment and nothing else.
-fn run_alone(test: &str, environment: &[(&str, &str)]) {
-    let this = std::env::current_exe().expect("this test binary");
-    let name = format!("{}::{test}", module_path!());
-    let (_, name) = name.split_once("::").expect("the crate's name first");
-    let output = std::process::Command::new(this)
-        .args(["--ignored", "--exact", name])
-        .env_clear()
-        .envs(environment.iter().copied())
-        .output()
-        .expect("a child process");
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    let passed = output.status.success() && said.contains("1 passed");
-    assert!(passed, "{said}");
-}
-
 #[test]
 fn the_default_chain_heals_when_its_file_appears() {
     let folder = tempfile::tempdir().expect("a folder");
     let home = folder.path().to_str().expect("a path in UTF-8");
     let credentials = format!("{home}/credentials");
     run_alone(
+        module_path!(),
         "with_the_real_environment",
         &[
             ("HOME", home),

@@ -1,5 +1,7 @@
 //! Where a request may go.
 
+use super::alone::{ALONE, run_alone};
+use super::roles::role;
 use super::server::{Server, ok};
 use super::*;
 use crate::core::reply::NotSent;
@@ -68,4 +70,44 @@ async fn what_the_endpoint_rules_refuse_is_said_at_start() {
     let error = cognito(sdk_config("no url")).check_endpoint().await;
     let said = error.expect_err("no URL").to_string();
     assert!(said.contains("can't be used"), "{said}");
+}
+
+#[tokio::test]
+async fn no_role_is_assumed_in_the_clear() {
+    let cognito = cognito(sdk_config("http://u:p@sts.example:8080/x"));
+    let failure = cognito.authenticate(&role("a", None)).await;
+    let failure = failure.expect_err("it is refused").0;
+    let words = "can't be assumed: the STS endpoint http://sts.example:8080 is neither HTTPS nor";
+    assert!(failure.contains(words), "{failure}");
+    assert!(!failure.contains("u:p"), "{failure}");
+}
+
+#[test]
+fn a_plain_text_sts_is_refused_at_start_and_to_the_credential_chain() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path().to_str().expect("a path in UTF-8");
+    let token = format!("{home}/token");
+    std::fs::write(&token, "a-token").expect("a file");
+    let environment = [
+        ("HOME", home),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", &*token),
+        ("AWS_ROLE_ARN", "arn:aws:iam::999988887777:role/operator"),
+        ("AWS_ENDPOINT_URL_STS", "http://sts.example"),
+        (ALONE, home),
+    ];
+    run_alone(module_path!(), "with_a_plain_text_sts", &environment);
+}
+
+#[tokio::test]
+#[ignore = "run by a_plain_text_sts_is_refused_at_start_and_to_the_credential_chain"]
+async fn with_a_plain_text_sts() {
+    if std::env::var(ALONE).is_err() {
+        return;
+    }
+    let cognito = AwsCognito::new();
+    let error = EndpointError::Insecure(Service::Sts, "http://sts.example".to_owned());
+    assert_eq!(cognito.check_endpoint().await, Err(error.clone()));
+    let failure = cognito.authenticate(&authority(&target())).await;
+    let failure = failure.expect_err("it is refused").0;
+    assert!(failure.contains(&error.to_string()), "{failure}");
 }

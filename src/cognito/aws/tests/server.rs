@@ -58,6 +58,12 @@ pub(super) fn error(status: &str, code: &str, message: &str) -> Act {
     ))
 }
 
+/// The access key that signed a request.
+pub(super) fn key(request: &str) -> String {
+    let (_, rest) = request.split_once("Credential=").expect("a signature");
+    rest.chars().take_while(|&c| c != '/').collect()
+}
+
 impl Server {
     /// One act for each request, in the order of their arrival; then nothing but hangs.
     pub(super) async fn start(acts: impl IntoIterator<Item = Act>) -> Self {

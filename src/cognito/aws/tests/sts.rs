@@ -1,0 +1,248 @@
+//! Where STS is asked, how often at a time, and what becomes of those that wait.
+
+use super::roles::{role, session};
+use super::*;
+use aws_smithy_runtime_api::client::{
+    http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
+    orchestrator::{HttpRequest, HttpResponse},
+};
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use rstest::rstest;
+use std::collections::HashSet;
+use tokio::time::Instant;
+
+/// All of AWS: every role can be assumed, unless it hangs.
+#[derive(Clone, Debug, Default)]
+struct Aws(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    hosts: Vec<String>,
+    /// No request of which this is a part is answered.
+    hangs: HashSet<&'static str>,
+    /// Who-am-I is answered with this account; else refused.
+    account: Option<&'static str>,
+    assumed: usize,
+    identified: usize,
+}
+
+impl Aws {
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.0.lock().expect("no test panics in here"))
+    }
+
+    /// As the environment could configure it, but for the endpoint.
+    fn config(&self) -> aws_config::SdkConfig {
+        let aws = SharedHttpConnector::new(self.clone());
+        let config = sdk_config("https://unused.example").into_builder();
+        let mut config = config.http_client(http_client_fn(move |_, _| aws.clone()));
+        config.set_endpoint_url(None);
+        config.build()
+    }
+}
+
+impl HttpConnector for Aws {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let body = request.body().bytes().unwrap_or_default();
+        let body = String::from_utf8_lossy(body).into_owned();
+        let uri: ::http::Uri = request.uri().parse().expect("a URL");
+        let (status, reply) = self
+            .with(|state| {
+                let host = uri.host().expect("a host").to_owned();
+                state.hosts.push(host);
+                if body.contains("Action=AssumeRole") {
+                    state.assumed += 1;
+                    let hangs = state.hangs.iter().any(|part| body.contains(part));
+                    return (!hangs).then(|| (200, session("ASIA", 3_600)));
+                }
+                if body.contains("Action=GetCallerIdentity") {
+                    state.identified += 1;
+                    let account = state.account.map(|account| {
+                        format!(
+                            "<GetCallerIdentityResponse><GetCallerIdentityResult><Account>{account}\
+                         </Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
+                        )
+                    });
+                    return Some(account.map_or((403, String::new()), |reply| (200, reply)));
+                }
+                Some((200, "{}".to_owned()))
+            })
+            .unzip();
+        match (status, reply) {
+            (Some(status), Some(reply)) => {
+                let status = StatusCode::try_from(status).expect("a status");
+                HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(reply))))
+            }
+            _ => HttpConnectorFuture::new(std::future::pending()),
+        }
+    }
+}
+
+async fn set_as(cognito: &AwsCognito, authority: &Authority) {
+    cognito.authenticate(authority).await.expect("credentials");
+    let reply = cognito
+        .admin_set_user_password(authority, &target(), &password(), true)
+        .await;
+    assert!(matches!(reply, Reply::Applied { .. }), "{reply:?}");
+}
+
+#[rstest]
+#[case(
+    false,
+    false,
+    None,
+    "sts.eu-west-1.amazonaws.com",
+    "cognito-idp.eu-west-1.amazonaws.com"
+)]
+#[case(
+    true,
+    false,
+    None,
+    "sts-fips.eu-west-1.amazonaws.com",
+    "cognito-idp-fips.eu-west-1.amazonaws.com"
+)]
+#[case(
+    false,
+    true,
+    None,
+    "sts.eu-west-1.api.aws",
+    "cognito-idp.eu-west-1.amazonaws.com"
+)]
+#[case(
+    false,
+    true,
+    Some("eu-north-1"),
+    "sts.eu-north-1.api.aws",
+    "cognito-idp.eu-west-1.amazonaws.com"
+)]
+#[tokio::test]
+async fn sts_is_asked_where_region_fips_and_dual_stack_say(
+    #[case] fips: bool,
+    #[case] dual_stack: bool,
+    #[case] home: Option<&'static str>,
+    #[case] sts: &str,
+    #[case] cognito_idp: &str,
+) {
+    let aws = Aws::default();
+    let mut config = aws.config().into_builder();
+    config.set_use_fips(Some(fips));
+    config.set_use_dual_stack(Some(dual_stack));
+    config.set_region(home.map(config::Region::from_static));
+    set_as(&cognito(config.build()), &role("a", None)).await;
+    assert_eq!(aws.with(|state| state.hosts.clone()), [sts, cognito_idp]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_hangs_fails_after_10_seconds_and_stops_nobody_meanwhile() {
+    let aws = Aws::default();
+    aws.with(|state| state.hangs.insert("role%2Fhangs"));
+    let cognito = cognito(aws.config());
+    let begun = Instant::now();
+    let hangs = async {
+        let failure = cognito.authenticate(&role("hangs", None)).await;
+        (begun.elapsed().as_secs(), failure.expect_err("it hangs").0)
+    };
+    let others = async {
+        tokio::task::yield_now().await;
+        set_as(&cognito, &role("a", None)).await;
+        set_as(&cognito, &authority(&target())).await;
+        begun.elapsed().as_secs()
+    };
+    let ((failed_after, failure), others_after) = tokio::join!(hangs, others);
+    assert_eq!((failed_after, others_after), (10, 0));
+    assert!(
+        failure.ends_with("STS didn't answer within 10s"),
+        "{failure}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn hundreds_of_roles_are_assumed_a_few_at_a_time() {
+    let aws = Aws::default();
+    aws.with(|state| state.hangs.insert("role%2Fhangs"));
+    let cognito = cognito(aws.config());
+    let roles: Vec<_> = (0..20).map(|n| role(&format!("hangs-{n}"), None)).collect();
+    let all = futures::future::join_all(roles.iter().map(|role| cognito.authenticate(role)));
+    let watch = async {
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            seen.push(aws.with(|state| state.assumed));
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        // Behind all that hang, somebody who doesn't.
+        let begun = Instant::now();
+        set_as(&cognito, &role("a", None)).await;
+        (seen, begun.elapsed())
+    };
+    let (answers, (seen, waited)) = tokio::join!(all, watch);
+    assert_eq!(seen, [8, 16, 20], "what hangs gives its turn up");
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
+    assert!(answers.iter().all(Result::is_err));
+}
+
+/// Keys that don't tell their account.
+fn untold(config: SdkConfig) -> AwsCognito {
+    let keys = |_: Region| {
+        let keys = Credentials::new("key", "secret", None, None, "test");
+        Box::pin(std::future::ready(Ok(keys))) as _
+    };
+    with(Identity::new(Box::new(keys)), config, PATIENT)
+}
+
+/// With the clock stopped: until nothing is left to do.
+async fn idle() {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_keys_do_not_tell_is_asked_once_and_only_beside_roles() {
+    let aws = Aws::default();
+    aws.with(|state| state.account = Some("999988887777"));
+    let cognito = untold(aws.config());
+    let own = authority(&target());
+    let account = async || cognito.authenticate(&own).await.expect("credentials");
+    assert_eq!(account().await, Account::OfSource);
+    assert_eq!(
+        aws.with(|state| state.identified),
+        0,
+        "no role, no question"
+    );
+
+    set_as(&cognito, &role("a", None)).await;
+    assert_eq!(account().await, Account::OfSource, "nobody waits for it");
+    idle().await;
+    for _ in 0..2 {
+        assert_eq!(account().await, Account::Id("999988887777".to_owned()));
+        idle().await;
+    }
+    assert_eq!(aws.with(|state| state.identified), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_known_is_not_asked() {
+    let aws = Aws::default();
+    let cognito = cognito(aws.config());
+    set_as(&cognito, &role("a", None)).await;
+    let account = cognito.authenticate(&authority(&target())).await;
+    assert_eq!(account, Ok(Account::Id("999988887777".to_owned())));
+    idle().await;
+    assert_eq!(aws.with(|state| state.identified), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_sts_does_not_tell_is_asked_for_again_minutes_later() {
+    let aws = Aws::default();
+    let config = aws.config().into_builder();
+    let cognito = untold(config.retry_config(RetryConfig::disabled()).build());
+    let own = authority(&target());
+    set_as(&cognito, &role("a", None)).await;
+    for asked in [1, 1, 1, 2, 2] {
+        let account = cognito.authenticate(&own).await;
+        assert_eq!(account, Ok(Account::OfSource));
+        idle().await;
+        assert_eq!(aws.with(|state| state.identified), asked);
+        tokio::time::sleep(Duration::from_secs(119)).await;
+    }
+}
