@@ -23,6 +23,7 @@ mod outages;
 mod quiet;
 mod reasons;
 mod rights;
+mod roles;
 mod schema;
 mod scopes;
 mod secrets;

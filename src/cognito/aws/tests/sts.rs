@@ -204,11 +204,8 @@ async fn an_account_that_keys_do_not_tell_is_asked_once_and_only_beside_roles() 
     let own = authority(&target());
     let account = async || cognito.authenticate(&own).await.expect("credentials");
     assert_eq!(account().await, Account::OfSource);
-    assert_eq!(
-        aws.with(|state| state.identified),
-        0,
-        "no role, no question"
-    );
+    idle().await;
+    assert_eq!(aws.with(|state| state.identified), 0, "no role so far");
 
     set_as(&cognito, &role("a", None)).await;
     assert_eq!(account().await, Account::OfSource, "nobody waits for it");

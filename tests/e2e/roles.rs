@@ -1,0 +1,142 @@
+//! Roles, assumed of moto's STS and of the fault server's by the operator's own door to AWS, which is
+//! configured by the environment alone: so each look is a process of its own.
+
+use std::io::Write;
+use std::process::Stdio;
+use std::time::Duration;
+
+use cognito_password_operator::{
+    cognito::{Cognito, aws::AwsCognito},
+    core::{
+        authority::{Authority, ExternalId, Role, RoleArn},
+        password::Password,
+        target::Target,
+    },
+};
+use tokio::process::Command;
+
+use super::world::POOL;
+use crate::support::{FaultServer, Moto, SignIn, session_key};
+
+const USER: &str = "ci-bot";
+/// What tells the child that it is one, and by what name it says what came of it.
+const CHILD: &str = "TEST_AS_A_ROLE";
+
+/// What comes of setting a user's password as a role, with nothing but this environment.
+async fn set_as(role: &str, pool: &str, url: &str, environment: &[(&str, &str)]) -> String {
+    let mut child = Command::new(std::env::current_exe().expect("this test binary"));
+    child
+        .args(["--ignored", "--exact", "--nocapture", "roles::child"])
+        .env_clear()
+        .env(CHILD, format!("{role} {pool}"))
+        .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .env("AWS_SECRET_ACCESS_KEY", "test-secret-access-key")
+        .env("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", url)
+        .env("AWS_ENDPOINT_URL_STS", url)
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(Duration::from_mins(1), child.output()).await;
+    let output = output.expect("it ends").expect("it starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let came = said
+        .lines()
+        .find_map(|line| line.split_once(&format!("{CHILD}: ")));
+    let (_, came) = came.unwrap_or_else(|| panic!("{said}{output:?}"));
+    came.to_owned()
+}
+
+#[tokio::test]
+#[ignore = "run by the other tests of this file"]
+async fn child() {
+    let Ok(task) = std::env::var(CHILD) else {
+        return;
+    };
+    let (role, pool) = task.split_once(' ').expect("a role and a pool");
+    let target = Target::parse(pool, USER).expect("a fit target");
+    let authority = Authority {
+        role: Some(Role {
+            arn: RoleArn::parse(role).expect("a fit ARN"),
+            external_id: Some(ExternalId::parse("team-a").expect("a fit id")),
+        }),
+        region: target.pool.region(),
+    };
+    let password = Password::parse(b"set-as-a-role").expect("a fit password");
+    let cognito = AwsCognito::new();
+    cognito.check_endpoint().await.expect("fit endpoints");
+    let came = match cognito.authenticate(&authority).await {
+        Ok(account) => {
+            let set = cognito.admin_set_user_password(&authority, &target, &password, true);
+            format!("{account:?} {:?}", set.await)
+        }
+        Err(failure) => failure.to_string(),
+    };
+    // Past the test harness, which puts its own words on the same line.
+    writeln!(std::io::stdout(), "\n{CHILD}: {came}").expect("who started us listens");
+}
+
+/// To moto each account has its own pools.
+#[tokio::test]
+async fn motos_sessions_set_passwords_in_the_account_of_their_role() {
+    let moto = Moto::shared().await;
+    let (pool, application) = moto.create_pool("roles", 8).await;
+    moto.create_user(&pool, USER).await;
+    let came = async |account: &str| {
+        let role = format!("arn:aws:iam::{account}:role/passwords");
+        set_as(&role, &pool, &moto.url(), &[]).await
+    };
+    let elsewhere = came("111122223333").await;
+    assert!(
+        elsewhere.contains("ResourceNotFoundException"),
+        "{elsewhere}"
+    );
+    let here = came("123456789012").await;
+    assert!(here.contains("Applied"), "{here}");
+    let signed_in = moto.sign_in(&pool, &application, USER, "set-as-a-role");
+    assert_eq!(signed_in.await, SignIn::Ok);
+}
+
+const ROLE: &str = "arn:aws:iam::111122223333:role/passwords";
+
+fn server() -> FaultServer {
+    let server = FaultServer::start();
+    server.add_user(POOL, USER);
+    server
+}
+
+#[tokio::test]
+async fn the_environment_says_where_sts_is_and_in_which_region_it_is_asked() {
+    let server = server();
+    server.allow_role(ROLE, Some("team-a"));
+    let elsewhere = [("AWS_REGION", "eu-north-1")];
+    for (environment, region) in [(&[][..], "eu-west-1"), (&elsewhere, "eu-north-1")] {
+        let came = set_as(ROLE, POOL, &server.url(), environment).await;
+        assert!(came.starts_with(r#"Id("111122223333") Applied"#), "{came}");
+        let assumed = server.assumed();
+        let assumed = assumed.last().expect("it was assumed");
+        assert_eq!(assumed.region, region);
+        assert_eq!(assumed.session_name, "cognito-password-operator");
+        assert_eq!(assumed.external_id.as_deref(), Some("team-a"));
+        assert_eq!(assumed.access_key, "AKIAIOSFODNN7EXAMPLE");
+        let app = "app/cognito-password-operator";
+        assert!(assumed.user_agent.contains(app), "{assumed:?}");
+        let call = server.calls().pop().expect("a call");
+        assert_eq!(
+            (&*call.region, call.access_key),
+            ("eu-west-1", session_key(ROLE))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_is_refused_is_said_in_the_words_of_sts_and_nothing_is_called() {
+    let server = server();
+    let came = set_as(ROLE, POOL, &server.url(), &[]).await;
+    let expected = format!(
+        "the role {ROLE} can't be assumed: AccessDenied: User: \
+         arn:aws:iam::999988887777:user/operator is not authorized to perform: sts:AssumeRole on \
+         resource: {ROLE}"
+    );
+    assert_eq!(came, expected);
+    assert_eq!(server.call_count(), 0);
+}
