@@ -4,12 +4,14 @@
 
 use crate::{
     api,
+    cluster::selector,
     core::{budget::Limits, grant::Ungranted},
     ops::logging,
     run,
 };
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::core::Selector;
 use std::{ffi::OsString, net::SocketAddr, process::ExitCode};
 
 /// What a wrong command line or a wrong configuration ends with.
@@ -63,6 +65,16 @@ struct RunArgs {
         value_parser = namespace
     )]
     watch_namespaces: Vec<String>,
+
+    /// See and read only Secrets with these labels, in kubectl's syntax, such as password-operator=yes
+    /// or team in (a,b) [default: all Secrets]
+    #[arg(
+        long,
+        env = "CPO_SECRET_SELECTOR",
+        value_name = "SELECTOR",
+        value_parser = selector::parse
+    )]
+    secret_selector: Option<Selector>,
 
     /// The operator's own namespace, where it keeps the key of its fingerprints [default: POD_NAMESPACE]
     #[arg(
@@ -216,12 +228,15 @@ fn settings(args: RunArgs) -> Result<run::Settings, String> {
         (Some(Rule::Deny) | None, true) => Some(Ungranted::Deny),
     };
     Ok(run::Settings {
-        ungranted,
         watch_namespaces: args.watch_namespaces,
         operator_namespace,
-        budget: Limits {
-            rps: args.cognito_rps,
-            burst: args.cognito_burst,
+        rules: run::Rules {
+            ungranted,
+            secret_selector: args.secret_selector,
+            budget: Limits {
+                rps: args.cognito_rps,
+                burst: args.cognito_burst,
+            },
         },
         leader_elect: args.leader_elect,
         pod_name: of_pod("POD_NAME"),

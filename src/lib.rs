@@ -13,7 +13,7 @@
 //! | [`cluster`] | the door to Kubernetes: reads, writes, watches | `api`, `core` |
 //! | [`controller`] | gather, decide, act, report; what the watches showed | all of these, but not the SDK |
 //! | [`run`] | the composition root: start-up and shutdown order | all of these |
-//! | [`cli`] | the command line | `run`, `ops`, `core`, `api` |
+//! | [`cli`] | the command line | `run`, `ops`, `cluster`, `core`, `api` |
 
 pub mod api;
 pub mod cli;

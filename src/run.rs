@@ -11,11 +11,12 @@
 
 mod candidate;
 
+pub use crate::controller::Rules;
 use crate::{
     cluster::{client, keys, watch::Scope},
     cognito::{Cognito, aws::AwsCognito},
     controller::{self, Context},
-    core::{budget::Limits, fingerprint::Keyring, grant::Ungranted},
+    core::{fingerprint::Keyring, grant::Ungranted},
     ops::{
         hardening,
         health::{self, Check, Readiness},
@@ -49,10 +50,8 @@ pub struct Settings {
     pub watch_namespaces: Vec<String>,
     /// Where the Secret with the fingerprint keys is.
     pub operator_namespace: String,
-    /// What holds for users whom no grant is about; none where grants are off.
-    pub ungranted: Option<Ungranted>,
-    /// How many calls Cognito gets, for each account and Region.
-    pub budget: Limits,
+    /// Whose passwords are set, from which Secrets, and how fast.
+    pub rules: Rules,
     /// Whether others may run beside it.
     pub leader_elect: bool,
     /// The pod's name, if it is one.
@@ -142,13 +141,14 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         listen = %settings.listen,
         leader_elect = settings.leader_elect,
         namespaces = if settings.watch_namespaces.is_empty() { "all".to_owned() } else { settings.watch_namespaces.join(",") },
-        ungranted = match settings.ungranted {
+        ungranted = match settings.rules.ungranted {
             None => "allow, without grants",
             Some(Ungranted::Allow) => "allow",
             Some(Ungranted::Deny) => "deny",
         },
-        cognito_rps = settings.budget.rps,
-        cognito_burst = settings.budget.burst,
+        secret_selector = settings.rules.secret_selector.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string),
+        cognito_rps = settings.rules.budget.rps,
+        cognito_burst = settings.rules.budget.burst,
         "started"
     );
 
@@ -166,8 +166,7 @@ async fn run(settings: Settings) -> Result<(), StartError> {
             keyring,
             leadership,
             metrics.clone(),
-            settings.budget,
-            settings.ungranted,
+            settings.rules.clone(),
         );
         let context = Arc::new(context);
         let leading = leading(

@@ -15,7 +15,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("cluster", &["api", "core"]),
     ("controller", &["api", "cluster", "cognito", "core", "ops"]),
     ("run", &["cluster", "cognito", "controller", "core", "ops"]),
-    ("cli", &["api", "core", "ops", "run"]),
+    ("cli", &["api", "cluster", "core", "ops", "run"]),
 ];
 
 /// What the core may not even name: I/O, a runtime, a clock, randomness.

@@ -17,11 +17,16 @@ const SOON: Duration = Duration::from_secs(20);
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER";
 
 /// Every flag of `run`, its variable, and its default where it has one.
-const FLAGS: [(&str, &str, &str); 9] = [
+const FLAGS: [(&str, &str, &str); 10] = [
     (
         "--watch-namespaces",
         "CPO_WATCH_NAMESPACES",
         "default: all namespaces",
+    ),
+    (
+        "--secret-selector",
+        "CPO_SECRET_SELECTOR",
+        "default: all Secrets",
     ),
     (
         "--operator-namespace",
@@ -147,6 +152,15 @@ fn a_wrong_flag_is_one_line_that_says_what_is_right() {
             &["--watch-namespaces"],
         ),
         (
+            &["run", "--secret-selector", "team within (a)"],
+            &[],
+            &[
+                "--secret-selector",
+                "team within (a)",
+                "password-operator=yes",
+            ],
+        ),
+        (
             &["run", "--leader-elect=perhaps"],
             &[],
             &["perhaps", "true, false"],
@@ -202,6 +216,11 @@ fn a_wrong_or_missing_variable_is_one_line_that_says_what_is_right() {
             &["run"],
             &[("CPO_WATCH_NAMESPACES", "Team_A")],
             &["Team_A", LABEL],
+        ),
+        (
+            &["run"],
+            &[OWN, ("CPO_SECRET_SELECTOR", "")],
+            &["--secret-selector", "kubectl"],
         ),
         (
             &["run"],
@@ -438,6 +457,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     );
     let env: BTreeMap<&str, String> = [
         ("CPO_WATCH_NAMESPACES", "team-a,team-b"),
+        ("CPO_SECRET_SELECTOR", "password-operator=yes"),
         ("CPO_OPERATOR_NAMESPACE", "own"),
         ("CPO_UNGRANTED", "allow"),
         ("CPO_COGNITO_RPS", "2.5"),
@@ -465,6 +485,10 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     let started = started.unwrap_or_else(|| panic!("{log}"));
     assert_eq!(started["namespaces"], "team-a,team-b", "{started}");
     assert_eq!(started["ungranted"], "allow, without grants", "{started}");
+    assert_eq!(
+        started["secret_selector"], "password-operator=yes",
+        "{started}"
+    );
     assert_eq!(started["leader_elect"], false, "{started}");
     assert_eq!(started["listen"], *listen, "{started}");
     assert_eq!(started["cognito_rps"], 2.5, "{started}");
@@ -480,6 +504,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
 
     let flags = [
         "--watch-namespaces=team-c",
+        "--secret-selector=team in (a,b)",
         "--operator-namespace=flag",
         "--cognito-rps=5",
         "--cognito-burst=6",
@@ -495,13 +520,14 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     assert!(log.contains("WARN") && !log.contains('{'), "text: {log}");
     assert!(!log.contains("INFO"), "warnings only: {log}");
 
-    let flags = [&flags[..7], &["--log=debug"]].concat();
+    let flags = [&flags[..8], &["--log=debug"]].concat();
     let operator = Running::start(&flags, &env, by_flag);
     operator.wait_readyz("Secret flag/").await;
     let log = operator.end().await;
     for word in [
         "INFO",
         "team-c",
+        "team in (a,b)",
         "cognito_rps=5",
         "cognito_burst=6",
         "leader_elect=true",

@@ -7,6 +7,7 @@ pub mod keys;
 mod leadership;
 pub mod lease;
 pub mod secrets;
+pub mod selector;
 pub mod status;
 pub mod watch;
 

@@ -3,13 +3,18 @@
 use super::{CallError, call::call};
 use crate::core::observed::SecretVersion;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use kube::{
+    Api, Client,
+    core::{Selector, SelectorExt},
+};
 use zeroize::{Zeroize, Zeroizing};
 
 /// What a read found.
 pub enum Read {
     /// No such Secret.
     NotFound,
+    /// The Secret hasn't the labels.
+    NotSelected,
     /// The Secret hasn't the key.
     KeyNotFound(SecretVersion),
     /// The key's bytes, zeroized when dropped.
@@ -17,7 +22,7 @@ pub enum Read {
 }
 
 /// Reads one key of a Secret, without resourceVersion: from etcd, not from a cache. The watch is a
-/// hint, the read decides.
+/// hint, the read decides. Of a Secret that the selector doesn't fit nothing is kept.
 ///
 /// # Errors
 /// [`CallError`] when the API server didn't answer or refused.
@@ -26,6 +31,7 @@ pub async fn read(
     namespace: &str,
     name: &str,
     key: &str,
+    selector: Option<&Selector>,
 ) -> Result<Read, CallError> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let mut secret = match call(secrets.get(name)).await {
@@ -51,7 +57,10 @@ pub async fn read(
     {
         text.zeroize();
     }
+    let labels = secret.metadata.labels.unwrap_or_default();
+    let selected = selector.is_none_or(|selector| selector.matches(&labels));
     Ok(match value {
+        _ if !selected => Read::NotSelected,
         Some(value) => Read::Value(version, value),
         None => Read::KeyNotFound(version),
     })

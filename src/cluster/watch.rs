@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt, stream::BoxStream};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Client, ResourceExt,
-    core::{DeserializeGuard, PartialObjectMeta},
+    core::{DeserializeGuard, PartialObjectMeta, Selector},
     runtime::{
         WatchStreamExt,
         utils::Backoff,
@@ -125,9 +125,14 @@ impl Backoff for WatchBackoff {
     fn reset(&mut self) {}
 }
 
-/// Watches both kinds in one scope. A broken watch is reported and tried again, for ever.
+/// Watches both kinds in one scope, of the Secrets those that the selector fits. A broken watch is
+/// reported and tried again, for ever.
 #[must_use]
-pub fn watch(client: &Client, scope: &Scope) -> BoxStream<'static, Told> {
+pub fn watch(
+    client: &Client,
+    scope: &Scope,
+    secret_selector: Option<&Selector>,
+) -> BoxStream<'static, Told> {
     let resources = watcher(api::<MaybeResource>(client, scope), config())
         .backoff(WatchBackoff::default())
         .modify(trim_resource)
@@ -136,7 +141,8 @@ pub fn watch(client: &Client, scope: &Scope) -> BoxStream<'static, Told> {
             Err(error) => broken(Watched::Resources, &error),
         });
     // Metadata-only requests: 1 MB instead of 5 for 2,000 Secrets, and no value on the wire.
-    let secrets = watcher(api::<PartialObjectMeta<Secret>>(client, scope), config())
+    let selected = secret_selector.map_or_else(config, |fits| config().labels_from(fits));
+    let secrets = watcher(api::<PartialObjectMeta<Secret>>(client, scope), selected)
         .backoff(WatchBackoff::default())
         .modify(trim_secret)
         .map(|event| match event {

@@ -18,6 +18,7 @@ use crate::{
 };
 use kube::{
     Client,
+    core::Selector,
     runtime::reflector::{self, Store, store::Writer},
 };
 use std::{
@@ -61,22 +62,33 @@ pub struct Context<C> {
     pub turns: Turns,
     /// For whom a call is being made.
     pub in_flight: InFlight,
+    /// Which labels a Secret must have to be seen; none for all Secrets.
+    pub secret_selector: Option<Selector>,
     /// The resources, as the watch showed them last.
     pub store: Store<CognitoUserPassword>,
     stopping: AtomicBool,
 }
 
+/// What whoever installed it wants.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// What holds for users whom no grant is about; none where grants are off.
+    pub ungranted: Option<Ungranted>,
+    /// Which labels a Secret must have to be seen; none for all Secrets.
+    pub secret_selector: Option<Selector>,
+    /// How many calls Cognito gets, for each account and Region.
+    pub budget: Limits,
+}
+
 impl<C: Cognito> Context<C> {
-    /// Puts it together; the writer is the store's. `ungranted`: what holds without a grant, if there
-    /// are grants at all.
+    /// Puts it together; the writer is the store's.
     pub fn new(
         client: Client,
         cognito: Arc<C>,
         keyring: Keyring,
         leadership: Leadership,
         metrics: Arc<Metrics>,
-        limits: Limits,
-        ungranted: Option<Ungranted>,
+        rules: Rules,
     ) -> (Self, Writer<CognitoUserPassword>) {
         let (store, writer) = reflector::store();
         let memory = Arc::new(Memory::default());
@@ -92,7 +104,9 @@ impl<C: Cognito> Context<C> {
             }
         };
         let index = Arc::new(Mutex::new(
-            ungranted.map_or_else(Index::default, Index::with_grants),
+            rules
+                .ungranted
+                .map_or_else(Index::default, Index::with_grants),
         ));
         let grants_changed = Arc::new(Notify::new());
         let tell = {
@@ -113,9 +127,10 @@ impl<C: Cognito> Context<C> {
             index,
             grants_changed,
             memory,
-            turns: Turns::new(limits, queue.clone()),
+            turns: Turns::new(rules.budget, queue.clone()),
             in_flight: InFlight::default(),
             queue,
+            secret_selector: rules.secret_selector,
             store,
             stopping: AtomicBool::new(false),
         };

@@ -45,7 +45,8 @@ pub(super) async fn follow<C: Cognito>(
 ) {
     let watches = scopes.iter().map(|scope| {
         let scope = scope.clone();
-        watch::watch(&context.client, &scope)
+        let selector = context.secret_selector.as_ref();
+        watch::watch(&context.client, &scope, selector)
             .map(move |told| (scope.clone(), told))
             .boxed()
     });

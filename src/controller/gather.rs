@@ -140,21 +140,32 @@ impl Facts {
     pub(super) fn hint<C: Cognito>(&self, context: &Context<C>) -> SecretFact {
         match context.index().secret(&self.secret) {
             Some(version) => SecretFact::Seen(version.clone()),
-            None => SecretFact::NotSeen,
+            None => absent(context, SecretFact::NotSeen),
         }
     }
 
-    /// Reads the Secret.
+    /// Reads the Secret; not one that the watch must show and doesn't.
     pub(super) async fn read<C: Cognito>(
         &self,
         context: &Context<C>,
     ) -> Result<Gathered, CallError> {
         let read_at = Instant::now();
+        let hint = self.hint(context);
+        if let SecretFact::NotSelected(_) = hint {
+            return Ok(Gathered {
+                fact: hint,
+                password: None,
+                read_at,
+            });
+        }
         let reference = &self.resource.spec.password_secret_ref;
         let Key { namespace, name } = &self.secret;
-        let read = secrets::read(&context.client, namespace, name, &reference.key).await?;
-        let (fact, password) = match read {
-            secrets::Read::NotFound => (SecretFact::NotFound, None),
+        let selector = context.secret_selector.as_ref();
+        let read = secrets::read(&context.client, namespace, name, &reference.key, selector);
+        let (fact, password) = match read.await? {
+            secrets::Read::NotFound | secrets::Read::NotSelected => {
+                (absent(context, SecretFact::NotFound), None)
+            }
             secrets::Read::KeyNotFound(version) => (SecretFact::KeyNotFound(version), None),
             secrets::Read::Value(version, bytes) => match Password::parse(&bytes) {
                 Err(why) => (SecretFact::Invalid(version, why), None),
@@ -222,6 +233,12 @@ impl Facts {
             healed: self.is_healed(),
         }
     }
+}
+
+/// What an absent Secret comes to: where only some are seen, it may be there all the same.
+fn absent<C: Cognito>(context: &Context<C>, otherwise: SecretFact) -> SecretFact {
+    let selector = context.secret_selector.as_ref();
+    selector.map_or(otherwise, |fits| SecretFact::NotSelected(fits.to_string()))
 }
 
 /// When a resource set its user's password, and tried to.

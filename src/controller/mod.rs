@@ -19,7 +19,7 @@ mod record;
 mod set;
 mod turns;
 
-pub use context::Context;
+pub use context::{Context, Rules};
 pub use follow::expect;
 pub use key::Key;
 

@@ -122,6 +122,16 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decisi
             let verdict = Verdict::with(Reason::SecretNotFound, &meaning, None, cure);
             report(observed, verdict, now)
         }
+        // Never read: what the watch doesn't show is nobody's business here, and it shows what comes.
+        SecretFact::NotSelected(selector) => {
+            let meaning = format!(
+                "the Secret {} does not exist in this namespace with the labels without which this operator sees no Secret",
+                reference.name
+            );
+            let cure = "create or label it, or correct spec.passwordSecretRef.name";
+            let verdict = Verdict::with(Reason::SecretNotFound, &meaning, Some(selector), cure);
+            report(observed, verdict, now)
+        }
         SecretFact::KeyNotFound(_) => {
             let meaning = format!(
                 "the Secret {} does not have the key {}",

@@ -72,6 +72,8 @@ pub enum SecretFact {
     NotSeen,
     /// A read found none.
     NotFound,
+    /// Only Secrets with these labels are seen and read, and it isn't among them.
+    NotSelected(String),
     /// A read found it, without the key.
     KeyNotFound(SecretVersion),
     /// A read found a value that can't be a password.
@@ -175,7 +177,7 @@ impl SecretFact {
             | Self::KeyNotFound(version)
             | Self::Invalid(version, _)
             | Self::Value(version, _) => Some(version),
-            Self::NotSeen | Self::NotFound => None,
+            Self::NotSeen | Self::NotFound | Self::NotSelected(_) => None,
         }
     }
 }
@@ -288,6 +290,7 @@ impl Observed<'_> {
                 SecretFact::Seen(_)
                 | SecretFact::NotSeen
                 | SecretFact::NotFound
+                | SecretFact::NotSelected(_)
                 | SecretFact::KeyNotFound(_)
                 | SecretFact::Invalid(..) => None,
             },

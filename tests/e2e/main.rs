@@ -26,6 +26,7 @@ mod rights;
 mod roles;
 mod schema;
 mod scopes;
+mod secret_selector;
 mod secrets;
 mod shutdown;
 mod temporary;

@@ -100,6 +100,17 @@ impl Scene {
         self.decide(hint).0
     }
 
+    /// What is decided where only Secrets with labels are seen, and this isn't one.
+    pub fn unselected(&mut self) -> Box<Report> {
+        match self.decide(SecretFact::NotSelected("a=b".to_owned())).0 {
+            Decision::Report(report) => {
+                self.write(&report.status);
+                report
+            }
+            other => panic!("wanted a report, got {other:?}"),
+        }
+    }
+
     /// What is decided on a read, and remembered.
     pub fn read(&mut self) -> Decision {
         let fact = self.cluster.read(&self.cluster.resource).0;

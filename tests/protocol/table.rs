@@ -125,6 +125,30 @@ fn a_missing_value_waits_and_is_called_stalled_after_5_minutes(
 }
 
 #[test]
+fn a_secret_without_the_labels_waits_as_a_missing_one_and_is_not_read() {
+    let mut scene = Scene::settled();
+    let before = scene.status();
+    let wake = scene.unselected().wake.expect("a slow recheck");
+    assert!((300..=330).contains(&wake.as_secs()), "{wake:?}");
+    let said = |stalled: bool| {
+        let reason = Reason::SecretNotFound;
+        (ConditionStatus::False, reason, !stalled, stalled)
+    };
+    assert_eq!(scene.said(), said(false));
+    let first = scene.status();
+    assert_eq!(first.synced, before.synced);
+    scene.later(200);
+    assert_eq!(
+        scene.unselected().status,
+        first,
+        "nothing new is written before it is due"
+    );
+    scene.later(200);
+    scene.unselected();
+    assert_eq!(scene.said(), said(true));
+}
+
+#[test]
 fn an_invalid_value_stalls_without_a_call() {
     let mut scene = Scene::settled();
     scene.cluster.put("password", Some(b"PLAINTEXT\n".to_vec()));

@@ -1,0 +1,172 @@
+//! Label selectors as kubectl writes them. kube has the selector itself, which is matched here and sent
+//! to the API server, but reads it from objects only, not from text.
+
+use kube::core::{Expression, Selector};
+
+/// A label's name, and its value, are this long at most.
+const LABEL_MAX: usize = 63;
+/// What may stand before a label's name is this long at most.
+const PREFIX_MAX: usize = 253;
+
+/// Reads a label selector: `password-operator=yes,team in (a,b),!legacy`.
+///
+/// # Errors
+/// One line that says which part isn't a requirement on labels. The comparisons `<` and `>`, which
+/// nobody has for Secrets, are none.
+pub fn parse(text: &str) -> Result<Selector, String> {
+    parts(text)
+        .map(|part| {
+            requirement(part.trim()).ok_or_else(|| {
+                format!(
+                    "{part:?} is no requirement on labels; a selector in kubectl's syntax is needed, such as password-operator=yes or team in (a,b)"
+                )
+            })
+        })
+        .collect()
+}
+
+/// What commas separate, but for those within parentheses.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let mut within = false;
+    text.split(move |c| {
+        within = c == '(' || (within && c != ')');
+        c == ',' && !within
+    })
+}
+
+fn requirement(part: &str) -> Option<Expression> {
+    if let Some(name) = part.strip_prefix('!') {
+        return Some(Expression::DoesNotExist(key(name)?));
+    }
+    if let Some((before, values)) = part.split_once('(') {
+        let (name, operator) = before.trim_end().rsplit_once([' ', '\t'])?;
+        let values = values.strip_suffix(')')?.split(',').map(value);
+        let values = values.collect::<Option<_>>()?;
+        return match operator {
+            "in" => Some(Expression::In(key(name)?, values)),
+            "notin" => Some(Expression::NotIn(key(name)?, values)),
+            _ => None,
+        };
+    }
+    if let Some((name, other)) = part.split_once("!=") {
+        return Some(Expression::NotEqual(key(name)?, value(other)?));
+    }
+    match part.split_once("==").or_else(|| part.split_once('=')) {
+        Some((name, equal)) => Some(Expression::Equal(key(name)?, value(equal)?)),
+        None => Some(Expression::Exists(key(part)?)),
+    }
+}
+
+/// A label's key: a name, and perhaps a domain and a slash before it.
+fn key(text: &str) -> Option<String> {
+    let text = text.trim();
+    let (prefix, name) = match text.split_once('/') {
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, text),
+    };
+    let is_prefix = |prefix: &str| {
+        let is_lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let is_label = |label: &str| {
+            label.starts_with(is_lower)
+                && label.ends_with(is_lower)
+                && label.chars().all(|c| is_lower(c) || c == '-')
+        };
+        prefix.len() <= PREFIX_MAX && prefix.split('.').all(is_label)
+    };
+    (is_name(name) && prefix.is_none_or(is_prefix)).then(|| text.to_owned())
+}
+
+/// A label's value, which may be empty.
+fn value(text: &str) -> Option<String> {
+    let text = text.trim();
+    (text.is_empty() || is_name(text)).then(|| text.to_owned())
+}
+
+fn is_name(text: &str) -> bool {
+    let is_edge = |c: char| c.is_ascii_alphanumeric();
+    text.len() <= LABEL_MAX
+        && text.starts_with(is_edge)
+        && text.ends_with(is_edge)
+        && text
+            .chars()
+            .all(|c| is_edge(c) || matches!(c, '-' | '_' | '.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("password-operator=yes", "password-operator=yes")]
+    #[case(" a == b , c!=d ", "a=b,c!=d")]
+    #[case("team in (a, b),!legacy,ours", "team in (a,b),!legacy,ours")]
+    #[case("team notin(a)", "team notin (a)")]
+    #[case("example.com/team=A_1.x", "example.com/team=A_1.x")]
+    #[case("empty=", "empty=")]
+    #[case("in in (in)", "in in (in)")]
+    fn kubectls_syntax_is_read(#[case] text: &str, #[case] selector: &str) {
+        let read = parse(text).map(|selector| selector.to_string());
+        assert_eq!(read.as_deref(), Ok(selector));
+    }
+
+    #[rstest]
+    #[case("", "\"\"")]
+    #[case("a=b,", "\"\"")]
+    #[case("a,x > 5", "\"x > 5\"")]
+    #[case("a=b=c", "\"a=b=c\"")]
+    #[case("team in (a,b", "\"team in (a,b\"")]
+    #[case("team in (a) b", "\"team in (a) b\"")]
+    #[case("team within (a)", "\"team within (a)\"")]
+    #[case("in (a)", "\"in (a)\"")]
+    #[case("two words", "\"two words\"")]
+    #[case("-a=b", "\"-a=b\"")]
+    #[case("Example.com/a=b", "\"Example.com/a=b\"")]
+    #[case("/a=b", "\"/a=b\"")]
+    #[case("a/b/c", "\"a/b/c\"")]
+    #[case("a=b\nc", "\"a=b\\nc\"")]
+    fn what_is_no_selector_is_refused_by_its_wrong_part(#[case] text: &str, #[case] wrong: &str) {
+        let error = parse(text).expect_err("it is wrong");
+        assert!(error.starts_with(wrong), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn a_label_that_is_too_long_for_kubernetes_is_refused() {
+        let (name, prefix) = ("a".repeat(LABEL_MAX), "a".repeat(PREFIX_MAX));
+        assert!(parse(&format!("{prefix}/{name}={name}")).is_ok());
+        assert!(parse(&format!("{name}a=b")).is_err());
+        assert!(parse(&format!("a={name}a")).is_err());
+        assert!(parse(&format!("{prefix}a/b")).is_err());
+    }
+
+    fn any_expression() -> impl Strategy<Value = Expression> {
+        let key = "([a-z]{1,3}(\\.[a-z0-9]{1,3})?/)?[A-Za-z0-9]([-_.]?[A-Za-z0-9]){0,3}";
+        let value = "([A-Za-z0-9]([-_.]?[A-Za-z0-9]){0,3})?";
+        let values = proptest::collection::btree_set(value, 1..4);
+        prop_oneof![
+            (key, value).prop_map(|(key, value)| Expression::Equal(key, value)),
+            (key, value).prop_map(|(key, value)| Expression::NotEqual(key, value)),
+            (key, values.clone()).prop_map(|(key, values)| Expression::In(key, values)),
+            (key, values).prop_map(|(key, values)| Expression::NotIn(key, values)),
+            key.prop_map(Expression::Exists),
+            key.prop_map(Expression::DoesNotExist),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_as_the_same(
+            expressions in proptest::collection::vec(any_expression(), 1..4),
+        ) {
+            let selector: Selector = expressions.into_iter().collect();
+            prop_assert_eq!(parse(&selector.to_string()), Ok(selector));
+        }
+
+        #[test]
+        fn nothing_makes_it_panic(text in ".{0,40}", odd in "[a-z(),=! ]{0,40}") {
+            let _ = (parse(&text), parse(&odd));
+        }
+    }
+}
