@@ -1,6 +1,8 @@
-//! The command line. Each flag can be given by an environment variable too.
+//! The command line. Each flag of `run` can be given by an environment variable too.
 
 #![allow(clippy::doc_markdown, reason = "these docs are the help text")]
+
+mod iam_policy;
 
 use crate::{
     api,
@@ -10,6 +12,7 @@ use crate::{
     run,
 };
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use iam_policy::IamPolicyArgs;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::Selector;
 use std::{ffi::OsString, net::SocketAddr, process::ExitCode};
@@ -52,6 +55,12 @@ enum Command {
         #[arg(value_parser = ["cognitouserpasswords", "cognitouserpoolgrants"])]
         name: Option<String>,
     },
+    /// Print what the operator's AWS roles need: the policy of their rights, or who may assume them
+    ///
+    /// One JSON document on standard output, with nothing in it that isn't needed. No cluster and no
+    /// AWS account is asked. With pools or roles it is the policy of a role's rights; with `trust`
+    /// its trust policy.
+    IamPolicy(IamPolicyArgs),
 }
 
 #[derive(Args, Debug)]
@@ -169,7 +178,8 @@ enum Rule {
 
 /// Runs the command line. Usage errors are one line on standard error, and 2.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match Cli::try_parse_from(args) {
+    let args: Vec<_> = args.into_iter().collect();
+    match Cli::try_parse_from(&args) {
         Ok(cli) => execute(cli.command),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -181,7 +191,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
                 let _ = error.print();
                 ExitCode::from(USAGE)
             }
-            _ => usage(&one_line(&error)),
+            _ => usage(&format!(
+                "{} (see {} --help)",
+                one_line(&error),
+                command(&args)
+            )),
         },
     }
 }
@@ -189,6 +203,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn execute(command: Command) -> ExitCode {
     match command {
         Command::Crd { name } => print_crds(name.as_deref()),
+        Command::IamPolicy(args) => print_policy(args),
         Command::Run(args) => match settings(*args) {
             Ok(settings) => match run::main(settings) {
                 Ok(()) => ExitCode::SUCCESS,
@@ -269,6 +284,12 @@ fn print_crds(wanted: Option<&str>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+#[allow(clippy::print_stdout, reason = "the policy is this command's output")]
+fn print_policy(args: IamPolicyArgs) -> ExitCode {
+    println!("{}", iam_policy::document(args));
+    ExitCode::SUCCESS
+}
+
 fn usage(why: &str) -> ExitCode {
     say(&format!("error: {why}"));
     ExitCode::from(USAGE)
@@ -288,8 +309,21 @@ fn one_line(error: &clap::Error) -> String {
         .map(str::trim)
         .filter(|line| !line.is_empty());
     let line = lines.collect::<Vec<_>>().join(" ");
-    let line = line.trim_start_matches("error:").trim();
-    format!("{line} (see {} run --help)", Cli::command().get_name())
+    line.trim_start_matches("error:").trim().to_owned()
+}
+
+/// The command that these arguments call, as far as they call one.
+fn command(args: &[OsString]) -> String {
+    let cli = Cli::command();
+    let (mut command, mut path) = (&cli, cli.get_name().to_owned());
+    for arg in args.iter().skip(1) {
+        let Some(inner) = command.find_subcommand(arg) else {
+            break;
+        };
+        command = inner;
+        path = format!("{path} {}", command.get_name());
+    }
+    path
 }
 
 /// A namespace's name: an RFC 1123 label.
@@ -302,6 +336,14 @@ fn namespace(text: &str) -> Result<String, String> {
         && edge(text.chars().next_back());
     fits.then(|| text.to_owned()).ok_or_else(|| {
         "a namespace's name has 1 to 63 lower case letters, digits and '-', and begins and ends with a letter or digit".to_owned()
+    })
+}
+
+/// A `ServiceAccount`'s name: an RFC 1123 subdomain.
+fn service_account(text: &str) -> Result<String, String> {
+    let fits = text.len() <= 253 && text.split('.').all(|label| namespace(label).is_ok());
+    fits.then(|| text.to_owned()).ok_or_else(|| {
+        "a ServiceAccount's name has lower case letters, digits, '-' and '.', and begins and ends with a letter or digit".to_owned()
     })
 }
 
@@ -359,7 +401,7 @@ mod tests {
     #[case(&["run", "--watch-namespaces", "Team_A"], "lower case")]
     #[case(&["run", "--watch-namespaces", ""], "lower case")]
     #[case(&["run", "--watch-namespace", "a"], "--watch-namespaces")]
-    #[case(&["walk"], "run")]
+    #[case(&["walk"], "walk")]
     fn a_wrong_flag_is_one_line_that_says_what_is_right(
         #[case] args: &[&str],
         #[case] right: &str,
@@ -368,5 +410,17 @@ mod tests {
         let error = Cli::try_parse_from(args).expect_err("it is wrong");
         let line = one_line(&error);
         assert!(!line.contains('\n') && line.contains(right), "{line}");
+    }
+
+    #[rstest]
+    #[case(&["run", "--listen", "8080"], "cognito-password-operator run")]
+    #[case(&["iam-policy", "trust", "irsa", "x"], "cognito-password-operator iam-policy trust irsa")]
+    #[case(&["--version", "run"], "cognito-password-operator")]
+    fn the_help_that_is_pointed_to_is_that_of_the_command(
+        #[case] args: &[&str],
+        #[case] called: &str,
+    ) {
+        let args = std::iter::once(&"x").chain(args).map(OsString::from);
+        assert_eq!(command(&args.collect::<Vec<_>>()), called);
     }
 }

@@ -198,6 +198,159 @@ fn a_wrong_flag_is_one_line_that_says_what_is_right() {
     ]);
 }
 
+const POOL_ARN: &str = "arn:aws:cognito-idp:eu-west-1:111122223333:userpool/eu-west-1_AbCdEf123";
+const OTHER_POOL_ARN: &str =
+    "arn:aws:cognito-idp:eu-west-1:111122223333:userpool/eu-west-1_GhIjKl456";
+const ROLE_ARN: &str = "arn:aws:iam::111122223333:role/cognito-password-operator";
+
+#[test]
+fn iam_policy_prints_one_json_document_and_nothing_else() {
+    for args in [
+        &["--pool-arn", POOL_ARN][..],
+        &["--assume-role-arn", ROLE_ARN],
+        &[
+            "--pool-arn",
+            POOL_ARN,
+            "--assume-role-arn",
+            ROLE_ARN,
+            "--pod-identity",
+        ],
+        &[
+            "trust",
+            "irsa",
+            "--oidc-provider",
+            "arn:aws:iam::111122223333:oidc-provider/x.example/1",
+        ],
+        &["trust", "pod-identity"],
+        &[
+            "trust",
+            "operator",
+            "--operator-role-arn",
+            ROLE_ARN,
+            "--external-id",
+            "team-a/1",
+        ],
+    ] {
+        let output = run(&[&["iam-policy"], args].concat(), &[]);
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
+        let document: serde_json::Value =
+            serde_json::from_slice(&output.stdout).expect("one document");
+        assert_eq!(document["Version"], "2012-10-17", "{args:?}");
+        let statements = document["Statement"].as_array().expect("statements");
+        assert!(!statements.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn pools_may_be_given_one_by_one_or_by_commas_and_their_order_does_not_matter() {
+    let print = |args: &[&str]| text(&run(&[&["iam-policy"], args].concat(), &[]).stdout);
+    let one_by_one = print(&["--pool-arn", POOL_ARN, "--pool-arn", OTHER_POOL_ARN]);
+    let by_commas = format!("--pool-arn={OTHER_POOL_ARN},{POOL_ARN},{POOL_ARN}");
+    assert_eq!(print(&[&by_commas]), one_by_one);
+    assert!(one_by_one.contains(OTHER_POOL_ARN), "{one_by_one}");
+}
+
+#[test]
+fn a_policy_that_would_not_be_the_least_or_not_work_is_refused_in_one_line() {
+    let pool = "arn:aws:cognito-idp:eu-west-1:111122223333:userpool/";
+    assert_refused(&[
+        (
+            &["iam-policy", "--pool-arn", "eu-west-1_AbCdEf123"],
+            &[],
+            &["--pool-arn", "arn:aws:cognito-idp:", "iam-policy --help"],
+        ),
+        (
+            &["iam-policy", "--pool-arn", &format!("{pool}*")],
+            &[],
+            &["the ARN of a user pool is needed"],
+        ),
+        (
+            &["iam-policy", "--pool-arn", &format!("{POOL_ARN},")],
+            &[],
+            &["the ARN of a user pool is needed"],
+        ),
+        (
+            &[
+                "iam-policy",
+                "--pool-arn",
+                &format!("{pool}us-east-1_AbCdEf123"),
+            ],
+            &[],
+            &["eu-west-1", "us-east-1"],
+        ),
+        (
+            &[
+                "iam-policy",
+                "--pool-arn",
+                &POOL_ARN.replace("eu-west-1", "cn-north-1"),
+            ],
+            &[],
+            &["cn-north-1", "arn:aws-cn:"],
+        ),
+        (
+            &[
+                "iam-policy",
+                "--assume-role-arn",
+                "arn:aws:iam::111122223333:role/*",
+            ],
+            &[],
+            &["--assume-role-arn", "the ARN of a role is needed"],
+        ),
+        (
+            &["iam-policy", "--pod-identity"],
+            &[],
+            &["--pool-arn <ARN>"],
+        ),
+        (
+            &["iam-policy", "trust", "irsa"],
+            &[],
+            &["--oidc-provider <ARN>", "iam-policy trust irsa --help"],
+        ),
+        (
+            &[
+                "iam-policy",
+                "trust",
+                "irsa",
+                "--oidc-provider",
+                "https://x.example/1",
+            ],
+            &[],
+            &["arn:aws:iam::111122223333:oidc-provider/"],
+        ),
+        (
+            &["iam-policy", "trust", "pod-identity", "--namespace", "Own!"],
+            &[],
+            &["Own!", LABEL],
+        ),
+        (
+            &[
+                "iam-policy",
+                "trust",
+                "pod-identity",
+                "--cluster-arn",
+                "my-cluster",
+            ],
+            &[],
+            &["arn:aws:eks:"],
+        ),
+        (
+            &[
+                "iam-policy",
+                "trust",
+                "operator",
+                "--operator-role-arn",
+                ROLE_ARN,
+                "--external-id",
+                "a b",
+            ],
+            &[],
+            &["--external-id", "2 to 1224"],
+        ),
+        (&["iam-policy", "trust", "everybody"], &[], &["everybody"]),
+    ]);
+}
+
 #[test]
 fn a_wrong_or_missing_variable_is_one_line_that_says_what_is_right() {
     assert_refused(&[
@@ -361,7 +514,7 @@ fn help_names_every_flag_its_variable_and_its_default() {
     let output = run(&["--help"], &[]);
     assert!(output.status.success(), "{output:?}");
     let help = text(&output.stdout);
-    for command in ["run", "crd"] {
+    for command in ["run", "crd", "iam-policy"] {
         let named = help
             .lines()
             .any(|line| line.trim_start().starts_with(command));

@@ -3,6 +3,7 @@
 
 use cognito_password_operator::{
     api::{Class, CognitoUserPassword, REASONS, crds},
+    core::iam::Feature,
     ops::metrics::{BudgetNow, Metrics, OK},
 };
 use serde_json::Value;
@@ -48,16 +49,19 @@ fn prose(page: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A page's code blocks in this language.
-fn code<'a>(page: &'a str, language: &str) -> Vec<String> {
+/// A page's code blocks in this language, each after the block before it, whatever its language.
+fn code(page: &str, language: &str) -> Vec<(String, String)> {
     let mut blocks = Vec::new();
-    let mut block: Option<(bool, Vec<&'a str>)> = None;
+    let mut before = String::new();
+    let mut block: Option<(bool, Vec<&str>)> = None;
     for line in page.lines() {
         match (&mut block, line.strip_prefix("```")) {
             (None, Some(its)) => block = Some((its == language, Vec::new())),
             (Some(_), Some(_)) => {
                 let (wanted, lines) = block.take().expect("it is open");
-                blocks.extend(wanted.then(|| lines.join("\n")));
+                let lines = lines.join("\n");
+                blocks.extend(wanted.then(|| (before, lines.clone())));
+                before = lines;
             }
             (Some((_, lines)), None) => lines.push(line),
             (None, None) => {}
@@ -312,7 +316,7 @@ fn normal(path: &Path) -> PathBuf {
 #[test]
 fn examples_are_well_formed() {
     for (path, page) in pages() {
-        for block in code(&page, "yaml") {
+        for (_, block) in code(&page, "yaml") {
             let parsed = serde_saphyr::from_multiple::<Value>(&block);
             let objects = parsed.unwrap_or_else(|e| panic!("{path}: {e}\n{block}"));
             for object in objects {
@@ -322,9 +326,45 @@ fn examples_are_well_formed() {
                 }
             }
         }
-        for block in code(&page, "json") {
+        for (_, block) in code(&page, "json") {
             let parsed = serde_json::from_str::<Value>(&block);
             assert!(parsed.is_ok(), "{path}: {parsed:?}\n{block}");
         }
     }
+}
+
+/// What `iam-policy` prints, as a shell would have it run by this.
+fn printed(command: &str) -> String {
+    let command = command.replace("\\\n", " ");
+    let mut words = command.split_whitespace();
+    assert_eq!(words.next(), Some("cognito-password-operator"), "{command}");
+    let output = Command::new(env!("CARGO_BIN_EXE_cognito-password-operator"))
+        .args(words)
+        .output()
+        .expect("the operator runs");
+    assert!(output.status.success(), "{command}: {output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn every_iam_policy_is_what_the_command_above_it_prints() {
+    let mut actions = BTreeSet::new();
+    for (path, page) in pages() {
+        for (command, block) in code(&page, "json") {
+            let json: Value = serde_json::from_str(&block).expect("JSON");
+            if json["Version"] != "2012-10-17" {
+                continue;
+            }
+            assert_eq!(printed(&command), format!("{block}\n"), "{path}: {command}");
+            // Rights, not trust: those have a principal.
+            let statements = json["Statement"].as_array().into_iter().flatten();
+            let rights = statements.filter(|statement| statement["Principal"].is_null());
+            for action in rights.flat_map(|s| s["Action"].as_array().into_iter().flatten()) {
+                actions.insert(action.as_str().unwrap_or_default().to_owned());
+            }
+        }
+    }
+    let known = Feature::ALL.iter().flat_map(|feature| feature.actions());
+    let known: BTreeSet<_> = known.map(|action| (*action).to_owned()).collect();
+    assert_eq!(actions, known, "each that there is, is explained");
 }

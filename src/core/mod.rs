@@ -13,6 +13,7 @@ pub mod fingerprint;
 pub mod glob;
 pub mod grant;
 pub mod grant_status;
+pub mod iam;
 pub mod lease;
 pub mod observed;
 pub mod outcome;

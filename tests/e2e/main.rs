@@ -9,6 +9,7 @@ mod duplicates;
 mod failover;
 mod gate;
 mod hardening;
+mod iam_policy;
 mod identity;
 mod infrastructure;
 mod keys;

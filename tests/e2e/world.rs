@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use cognito_password_operator::core::iam::Feature;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::{Event, Secret};
@@ -39,6 +40,20 @@ pub(crate) struct World<'a> {
     /// Tells the requests of this world's operators from those of all others, which have the same
     /// service account.
     credential: String,
+}
+
+/// Whatever the test was about: nothing was asked of AWS that `iam-policy` gives no right to.
+impl Drop for World<'_> {
+    fn drop(&mut self) {
+        let granted = Feature::ALL.iter().flat_map(|feature| feature.actions());
+        // Everybody may ask who they are.
+        let granted: BTreeSet<_> = granted.copied().chain(["sts:GetCallerIdentity"]).collect();
+        let mut asked = self.cognito.actions();
+        asked.retain(|action| !granted.contains(&**action));
+        if !std::thread::panicking() {
+            assert!(asked.is_empty(), "no right of iam-policy's: {asked:?}");
+        }
+    }
 }
 
 impl World<'static> {

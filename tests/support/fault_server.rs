@@ -14,6 +14,7 @@ mod roles;
 mod service;
 mod sts;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,7 @@ struct State {
     faults: Faults,
     record: Record,
     sts: Sts,
+    actions: BTreeSet<String>,
 }
 
 impl Shared {
@@ -215,6 +217,11 @@ impl FaultServer {
         let mut calls = self.calls();
         calls.retain(|call| call.pool == pool && call.username == username);
         calls
+    }
+
+    /// What was asked for, as IAM names it, also what there isn't here.
+    pub(crate) fn actions(&self) -> BTreeSet<String> {
+        self.shared.read(|state| state.actions.clone())
     }
 
     /// Without copying all calls: for long runs.

@@ -8,15 +8,30 @@ use tokio::net::TcpStream;
 /// GET over plain HTTP: status and body. HTTP/1.0, so that the body comes unchunked and ends with
 /// the connection.
 pub(crate) async fn get(port: u16, path: &str) -> Result<(u16, String), String> {
-    tokio::time::timeout(Duration::from_secs(10), exchange(port, path))
-        .await
-        .unwrap_or_else(|_| Err(std::io::Error::other("no reply within 10 s")))
-        .map_err(|error| format!("GET {path}: {error}"))
+    ask(port, &format!("GET {path}"), "", "").await
 }
 
-async fn exchange(port: u16, path: &str) -> std::io::Result<(u16, String)> {
+/// POST in the same way; each header ends with a line break.
+pub(crate) async fn post(
+    port: u16,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Result<(u16, String), String> {
+    let headers = format!("{headers}Content-Length: {}\r\n", body.len());
+    ask(port, &format!("POST {path}"), &headers, body).await
+}
+
+async fn ask(port: u16, what: &str, headers: &str, body: &str) -> Result<(u16, String), String> {
+    let request = format!("{what} HTTP/1.0\r\nHost: 127.0.0.1\r\n{headers}\r\n{body}");
+    tokio::time::timeout(Duration::from_secs(10), exchange(port, &request))
+        .await
+        .unwrap_or_else(|_| Err(std::io::Error::other("no reply within 10 s")))
+        .map_err(|error| format!("{what}: {error}"))
+}
+
+async fn exchange(port: u16, request: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).await?;

@@ -28,7 +28,7 @@ pub(crate) use control_plane::{ControlPlane, client_for};
 pub(crate) use fault_server::{
     AssumeRole, Call, Failure, Fault, FaultServer, OWN_ACCOUNT, Outcome, session_key,
 };
-pub(crate) use moto::{Moto, SignIn};
+pub(crate) use moto::{AccessKey, Moto, SignIn};
 pub(crate) use operator::{Operator, OperatorBuilder};
 pub(crate) use process::{Exit, Process, Signal, Spec};
 pub(crate) use proxy::{ApiFault, Asked, Held, Hold, Kind, Moment, Proxy};

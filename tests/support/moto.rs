@@ -2,6 +2,8 @@
 //!
 //! What it doesn't do (password history, lost replies, throttling) the fault server does.
 
+mod iam;
+
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use aws_sdk_cognitoidentityprovider::error::ProvideErrorMetadata;
 use aws_sdk_cognitoidentityprovider::types::{
     AuthFlowType, ExplicitAuthFlowsType, MessageActionType, PasswordPolicyType, UserPoolPolicyType,
 };
+
+pub(crate) use iam::AccessKey;
 
 use super::http;
 use super::ports::free_port;
@@ -43,8 +47,11 @@ impl Moto {
     /// Starts moto; it answers once [`ready`](Self::ready) has returned.
     pub(crate) fn spawn() -> Self {
         let port = free_port();
-        let log = scratch("moto").join("moto.log");
+        let folder = scratch("moto");
+        let recording = folder.join("recording");
+        let log = folder.join("moto.log");
         let process = Spec::new("moto", &tools::path(Tool::MotoServer), log)
+            .env("MOTO_RECORDER_FILEPATH", recording.to_string_lossy())
             .args(["-H", "127.0.0.1", "-p"])
             .arg(port.to_string())
             .spawn();

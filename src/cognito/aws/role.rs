@@ -7,6 +7,7 @@ use super::{
 };
 use crate::core::{
     authority::{Role, RoleArn},
+    iam::SESSION_NAME,
     reply::CredentialsFailure,
     target::Region,
 };
@@ -24,10 +25,6 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::debug;
-
-/// What the sessions are called. `CloudTrail` records it, and a trust policy may ask for it
-/// (`sts:RoleSessionName`).
-pub(super) const SESSION_NAME: &str = "cognito-password-operator";
 
 /// How many roles are being assumed at a time: with hundreds of them a start is no stampede.
 const AT_A_TIME: usize = 8;

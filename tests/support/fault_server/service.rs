@@ -49,8 +49,13 @@ pub(super) async fn answer(
     if target.is_empty()
         && let Some(request) = sts::Request::parse(&head.headers, &body)
     {
+        let action = request.action().to_owned();
+        shared.update(|state| state.actions.insert(action));
         return Ok(answer_sts(shared, &request).await);
     }
+    let operation = target.rsplit('.').next().unwrap_or_default();
+    let action = format!("cognito-idp:{operation}");
+    shared.update(|state| state.actions.insert(action));
     if target != TARGET {
         let failure = Failure::new(400, "UnknownOperationException", &target);
         return Ok(failed(&failure));

@@ -203,6 +203,14 @@ pub(super) enum Request {
 }
 
 impl Request {
+    /// As IAM names it.
+    pub(super) fn action(&self) -> &'static str {
+        match self {
+            Self::AssumeRole(_) => "sts:AssumeRole",
+            Self::GetCallerIdentity { .. } => "sts:GetCallerIdentity",
+        }
+    }
+
     /// None: not a request to STS, or not one that the operator may make.
     pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Option<Self> {
         let fields: HashMap<_, _> = form_urlencoded::parse(body).into_owned().collect();

@@ -1,0 +1,148 @@
+//! `iam-policy`: one policy document on standard output, to be piped into the AWS CLI.
+
+use super::{namespace, service_account};
+use crate::core::iam::{
+    ClusterArn, Document, OidcProviderArn, Permissions, PoolArn, RoleArn, ServiceAccount, Trust,
+};
+use clap::{Args, Subcommand};
+
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub(super) struct IamPolicyArgs {
+    #[command(subcommand)]
+    command: Option<IamPolicyCommand>,
+
+    /// The user pools whose users' passwords the role sets by itself: several times, or separated by
+    /// commas
+    #[arg(
+        long,
+        value_name = "ARN",
+        value_delimiter = ',',
+        value_parser = PoolArn::parse,
+        required_unless_present = "assume_role_arn"
+    )]
+    pool_arn: Vec<PoolArn>,
+
+    /// The roles that the operator assumes for its grants: several times
+    #[arg(long, value_name = "ARN", value_parser = RoleArn::parse)]
+    assume_role_arn: Vec<RoleArn>,
+
+    /// The operator gets its own identity by EKS Pod Identity, whose session tags go along into the
+    /// roles that it assumes
+    #[arg(long)]
+    pod_identity: bool,
+}
+
+#[derive(Subcommand, Debug)]
+enum IamPolicyCommand {
+    /// Print a role's trust policy: who may assume it
+    #[command(subcommand)]
+    Trust(TrustCommand),
+}
+
+#[derive(Subcommand, Debug)]
+enum TrustCommand {
+    /// Of the operator's role, by IAM roles for service accounts (IRSA)
+    Irsa {
+        /// The cluster's IAM OIDC provider
+        #[arg(long, value_name = "ARN", value_parser = OidcProviderArn::parse)]
+        oidc_provider: OidcProviderArn,
+
+        #[command(flatten)]
+        service_account: ServiceAccountArgs,
+    },
+    /// Of the operator's role, by EKS Pod Identity
+    PodIdentity {
+        /// The only cluster that it may run in [default: any of the account]
+        #[arg(long, value_name = "ARN", value_parser = ClusterArn::parse)]
+        cluster_arn: Option<ClusterArn>,
+
+        #[command(flatten)]
+        service_account: ServiceAccountArgs,
+    },
+    /// Of a role that a grant names, by the operator's own role
+    Operator {
+        /// The operator's own role
+        #[arg(long, value_name = "ARN", value_parser = RoleArn::parse)]
+        operator_role_arn: RoleArn,
+
+        /// The grant's external id
+        #[arg(long, value_name = "ID", value_parser = external_id)]
+        external_id: Option<String>,
+
+        /// The operator gets its own identity by EKS Pod Identity, whose session tags go along
+        #[arg(long)]
+        pod_identity: bool,
+    },
+}
+
+#[derive(Args, Debug)]
+struct ServiceAccountArgs {
+    /// The operator's namespace
+    #[arg(long, default_value = "cognito-password-operator", value_parser = namespace)]
+    namespace: String,
+
+    /// The operator's ServiceAccount
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "cognito-password-operator",
+        value_parser = service_account
+    )]
+    service_account: String,
+}
+
+impl From<ServiceAccountArgs> for ServiceAccount {
+    fn from(args: ServiceAccountArgs) -> Self {
+        Self {
+            namespace: args.namespace,
+            name: args.service_account,
+        }
+    }
+}
+
+/// The document that was asked for.
+pub(super) fn document(args: IamPolicyArgs) -> Document {
+    let Some(IamPolicyCommand::Trust(trust)) = args.command else {
+        let permissions = Permissions {
+            pools: args.pool_arn.into_iter().collect(),
+            roles: args.assume_role_arn.into_iter().collect(),
+            session_tags: args.pod_identity,
+        };
+        return permissions.document();
+    };
+    let trust = match trust {
+        TrustCommand::Irsa {
+            oidc_provider,
+            service_account,
+        } => Trust::Irsa {
+            provider: oidc_provider,
+            service_account: service_account.into(),
+        },
+        TrustCommand::PodIdentity {
+            cluster_arn,
+            service_account,
+        } => Trust::PodIdentity {
+            service_account: service_account.into(),
+            cluster: cluster_arn,
+        },
+        TrustCommand::Operator {
+            operator_role_arn,
+            external_id,
+            pod_identity,
+        } => Trust::Operator {
+            role: operator_role_arn,
+            external_id,
+            session_tags: pod_identity,
+        },
+    };
+    trust.document()
+}
+
+/// What STS takes as one: `[\w+=,.@:/-]*`, 2 to 1224 characters.
+fn external_id(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
+    ((2..=1224).contains(&text.len()) && text.chars().all(fits))
+        .then(|| text.to_owned())
+        .ok_or_else(|| "an external id has 2 to 1224 letters, digits and _+=,.@:/-".to_owned())
+}

@@ -1,0 +1,182 @@
+//! What `iam-policy` prints is what the operator needs: with these rights, held by an IAM, it does its
+//! job, and there is none among them that it doesn't use. That no test anywhere sees another call of
+//! Cognito, each [`World`] looks after.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::{AccessKey, Moto, Operator, SignIn, scratch};
+use crate::world::World;
+
+/// moto's only one.
+const ACCOUNT: &str = "123456789012";
+
+/// A document of `iam-policy`.
+fn printed(args: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_cognito-password-operator"))
+        .arg("iam-policy")
+        .args(args)
+        .output()
+        .expect("it can be started");
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    serde_json::from_slice(&output.stdout).expect("one JSON document")
+}
+
+/// The same, without the pools: moto's IAM knows none.
+fn for_moto(mut policy: Value) -> String {
+    for statement in policy["Statement"].as_array_mut().into_iter().flatten() {
+        if statement["Sid"] == "SetPasswords" {
+            statement["Resource"] = json!("*");
+        }
+    }
+    policy.to_string()
+}
+
+fn actions(policy: &Value) -> BTreeSet<String> {
+    let statements = policy["Statement"].as_array().into_iter().flatten();
+    statements
+        .flat_map(|statement| statement["Action"].as_array().into_iter().flatten())
+        .filter_map(|action| action.as_str().map(str::to_owned))
+        .collect()
+}
+
+/// A moto with one user in one pool, and a resource for it.
+struct Scene {
+    moto: Moto,
+    world: World<'static>,
+    pool: String,
+    application: String,
+}
+
+impl Scene {
+    async fn new(prefix: &str) -> Self {
+        let world = World::new(prefix).await;
+        let moto = Moto::start().await;
+        let (pool, application) = moto.create_pool(&world.namespace, 8).await;
+        moto.create_user(&pool, "ci-bot").await;
+        world
+            .apply_secret("ci-bot", "password", "First-Passw0rd")
+            .await;
+        let in_pool = |resource: &mut Value| resource["spec"]["userPoolId"] = json!(pool);
+        world.apply_resource("ci-bot", in_pool).await;
+        Self {
+            moto,
+            world,
+            pool,
+            application,
+        }
+    }
+
+    fn pool_arn(&self) -> String {
+        format!(
+            "arn:aws:cognito-idp:us-east-1:{ACCOUNT}:userpool/{}",
+            self.pool
+        )
+    }
+
+    /// An operator with no identity but that of this profile file.
+    async fn operator(&self, profiles: &str) -> Operator {
+        let file = scratch("profiles").join("config");
+        std::fs::write(&file, profiles).expect("a file");
+        let builder = self.world.builder().no_credentials();
+        let builder = builder.env("AWS_CONFIG_FILE", file.to_string_lossy());
+        builder
+            .cognito(self.moto.url())
+            .env("AWS_ENDPOINT_URL_STS", self.moto.url())
+            .start()
+            .await
+    }
+
+    async fn signs_in_with(&self, password: &str) -> SignIn {
+        let (pool, application) = (&self.pool, &self.application);
+        self.moto
+            .sign_in(pool, application, "ci-bot", password)
+            .await
+    }
+
+    /// The actions that were asked for by whoever isn't a test.
+    async fn asked(&self) -> BTreeSet<String> {
+        let asked = self.moto.asked().await.into_iter();
+        asked
+            .filter(|asked| asked.access_key != "test")
+            .map(|asked| asked.action)
+            .collect()
+    }
+}
+
+fn profile(key: &AccessKey) -> String {
+    let AccessKey { id, secret } = key;
+    format!("aws_access_key_id = {id}\naws_secret_access_key = {secret}\n")
+}
+
+#[tokio::test]
+async fn with_the_rights_that_are_printed_passwords_are_set_and_each_right_is_used() {
+    let scene = Scene::new("iam-policy").await;
+    let policy = printed(&["--pool-arn", &scene.pool_arn()]);
+    let rights = for_moto(policy.clone());
+    let key = scene.moto.iam_user("operator", &rights).await;
+    scene.moto.enforce_iam().await;
+    let profile = format!("[default]\n{}", profile(&key));
+    let _operator = scene.operator(&profile).await;
+    scene.world.wait("ci-bot", "True", "PasswordSet").await;
+    assert_eq!(scene.signs_in_with("First-Passw0rd").await, SignIn::Ok);
+    assert_eq!(scene.asked().await, actions(&policy));
+}
+
+#[tokio::test]
+async fn without_the_right_to_set_passwords_none_is_set() {
+    let scene = Scene::new("iam-denied").await;
+    let role = format!("arn:aws:iam::{ACCOUNT}:role/other");
+    let rights = printed(&["--assume-role-arn", &role]).to_string();
+    let key = scene.moto.iam_user("operator", &rights).await;
+    scene.moto.enforce_iam().await;
+    let profile = format!("[default]\n{}", profile(&key));
+    let _operator = scene.operator(&profile).await;
+    // moto refuses in XML, which isn't Cognito's language.
+    let world = &scene.world;
+    world.wait("ci-bot", "Unknown", "UnhandledError").await;
+    assert_ne!(scene.signs_in_with("First-Passw0rd").await, SignIn::Ok);
+}
+
+#[tokio::test]
+async fn with_the_rights_that_are_printed_for_roles_one_is_assumed_and_each_right_is_used() {
+    let scene = Scene::new("iam-roles").await;
+    let moto = &scene.moto;
+    // To be trusted, a principal must be there; the policy needs the role's ARN, which is known.
+    let role = format!("arn:aws:iam::{ACCOUNT}:role/passwords");
+    let own = printed(&["--assume-role-arn", &role]);
+    let key = moto.iam_user("operator", &own.to_string()).await;
+    let operator = format!("arn:aws:iam::{ACCOUNT}:role/operator");
+    let trust = [
+        "trust",
+        "operator",
+        "--operator-role-arn",
+        &operator,
+        "--external-id",
+        "team-a",
+    ];
+    // Here the operator is a user, as there is no EKS; which iam-policy has no word for.
+    let mut trust = printed(&trust);
+    let user = format!("arn:aws:iam::{ACCOUNT}:user/operator");
+    trust["Statement"][0]["Principal"]["AWS"] = json!(user);
+    let pools = printed(&["--pool-arn", &scene.pool_arn()]);
+    let rights = for_moto(pools.clone());
+    let made = moto
+        .iam_role("passwords", &trust.to_string(), &rights)
+        .await;
+    assert_eq!(made, role);
+    moto.enforce_iam().await;
+    let profiles = format!(
+        "[default]\nrole_arn = {role}\nexternal_id = team-a\nsource_profile = base\n\
+         role_session_name = cognito-password-operator\nregion = us-east-1\n\
+         [profile base]\n{}",
+        profile(&key)
+    );
+    let _operator = scene.operator(&profiles).await;
+    scene.world.wait("ci-bot", "True", "PasswordSet").await;
+    assert_eq!(scene.signs_in_with("First-Passw0rd").await, SignIn::Ok);
+    let rights: BTreeSet<_> = actions(&own).union(&actions(&pools)).cloned().collect();
+    assert_eq!(scene.asked().await, rights);
+}
