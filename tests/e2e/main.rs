@@ -20,6 +20,7 @@ mod lost_replies;
 mod main_job;
 mod manifests;
 mod namespace_deletion;
+mod namespaced_install;
 mod outages;
 mod quiet;
 mod reasons;

@@ -86,39 +86,41 @@ async fn the_whole_main_job_uses_these_rights_and_is_refused_nothing() {
 #[tokio::test]
 async fn the_operator_has_no_right_beyond_these() {
     let world = World::new("rules").await;
-    let everywhere = BTreeSet::from(
-        [
-            "cognito-password-operator.io cognitouserpasswords get",
-            "cognito-password-operator.io cognitouserpasswords list",
-            "cognito-password-operator.io cognitouserpasswords watch",
-            "cognito-password-operator.io cognitouserpasswords/status patch",
-            " secrets get",
-            " secrets list",
-            " secrets watch",
-            "events.k8s.io events create",
-            "events.k8s.io events patch",
-        ]
-        .map(str::to_owned),
-    );
-    assert_eq!(rights(&world, &world.namespace).await, everywhere);
-
-    let mut at_home = everywhere;
-    at_home.extend(
-        [
-            " secrets create",
-            " secrets get cognito-password-operator-fingerprint",
-            "coordination.k8s.io leases create",
-            "coordination.k8s.io leases get cognito-password-operator",
-            "coordination.k8s.io leases update cognito-password-operator",
-        ]
-        .map(str::to_owned),
-    );
+    let watched = set(&WATCHED);
+    assert_eq!(rights(&world, &world.namespace).await, watched);
+    let at_home = watched.union(&set(&AT_HOME)).cloned().collect();
     assert_eq!(rights(&world, operator::NAMESPACE).await, at_home);
+}
+
+/// Where resources are followed.
+pub(crate) const WATCHED: [&str; 9] = [
+    "cognito-password-operator.io cognitouserpasswords get",
+    "cognito-password-operator.io cognitouserpasswords list",
+    "cognito-password-operator.io cognitouserpasswords watch",
+    "cognito-password-operator.io cognitouserpasswords/status patch",
+    " secrets get",
+    " secrets list",
+    " secrets watch",
+    "events.k8s.io events create",
+    "events.k8s.io events patch",
+];
+
+/// In the operator's own namespace.
+pub(crate) const AT_HOME: [&str; 5] = [
+    " secrets create",
+    " secrets get cognito-password-operator-fingerprint",
+    "coordination.k8s.io leases create",
+    "coordination.k8s.io leases get cognito-password-operator",
+    "coordination.k8s.io leases update cognito-password-operator",
+];
+
+pub(crate) fn set(rights: &[&str]) -> BTreeSet<String> {
+    rights.iter().map(|right| (*right).to_owned()).collect()
 }
 
 /// `GROUP RESOURCE VERB [NAME]`: what the operator may do in a namespace, beyond what every service
 /// account may.
-async fn rights(world: &World<'_>, namespace: &str) -> BTreeSet<String> {
+pub(crate) async fn rights(world: &World<'_>, namespace: &str) -> BTreeSet<String> {
     let nobody = "system:serviceaccount:default:nobody";
     let anyones = rules(world, nobody, namespace).await;
     let mut rights = rules(world, operator::USER, namespace).await;

@@ -1,6 +1,5 @@
 //! Which namespaces are acted on: all, or those that `--watch-namespaces` names and no other.
 
-use crate::support::{eventually, operator};
 use crate::world::{POOL, SOON, World, line};
 
 #[tokio::test]
@@ -67,43 +66,4 @@ async fn without_names_every_namespace_is_followed_and_those_that_come_later() {
     after
         .assert_calls("bot-after", &["First-Passw0rd", "Second-Passw0rd"])
         .await;
-}
-
-#[tokio::test]
-async fn deploy_watch_namespaces_is_enough_and_gives_no_right_elsewhere() {
-    let (mut world, _turn) = World::alone("elsewhere").await;
-    let elsewhere = std::mem::replace(&mut world.namespace, "team-a".to_owned());
-    let plane = world.plane;
-    let may_list_secrets = |namespace: &str| {
-        let user = format!("--as={}", operator::USER);
-        let asked = ["auth", "can-i", "list", "secrets", &user, "-n", namespace];
-        // "no" is also kubectl's failure.
-        plane.try_kubectl(&asked, "").is_ok()
-    };
-    plane.kubectl(&["create", "namespace", "team-a"]);
-    plane.kubectl(&["delete", "clusterrolebinding", "cognito-password-operator"]);
-    plane.install("deploy/watch-namespaces/");
-    eventually(SOON, async || {
-        if may_list_secrets(&elsewhere) || !may_list_secrets("team-a") {
-            return Err("RBAC lags".to_owned());
-        }
-        Ok(())
-    })
-    .await;
-
-    let mark = world.mark();
-    let operator = world
-        .builder()
-        .manifests("deploy/watch-namespaces/")
-        .start()
-        .await;
-    operator.wait_ready(SOON).await;
-    world.in_sync("bot", "First-Passw0rd").await;
-    world
-        .apply_secret("bot", "password", "Second-Passw0rd")
-        .await;
-    world.wait_set("bot", "Second-Passw0rd").await;
-    let mut refused = world.requests(mark);
-    refused.retain(|request| request["responseStatus"]["code"] == 403);
-    assert!(refused.is_empty(), "{refused:#?}");
 }

@@ -8,7 +8,7 @@ use kube::api::{DynamicObject, ListParams};
 use kube::core::SelectorExt;
 use serde_json::{Value, json};
 
-use crate::support::Operator;
+use crate::support::{ControlPlane, Operator, scratch, tools};
 use crate::world::{POOL, SENTINEL, SOON, World};
 
 const SELECTOR: &str = "password-operator=yes,team in (a,b)";
@@ -189,4 +189,37 @@ async fn the_api_server_selects_what_we_do() {
             assert_eq!(listed, selected, "{sent}");
         }
     }
+}
+
+/// The operator's arguments in an overlay of these and the component.
+fn arguments_with_component(installation: &str) -> Vec<String> {
+    let overlay = scratch("overlay").canonicalize().expect("it was made");
+    let checkout = tools::checkout().canonicalize().expect("it is there");
+    // kustomize takes no absolute path.
+    let up = "../".repeat(overlay.components().count() - 1);
+    let deploy = format!("{up}{}/deploy", checkout.display()).replace("//", "/");
+    let kustomization = json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [format!("{deploy}{installation}")],
+        "components": [format!("{deploy}/labelled-secrets")],
+    });
+    let file = overlay.join("kustomization.yaml");
+    std::fs::write(file, kustomization.to_string()).expect("a file");
+    let built = ControlPlane::shared().kubectl(&["kustomize", &overlay.to_string_lossy()]);
+    let objects = serde_saphyr::from_multiple::<Value>(&built).expect("YAML");
+    let mut deployments = objects.iter().filter(|o| o["kind"] == "Deployment");
+    let deployment = deployments.next().expect("a Deployment");
+    let arguments = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
+    serde_json::from_value(arguments.clone()).expect("arguments")
+}
+
+#[test]
+fn the_component_in_deploy_goes_with_either_installation() {
+    let selector = "--secret-selector=password-operator=yes";
+    assert_eq!(arguments_with_component(""), ["run", selector]);
+    assert_eq!(
+        arguments_with_component("/watch-namespaces"),
+        ["run", "--watch-namespaces=team-a", selector]
+    );
 }

@@ -69,8 +69,8 @@ impl World<'static> {
         static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let turn = TURN.lock().await;
         let world = Self::on(&PLANE, prefix).await;
-        // One of the tests takes it away.
-        PLANE.kubectl(&["apply", "-f", "deploy/cluster-role-binding.yaml"]);
+        // Some of the tests take it away.
+        PLANE.kubectl(&["apply", "-k", "deploy/all-namespaces/"]);
         (world, turn)
     }
 }
