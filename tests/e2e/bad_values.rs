@@ -1,9 +1,7 @@
 //! What Cognito's own pattern would refuse never reaches it: the resource says what is wrong with the
 //! value, and how to make a good one.
 
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::DynamicObject;
 
 use super::kstatus::{Kstatus, kstatus, violations};
 use super::told::told_once;
@@ -79,17 +77,6 @@ fn bad_values() -> Vec<Case> {
     ]
 }
 
-async fn put(world: &World<'_>, name: &str, value: &[u8]) {
-    let mut secret = Secret::default();
-    secret.metadata.name = Some(name.to_owned());
-    secret.data = Some([("password".to_owned(), ByteString(value.to_vec()))].into());
-    let parameters = PatchParams::apply("tests").force();
-    let secrets = world.secrets();
-    let secret = Patch::Apply(&secret);
-    let put = secrets.patch(name, &parameters, &secret);
-    put.await.expect("the administrator may");
-}
-
 fn message(resource: &DynamicObject) -> &str {
     condition(resource, "Ready")
         .and_then(|ready| ready["message"].as_str())
@@ -102,7 +89,7 @@ async fn what_cant_be_a_password_stalls_with_its_cure_and_cognito_is_not_called(
     let cases = bad_values();
     for (name, value, _) in &cases {
         world.cognito.add_user(POOL, name);
-        put(&world, name, value).await;
+        world.apply_secret(name, "password", value).await;
         world.apply_resource(name, |_| ()).await;
     }
     let _operator = world.operator().await;
@@ -132,7 +119,7 @@ async fn what_cant_be_a_password_stalls_with_its_cure_and_cognito_is_not_called(
     }
 
     for (name, ..) in &cases {
-        put(&world, name, GOOD.as_bytes()).await;
+        world.apply_secret(name, "password", GOOD.as_bytes()).await;
         let healed = world.wait_set(name, GOOD).await;
         assert_eq!(kstatus(&healed), Kstatus::Current, "{name}");
         assert_eq!(world.cognito.calls_for(POOL, name).len(), 1, "{name}");
@@ -150,12 +137,12 @@ async fn unusual_values_are_sent_as_they_are() {
         ("quotes", r#"a"b\c'd`e$f"#),
         ("json", r#"{"password":"x"}"#),
         ("unicode", "Pässwörd-密码-🔑"),
-        ("control-characters", "a\u{1}\u{7f}\tb"),
+        ("control-characters", "a\u{1}b\u{7f}c\td-e-f"),
         ("percent", "a%0A%20&b=c+d"),
     ];
     for (name, value) in &cases {
         world.cognito.add_user(POOL, name);
-        put(&world, name, value.as_bytes()).await;
+        world.apply_secret(name, "password", value.as_bytes()).await;
         world.apply_resource(name, |_| ()).await;
     }
     let _operator = world.operator().await;
@@ -169,12 +156,14 @@ async fn a_value_that_turns_bad_leaves_the_password_and_says_so() {
     let world = World::new("turns-bad").await;
     let _operator = world.operator().await;
     world.in_sync("bot", GOOD).await;
-    put(&world, "bot", format!("{GOOD}\n").as_bytes()).await;
+    world
+        .apply_secret("bot", "password", format!("{GOOD}\n").as_bytes())
+        .await;
     let stalled = world.wait("bot", "False", "InvalidSecretValue").await;
     assert_eq!(violations(&stalled), [""; 0]);
     world.fence().await;
     // The same value as before: known to be set, and Cognito isn't asked.
-    put(&world, "bot", GOOD.as_bytes()).await;
+    world.apply_secret("bot", "password", GOOD.as_bytes()).await;
     let healed = world.wait_set("bot", GOOD).await;
     assert_eq!(kstatus(&healed), Kstatus::Current);
     assert_eq!(world.cognito.calls_for(POOL, "bot").len(), 1);

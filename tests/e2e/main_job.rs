@@ -288,7 +288,9 @@ async fn the_metrics_tell_of_calls_resources_queue_and_time_to_set() {
     world.cognito.add_user(POOL, "weak");
     let fault = Fault::error("InvalidPasswordException", "Password not long enough");
     world.cognito.next_for((POOL, "weak"), [fault]);
-    world.apply_secret("weak", "password", "weak").await;
+    world
+        .apply_secret("weak", "password", "Weak-but-long")
+        .await;
     world.apply_resource("weak", |_| ()).await;
     world.wait("weak", "False", "InvalidPassword").await;
 

@@ -117,7 +117,7 @@ async fn what_is_stalled_or_waits_is_called_again_only_when_somebody_acts_and_th
         let label = json!({ "metadata": { "labels": { "seen": "yes" } } });
         world.patch_resource(name, label.clone()).await;
         let mut another_key = label;
-        another_key["stringData"] = json!({ "another": "key" });
+        another_key["stringData"] = json!({ "another": "key of the Secret" });
         world.patch_secret(name, another_key).await;
     }
     world.fence().await;

@@ -13,7 +13,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams
 use serde_json::{Value, json};
 
 use crate::support::{
-    AuditQuery, ControlPlane, FaultServer, Mark, Operator, OperatorBuilder, await_resource,
+    AuditQuery, ControlPlane, FaultServer, Leaks, Mark, Operator, OperatorBuilder, await_resource,
     client_for, describe, eventually, grants, operator, resource, resources, wait_reason,
 };
 
@@ -31,6 +31,8 @@ pub(crate) const SENTINEL: &str = "sentinel";
 
 /// A namespace, a Cognito and an identity; the operator is started by [`World::operator`].
 pub(crate) struct World<'a> {
+    /// Before the end of everything else.
+    pub(crate) leaks: Leaks<'a>,
     pub(crate) plane: &'a ControlPlane,
     /// An administrator's.
     pub(crate) client: kube::Client,
@@ -88,11 +90,20 @@ impl<'a> World<'a> {
         let kubeconfig = plane.kubeconfig_for_token(&format!("operator-{namespace}"), &token);
         let builder = Operator::builder(plane)
             .kubeconfig(&kubeconfig)
-            .cognito(cognito.url());
+            .cognito(cognito.url())
+            // Whatever it can say, it says: see `Leaks`. The third makes the SDK's signer print the
+            // body.
+            .env("CPO_LOG", "trace")
+            .env("RUST_LOG", "trace")
+            .env("LOG_SIGNABLE_BODY", "true")
+            .env("RUST_BACKTRACE", "full");
+        let credential = credential_of(&client_for(&kubeconfig).await).await;
+        let left = (&cognito, builder.remains());
         Self {
+            leaks: Leaks::watch(plane, &namespace, &credential, left),
             plane,
             client,
-            credential: credential_of(&client_for(&kubeconfig).await).await,
+            credential,
             namespace,
             cognito,
             builder,
@@ -120,6 +131,7 @@ impl<'a> World<'a> {
         let namespace = self.plane.new_namespace(prefix).await;
         apply_grant(&self.client, &grant(&namespace)).await;
         Self {
+            leaks: self.leaks.beside(&namespace),
             plane: self.plane,
             client: self.client.clone(),
             namespace,
@@ -205,10 +217,12 @@ impl<'a> World<'a> {
     }
 
     /// Creates the Secret, or makes this its only key.
-    pub(crate) async fn apply_secret(&self, name: &str, key: &str, value: &str) {
+    pub(crate) async fn apply_secret(&self, name: &str, key: &str, value: impl AsRef<[u8]>) {
+        let value = value.as_ref();
+        self.leaks.note(value);
         let mut secret = Secret::default();
         secret.metadata.name = Some(name.to_owned());
-        secret.data = Some([(key.to_owned(), ByteString(value.into()))].into());
+        secret.data = Some([(key.to_owned(), ByteString(value.to_vec()))].into());
         self.secrets()
             .patch(name, &applying(), &Patch::Apply(&secret))
             .await
@@ -217,6 +231,10 @@ impl<'a> World<'a> {
 
     /// Merges a change into the Secret as it is; new values go into `stringData`.
     pub(crate) async fn patch_secret(&self, name: &str, change: Value) -> Secret {
+        let values = change["stringData"].as_object().into_iter().flatten();
+        for value in values.filter_map(|(_, value)| value.as_str()) {
+            self.leaks.note(value.as_bytes());
+        }
         self.secrets()
             .patch(name, &PatchParams::default(), &Patch::Merge(&change))
             .await
@@ -316,10 +334,11 @@ impl<'a> World<'a> {
         // One operator may see the sentinels of several worlds: each has a user of its own.
         let username = format!("{SENTINEL}-{}", self.namespace);
         self.in_sync_as(SENTINEL, &username, &value).await;
-        self.request(SENTINEL, &value).await;
+        let request = format!("since-{:08x}", getrandom::u32().expect("randomness"));
+        self.request(SENTINEL, &request).await;
         self.wait_for(SENTINEL, "the request answered", |resource| {
             let status = &resource.data["status"];
-            status["lastHandledReconcileAt"] == *value && status["attempt"].is_null()
+            status["lastHandledReconcileAt"] == *request && status["attempt"].is_null()
         })
         .await;
     }

@@ -6,8 +6,9 @@ use std::path::Path;
 use serde_json::Value;
 
 /// Rules are tried in order, the first that fits holds. Lists and watches of our resources without
-/// their bodies (ten thousand resources make a line of ten megabytes); what the tests themselves
-/// do, as administrator, only where our resources are concerned.
+/// their bodies (ten thousand resources make a line of ten megabytes). Of others all that service
+/// accounts write, never what they read: Secrets. What the tests themselves do, as administrator,
+/// only where our resources are concerned.
 pub(crate) const POLICY: &str = r#"
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -19,7 +20,7 @@ rules:
     resources: [{ group: cognito-password-operator.io }]
   - level: RequestResponse
     resources: [{ group: cognito-password-operator.io }]
-  - level: Metadata
+  - level: Request
     userGroups: ["system:serviceaccounts"]
   - level: Metadata
     resources:
@@ -111,19 +112,34 @@ pub(crate) fn mark(log: &Path) -> Mark {
     Mark(std::fs::metadata(log).map_or(0, |metadata| metadata.len()))
 }
 
+/// The lines of service accounts' requests since then that have one of these names in them.
+pub(crate) fn lines(log: &Path, since: Mark, names: &[&str]) -> Vec<u8> {
+    let text = text(log, since);
+    let is_meant = |line: &&str| {
+        line.contains(r#""user":{"username":"system:serviceaccount:"#)
+            && names.iter().any(|name| line.contains(name))
+    };
+    let lines = text.split_inclusive('\n').filter(is_meant);
+    lines.collect::<String>().into_bytes()
+}
+
 /// All whole lines from `since` on. The API server writes an event before it answers, so what was
 /// answered is in the log.
 fn read(log: &Path, since: Mark) -> impl Iterator<Item = Value> {
+    let text = text(log, since);
+    let events: Vec<Value> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    events.into_iter()
+}
+
+fn text(log: &Path, since: Mark) -> String {
     let mut text = Vec::new();
     if let Ok(mut file) = std::fs::File::open(log) {
         file.seek(SeekFrom::Start(since.0))
             .and_then(|_| file.read_to_end(&mut text))
             .expect("the audit log can be read");
     }
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let events: Vec<Value> = text
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect();
-    events.into_iter()
+    String::from_utf8_lossy(&text).into_owned()
 }

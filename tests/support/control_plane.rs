@@ -213,6 +213,11 @@ impl ControlPlane {
         audit::mark(&self.audit_log())
     }
 
+    /// What service accounts asked since then, as it is in the log, if one of these names is in it.
+    pub(crate) fn audit_lines(&self, since: Mark, names: &[&str]) -> Vec<u8> {
+        audit::lines(&self.audit_log(), since, names)
+    }
+
     fn audit_log(&self) -> PathBuf {
         self.directory.join("audit.log")
     }
@@ -236,7 +241,7 @@ impl ControlPlane {
 }
 
 /// Runs a future to its end on a thread and a runtime of its own.
-fn on_a_runtime_of_its_own<F: Future<Output = ()>>(future: impl FnOnce() -> F + Send) {
+pub(super) fn on_a_runtime_of_its_own<F: Future<Output = ()>>(future: impl FnOnce() -> F + Send) {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             tokio::runtime::Builder::new_current_thread()

@@ -1,5 +1,7 @@
 //! The few lines of HTTP that asking our own servers takes.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,7 +25,7 @@ pub(crate) async fn post(
 }
 
 async fn ask(port: u16, what: &str, headers: &str, body: &str) -> Result<(u16, String), String> {
-    let request = format!("{what} HTTP/1.0\r\nHost: 127.0.0.1\r\n{headers}\r\n{body}");
+    let request = request(what, headers, body);
     tokio::time::timeout(Duration::from_secs(10), exchange(port, &request))
         .await
         .unwrap_or_else(|_| Err(std::io::Error::other("no reply within 10 s")))
@@ -45,4 +47,20 @@ async fn exchange(port: u16, request: &str) -> std::io::Result<(u16, String)> {
         .and_then(|status| status.parse().ok())
         .ok_or_else(|| std::io::Error::other("the reply has no status"))?;
     Ok((status, body.to_owned()))
+}
+
+/// The same for where no runtime is, of a server that need not answer: the whole reply.
+pub(super) fn get_blocking(port: u16, path: &str) -> std::io::Result<Vec<u8>> {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = std::net::TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(request(&format!("GET {path}"), "", "").as_bytes())?;
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply)?;
+    Ok(reply)
+}
+
+fn request(what: &str, headers: &str, body: &str) -> String {
+    format!("{what} HTTP/1.0\r\nHost: 127.0.0.1\r\n{headers}\r\n{body}")
 }

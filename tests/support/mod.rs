@@ -11,6 +11,7 @@ mod certificates;
 mod control_plane;
 mod fault_server;
 mod http;
+mod leaks;
 pub(crate) mod metrics;
 pub(crate) mod moto;
 pub(crate) mod operator;
@@ -28,6 +29,7 @@ pub(crate) use control_plane::{ControlPlane, client_for};
 pub(crate) use fault_server::{
     AssumeRole, Call, Failure, Fault, FaultServer, OWN_ACCOUNT, Outcome, session_key,
 };
+pub(crate) use leaks::{Leaks, Place, Remains, search, spellings};
 pub(crate) use moto::{AccessKey, Moto, SignIn};
 pub(crate) use operator::{Operator, OperatorBuilder};
 pub(crate) use process::{Exit, Process, Signal, Spec};

@@ -2,9 +2,11 @@
 //! missing in deploy/ fails a test.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::control_plane::ControlPlane;
+use super::leaks::Remains;
 use super::ports::free_port;
 use super::process::{Exit, Process, Signal, Spec};
 use super::scratch::{random_suffix, scratch};
@@ -29,6 +31,7 @@ pub(crate) struct OperatorBuilder<'a> {
     credentials: bool,
     leader_elect: bool,
     grace: Duration,
+    remains: Arc<Remains>,
 }
 
 impl OperatorBuilder<'_> {
@@ -42,6 +45,11 @@ impl OperatorBuilder<'_> {
     pub(crate) fn kubeconfig(mut self, kubeconfig: &Path) -> Self {
         self.kubeconfig = Some(kubeconfig.to_owned());
         self
+    }
+
+    /// What its operators leave.
+    pub(crate) fn remains(&self) -> &Arc<Remains> {
+        &self.remains
     }
 
     /// Another way to install it than `deploy/`.
@@ -135,7 +143,13 @@ impl OperatorBuilder<'_> {
             .args((!self.leader_elect).then_some("--leader-elect=false"))
             .args(self.args.iter().cloned())
             .spawn();
-        Operator { process, port }
+        let number = self.remains.add(process.pid(), port, process.log_path());
+        Operator {
+            process,
+            port,
+            remains: Arc::clone(&self.remains),
+            number,
+        }
     }
 }
 
@@ -144,6 +158,9 @@ impl OperatorBuilder<'_> {
 pub(crate) struct Operator {
     process: Process,
     port: u16,
+    remains: Arc<Remains>,
+    /// Which of them is its own.
+    number: usize,
 }
 
 impl Operator {
@@ -158,6 +175,7 @@ impl Operator {
             credentials: true,
             leader_elect: false,
             grace: Duration::from_secs(5),
+            remains: Arc::default(),
         }
     }
 
@@ -223,7 +241,17 @@ impl Operator {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
+        if [Signal::TERM, Signal::INT].contains(&signal) {
+            self.look();
+        }
         self.process.signal(signal);
+    }
+
+    /// What it serves, for the search for passwords: not before a kill, which is to come at once.
+    fn look(&self) {
+        if self.process.is_running() && !self.process.is_stopped() {
+            self.remains.look(self.number);
+        }
     }
 
     /// SIGSTOP; it has stopped when this returns. [`resume`](Self::resume) wakes it.
@@ -240,9 +268,14 @@ impl Operator {
         self.process.kill();
     }
 
+    /// What all operators of its builder left.
+    pub(crate) fn remains(&self) -> &Remains {
+        &self.remains
+    }
+
     /// SIGTERM, and how it ended; panics with the log if it is still there after `deadline`.
     pub(crate) async fn terminate(&self, deadline: Duration) -> Exit {
-        self.process.signal(Signal::TERM);
+        self.signal(Signal::TERM);
         self.ended(deadline).await
     }
 
@@ -252,5 +285,12 @@ impl Operator {
             .ended(deadline)
             .await
             .unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.look();
+        self.remains.ended(self.number);
     }
 }

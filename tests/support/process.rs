@@ -205,6 +205,10 @@ impl Process {
         self.exit().is_none()
     }
 
+    pub(crate) fn is_stopped(&self) -> bool {
+        is_stopped(self.pid())
+    }
+
     /// Sends a signal; a child that has ended already is left alone (its pid may be another's now).
     pub(crate) fn signal(&self, signal: Signal) {
         if self.is_running() {
@@ -217,7 +221,7 @@ impl Process {
     /// signal sent right after could be seen first.
     pub(crate) fn pause(&self) {
         self.signal(Signal::STOP);
-        while self.is_running() && !is_stopped(self.pid()) {
+        while self.is_running() && !self.is_stopped() {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
