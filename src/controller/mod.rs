@@ -102,7 +102,7 @@ pub async fn run<C: Cognito>(
         () = reconciles => follow.abort(),
         () = context.turns.give() => {}
         () = grants_told::tell(&context) => {}
-        ended = &mut follow => panic!("following the watches ended: {ended:?}"),
+        _ = &mut follow => panic!("following the watches ended"),
     }
 }
 

@@ -5,6 +5,7 @@
 //! `level`, `target` or `spans`: JSON puts its own values under these keys, and a key that is
 //! there twice is dropped or refused by most readers.
 
+use super::panics;
 use std::fmt;
 use std::io::IsTerminal as _;
 use tracing::level_filters::LevelFilter;
@@ -184,7 +185,7 @@ where
     Registry::default().with(cap()).with(filter.0).with(lines)
 }
 
-/// Logs to stderr from here on, for the whole process. Colours only for a terminal, and not if
+/// Logs to stderr from here on, for the whole process, panics too. Colours only for a terminal, and not if
 /// `NO_COLOR` is set.
 ///
 /// Records of the `log` crate (rustls writes them) are not taken over: they come without the
@@ -196,7 +197,10 @@ where
 pub fn init(format: Format, filter: Filter) -> Result<(), SetGlobalDefaultError> {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let ansi = std::io::stderr().is_terminal() && !no_color;
-    tracing::subscriber::set_global_default(subscriber(format, filter, ansi, std::io::stderr))
+    let subscriber = subscriber(format, filter, ansi, std::io::stderr);
+    tracing::subscriber::set_global_default(subscriber)?;
+    panics::log_panics();
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,3 +5,4 @@ pub mod hardening;
 pub mod health;
 pub mod logging;
 pub mod metrics;
+mod panics;

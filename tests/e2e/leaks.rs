@@ -7,6 +7,7 @@
 #[cfg(target_os = "linux")]
 mod memory;
 
+mod panics;
 mod search;
 
 use serde_json::{Value, json};

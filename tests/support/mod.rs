@@ -10,7 +10,7 @@ mod audit;
 mod certificates;
 mod control_plane;
 mod fault_server;
-mod http;
+pub(crate) mod http;
 mod leaks;
 pub(crate) mod metrics;
 pub(crate) mod moto;

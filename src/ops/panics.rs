@@ -1,0 +1,75 @@
+//! What is said of a panic: where it was and how it got there, and of its message only what stands
+//! in a program's text.
+//!
+//! A message that was put together can quote what was being handled: `str` slicing quotes the text
+//! that it can't cut, `unwrap` prints the error, and the error may be all of the bytes that were no
+//! text. While a password is in memory, that may be the password.
+
+use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::panic::{PanicHookInfo, set_hook};
+use tracing::error;
+
+/// Stands for a message that was put together.
+const WITHHELD: &str = "(withheld: it may quote a secret)";
+
+/// From here on, panics go to the log instead of standard error. With a backtrace, if
+/// `RUST_BACKTRACE` asks for one.
+pub(super) fn log_panics() {
+    set_hook(Box::new(log));
+}
+
+fn log(info: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let place = info.location().map(ToString::to_string);
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured)
+        .then(|| on_one_line(&backtrace.to_string()));
+    error!(
+        said = words(info.payload()),
+        place,
+        thread = thread.name(),
+        backtrace,
+        "panicked"
+    );
+}
+
+/// A message without arguments is a part of the program; any other is a `String`.
+fn words(payload: &dyn Any) -> &'static str {
+    payload.downcast_ref().copied().unwrap_or(WITHHELD)
+}
+
+/// As is every line of the log.
+fn on_one_line(backtrace: &str) -> String {
+    let frames: Vec<_> = backtrace.lines().map(str::trim).collect();
+    frames.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{catch_unwind, panic_any};
+
+    fn said_of(panic: impl FnOnce() + std::panic::UnwindSafe) -> &'static str {
+        let payload = catch_unwind(panic).expect_err("it panics");
+        words(payload.as_ref())
+    }
+
+    #[test]
+    fn only_what_stands_in_the_program_is_said() {
+        assert_eq!(said_of(|| panic!("no door")), "no door");
+        assert_eq!(said_of(|| panic_any("no door")), "no door");
+        let (secret, cut) = ("ünï-secret".to_owned(), std::hint::black_box(1));
+        let unread = String::from_utf8(vec![0xff; 8]);
+        assert_eq!(said_of(move || panic!("no {secret}")), WITHHELD);
+        assert_eq!(said_of(move || drop("ünï"[..cut].to_owned())), WITHHELD);
+        assert_eq!(said_of(move || drop(unread.expect("text"))), WITHHELD);
+        assert_eq!(said_of(|| panic_any(5)), WITHHELD);
+    }
+
+    #[test]
+    fn a_backtrace_is_one_line() {
+        let line = on_one_line("   0: here\n             at src/here.rs:1\n   1: there\n");
+        assert_eq!(line, "0: here at src/here.rs:1 1: there");
+    }
+}
