@@ -104,17 +104,21 @@ const OURS: &str = env!("CARGO_CRATE_NAME");
 const CAP: LevelFilter = LevelFilter::INFO;
 
 /// Those that say too much even at info. The first prefix that fits counts.
-const LOWER_CAPS: [(&str, LevelFilter); 8] = [
+const LOWER_CAPS: [(&str, LevelFilter); 9] = [
     // Where credentials come from, a failure is a warning with the whole error as `{:?}`, and that
     // has the reply's body in it: of an STS reply that didn't parse, the session's keys. Our own
     // report of the failure has the words that matter.
     ("aws_config::meta", LevelFilter::ERROR),
     ("aws_config::profile", LevelFilter::ERROR),
-    ("aws_config::web_identity_token", LevelFilter::ERROR),
-    // Warns of a refused role at each try; the door says so itself, once.
     ("aws_config::sts", LevelFilter::ERROR),
+    ("aws_config::web_identity_token", LevelFilter::ERROR),
     // Warns with the line of the AWS configuration file that it can't read.
     ("aws_runtime::env_config", LevelFilter::ERROR),
+    // An error with a whole reply behind it, of a call that had failed already: `{:?}`, at error.
+    (
+        "aws_smithy_runtime_api::client::interceptors",
+        LevelFilter::OFF,
+    ),
     // At trace the SDK prints requests, and with `LOG_SIGNABLE_BODY=true` in the environment the
     // password in them, as a list of bytes (seen with aws-sigv4 1.6). What its next version prints
     // at debug or info nobody knows, and nobody needs.
@@ -239,9 +243,10 @@ mod tests {
         event!(target: "aws_smithy_runtime::client", Level::DEBUG, "leak: request");
         event!(target: "aws_sdk_cognitoidentityprovider", Level::INFO, "leak: info");
         event!(target: "aws_sigv4::http_request", Level::TRACE, "leak: canonical request");
+        event!(target: "aws_smithy_runtime_api::client::interceptors::context", Level::ERROR, "leak: reply");
         event!(target: "aws_config::web_identity_token", Level::WARN, "leak: reply");
+        event!(target: "aws_config::sts::assume_role", Level::WARN, "leak: reply");
         event!(target: "aws_config::meta::credentials::chain", Level::WARN, "leak: reply");
-        event!(target: "aws_config::sts::assume_role", Level::WARN, "leak: refusal");
         event!(target: "aws_sdk_sts::operation", Level::INFO, "leak: session");
         event!(target: "aws_runtime::env_config::normalize", Level::WARN, "leak: line");
         event!(target: "hyper::proto::h1::io", Level::TRACE, "leak: bytes");
@@ -254,23 +259,71 @@ mod tests {
         event!(target: "a_library_of_tomorrow", Level::DEBUG, "leak: whatever");
     }
 
-    #[test]
-    fn no_directive_lifts_the_cap_on_libraries() {
-        for directives in [
+    /// Everything that a filter can be, and some that none can.
+    fn hostile_directives() -> Vec<String> {
+        let mut hostile: Vec<_> = [
             "trace",
+            "TRACE",
+            "5",
+            ",,, trace ,,,",
+            "off,trace",
+            "cognito_password_operator=off,trace",
             "aws_smithy_runtime=trace",
+            "aws_smithy_runtime=5",
             "aws_smithy_runtime::client=trace,aws_sigv4=trace,aws_sdk_cognitoidentityprovider=trace",
             "aws_config=trace,aws_runtime=trace,hyper=trace,hyper_util=trace,h2=trace,rustls=trace",
             "kube_client=trace,kube_runtime=trace,tower_http=trace,a_library_of_tomorrow=trace",
+            "a=trace,aws=trace,aws_=trace,h=trace,hyper_util::client=trace,kube_client::client=trace",
+            "aws_smithy_runtime::=trace",
+            "::aws_smithy_runtime=trace",
+            "AWS_SMITHY_RUNTIME=TRACE",
+            "aws.*=trace",
+            "*=trace",
+            "=trace",
+            "-=trace",
+            // By span and by field.
             "[ours]=trace",
+            "[]=trace",
+            "[{}]=trace",
+            "[{message}]=trace",
             "[ours{user=ci-bot}]=trace",
-        ] {
+            "[ours{user=.*}]=trace",
+            "[ours{user=\"ci-bot\"}]=trace",
+            "[{user=ci-bot}]=trace",
+            "aws_smithy_runtime[{x}]=trace",
+            "aws_smithy_runtime[{message}]=trace",
+            "aws_smithy_runtime::client[ours]=trace",
+            "aws_smithy_runtime::client[ours{user}]=trace,aws_sigv4::http_request[ours]=trace",
+            "kube_client::client[ours{user=ci-bot}]=trace",
+            // Ours in name only.
+            "cognito_password_operator=trace",
+            "cognito_password_operator::aws_smithy_runtime=trace",
+            "cognito_password_operator[ours]=trace",
+        ]
+        .map(str::to_owned)
+        .into();
+        hostile.push(vec!["aws_sigv4=trace"; 1_000].join(","));
+        let flood: Vec<_> = (0..1_000).map(|n| format!("a{n}=trace")).collect();
+        hostile.push(flood.join(","));
+        hostile.push(format!("{}trace", ",".repeat(10_000)));
+        hostile
+    }
+
+    #[test]
+    fn no_directive_lifts_the_cap_on_libraries() {
+        let hostile = hostile_directives();
+        let filters = hostile.iter().filter(|text| parse_filter(text).is_ok());
+        let mut heard = 0;
+        for directives in filters {
             let log = logged(Format::Text, directives, || {
                 let _inside = info_span!("ours", user = "ci-bot").entered();
                 libraries_talk();
+                trace!("ours, at trace");
             });
             assert!(!log.contains("leak"), "{directives}:\n{log}");
+            heard += usize::from(log.contains("ours, at trace"));
         }
+        assert!(heard > 10, "of {} that were to open it all", hostile.len());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Every test with a `World` is one of that: all of them log whatever there is to be logged, and
 //! when a world ends, all that its operators left is searched. Here is what no other test does.
 
+mod caps;
 #[cfg(target_os = "linux")]
 mod memory;
 

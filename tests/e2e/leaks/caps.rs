@@ -1,0 +1,54 @@
+//! What libraries may say is capped, whatever the log is set to. Every world looks at that when it
+//! ends; here the log is set to the worst.
+
+use futures::future::join_all;
+
+use super::super::world::{SOON, World};
+use super::marker;
+
+/// `--log`, and `RUST_LOG`, which nobody reads.
+const HOSTILE: [(&str, &str); 8] = [
+    ("info", "trace"),
+    ("off", "aws_sigv4=trace,kube_client=trace"),
+    ("trace", "off"),
+    (
+        "aws_sigv4=trace,aws_smithy_runtime=trace,aws_config=trace",
+        "",
+    ),
+    ("hyper=trace,hyper_util::client=trace,h2=trace,rustls=5", ""),
+    (
+        "kube_client::client=trace,kube_runtime=TRACE,tower=trace",
+        "",
+    ),
+    (
+        "[reconciling object]=trace,[HTTP]=trace,kube_client[HTTP{http.method=GET}]=trace,[{message}]=trace",
+        "",
+    ),
+    (
+        "aws_smithy_runtime[{message}]=trace,aws_sigv4[{x}]=trace,,,,trace,",
+        "",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_flag_and_no_variable_lets_libraries_say_more() {
+    let world = World::new("caps").await;
+    let operators = HOSTILE.map(|(log, rust_log)| {
+        let builder = world.builder().arg("--log").arg(log);
+        let builder = builder.env("RUST_LOG", rust_log);
+        async move {
+            let operator = builder.start().await;
+            operator.wait_ready(SOON).await;
+            operator
+        }
+    });
+    let operators = join_all(operators).await;
+    // Each of them sees it, and reads it, and one at least sends it.
+    world.in_sync("bot", &marker("caps")).await;
+    let [by_default, silent, verbose, ..] = &operators[..] else {
+        unreachable!("there are more");
+    };
+    assert!(!by_default.logs().contains(r#""level":"DEBUG""#));
+    assert_eq!(silent.logs(), "");
+    assert!(verbose.logs().contains(r#""level":"DEBUG""#));
+}
