@@ -1,19 +1,26 @@
-//! Reading the one key of a Secret. Everything else of the Secret is zeroized at once.
+//! Reading the one key of a Secret. What came over the wire is kept as it came, nothing else of it is
+//! copied or decoded, and it is zeroized at once.
 
 use super::{CallError, call::call};
 use crate::core::observed::SecretVersion;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
-    Api, Client,
+    Client, Resource as _,
+    api::{GetParams, Request},
     core::{Selector, SelectorExt},
 };
+use serde::{
+    Deserialize,
+    de::{IntoDeserializer, value},
+};
+use std::{borrow::Cow, collections::BTreeMap};
 use zeroize::{Zeroize, Zeroizing};
 
 /// What a read found.
 pub enum Read {
     /// No such Secret.
     NotFound,
-    /// The Secret hasn't the labels.
+    /// The Secret hasn't the labels that it must have to be used.
     NotSelected,
     /// The Secret hasn't the key.
     KeyNotFound(SecretVersion),
@@ -22,7 +29,7 @@ pub enum Read {
 }
 
 /// Reads one key of a Secret, without resourceVersion: from etcd, not from a cache. The watch is a
-/// hint, the read decides. Of a Secret that the selector doesn't fit nothing is kept.
+/// hint, the read decides.
 ///
 /// # Errors
 /// [`CallError`] when the API server didn't answer or refused.
@@ -33,35 +40,138 @@ pub async fn read(
     key: &str,
     selector: Option<&Selector>,
 ) -> Result<Read, CallError> {
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let mut secret = match call(secrets.get(name)).await {
-        Ok(secret) => secret,
-        Err(CallError::NotFound) => return Ok(Read::NotFound),
-        Err(error) => return Err(error),
-    };
+    let secrets = Request::new(Secret::url_path(&(), Some(namespace)));
+    let request = secrets.get(name, &GetParams::default());
+    let request = request.map_err(kube::Error::BuildRequest)?;
+    match call(client.request_text(request)).await {
+        Ok(text) => find(&Zeroizing::new(text), key, selector),
+        Err(CallError::NotFound) => Ok(Read::NotFound),
+        Err(error) => Err(error),
+    }
+}
+
+/// Of a Secret only what is read, borrowed from the text. What isn't named here is skipped unseen:
+/// `kubectl apply` with `stringData` puts the values into an annotation.
+#[derive(Deserialize)]
+struct Parts<'a> {
+    #[serde(default)]
+    metadata: Metadata,
+    #[serde(borrow, default)]
+    data: Option<BTreeMap<String, Encoded<'a>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    uid: String,
+    resource_version: String,
+    labels: BTreeMap<String, String>,
+}
+
+/// A value in base64. Owned only if somebody on the way has escaped it.
+#[derive(Deserialize)]
+struct Encoded<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Drop for Encoded<'_> {
+    fn drop(&mut self) {
+        if let Cow::Owned(text) = &mut self.0 {
+            text.zeroize();
+        }
+    }
+}
+
+impl Encoded<'_> {
+    fn decode(&self) -> Result<Zeroizing<Vec<u8>>, value::Error> {
+        let bytes = ByteString::deserialize((&*self.0).into_deserializer())?;
+        Ok(Zeroizing::new(bytes.0))
+    }
+}
+
+fn find(secret: &str, key: &str, selector: Option<&Selector>) -> Result<Read, CallError> {
+    // Serde quotes what it couldn't read.
+    let unreadable = || CallError::Failed("its reply can't be read".to_owned());
+    let parts: Parts<'_> = serde_json::from_str(secret).map_err(|_| unreadable())?;
+    if selector.is_some_and(|selector| !selector.matches(&parts.metadata.labels)) {
+        return Ok(Read::NotSelected);
+    }
     let version = SecretVersion {
-        uid: secret.metadata.uid.take().unwrap_or_default(),
-        resource_version: secret.metadata.resource_version.take().unwrap_or_default(),
+        uid: parts.metadata.uid,
+        resource_version: parts.metadata.resource_version,
     };
-    let mut data = secret.data.take().unwrap_or_default();
-    let value = data.remove(key).map(|bytes| Zeroizing::new(bytes.0));
-    for bytes in data.values_mut() {
-        bytes.0.zeroize();
+    match parts.data.as_ref().and_then(|data| data.get(key)) {
+        Some(encoded) => {
+            let value = encoded.decode().map_err(|_| unreadable())?;
+            Ok(Read::Value(version, value))
+        }
+        None => Ok(Read::KeyNotFound(version)),
     }
-    // `kubectl apply` with stringData puts the values into an annotation.
-    for text in secret
-        .metadata
-        .annotations
-        .iter_mut()
-        .flat_map(|a| a.values_mut())
-    {
-        text.zeroize();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn value(found: Result<Read, CallError>) -> Option<Vec<u8>> {
+        match found.expect("it can be read") {
+            Read::Value(version, value) => {
+                assert_eq!((&*version.uid, &*version.resource_version), ("u", "7"));
+                Some(value.to_vec())
+            }
+            Read::NotFound | Read::NotSelected | Read::KeyNotFound(_) => None,
+        }
     }
-    let labels = secret.metadata.labels.unwrap_or_default();
-    let selected = selector.is_none_or(|selector| selector.matches(&labels));
-    Ok(match value {
-        _ if !selected => Read::NotSelected,
-        Some(value) => Read::Value(version, value),
-        None => Read::KeyNotFound(version),
-    })
+
+    #[test]
+    fn one_key_is_decoded_and_the_rest_is_skipped() {
+        let secret = json!({
+            "kind": "Secret", "type": "Opaque", "immutable": true,
+            "metadata": {
+                "uid": "u", "resourceVersion": "7", "annotations": { "last": "{\"a\":\"\\u00fc\"}" },
+            },
+            "data": { "password": "w7wh", "other": "no base64", "empty": "" },
+        });
+        let secret = secret.to_string();
+        assert_eq!(value(find(&secret, "password", None)), Some("ü!".into()));
+        assert_eq!(value(find(&secret, "empty", None)), Some(Vec::new()));
+        assert_eq!(value(find(&secret, "passwort", None)), None);
+        let without = json!({ "metadata": { "uid": "u", "resourceVersion": "7" } });
+        assert_eq!(value(find(&without.to_string(), "password", None)), None);
+    }
+
+    #[test]
+    fn a_secret_without_the_labels_is_not_used() {
+        let secret = json!({
+            "metadata": { "uid": "u", "resourceVersion": "7", "labels": { "team": "a" } },
+            "data": { "password": "w7wh" },
+        });
+        let selects = |team: &str| {
+            let selector: Selector = [("team".to_owned(), team.to_owned())].into_iter().collect();
+            find(&secret.to_string(), "password", Some(&selector))
+        };
+        assert!(matches!(selects("b"), Ok(Read::NotSelected)));
+        assert_eq!(value(selects("a")), Some("ü!".into()));
+    }
+
+    #[test]
+    fn what_was_escaped_on_the_way_is_read_all_the_same() {
+        let secret = r#"{"metadata":{"uid":"u","resourceVersion":"7"},"data":{"a":"\/\u002b8="}}"#;
+        assert_eq!(value(find(secret, "a", None)), Some(vec![0xff, 0xef]));
+    }
+
+    #[test]
+    fn what_cant_be_read_is_not_quoted() {
+        for secret in [
+            "Passw0rd",
+            r#"{"data":"Passw0rd"}"#,
+            r#"{"data":{"a":"Passw0rd-1"}}"#,
+            r#"{"data":{"a":7}}"#,
+        ] {
+            let error = find(secret, "a", None)
+                .map(|_| ())
+                .expect_err("nothing to read");
+            assert!(!error.to_string().contains("Passw0rd"), "{error}");
+            assert!(error.to_string().contains("can't be read"), "{error}");
+        }
+    }
 }

@@ -12,11 +12,12 @@ use std::sync::Arc;
 use cognito_password_operator::cluster::watch::Scope;
 use cognito_password_operator::cluster::{Leadership, client, keys};
 use cognito_password_operator::cognito::Cognito;
-use cognito_password_operator::controller::{self, Context};
+use cognito_password_operator::controller::{self, Context, Rules};
+use cognito_password_operator::core::authority::Authority;
 use cognito_password_operator::core::budget::Limits;
 use cognito_password_operator::core::password::Password;
 use cognito_password_operator::core::reply::{CredentialsFailure, Reply};
-use cognito_password_operator::core::target::{Account, Region, Target};
+use cognito_password_operator::core::target::{Account, Target};
 use cognito_password_operator::ops::health::{self, Readiness};
 use cognito_password_operator::ops::metrics::Metrics;
 use cognito_password_operator::ops::{hardening, logging};
@@ -49,12 +50,13 @@ fn middle_of_a_character(text: &str) -> usize {
 struct Panicking;
 
 impl Cognito for Panicking {
-    async fn authenticate(&self, _: &Region) -> Result<Account, CredentialsFailure> {
+    async fn authenticate(&self, _: &Authority) -> Result<Account, CredentialsFailure> {
         Ok(Account::OfSource)
     }
 
     async fn admin_set_user_password(
         &self,
+        _: &Authority,
         target: &Target,
         password: &Password,
         _: bool,
@@ -62,6 +64,8 @@ impl Cognito for Panicking {
         panic_with(target.username.as_str(), password.expose());
         Reply::Applied { request_id: None }
     }
+
+    fn retain(&self, _: &dyn Fn(&Authority) -> bool) {}
 }
 
 /// Where it is told what the command line says otherwise.
@@ -89,9 +93,13 @@ async fn run(listen: SocketAddr, namespace: String) {
     let listener = health::bind(listen).await.expect("a free port");
     let serving = health::serve(listener, readiness.clone(), metrics.clone(), pending());
     tokio::spawn(serving);
-    let limits = Limits {
-        rps: 100.0,
-        burst: 100,
+    let rules = Rules {
+        ungranted: None,
+        secret_selector: None,
+        budget: Limits {
+            rps: 100.0,
+            burst: 100,
+        },
     };
     let (context, writer) = Context::new(
         client,
@@ -99,7 +107,7 @@ async fn run(listen: SocketAddr, namespace: String) {
         keyring,
         Leadership::always(),
         metrics,
-        limits,
+        rules,
     );
     let scopes = vec![Scope::Namespace(namespace)];
     controller::expect(&readiness, &scopes);
