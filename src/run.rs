@@ -141,11 +141,7 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         listen = %settings.listen,
         leader_elect = settings.leader_elect,
         namespaces = if settings.watch_namespaces.is_empty() { "all".to_owned() } else { settings.watch_namespaces.join(",") },
-        ungranted = match settings.rules.ungranted {
-            None => "allow, without grants",
-            Some(Ungranted::Allow) => "allow",
-            Some(Ungranted::Deny) => "deny",
-        },
+        ungranted = ungranted(&settings.rules),
         secret_selector = settings.rules.secret_selector.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string),
         cognito_rps = settings.rules.budget.rps,
         cognito_burst = settings.rules.budget.burst,
@@ -206,6 +202,15 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     }
     info!("stopped");
     controlled
+}
+
+/// What holds without a grant, for the log.
+const fn ungranted(rules: &Rules) -> &'static str {
+    match rules.ungranted {
+        None => "allow, without grants",
+        Some(Ungranted::Allow) => "allow",
+        Some(Ungranted::Deny) => "deny",
+    }
 }
 
 /// From when on there is work to do: once this process leads, with the keys as they are then. Others

@@ -7,6 +7,7 @@ use crate::{
     cluster::{CALL_TIMEOUT, CallError, status},
     cognito::Cognito,
     core::{
+        authority::Authority,
         grant::{Grant, InvalidGrant},
         grant_status::{Finding, grant_status},
     },
@@ -97,9 +98,9 @@ pub(super) async fn tell<C: Cognito>(context: &Context<C>) {
 fn forget_unneeded<C: Cognito>(context: &Context<C>) {
     let named = context.index().grants().authorities();
     // The operator's own identity is always needed.
-    context
-        .credentials
-        .retain(|authority| authority.role.is_none() || named.contains(authority));
+    let needed = |authority: &Authority| authority.role.is_none() || named.contains(authority);
+    context.credentials.retain(needed);
+    context.cognito.retain(&needed);
 }
 
 /// Looks at one grant, and says what there is to say.

@@ -10,7 +10,7 @@ use std::fmt;
 pub struct Authority {
     /// The role to assume; none for the operator's own identity.
     pub role: Option<Role>,
-    /// Where Cognito is called, and STS for the role.
+    /// Where Cognito is called.
     pub region: Region,
 }
 

@@ -9,6 +9,7 @@ mod caps;
 mod memory;
 
 mod panics;
+mod parts;
 mod search;
 
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! A password is in the process's memory between the read and the call: nobody else gets at it.
 
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -7,8 +9,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::gate::Gate;
-use super::super::world::SOON;
-use crate::support::{Exit, Process, Signal, Spec, eventually, scratch};
+use super::super::world::{SOON, World};
+use super::marker;
+use super::parts::{HELD, Parts};
+use crate::support::{Exit, Process, Signal, Spec, eventually, scratch, search};
 
 /// Owned by root although the process is somebody else's: so the kernel marks who may not be looked
 /// at (proc(5): `PR_SET_DUMPABLE`).
@@ -68,6 +72,19 @@ async fn others_of_the_same_user_cant_read_its_memory_and_there_is_no_core_file(
         assert_eq!(owner(&operator, file), 0, "{file} is nobody's to read");
         assert_eq!(owner(&other, file), user(&other), "{file}: as is usual");
     }
+    // Nor does anybody of the same user lift the limit again.
+    let raise = "import resource, sys
+pid = int(sys.argv[1])
+print('it may look:', resource.prlimit(pid, resource.RLIMIT_CORE), flush=True)
+resource.prlimit(pid, resource.RLIMIT_CORE, (-1, -1))";
+    let raise = as_nobody("raise", Path::new("/usr/bin/env"))
+        .args(["python3", "-c", raise, &operator.pid().to_string()])
+        .spawn();
+    let raised = raise.ended(SOON).await;
+    assert_eq!(raised, Ok(Exit::Code(1)), "{}", raise.logs());
+    for said in ["it may look: (0, 0)", "PermissionError"] {
+        assert!(raise.logs().contains(said), "{}", raise.logs());
+    }
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", operator.pid()));
     let limits = limits.expect("it runs");
     let core = limits
@@ -79,6 +96,55 @@ async fn others_of_the_same_user_cant_read_its_memory_and_there_is_no_core_file(
     operator.signal(Signal::TERM);
     let exit = operator.ended(Duration::from_secs(10)).await;
     assert_eq!(exit, Ok(Exit::Code(0)), "{}", operator.logs());
+}
+
+/// The password is in two forms in a process: in base64 as it came over the wire, of which libraries
+/// have copies, and as itself, which is in our hands alone. (The SDK's copies aren't here.)
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_call_no_memory_of_the_process_holds_the_password() {
+    let world = World::new("zeroized").await;
+    // As long as a password may be: who gets the memory next doesn't write over all of it.
+    let part = marker("");
+    let value = part.repeat(256 / part.chars().count());
+    world.apply_secret(HELD, "password", &value).await;
+    world.apply_resource(HELD, |_| ()).await;
+    let parts = Parts::start(&world);
+    let values = [part.into_bytes()].into();
+    let held = || {
+        let memory = memory_of(&parts.process);
+        let mut found = search(&[("memory", memory)], &values);
+        found.retain(|leak| !leak.spelling.starts_with("base64"));
+        let found = found.iter().map(ToString::to_string);
+        found.collect::<Vec<_>>()
+    };
+    eventually(SOON, async || {
+        let logs = parts.process.logs();
+        let is_called = logs.contains("calling AdminSetUserPassword");
+        is_called.then_some(()).ok_or(logs)
+    })
+    .await;
+    assert_ne!(held(), [""; 0], "it is needed for the call");
+    parts.release();
+    world.wait(HELD, "True", "PasswordSet").await;
+    assert_eq!(held(), [""; 0]);
+}
+
+/// All that it can write to.
+fn memory_of(process: &Process) -> Vec<u8> {
+    let of = |file: &str| format!("/proc/{}/{file}", process.pid());
+    let maps = std::fs::read_to_string(of("maps")).expect("it runs");
+    let mut memory = File::open(of("mem")).expect("this one hides nothing");
+    let mut read = Vec::new();
+    for line in maps.lines().filter(|line| line.contains(" rw")) {
+        let address = |text: &str| u64::from_str_radix(text, 16).expect("an address");
+        let range = line.split(' ').next().unwrap_or_default().split_once('-');
+        let (from, to) = range.expect("from-to");
+        let (from, to) = (address(from), address(to));
+        memory.seek(SeekFrom::Start(from)).expect("a place in it");
+        // It goes on running: what is gone by now can't be read.
+        let _ = (&mut memory).take(to - from).read_to_end(&mut read);
+    }
+    read
 }
 
 /// As a user who isn't root, whoever runs the tests.

@@ -1,0 +1,161 @@
+//! The operator's own parts, put together as `run` does it but for the door to AWS: its Cognito
+//! does what nobody can make the SDK do. A process of its own, like any operator.
+
+use std::future::{pending, ready};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cognito_password_operator::cluster::watch::Scope;
+use cognito_password_operator::cluster::{Leadership, client, keys};
+use cognito_password_operator::cognito::Cognito;
+use cognito_password_operator::controller::{self, Context, Rules};
+use cognito_password_operator::core::authority::Authority;
+use cognito_password_operator::core::budget::Limits;
+use cognito_password_operator::core::password::Password;
+use cognito_password_operator::core::reply::{CredentialsFailure, Reply};
+use cognito_password_operator::core::target::{Account, Target};
+use cognito_password_operator::ops::health::{self, Readiness};
+use cognito_password_operator::ops::logging;
+use cognito_password_operator::ops::metrics::Metrics;
+
+use super::super::gate::Gate;
+use super::super::world::World;
+use crate::support::{Process, Spec, operator, scratch};
+
+/// How a call panics, by the name of its user.
+pub(super) const PANICS: [&str; 4] = ["formatted", "sliced", "unwrapped", "literal"];
+
+/// The user for whom a call takes until [`Parts::release`].
+pub(super) const HELD: &str = "held";
+
+/// What its command line would say.
+const NAMESPACE: &str = "PARTS_NAMESPACE";
+const LISTEN: &str = "PARTS_LISTEN";
+const RELEASE: &str = "PARTS_RELEASE";
+
+pub(super) fn panic_with(how: &str, password: &str) {
+    match how {
+        "formatted" => panic!("could not send {password}"),
+        "sliced" => {
+            let inside = password.find('é').expect("every marker has one") + 1;
+            drop(password[..inside].to_owned());
+        }
+        "unwrapped" => {
+            let bytes = [password.as_bytes(), b"\xff"].concat();
+            String::from_utf8(bytes).expect("it was text before");
+        }
+        "literal" => panic!("a message without arguments"),
+        _ => {}
+    }
+}
+
+/// Takes every password, but for those users.
+struct Willing {
+    release: PathBuf,
+}
+
+impl Cognito for Willing {
+    async fn authenticate(&self, _: &Authority) -> Result<Account, CredentialsFailure> {
+        Ok(Account::OfSource)
+    }
+
+    async fn admin_set_user_password(
+        &self,
+        _: &Authority,
+        target: &Target,
+        password: &Password,
+        _: bool,
+    ) -> Reply {
+        let user = target.username.as_str();
+        panic_with(user, password.expose());
+        while user == HELD && !self.release.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Reply::Applied { request_id: None }
+    }
+
+    fn retain(&self, _: &dyn Fn(&Authority) -> bool) {}
+}
+
+#[test]
+#[ignore = "a program of its own, which tests start"]
+fn an_operator_with_another_cognito() {
+    let setting = |name| std::env::var(name).expect("who starts it says it");
+    let listen: SocketAddr = setting(LISTEN).parse().expect("an address");
+    let filter = logging::parse_filter("trace").expect("a filter");
+    logging::init(logging::Format::Json, filter).expect("the first");
+    let cognito = Willing {
+        release: setting(RELEASE).into(),
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(run(listen, setting(NAMESPACE), cognito));
+}
+
+async fn run(listen: SocketAddr, namespace: String, cognito: Willing) {
+    let config = kube::Config::infer().await.expect("a kubeconfig");
+    let client = client(config).expect("a client");
+    let keyring = keys::load_or_create(&client, operator::NAMESPACE).await;
+    let keyring = keyring.expect("it may read them");
+    let (metrics, readiness) = (Arc::new(Metrics::new("test")), Readiness::new());
+    let listener = health::bind(listen).await.expect("a free port");
+    let serving = health::serve(listener, readiness.clone(), metrics.clone(), pending());
+    tokio::spawn(serving);
+    let rules = Rules {
+        ungranted: None,
+        secret_selector: None,
+        budget: Limits {
+            rps: 100.0,
+            burst: 100,
+        },
+    };
+    let (leads, cognito) = (Leadership::always(), Arc::new(cognito));
+    let (context, writer) = Context::new(client, cognito, keyring, leads, metrics, rules);
+    let context = Arc::new(context);
+    let scopes = vec![Scope::Namespace(namespace)];
+    controller::expect(&readiness, &scopes);
+    controller::run(context, writer, scopes, readiness, ready(()), pending()).await;
+}
+
+/// A running one.
+pub(super) struct Parts {
+    pub(super) process: Process,
+    pub(super) port: u16,
+    release: PathBuf,
+}
+
+impl Parts {
+    /// Starts it; it is one of the world's operators.
+    pub(super) fn start(world: &World<'_>) -> Self {
+        let plane = world.plane;
+        let token = plane.token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT);
+        let kubeconfig = plane.kubeconfig_for_token(&format!("parts-{}", world.namespace), &token);
+        let port = Gate::closed().address().port();
+        let tests = std::env::current_exe().expect("the program that runs");
+        let directory = scratch("parts");
+        let release = directory.join("release");
+        let process = Spec::new("parts", &tests, directory.join("log"))
+            .args(["--ignored", "--nocapture", "--exact"])
+            .arg("leaks::parts::an_operator_with_another_cognito")
+            .clean_env()
+            .env("KUBECONFIG", kubeconfig.to_string_lossy())
+            .env("RUST_BACKTRACE", "full")
+            .env(NAMESPACE, &world.namespace)
+            .env(LISTEN, format!("127.0.0.1:{port}"))
+            .env(RELEASE, release.to_string_lossy())
+            .spawn();
+        let remains = world.builder().remains().clone();
+        remains.add(process.pid(), port, process.log_path());
+        Self {
+            process,
+            port,
+            release,
+        }
+    }
+
+    /// Lets the call for [`HELD`] come back.
+    pub(super) fn release(&self) {
+        std::fs::write(&self.release, "").expect("a file");
+    }
+}
