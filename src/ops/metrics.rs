@@ -204,7 +204,7 @@ impl Metrics {
 
         let watch_errors = Family::<WatchLabel, Counter>::default();
         // At zero from the start: a rate can't see a counter's first step out of nothing.
-        for watch in ["resources", "secrets"] {
+        for watch in ["resources", "secrets", "grants", "namespaces"] {
             drop(watch_errors.get_or_create(&WatchLabel { watch }));
         }
         ours.register(
@@ -258,7 +258,7 @@ impl Metrics {
         self.secret_change_to_set.observe(took.as_secs_f64());
     }
 
-    /// A watch (`resources`, `secrets`) reported an error.
+    /// A watch (`resources`, `secrets`, `grants`, `namespaces`) reported an error.
     pub fn watch_error(&self, watch: &'static str) {
         self.watch_errors.get_or_create(&WatchLabel { watch }).inc();
     }

@@ -8,6 +8,7 @@ mod budget;
 mod duplicates;
 mod failover;
 mod gate;
+mod grants;
 mod hardening;
 mod iam_policy;
 mod identity;

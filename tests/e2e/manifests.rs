@@ -15,7 +15,7 @@ pub(crate) struct Variant {
 }
 
 impl Variant {
-    /// Every kustomization under deploy/, those that come later too.
+    /// Every kustomization under deploy/ with an operator in it, those that come later too.
     pub(crate) fn all(plane: &ControlPlane) -> Vec<Self> {
         let mut directories = Vec::new();
         find(&tools::checkout().join("deploy"), &mut directories);
@@ -28,7 +28,11 @@ impl Variant {
             let objects = serde_saphyr::from_multiple(&text).expect("kubectl writes YAML");
             Self { directory, objects }
         };
-        directories.into_iter().map(render).collect()
+        let variants = directories.into_iter().map(render);
+        // The others are parts: rights, namespaces and CRDs.
+        variants
+            .filter(|variant| !variant.of_kind("Deployment").is_empty())
+            .collect()
     }
 
     pub(crate) fn of_kind(&self, kind: &str) -> Vec<&Value> {

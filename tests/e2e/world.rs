@@ -70,6 +70,9 @@ impl World<'static> {
         static PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);
         static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let turn = TURN.lock().await;
+        PLANE.install("deploy/");
+        // Nobody of an earlier test is let in any more.
+        PLANE.kubectl(&["delete", "cupg", "--all"]);
         let world = Self::on(&PLANE, prefix).await;
         // Some of the tests take it away.
         PLANE.kubectl(&["apply", "-k", "deploy/all-namespaces/"]);
