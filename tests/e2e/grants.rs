@@ -44,7 +44,7 @@ async fn started(world: &World<'_>) -> Operator {
 }
 
 /// Waits till the Ready of a world's grant has this status and reason, and it lets in so many.
-async fn told(world: &World<'_>, wanted: (&str, &str, i64)) -> DynamicObject {
+pub(crate) async fn grant_told(world: &World<'_>, wanted: (&str, &str, i64)) -> DynamicObject {
     eventually(SOON, async || {
         let object = grants(&world.client).get(&world.namespace).await;
         let object = object.map_err(|error| error.to_string())?;
@@ -101,14 +101,14 @@ async fn without_a_grant_nothing_is_read_or_called_and_with_one_it_is_set() {
     world.grant(|_| ()).await;
     world.wait_set("bot", SECOND).await;
     assert_eq!(world.status("bot").await["lastHandledReconcileAt"], "now");
-    let grant = told(&world, ("True", "Accepted", 1)).await;
+    let grant = grant_told(&world, ("True", "Accepted", 1)).await;
     assert_eq!(kstatus(&grant), Kstatus::Current);
 
     // Narrowed, and taken away.
     let narrowed = |grant: &mut Value| grant["spec"]["usernames"] = json!(["Bot", "bot?", "b"]);
     world.grant(narrowed).await;
     world.wait("bot", "False", "NotGranted").await;
-    told(&world, ("True", "Accepted", 0)).await;
+    grant_told(&world, ("True", "Accepted", 0)).await;
     world.apply_secret("bot", "password", THIRD).await;
     world.revoke().await;
     other.fence().await;
@@ -185,7 +185,7 @@ async fn nothing_but_star_and_question_mark_is_special_in_a_grant() {
         assert_eq!(sent(&world, username), [FIRST], "{username:?}");
     }
     assert_eq!(world.cognito.call_count(), granted.len());
-    told(&world, ("True", "Accepted", 8)).await;
+    grant_told(&world, ("True", "Accepted", 8)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

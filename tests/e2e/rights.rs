@@ -8,17 +8,31 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use kube::api::Api;
 use serde_json::{Value, json};
 
+use crate::grants::grant_told;
 use crate::support::{Fault, operator};
 use crate::world::{POOL, SOON, World};
 
 #[tokio::test]
 async fn the_whole_main_job_uses_these_rights_and_is_refused_nothing() {
-    let world = World::new("rights").await;
+    let (world, _turn) = World::alone("rights").await;
+    // As after the installation.
+    let home = ["-n", operator::NAMESPACE, "--ignore-not-found"];
+    for made in [
+        "lease/cognito-password-operator",
+        "secret/cognito-password-operator-fingerprint",
+    ] {
+        world
+            .plane
+            .kubectl(&[&["delete", made][..], &home].concat());
+    }
+    world.revoke().await;
     let mark = world.mark();
-    let operator = world.builder().leader_elect().start().await;
+    let operator = world.cluster_wide().leader_elect().start().await;
     operator.wait_ready(SOON).await;
     world.cognito.add_user(POOL, "bot");
     world.apply_resource("bot", |_| ()).await;
+    world.wait("bot", "False", "NotGranted").await;
+    world.grant(|_| ()).await;
     world.wait("bot", "False", "SecretNotFound").await;
     world
         .apply_secret("bot", "password", "First-Passw0rd")
@@ -38,6 +52,7 @@ async fn the_whole_main_job_uses_these_rights_and_is_refused_nothing() {
         .assert_calls("bot", &["First-Passw0rd", "Second-Passw0rd"])
         .await;
     world.delete_resource("bot").await;
+    grant_told(&world, ("True", "Accepted", 0)).await;
     // Events come after the status: the next one's is there when it has ended.
     world.in_sync("last", "First-Passw0rd").await;
     assert!(operator.terminate(SOON).await.success());
@@ -62,20 +77,24 @@ async fn the_whole_main_job_uses_these_rights_and_is_refused_nothing() {
                 .to_owned(),
         );
     }
-    // Who makes the key Secret depends on which test begins.
-    used.remove("create secrets");
     let group = "cognito-password-operator.io";
     let wanted = [
         format!("get cognitouserpasswords {group}"),
         format!("list cognitouserpasswords {group}"),
         format!("watch cognitouserpasswords {group}"),
         format!("patch cognitouserpasswords/status {group}"),
+        format!("list cognitouserpoolgrants {group}"),
+        format!("watch cognitouserpoolgrants {group}"),
+        format!("patch cognitouserpoolgrants/status {group}"),
+        "list namespaces".to_owned(),
+        "watch namespaces".to_owned(),
+        // The fingerprint key.
+        "create secrets".to_owned(),
         "get secrets".to_owned(),
         "list secrets".to_owned(),
         "watch secrets".to_owned(),
         "create events events.k8s.io".to_owned(),
         "patch events events.k8s.io".to_owned(),
-        // Nobody else on this control plane stands for election.
         "create leases coordination.k8s.io".to_owned(),
         "get leases coordination.k8s.io".to_owned(),
         "update leases coordination.k8s.io".to_owned(),
@@ -86,9 +105,9 @@ async fn the_whole_main_job_uses_these_rights_and_is_refused_nothing() {
 #[tokio::test]
 async fn the_operator_has_no_right_beyond_these() {
     let world = World::new("rules").await;
-    let watched = set(&WATCHED);
-    assert_eq!(rights(&world, &world.namespace).await, watched);
-    let at_home = watched.union(&set(&AT_HOME)).cloned().collect();
+    let everywhere: BTreeSet<_> = set(&WATCHED).union(&set(&OF_CLUSTER)).cloned().collect();
+    assert_eq!(rights(&world, &world.namespace).await, everywhere);
+    let at_home = everywhere.union(&set(&AT_HOME)).cloned().collect();
     assert_eq!(rights(&world, operator::NAMESPACE).await, at_home);
 }
 
@@ -103,6 +122,15 @@ pub(crate) const WATCHED: [&str; 9] = [
     " secrets watch",
     "events.k8s.io events create",
     "events.k8s.io events patch",
+];
+
+/// Where all namespaces are followed, and grants with them.
+const OF_CLUSTER: [&str; 5] = [
+    "cognito-password-operator.io cognitouserpoolgrants list",
+    "cognito-password-operator.io cognitouserpoolgrants watch",
+    "cognito-password-operator.io cognitouserpoolgrants/status patch",
+    " namespaces list",
+    " namespaces watch",
 ];
 
 /// In the operator's own namespace.
@@ -180,7 +208,7 @@ fn each(rule: &PolicyRule) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn who_may_view_may_read_resources_who_may_edit_write_them_and_nobody_their_status() {
+async fn who_may_view_may_read_resources_who_may_edit_write_them_and_nobody_status_or_grants() {
     let world = World::new("users").await;
     let roles: Api<ClusterRole> = Api::all(world.client.clone());
     let granted = async |aggregated_to: &str| {

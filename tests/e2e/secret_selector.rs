@@ -26,7 +26,9 @@ async fn start(world: &World<'_>) -> Operator {
     let builder = world.builder().arg("--secret-selector").arg(SELECTOR);
     let operator = builder.start().await;
     operator.wait_ready(SOON).await;
-    world.apply_secret(SENTINEL, "password", "fence").await;
+    world
+        .apply_secret(SENTINEL, "password", "fence-Passw0rd")
+        .await;
     world.patch_secret(SENTINEL, labels(Some("yes"))).await;
     operator
 }
