@@ -27,9 +27,11 @@ pub(super) fn scrub(text: &str, password: &Password) -> String {
     if AWS_OWN_WORDS.contains(plain) {
         return text.to_owned();
     }
-    let quoted = serde_json::to_string(plain).map(Zeroizing::new);
-    let escaped = quoted
-        .as_deref()
+    // With room for `\u0000` and quotes: a buffer that grows leaves parts behind.
+    let mut quoted = Zeroizing::new(Vec::with_capacity(6 * plain.len() + 2));
+    let escaped = serde_json::to_writer(&mut *quoted, plain)
+        .ok()
+        .and_then(|()| std::str::from_utf8(&quoted).ok())
         .map_or(plain, |quoted| &quoted[1..quoted.len() - 1]);
     text.replace(escaped, INSTEAD).replace(plain, INSTEAD)
 }
