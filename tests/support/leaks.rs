@@ -90,12 +90,11 @@ impl<'a> Leaks<'a> {
     /// Where any of the values is and mustn't be. The watch is over: nothing more is searched.
     pub(crate) fn found(&mut self) -> Vec<Leak> {
         self.is_over = true;
-        let (mut values, mut places) = (BTreeSet::new(), Vec::new());
+        let mut values = BTreeSet::new();
         on_a_runtime_of_its_own(|| async {
-            let client = self.plane.client().await;
-            values = self.known(&client).await;
-            places = self.places(&client).await;
+            values = self.known(&self.plane.client().await).await;
         });
+        let places = self.places();
         let mut leaks = search(&places, &values);
         leaks.extend(
             places
@@ -104,6 +103,20 @@ impl<'a> Leaks<'a> {
                 .flat_map(uncapped),
         );
         leaks
+    }
+
+    /// All that anybody else can read, as it is now.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        let mut places = self.remains.places();
+        let names = [&*self.credential, &*self.namespace];
+        places.push(("requests", self.plane.audit_lines(self.since, &names)));
+        // A test may have stopped it; what was written is in the requests.
+        if self.plane.api_server_pid().is_some() {
+            on_a_runtime_of_its_own(|| async {
+                places.extend(self.objects(&self.plane.client().await).await);
+            });
+        }
+        places
     }
 
     /// What was noted, what is in the namespace's Secrets, and what Cognito was told.
@@ -121,15 +134,9 @@ impl<'a> Leaks<'a> {
         values
     }
 
-    /// All that anybody else can read.
-    async fn places(&self, client: &kube::Client) -> Vec<Place> {
-        let names = [&*self.credential, &*self.namespace];
-        let mut places = self.remains.places();
-        places.push(("requests", self.plane.audit_lines(self.since, &names)));
-        // A test may have stopped it; what was written is in the requests.
-        if self.plane.api_server_pid().is_none() {
-            return places;
-        }
+    /// What operators write to, with managed fields and all.
+    async fn objects(&self, client: &kube::Client) -> Vec<Place> {
+        let mut places = Vec::new();
         let (ours, theirs) = (operator::NAMESPACE, &*self.namespace);
         let objects = [
             ("events", format!("/api/v1/namespaces/{theirs}/events")),

@@ -268,11 +268,6 @@ impl Operator {
         self.process.kill();
     }
 
-    /// What all operators of its builder left.
-    pub(crate) fn remains(&self) -> &Remains {
-        &self.remains
-    }
-
     /// SIGTERM, and how it ended; panics with the log if it is still there after `deadline`.
     pub(crate) async fn terminate(&self, deadline: Duration) -> Exit {
         self.signal(Signal::TERM);

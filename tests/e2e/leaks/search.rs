@@ -185,6 +185,44 @@ signal.pause()";
     assert_eq!(missed, [""; 0]);
 }
 
+/// Or the search would find nothing because nothing is searched.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_searched_is_all_that_an_operator_leaves() {
+    // It leads, which it can only where nobody else does.
+    let (world, _turn) = World::alone("left").await;
+    let operator = world.builder().leader_elect().start().await;
+    operator.wait_ready(SOON).await;
+    world.in_sync("bot", &marker("left")).await;
+    let running = world.leaks.places();
+    drop(operator);
+    let mut wanted = vec![
+        ("log", r#""level":"DEBUG""#),
+        ("metrics", "cognito_password_operator_cognito_calls_total"),
+        ("readiness", "ok"),
+        ("command line", "--watch-namespaces"),
+        ("requests", r#""requestObject":{"#),
+        ("requests", "PasswordSet"),
+        ("resources", "managedFields"),
+        ("events", "PasswordSet"),
+        ("leases", "holderIdentity"),
+        ("the operator's Secrets", "key-1"),
+    ];
+    // Of a process that hides its memory only root may read it.
+    if rustix::process::geteuid().is_root() {
+        wanted.push(("environment", "LOG_SIGNABLE_BODY=true"));
+    }
+    for places in [running, world.leaks.places()] {
+        for (name, text) in &wanted {
+            let found = places.iter().filter(|(place, _)| place == name);
+            let mut texts = found.map(|(_, text)| String::from_utf8_lossy(text));
+            assert!(
+                texts.any(|place| place.contains(text)),
+                "no {text} in {name}"
+            );
+        }
+    }
+}
+
 /// Where an operator may write, with its rights; and where only others may.
 async fn plant_in_resources(world: &World<'_>) -> [Plant; 4] {
     let (plane, namespace) = (world.plane, &*world.namespace);
