@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{AccessKey, Moto, Operator, SignIn, scratch};
+use crate::support::{AccessKey, Moto, Operator, OperatorBuilder, SignIn, scratch};
 use crate::world::World;
 
 /// moto's only one.
@@ -52,7 +52,10 @@ struct Scene {
 
 impl Scene {
     async fn new(prefix: &str) -> Self {
-        let world = World::new(prefix).await;
+        Self::on(World::new(prefix).await).await
+    }
+
+    async fn on(world: World<'static>) -> Self {
         let moto = Moto::start().await;
         let (pool, application) = moto.create_pool(&world.namespace, 8).await;
         moto.create_user(&pool, "ci-bot").await;
@@ -77,10 +80,10 @@ impl Scene {
     }
 
     /// An operator with no identity but that of this profile file.
-    async fn operator(&self, profiles: &str) -> Operator {
+    async fn operator(&self, builder: OperatorBuilder<'_>, profiles: &str) -> Operator {
         let file = scratch("profiles").join("config");
         std::fs::write(&file, profiles).expect("a file");
-        let builder = self.world.builder().no_credentials();
+        let builder = builder.no_credentials();
         let builder = builder.env("AWS_CONFIG_FILE", file.to_string_lossy());
         builder
             .cognito(self.moto.url())
@@ -96,12 +99,14 @@ impl Scene {
             .await
     }
 
-    /// The actions that were asked for by whoever isn't a test.
+    /// The actions that were asked for by whoever isn't a test, but for who they are, which everybody
+    /// may ask.
     async fn asked(&self) -> BTreeSet<String> {
         let asked = self.moto.asked().await.into_iter();
         asked
             .filter(|asked| asked.access_key != "test")
             .map(|asked| asked.action)
+            .filter(|action| action != "sts:GetCallerIdentity")
             .collect()
     }
 }
@@ -119,7 +124,7 @@ async fn with_the_rights_that_are_printed_passwords_are_set_and_each_right_is_us
     let key = scene.moto.iam_user("operator", &rights).await;
     scene.moto.enforce_iam().await;
     let profile = format!("[default]\n{}", profile(&key));
-    let _operator = scene.operator(&profile).await;
+    let _operator = scene.operator(scene.world.builder(), &profile).await;
     scene.world.wait("ci-bot", "True", "PasswordSet").await;
     assert_eq!(scene.signs_in_with("First-Passw0rd").await, SignIn::Ok);
     assert_eq!(scene.asked().await, actions(&policy));
@@ -133,7 +138,7 @@ async fn without_the_right_to_set_passwords_none_is_set() {
     let key = scene.moto.iam_user("operator", &rights).await;
     scene.moto.enforce_iam().await;
     let profile = format!("[default]\n{}", profile(&key));
-    let _operator = scene.operator(&profile).await;
+    let _operator = scene.operator(scene.world.builder(), &profile).await;
     // moto refuses in XML, which isn't Cognito's language.
     let world = &scene.world;
     world.wait("ci-bot", "Unknown", "UnhandledError").await;
@@ -142,7 +147,8 @@ async fn without_the_right_to_set_passwords_none_is_set() {
 
 #[tokio::test]
 async fn with_the_rights_that_are_printed_for_roles_one_is_assumed_and_each_right_is_used() {
-    let scene = Scene::new("iam-roles").await;
+    let (world, _turn) = World::alone("iam-roles").await;
+    let scene = Scene::on(world).await;
     let moto = &scene.moto;
     // To be trusted, a principal must be there; the policy needs the role's ARN, which is known.
     let role = format!("arn:aws:iam::{ACCOUNT}:role/passwords");
@@ -168,13 +174,14 @@ async fn with_the_rights_that_are_printed_for_roles_one_is_assumed_and_each_righ
         .await;
     assert_eq!(made, role);
     moto.enforce_iam().await;
-    let profiles = format!(
-        "[default]\nrole_arn = {role}\nexternal_id = team-a\nsource_profile = base\n\
-         role_session_name = cognito-password-operator\nregion = us-east-1\n\
-         [profile base]\n{}",
-        profile(&key)
-    );
-    let _operator = scene.operator(&profiles).await;
+    let by_role = |grant: &mut Value| {
+        grant["spec"]["userPoolId"] = json!(scene.pool);
+        grant["spec"]["roleArn"] = json!(role);
+        grant["spec"]["externalId"] = json!("team-a");
+    };
+    scene.world.grant(by_role).await;
+    let profile = format!("[default]\n{}", profile(&key));
+    let _operator = scene.operator(scene.world.cluster_wide(), &profile).await;
     scene.world.wait("ci-bot", "True", "PasswordSet").await;
     assert_eq!(scene.signs_in_with("First-Passw0rd").await, SignIn::Ok);
     let rights: BTreeSet<_> = actions(&own).union(&actions(&pools)).cloned().collect();

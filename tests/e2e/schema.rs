@@ -1,6 +1,8 @@
 //! What the API server makes of a resource before the operator sees it: what is wrong is refused
 //! with a sentence that says what is right, what is left out is filled in.
 
+mod grants;
+
 use serde_json::{Value, json};
 
 use crate::support::ControlPlane;
@@ -41,6 +43,11 @@ impl Schema {
 
     fn apply(&self, object: &Value) -> Result<String, String> {
         self.kubectl(&["apply", "-f", "-"], object)
+    }
+
+    /// Whether it would be made; refused whatever is there already.
+    fn try_create(&self, object: &Value) -> Result<String, String> {
+        self.kubectl(&["create", "--dry-run=server", "-f", "-"], object)
     }
 
     fn get(&self, args: &[&str]) -> String {
@@ -137,8 +144,7 @@ async fn what_is_wrong_is_refused_with_a_sentence_that_says_what_is_right() {
         let (parent, field) = path.rsplit_once('/').expect("a path");
         let parent = object.pointer_mut(parent).expect("the valid one has it");
         parent[field] = value.clone();
-        // `create` refuses whatever is there already, too.
-        match schema.kubectl(&["create", "--dry-run=server", "-f", "-"], &object) {
+        match schema.try_create(&object) {
             Ok(_) => wrong.push(format!("{path} = {value} is accepted")),
             Err(said) if !said.contains(sentence) => {
                 wrong.push(format!(
@@ -149,10 +155,7 @@ async fn what_is_wrong_is_refused_with_a_sentence_that_says_what_is_right() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let created = schema.kubectl(
-        &["create", "--dry-run=server", "-f", "-"],
-        &valid("refused"),
-    );
+    let created = schema.try_create(&valid("refused"));
     created.expect("but for the one thing each is valid");
 }
 
