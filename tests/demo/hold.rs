@@ -18,10 +18,11 @@ pub(crate) fn what_next(say: &Say) {
     say.line("All of this really happened, and is gone now. What to try next:");
     say.gap();
     say.output(
-        "HOLD=1 make demo   the same, and it stays up for you to play with\n\
-         make test          proves all this, and more\n\
-         README.md          how to install it in a cluster of yours\n\
-         docs/reasons.md    every reason, what it means and what cures it",
+        "HOLD=1 make demo        the same, and it stays up for you to play with\n\
+         make test               proves all this, and more\n\
+         README.md               how to install it in a cluster of yours\n\
+         docs/reasons.md         every reason, what it means and what cures it\n\
+         docs/multi-tenancy.md   who may manage whose password",
     );
 }
 
@@ -51,6 +52,7 @@ pub(crate) async fn hold(say: &mut Say, stage: &Stage) -> Step {
         let args = [&["-n", NAMESPACE], idea].concat();
         say.output(&shell_line("kubectl", &args));
     }
+    say.output(&shell_line("kubectl", &["get", "cupg", "-o", "wide"]));
     say.output(&format!("curl {}/metrics", stage.operator.url()));
     say.gap();
     say.line(&format!(

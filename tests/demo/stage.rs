@@ -12,14 +12,20 @@ use serde_json::Value;
 use crate::Step;
 use crate::say::Say;
 use crate::support::{
-    AuditQuery, ControlPlane, Mark, Moto, Operator, SignIn, condition, describe, operator,
+    AuditQuery, ControlPlane, Mark, Moto, Operator, SignIn, condition, describe, grants, operator,
     resources,
 };
 
-/// The namespace of the story.
+/// The namespace in which most of the story is set.
 pub(crate) const NAMESPACE: &str = "team-a";
+/// And the one of those who come later.
+pub(crate) const OTHER: &str = "team-b";
 /// The resources of the story, in order of appearance.
-const RESOURCES: [&str; 2] = ["ci-bot", "deploy-bot"];
+const RESOURCES: [(&str, &str); 3] = [
+    (NAMESPACE, "ci-bot"),
+    (NAMESPACE, "deploy-bot"),
+    (OTHER, "report-bot"),
+];
 /// Much longer than anything takes here.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -35,6 +41,8 @@ pub(crate) struct Stage {
     client: kube::Client,
     /// What operators logged that have ended.
     earlier_logs: String,
+    /// The namespace of the scene.
+    pub(crate) namespace: &'static str,
     pub(crate) pool: String,
     pub(crate) application: String,
 }
@@ -50,7 +58,7 @@ impl Stage {
         let progress = say.begin("moto, in the place of Amazon Cognito");
         let moto = Moto::start().await;
         progress.done();
-        let progress = say.begin("kubectl apply -k deploy/: CRD, service account, RBAC");
+        let progress = say.begin("kubectl apply -k deploy/: CRDs, service account, RBAC");
         plane.install("deploy/");
         progress.done();
         let progress = say.begin("The operator, with its service account's token and rights");
@@ -64,6 +72,7 @@ impl Stage {
             binary,
             client,
             earlier_logs: String::new(),
+            namespace: NAMESPACE,
             pool: String::new(),
             application: String::new(),
         })
@@ -77,28 +86,39 @@ impl Stage {
 
     /// Runs kubectl in view of the audience, outside of any namespace.
     pub(crate) fn kubectl_globally(&self, say: &Say, args: &[&str]) -> Step {
-        say.command(&shell_line("kubectl", args));
-        say.output(&self.plane.try_kubectl(args, "")?);
-        Ok(())
+        self.run_kubectl(say, args, "")
     }
 
-    /// The same in the story's namespace.
+    /// The same in the scene's namespace.
     pub(crate) fn kubectl(&self, say: &Say, args: &[&str]) -> Step {
-        self.kubectl_stdin(say, args, "")
+        let args = [&["-n", self.namespace], args].concat();
+        self.run_kubectl(say, &args, "")
     }
 
-    /// The same with something to read from `-f -`.
-    pub(crate) fn kubectl_stdin(&self, say: &Say, args: &[&str], stdin: &str) -> Step {
-        let args = [&["-n", NAMESPACE], args].concat();
-        say.command(&shell_line("kubectl", &args));
-        say.output(&self.plane.try_kubectl(&args, stdin)?);
+    /// Shows a manifest that belongs to the whole cluster, and applies it.
+    pub(crate) fn apply_globally(&self, say: &Say, manifest: &str) -> Step {
+        say.gap();
+        say.output(manifest);
+        say.gap();
+        self.run_kubectl(say, &["apply", "-f", "-"], manifest)
+    }
+
+    /// Applies a manifest in the scene's namespace.
+    pub(crate) fn apply(&self, say: &Say, manifest: &str) -> Step {
+        let args = ["-n", self.namespace, "apply", "-f", "-"];
+        self.run_kubectl(say, &args, manifest)
+    }
+
+    fn run_kubectl(&self, say: &Say, args: &[&str], stdin: &str) -> Step {
+        say.command(&shell_line("kubectl", args));
+        say.output(&self.plane.try_kubectl(args, stdin)?);
         Ok(())
     }
 
     /// What the Ready condition says, by kubectl.
     pub(crate) fn show_message(&self, say: &Say, resource: &str) -> Step {
         let path = r#"jsonpath={.status.conditions[?(@.type=="Ready")].message}"#;
-        let args = ["-n", NAMESPACE, "get", "cup", resource, "-o", path];
+        let args = ["-n", self.namespace, "get", "cup", resource, "-o", path];
         say.command(&shell_line("kubectl", &args));
         say.wrapped(&self.plane.try_kubectl(&args, "")?);
         Ok(())
@@ -132,11 +152,11 @@ impl Stage {
 
     /// Waits until the resource says that what is in the Secret now is set.
     pub(crate) async fn wait_set(&self, resource: &str, secret: &str) -> Step<DynamicObject> {
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace);
         let now = secrets.get(secret).await.map_err(|e| e.to_string())?;
         let version = now.metadata.resource_version.unwrap_or_default();
         let what = format!("Ready=True for what the Secret {secret} holds now");
-        self.wait(resource, &what, |object| {
+        self.wait(self.resources(), resource, &what, |object| {
             let synced = object.data.pointer("/status/synced/secretResourceVersion");
             says(object, "True", "PasswordSet") && synced.and_then(Value::as_str) == Some(&version)
         })
@@ -146,31 +166,41 @@ impl Stage {
     /// Waits until the resource says that it isn't Ready, for this reason.
     pub(crate) async fn wait_not(&self, resource: &str, reason: &str) -> Step {
         let what = format!("Ready=False for {reason}");
-        self.wait(resource, &what, |object| says(object, "False", reason))
+        let refused = |object: &DynamicObject| says(object, "False", reason);
+        self.wait(self.resources(), resource, &what, refused)
             .await
             .map(drop)
     }
 
+    /// Waits until the grant says that it is in force, and lets one resource in.
+    pub(crate) async fn wait_grant(&self, grant: &str) -> Step {
+        let what = "Ready=True for one resource";
+        let granted = |object: &DynamicObject| {
+            says(object, "True", "Accepted") && object.data["status"]["resources"] == 1
+        };
+        self.wait(grants(&self.client), grant, what, granted)
+            .await
+            .map(drop)
+    }
+
+    fn resources(&self) -> Api<DynamicObject> {
+        resources(&self.client, self.namespace)
+    }
+
     async fn wait(
         &self,
-        resource: &str,
+        api: Api<DynamicObject>,
+        name: &str,
         what: &str,
         wanted: impl Fn(&DynamicObject) -> bool,
     ) -> Step<DynamicObject> {
-        let api = resources(&self.client, NAMESPACE);
         let wanted = |object: Option<&DynamicObject>| object.is_some_and(&wanted);
-        let seen =
-            match tokio::time::timeout(DEADLINE, await_condition(api, resource, wanted)).await {
-                Ok(Ok(seen)) => seen,
-                Ok(Err(error)) => return Err(format!("the watch of {resource} failed: {error}")),
-                Err(_) => None,
-            };
-        seen.ok_or_else(|| {
-            format!(
-                "{resource} does not say {what} within {} s",
-                DEADLINE.as_secs()
-            )
-        })
+        let seen = match tokio::time::timeout(DEADLINE, await_condition(api, name, wanted)).await {
+            Ok(Ok(seen)) => seen,
+            Ok(Err(error)) => return Err(format!("the watch of {name} failed: {error}")),
+            Err(_) => None,
+        };
+        seen.ok_or_else(|| format!("{name} does not say {what} within {} s", DEADLINE.as_secs()))
     }
 
     /// Now, for [`took`](Self::took).
@@ -252,20 +282,20 @@ impl Stage {
         self.operator.metric(RECONCILES, &[]).await
     }
 
-    /// What the operator asked of the API server since then, of this kind in the story's namespace.
+    /// What the operator asked of the API server since then, of this kind in the scene's namespace.
     pub(crate) fn asked(&self, since: Mark, verb: &str, plural: &str) -> usize {
         let query = AuditQuery::new()
             .since(since)
             .user(operator::USER)
             .verb(verb)
             .resource(plural)
-            .namespace(NAMESPACE);
+            .namespace(self.namespace);
         self.plane.audit(&query).len()
     }
 
-    /// Everything that others may read: the resources with their status, events, the log.
+    /// Everything that others may read: resources and grants with their status, events, the log.
     pub(crate) fn what_others_may_read(&self) -> Step<String> {
-        let kinds = "cognitouserpasswords,events";
+        let kinds = "cognitouserpasswords,cognitouserpoolgrants,events";
         let objects = self
             .plane
             .try_kubectl(&["get", kinds, "-A", "-o", "yaml"], "")?;
@@ -275,8 +305,8 @@ impl Stage {
     /// What somebody needs to find out what went wrong.
     pub(crate) async fn evidence(&self) -> String {
         let mut evidence = String::new();
-        for name in RESOURCES {
-            let described = describe(&self.client, NAMESPACE, name).await;
+        for (namespace, name) in RESOURCES {
+            let described = describe(&self.client, namespace, name).await;
             // Those that haven't appeared yet are no evidence.
             if !described.contains("NotFound") {
                 evidence.push_str(&described);

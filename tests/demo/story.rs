@@ -4,14 +4,16 @@ use serde_json::json;
 
 use crate::Step;
 use crate::say::{Say, time};
-use crate::stage::{DEADLINE, NAMESPACE, Stage};
+use crate::stage::{DEADLINE, NAMESPACE, OTHER, Stage};
 
 const SECRET: &str = "ci-bot-credentials";
+const OTHERS_SECRET: &str = "report-bot-credentials";
 const FIRST: &str = "first-Passw0rd";
 const SECOND: &str = "second-Passw0rd";
 const WEAK: &str = "weak";
 const THIRD: &str = "third-Passw0rd";
 const FOURTH: &str = "fourth-Passw0rd";
+const OTHERS: &str = "others-Passw0rd";
 
 pub(crate) async fn tell(say: &mut Say, stage: &mut Stage) -> Step {
     a_pool_and_a_user(say, stage).await?;
@@ -21,6 +23,7 @@ pub(crate) async fn tell(say: &mut Say, stage: &mut Stage) -> Step {
     a_weak_password_is_refused(say, stage).await?;
     a_line_break_never_gets_there(say, stage).await?;
     a_user_who_comes_later(say, stage).await?;
+    nobody_without_a_grant(say, stage).await?;
     a_restart_costs_nothing(say, stage).await?;
     nothing_leaked(say, stage)
 }
@@ -41,15 +44,20 @@ async fn a_pool_and_a_user(say: &mut Say, stage: &mut Stage) -> Step {
 
 async fn the_password_is_declared(say: &mut Say, stage: &Stage) -> Step {
     say.chapter("The password is declared: it is what the Secret says");
+    say.line("The platform team says who may manage which users of the pool:");
+    let grant = grant(NAMESPACE, &stage.pool, &["ci-bot", "deploy-*"]);
+    stage.apply_globally(say, &grant)?;
     stage.kubectl_globally(say, &["create", "namespace", NAMESPACE])?;
+    say.gap();
+    say.line("And the team, which password is whose:");
     let literal = format!("--from-literal=password={FIRST}");
     stage.kubectl(say, &["create", "secret", "generic", SECRET, &literal])?;
-    let resource = resource("ci-bot", &stage.pool);
+    let resource = resource("ci-bot", &stage.pool, SECRET);
     say.gap();
     say.output(&resource);
     say.gap();
     let mark = stage.mark();
-    stage.kubectl_stdin(say, &["apply", "-f", "-"], &resource)?;
+    stage.apply(say, &resource)?;
     let ready = stage.wait_set("ci-bot", SECRET).await?;
     let applied = ("cognitouserpasswords", "ci-bot");
     let took = stage.took(mark, applied, &ready).await?;
@@ -113,9 +121,9 @@ async fn a_line_break_never_gets_there(say: &mut Say, stage: &Stage) -> Step {
 
 async fn a_user_who_comes_later(say: &mut Say, stage: &Stage) -> Step {
     say.chapter("The user comes later");
-    let resource = resource("deploy-bot", &stage.pool);
+    let resource = resource("deploy-bot", &stage.pool, SECRET);
     say.line("The same for deploy-bot, who isn't in the pool:");
-    stage.kubectl_stdin(say, &["apply", "-f", "-"], &resource)?;
+    stage.apply(say, &resource)?;
     stage.wait_not("deploy-bot", "UserNotFound").await?;
     stage.kubectl(say, &["get", "cup"])?;
     stage.show_message(say, "deploy-bot")?;
@@ -137,6 +145,48 @@ async fn a_user_who_comes_later(say: &mut Say, stage: &Stage) -> Step {
     stage.kubectl(say, &["get", "cup"])
 }
 
+async fn nobody_without_a_grant(say: &mut Say, stage: &mut Stage) -> Step {
+    say.chapter("Another team, and nobody has granted it anything");
+    stage.namespace = OTHER;
+    stage.moto.create_user(&stage.pool, "report-bot").await;
+    stage.kubectl_globally(say, &["create", "namespace", OTHER])?;
+    let literal = format!("--from-literal=password={OTHERS}");
+    stage.kubectl(
+        say,
+        &["create", "secret", "generic", OTHERS_SECRET, &literal],
+    )?;
+    say.line("The same for report-bot, who is in the pool:");
+    let (mark, calls) = (stage.mark(), stage.calls().await);
+    let resource = resource("report-bot", &stage.pool, OTHERS_SECRET);
+    stage.apply(say, &resource)?;
+    stage.wait_not("report-bot", "NotGranted").await?;
+    stage.kubectl(say, &["get", "cup"])?;
+    stage.show_message(say, "report-bot")?;
+    same_calls(say, stage, calls).await?;
+    let seen = stage.asked(mark, "get", "secrets");
+    let told = format!("the API server's audit log: {seen} Secrets of {OTHER} read");
+    if seen > 0 {
+        return Err(told);
+    }
+    say.good(&told);
+    say.gap();
+    say.line("The platform team grants it; the team itself has nothing more to do:");
+    let mark = stage.mark();
+    stage.apply_globally(say, &grant(OTHER, &stage.pool, &["report-*"]))?;
+    let ready = stage.wait_set("report-bot", OTHERS_SECRET).await?;
+    let granted = ("cognitouserpoolgrants", OTHER);
+    let took = stage.took(mark, granted, &ready).await?;
+    say.good(&format!(
+        "set, and said so, {} after it was granted",
+        time(took)
+    ));
+    stage.sign_in(say, "report-bot", OTHERS, true).await?;
+    stage.wait_grant(OTHER).await?;
+    stage.kubectl_globally(say, &["get", "cupg"])?;
+    stage.namespace = NAMESPACE;
+    Ok(())
+}
+
 async fn a_restart_costs_nothing(say: &mut Say, stage: &mut Stage) -> Step {
     say.chapter("The operator restarts, and finds everything in sync");
     let progress = say.begin("SIGTERM");
@@ -148,7 +198,7 @@ async fn a_restart_costs_nothing(say: &mut Say, stage: &mut Stage) -> Step {
     let mark = stage.mark();
     let progress = say.begin("Started again");
     stage.start_operator().await;
-    stage.wait_reconciles(2.0).await?;
+    stage.wait_reconciles(3.0).await?;
     progress.done();
     let calls = stage.calls().await;
     let told = format!("calls to Cognito since then, by its metrics: {calls}");
@@ -171,7 +221,7 @@ async fn a_restart_costs_nothing(say: &mut Say, stage: &mut Stage) -> Step {
 fn nothing_leaked(say: &mut Say, stage: &Stage) -> Step {
     say.chapter("What others may read holds no password");
     let readable = stage.what_others_may_read()?;
-    let passwords = [FIRST, SECOND, THIRD, FOURTH];
+    let passwords = [FIRST, SECOND, THIRD, FOURTH, OTHERS];
     if let Some(leaked) = passwords
         .iter()
         .find(|password| readable.contains(**password))
@@ -181,7 +231,7 @@ fn nothing_leaked(say: &mut Say, stage: &Stage) -> Step {
         ));
     }
     say.good(&format!(
-        "none of the {} passwords is in the {} lines of resources, events and log",
+        "none of the {} passwords is in the {} lines of resources, grants, events and log",
         passwords.len(),
         readable.lines().count()
     ));
@@ -219,7 +269,23 @@ async fn same_calls(say: &Say, stage: &Stage, before: f64) -> Step {
     Ok(())
 }
 
-fn resource(user: &str, pool: &str) -> String {
+fn grant(namespace: &str, pool: &str, usernames: &[&str]) -> String {
+    let usernames = usernames.join(", ");
+    format!(
+        "apiVersion: cognito-password-operator.io/v1alpha1
+kind: CognitoUserPoolGrant
+metadata:
+  name: {namespace}
+spec:
+  userPoolId: {pool}
+  usernames: [{usernames}]
+  namespaces:
+    names: [{namespace}]
+"
+    )
+}
+
+fn resource(user: &str, pool: &str, secret: &str) -> String {
     format!(
         "apiVersion: cognito-password-operator.io/v1alpha1
 kind: CognitoUserPassword
@@ -229,7 +295,7 @@ spec:
   userPoolId: {pool}
   username: {user}
   passwordSecretRef:
-    name: {SECRET}
+    name: {secret}
     key: password
 "
     )
