@@ -6,6 +6,7 @@ use super::{
     budget::Urgency,
     fingerprint::Match,
     observed::{Comparison, Observed},
+    status::said,
 };
 use crate::api::{Attempt, AttemptOutcome, Class, Reason, Status};
 use jiff::{SignedDuration, Timestamp};
@@ -21,7 +22,8 @@ const FIRST_TRIES: u32 = 8;
 
 /// How much is left of the wait that the last failure began. Only a changed generation, value or
 /// request cuts it short; a moved resourceVersion alone does not. `value` is the one at hand, if it
-/// was read.
+/// was read. Where a person must act, or nobody need, nothing waits for a time: who wrote that it does
+/// forged it.
 pub(super) fn wait_left(
     observed: &Observed<'_>,
     value: Option<&Comparison>,
@@ -29,6 +31,10 @@ pub(super) fn wait_left(
 ) -> Option<Duration> {
     let status = observed.status;
     let failures = status.failures.as_ref()?;
+    match said(status)? {
+        Class::Waiting | Class::Transient | Class::Unknown => {}
+        Class::Settled | Class::Stalled => return None,
+    }
     if observed.healed || !observed.is_judged() || observed.waited_for_grant() {
         return None;
     }

@@ -19,6 +19,7 @@ mod table;
 mod table_budget;
 mod table_conclude;
 mod table_duplicate;
+mod table_forged;
 mod table_temporary;
 mod table_wait;
 mod world;

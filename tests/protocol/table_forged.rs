@@ -1,0 +1,225 @@
+//! What somebody achieves who writes statuses and has no key: docs/security.md says how little.
+
+use super::{
+    cluster::{keyring, password, target},
+    scene::Scene,
+};
+use cognito_password_operator::{
+    api::{
+        Attempt, AttemptOutcome, Condition, ConditionStatus, Failures, REASONS, Reason, Status,
+        Synced,
+    },
+    core::decide::Decision,
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+use proptest::{collection::vec, option, prelude::*, sample::select};
+use std::time::Duration;
+
+const REST: Decision = Decision::Stay { wake: None };
+
+/// What a forger takes for a fingerprint: of a key that isn't there, or with the id of one that is.
+fn fingerprints() -> Vec<String> {
+    let id = signed(0).split('.').next().unwrap_or_default().to_owned();
+    ["deadbeef", &id]
+        .map(|id| format!("{id}.{}", "0".repeat(64)))
+        .into()
+}
+
+/// What the operator's key makes of a value.
+fn signed(value: u8) -> String {
+    let keys = keyring(&Scene::new().cluster.keys);
+    let signed = keys.ring.sign(&target(), true, &password(value));
+    signed.as_str().to_owned()
+}
+
+fn now() -> Timestamp {
+    Scene::new().now
+}
+
+fn times() -> impl Strategy<Value = MicroTime> {
+    (-100_000_i64..100_000).prop_map(|s| MicroTime(now() + SignedDuration::from_secs(s)))
+}
+
+fn conditions() -> impl Strategy<Value = Vec<Condition>> {
+    let status = select(vec![
+        ConditionStatus::True,
+        ConditionStatus::False,
+        ConditionStatus::Unknown,
+    ]);
+    let words: Vec<_> = REASONS.iter().map(|entry| entry.word).collect();
+    let types = select(vec!["Ready", "Stalled", "Reconciling"]);
+    let one = (types, status, 0_i64..3, select(words));
+    let made = |(type_, status, generation, word): (&str, _, _, &str)| Condition {
+        type_: type_.to_owned(),
+        status,
+        observed_generation: Some(generation),
+        last_transition_time: Time(now()),
+        reason: word.to_owned(),
+        message: "All is well.".to_owned(),
+    };
+    vec(one.prop_map(made), 0..4)
+}
+
+/// Any status that the schema lets through, with one of these versions of the Secret in it.
+fn statuses(versions: &[(String, String)]) -> impl Strategy<Value = Status> + use<> {
+    let outcome = select(vec![
+        AttemptOutcome::Pending,
+        AttemptOutcome::Unknown,
+        AttemptOutcome::UserNotFound,
+        AttemptOutcome::Refused,
+    ]);
+    let said = || (select(fingerprints()), select(versions.to_vec()), times());
+    let synced =
+        said().prop_map(
+            |(fingerprint, (secret_uid, secret_resource_version), at)| Synced {
+                fingerprint,
+                secret_uid,
+                secret_resource_version,
+                at,
+            },
+        );
+    let attempt = (said(), 0_i64..3, outcome).prop_map(
+        |((fingerprint, (uid, version), started_at), generation, outcome)| Attempt {
+            id: "forged".to_owned(),
+            fingerprint,
+            generation,
+            secret_uid: uid,
+            secret_resource_version: version,
+            started_at,
+            outcome,
+        },
+    );
+    let failures = (1_u32.., times()).prop_map(|(count, retry_at)| Failures { count, retry_at });
+    let parts = (
+        option::of(0_i64..3),
+        option::of(synced),
+        option::of(attempt),
+        option::of(times()),
+        vec(select(fingerprints()), 0..3),
+        option::of(failures),
+        conditions(),
+    );
+    parts.prop_map(
+        |(generation, synced, attempt, quarantined_until, retired, failures, conditions)| Status {
+            observed_generation: generation,
+            last_handled_reconcile_at: None,
+            synced,
+            attempt,
+            quarantined_until,
+            retired,
+            failures,
+            conditions,
+        },
+    )
+}
+
+fn version(scene: &Scene) -> (String, String) {
+    let version = &scene.cluster.secret.as_ref().expect("there is one").version;
+    (version.uid.clone(), version.resource_version.clone())
+}
+
+fn another_version() -> (String, String) {
+    ("another".to_owned(), "1".to_owned())
+}
+
+proptest! {
+    #[test]
+    fn without_a_grant_no_status_lets_anybody_in(
+        status in statuses(&[version(&Scene::new()), another_version()]),
+        was_read in any::<bool>(),
+    ) {
+        let mut scene = Scene::new();
+        scene.cluster.granted = false;
+        scene.with_status(|it| *it = status);
+        let decision = if was_read { scene.read() } else { scene.look() };
+        let Decision::Report(report) = decision else {
+            panic!("{decision:?}");
+        };
+        prop_assert_eq!(report.verdict.reason, Reason::NotGranted);
+    }
+
+    /// Unless it names the very version of the Secret that is there.
+    #[test]
+    fn no_status_keeps_a_value_from_being_set_for_longer_than_an_hour(
+        status in statuses(&[another_version()])
+    ) {
+        let mut scene = Scene::new();
+        scene.with_status(|it| *it = status);
+        let latest = scene.now + SignedDuration::from_secs(3_660);
+        let plan = loop {
+            let decision = match scene.look() {
+                Decision::Read => scene.read(),
+                seen => seen,
+            };
+            let wake = match decision {
+                Decision::Set(plan) => break plan,
+                Decision::Stay { wake } => wake,
+                Decision::Report(report) => {
+                    let said = report.status != scene.status();
+                    scene.write(&report.status);
+                    report.wake.or(said.then_some(Duration::ZERO))
+                }
+                other => panic!("{other:?}"),
+            };
+            let wake = wake.expect("it goes on by itself");
+            scene.now += SignedDuration::try_from(wake).expect("a short one");
+            prop_assert!(scene.now <= latest, "{:?}", wake);
+        };
+        prop_assert_eq!(&plan.attempt.fingerprint, &signed(0));
+    }
+}
+
+/// What a forger writes who knows which version of the Secret is there.
+fn pass_for_set(scene: &mut Scene, fingerprint: &str) {
+    let at = MicroTime(scene.now);
+    let (secret_uid, secret_resource_version) = version(scene);
+    let ready = Condition {
+        type_: "Ready".to_owned(),
+        status: ConditionStatus::True,
+        observed_generation: Some(1),
+        last_transition_time: Time(scene.now),
+        reason: "PasswordSet".to_owned(),
+        message: String::new(),
+    };
+    scene.with_status(|status| {
+        *status = Status {
+            observed_generation: Some(1),
+            synced: Some(Synced {
+                fingerprint: fingerprint.to_owned(),
+                secret_uid,
+                secret_resource_version,
+                at,
+            }),
+            conditions: vec![ready],
+            ..Status::default()
+        };
+    });
+}
+
+#[test]
+fn who_knows_the_secrets_version_makes_its_value_pass_for_set_until_it_moves() {
+    for fingerprint in fingerprints() {
+        let mut scene = Scene::new();
+        pass_for_set(&mut scene, &fingerprint);
+        match scene.look() {
+            // By its id the key is there: nobody asks for more.
+            REST => {}
+            // It isn't, and so the value is signed anew, with a warning.
+            Decision::Read => {
+                let report = scene.report();
+                assert!(report.signed_again, "{report:?}");
+                assert_eq!(scene.look(), REST);
+            }
+            other => panic!("{other:?}"),
+        }
+        let mut asked = Scene::new();
+        pass_for_set(&mut asked, &fingerprint);
+        asked.cluster.request();
+        assert_eq!(asked.look(), Decision::Read);
+        asked.plan();
+        scene.put(1);
+        assert_eq!(scene.look(), Decision::Read);
+        assert_eq!(scene.plan().attempt.fingerprint, signed(1));
+    }
+}
