@@ -15,6 +15,7 @@ pub mod grant;
 pub mod grant_status;
 pub mod iam;
 pub mod lease;
+pub mod legible;
 pub mod observed;
 pub mod outcome;
 pub mod password;

@@ -1,6 +1,7 @@
 //! A verdict: reason, class and one sentence. The sentence says what happened and what would fix
 //! it, in AWS's own words where AWS spoke, and is the same bytes for the same state.
 
+use super::legible::legible;
 use crate::api::{Class, Reason};
 
 /// The longest message, in characters: the API allows 32,768 bytes, people read less.
@@ -25,17 +26,14 @@ pub(super) fn sentence(meaning: &str, words: Option<&str>, cure: &str) -> String
     message.extend(letters.next().map(|first| first.to_ascii_uppercase()));
     message.extend(letters);
     if let Some(words) = words.map(str::trim).filter(|words| !words.is_empty()) {
-        let words: String = words
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .take(MESSAGE_MAX / 2)
-            .collect();
+        let words = legible(words, MESSAGE_MAX / 2);
         message = format!("{message} ({})", words.trim_end_matches('.'));
     }
     if !cure.is_empty() {
         message = format!("{message}: {cure}");
     }
-    let mut message: String = message.chars().take(MESSAGE_MAX).collect();
+    // All of it: what names a Secret is as good as its schema.
+    let mut message = legible(&message, MESSAGE_MAX);
     message.push('.');
     message
 }
@@ -100,5 +98,16 @@ mod tests {
             said.message.contains("IAM policy"),
             "the cure is not cut off"
         );
+    }
+
+    #[test]
+    fn what_hides_or_reorders_is_not_repeated() {
+        let said = Verdict::with(
+            Reason::SecretNotFound,
+            "the Secret a\u{202e}b\n",
+            Some("\u{2066}x"),
+            "",
+        );
+        assert_eq!(said.message, "The Secret a b  ( x).");
     }
 }

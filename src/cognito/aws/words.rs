@@ -1,6 +1,9 @@
 //! The SDK's and AWS's words, made fit for a status that many may read.
 
-use crate::core::password::Password;
+use crate::core::{
+    legible::{is_unseen, legible},
+    password::Password,
+};
 use aws_smithy_types::error::ErrorMetadata;
 use std::error::Error;
 use zeroize::Zeroizing;
@@ -36,10 +39,11 @@ pub(super) fn scrub(text: &str, password: &Password) -> String {
     text.replace(escaped, INSTEAD).replace(plain, INSTEAD)
 }
 
-/// On one line, and at most so many characters. Scrub first: what is cut is no longer found.
+/// On one line, without what can't be seen, and at most so many characters. Scrub first: what is cut is
+/// no longer found.
 pub(super) fn tidy(text: &str, most: usize) -> String {
-    let line = text.replace(char::is_control, " ");
-    line.trim().chars().take(most).collect()
+    let blank = |c: char| c.is_whitespace() || is_unseen(c);
+    legible(text.trim_matches(blank), most)
 }
 
 /// With `*` for the name of each session in an ARN: a web identity's and a pod's differ each time,
@@ -138,6 +142,7 @@ mod tests {
     fn a_text_is_one_line_cut_on_a_character() {
         assert_eq!(tidy(" one\r\ntwo\u{7}\n", 1_024), "one  two");
         assert_eq!(tidy(&"ü".repeat(1_100), 1_024), "ü".repeat(1_024));
+        assert_eq!(tidy("\u{feff}no \u{202e}resu", 1_024), "no  resu");
     }
 
     #[derive(Debug, thiserror::Error)]
