@@ -16,7 +16,8 @@ pub struct Status {
     /// The generation that was last settled or found stalled; -1 before the first look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The value of the annotation cognito-password-operator.io/requestedAt that was last acted on.
+    /// The value of the annotation cognito-password-operator.io/requestedAt that was last acted on;
+    /// sha256: and its digest, if it has more than 128 characters or some that can't be seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
     /// What is believed to be the user's password.

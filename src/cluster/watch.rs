@@ -3,7 +3,10 @@
 //! password there.
 
 use super::call::{WATCH_TIMEOUT_SECONDS, chain};
-use crate::api::{CognitoUserPassword, CognitoUserPoolGrant, REQUESTED_AT};
+use crate::{
+    api::{CognitoUserPassword, CognitoUserPoolGrant, REQUESTED_AT},
+    core::request,
+};
 use futures::{Stream, StreamExt, stream::BoxStream};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
@@ -235,6 +238,9 @@ fn trim_resource(resource: &mut MaybeResource) {
     resource
         .annotations_mut()
         .retain(|name, _| name == REQUESTED_AT);
+    for requested_at in resource.annotations_mut().values_mut() {
+        *requested_at = request::known_by(requested_at).into_owned();
+    }
 }
 
 fn trim_secret(secret: &mut PartialObjectMeta<Secret>) {

@@ -16,6 +16,7 @@ use crate::{
         grant::Admission,
         observed::{NewestSigned, Observed, Older, SecretFact, SecretVersion, compare},
         password::Password,
+        request,
         target::{InvalidTarget, Target},
     },
 };
@@ -34,6 +35,7 @@ pub(super) struct Facts {
     /// Of a resource that has none yet.
     no_status: Status,
     secret: Key,
+    requested_at: Option<String>,
     remembered: Remembered,
 }
 
@@ -61,6 +63,8 @@ impl Facts {
             claim: Claim::of(&resource),
             no_status: Status::default(),
             secret: Key::of_secret(&resource),
+            requested_at: (resource.annotations().get(REQUESTED_AT))
+                .map(|value| request::known_by(value).into_owned()),
             resource,
         }
     }
@@ -218,11 +222,7 @@ impl Facts {
             generation: self.resource.metadata.generation.unwrap_or_default(),
             deleting: self.resource.metadata.deletion_timestamp.is_some(),
             spec: &self.resource.spec,
-            requested_at: self
-                .resource
-                .annotations()
-                .get(REQUESTED_AT)
-                .map(String::as_str),
+            requested_at: self.requested_at.as_deref(),
             status: self.status(),
             admission: self.admission(context),
             older: self.older(context),

@@ -21,6 +21,7 @@ pub mod outcome;
 pub mod password;
 pub mod plan;
 pub mod reply;
+pub mod request;
 mod status;
 pub mod target;
 pub mod temporary;

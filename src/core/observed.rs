@@ -23,7 +23,7 @@ pub struct Observed<'a> {
     pub deleting: bool,
     /// What its user wants.
     pub spec: &'a CognitoUserPasswordSpec,
-    /// The annotation that asks for a set now.
+    /// What asks for a set now; see [`super::request`].
     pub requested_at: Option<&'a str>,
     /// What was written down so far.
     pub status: &'a Status,
