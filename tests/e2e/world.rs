@@ -11,6 +11,7 @@ use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::{Event, Secret};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::support::{
     AuditQuery, ControlPlane, FaultServer, Leaks, Mark, Operator, OperatorBuilder, await_resource,
@@ -64,18 +65,22 @@ impl World<'static> {
         Self::on(ControlPlane::shared(), prefix).await
     }
 
-    /// On a second control plane, on which no other operator runs as long as the guard lives: for
-    /// what all operators of a control plane have in common.
-    pub(crate) async fn alone(prefix: &str) -> (Self, tokio::sync::MutexGuard<'static, ()>) {
-        static PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);
-        static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-        let turn = TURN.lock().await;
-        PLANE.install("deploy/");
+    /// On one of two other control planes, on which no other operator runs as long as the guard lives:
+    /// for what all operators of a control plane have in common.
+    pub(crate) async fn alone(prefix: &str) -> (Self, MutexGuard<'static, ()>) {
+        static PLANES: [LazyLock<ControlPlane>; 2] =
+            [const { LazyLock::new(ControlPlane::start) }; 2];
+        static TURNS: [Mutex<()>; 2] = [const { Mutex::const_new(()) }; 2];
+        let (plane, turn) = tokio::select! {
+            turn = TURNS[0].lock() => (&*PLANES[0], turn),
+            turn = TURNS[1].lock() => (&*PLANES[1], turn),
+        };
+        plane.install("deploy/");
         // Nobody of an earlier test is let in any more.
-        PLANE.kubectl(&["delete", "cupg", "--all"]);
-        let world = Self::on(&PLANE, prefix).await;
+        plane.kubectl(&["delete", "cupg", "--all"]);
+        let world = Self::on(plane, prefix).await;
         // Some of the tests take it away.
-        PLANE.kubectl(&["apply", "-k", "deploy/all-namespaces/"]);
+        plane.kubectl(&["apply", "-k", "deploy/all-namespaces/"]);
         (world, turn)
     }
 }
