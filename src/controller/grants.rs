@@ -130,6 +130,16 @@ impl Grants {
         resident.is_some_and(|it| matches!(it.admission, Admission::Granted(_)))
     }
 
+    /// The grants that disagree on a resource, if some do.
+    #[must_use]
+    pub fn conflicting(&self, resource: &Key) -> Option<Vec<String>> {
+        let resident = self.resources.get(resource)?;
+        match self.judge(&resident.target, &resource.namespace) {
+            (Admission::Ambiguous, by) => Some(by),
+            (Admission::Granted(_) | Admission::NotGranted | Admission::Unknown, _) => None,
+        }
+    }
+
     /// A grant.
     #[must_use]
     pub fn grant(&self, name: &str) -> Option<&Held> {
@@ -337,7 +347,7 @@ impl Grants {
         pools
     }
 
-    /// Whether somebody may manage a user, and by which grants.
+    /// Whether somebody may manage a user, and which grants say so.
     fn judge(&self, target: &Target, namespace: &str) -> (Admission, Vec<String>) {
         let Some(ungranted) = self.ungranted else {
             let own = Authority::own(target.pool.region());
@@ -363,11 +373,7 @@ impl Grants {
             .unzip();
         let is_named = self.pools.contains_key(&target.pool) || !self.unreadable.is_empty();
         let admission = admit(fitting, is_named, ungranted, target);
-        let by = match &admission {
-            Admission::Granted(_) => names.into_iter().cloned().collect(),
-            Admission::NotGranted | Admission::Ambiguous | Admission::Unknown => Vec::new(),
-        };
-        (admission, by)
+        (admission, names.into_iter().cloned().collect())
     }
 
     fn judge_all(&mut self) -> Vec<Key> {
@@ -401,7 +407,11 @@ impl Grants {
             let Some(resident) = self.resources.get(&key) else {
                 continue;
             };
-            let (admission, by) = self.judge(&resident.target, &key.namespace);
+            let (admission, mut by) = self.judge(&resident.target, &key.namespace);
+            if admission == Admission::Ambiguous {
+                // None of them lets it in.
+                by.clear();
+            }
             if resident.by != by {
                 let before = resident.by.clone();
                 self.count(&before, &by);

@@ -84,7 +84,18 @@ impl<C: Cognito> Follower<C> {
     }
 
     fn regrant(&self, change: impl FnOnce(&mut Grants) -> Vec<Key>) {
-        let affected = self.context.index().regrant(change);
+        let affected = {
+            let mut index = self.context.index();
+            let affected = index.regrant(change);
+            for key in &affected {
+                // Its own status names none of them: they may be other tenants' business.
+                if let Some(grants) = index.grants().conflicting(key) {
+                    let grants = grants.join(",");
+                    warn!(object = %key, grants, "these grants disagree, so none lets it in");
+                }
+            }
+            affected
+        };
         self.ask(affected);
     }
 

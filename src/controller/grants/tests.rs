@@ -191,6 +191,23 @@ fn what_is_to_be_said_of_a_grant_is_said_when_it_changes() {
     assert_eq!(grants.take_changed(), ["a".to_owned()].into());
 }
 
+#[test]
+fn grants_that_disagree_are_named() {
+    let mut grants = listed(Ungranted::Deny);
+    grants.apply_grant("one", grant(POOL, "*", "a"));
+    assert_eq!(grants.conflicting(&key("bot")), None);
+    let mut elsewhere = CognitoUserPoolGrant::clone(&grant(POOL, "b*", "a"));
+    elsewhere.spec.region = Some("us-east-1".to_owned());
+    assert_eq!(grants.apply_grant("two", Arc::new(elsewhere)), [key("bot")]);
+    assert_eq!(admission(&grants), Admission::Ambiguous);
+    let named = grants.conflicting(&key("bot"));
+    assert_eq!(named, Some(vec!["one".to_owned(), "two".to_owned()]));
+    assert_eq!(grants.grant("one").map(|held| held.lets_in), Some(0));
+    assert_eq!(grants.delete_grant("one"), [key("bot")]);
+    assert_eq!(grants.conflicting(&key("bot")), None);
+    assert_eq!(grants.grant("two").map(|held| held.lets_in), Some(1));
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Happens {
     Grant(u8, u8, u8),
