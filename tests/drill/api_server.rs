@@ -55,7 +55,9 @@ const ACTS: [Act; 7] = [
 pub(crate) async fn drill(settings: Settings) -> Report {
     static PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);
     let size = (12, settings.count(60, 40));
-    let scene = Scene::set("api-server", &PLANE, settings, size).await;
+    let scene = Scene::set("api-server", &PLANE, settings, size)
+        .await
+        .with_grants();
     let replica = Replica::start(&scene, "a", |builder| builder).await;
     let mut random = scene.random(1);
     replica.proxy.chance(random.next(), chances(0.03));

@@ -32,7 +32,7 @@ impl Replica {
         let mut replica = Self {
             operator: None,
             proxy,
-            builder: adjust(scene.world.builder().kubeconfig(&kubeconfig)),
+            builder: adjust(scene.builder().kubeconfig(&kubeconfig)),
             earlier: String::new(),
             leaked: false,
         };

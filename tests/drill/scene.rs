@@ -13,7 +13,7 @@ use crate::book::Book;
 use crate::observer::Observer;
 use crate::say::Say;
 use crate::settings::Settings;
-use crate::support::{Call, ControlPlane, Random, operator};
+use crate::support::{Call, ControlPlane, OperatorBuilder, Random, operator};
 use crate::world::{POOL, World};
 
 /// Through the longest outage.
@@ -31,10 +31,29 @@ pub(crate) struct Scene {
     random: Random,
     /// How many rotations there are to be, at least.
     goal: usize,
+    /// Whether its operators go by grants.
+    grants: bool,
     rotated: watch::Sender<usize>,
 }
 
 impl Scene {
+    /// Nobody else is on its control plane: its operators watch all namespaces, by grants.
+    pub(crate) fn with_grants(self) -> Self {
+        Self {
+            grants: true,
+            ..self
+        }
+    }
+
+    /// An operator, to be adjusted and started.
+    pub(crate) fn builder(&self) -> OperatorBuilder<'static> {
+        if self.grants {
+            self.world.cluster_wide()
+        } else {
+            self.world.builder()
+        }
+    }
+
     /// Nobody acts on it yet.
     pub(crate) async fn set(
         drill: &'static str,
@@ -55,6 +74,7 @@ impl Scene {
             observer: Observer::start(&world.client, &world.namespace),
             random: settings.random(drill),
             goal,
+            grants: false,
             rotated: watch::Sender::new(0),
             world,
         };
