@@ -2,7 +2,7 @@
 //! synchronous index: it is told what there is and answers with the resources that are let in from
 //! now on, or no longer, or by another authority.
 
-use super::key::Key;
+use super::{key::Key, listing::Listing};
 use crate::{
     api::CognitoUserPoolGrant,
     core::{
@@ -26,8 +26,8 @@ pub type NamespaceLabels = BTreeMap<String, String>;
 pub struct Grants {
     /// What holds without a grant; none where grants are off, and everybody is let in.
     ungranted: Option<Ungranted>,
-    by_name: Listed<String, Held>,
-    namespaces: Listed<String, NamespaceLabels>,
+    by_name: Listed<Held>,
+    namespaces: Listed<NamespaceLabels>,
     /// The grants that name a pool.
     pools: HashMap<PoolId, BTreeSet<String>>,
     /// Those that can't be read, and may name any.
@@ -58,49 +58,27 @@ struct Resident {
     by: Vec<String>,
 }
 
-/// What there is of one kind, as far as lists and events told.
-struct Listed<K, V> {
-    known: HashMap<K, V>,
-    /// Whether a list was complete.
-    complete: bool,
-    /// What the one under way showed so far.
-    showed: Option<HashSet<K>>,
+/// What there is of one kind, by name.
+struct Listed<V> {
+    known: HashMap<String, V>,
+    listing: Listing<String>,
     /// Until then what is known may be out of date.
     doubtful_until: Option<Instant>,
 }
 
-impl<K, V> Default for Listed<K, V> {
+impl<V> Default for Listed<V> {
     fn default() -> Self {
         Self {
             known: HashMap::new(),
-            complete: false,
-            showed: None,
+            listing: Listing::default(),
             doubtful_until: None,
         }
     }
 }
 
-impl<K: Clone + Eq + Hash, V> Listed<K, V> {
-    fn begin(&mut self) {
-        self.showed = Some(HashSet::new());
-    }
-
-    fn show(&mut self, key: &K) {
-        if let Some(showed) = &mut self.showed {
-            showed.insert(key.clone());
-        }
-    }
-
+impl<V> Listed<V> {
     fn is_doubtful(&self, now: Instant) -> bool {
         self.doubtful_until.is_some_and(|until| now < until)
-    }
-
-    /// Answers with what is gone.
-    fn finish(&mut self) -> Vec<K> {
-        self.complete = true;
-        let showed = self.showed.take().unwrap_or_default();
-        let gone = self.known.keys().filter(|key| !showed.contains(*key));
-        gone.cloned().collect()
     }
 }
 
@@ -210,7 +188,7 @@ impl Grants {
 
     /// A grant is there.
     pub fn apply_grant(&mut self, name: &str, object: Arc<CognitoUserPoolGrant>) -> Vec<Key> {
-        self.by_name.show(&name.to_owned());
+        self.by_name.listing.show(&name.to_owned());
         if let Some(held) = self.by_name.known.get_mut(name) {
             let same =
                 held.object.spec == object.spec && held.object.metadata.uid == object.metadata.uid;
@@ -249,7 +227,7 @@ impl Grants {
     /// A grant is there that this version can't read.
     pub fn unreadable_grant(&mut self, name: &str) -> Vec<Key> {
         let pools = self.forget_grant(name);
-        self.by_name.show(&name.to_owned());
+        self.by_name.listing.show(&name.to_owned());
         self.unreadable.insert(name.to_owned());
         self.judge_pools(&pools)
     }
@@ -262,7 +240,7 @@ impl Grants {
 
     /// A namespace is there, with these labels.
     pub fn apply_namespace(&mut self, name: &str, labels: NamespaceLabels) -> Vec<Key> {
-        self.namespaces.show(&name.to_owned());
+        self.namespaces.listing.show(&name.to_owned());
         if self.namespaces.known.get(name) == Some(&labels) {
             return Vec::new();
         }
@@ -278,16 +256,14 @@ impl Grants {
 
     /// A list of the grants begins.
     pub fn grants_listing(&mut self) {
-        self.by_name.begin();
+        self.by_name.listing.begin();
     }
 
     /// The list of the grants is complete.
     pub fn grants_listed(&mut self) -> Vec<Key> {
-        let first = !self.by_name.complete;
-        let showed = self.by_name.showed.clone().unwrap_or_default();
-        let mut gone: BTreeSet<_> = self.by_name.finish().into_iter().collect();
-        let unreadable = self.unreadable.iter();
-        gone.extend(unreadable.filter(|name| !showed.contains(*name)).cloned());
+        let Listed { known, listing, .. } = &mut self.by_name;
+        let first = !listing.complete;
+        let gone = listing.finish(known.keys().chain(&self.unreadable));
         let mut changed: Vec<_> = gone
             .iter()
             .flat_map(|name| self.delete_grant(name))
@@ -300,13 +276,14 @@ impl Grants {
 
     /// A list of the namespaces begins.
     pub fn namespaces_listing(&mut self) {
-        self.namespaces.begin();
+        self.namespaces.listing.begin();
     }
 
     /// The list of the namespaces is complete.
     pub fn namespaces_listed(&mut self) -> Vec<Key> {
-        let first = !self.namespaces.complete;
-        let gone = self.namespaces.finish();
+        let Listed { known, listing, .. } = &mut self.namespaces;
+        let first = !listing.complete;
+        let gone = listing.finish(known.keys());
         let mut changed: Vec<_> = gone
             .iter()
             .flat_map(|name| self.delete_namespace(name))
@@ -353,7 +330,7 @@ impl Grants {
             let own = Authority::own(target.pool.region());
             return (Admission::Granted(own), Vec::new());
         };
-        let listed = self.by_name.complete && self.namespaces.complete;
+        let listed = self.by_name.listing.complete && self.namespaces.listing.complete;
         // One that isn't known yet is a new one: its event is on the way.
         let labels = self.namespaces.known.get(namespace).filter(|_| listed);
         let Some(labels) = labels else {
@@ -398,7 +375,9 @@ impl Grants {
 
     /// Answers with those for whom something else follows now.
     fn judge_anew(&mut self, resources: impl IntoIterator<Item = Key>) -> Vec<Key> {
-        if self.ungranted.is_some() && !(self.by_name.complete && self.namespaces.complete) {
+        if self.ungranted.is_some()
+            && !(self.by_name.listing.complete && self.namespaces.listing.complete)
+        {
             // All are judged once everything is listed.
             return Vec::new();
         }

@@ -6,6 +6,7 @@ use super::{
     claims::{Claim, Claims},
     grants::Grants,
     key::Key,
+    listing::Listing,
 };
 use crate::{
     cluster::watch::Scope,
@@ -16,7 +17,7 @@ use crate::{
     },
 };
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     time::Instant,
 };
 
@@ -41,8 +42,8 @@ struct Seen {
 
 #[derive(Default)]
 struct Listings {
-    resources: Listing,
-    secrets: Listing,
+    resources: Listing<Key>,
+    secrets: Listing<Key>,
 }
 
 /// What a complete list of resources tells.
@@ -52,15 +53,6 @@ pub struct Relisted {
     pub gone: Vec<Key>,
     /// The resources to look at, because one that is gone managed their user.
     pub affected: Vec<Key>,
-}
-
-/// How far a watch's list of everything is.
-#[derive(Default)]
-struct Listing {
-    /// Whether one was complete.
-    complete: bool,
-    /// What the one under way showed so far.
-    showed: Option<HashSet<Key>>,
 }
 
 impl Index {
@@ -250,7 +242,7 @@ impl Index {
     /// The list of resources is complete.
     pub fn resources_listed(&mut self, scope: &Scope) -> Relisted {
         let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
-        let gone = listing.finish(scope, self.resources.keys());
+        let gone = listing.finish(self.resources.keys().filter(|key| contains(scope, key)));
         let affected = gone
             .iter()
             .flat_map(|resource| self.delete_resource(resource));
@@ -263,7 +255,7 @@ impl Index {
     /// The list of Secrets is complete. Answers with the resources whose Secret is gone.
     pub fn secrets_listed(&mut self, scope: &Scope) -> Vec<Key> {
         let listing = &mut self.scopes.entry(scope.clone()).or_default().secrets;
-        let gone = listing.finish(scope, self.secrets.keys());
+        let gone = listing.finish(self.secrets.keys().filter(|key| contains(scope, key)));
         gone.iter()
             .flat_map(|secret| self.delete_secret(secret))
             .collect()
@@ -288,27 +280,6 @@ impl Index {
                 self.references.remove(&secret);
             }
         }
-    }
-}
-
-impl Listing {
-    fn begin(&mut self) {
-        self.showed = Some(HashSet::new());
-    }
-
-    fn show(&mut self, key: &Key) {
-        if let Some(showed) = &mut self.showed {
-            showed.insert(key.clone());
-        }
-    }
-
-    fn finish<'a>(&mut self, scope: &Scope, known: impl Iterator<Item = &'a Key>) -> Vec<Key> {
-        self.complete = true;
-        let showed = self.showed.take().unwrap_or_default();
-        known
-            .filter(|key| contains(scope, key) && !showed.contains(*key))
-            .cloned()
-            .collect()
     }
 }
 

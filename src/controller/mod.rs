@@ -12,6 +12,7 @@ mod grants_told;
 mod in_flight;
 mod index;
 mod key;
+mod listing;
 mod memory;
 mod queue;
 mod reconcile;
