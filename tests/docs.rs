@@ -2,8 +2,8 @@
 //! there any more, and no link leads nowhere.
 
 use cognito_password_operator::{
-    api::{Class, CognitoUserPassword, REASONS, crds},
-    core::iam::Feature,
+    api::{Class, CognitoUserPassword, CognitoUserPoolGrant, REASONS, crds},
+    core::{grant::Grant, iam::Feature},
     ops::metrics::{BudgetNow, Metrics, OK},
 };
 use serde_json::Value;
@@ -31,7 +31,7 @@ fn pages() -> BTreeMap<String, String> {
         .map(|entry| entry.expect("a file").file_name())
         .map(|name| format!("docs/{}", name.to_string_lossy()))
         .filter(|path| Path::new(path).extension().is_some_and(|e| e == "md"));
-    let paths = ["README.md".to_owned(), "CHANGELOG.md".to_owned()];
+    let paths = ["README.md", "CHANGELOG.md", "SECURITY.md"].map(str::to_owned);
     paths
         .into_iter()
         .chain(in_docs)
@@ -119,20 +119,22 @@ fn every_reason_is_explained_with_its_class_and_codes_and_no_other_is() {
 }
 
 #[test]
-fn every_field_of_the_spec_is_in_the_readme() {
-    let [crd, _] = crds();
-    let crd = serde_json::to_value(crd).expect("a CRD is JSON");
-    let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
-    let fields = crd.pointer(schema).and_then(Value::as_object);
-    let page = read("README.md");
-    for (field, schema) in fields.expect("spec has fields") {
-        let inner = schema["properties"].as_object();
-        let rows = match inner {
-            Some(inner) => inner.keys().map(|key| format!("{field}.{key}")).collect(),
-            None => vec![field.clone()],
-        };
-        for row in rows.iter().map(|name| format!("| `{name}` |")) {
-            assert!(page.contains(&row), "README.md has no row {row}");
+fn every_field_of_a_spec_is_in_its_page() {
+    let pages = ["README.md", "docs/multi-tenancy.md"];
+    for (crd, path) in crds().into_iter().zip(pages) {
+        let crd = serde_json::to_value(crd).expect("a CRD is JSON");
+        let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+        let fields = crd.pointer(schema).and_then(Value::as_object);
+        let page = read(path);
+        for (field, schema) in fields.expect("spec has fields") {
+            let inner = schema["properties"].as_object();
+            let rows = match inner {
+                Some(inner) => inner.keys().map(|key| format!("{field}.{key}")).collect(),
+                None => vec![field.clone()],
+            };
+            for row in rows.iter().map(|name| format!("| `{name}` |")) {
+                assert!(page.contains(&row), "{path} has no row {row}");
+            }
         }
     }
 }
@@ -315,18 +317,35 @@ fn normal(path: &Path) -> PathBuf {
 
 #[test]
 fn examples_are_well_formed() {
-    for (path, page) in pages() {
-        for (_, block) in code(&page, "yaml") {
-            let parsed = serde_saphyr::from_multiple::<Value>(&block);
-            let objects = parsed.unwrap_or_else(|e| panic!("{path}: {e}\n{block}"));
-            for object in objects {
-                if object["kind"] == "CognitoUserPassword" {
-                    let ours = serde_json::from_value::<CognitoUserPassword>(object);
-                    assert!(ours.is_ok(), "{path}: {ours:?}\n{block}");
-                }
+    let pages = pages();
+    let in_pages = pages.iter().flat_map(|(path, page)| {
+        let blocks = code(page, "yaml").into_iter();
+        blocks.map(|(_, block)| (path.clone(), block))
+    });
+    let examples = std::fs::read_dir(checkout().join("deploy/examples")).expect("there are some");
+    let in_files = examples.map(|entry| {
+        let name = entry.expect("a file").file_name();
+        let path = format!("deploy/examples/{}", name.to_string_lossy());
+        let text = read(&path);
+        (path, text)
+    });
+    for (path, block) in in_pages.chain(in_files) {
+        let parsed = serde_saphyr::from_multiple::<Value>(&block);
+        let objects = parsed.unwrap_or_else(|e| panic!("{path}: {e}\n{block}"));
+        for object in objects {
+            if object["kind"] == "CognitoUserPassword" {
+                let ours = serde_json::from_value::<CognitoUserPassword>(object);
+                assert!(ours.is_ok(), "{path}: {ours:?}\n{block}");
+            } else if object["kind"] == "CognitoUserPoolGrant" {
+                let ours = serde_json::from_value::<CognitoUserPoolGrant>(object);
+                let ours = ours.unwrap_or_else(|e| panic!("{path}: {e}\n{block}"));
+                let grant = Grant::parse(&ours.spec);
+                assert!(grant.is_ok(), "{path}: {grant:?}\n{block}");
             }
         }
-        for (_, block) in code(&page, "json") {
+    }
+    for (path, page) in &pages {
+        for (_, block) in code(page, "json") {
             let parsed = serde_json::from_str::<Value>(&block);
             assert!(parsed.is_ok(), "{path}: {parsed:?}\n{block}");
         }

@@ -139,7 +139,7 @@ proptest! {
         prop_assert_eq!(report.verdict.reason, Reason::NotGranted);
     }
 
-    /// Unless it names the very version of the Secret that is there.
+    /// Of a value that this process hasn't tried, unless it names the very version of the Secret.
     #[test]
     fn no_status_keeps_a_value_from_being_set_for_longer_than_an_hour(
         status in statuses(&[another_version()])
