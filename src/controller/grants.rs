@@ -12,6 +12,7 @@ use crate::{
     },
 };
 use std::{
+    borrow::Borrow,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     hash::Hash,
     sync::Arc,
@@ -56,6 +57,15 @@ struct Resident {
     admission: Admission,
     /// The grants that let it in.
     by: Vec<String>,
+}
+
+/// What a grant was and what it is.
+#[derive(Default)]
+struct Change {
+    /// The pools that it named and names, or may have.
+    pools: BTreeSet<PoolId>,
+    /// As far as it could and can be read.
+    grants: Vec<Arc<Grant>>,
 }
 
 /// What there is of one kind, by name.
@@ -201,14 +211,15 @@ impl Grants {
         }
         // Those whom it lets in are counted anew below, from where the count is.
         let lets_in = self.grant(name).map_or(0, |held| held.lets_in);
-        let mut pools = self.forget_grant(name);
+        let mut change = self.forget_grant(name);
         let grant = Grant::parse(&object.spec).map(Arc::new);
+        change.grants.extend(grant.clone());
         // Also one that lets nobody in names its pool.
         match PoolId::parse(&object.spec.user_pool_id) {
             Ok(pool) => {
                 let naming = self.pools.entry(pool.clone()).or_default();
                 naming.insert(name.to_owned());
-                pools.insert(pool);
+                change.pools.insert(pool);
             }
             Err(_) => {
                 self.unreadable.insert(name.to_owned());
@@ -221,21 +232,21 @@ impl Grants {
         };
         self.by_name.known.insert(name.to_owned(), held);
         self.changed.insert(name.to_owned());
-        self.judge_pools(&pools)
+        self.judge_after(&change)
     }
 
     /// A grant is there that this version can't read.
     pub fn unreadable_grant(&mut self, name: &str) -> Vec<Key> {
-        let pools = self.forget_grant(name);
+        let change = self.forget_grant(name);
         self.by_name.listing.show(&name.to_owned());
         self.unreadable.insert(name.to_owned());
-        self.judge_pools(&pools)
+        self.judge_after(&change)
     }
 
     /// A grant is gone.
     pub fn delete_grant(&mut self, name: &str) -> Vec<Key> {
-        let pools = self.forget_grant(name);
-        self.judge_pools(&pools)
+        let change = self.forget_grant(name);
+        self.judge_after(&change)
     }
 
     /// A namespace is there, with these labels.
@@ -304,24 +315,19 @@ impl Grants {
         self.namespaces.doubtful_until = until;
     }
 
-    /// Answers with the pools that it may have named.
-    fn forget_grant(&mut self, name: &str) -> BTreeSet<PoolId> {
-        let mut pools = BTreeSet::new();
-        if let Some(held) = self.by_name.known.remove(name)
-            && let Ok(pool) = PoolId::parse(&held.object.spec.user_pool_id)
-        {
-            if let Some(naming) = self.pools.get_mut(&pool) {
-                naming.remove(name);
-                if naming.is_empty() {
-                    self.pools.remove(&pool);
-                }
+    fn forget_grant(&mut self, name: &str) -> Change {
+        let mut change = Change::default();
+        if let Some(held) = self.by_name.known.remove(name) {
+            change.grants.extend(held.grant);
+            if let Ok(pool) = PoolId::parse(&held.object.spec.user_pool_id) {
+                leave(&mut self.pools, &pool, name);
+                change.pools.insert(pool);
             }
-            pools.insert(pool);
         }
         if self.unreadable.remove(name) {
-            pools.extend(self.of_pool.keys().cloned());
+            change.pools.extend(self.of_pool.keys().cloned());
         }
-        pools
+        change
     }
 
     /// Whether somebody may manage a user, and which grants say so.
@@ -358,13 +364,31 @@ impl Grants {
         self.judge_anew(all)
     }
 
-    fn judge_pools(&mut self, pools: &BTreeSet<PoolId>) -> Vec<Key> {
-        // One that can't be read may name any pool.
-        if !self.unreadable.is_empty() {
+    /// Judges those anew whom a change may be about: of ten thousand in a pool, whom the grant lets in
+    /// or let in.
+    fn judge_after(&mut self, change: &Change) -> Vec<Key> {
+        // Where pools that none names are open to all, it also matters whether one is named; and a
+        // grant that can't be read may name any.
+        let open = self.ungranted == Some(Ungranted::Allow);
+        if open && !self.unreadable.is_empty() {
             return self.judge_all();
         }
-        let of = |pool| self.of_pool.get(pool).into_iter().flatten().cloned();
-        let resources: Vec<_> = pools.iter().flat_map(of).collect();
+        let concerned = |key: &&Key| {
+            let target = self.resources.get(*key).map(|it| &it.target);
+            let labels = self.namespaces.known.get(&key.namespace);
+            let (Some(target), Some(labels)) = (target, labels) else {
+                return false;
+            };
+            let namespace = Namespace {
+                name: &key.namespace,
+                labels,
+            };
+            let mut grants = change.grants.iter();
+            open || grants.any(|grant| grant.lets_in(target, namespace))
+        };
+        let of = |pool| self.of_pool.get(pool).into_iter().flatten();
+        let resources = change.pools.iter().flat_map(of).filter(concerned);
+        let resources: Vec<_> = resources.cloned().collect();
         self.judge_anew(resources)
     }
 
@@ -424,10 +448,15 @@ impl Grants {
     }
 }
 
-fn leave<K: Eq + Hash>(of: &mut HashMap<K, BTreeSet<Key>>, whom: &K, resource: &Key) {
-    if let Some(resources) = of.get_mut(whom) {
-        resources.remove(resource);
-        if resources.is_empty() {
+fn leave<K, V, Q>(of: &mut HashMap<K, BTreeSet<V>>, whom: &K, who: &Q)
+where
+    K: Eq + Hash,
+    V: Ord + Borrow<Q>,
+    Q: Ord + ?Sized,
+{
+    if let Some(all) = of.get_mut(whom) {
+        all.remove(who);
+        if all.is_empty() {
             of.remove(whom);
         }
     }
