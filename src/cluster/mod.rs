@@ -5,6 +5,7 @@ pub mod events;
 pub mod holder;
 pub mod keys;
 mod leadership;
+pub mod lean;
 pub mod lease;
 pub mod secrets;
 pub mod selector;

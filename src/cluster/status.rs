@@ -1,7 +1,7 @@
 //! The one writer of status. Every write names the resourceVersion that it was decided on, so that
 //! nobody writes over what they haven't seen (a uid in the patch protects nothing, as measured).
 
-use super::{CallError, call::call};
+use super::{CallError, call::call, lean::Lean};
 use crate::api::{CognitoUserPassword, CognitoUserPoolGrant, FIELD_MANAGER, GrantStatus, Status};
 use kube::{
     Api, Client, ResourceExt,
@@ -18,8 +18,8 @@ pub async fn read(
     namespace: &str,
     name: &str,
 ) -> Result<CognitoUserPassword, CallError> {
-    let api: Api<CognitoUserPassword> = Api::namespaced(client.clone(), namespace);
-    call(api.get(name)).await
+    let api: Api<Lean<CognitoUserPassword>> = Api::namespaced(client.clone(), namespace);
+    readable(call(api.get(name)).await?)
 }
 
 /// Writes the whole status over that of `resource`, and returns the resource as it is then.
@@ -32,13 +32,20 @@ pub async fn write(
     status: &Status,
 ) -> Result<CognitoUserPassword, CallError> {
     let namespace = resource.namespace().unwrap_or_default();
-    let api: Api<CognitoUserPassword> = Api::namespaced(client.clone(), &namespace);
+    let api: Api<Lean<CognitoUserPassword>> = Api::namespaced(client.clone(), &namespace);
     // Without a version the write would go through whatever has happened since.
     let Some(version) = resource.resource_version() else {
         return Err(CallError::Conflict);
     };
     let patch = merge_patch(&version, status);
-    call(api.patch_status(&resource.name_any(), &params(), &Patch::Merge(patch))).await
+    readable(call(api.patch_status(&resource.name_any(), &params(), &Patch::Merge(patch))).await?)
+}
+
+fn readable<K>(object: Lean<K>) -> Result<K, CallError> {
+    // Serde quotes what it couldn't read.
+    object
+        .0
+        .map_err(|_| CallError::Failed("its reply can't be read".to_owned()))
 }
 
 /// Writes the whole status over that of a grant.
@@ -50,7 +57,7 @@ pub async fn write_grant(
     grant: &CognitoUserPoolGrant,
     status: &GrantStatus,
 ) -> Result<(), CallError> {
-    let api: Api<CognitoUserPoolGrant> = Api::all(client.clone());
+    let api: Api<Lean<CognitoUserPoolGrant>> = Api::all(client.clone());
     let Some(version) = grant.resource_version() else {
         return Err(CallError::Conflict);
     };

@@ -11,17 +11,16 @@ use crate::{
     api::CognitoUserPassword,
     cluster::{
         events,
-        watch::{self, MaybeResource, Scope, Told, Watched},
+        lean::Lean,
+        watch::{self, MaybeResource, Scope, SecretName, Told, Watched},
     },
     cognito::Cognito,
     core::observed::SecretVersion,
     ops::health::{Check, Readiness},
 };
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Secret;
 use kube::{
     ResourceExt,
-    core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
         events::EventType,
         reflector::{Store, store::Writer},
@@ -179,10 +178,11 @@ impl<C: Cognito> Follower<C> {
                 self.context.index().resources_listing(scope);
                 return;
             }
-            Event::InitApply(DeserializeGuard(Ok(resource)))
-            | Event::Apply(DeserializeGuard(Ok(resource))) => self.apply(scope, resource),
-            Event::InitApply(ref unreadable @ DeserializeGuard(Err(ref invalid)))
-            | Event::Apply(ref unreadable @ DeserializeGuard(Err(ref invalid))) => {
+            Event::InitApply(Lean(Ok(resource))) | Event::Apply(Lean(Ok(resource))) => {
+                self.apply(scope, resource);
+            }
+            Event::InitApply(ref unreadable @ Lean(Err(ref invalid)))
+            | Event::Apply(ref unreadable @ Lean(Err(ref invalid))) => {
                 self.unreadable(unreadable, &invalid.error);
             }
             Event::Delete(resource) => self.gone(&Key::of(&resource)),
@@ -200,7 +200,7 @@ impl<C: Cognito> Follower<C> {
         self.works(scope, Watched::Resources);
     }
 
-    fn secret(&mut self, scope: &Scope, event: Event<PartialObjectMeta<Secret>>) {
+    fn secret(&mut self, scope: &Scope, event: Event<SecretName>) {
         let affected = match event {
             Event::Init => {
                 self.context.index().secrets_listing(scope);

@@ -6,10 +6,12 @@ mod support;
 mod bad_values;
 mod budget;
 mod duplicates;
+
 mod failover;
 mod gate;
 mod grants;
 mod hardening;
+mod hostile;
 mod iam_policy;
 mod identity;
 mod infrastructure;

@@ -2,16 +2,14 @@
 
 use super::{Follower, without_values};
 use crate::{
-    cluster::watch::{MaybeGrant, Scope, Watched},
+    cluster::{
+        lean::Lean,
+        watch::{LabelledNamespace, MaybeGrant, Scope, Watched},
+    },
     cognito::Cognito,
     controller::{grants::Grants, key::Key},
 };
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{
-    ResourceExt,
-    core::{DeserializeGuard, PartialObjectMeta},
-    runtime::watcher::Event,
-};
+use kube::{ResourceExt, runtime::watcher::Event};
 use std::{sync::Arc, time::Instant};
 use tracing::warn;
 
@@ -22,13 +20,12 @@ impl<C: Cognito> Follower<C> {
                 self.context.index().grants().grants_listing();
                 return;
             }
-            Event::InitApply(DeserializeGuard(Ok(grant)))
-            | Event::Apply(DeserializeGuard(Ok(grant))) => {
+            Event::InitApply(Lean(Ok(grant))) | Event::Apply(Lean(Ok(grant))) => {
                 let (name, grant) = (grant.name_any(), Arc::new(grant));
                 self.regrant(|grants| grants.apply_grant(&name, grant));
             }
-            Event::InitApply(ref unreadable @ DeserializeGuard(Err(ref invalid)))
-            | Event::Apply(ref unreadable @ DeserializeGuard(Err(ref invalid))) => {
+            Event::InitApply(ref unreadable @ Lean(Err(ref invalid)))
+            | Event::Apply(ref unreadable @ Lean(Err(ref invalid))) => {
                 let name = unreadable.name_any();
                 let why = without_values(&invalid.error);
                 warn!(
@@ -49,7 +46,7 @@ impl<C: Cognito> Follower<C> {
         self.known_again(Watched::Grants);
     }
 
-    pub(super) fn namespace(&mut self, event: Event<PartialObjectMeta<Namespace>>) {
+    pub(super) fn namespace(&mut self, event: Event<LabelledNamespace>) {
         match event {
             Event::Init => {
                 self.context.index().grants().namespaces_listing();

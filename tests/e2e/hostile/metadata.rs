@@ -1,0 +1,120 @@
+//! Metadata that nobody can read, and a lot of it.
+
+use std::fs;
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::PostParams;
+use serde_json::{Value, json};
+
+use crate::support::Operator;
+use crate::world::{POOL, SOON, World};
+
+/// The API server takes this time from whoever writes it. To the library that reads times here it is
+/// none: it leaves room for every offset before the year 10000.
+const NO_TIME: &str = "9999-12-31T23:59:59Z";
+
+/// Writes the object as it is, with a managed field of that time.
+fn replace_with_no_time(world: &World<'_>, kind: &str, name: &str) {
+    let get = ["get", kind, name, "-n", &world.namespace, "-o", "json"];
+    let object = world.plane.kubectl(&get);
+    let mut object: Value = serde_json::from_str(&object).expect("kubectl writes JSON");
+    object["metadata"]["managedFields"] = json!([{
+        "manager": "m",
+        "operation": "Update",
+        "apiVersion": object["apiVersion"],
+        "time": NO_TIME,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": { "f:metadata": {} },
+    }]);
+    let replaced = world
+        .plane
+        .try_kubectl(&["replace", "-f", "-"], &object.to_string());
+    replaced.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+    let shown = world
+        .plane
+        .kubectl(&[&get[..], &["--show-managed-fields"]].concat());
+    assert!(shown.contains(NO_TIME), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_objects_metadata_that_cannot_be_read_stops_nobody() {
+    let world = World::new("no-time").await;
+    world.apply_secret("other", "password", "other-1-Pw").await;
+    world.cognito.add_user(POOL, "other");
+    world.apply_resource("other", |_| ()).await;
+    for kind in ["secret", "cognitouserpassword"] {
+        replace_with_no_time(&world, kind, "other");
+    }
+    // What is there at the start, and what comes.
+    let operator = world.operator().await;
+    world.in_sync("bot", "bot-1-Pw").await;
+    // Our own client can't read it either.
+    let set = world
+        .cognito
+        .wait_for_password((POOL, "other"), "other-1-Pw", SOON);
+    set.await;
+    world.leaks.note(b"other-2-Pw");
+    let change = json!({ "stringData": { "password": "other-2-Pw" } }).to_string();
+    let patch = [
+        "patch",
+        "secret",
+        "other",
+        "-n",
+        &world.namespace,
+        "-p",
+        &change,
+    ];
+    world.plane.kubectl(&patch);
+    for kind in ["secret", "cognitouserpassword"] {
+        replace_with_no_time(&world, kind, "other");
+    }
+    let set = world
+        .cognito
+        .wait_for_password((POOL, "other"), "other-2-Pw", SOON);
+    set.await;
+    world.in_sync("bot", "bot-2-Pw").await;
+    assert_eq!(operator.get("/readyz").await.0, 200);
+    // Whoever looks around here next couldn't read them.
+    for kind in ["cognitouserpassword", "secret"] {
+        let delete = ["delete", kind, "other", "-n", &world.namespace];
+        world.plane.kubectl(&delete);
+    }
+}
+
+/// The most that a process ever had in memory, in MB.
+fn peak(operator: &Operator) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", operator.pid()));
+    let status = status.expect("it runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+    let kilobytes: u64 = kilobytes.and_then(|it| it.parse().ok()).expect("a number");
+    kilobytes / 1_000
+}
+
+/// One team's Secrets, each with as many annotations as the API server takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_large_secrets_fit_into_the_memory_that_the_deployment_gives() {
+    let world = World::new("large").await;
+    let annotation = "x".repeat(250_000);
+    let made = (0..400).map(|number| {
+        let secret = json!({
+            "metadata": { "name": format!("large-{number}"), "annotations": { "a": annotation } },
+        });
+        let secret: Secret = serde_json::from_value(secret).expect("a Secret");
+        let secrets = world.secrets();
+        async move { secrets.create(&PostParams::default(), &secret).await }
+    });
+    let mut made = stream::iter(made).buffer_unordered(8);
+    while let Some(made) = made.next().await {
+        made.expect("it is made");
+    }
+    let operator = world.operator().await;
+    world.in_sync("bot", "bot-1-Pw").await;
+    let peak = peak(&operator);
+    assert!(peak < 200, "{peak} MB, and the limit is 256 MiB");
+    operator.terminate(SOON).await;
+    world
+        .plane
+        .kubectl(&["delete", "namespace", &world.namespace, "--wait=false"]);
+}
