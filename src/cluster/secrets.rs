@@ -40,6 +40,9 @@ pub async fn read(
     key: &str,
     selector: Option<&Selector>,
 ) -> Result<Read, CallError> {
+    if !can_be_named(name) {
+        return Ok(Read::NotFound);
+    }
     let secrets = Request::new(Secret::url_path(&(), Some(namespace)));
     let request = secrets.get(name, &GetParams::default());
     let request = request.map_err(kube::Error::BuildRequest)?;
@@ -48,6 +51,15 @@ pub async fn read(
         Err(CallError::NotFound) => Ok(Read::NotFound),
         Err(error) => Err(error),
     }
+}
+
+/// Whether an object may have this name. It becomes a part of a path, where `../` would lead to another
+/// namespace; the CRD refuses that, and a schema can be edited.
+fn can_be_named(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+    (1..=253).contains(&name.len())
+        && name.starts_with(|c| fits(c) && c != '.')
+        && name.chars().all(fits)
 }
 
 /// Of a Secret only what is read, borrowed from the text. What isn't named here is skipped unseen:
@@ -119,6 +131,28 @@ mod tests {
                 Some(value.to_vec())
             }
             Read::NotFound | Read::NotSelected | Read::KeyNotFound(_) => None,
+        }
+    }
+
+    #[test]
+    fn no_name_leads_anywhere_else() {
+        for name in ["bot", "a.b-c", "1", &"a".repeat(253)] {
+            assert!(can_be_named(name), "{name}");
+        }
+        for name in [
+            "",
+            ".",
+            "..",
+            "../../team-b/secrets/bot",
+            "bot/status",
+            "bot?watch=true",
+            "bot#",
+            "%2e%2e",
+            "bot\n",
+            "Bot",
+            &"a".repeat(254),
+        ] {
+            assert!(!can_be_named(name), "{name}");
         }
     }
 
