@@ -8,7 +8,7 @@ mod reason;
 mod resource;
 mod status;
 
-pub use condition::{Condition, ConditionStatus, ConditionType};
+pub use condition::{CONDITIONS_MAX, Condition, ConditionStatus, ConditionType};
 pub use grant::{
     CognitoUserPoolGrant, CognitoUserPoolGrantSpec, GrantNamespaces, GrantStatus, LabelOperator,
     LabelRequirement, Labels, NamespaceSelector,

@@ -19,6 +19,7 @@ pub struct Status {
     /// The value of the annotation cognito-password-operator.io/requestedAt that was last acted on;
     /// sha256: and its digest, if it has more than 128 characters or some that can't be seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
     pub last_handled_reconcile_at: Option<String>,
     /// What is believed to be the user's password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,7 +40,7 @@ pub struct Status {
     pub failures: Option<Failures>,
     /// Ready, Reconciling and Stalled, after kstatus.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 

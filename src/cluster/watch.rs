@@ -7,7 +7,7 @@ use super::{
     lean::{Lean, Named},
 };
 use crate::{
-    api::{CognitoUserPassword, CognitoUserPoolGrant},
+    api::{CognitoUserPassword, CognitoUserPoolGrant, RETIRED_MAX},
     core::request,
 };
 use futures::{Stream, StreamExt, stream::BoxStream};
@@ -241,5 +241,11 @@ fn broken(watched: Watched, error: &watcher::Error) -> Option<Told> {
 fn trim_resource(resource: &mut MaybeResource) {
     for requested_at in resource.annotations_mut().values_mut() {
         *requested_at = request::known_by(requested_at).into_owned();
+    }
+    // There are no more, unless somebody has edited the schema.
+    let resource = resource.0.as_mut().ok();
+    if let Some(status) = resource.and_then(|resource| resource.status.as_mut()) {
+        let surplus = status.retired.len().saturating_sub(RETIRED_MAX);
+        status.retired.drain(..surplus);
     }
 }

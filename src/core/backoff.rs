@@ -12,6 +12,9 @@ use std::time::Duration;
 /// After how long a waiting resource is called stalled.
 pub const STALLED_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
+/// The API server takes an int32.
+const COUNT_MAX: u32 = i32::MAX.unsigned_abs();
+
 const RETRY_FIRST: f64 = 1.5;
 /// It grows by this with each failure: with the thirteenth in a row it passes 3 minutes. Doubled, it
 /// would with the eighth, which on a bad day, when half of the calls fail, comes by chance.
@@ -101,7 +104,9 @@ pub fn next(
     {
         return Some(previous.clone());
     }
-    let count = previous.map_or(1, |previous| previous.count.saturating_add(1));
+    let count = previous.map_or(1, |previous| {
+        previous.count.saturating_add(1).min(COUNT_MAX)
+    });
     let delay = delay(verdict.reason, verdict.class, count, uid);
     let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::from_hours(1));
     Some(Failures {

@@ -1,7 +1,7 @@
 //! From a verdict to conditions, after kstatus: Flux, Argo CD, `kubectl wait` and Helm read these.
 
 use super::{backoff::STALLED_AFTER, clock, verdict::Verdict};
-use crate::api::{Class, Condition, ConditionStatus, ConditionType, Status};
+use crate::api::{CONDITIONS_MAX, Class, Condition, ConditionStatus, ConditionType, Status};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -12,7 +12,8 @@ struct Said {
     stalled: bool,
 }
 
-/// The conditions that follow from a verdict on this generation. Those of others are kept.
+/// The conditions that follow from a verdict on this generation. Those of others are kept, as far as
+/// there is room.
 #[must_use]
 pub fn conditions(
     before: &Status,
@@ -58,7 +59,7 @@ pub fn conditions(
     });
     let is_ours = |c: &&Condition| ConditionType::ALL.iter().any(|t| t.as_str() == c.type_);
     let others = before.conditions.iter().filter(|c| !is_ours(c)).cloned();
-    ours.chain(others).collect()
+    ours.chain(others).take(CONDITIONS_MAX).collect()
 }
 
 /// Whether a verdict stands for a resource that can't get further without somebody: at once for

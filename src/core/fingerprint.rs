@@ -17,6 +17,9 @@ pub const KEY_BYTES: usize = 32;
 /// Hex digits that a retired fingerprint keeps of its 64.
 const RETIRED_DIGITS: usize = 16;
 
+/// Hex digits of a key's id.
+const ID_DIGITS: usize = 8;
+
 /// A signed value. Says nothing of the password to whoever hasn't the key.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Fingerprint(String);
@@ -142,7 +145,7 @@ impl Key {
         let bytes: [u8; KEY_BYTES] = bytes.try_into().map_err(|_| InvalidKey::Length)?;
         let digest = Sha256::digest(bytes);
         Ok(Self {
-            id: KeyId(hex(&digest[..4])),
+            id: KeyId(hex(&digest[..ID_DIGITS / 2])),
             bytes: Zeroizing::new(bytes),
         })
     }
@@ -192,15 +195,16 @@ impl Fingerprint {
     }
 }
 
-/// Cuts a recorded fingerprint to what `status.retired` keeps: key id and 8 bytes.
+/// Cuts a recorded fingerprint to what `status.retired` keeps: key id and 8 bytes. What is none stays
+/// none, and gets no longer than one.
 #[must_use]
 pub fn retire(recorded: &str) -> String {
     match recorded.split_once('.') {
-        Some((id, digits)) => {
+        Some((id, digits)) if id.len() == ID_DIGITS => {
             let kept: String = digits.chars().take(RETIRED_DIGITS).collect();
             format!("{id}.{kept}")
         }
-        None => recorded.chars().take(RETIRED_DIGITS).collect(),
+        Some(_) | None => recorded.chars().take(RETIRED_DIGITS).collect(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     authority::RoleArn, clock, grant::InvalidGrant, reply::CredentialsFailure, verdict::sentence,
 };
-use crate::api::{Condition, ConditionStatus, ConditionType, GrantStatus};
+use crate::api::{CONDITIONS_MAX, Condition, ConditionStatus, ConditionType, GrantStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -74,7 +74,7 @@ pub fn grant_status(
     GrantStatus {
         observed_generation: Some(generation),
         resources: Some(i64::try_from(resources).unwrap_or(i64::MAX)),
-        conditions: ours.chain(others).collect(),
+        conditions: ours.chain(others).take(CONDITIONS_MAX).collect(),
     }
 }
 
@@ -149,6 +149,14 @@ mod tests {
         assert_eq!(grant_status(&before, 1, 3, &refused(), at(9)), before);
         let healed = grant_status(&before, 1, 3, &Finding::Accepted, at(9));
         assert_eq!(healed.conditions[0].last_transition_time, Time(at(9)));
-        assert_eq!(healed.conditions[1..], [foreign]);
+        assert_eq!(healed.conditions[1..], [foreign.clone()]);
+        // As many as the API server takes, and ours are among them.
+        let full = GrantStatus {
+            conditions: vec![foreign; CONDITIONS_MAX],
+            ..GrantStatus::default()
+        };
+        let crowded = grant_status(&full, 1, 3, &refused(), at(9));
+        assert_eq!(crowded.conditions.len(), CONDITIONS_MAX);
+        assert_eq!(said(&crowded)[..2], said(&before)[..2]);
     }
 }

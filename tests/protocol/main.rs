@@ -7,6 +7,7 @@ mod checks;
 mod cluster;
 mod cognito;
 mod exhaustive;
+mod forged;
 mod kstatus;
 mod process;
 mod properties;

@@ -1,0 +1,274 @@
+//! A status that somebody else has written, with the right to: as wild as the CRD's schema allows. What
+//! follows from it is a status that the API server takes, it goes on, and it ends with the value set.
+
+use super::scene::{Scene, applied, error, lost, not_sent, refused};
+use cognito_password_operator::{
+    api::{
+        Attempt, AttemptOutcome, CONDITIONS_MAX, Condition, ConditionStatus, ConditionType,
+        Failures, REASONS, Status, Synced, crds,
+    },
+    core::{
+        conclude::{Conclusion, conclude},
+        decide::Decision,
+        outcome::classify,
+        reply::Reply,
+    },
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+use proptest::{collection::vec, option, prelude::*, sample::select};
+use serde_json::Value;
+use std::sync::LazyLock;
+
+/// What the API server knows of a status.
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+    let crd = serde_json::to_value(&crds()[0]).expect("JSON");
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"].clone()
+});
+
+/// Where a value isn't as its schema wants it, as far as sizes and numbers go.
+fn misfit(value: &Value, schema: &Value, path: &str) -> Option<String> {
+    let more_than = |limit: &str, size: usize| {
+        let limit = schema[limit].as_u64().unwrap_or(u64::MAX);
+        u64::try_from(size).is_ok_and(|size| size > limit)
+    };
+    let int32 = schema["format"] == "int32";
+    let fits = match value {
+        Value::String(text) => !more_than("maxLength", text.chars().count()),
+        Value::Array(items) => !more_than("maxItems", items.len()),
+        Value::Number(number) => number.as_i64().is_some_and(|number| {
+            let least = schema["minimum"].as_f64().unwrap_or(f64::NEG_INFINITY);
+            #[allow(clippy::cast_precision_loss, reason = "the limits are small")]
+            let enough = number as f64 >= least;
+            enough && (!int32 || i32::try_from(number).is_ok())
+        }),
+        Value::Null | Value::Bool(_) | Value::Object(_) => true,
+    };
+    if !fits {
+        return Some(format!("{path}: {value}"));
+    }
+    match value {
+        Value::Array(items) => items
+            .iter()
+            .find_map(|item| misfit(item, &schema["items"], path)),
+        Value::Object(fields) => fields.iter().find_map(|(name, value)| {
+            misfit(
+                value,
+                &schema["properties"][name],
+                &format!("{path}.{name}"),
+            )
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
+fn check(status: &Status) {
+    let value = serde_json::to_value(status).expect("JSON");
+    let misfit = misfit(&value, &SCHEMA, "status");
+    assert!(misfit.is_none(), "the API server refuses {misfit:?}");
+}
+
+/// The scene's now, and what is far from it.
+fn at() -> impl Strategy<Value = Timestamp> {
+    let now = 1_800_000_000;
+    let seconds = select(vec![
+        -62_167_219_200, // the year 0
+        0,
+        now - 3_600,
+        now - 29,
+        now,
+        now + 29,
+        now + 31,
+        now + 400_000_000,
+        253_402_207_200, // the last that can be read
+    ]);
+    seconds.prop_map(|second| Timestamp::from_second(second).expect("a time"))
+}
+
+/// What is in a field for so many characters.
+fn text(most: usize) -> impl Strategy<Value = String> {
+    let hex = "[0-9a-f]{8}\\.[0-9a-f]{16,64}";
+    prop_oneof![
+        hex.prop_map(|text| text),
+        "[a-z.]{0,20}".prop_map(|text| text),
+        any::<String>(),
+        Just("é".repeat(most)),
+        Just(format!("{}.x", "k".repeat(most - 9))),
+    ]
+    .prop_map(move |text: String| text.chars().take(most).collect())
+}
+
+fn synced() -> impl Strategy<Value = Synced> {
+    (text(128), text(128), text(128), at()).prop_map(
+        |(fingerprint, secret_uid, secret_resource_version, at)| Synced {
+            fingerprint,
+            secret_uid,
+            secret_resource_version,
+            at: MicroTime(at),
+        },
+    )
+}
+
+fn attempt() -> impl Strategy<Value = Attempt> {
+    let outcome = select(vec![
+        AttemptOutcome::Pending,
+        AttemptOutcome::Unknown,
+        AttemptOutcome::UserNotFound,
+        AttemptOutcome::Refused,
+    ]);
+    (text(64), synced(), any::<i64>(), outcome).prop_map(|(id, set, generation, outcome)| Attempt {
+        id,
+        fingerprint: set.fingerprint,
+        generation,
+        secret_uid: set.secret_uid,
+        secret_resource_version: set.secret_resource_version,
+        started_at: set.at,
+        outcome,
+    })
+}
+
+fn condition(type_: String) -> impl Strategy<Value = Condition> {
+    let status = select(vec![
+        ConditionStatus::True,
+        ConditionStatus::False,
+        ConditionStatus::Unknown,
+    ]);
+    let reasons = REASONS.iter().map(|entry| entry.reason.as_str().to_owned());
+    let reason = select(reasons.chain(["Whatever".to_owned()]).collect::<Vec<_>>());
+    (status, option::of(0_i64..5), at(), reason, text(300)).prop_map(
+        move |(status, observed_generation, at, reason, message)| Condition {
+            type_: type_.clone(),
+            status,
+            observed_generation,
+            last_transition_time: Time(at),
+            reason,
+            message,
+        },
+    )
+}
+
+fn conditions() -> impl Strategy<Value = Vec<Condition>> {
+    let ours = ConditionType::ALL.map(|it| option::of(condition(it.as_str().to_owned())));
+    let others = (0..16)
+        .map(|number| condition(format!("Other{number}")))
+        .collect::<Vec<_>>();
+    (ours, option::of(others)).prop_map(|(ours, others)| {
+        let others = others.into_iter().flatten();
+        let all = ours.into_iter().flatten().chain(others);
+        all.take(CONDITIONS_MAX).collect()
+    })
+}
+
+fn status() -> impl Strategy<Value = Status> {
+    let count = prop_oneof![1_u32..20, Just(i32::MAX.unsigned_abs())];
+    let failures = (count, at()).prop_map(|(count, at)| Failures {
+        count,
+        retry_at: MicroTime(at),
+    });
+    let times = (option::of(at()), option::of(failures));
+    let records = (
+        option::of(synced()),
+        option::of(attempt()),
+        vec(text(64), 0..=24),
+    );
+    (
+        option::of(any::<i64>()),
+        option::of(text(128)),
+        records,
+        times,
+        conditions(),
+    )
+        .prop_map(
+            |(observed_generation, handled, (synced, attempt, retired), times, conditions)| {
+                Status {
+                    observed_generation,
+                    last_handled_reconcile_at: handled,
+                    synced,
+                    attempt,
+                    quarantined_until: times.0.map(MicroTime),
+                    retired,
+                    failures: times.1,
+                    conditions,
+                }
+            },
+        )
+}
+
+fn replies() -> impl Strategy<Value = Reply> {
+    select(vec![
+        applied(),
+        lost(),
+        not_sent(),
+        refused("InvalidPasswordException"),
+        refused("PasswordHistoryPolicyViolationException"),
+        refused("UserNotFoundException"),
+        refused("TooManyRequestsException"),
+        error(500, None),
+    ])
+}
+
+/// Decides, and does it. Answers with whether there was a call.
+fn step(scene: &mut Scene, reply: &Reply, beside: &Status) -> bool {
+    let plan = match scene.read() {
+        Decision::Leave | Decision::Stay { .. } | Decision::Read => return false,
+        Decision::Report(report) => {
+            check(&report.status);
+            scene.write(&report.status);
+            return false;
+        }
+        Decision::Set(plan) => plan,
+    };
+    check(&plan.ahead);
+    scene.write(&plan.ahead);
+    let uid = scene.cluster.resource.uid.clone();
+    let conclude = |current: &Status| conclude(current, &plan, &classify(reply), &uid, scene.now);
+    // Somebody writes over it meanwhile.
+    match conclude(beside) {
+        Conclusion::Record(recorded) => check(&recorded.status),
+        Conclusion::Superseded(status) => status.iter().for_each(|status| check(status)),
+    }
+    match conclude(&plan.ahead) {
+        Conclusion::Record(recorded) => {
+            check(&recorded.status);
+            scene.write(&recorded.status);
+        }
+        Conclusion::Superseded(status) => panic!("superseded: {status:?}"),
+    }
+    true
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn whatever_a_status_says_what_follows_is_taken_and_ends_well(
+        forged in status(),
+        beside in status(),
+        rival_at in option::of(at()),
+        permanent in any::<bool>(),
+        replies in vec(replies(), 0..4),
+    ) {
+        check(&forged);
+        let mut scene = Scene::new();
+        scene.cluster.change(|spec| spec.permanent = permanent);
+        scene.write(&forged);
+        scene.rival_at = rival_at;
+        let _ = scene.look();
+        for reply in &replies {
+            step(&mut scene, reply, &beside);
+            scene.later(60);
+        }
+        // From here on nothing goes wrong any more, and somebody asks.
+        scene.rival_at = None;
+        scene.cluster.change(|spec| spec.permanent = true);
+        scene.cluster.request();
+        let mut called = false;
+        for _ in 0..6 {
+            called |= step(&mut scene, &applied(), &beside);
+            scene.later(3_700);
+        }
+        prop_assert!(called);
+        prop_assert_eq!(scene.said().0, ConditionStatus::True);
+        prop_assert_eq!(scene.attempt(), None);
+    }
+}
