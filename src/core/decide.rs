@@ -335,10 +335,12 @@ fn progressing(
     now: Timestamp,
 ) -> Report {
     let verdict = Verdict::with(Reason::Progressing, meaning, None, "");
-    let status = Status {
+    let mut status = Status {
         conditions: conditions(observed.status, &verdict, observed.generation, now),
         ..observed.status.clone()
     };
+    // Its wait is over, and once this is said nothing tells any more that it was for a grant.
+    status.failures.take_if(|_| observed.waited_for_grant());
     Report::new(status, verdict, wake)
 }
 

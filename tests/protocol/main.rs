@@ -21,6 +21,7 @@ mod table_budget;
 mod table_conclude;
 mod table_duplicate;
 mod table_forged;
+mod table_grants;
 mod table_temporary;
 mod table_wait;
 mod world;

@@ -124,25 +124,29 @@ pub struct Facts<'a> {
 
 impl Facts<'_> {
     /// The decision, what is remembered of it, and what was seen as it would be printed.
-    pub fn decide(self, cluster: &Cluster, now: Timestamp, id: &str) -> (Decision, Tried, String) {
+    pub fn decide(&self, cluster: &Cluster, now: Timestamp, id: &str) -> (Decision, Tried, String) {
         let status = self.resource.status();
-        let observed = Observed {
+        let observed = self.observed(cluster, &status);
+        let printed = format!("{observed:?}");
+        (decide(&observed, now, id), observed.tried(), printed)
+    }
+
+    pub fn observed<'a>(&'a self, cluster: &Cluster, status: &'a Status) -> Observed<'a> {
+        Observed {
             uid: &self.resource.uid,
             generation: self.resource.generation,
             deleting: false,
             spec: &self.resource.spec,
             requested_at: self.resource.requested_at.as_deref(),
-            status: &status,
+            status,
             admission: cluster.admission(),
-            older: self.older,
+            older: self.older.clone(),
             rival_at: self.rival_at,
-            newest_signed: cluster.newest_signed(&status),
-            secret: self.secret,
+            newest_signed: cluster.newest_signed(status),
+            secret: self.secret.clone(),
             tried: self.tried,
             healed: self.healed,
-        };
-        let printed = format!("{observed:?}");
-        (decide(&observed, now, id), observed.tried(), printed)
+        }
     }
 }
 

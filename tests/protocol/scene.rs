@@ -6,7 +6,7 @@ use cognito_password_operator::{
     api::{AttemptOutcome, ConditionStatus, ConditionType, Reason, Status},
     core::{
         conclude::{Conclusion, Recorded, conclude},
-        decide::{Decision, Report},
+        decide::{Decision, Report, while_waiting_for_turn},
         observed::{Older, SecretFact, Tried},
         outcome::classify,
         plan::Plan,
@@ -91,6 +91,20 @@ impl Scene {
         let id = format!("{:08x}", self.ids);
         let (decision, tried, _) = facts.decide(&self.cluster, self.now, &id);
         (decision, tried)
+    }
+
+    /// What is said while a set waits for its turn in the budget.
+    pub fn waiting_for_turn(&mut self) -> Option<Report> {
+        let facts = Facts {
+            resource: &self.cluster.resource,
+            secret: self.cluster.read(&self.cluster.resource).0,
+            tried: self.tried.as_ref(),
+            healed: self.healed,
+            older: self.older.clone(),
+            rival_at: self.rival_at,
+        };
+        let status = self.status();
+        while_waiting_for_turn(&facts.observed(&self.cluster, &status), self.now)
     }
 
     /// What is decided on the watch's hint.
