@@ -72,8 +72,11 @@ impl Report {
 /// Decides.
 #[must_use]
 pub fn decide(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision {
-    if observed.deleting || observed.spec.suspend {
+    if observed.deleting {
         return Decision::Leave;
+    }
+    if observed.spec.suspend {
+        return suspended(observed, now, fresh_id);
     }
     if let Err(why) = Target::parse(&observed.spec.user_pool_id, &observed.spec.username) {
         let meaning = "The resource can't be acted on, and Cognito was not called";
@@ -161,6 +164,18 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decisi
 pub fn without_credentials(observed: &Observed<'_>, why: &str, now: Timestamp) -> Report {
     let verdict = Verdict::quoting(Reason::InvalidCredentials, why);
     unanswered(observed, verdict, now)
+}
+
+/// Nothing is done, and what is said stays. But another resource that manages the user meanwhile may be
+/// gone when this one goes on: what it made untrue is taken off the record as long as that is known.
+fn suspended(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision {
+    let status = duplicate::superseded(observed, now, fresh_id);
+    match said_verdict(observed.status) {
+        Some(said) if status != *observed.status => {
+            Decision::Report(Box::new(Report::new(status, said, None)))
+        }
+        Some(_) | None => Decision::Leave,
+    }
 }
 
 /// It may not be done: neither the Secret is read nor Cognito called. What is on record stays, also an

@@ -56,7 +56,7 @@ fn was_duplicate(status: &Status) -> bool {
 /// may have chosen another since.
 pub(super) fn superseded(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Status {
     let before = observed.status;
-    let was_duplicate = was_duplicate(before);
+    let was_duplicate = was_duplicate(before) || observed.older.is_some();
     // What is in the future was written by a clock that was wrong, and would never be over.
     let rival_at = observed.rival_at.filter(|at| *at <= now);
     let is_past = |at: &MicroTime| was_duplicate || rival_at.is_some_and(|rival| at.0 < rival);

@@ -2,7 +2,7 @@
 
 use super::scene::{Scene, applied, lost, refused};
 use cognito_password_operator::{
-    api::{AttemptOutcome, ConditionStatus, Reason, Status},
+    api::{AttemptOutcome, CognitoUserPasswordSpec, ConditionStatus, Reason, Status},
     core::{
         decide::{Decision, Report},
         fingerprint::retire,
@@ -236,21 +236,25 @@ fn who_takes_over_what_may_be_set_already_is_not_told_that_it_was_refused() {
     assert_eq!(scene.said().1, Reason::PasswordSet);
 }
 
-#[rstest]
-#[case::suspended(|s: &mut Scene| s.cluster.change(|spec| spec.suspend = true), true)]
-#[case::invalid(|s: &mut Scene| s.cluster.change(|spec| spec.username = "a b".to_owned()), false)]
-fn who_is_suspended_or_no_target_at_all_is_no_duplicate(
-    #[case] change: fn(&mut Scene),
-    #[case] left_alone: bool,
-) {
+#[test]
+fn who_is_no_target_at_all_is_no_duplicate() {
     let mut scene = Scene::settled();
-    change(&mut scene);
+    let invalid = |spec: &mut CognitoUserPasswordSpec| spec.username = "a b".to_owned();
+    scene.cluster.change(invalid);
     scene.older = Some(Older::Elsewhere);
     let before = scene.status();
-    if left_alone {
-        assert_eq!(scene.look(), Decision::Leave);
-    } else {
-        assert_eq!(said(&mut scene).verdict.reason, Reason::InvalidParameter);
-    }
+    assert_eq!(said(&mut scene).verdict.reason, Reason::InvalidParameter);
     assert_eq!(before.synced, scene.status().synced);
+}
+
+#[test]
+fn who_is_suspended_says_the_same_and_believes_its_record_no_longer() {
+    let mut scene = Scene::settled();
+    scene.cluster.change(|spec| spec.suspend = true);
+    scene.older = Some(Older::Elsewhere);
+    let before = scene.status();
+    said(&mut scene);
+    assert_eq!(before.conditions, scene.status().conditions);
+    assert_eq!(scene.status().synced, None);
+    assert_eq!(scene.look(), Decision::Leave);
 }

@@ -1,7 +1,10 @@
 //! What is decided where nobody may act, and once somebody may again.
 
 use super::scene::{Scene, refused};
-use cognito_password_operator::{api::Reason, core::decide::Decision};
+use cognito_password_operator::{
+    api::Reason,
+    core::{decide::Decision, observed::Older},
+};
 use rstest::rstest;
 
 fn say(scene: &mut Scene) {
@@ -37,4 +40,42 @@ fn whoever_is_granted_is_set_in_its_turn(#[case] mut scene: Scene) {
     scene.later(2);
     assert_eq!(scene.look(), Decision::Read);
     scene.plan();
+}
+
+#[test]
+fn what_another_set_while_a_suspended_one_was_not_granted_is_believed_no_longer() {
+    let mut scene = Scene::settled();
+    scene.cluster.change(|spec| spec.suspend = true);
+    scene.cluster.granted = false;
+    scene.later(10);
+    // Another one, which is let in, sets the user; this one is told.
+    scene.rival_at = Some(scene.now);
+    scene.later(1);
+    if let Decision::Report(report) = scene.look() {
+        scene.write(&report.status);
+    }
+    // The other one is deleted; this one is granted and goes on.
+    scene.rival_at = None;
+    scene.cluster.granted = true;
+    scene.cluster.change(|spec| spec.suspend = false);
+    scene.later(1);
+    let decision = scene.read();
+    assert!(matches!(decision, Decision::Set(_)), "{decision:?}");
+}
+
+#[test]
+fn what_an_older_one_set_while_a_suspended_one_had_its_user_is_believed_no_longer() {
+    let mut scene = Scene::settled();
+    scene.cluster.change(|spec| spec.suspend = true);
+    scene.later(10);
+    // An older one is let in, and sets the user.
+    scene.older = Some(Older::Elsewhere);
+    if let Decision::Report(report) = scene.look() {
+        scene.write(&report.status);
+    }
+    scene.older = None;
+    scene.cluster.change(|spec| spec.suspend = false);
+    scene.later(1);
+    let decision = scene.read();
+    assert!(matches!(decision, Decision::Set(_)), "{decision:?}");
 }
