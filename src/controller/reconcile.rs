@@ -253,6 +253,9 @@ async fn with_value<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts, 
     }
     // The credentials took their time: decide on what is true now.
     gathered.password = None;
+    if !facts.is_granted(context, authority) {
+        return Done::Again;
+    }
     let mut gathered = match facts.read(context).await {
         Ok(gathered) => gathered,
         Err(error) => return read_failed(key, &error),
