@@ -6,7 +6,7 @@
 
 mod grants;
 
-use super::{claims::Claim, context::Context, index::Relisted, key::Key};
+use super::{claims::Claim, context::Context, gather::sent, index::Relisted, key::Key};
 use crate::{
     api::CognitoUserPassword,
     cluster::{
@@ -231,17 +231,20 @@ impl<C: Cognito> Follower<C> {
         let key = Key::of(&resource);
         let secret = Key::of_secret(&resource);
         let known = self.store.get(&key.object_ref());
-        let moved = known.is_none_or(|known| {
+        let moved = known.as_ref().is_none_or(|known| {
             known.resource_version() != resource.resource_version() || known.uid() != resource.uid()
         });
+        let did = sent(&resource) != known.map_or([None; 2], |known| sent(&known));
         self.unreadable.remove(&key);
         let claim = Claim::of(&resource);
         let mut affected = Vec::new();
         {
             let mut index = self.context.index();
             affected.extend(index.apply_resource(scope, key.clone(), secret, claim.clone()));
-            // What a younger one did before it knew is for the older one to look at.
-            affected.extend(claim.iter().flat_map(|claim| index.concerned(&key, claim)));
+            // What a younger one did before it knew is for the older one to look at. Not whatever else
+            // is said of it: a thousand for one user would wake one another a thousand times.
+            let doing = claim.iter().filter(|_| did);
+            affected.extend(doing.flat_map(|claim| index.concerned(&key, claim)));
         }
         if moved {
             self.writer.apply_watcher_event(&Event::Apply(resource));

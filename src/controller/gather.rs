@@ -130,14 +130,13 @@ impl Facts {
     /// When another resource for the same user set it last, or tried to.
     fn rival_at<C: Cognito>(&self, context: &Context<C>) -> Option<Timestamp> {
         let rivals = context.index().rivals(&self.key, self.claim.as_ref()?);
-        let statuses = rivals.iter().filter_map(|rival| {
+        let times = rivals.iter().filter_map(|rival| {
             let stored = context.store.get(&rival.object_ref())?;
-            context.memory.freshest(rival, stored).status.clone()
+            Some(sent(&context.memory.freshest(rival, stored)))
         });
         // What is in the future was written by another clock, and must not hide what isn't.
         let now = Timestamp::now();
-        let times = statuses.flat_map(|status| sent(&status));
-        times.flatten().filter(|at| *at <= now).max()
+        times.flatten().flatten().filter(|at| *at <= now).max()
     }
 
     /// What the watch shows of the Secret.
@@ -242,8 +241,13 @@ fn absent<C: Cognito>(context: &Context<C>, otherwise: SecretFact) -> SecretFact
 }
 
 /// When a resource set its user's password, and tried to.
-fn sent(status: &Status) -> [Option<Timestamp>; 2] {
-    let synced = status.synced.as_ref().map(|synced| synced.at.0);
-    let open = status.attempt.as_ref().filter(|attempt| attempt.is_open());
-    [synced, open.map(|attempt| attempt.started_at.0)]
+pub(super) fn sent(resource: &CognitoUserPassword) -> [Option<Timestamp>; 2] {
+    let status = resource.status.as_ref();
+    let synced = status.and_then(|status| status.synced.as_ref());
+    let attempt = status.and_then(|status| status.attempt.as_ref());
+    let open = attempt.filter(|attempt| attempt.is_open());
+    [
+        synced.map(|synced| synced.at.0),
+        open.map(|attempt| attempt.started_at.0),
+    ]
 }
