@@ -84,7 +84,10 @@ pub(super) async fn tell<C: Cognito>(context: &Context<C>) {
                     again.remove(&name);
                 }
                 Looked::Again => {
-                    let before = again.get(&name).map(|it| it.pause * 2);
+                    // What was looked at for something else is no further failure.
+                    let before = again
+                        .get(&name)
+                        .map(|it| if it.at <= now { it.pause * 2 } else { it.pause });
                     let pause = before.unwrap_or(AGAIN_FIRST).min(AGAIN_MAX);
                     let at = Instant::now() + pause;
                     again.insert(name, Again { at, pause });
@@ -122,8 +125,11 @@ async fn look<C: Cognito>(context: &Context<C>, name: &str) -> Looked {
     );
     let written = if status == before {
         Ok(())
-    } else {
+    } else if context.leadership.has_left(CALL_TIMEOUT) {
         write(context, &held.object, &status, &finding).await
+    } else {
+        // The lease is renewed, or the process ends.
+        return Looked::Again;
     };
     match written {
         // After a conflict the watch tells of it anew.
@@ -155,9 +161,6 @@ async fn write<C: Cognito>(
     status: &crate::api::GrantStatus,
     finding: &Finding,
 ) -> Result<(), CallError> {
-    if !context.leadership.has_left(CALL_TIMEOUT) {
-        return Ok(());
-    }
     let name = grant.name_any();
     let written = status::write_grant(&context.client, grant, status).await;
     match (&written, finding) {
