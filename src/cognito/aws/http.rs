@@ -1,6 +1,7 @@
 //! One HTTP client for everything that goes to AWS: connections, TLS configuration and the trusted
 //! certificates are there once, however many roles and Regions there are. Measured with 300 roles: 27 kB
-//! for each of them, and 130 kB where each client has an HTTP client of its own.
+//! for each of them, and 130 kB where each client has an HTTP client of its own. No reply is read beyond
+//! a limit.
 
 use super::endpoint::{Service, may_be_sent};
 use aws_smithy_http_client::{
@@ -16,7 +17,13 @@ use aws_smithy_runtime_api::client::{
     orchestrator::HttpRequest,
     result::ConnectorError,
 };
+use aws_smithy_types::body::SdkBody;
+use http_body_util::Limited;
 use hyper_util::client::proxy::matcher::Matcher;
+
+/// The longest reply that is read, in bytes: Cognito's and STS's have a few kB. The SDK would read what
+/// comes until the call's time is over, into memory: a gigabyte a second on a good network.
+const REPLY_MAX: usize = 1 << 20;
 
 /// As the SDK makes its own (aws-smithy-runtime 1.16.2, client/http.rs): the proxies of the
 /// environment, the trusted certificates of the system or of `SSL_CERT_FILE`. The SDK would make one
@@ -57,6 +64,10 @@ impl HttpConnector for Guarded {
         {
             return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())));
         }
-        self.0.call(request)
+        let reply = self.0.call(request);
+        HttpConnectorFuture::new(async {
+            let limited = |body| SdkBody::from_body_1_x(Limited::new(body, REPLY_MAX));
+            reply.await.map(|reply| reply.map(limited))
+        })
     }
 }

@@ -4,6 +4,7 @@ mod alone;
 mod calls;
 mod credentials;
 mod endpoints;
+mod hostile;
 mod roles;
 mod server;
 mod sts;

@@ -18,6 +18,10 @@ pub(super) enum Act {
     Reply(String),
     /// Send this, then close the connection while it is idle.
     ReplyThenClose(String),
+    /// Send this, which need not be text, and keep the connection.
+    ReplyBytes(Vec<u8>),
+    /// Send a head with this status, and then a body without end, as fast as it is taken.
+    Endless(&'static str),
     /// Close the connection without a word.
     Close,
     /// Say nothing for ever.
@@ -29,7 +33,9 @@ pub(super) struct Seen {
     /// Head and body of each, as text.
     pub(super) requests: Vec<String>,
     pub(super) connections: usize,
-    /// Connections that the client closed after the server had.
+    /// Bytes of bodies without end.
+    pub(super) sent: usize,
+    /// Connections that the client closed after the server had, or that it gave up.
     pub(super) let_go: usize,
 }
 
@@ -119,6 +125,20 @@ async fn serve(mut stream: TcpStream, script: Script, tell: Arc<watch::Sender<Se
         match act {
             Act::Reply(reply) => {
                 let _ = stream.write_all(reply.as_bytes()).await;
+            }
+            Act::ReplyBytes(reply) => {
+                let _ = stream.write_all(&reply).await;
+            }
+            Act::Endless(status) => {
+                let head = format!("HTTP/1.1 {status}\r\ntransfer-encoding: chunked\r\n\r\n");
+                let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x1_0000));
+                let mut sent = stream.write_all(head.as_bytes()).await;
+                while sent.is_ok() {
+                    sent = stream.write_all(chunk.as_bytes()).await;
+                    tell.send_modify(|seen| seen.sent += chunk.len());
+                }
+                tell.send_modify(|seen| seen.let_go += 1);
+                return;
             }
             Act::ReplyThenClose(reply) => {
                 let _ = stream.write_all(reply.as_bytes()).await;
