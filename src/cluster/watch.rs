@@ -73,9 +73,8 @@ pub enum Told {
         watched: Watched,
         /// Why, in one line.
         why: String,
-        /// The API server is there and doesn't let it be watched, while it may let statuses be
-        /// written.
-        denied: bool,
+        /// The code that the API server answered with, if it did.
+        code: Option<u16>,
     },
 }
 
@@ -208,11 +207,11 @@ where
 
 /// A watch that merely ended, or whose version is too old, goes on by itself: not worth a word.
 fn broken(watched: Watched, error: &watcher::Error) -> Option<Told> {
-    let denied = match error {
+    let code = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchError(status) => matches!(status.code, 401 | 403 | 404),
-        _ => false,
+        | watcher::Error::WatchError(status) => Some(status.code),
+        _ => None,
     };
     let why = match error {
         watcher::Error::WatchFailed(_) => return None,
@@ -231,11 +230,7 @@ fn broken(watched: Watched, error: &watcher::Error) -> Option<Told> {
         | watcher::Error::WatchStartFailed(_)
         | watcher::Error::NoResourceVersion) => chain(other),
     };
-    Some(Told::Broken {
-        watched,
-        why,
-        denied,
-    })
+    Some(Told::Broken { watched, why, code })
 }
 
 fn trim_resource(resource: &mut MaybeResource) {

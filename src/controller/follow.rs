@@ -64,14 +64,10 @@ pub(super) async fn follow<C: Cognito>(
             Told::Secret(event) => follower.secret(&scope, *event),
             Told::Grant(event) => follower.grant(*event),
             Told::Namespace(event) => follower.namespace(*event),
-            Told::Broken {
-                watched,
-                why,
-                denied,
-            } => {
+            Told::Broken { watched, why, code } => {
                 let now = Instant::now();
                 let failures = follower.broken(&scope, watched, &why, now);
-                if denied {
+                if is_doubtful(code, failures) {
                     follower.doubt(watched, Some(now + watch::repeats_within(failures)));
                 }
             }
@@ -394,6 +390,17 @@ impl<C: Cognito> Follower<C> {
             self.await_no_longer(scope, Watched::Resources);
         }
         failures
+    }
+}
+
+/// Whether what was known before a watch failed may be out of date while statuses are written all the
+/// same: it may not be watched any more, or a webhook that converts it is down. Where the API server is
+/// away or overloaded nothing is lost by what is known: no attempt is written, and nothing is set.
+const fn is_doubtful(code: Option<u16>, failures: u32) -> bool {
+    match code {
+        Some(401 | 403 | 404) => true,
+        None | Some(429 | 503 | 504) => false,
+        Some(_) => failures >= BROKEN_AFTER,
     }
 }
 
