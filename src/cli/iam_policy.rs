@@ -1,8 +1,9 @@
 //! `iam-policy`: one policy document on standard output, to be piped into the AWS CLI.
 
 use super::{namespace, service_account};
-use crate::core::iam::{
-    ClusterArn, Document, OidcProviderArn, Permissions, PoolArn, RoleArn, ServiceAccount, Trust,
+use crate::core::{
+    arn::{ClusterArn, OidcProviderArn, PoolArn, RoleArn},
+    iam::{Document, Permissions, ServiceAccount, Trust},
 };
 use clap::{Args, Subcommand};
 

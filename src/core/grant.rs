@@ -1,7 +1,8 @@
 //! Who may manage whose password: the grants of the platform team, held against one resource.
 
 use super::{
-    authority::{Authority, ExternalId, InvalidRole, Role, RoleArn},
+    arn::RoleArn,
+    authority::{Authority, ExternalId, InvalidRole, Role},
     glob::Glob,
     target::{InvalidTarget, PoolId, Region, Target},
 };
@@ -94,7 +95,7 @@ impl Grant {
         let external_id = external_id.transpose()?;
         let role = match &spec.role_arn {
             Some(arn) => Some(Role {
-                arn: RoleArn::parse(arn)?,
+                arn: RoleArn::parse(arn).map_err(|_| InvalidRole::Arn)?,
                 external_id,
             }),
             // It was meant for a role: nobody knows which.

@@ -1,7 +1,7 @@
 //! What is said of a grant: conditions after kstatus, as of a resource.
 
 use super::{
-    authority::RoleArn, clock, grant::InvalidGrant, reply::CredentialsFailure, verdict::sentence,
+    arn::RoleArn, clock, grant::InvalidGrant, reply::CredentialsFailure, verdict::sentence,
 };
 use crate::api::{CONDITIONS_MAX, Condition, ConditionStatus, ConditionType, GrantStatus};
 use jiff::Timestamp;

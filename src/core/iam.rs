@@ -1,11 +1,7 @@
 //! What the operator needs of AWS, as the IAM policies that give it this and nothing more. The table
 //! of [`Feature`]s is where each action stands; the `iam-policy` command prints it, docs/iam.md shows
 //! what that prints, and the tests compare it with the calls that were made.
-
-mod arn;
-
-pub use arn::{ClusterArn, InvalidArn, OidcProviderArn, PoolArn, RoleArn};
-
+use super::arn::{ClusterArn, OidcProviderArn, PoolArn, RoleArn};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},

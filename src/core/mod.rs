@@ -1,6 +1,7 @@
 //! The pure core: what decides. It does no I/O and reads no clock; time, randomness and what was
 //! read are arguments. It imports the contract ([`crate::api`]) and nobody else.
 
+pub mod arn;
 pub mod authority;
 pub mod backoff;
 pub mod budget;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use cognito_password_operator::{
     cognito::{Cognito, aws::AwsCognito},
     core::{
-        authority::{Authority, ExternalId, Role, RoleArn},
+        arn::RoleArn,
+        authority::{Authority, ExternalId, Role},
         password::Password,
         target::Target,
     },

@@ -6,10 +6,7 @@ use super::{
     words::{causes, find, steady, tidy},
 };
 use crate::core::{
-    authority::{Role, RoleArn},
-    iam::SESSION_NAME,
-    reply::CredentialsFailure,
-    target::Region,
+    arn::RoleArn, authority::Role, iam::SESSION_NAME, reply::CredentialsFailure, target::Region,
 };
 use aws_config::{SdkConfig, sts::AssumeRoleProvider};
 use aws_credential_types::{

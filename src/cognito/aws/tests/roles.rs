@@ -2,7 +2,10 @@
 
 use super::server::{Act, Server, error, http, key, ok};
 use super::*;
-use crate::core::authority::{ExternalId, Role, RoleArn};
+use crate::core::{
+    arn::RoleArn,
+    authority::{ExternalId, Role},
+};
 use rstest::rstest;
 
 pub(super) fn arn(name: &str) -> String {

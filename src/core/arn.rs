@@ -1,14 +1,15 @@
-//! The ARNs that policies are about, parsed once. Nothing with a wildcard is one: a policy that names
-//! more than was asked for isn't the least.
+//! The ARNs that grants and policies name, parsed once. Nothing with a wildcard is one: a policy that
+//! names more than was asked for isn't the least.
 
-use super::super::target::PoolId;
+use super::target::{Account, PoolId};
+use std::fmt;
 
 /// Of a user pool.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct PoolArn(String);
 
 /// Of an IAM role.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct RoleArn(String);
 
 /// Of an IAM OIDC provider: that of an EKS cluster.
@@ -156,6 +157,19 @@ impl RoleArn {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The account that the role belongs to.
+    #[must_use]
+    pub fn account(&self) -> Account {
+        let account = self.0.split(':').nth(4).unwrap_or_default();
+        Account::Id(account.to_owned())
+    }
+}
+
+impl fmt::Display for RoleArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -315,6 +329,13 @@ mod tests {
         ] {
             assert_eq!(OidcProviderArn::parse(&arn), Err(InvalidArn::OidcProvider));
         }
+    }
+
+    #[test]
+    fn a_roles_arn_tells_its_account() {
+        let arn = RoleArn::parse("arn:aws-us-gov:iam::111122223333:role/teams/a");
+        let account = arn.map(|arn| arn.account());
+        assert_eq!(account, Ok(Account::Id("111122223333".to_owned())));
     }
 
     proptest! {
