@@ -21,9 +21,10 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
 use hyper_util::client::proxy::matcher::Matcher;
 
-/// The longest reply that is read, in bytes: Cognito's and STS's have a few kB. The SDK would read what
+/// The longest reply that is read, in bytes: Cognito's and STS's have a few kB, and a message of a
+/// million characters is still read and cut. The SDK would read what
 /// comes until the call's time is over, into memory: a gigabyte a second on a good network.
-const REPLY_MAX: usize = 1 << 20;
+const REPLY_MAX: usize = 4 << 20;
 
 /// As the SDK makes its own (aws-smithy-runtime 1.16.2, client/http.rs): the proxies of the
 /// environment, the trusted certificates of the system or of `SSL_CERT_FILE`. The SDK would make one

@@ -1,13 +1,11 @@
 //! Metadata that nobody can read, and a lot of it.
 
-use std::fs;
-
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
-use crate::support::Operator;
+use super::assert_unharmed;
 use crate::world::{POOL, SOON, World};
 
 /// The API server takes this time from whoever writes it. To the library that reads times here it is
@@ -82,16 +80,6 @@ async fn one_objects_metadata_that_cannot_be_read_stops_nobody() {
     }
 }
 
-/// The most that a process ever had in memory, in MB.
-fn peak(operator: &Operator) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", operator.pid()));
-    let status = status.expect("it runs");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
-    let kilobytes: u64 = kilobytes.and_then(|it| it.parse().ok()).expect("a number");
-    kilobytes / 1_000
-}
-
 /// One team's Secrets, each with as many annotations as the API server takes.
 #[tokio::test(flavor = "multi_thread")]
 async fn hundreds_of_large_secrets_fit_into_the_memory_that_the_deployment_gives() {
@@ -111,8 +99,7 @@ async fn hundreds_of_large_secrets_fit_into_the_memory_that_the_deployment_gives
     }
     let operator = world.operator().await;
     world.in_sync("bot", "bot-1-Pw").await;
-    let peak = peak(&operator);
-    assert!(peak < 200, "{peak} MB, and the limit is 256 MiB");
+    assert_unharmed(&operator).await;
     operator.terminate(SOON).await;
     world
         .plane
