@@ -4,6 +4,7 @@
 //! `kubectl apply`; they are parsed here again because a schema can be edited and an object can
 //! be older than its schema.
 
+use super::legible::is_unseen;
 use std::fmt;
 
 /// A Cognito user pool id: `^[\w-]+_[0-9a-zA-Z]+$`, 1 to 55 characters, e.g. `eu-west-1_AbCdEf123`.
@@ -53,7 +54,7 @@ pub enum InvalidTarget {
         "spec.userPoolId must be a user pool id such as eu-west-1_AbCdEf123: the Region, an underscore, then letters and digits, at most 55 characters"
     )]
     PoolId,
-    /// Empty, longer than 128, or with white space or control characters.
+    /// Empty, longer than 128, or with white space or characters that can't be seen.
     #[error(
         "spec.username must be 1 to 128 letters, marks, symbols, numbers or punctuation characters, without white space"
     )]
@@ -121,12 +122,12 @@ impl Region {
 
 impl Username {
     /// # Errors
-    /// [`InvalidTarget::Username`] for what can't be a username: the length, white space and
-    /// control characters are judged here, the rest of `\p{L}\p{M}\p{S}\p{N}\p{P}` by the CRD's
+    /// [`InvalidTarget::Username`] for what can't be a username: the length, white space and what
+    /// can't be seen are judged here, the rest of `\p{L}\p{M}\p{S}\p{N}\p{P}` by the CRD's
     /// pattern and by Cognito.
     pub fn parse(text: &str) -> Result<Self, InvalidTarget> {
         let length = text.chars().count();
-        let unfit = |c: char| c.is_whitespace() || c.is_control();
+        let unfit = |c: char| c.is_whitespace() || is_unseen(c);
         if (1..=128).contains(&length) && !text.chars().any(unfit) {
             Ok(Self(text.to_owned()))
         } else {
@@ -230,6 +231,8 @@ mod tests {
     #[case("two words", false)]
     #[case("ci-bot\n", false)]
     #[case("nul\0", false)]
+    #[case("ci\u{200b}-bot", false)]
+    #[case("\u{202e}tob-ic", false)]
     fn a_username_has_no_white_space(#[case] text: &str, #[case] fits: bool) {
         assert_eq!(Username::parse(text).is_ok(), fits);
     }

@@ -4,6 +4,7 @@ mod anything;
 mod generated;
 mod metadata;
 mod model;
+mod no_schema;
 mod words;
 
 use std::fs;
