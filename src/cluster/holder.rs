@@ -171,6 +171,7 @@ fn hostname() -> String {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rustix::process::{Signal, kill_process};
     use std::process::{Child, Command};
 
@@ -278,6 +279,31 @@ mod tests {
             &ours,
         ] {
             assert!(!this.outlives(identity), "{identity}");
+        }
+    }
+
+    proptest! {
+        /// Nobody's lease is taken on the word of what isn't a holder's name.
+        #[test]
+        fn no_text_is_taken_for_a_process_that_is_gone(
+            text in ".{0,80}|[a-z]{0,5}_[0-9a-f]{16}_[0-9a-f-]{0,4}_[0-9a-f]{0,17}\\.[0-9-]{0,12}\\.[0-9-]{0,22}",
+        ) {
+            let this = Holder::this(None, None).expect("random");
+            prop_assert!(!this.outlives(&text));
+        }
+
+        #[test]
+        fn a_holder_is_read_as_it_was_written(
+            name in ".{0,80}",
+            random in any::<u64>(),
+            pod in proptest::option::of("[0-9a-f-]{2,36}"),
+            pid in 1_i32..,
+            start in any::<u64>(),
+        ) {
+            let place = "0123456789abcdef".to_owned();
+            let process = Some(Process { place, pid, start });
+            let holder = Holder::new(&name, random, Marks { pod, process });
+            prop_assert_eq!(Marks::parse(holder.identity()), Some(holder.marks));
         }
     }
 }

@@ -80,6 +80,7 @@ impl fmt::Display for Authority {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     #[rstest]
@@ -92,5 +93,31 @@ mod tests {
         assert_eq!(ExternalId::parse(text).is_ok(), fits);
         assert!(ExternalId::parse(&"a".repeat(1_224)).is_ok());
         assert!(ExternalId::parse(&"a".repeat(1_225)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_role_is_of_its_account(
+            account in "[0-9]{12}",
+            path in "([a-z]{1,5}/){0,3}",
+            name in "[a-zA-Z0-9_+=,.@-]{1,20}",
+        ) {
+            let text = format!("arn:aws:iam::{account}:role/{path}{name}");
+            let arn = RoleArn::parse(&text).expect("an ARN");
+            prop_assert_eq!(arn.account(), Account::Id(account));
+        }
+
+        #[test]
+        fn whatever_is_taken_for_a_role_or_an_external_id_is_plain(
+            text in ".{0,60}|arn:aws(-.{0,4})?:iam:.?:[0-9]{11,13}:role/.{0,20}",
+        ) {
+            let plain = |text: &str| text.chars().all(|c| c.is_ascii_graphic());
+            if let Ok(arn) = RoleArn::parse(&text) {
+                prop_assert!(plain(&text) && arn.as_str() == text);
+            }
+            if let Ok(id) = ExternalId::parse(&text) {
+                prop_assert!(plain(&text) && id.as_str() == text);
+            }
+        }
     }
 }

@@ -183,6 +183,7 @@ impl fmt::Display for Username {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     #[rstest]
@@ -256,5 +257,38 @@ mod tests {
     fn a_username_has_at_most_128_unicode_scalars() {
         assert!(Username::parse(&"ü".repeat(128)).is_ok());
         assert!(Username::parse(&"ü".repeat(129)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_api_models_pattern_takes_is_a_pool_id(text in "[A-Za-z0-9_-]{1,20}_[0-9A-Za-z]{1,34}") {
+            prop_assert_eq!(PoolId::parse(&text).map(|pool| pool.to_string()), Ok(text));
+        }
+
+        /// A Region of these becomes a part of a host's name.
+        #[test]
+        fn nothing_else_is(text in ".{0,60}|[a-z0-9_.:/@?#-]{0,60}|[\\w-]{0,56}_[\\w-]{0,56}\n?") {
+            if let Ok(pool) = PoolId::parse(&text) {
+                let word = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+                prop_assert!(pool.as_str().chars().all(word) && pool.as_str().len() <= 55);
+                prop_assert_eq!(pool.as_str(), &*text);
+                prop_assert!(!pool.region().as_str().is_empty());
+            }
+            if let Some(region) = Region::parse(&text) {
+                let host = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+                prop_assert!(region.as_str().chars().all(host) && region.as_str().len() <= 32);
+                prop_assert_eq!(region.as_str(), &*text);
+            }
+        }
+
+        #[test]
+        fn a_username_is_kept_as_it_is_written(text in any::<String>(), letters in "\\pL{1,128}") {
+            prop_assert_eq!(Username::parse(&letters).map(|name| name.to_string()), Ok(letters));
+            if let Ok(name) = Username::parse(&text) {
+                prop_assert_eq!(name.as_str(), &*text);
+                prop_assert!((1..=128).contains(&text.chars().count()));
+                prop_assert!(!text.chars().any(|c| c.is_whitespace() || is_unseen(c)));
+            }
+        }
     }
 }

@@ -210,6 +210,7 @@ pub fn init(format: Format, filter: Filter) -> Result<(), SetGlobalDefaultError>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::io::Write;
     use std::sync::{Arc, Mutex};
     use tracing::subscriber::with_default;
@@ -485,5 +486,18 @@ mod tests {
         with_default(subscriber(Format::Json, filter, false, || Gone), || {
             info!("into the void");
         });
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_reading_a_filter_panic(
+            text in ".{0,60}|([a-z_:]{0,8}(\\[[a-z{}=]{0,6}\\])?=?(debug|trace|0|9)?,?){0,6}",
+        ) {
+            match parse_filter(&text) {
+                // What is printed is what is in force.
+                Ok(filter) => prop_assert!(parse_filter(&filter.to_string()).is_ok(), "{}", filter),
+                Err(error) => prop_assert!(!error.to_string().contains('\n')),
+            }
+        }
     }
 }
