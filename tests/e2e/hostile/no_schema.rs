@@ -128,7 +128,7 @@ async fn while_a_grant_cannot_be_read_nobody_gets_in_without_one() {
         world.wait("free", "True", "PasswordSet").await;
     }
     // Who has a grant notices nothing of all that.
-    world.in_sync("bot", "bot-1-Pw").await;
+    world.in_sync("granted", "granted-1-Pw").await;
     assert_unharmed(&operator).await;
 }
 
@@ -179,7 +179,7 @@ async fn what_no_schema_refuses_reaches_nothing_and_stops_nobody() {
     }
 
     // A status beyond all limits, and then another value.
-    world.in_sync("bot", "bot-1-Pw").await;
+    world.in_sync("bounded", "bounded-1-Pw").await;
     let at = "2999-01-01T00:00:00Z";
     let conditions: Vec<_> = (0..200)
         .map(|number| {
@@ -207,13 +207,15 @@ async fn what_no_schema_refuses_reaches_nothing_and_stops_nobody() {
         "conditions": conditions,
     });
     let forge = Patch::Merge(json!({ "status": status }));
-    api.patch_status("bot", &PatchParams::default(), &forge)
+    api.patch_status("bounded", &PatchParams::default(), &forge)
         .await
         .expect("nothing refuses it");
-    world.apply_secret("bot", "password", "bot-2-Pw").await;
-    let bounded = world.wait_set("bot", "bot-2-Pw").await;
+    world
+        .apply_secret("bounded", "password", "bounded-2-Pw")
+        .await;
+    let bounded = world.wait_set("bounded", "bounded-2-Pw").await;
     let length = |field: &str| bounded.data["status"][field].as_array().map_or(0, Vec::len);
-    let state = describe(&world.client, &world.namespace, "bot").await;
+    let state = describe(&world.client, &world.namespace, "bounded").await;
     assert!(
         length("retired") <= 24 && length("conditions") <= 16,
         "{state}"
@@ -221,7 +223,7 @@ async fn what_no_schema_refuses_reaches_nothing_and_stops_nobody() {
 
     for call in world.cognito.calls() {
         assert!(
-            call.username == "bot" && call.password.starts_with("bot-"),
+            call.username == "bounded" && call.password.starts_with("bounded-"),
             "{call:?}"
         );
     }

@@ -59,9 +59,13 @@ async fn a_million_characters_of_sts_are_said_briefly() {
         .await;
     let operator = world.cluster_wide().start().await;
     operator.wait_ready(SOON).await;
-    world.apply_secret("bot", "password", "told-1-Pw").await;
-    world.apply_resource("bot", |_| ()).await;
-    let said = world.wait("bot", "False", "InvalidCredentials").await;
+    world
+        .apply_secret("without-role", "password", "told-1-Pw")
+        .await;
+    world.apply_resource("without-role", |_| ()).await;
+    let said = world
+        .wait("without-role", "False", "InvalidCredentials")
+        .await;
     let ready = condition(&said, "Ready").expect("it is there");
     assert_legible(ready["message"].as_str().expect("a text"), 8_192);
     let told = eventually(SOON, async || {
