@@ -6,7 +6,6 @@ mod support;
 mod bad_values;
 mod budget;
 mod duplicates;
-
 mod failover;
 mod gate;
 mod grants;
