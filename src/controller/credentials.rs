@@ -27,12 +27,17 @@ use std::{
     },
     time::Duration,
 };
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 /// Between two probes: 1 s growing to 5 s, or to 15 s where each is a call to Cognito.
 const PROBE_FIRST: Duration = Duration::from_secs(1);
 const PROBE_MAX: Duration = Duration::from_secs(5);
 const SCOUT_MAX: Duration = Duration::from_secs(15);
+
+/// How long a resource waits for credentials, in one of the controller's few places. A role whose STS
+/// hangs would keep all of them from everybody else; the probe has more time.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a resource is looked at again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,10 +101,15 @@ impl<C: Cognito> Credentials<C> {
         {
             return Err(door.turn_away(resource, must_tell));
         }
-        match self.0.cognito.authenticate(authority).await {
-            Ok(account) => Ok(account),
-            Err(failure) => Err(self.close(resource, authority, failure, false, must_tell)),
-        }
+        let authenticated = self.0.cognito.authenticate(authority);
+        let failure = match timeout(PATIENCE, authenticated).await {
+            Ok(Ok(account)) => return Ok(account),
+            Ok(Err(failure)) => failure,
+            Err(_) => CredentialsFailure(format!(
+                "no credentials within {PATIENCE:?}: a web identity, Pod Identity, STS or metadata service doesn't answer"
+            )),
+        };
+        Err(self.close(resource, authority, failure, false, must_tell))
     }
 
     /// Whether an authority has credentials that work, as far as can be told without a call.

@@ -125,8 +125,8 @@ impl Drop for Unreadable {
     }
 }
 
-/// So many failures in a row before the first list, and nobody waits for it any longer: a second
-/// or two, in which what is merely late recovers.
+/// So many failures in a row, and it is no longer merely late (a second or two): before the first list
+/// nobody waits for it any longer, and what is known of grants is doubtful.
 const BROKEN_AFTER: u32 = 3;
 
 struct State {

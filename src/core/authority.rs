@@ -80,6 +80,7 @@ impl fmt::Display for Authority {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::target::Account;
     use proptest::prelude::*;
     use rstest::rstest;
 

@@ -11,11 +11,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 struct Identity {
     failures: AtomicU32,
     asked: AtomicU32,
+    /// How long each answer takes.
+    takes: Duration,
 }
 
 impl Cognito for Identity {
     async fn authenticate(&self, _: &Authority) -> Result<Account, CredentialsFailure> {
         self.asked.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(self.takes).await;
         let left = |left: u32| left.checked_sub(1);
         match self
             .failures
@@ -44,9 +47,14 @@ impl Cognito for Identity {
 type Woken = UnboundedReceiver<(Key, Wake)>;
 
 fn door(failures: u32) -> (Arc<Identity>, Credentials<Identity>, Woken) {
+    slow_door(failures, Duration::ZERO)
+}
+
+fn slow_door(failures: u32, takes: Duration) -> (Arc<Identity>, Credentials<Identity>, Woken) {
     let identity = Arc::new(Identity {
         failures: AtomicU32::new(failures),
         asked: AtomicU32::new(0),
+        takes,
     });
     let (told, woken) = unbounded_channel();
     let wake = move |key: &Key, why| {
@@ -284,6 +292,30 @@ async fn who_is_always_refused_does_not_keep_the_door_closed() {
             .await
             .is_ok()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_credentials_that_hang_makes_room_for_others() {
+    let (_, credentials, mut woken) = slow_door(0, Duration::from_secs(9));
+    let started = tokio::time::Instant::now();
+    for n in 0..100 {
+        assert!(
+            credentials
+                .ensure(&key(n), &authority(), false)
+                .await
+                .is_err()
+        );
+    }
+    assert_eq!(
+        started.elapsed(),
+        PATIENCE,
+        "the first one, and nobody else"
+    );
+    // The probe waits for them.
+    let mut seen = HashSet::new();
+    while seen.len() < 100 {
+        seen.insert(next(&mut woken, Wake::Healed).await);
+    }
 }
 
 #[tokio::test(start_paused = true)]
