@@ -31,8 +31,9 @@ pub struct Named<K, const LABELS: bool> {
     kind: PhantomData<K>,
 }
 
+/// As it comes over the wire.
 #[derive(Deserialize)]
-struct Named_ {
+struct Wire {
     #[serde(default)]
     metadata: Names,
 }
@@ -79,7 +80,7 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Lean<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut object = Value::deserialize(deserializer)?;
         prune(&mut object);
-        let names = Named_::deserialize(&object).map_err(serde::de::Error::custom)?;
+        let names = Wire::deserialize(&object).map_err(serde::de::Error::custom)?;
         Ok(Self(K::deserialize(object).map_err(|error| Unreadable {
             error: error.to_string(),
             metadata: names.metadata.into(),
@@ -89,7 +90,7 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Lean<K> {
 
 impl<'de, K, const LABELS: bool> Deserialize<'de> for Named<K, LABELS> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut names = Named_::deserialize(deserializer)?.metadata;
+        let mut names = Wire::deserialize(deserializer)?.metadata;
         if !LABELS {
             names.labels = None;
         }
