@@ -199,6 +199,10 @@ impl Grants {
     /// A grant is there.
     pub fn apply_grant(&mut self, name: &str, object: Arc<CognitoUserPoolGrant>) -> Vec<Key> {
         self.by_name.listing.show(&name.to_owned());
+        if object.metadata.deletion_timestamp.is_some() {
+            // A finalizer keeps the object, not what it gave.
+            return self.delete_grant(name);
+        }
         if let Some(held) = self.by_name.known.get_mut(name) {
             let same =
                 held.object.spec == object.spec && held.object.metadata.uid == object.metadata.uid;

@@ -77,7 +77,12 @@ impl World<'static> {
         };
         plane.install("deploy/");
         // Nobody of an earlier test is let in any more.
-        plane.kubectl(&["delete", "cupg", "--all"]);
+        plane.kubectl(&["delete", "cupg", "--all", "--wait=false"]);
+        for grant in plane.kubectl(&["get", "cupg", "-o", "name"]).lines() {
+            // It may be gone meanwhile.
+            let freed = ["--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#];
+            let _ = plane.try_kubectl(&[&["patch", grant][..], &freed].concat(), "");
+        }
         let world = Self::on(plane, prefix).await;
         // Some of the tests take it away.
         plane.kubectl(&["apply", "-k", "deploy/all-namespaces/"]);

@@ -192,6 +192,19 @@ fn what_is_to_be_said_of_a_grant_is_said_when_it_changes() {
 }
 
 #[test]
+fn a_grant_that_is_being_deleted_lets_nobody_in() {
+    let mut grants = listed(Ungranted::Deny);
+    grants.apply_grant("a", grant(POOL, "*", "a"));
+    let mut going = CognitoUserPoolGrant::clone(&grant(POOL, "*", "a"));
+    going.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+        jiff::Timestamp::UNIX_EPOCH,
+    ));
+    going.metadata.finalizers = Some(vec!["example.com/slow".to_owned()]);
+    assert_eq!(grants.apply_grant("a", Arc::new(going)), [key("bot")]);
+    assert_eq!(admission(&grants), Admission::NotGranted);
+}
+
+#[test]
 fn grants_that_disagree_are_named() {
     let mut grants = listed(Ungranted::Deny);
     grants.apply_grant("one", grant(POOL, "*", "a"));
