@@ -351,6 +351,12 @@ async fn where_grants_may_not_be_seen_nobody_is_let_in() {
     world.apply_secret("bot", "password", SECOND).await;
     world.cognito.add_user(POOL, "late");
     claim(&world, "late", "late", FIRST).await;
+    let serves = |logs: &str| logs.contains(r#""message":"started""#);
+    eventually(SOON, async || {
+        let logs = operator.logs();
+        serves(&logs).then_some(()).ok_or(logs)
+    })
+    .await;
     // Of nothing it can be waited for that it doesn't happen: by then everything else has listed.
     eventually(SOON, async || {
         let name = "cognito_password_operator_watch_errors_total";

@@ -278,7 +278,8 @@ async fn under_load_the_record_is_complete_and_agrees_with_the_users() {
         })
         .await;
     assert_eq!(server.call_count(), USERS * CALLS);
-    assert_eq!(server.max_in_flight_per_user(), 1);
+    // A client that gave up on a call may begin its next one before the server notices.
+    assert!(server.max_in_flight_per_user() <= 2);
 
     let applied = |calls: &[Call]| calls.iter().filter(|call| call.applied()).count();
     let passwords = || -> usize {
