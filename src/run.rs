@@ -156,7 +156,7 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         let candidacy = candidate
             .map(|candidate| candidate.stand(&client, &settings, &readiness))
             .transpose()?;
-        let (context, writer) = Context::new(
+        let context = Context::new(
             client.clone(),
             cognito,
             keyring,
@@ -173,7 +173,6 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         let (stopping, stopped) = watch::channel(false);
         let mut controller = tokio::spawn(controller::run(
             context,
-            writer,
             scopes,
             readiness.clone(),
             leading,

@@ -2,39 +2,44 @@
 //! when it goes, or is let in no longer, the next oldest. A synchronous index: it is told what there is
 //! and answers with the resources to look at.
 
-use super::key::Key;
-use crate::{api::CognitoUserPassword, core::target::Target, core::target::User};
+use super::{few::Few, key::Key, packed::Text};
+use crate::{
+    api::CognitoUserPassword,
+    core::target::{PoolId, Target, User},
+};
 use jiff::Timestamp;
-use kube::ResourceExt;
-use std::collections::{BTreeSet, HashMap};
+use std::{collections::HashMap, sync::Arc};
 
 /// See the module.
 #[derive(Default)]
 pub struct Claims {
     /// Oldest first, let in or not.
-    users: HashMap<User, BTreeSet<Claimant>>,
+    users: HashMap<User, Few<Claimant>>,
     resources: HashMap<Key, Standing>,
 }
 
 /// A resource's claim on its user. Both are immutable in one object; under one name they change
-/// when it is deleted and made anew.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Claim {
-    target: Target,
+/// when it is deleted and made anew. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Claim(Arc<Terms>);
+
+/// Older ones come first.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Terms {
     seniority: Seniority,
+    target: Target,
 }
 
 /// In this order: the API server's creation times are whole seconds, and uids are unique.
-type Seniority = (Timestamp, String);
+pub(super) type Seniority = (Timestamp, Text);
 
 /// A resource among those that claim one user; the key only tells which it is.
-type Claimant = (Seniority, Key);
+type Claimant = (Claim, Key);
 
 /// Where a resource stands.
 #[derive(PartialEq, Eq)]
 struct Standing {
-    user: User,
-    claimant: Claimant,
+    claim: Claim,
     /// Whether the grants let it in: whoever they don't, keeps nobody else from managing the user.
     admitted: bool,
 }
@@ -45,18 +50,36 @@ impl Claim {
     pub fn of(resource: &CognitoUserPassword) -> Option<Self> {
         let spec = &resource.spec;
         let target = Target::parse(&spec.user_pool_id, &spec.username).ok()?;
-        let created = resource.creation_timestamp();
+        let metadata = &resource.metadata;
+        let created = metadata.creation_timestamp.as_ref();
         let created = created.map_or(Timestamp::MAX, |created| created.0);
-        Some(Self {
-            target,
-            seniority: (created, resource.uid().unwrap_or_default()),
-        })
+        let uid = Text::of(metadata.uid.as_deref().unwrap_or_default());
+        Some(Self::new(target, (created, uid)))
+    }
+
+    pub(super) fn new(target: Target, seniority: Seniority) -> Self {
+        Self(Arc::new(Terms { seniority, target }))
+    }
+
+    /// The same; the pool's id in a place where others have it, too.
+    #[must_use]
+    pub fn sharing(self, pool: &PoolId) -> Self {
+        let Terms { seniority, target } = &*self.0;
+        let target = Target {
+            pool: pool.clone(),
+            username: target.username.clone(),
+        };
+        Self::new(target, seniority.clone())
     }
 
     /// Who is claimed.
     #[must_use]
-    pub const fn target(&self) -> &Target {
-        &self.target
+    pub fn target(&self) -> &Target {
+        &self.0.target
+    }
+
+    fn user(&self) -> User {
+        self.target().user()
     }
 }
 
@@ -64,20 +87,16 @@ impl Claims {
     /// A resource is there, with this claim or without one. Answers with the resources to look at:
     /// all others of a user who is managed by another one now.
     pub fn apply(&mut self, resource: &Key, claim: Option<Claim>, admitted: bool) -> Vec<Key> {
-        let standing = claim.map(|claim| Standing {
-            user: claim.target.user(),
-            claimant: (claim.seniority, resource.clone()),
-            admitted,
-        });
+        let standing = claim.map(|claim| Standing { claim, admitted });
         if self.resources.get(resource) == standing.as_ref() {
             return Vec::new();
         }
         let mut affected = self.remove(resource);
         if let Some(standing) = standing {
-            let user = standing.user.clone();
+            let user = standing.claim.user();
             affected.extend(self.change(&user, resource, |claims| {
-                let claimants = claims.users.entry(standing.user.clone()).or_default();
-                claimants.insert(standing.claimant.clone());
+                let claimants = claims.users.entry(user.clone()).or_default();
+                claimants.insert((standing.claim.clone(), resource.clone()));
                 claims.resources.insert(resource.clone(), standing);
             }));
         }
@@ -86,13 +105,13 @@ impl Claims {
 
     /// A resource is gone. Answers with the resources to look at, as [`apply`](Self::apply) does.
     pub fn remove(&mut self, resource: &Key) -> Vec<Key> {
-        let Some(user) = self.resources.get(resource).map(|it| it.user.clone()) else {
+        let Some(user) = self.resources.get(resource).map(|it| it.claim.user()) else {
             return Vec::new();
         };
         self.change(&user, resource, |claims| {
             let standing = claims.resources.remove(resource);
             if let (Some(standing), Some(claimants)) = (standing, claims.users.get_mut(&user)) {
-                claimants.remove(&standing.claimant);
+                claimants.remove(&(standing.claim, resource.clone()));
                 if claimants.is_empty() {
                     claims.users.remove(&user);
                 }
@@ -103,7 +122,7 @@ impl Claims {
     /// The grants let a resource in, or no longer do. Answers with the resources to look at, as
     /// [`apply`](Self::apply) does.
     pub fn admit(&mut self, resource: &Key, admitted: bool) -> Vec<Key> {
-        let Some(user) = self.resources.get(resource).map(|it| it.user.clone()) else {
+        let Some(user) = self.resources.get(resource).map(|it| it.claim.user()) else {
             return Vec::new();
         };
         self.change(&user, resource, |claims| {
@@ -128,7 +147,7 @@ impl Claims {
 
     /// Those who are let in, oldest first: the first one manages the user.
     fn managers(&self, user: &User) -> impl Iterator<Item = &Key> {
-        let claimants = self.users.get(user).into_iter().flatten();
+        let claimants = self.users.get(user).into_iter().flat_map(Few::iter);
         claimants
             .map(|(_, key)| key)
             .filter(|key| self.is_admitted(key))
@@ -143,9 +162,9 @@ impl Claims {
     #[must_use]
     pub fn older(&self, resource: &Key, claim: &Claim) -> Option<&Key> {
         self.users
-            .get(&claim.target.user())?
+            .get(&claim.user())?
             .iter()
-            .take_while(|(seniority, _)| *seniority < claim.seniority)
+            .take_while(|(other, _)| other.0.seniority < claim.0.seniority)
             .map(|(_, key)| key)
             .find(|key| *key != resource && self.is_admitted(key))
     }
@@ -161,7 +180,8 @@ impl Claims {
 
     /// The other resources for the same user.
     pub fn rivals(&self, resource: &Key, claim: &Claim) -> impl Iterator<Item = &Key> {
-        let claimants = self.users.get(&claim.target.user()).into_iter().flatten();
+        let claimants = self.users.get(&claim.user());
+        let claimants = claimants.into_iter().flat_map(Few::iter);
         claimants
             .map(|(_, key)| key)
             .filter(move |key| *key != resource)
@@ -177,10 +197,7 @@ mod tests {
     fn claim(username: &str, created: i64, uid: &str) -> Claim {
         let target = Target::parse("eu-west-1_a", username).expect("valid");
         let created = Timestamp::from_second(created).expect("a time");
-        Claim {
-            target,
-            seniority: (created, uid.to_owned()),
-        }
+        Claim::new(target, (created, Text::of(uid)))
     }
 
     impl Claims {
@@ -285,8 +302,8 @@ mod tests {
             let mut claims = Claims::default();
             let mut there: HashMap<Key, Claim> = HashMap::new();
             let manager = |there: &HashMap<Key, Claim>, of: &Claim| {
-                let rivals = there.iter().filter(|(_, it)| it.target.user() == of.target.user());
-                rivals.min_by_key(|(_, it)| it.seniority.clone()).map(|(key, _)| key.clone())
+                let rivals = there.iter().filter(|(_, it)| it.user() == of.user());
+                rivals.min_by_key(|(_, it)| it.0.seniority.clone()).map(|(key, _)| key.clone())
             };
             for (number, (name, what)) in events.into_iter().enumerate() {
                 let name = key(&format!("r{name}"));

@@ -10,17 +10,12 @@ use super::{
     turns::Turns,
 };
 use crate::{
-    api::CognitoUserPassword,
     cluster::{Leadership, events::Events},
     cognito::Cognito,
     core::{authority::Authority, budget::Limits, fingerprint::Keyring, grant::Ungranted},
     ops::metrics::Metrics,
 };
-use kube::{
-    Client,
-    core::Selector,
-    runtime::reflector::{self, Store, store::Writer},
-};
+use kube::{Client, core::Selector};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -64,8 +59,6 @@ pub struct Context<C> {
     pub in_flight: InFlight,
     /// Which labels a Secret must have to be seen; none for all Secrets.
     pub secret_selector: Option<Selector>,
-    /// The resources, as the watch showed them last.
-    pub store: Store<CognitoUserPassword>,
     stopping: AtomicBool,
 }
 
@@ -81,7 +74,7 @@ pub struct Rules {
 }
 
 impl<C: Cognito> Context<C> {
-    /// Puts it together; the writer is the store's.
+    /// Puts it together.
     pub fn new(
         client: Client,
         cognito: Arc<C>,
@@ -89,8 +82,7 @@ impl<C: Cognito> Context<C> {
         leadership: Leadership,
         metrics: Arc<Metrics>,
         rules: Rules,
-    ) -> (Self, Writer<CognitoUserPassword>) {
-        let (store, writer) = reflector::store();
+    ) -> Self {
         let memory = Arc::new(Memory::default());
         let queue = Queue::default();
         let wake = {
@@ -116,7 +108,7 @@ impl<C: Cognito> Context<C> {
                 grants_changed.notify_one();
             }
         };
-        let context = Self {
+        Self {
             events: Events::new(client.clone()),
             client,
             credentials: Credentials::new(cognito.clone(), wake, tell),
@@ -131,10 +123,8 @@ impl<C: Cognito> Context<C> {
             in_flight: InFlight::default(),
             queue,
             secret_selector: rules.secret_selector,
-            store,
             stopping: AtomicBool::new(false),
-        };
-        (context, writer)
+        }
     }
 
     /// What the watches showed.
@@ -170,7 +160,7 @@ impl<C: Cognito> Context<C> {
     }
 }
 
-fn lock(index: &Mutex<Index>) -> MutexGuard<'_, Index> {
+pub(super) fn lock(index: &Mutex<Index>) -> MutexGuard<'_, Index> {
     // Nothing panics half-way through a change of the index.
     index.lock().unwrap_or_else(PoisonError::into_inner)
 }

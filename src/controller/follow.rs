@@ -1,4 +1,4 @@
-//! Following the watches: what they tell goes into the store and the index, and what follows for
+//! Following the watches: what they tell goes into the index, and what follows for
 //! whom goes into the queue. Nothing is asked for before both kinds are listed in a scope: a
 //! Secret that isn't listed yet is not a Secret that isn't there. Nor before the resources of all
 //! scopes are listed, or known not to be for now: an older resource for the same user may be in any.
@@ -6,7 +6,7 @@
 
 mod grants;
 
-use super::{claims::Claim, context::Context, gather::sent, index::Relisted, key::Key};
+use super::{context::Context, index::Relisted, key::Key, reconcile};
 use crate::{
     api::CognitoUserPassword,
     cluster::{
@@ -21,24 +21,15 @@ use crate::{
 use futures::StreamExt;
 use kube::{
     ResourceExt,
-    runtime::{
-        events::EventType,
-        reflector::{Store, store::Writer},
-        watcher::Event,
-    },
+    runtime::{events::EventType, watcher::Event},
 };
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 use tokio::{sync::Semaphore, task::AbortHandle};
 use tracing::{debug, info, warn};
 
 /// Follows the watches of all scopes, for ever.
 pub(super) async fn follow<C: Cognito>(
     context: Arc<Context<C>>,
-    writer: Writer<CognitoUserPassword>,
     scopes: Vec<Scope>,
     readiness: Readiness,
 ) {
@@ -57,7 +48,7 @@ pub(super) async fn follow<C: Cognito>(
     });
     let watches = watches.chain(grants);
     let mut told = futures::stream::select_all(watches);
-    let mut follower = Follower::new(context.clone(), writer, &scopes, &readiness);
+    let mut follower = Follower::new(context.clone(), &scopes, &readiness);
     while let Some((scope, told)) = told.next().await {
         match told {
             Told::Resource(event) => follower.resource(&scope, *event),
@@ -100,12 +91,7 @@ fn all_watches(scopes: &[Scope]) -> impl Iterator<Item = (Scope, Watched)> {
 
 struct Follower<C> {
     context: Arc<Context<C>>,
-    writer: Writer<CognitoUserPassword>,
-    store: Store<CognitoUserPassword>,
     watches: HashMap<(Scope, Watched), State>,
-    /// The watches without which nothing is looked at: of resources, as long as they are neither listed
-    /// nor known to be broken; of grants and namespaces, until they are listed.
-    awaited: HashSet<(Scope, Watched)>,
     /// What was last reported as unreadable.
     unreadable: HashMap<Key, Unreadable>,
     /// For reporting those.
@@ -138,12 +124,7 @@ struct State {
 }
 
 impl<C: Cognito> Follower<C> {
-    fn new(
-        context: Arc<Context<C>>,
-        writer: Writer<CognitoUserPassword>,
-        scopes: &[Scope],
-        readiness: &Readiness,
-    ) -> Self {
+    fn new(context: Arc<Context<C>>, scopes: &[Scope], readiness: &Readiness) -> Self {
         let state = |(scope, watched): (Scope, Watched)| {
             let check = readiness.check(check_name(&scope, watched));
             let state = State {
@@ -154,14 +135,11 @@ impl<C: Cognito> Follower<C> {
             };
             ((scope, watched), state)
         };
+        let awaited = all_watches(scopes).filter(|(_, watched)| *watched != Watched::Secrets);
+        context.index().await_all(awaited);
         Self {
-            store: context.store.clone(),
             context,
-            writer,
             watches: all_watches(scopes).map(state).collect(),
-            awaited: all_watches(scopes)
-                .filter(|(_, watched)| *watched != Watched::Secrets)
-                .collect(),
             unreadable: HashMap::new(),
             turns: Arc::new(Semaphore::new(4)),
         }
@@ -175,7 +153,7 @@ impl<C: Cognito> Follower<C> {
                 return;
             }
             Event::InitApply(Lean(Ok(resource))) | Event::Apply(Lean(Ok(resource))) => {
-                self.apply(scope, resource);
+                self.apply(scope, &resource);
             }
             Event::InitApply(ref unreadable @ Lean(Err(ref invalid)))
             | Event::Apply(ref unreadable @ Lean(Err(ref invalid))) => {
@@ -209,7 +187,7 @@ impl<C: Cognito> Follower<C> {
                     resource_version: secret.metadata.resource_version.unwrap_or_default(),
                 };
                 let now = Instant::now();
-                self.context.index().apply_secret(scope, key, version, now)
+                self.context.index().apply_secret(scope, key, &version, now)
             }
             Event::Delete(secret) => self.context.index().delete_secret(&Key::of(&secret)),
             Event::InitDone => {
@@ -223,29 +201,9 @@ impl<C: Cognito> Follower<C> {
         self.works(scope, Watched::Secrets);
     }
 
-    fn apply(&mut self, scope: &Scope, resource: CognitoUserPassword) {
-        let key = Key::of(&resource);
-        let secret = Key::of_secret(&resource);
-        let known = self.store.get(&key.object_ref());
-        let moved = known.as_ref().is_none_or(|known| {
-            known.resource_version() != resource.resource_version() || known.uid() != resource.uid()
-        });
-        let did = sent(&resource) != known.map_or([None; 2], |known| sent(&known));
-        self.unreadable.remove(&key);
-        let claim = Claim::of(&resource);
-        let mut affected = Vec::new();
-        {
-            let mut index = self.context.index();
-            affected.extend(index.apply_resource(scope, key.clone(), secret, claim.clone()));
-            // What a younger one did before it knew is for the older one to look at. Not whatever else
-            // is said of it: a thousand for one user would wake one another a thousand times.
-            let doing = claim.iter().filter(|_| did);
-            affected.extend(doing.flat_map(|claim| index.concerned(&key, claim)));
-        }
-        if moved {
-            self.writer.apply_watcher_event(&Event::Apply(resource));
-            affected.push(key);
-        }
+    fn apply(&mut self, scope: &Scope, resource: &CognitoUserPassword) {
+        self.unreadable.remove(&Key::of(resource));
+        let affected = self.context.index().apply_resource(scope, resource);
         self.ask(affected);
     }
 
@@ -261,10 +219,6 @@ impl<C: Cognito> Follower<C> {
         self.context.turns.leave(key);
         self.context.queue.forget(key);
         self.context.credentials.forget(key);
-        if let Some(resource) = self.store.get(&key.object_ref()) {
-            let resource = Arc::unwrap_or_clone(resource);
-            self.writer.apply_watcher_event(&Event::Delete(resource));
-        }
     }
 
     /// A resource that this version can't read: said once for each of its versions, and skipped.
@@ -300,29 +254,22 @@ impl<C: Cognito> Follower<C> {
     }
 
     /// Asks for reconciles, once everything is listed that they go by.
-    fn ask(&self, mut keys: Vec<Key>) {
+    fn ask(&self, keys: Vec<Key>) {
         if self.context.index().grants().have_changed() {
             self.context.grants_changed.notify_one();
         }
-        if keys.is_empty() || !self.awaited.is_empty() {
-            return;
-        }
-        {
-            let index = self.context.index();
-            keys.retain(|key| index.is_listed_for(key));
-        }
-        for key in keys {
-            self.context.queue.push(key);
-        }
+        reconcile::ask(&self.context, keys);
     }
 
     /// Something is listed, or can't be for now: if it is the last one that was waited for, everything
     /// is looked at.
     fn await_no_longer(&mut self, scope: &Scope, watched: Watched) {
-        if self.awaited.remove(&(scope.clone(), watched)) && self.awaited.is_empty() {
-            let all = self.context.index().resources();
-            self.ask(all);
-        }
+        let all = {
+            let mut index = self.context.index();
+            let last = index.await_no_longer(scope, watched);
+            if last { index.resources() } else { Vec::new() }
+        };
+        self.ask(all);
     }
 
     /// A list is complete: when it is the last one of its scope, everything is looked at.

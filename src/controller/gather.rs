@@ -6,6 +6,7 @@ use super::{
     context::Context,
     key::Key,
     memory::{Remembered, Unrecorded},
+    packed::sent,
 };
 use crate::{
     api::{CognitoUserPassword, REQUESTED_AT, Reason, Status},
@@ -100,7 +101,7 @@ impl Facts {
         match self.target() {
             Ok(target) => {
                 let index = context.index();
-                index.admission(&target, &self.key.namespace, Instant::now())
+                index.admission(&target, self.key.namespace(), Instant::now())
             }
             // Nothing is done for one that names no user, and that is said first.
             Err(_) => Admission::NotGranted,
@@ -120,8 +121,8 @@ impl Facts {
     pub(super) fn older<C: Cognito>(&self, context: &Context<C>) -> Option<Older> {
         let index = context.index();
         let older = index.older(&self.key, self.claim.as_ref()?)?;
-        Some(if older.namespace == self.key.namespace {
-            Older::Here(older.name.clone())
+        Some(if older.namespace() == self.key.namespace() {
+            Older::Here(older.name().to_owned())
         } else {
             Older::Elsewhere
         })
@@ -130,9 +131,13 @@ impl Facts {
     /// When another resource for the same user set it last, or tried to.
     fn rival_at<C: Cognito>(&self, context: &Context<C>) -> Option<Timestamp> {
         let rivals = context.index().rivals(&self.key, self.claim.as_ref()?);
-        let times = rivals.iter().filter_map(|rival| {
-            let stored = context.store.get(&rival.object_ref())?;
-            Some(sent(&context.memory.freshest(rival, stored)))
+        let times = rivals.iter().map(|rival| {
+            let stored = context.memory.has_own(rival);
+            let stored = stored.then(|| context.index().resource(rival)).flatten();
+            match stored {
+                Some(stored) => sent(&context.memory.freshest(rival, stored)),
+                None => context.index().sent(rival),
+            }
         });
         // What is in the future was written by another clock, and must not hide what isn't.
         let now = Timestamp::now();
@@ -142,7 +147,7 @@ impl Facts {
     /// What the watch shows of the Secret.
     pub(super) fn hint<C: Cognito>(&self, context: &Context<C>) -> SecretFact {
         match context.index().secret(&self.secret) {
-            Some(version) => SecretFact::Seen(version.clone()),
+            Some(version) => SecretFact::Seen(version),
             None => absent(context, SecretFact::NotSeen),
         }
     }
@@ -162,7 +167,7 @@ impl Facts {
             });
         }
         let reference = &self.resource.spec.password_secret_ref;
-        let Key { namespace, name } = &self.secret;
+        let (namespace, name) = (self.secret.namespace(), self.secret.name());
         let selector = context.secret_selector.as_ref();
         let read = secrets::read(&context.client, namespace, name, &reference.key, selector);
         let (fact, password) = match read.await? {
@@ -216,6 +221,9 @@ impl Facts {
         context: &Context<C>,
         secret: SecretFact,
     ) -> Observed<'a> {
+        let older = self.older(context);
+        // Where there is an older one, that decides.
+        let rival_at = older.is_none().then(|| self.rival_at(context)).flatten();
         Observed {
             uid: &self.uid,
             generation: self.resource.metadata.generation.unwrap_or_default(),
@@ -224,8 +232,8 @@ impl Facts {
             requested_at: self.requested_at.as_deref(),
             status: self.status(),
             admission: self.admission(context),
-            older: self.older(context),
-            rival_at: self.rival_at(context),
+            older,
+            rival_at,
             newest_signed: NewestSigned::of(self.status(), &context.keyring()),
             secret,
             tried: self.remembered.tried.as_deref(),
@@ -238,16 +246,4 @@ impl Facts {
 fn absent<C: Cognito>(context: &Context<C>, otherwise: SecretFact) -> SecretFact {
     let selector = context.secret_selector.as_ref();
     selector.map_or(otherwise, |fits| SecretFact::NotSelected(fits.to_string()))
-}
-
-/// When a resource set its user's password, and tried to.
-pub(super) fn sent(resource: &CognitoUserPassword) -> [Option<Timestamp>; 2] {
-    let status = resource.status.as_ref();
-    let synced = status.and_then(|status| status.synced.as_ref());
-    let attempt = status.and_then(|status| status.attempt.as_ref());
-    let open = attempt.filter(|attempt| attempt.is_open());
-    [
-        synced.map(|synced| synced.at.0),
-        open.map(|attempt| attempt.started_at.0),
-    ]
 }

@@ -2,7 +2,7 @@
 //! synchronous index: it is told what there is and answers with the resources that are let in from
 //! now on, or no longer, or by another authority.
 
-use super::{key::Key, listing::Listing};
+use super::{claims::Claim, few::Few, key::Key, listing::Listing};
 use crate::{
     api::CognitoUserPoolGrant,
     core::{
@@ -22,6 +22,9 @@ use std::{
 /// The labels of a namespace.
 pub type NamespaceLabels = BTreeMap<String, String>;
 
+/// The name of a grant or namespace.
+type Name = Arc<str>;
+
 /// See the module.
 #[derive(Default)]
 pub struct Grants {
@@ -30,14 +33,14 @@ pub struct Grants {
     by_name: Listed<Held>,
     namespaces: Listed<NamespaceLabels>,
     /// The grants that name a pool.
-    pools: HashMap<PoolId, BTreeSet<String>>,
+    pools: HashMap<PoolId, BTreeSet<Name>>,
     /// Those that can't be read, and may name any.
-    unreadable: BTreeSet<String>,
+    unreadable: BTreeSet<Name>,
     resources: HashMap<Key, Resident>,
     of_pool: HashMap<PoolId, BTreeSet<Key>>,
-    of_namespace: HashMap<String, BTreeSet<Key>>,
+    of_namespace: HashMap<Name, BTreeSet<Key>>,
     /// The grants of which something else is to be said now.
-    changed: BTreeSet<String>,
+    changed: BTreeSet<Name>,
 }
 
 /// A grant.
@@ -53,10 +56,10 @@ pub struct Held {
 
 /// A resource, and what follows for it.
 struct Resident {
-    target: Target,
+    claim: Claim,
     admission: Admission,
     /// The grants that let it in.
-    by: Vec<String>,
+    by: Few<Name>,
 }
 
 /// What a grant was and what it is.
@@ -70,8 +73,8 @@ struct Change {
 
 /// What there is of one kind, by name.
 struct Listed<V> {
-    known: HashMap<String, V>,
-    listing: Listing<String>,
+    known: HashMap<Name, V>,
+    listing: Listing<Name>,
     /// Until then what is known may be out of date.
     doubtful_until: Option<Instant>,
 }
@@ -120,9 +123,9 @@ impl Grants {
 
     /// The grants that disagree on a resource, if some do.
     #[must_use]
-    pub fn conflicting(&self, resource: &Key) -> Option<Vec<String>> {
+    pub fn conflicting(&self, resource: &Key) -> Option<Vec<Name>> {
         let resident = self.resources.get(resource)?;
-        match self.judge(&resident.target, &resource.namespace) {
+        match self.judge(resident.claim.target(), resource.namespace()) {
             (Admission::Ambiguous, by) => Some(by),
             (Admission::Granted(_) | Admission::NotGranted | Admission::Unknown, _) => None,
         }
@@ -141,7 +144,7 @@ impl Grants {
     }
 
     /// The grants of which something else is to be said now.
-    pub fn take_changed(&mut self) -> BTreeSet<String> {
+    pub fn take_changed(&mut self) -> BTreeSet<Name> {
         std::mem::take(&mut self.changed)
     }
 
@@ -162,23 +165,34 @@ impl Grants {
         readable.map(|grant| grant.authority.clone()).collect()
     }
 
-    /// A resource is there, and claims this user. Answers with whether it is let in.
-    pub fn apply_resource(&mut self, resource: &Key, target: Option<&Target>) -> bool {
-        let Some(target) = target else {
+    /// The same claim; the id of its pool where it is already known.
+    #[must_use]
+    pub fn sharing(&self, claim: Claim) -> Claim {
+        match self.of_pool.get_key_value(&claim.target().pool) {
+            Some((pool, _)) => claim.sharing(pool),
+            None => claim,
+        }
+    }
+
+    /// A resource is there, and makes this claim. Answers with whether it is let in.
+    pub fn apply_resource(&mut self, resource: &Key, claim: Option<&Claim>) -> bool {
+        let Some(claim) = claim else {
             self.delete_resource(resource);
             return false;
         };
-        if self.resources.get(resource).map(|it| &it.target) != Some(target) {
+        let known = self.resources.get(resource);
+        if known.map(|it| it.claim.target()) != Some(claim.target()) {
             self.delete_resource(resource);
             let resident = Resident {
-                target: target.clone(),
+                claim: claim.clone(),
                 admission: Admission::Unknown,
-                by: Vec::new(),
+                by: Few::None,
             };
             self.resources.insert(resource.clone(), resident);
-            let of_pool = self.of_pool.entry(target.pool.clone()).or_default();
+            let pool = claim.target().pool.clone();
+            let of_pool = self.of_pool.entry(pool).or_default();
             of_pool.insert(resource.clone());
-            let namespace = resource.namespace.clone();
+            let namespace = resource.namespace().into();
             let of_namespace = self.of_namespace.entry(namespace).or_default();
             of_namespace.insert(resource.clone());
             self.judge_anew([resource.clone()]);
@@ -191,14 +205,14 @@ impl Grants {
         let Some(resident) = self.resources.remove(resource) else {
             return;
         };
-        self.count(&resident.by, &[]);
-        leave(&mut self.of_pool, &resident.target.pool, resource);
-        leave(&mut self.of_namespace, &resource.namespace, resource);
+        self.count(&resident.by, &Few::None);
+        leave(&mut self.of_pool, &resident.claim.target().pool, resource);
+        leave(&mut self.of_namespace, resource.namespace(), resource);
     }
 
     /// A grant is there.
     pub fn apply_grant(&mut self, name: &str, object: Arc<CognitoUserPoolGrant>) -> Vec<Key> {
-        self.by_name.listing.show(&name.to_owned());
+        self.by_name.listing.show(&name.into());
         if object.metadata.deletion_timestamp.is_some() {
             // A finalizer keeps the object, not what it gave.
             return self.delete_grant(name);
@@ -209,7 +223,7 @@ impl Grants {
             if same {
                 // At most what is said of it has moved.
                 held.object = object;
-                self.changed.insert(name.to_owned());
+                self.changed.insert(name.into());
                 return Vec::new();
             }
         }
@@ -222,11 +236,11 @@ impl Grants {
         match PoolId::parse(&object.spec.user_pool_id) {
             Ok(pool) => {
                 let naming = self.pools.entry(pool.clone()).or_default();
-                naming.insert(name.to_owned());
+                naming.insert(name.into());
                 change.pools.insert(pool);
             }
             Err(_) => {
-                self.unreadable.insert(name.to_owned());
+                self.unreadable.insert(name.into());
             }
         }
         let held = Held {
@@ -234,16 +248,16 @@ impl Grants {
             grant,
             lets_in,
         };
-        self.by_name.known.insert(name.to_owned(), held);
-        self.changed.insert(name.to_owned());
+        self.by_name.known.insert(name.into(), held);
+        self.changed.insert(name.into());
         self.judge_after(&change)
     }
 
     /// A grant is there that this version can't read.
     pub fn unreadable_grant(&mut self, name: &str) -> Vec<Key> {
         let change = self.forget_grant(name);
-        self.by_name.listing.show(&name.to_owned());
-        self.unreadable.insert(name.to_owned());
+        self.by_name.listing.show(&name.into());
+        self.unreadable.insert(name.into());
         self.judge_after(&change)
     }
 
@@ -255,11 +269,11 @@ impl Grants {
 
     /// A namespace is there, with these labels.
     pub fn apply_namespace(&mut self, name: &str, labels: NamespaceLabels) -> Vec<Key> {
-        self.namespaces.listing.show(&name.to_owned());
+        self.namespaces.listing.show(&name.into());
         if self.namespaces.known.get(name) == Some(&labels) {
             return Vec::new();
         }
-        self.namespaces.known.insert(name.to_owned(), labels);
+        self.namespaces.known.insert(name.into(), labels);
         self.judge_namespace(name)
     }
 
@@ -335,7 +349,7 @@ impl Grants {
     }
 
     /// Whether somebody may manage a user, and which grants say so.
-    fn judge(&self, target: &Target, namespace: &str) -> (Admission, Vec<String>) {
+    fn judge(&self, target: &Target, namespace: &str) -> (Admission, Vec<Name>) {
         let Some(ungranted) = self.ungranted else {
             let own = Authority::own(target.pool.region());
             return (Admission::Granted(own), Vec::new());
@@ -378,13 +392,13 @@ impl Grants {
             return self.judge_all();
         }
         let concerned = |key: &&Key| {
-            let target = self.resources.get(*key).map(|it| &it.target);
-            let labels = self.namespaces.known.get(&key.namespace);
+            let target = self.resources.get(*key).map(|it| it.claim.target());
+            let labels = self.namespaces.known.get(key.namespace());
             let (Some(target), Some(labels)) = (target, labels) else {
                 return false;
             };
             let namespace = Namespace {
-                name: &key.namespace,
+                name: key.namespace(),
                 labels,
             };
             let mut grants = change.grants.iter();
@@ -414,36 +428,39 @@ impl Grants {
             let Some(resident) = self.resources.get(&key) else {
                 continue;
             };
-            let (admission, mut by) = self.judge(&resident.target, &key.namespace);
+            let (admission, mut by) = self.judge(resident.claim.target(), key.namespace());
             if admission == Admission::Ambiguous {
                 // None of them lets it in.
                 by.clear();
             }
-            if resident.by != by {
-                let before = resident.by.clone();
-                self.count(&before, &by);
-            }
+            let by: Few<_> = by.into_iter().collect();
             let Some(resident) = self.resources.get_mut(&key) else {
                 continue;
             };
-            resident.by = by;
-            if resident.admission != admission {
-                resident.admission = admission;
-                changed.push(key);
+            let before = std::mem::replace(&mut resident.admission, admission);
+            if resident.admission != before {
+                changed.push(key.clone());
+            }
+            if resident.by != by {
+                let before = std::mem::take(&mut resident.by);
+                self.count(&before, &by);
+                if let Some(resident) = self.resources.get_mut(&key) {
+                    resident.by = by;
+                }
             }
         }
         changed
     }
 
     /// A resource that was let in by some grants is let in by others.
-    fn count(&mut self, before: &[String], now: &[String]) {
-        for name in before {
+    fn count(&mut self, before: &Few<Name>, now: &Few<Name>) {
+        for name in before.iter() {
             if let Some(held) = self.by_name.known.get_mut(name) {
                 held.lets_in = held.lets_in.saturating_sub(1);
                 self.changed.insert(name.clone());
             }
         }
-        for name in now {
+        for name in now.iter() {
             if let Some(held) = self.by_name.known.get_mut(name) {
                 held.lets_in += 1;
                 self.changed.insert(name.clone());
@@ -452,9 +469,10 @@ impl Grants {
     }
 }
 
-fn leave<K, V, Q>(of: &mut HashMap<K, BTreeSet<V>>, whom: &K, who: &Q)
+fn leave<K, W, V, Q>(of: &mut HashMap<K, BTreeSet<V>>, whom: &W, who: &Q)
 where
-    K: Eq + Hash,
+    K: Eq + Hash + Borrow<W>,
+    W: Eq + Hash + ?Sized,
     V: Ord + Borrow<Q>,
     Q: Ord + ?Sized,
 {

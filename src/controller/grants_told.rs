@@ -49,7 +49,7 @@ enum Looked {
 
 /// Says it, as long as this process leads; for ever.
 pub(super) async fn tell<C: Cognito>(context: &Context<C>) {
-    let mut again: HashMap<String, Again> = HashMap::new();
+    let mut again: HashMap<Arc<str>, Again> = HashMap::new();
     context.leadership.won().await;
     loop {
         let next = again.values().map(|it| it.at).min();

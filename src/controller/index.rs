@@ -4,41 +4,61 @@
 
 use super::{
     claims::{Claim, Claims},
+    few::Few,
     grants::Grants,
     key::Key,
     listing::Listing,
+    packed::{Packed, Text, Words, sent},
 };
 use crate::{
-    cluster::watch::Scope,
+    api::{CognitoUserPassword, Reason},
+    cluster::watch::{Scope, Watched},
     core::{
         grant::{Admission, Ungranted},
         observed::SecretVersion,
         target::Target,
     },
 };
+use jiff::Timestamp;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{HashMap, HashSet},
     time::Instant,
 };
 
 /// See the module.
 #[derive(Default)]
 pub struct Index {
-    secrets: HashMap<Key, Seen>,
-    /// Secret -> resources.
-    references: HashMap<Key, BTreeSet<Key>>,
-    /// Resource -> Secret.
-    resources: HashMap<Key, Key>,
+    secrets: HashMap<Key, Secret>,
+    resources: HashMap<Key, Resource>,
     claims: Claims,
     grants: Grants,
     scopes: HashMap<Scope, Listings>,
+    /// The watches without which nothing is looked at: of resources, as long as they are neither listed
+    /// nor known to be broken; of grants and namespaces, until they are listed.
+    awaited: HashSet<(Scope, Watched)>,
+    words: Words,
+}
+
+struct Resource {
+    packed: Packed,
+    secret: Key,
+}
+
+/// A Secret that is there, or that some reference.
+#[derive(Default)]
+struct Secret {
+    seen: Option<Seen>,
+    resources: Few<Key>,
 }
 
 struct Seen {
-    version: SecretVersion,
+    version: Version,
     /// When the watch told of this version; none for what a first list showed.
     since: Option<Instant>,
 }
+
+/// The uid and resourceVersion of a Secret.
+type Version = (Text, Text);
 
 #[derive(Default)]
 struct Listings {
@@ -96,10 +116,26 @@ impl Index {
             .is_some_and(|listings| listings.resources.complete && listings.secrets.complete)
     }
 
-    /// Whether both kinds were listed where this resource is.
+    /// Nothing is looked at before all of these are listed, or known not to be for now.
+    pub fn await_all(&mut self, watches: impl Iterator<Item = (Scope, Watched)>) {
+        self.awaited = watches.collect();
+    }
+
+    /// This one is listed, or can't be for now. Answers with whether it was the last one that was
+    /// waited for.
+    pub fn await_no_longer(&mut self, scope: &Scope, watched: Watched) -> bool {
+        self.awaited.remove(&(scope.clone(), watched)) && self.awaited.is_empty()
+    }
+
+    /// Whether what is known is enough to look at this resource.
     #[must_use]
-    pub fn is_listed_for(&self, resource: &Key) -> bool {
-        let namespace = Scope::Namespace(resource.namespace.clone());
+    pub fn may_look_at(&self, resource: &Key) -> bool {
+        self.awaited.is_empty() && self.is_listed_for(resource)
+    }
+
+    /// Whether both kinds were listed where this resource is.
+    fn is_listed_for(&self, resource: &Key) -> bool {
+        let namespace = Scope::Namespace(resource.namespace().to_owned());
         self.is_listed(&Scope::All) || self.is_listed(&namespace)
     }
 
@@ -107,12 +143,6 @@ impl Index {
     #[must_use]
     pub fn older(&self, resource: &Key, claim: &Claim) -> Option<&Key> {
         self.claims.older(resource, claim)
-    }
-
-    /// Who must know of what this resource did.
-    #[must_use]
-    pub fn concerned(&self, resource: &Key, claim: &Claim) -> Vec<Key> {
-        self.claims.concerned(resource, claim).cloned().collect()
     }
 
     /// The other resources for the same user.
@@ -123,15 +153,19 @@ impl Index {
 
     /// The version in which a Secret was last seen.
     #[must_use]
-    pub fn secret(&self, key: &Key) -> Option<&SecretVersion> {
-        self.secrets.get(key).map(|seen| &seen.version)
+    pub fn secret(&self, key: &Key) -> Option<SecretVersion> {
+        let (uid, version) = &self.secrets.get(key)?.seen.as_ref()?.version;
+        Some(SecretVersion {
+            uid: self.words.string(uid),
+            resource_version: self.words.string(version),
+        })
     }
 
     /// When the watch told of this version of a Secret, if it was told of as a change.
     #[must_use]
     pub fn changed_at(&self, key: &Key, resource_version: &str) -> Option<Instant> {
-        let seen = self.secrets.get(key)?;
-        (seen.version.resource_version == resource_version).then_some(seen.since)?
+        let seen = self.secrets.get(key)?.seen.as_ref()?;
+        (seen.version.1 == Text::of(resource_version)).then_some(seen.since)?
     }
 
     /// The resources of a scope.
@@ -150,41 +184,70 @@ impl Index {
         self.resources.keys().cloned().collect()
     }
 
+    /// A resource, as the watch showed it last.
+    #[must_use]
+    pub fn resource(&self, key: &Key) -> Option<CognitoUserPassword> {
+        let resource = self.resources.get(key)?;
+        Some(resource.packed.resource(&self.words))
+    }
+
+    /// When a resource set its user's password, and tried to, as the watch showed it last.
+    #[must_use]
+    pub fn sent(&self, key: &Key) -> [Option<Timestamp>; 2] {
+        let resource = self.resources.get(key);
+        resource.map_or([None; 2], |resource| resource.packed.sent())
+    }
+
+    /// Whether the watch shows this resource.
+    #[must_use]
+    pub fn has_resource(&self, key: &Key) -> bool {
+        self.resources.contains_key(key)
+    }
+
+    /// What the resources' statuses say.
+    pub fn reasons(&self) -> impl Iterator<Item = Option<Reason>> {
+        self.resources
+            .values()
+            .map(|resource| resource.packed.reason)
+    }
+
     /// How many entries there are: resources, Secrets.
     #[cfg(test)]
     fn len(&self) -> (usize, usize) {
         (self.resources.len(), self.secrets.len())
     }
 
-    /// A resource is there, references this Secret and makes this claim. Answers with the other
-    /// resources to look at, because their user is managed by another one now.
-    pub fn apply_resource(
-        &mut self,
-        scope: &Scope,
-        resource: Key,
-        secret: Key,
-        claim: Option<Claim>,
-    ) -> Vec<Key> {
+    /// A resource is there. Answers with the resources to look at: this one, if it has moved, and those
+    /// whose user is managed by another one now.
+    pub fn apply_resource(&mut self, scope: &Scope, resource: &CognitoUserPassword) -> Vec<Key> {
+        let key = Key::of(resource);
         let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
-        listing.show(&resource);
-        let target = claim.as_ref().map(Claim::target);
-        let admitted = self.grants.apply_resource(&resource, target);
-        let affected = self.claims.apply(&resource, claim, admitted);
-        if self.resources.get(&resource) != Some(&secret) {
-            self.unlink(&resource);
-            self.references
-                .entry(secret.clone())
-                .or_default()
-                .insert(resource.clone());
-            self.resources.insert(resource, secret);
+        listing.show(&key);
+        let packed = Packed::of(resource, &self.words);
+        let known = self.resources.get(&key);
+        if known.is_some_and(|known| known.packed == packed) {
+            return Vec::new();
         }
+        let before = known.map(|known| known.packed.sent());
+        let did = sent(resource) != before.unwrap_or_default();
+        let claim = Claim::of(resource).map(|claim| self.grants.sharing(claim));
+        let admitted = self.grants.apply_resource(&key, claim.as_ref());
+        let mut affected = self.claims.apply(&key, claim.clone(), admitted);
+        if let Some(claim) = claim.filter(|_| did) {
+            // What a younger one did before it knew is for the older one to look at. Not whatever else
+            // is said of it: a thousand for one user would wake one another a thousand times.
+            affected.extend(self.claims.concerned(&key, &claim).cloned());
+        }
+        self.link(&key, &Key::of_secret(resource), packed);
+        affected.push(key);
         affected
     }
 
-    /// A resource is gone. Answers with the resources to look at, as
-    /// [`apply_resource`](Self::apply_resource) does.
+    /// A resource is gone. Answers with the resources to look at, because it managed their user.
     pub fn delete_resource(&mut self, resource: &Key) -> Vec<Key> {
-        self.unlink(resource);
+        if let Some(Resource { secret, .. }) = self.resources.remove(resource) {
+            self.unlink(resource, &secret);
+        }
         self.grants.delete_resource(resource);
         self.claims.remove(resource)
     }
@@ -195,30 +258,38 @@ impl Index {
         &mut self,
         scope: &Scope,
         secret: Key,
-        version: SecretVersion,
+        version: &SecretVersion,
         now: Instant,
     ) -> Vec<Key> {
         let listing = &mut self.scopes.entry(scope.clone()).or_default().secrets;
         listing.show(&secret);
         let since = listing.complete.then_some(now);
-        if self
-            .secrets
-            .get(&secret)
+        let version = (Text::of(&version.uid), Text::of(&version.resource_version));
+        let known = self.secrets.entry(secret).or_default();
+        if known
+            .seen
+            .as_ref()
             .is_some_and(|seen| seen.version == version)
         {
             return Vec::new();
         }
-        let affected = self.referencing(&secret);
-        self.secrets.insert(secret, Seen { version, since });
-        affected
+        known.seen = Some(Seen { version, since });
+        known.resources.iter().cloned().collect()
     }
 
     /// A Secret is gone. Answers with the resources to look at.
     pub fn delete_secret(&mut self, secret: &Key) -> Vec<Key> {
-        match self.secrets.remove(secret) {
-            Some(_) => self.referencing(secret),
-            None => Vec::new(),
+        let Some(known) = self.secrets.get_mut(secret) else {
+            return Vec::new();
+        };
+        if known.seen.take().is_none() {
+            return Vec::new();
         }
+        let affected: Vec<_> = known.resources.iter().cloned().collect();
+        if affected.is_empty() {
+            self.secrets.remove(secret);
+        }
+        affected
     }
 
     /// A list of the resources of a scope begins.
@@ -255,29 +326,37 @@ impl Index {
     /// The list of Secrets is complete. Answers with the resources whose Secret is gone.
     pub fn secrets_listed(&mut self, scope: &Scope) -> Vec<Key> {
         let listing = &mut self.scopes.entry(scope.clone()).or_default().secrets;
-        let gone = listing.finish(self.secrets.keys().filter(|key| contains(scope, key)));
+        let seen = self.secrets.iter().filter(|(_, it)| it.seen.is_some());
+        let known = seen.map(|(key, _)| key);
+        let gone = listing.finish(known.filter(|key| contains(scope, key)));
         gone.iter()
             .flat_map(|secret| self.delete_secret(secret))
             .collect()
     }
 
-    fn referencing(&self, secret: &Key) -> Vec<Key> {
-        self.references
-            .get(secret)
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect()
+    fn link(&mut self, resource: &Key, secret: &Key, packed: Packed) {
+        if let Some(known) = self.resources.get_mut(resource) {
+            if known.secret == *secret {
+                known.packed = packed;
+                return;
+            }
+            let before = known.secret.clone();
+            self.unlink(resource, &before);
+        }
+        // One text for each Secret, too.
+        let known = self.secrets.get_key_value(secret);
+        let secret = known.map_or(secret, |(key, _)| key).clone();
+        let referenced = self.secrets.entry(secret.clone()).or_default();
+        referenced.resources.insert(resource.clone());
+        self.resources
+            .insert(resource.clone(), Resource { packed, secret });
     }
 
-    fn unlink(&mut self, resource: &Key) {
-        let Some(secret) = self.resources.remove(resource) else {
-            return;
-        };
-        if let Some(resources) = self.references.get_mut(&secret) {
-            resources.remove(resource);
-            if resources.is_empty() {
-                self.references.remove(&secret);
+    fn unlink(&mut self, resource: &Key, secret: &Key) {
+        if let Some(referenced) = self.secrets.get_mut(secret) {
+            referenced.resources.remove(resource);
+            if referenced.resources.is_empty() && referenced.seen.is_none() {
+                self.secrets.remove(secret);
             }
         }
     }
@@ -286,7 +365,7 @@ impl Index {
 fn contains(scope: &Scope, key: &Key) -> bool {
     match scope {
         Scope::All => true,
-        Scope::Namespace(namespace) => key.namespace == *namespace,
+        Scope::Namespace(namespace) => key.namespace() == namespace,
     }
 }
 
@@ -294,7 +373,25 @@ fn contains(scope: &Scope, key: &Key) -> bool {
 mod tests {
     use super::super::key::key;
     use super::*;
+    use crate::api::{CognitoUserPasswordSpec, PasswordSecretRef};
     use proptest::prelude::*;
+
+    /// In `team-a`, with a user of its own.
+    fn resource(name: &str, secret: &str) -> CognitoUserPassword {
+        let spec = CognitoUserPasswordSpec {
+            user_pool_id: "eu-west-1_a".to_owned(),
+            username: name.to_owned(),
+            password_secret_ref: PasswordSecretRef {
+                name: secret.to_owned(),
+                key: "password".to_owned(),
+            },
+            permanent: true,
+            suspend: false,
+        };
+        let mut resource = CognitoUserPassword::new(name, spec);
+        resource.metadata.namespace = Some("team-a".to_owned());
+        resource
+    }
 
     fn version(resource_version: u32) -> SecretVersion {
         SecretVersion {
@@ -306,27 +403,27 @@ mod tests {
     #[test]
     fn two_resources_on_one_secret_are_both_followed() {
         let mut index = Index::default();
-        index.apply_resource(&Scope::All, key("one"), key("secret"), None);
-        index.apply_resource(&Scope::All, key("two"), key("secret"), None);
+        index.apply_resource(&Scope::All, &resource("one", "secret"));
+        index.apply_resource(&Scope::All, &resource("two", "secret"));
         let now = Instant::now();
-        let affected = index.apply_secret(&Scope::All, key("secret"), version(1), now);
+        let affected = index.apply_secret(&Scope::All, key("secret"), &version(1), now);
         assert_eq!(affected, [key("one"), key("two")]);
-        let again = index.apply_secret(&Scope::All, key("secret"), version(1), now);
+        let again = index.apply_secret(&Scope::All, key("secret"), &version(1), now);
         assert_eq!(again, [], "a version that was known");
     }
 
     #[test]
     fn a_resource_that_moved_to_another_secret_is_followed_there_only() {
         let mut index = Index::default();
-        index.apply_resource(&Scope::All, key("one"), key("old"), None);
-        index.apply_resource(&Scope::All, key("one"), key("new"), None);
+        index.apply_resource(&Scope::All, &resource("one", "old"));
+        index.apply_resource(&Scope::All, &resource("one", "new"));
         let now = Instant::now();
         assert_eq!(
-            index.apply_secret(&Scope::All, key("old"), version(1), now),
+            index.apply_secret(&Scope::All, key("old"), &version(1), now),
             []
         );
         assert_eq!(
-            index.apply_secret(&Scope::All, key("new"), version(1), now),
+            index.apply_secret(&Scope::All, key("new"), &version(1), now),
             [key("one")]
         );
     }
@@ -336,13 +433,10 @@ mod tests {
         let mut index = Index::default();
         let scope = Scope::Namespace("team-a".to_owned());
         let other = Scope::Namespace("team-b".to_owned());
-        index.apply_resource(&scope, key("one"), key("secret"), None);
-        index.apply_secret(&scope, key("secret"), version(1), Instant::now());
-        let elsewhere = Key {
-            namespace: "team-b".to_owned(),
-            name: "secret".to_owned(),
-        };
-        index.apply_secret(&other, elsewhere.clone(), version(1), Instant::now());
+        index.apply_resource(&scope, &resource("one", "secret"));
+        index.apply_secret(&scope, key("secret"), &version(1), Instant::now());
+        let elsewhere = Key::new("team-b", "secret");
+        index.apply_secret(&other, elsewhere.clone(), &version(1), Instant::now());
         index.secrets_listing(&scope);
         assert_eq!(index.secrets_listed(&scope), [key("one")]);
         assert_eq!(index.secret(&key("secret")), None);
@@ -361,10 +455,10 @@ mod tests {
         let mut index = Index::default();
         let now = Instant::now();
         index.secrets_listing(&Scope::All);
-        index.apply_secret(&Scope::All, key("secret"), version(1), now);
+        index.apply_secret(&Scope::All, key("secret"), &version(1), now);
         index.secrets_listed(&Scope::All);
         assert_eq!(index.changed_at(&key("secret"), "1"), None);
-        index.apply_secret(&Scope::All, key("secret"), version(2), now);
+        index.apply_secret(&Scope::All, key("secret"), &version(2), now);
         assert_eq!(index.changed_at(&key("secret"), "2"), Some(now));
         assert_eq!(index.changed_at(&key("secret"), "1"), None);
     }
@@ -373,14 +467,13 @@ mod tests {
         #[test]
         fn nothing_is_left_behind(moves in proptest::collection::vec((0_u8..5, 0_u8..3), 0..40)) {
             let mut index = Index::default();
-            for (resource, secret) in &moves {
-                index.apply_resource(&Scope::All, key(&format!("r{resource}")), key(&format!("s{secret}")), None);
+            for (number, secret) in &moves {
+                index.apply_resource(&Scope::All, &resource(&format!("r{number}"), &format!("s{secret}")));
             }
-            for (resource, _) in &moves {
-                index.delete_resource(&key(&format!("r{resource}")));
+            for (number, _) in &moves {
+                index.delete_resource(&key(&format!("r{number}")));
             }
             prop_assert_eq!(index.len(), (0, 0));
-            prop_assert!(index.references.is_empty());
         }
     }
 }

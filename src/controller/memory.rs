@@ -16,7 +16,7 @@ use std::{
 /// See the module.
 #[derive(Default)]
 pub struct Memory {
-    entries: Mutex<HashMap<Key, Entry>>,
+    entries: Mutex<HashMap<Key, Box<Entry>>>,
 }
 
 #[derive(Default)]
@@ -66,19 +66,13 @@ impl Memory {
     /// The resource as it is known best: as the store shows it, or as the last own write returned
     /// it where that is later.
     #[must_use]
-    pub fn freshest(
-        &self,
-        key: &Key,
-        stored: Arc<CognitoUserPassword>,
-    ) -> Arc<CognitoUserPassword> {
+    pub fn freshest(&self, key: &Key, stored: CognitoUserPassword) -> Arc<CognitoUserPassword> {
         let mut entries = self.lock();
-        let Some(entry) = entries.get_mut(key) else {
-            return stored;
-        };
-        match entry.own.take_if(|own| !is_later(own, &stored)) {
-            Some(_) => stored,
-            None => entry.own.clone().unwrap_or(stored),
-        }
+        let own = entries.get_mut(key).and_then(|entry| {
+            entry.own.take_if(|own| !is_later(own, &stored));
+            entry.own.clone()
+        });
+        own.unwrap_or_else(|| Arc::new(stored))
     }
 
     /// What is remembered of this resource, if it is still the same one.
@@ -157,6 +151,38 @@ impl Memory {
         }
     }
 
+    /// Whether an own write is remembered, which the watch may not have shown yet.
+    #[must_use]
+    pub fn has_own(&self, key: &Key) -> bool {
+        let entries = self.lock();
+        entries.get(key).is_some_and(|entry| entry.own.is_some())
+    }
+
+    /// Whether an outcome is still to be written down.
+    #[must_use]
+    pub fn has_unrecorded(&self, key: &Key) -> bool {
+        let entries = self.lock();
+        entries
+            .get(key)
+            .is_some_and(|entry| entry.unrecorded.is_some())
+    }
+
+    /// All is well with it, as far as its status and the watches tell: what is remembered beyond that
+    /// says nothing any more.
+    pub fn rest(&self, key: &Key) {
+        let mut entries = self.lock();
+        let is_needed = |entry: &Entry| entry.own.is_some() || entry.unrecorded.is_some();
+        if entries.get(key).is_some_and(|entry| !is_needed(entry)) {
+            entries.remove(key);
+        }
+    }
+
+    /// How many resources something is remembered of.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// The resource is gone.
     pub fn forget(&self, key: &Key) {
         self.lock().remove(key);
@@ -166,7 +192,7 @@ impl Memory {
         let mut entries = self.lock();
         let entry = entries.entry(key.clone()).or_default();
         if entry.uid != uid {
-            *entry = Entry {
+            **entry = Entry {
                 uid: uid.to_owned(),
                 api_failures: entry.api_failures,
                 ..Entry::default()
@@ -175,7 +201,7 @@ impl Memory {
         change(entry)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Box<Entry>>> {
         // Nothing here panics half-way through a change.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -198,7 +224,7 @@ mod tests {
     use super::*;
     use crate::api::{CognitoUserPasswordSpec, PasswordSecretRef};
 
-    fn resource(uid: &str, version: &str) -> Arc<CognitoUserPassword> {
+    fn resource(uid: &str, version: &str) -> CognitoUserPassword {
         let spec = CognitoUserPasswordSpec {
             user_pool_id: "eu-west-1_a".to_owned(),
             username: "bot".to_owned(),
@@ -212,12 +238,12 @@ mod tests {
         let mut resource = CognitoUserPassword::new("bot", spec);
         resource.metadata.uid = Some(uid.to_owned());
         resource.metadata.resource_version = Some(version.to_owned());
-        Arc::new(resource)
+        resource
     }
 
     fn freshest(own: (&str, &str), stored: (&str, &str)) -> Option<String> {
         let memory = Memory::default();
-        memory.wrote(&key("bot"), resource(own.0, own.1));
+        memory.wrote(&key("bot"), Arc::new(resource(own.0, own.1)));
         memory
             .freshest(&key("bot"), resource(stored.0, stored.1))
             .resource_version()

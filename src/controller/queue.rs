@@ -1,97 +1,121 @@
-//! The way from what happened to a reconcile: keys only, in the order in which they came, each at
-//! most once until it is taken up.
+//! The way from what happened to a reconcile: keys only, in the order in which they came, each at most
+//! once until it is taken, and by one at a time. What happens while one is being looked at asks for
+//! another look after it.
+//!
+//! Not kube-runtime's applier: that has no order, and takes each resource from a store of whole objects.
 
 use super::key::Key;
-use futures::Stream;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 
-/// The end into which keys are put. Cheap to clone.
+/// See the module. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Queue(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     keys: Mutex<Keys>,
-    /// There is something to hand out.
+    /// There is something to take, or sooner than before.
     came: Notify,
 }
 
-/// At most one entry a resource.
 #[derive(Default)]
 struct Keys {
-    /// Who waits: with their place, or handed out and not taken up yet.
-    waiting: HashMap<Key, Option<u64>>,
-    /// Who is to be handed out, in this order.
-    order: BTreeMap<u64, Key>,
+    states: HashMap<Key, State>,
+    /// Who is to be taken, in this order.
+    due: BTreeMap<u64, Key>,
+    /// Who is due later.
+    later: BTreeMap<(Instant, u64), Key>,
     places: u64,
 }
 
-impl Queue {
-    /// The stream of what is put into it. One is enough: each key comes out of one only.
-    pub fn keys(&self) -> impl Stream<Item = Key> + Send + 'static {
-        futures::stream::unfold(self.clone(), |queue| async move {
-            loop {
-                let came = queue.0.came.notified();
-                if let Some(key) = queue.hand_out() {
-                    return Some((key, queue.clone()));
-                }
-                came.await;
-            }
-        })
-    }
+#[derive(Clone, Copy)]
+enum State {
+    Due(u64),
+    Later(Instant, u64),
+    /// It is being looked at; and whether it is to be looked at again.
+    Taken {
+        again: bool,
+    },
+}
 
-    /// Asks for a reconcile, unless one was asked for that hasn't begun.
+impl Queue {
+    /// Asks for a look, unless one was asked for that hasn't begun.
     pub fn push(&self, key: Key) {
-        let mut keys = self.lock();
-        if keys.waiting.contains_key(&key) {
-            return;
-        }
-        keys.places += 1;
-        let place = keys.places;
-        keys.waiting.insert(key.clone(), Some(place));
-        keys.order.insert(place, key);
-        drop(keys);
+        self.lock().push(key);
         self.0.came.notify_one();
     }
 
-    /// A reconcile begins, or will never: what happens from now on asks for another.
-    pub fn taken_up(&self, key: &Key) {
-        let mut keys = self.lock();
-        if let Some(Some(place)) = keys.waiting.remove(key) {
-            keys.order.remove(&place);
+    /// Asks for a look after this time, unless there will be one before.
+    pub fn push_after(&self, key: Key, wait: Duration) {
+        self.lock().push_at(key, Instant::now() + wait);
+        self.0.came.notify_one();
+    }
+
+    /// The next one to look at; [`done`](Self::done) gives it back. Nothing is lost where the wait for
+    /// it is given up.
+    pub async fn take(&self) -> Key {
+        loop {
+            let came = self.0.came.notified();
+            let next = match self.lock().take(Instant::now()) {
+                Ok(key) => return key,
+                Err(next) => next,
+            };
+            match next {
+                Some(next) => tokio::select! {
+                    () = came => {}
+                    () = sleep_until(next) => {}
+                },
+                None => came.await,
+            }
         }
     }
 
-    /// The resource is gone. Where nobody takes keys up yet, as on a standby, they would pile up.
+    /// A look has ended. Answers with whether another was asked for meanwhile, which is forgotten; else
+    /// the next one is after `wake`, if it is given.
+    #[must_use]
+    pub fn done(&self, key: &Key, wake: Option<Duration>) -> bool {
+        let mut keys = self.lock();
+        let state = keys.states.remove(key);
+        if matches!(state, Some(State::Taken { again: true })) {
+            return true;
+        }
+        if let Some(wake) = wake {
+            keys.push_at(key.clone(), Instant::now() + wake);
+            drop(keys);
+            self.0.came.notify_one();
+        }
+        false
+    }
+
+    /// Whether it is being looked at.
+    #[must_use]
+    pub fn is_taken(&self, key: &Key) -> bool {
+        matches!(self.lock().states.get(key), Some(State::Taken { .. }))
+    }
+
+    /// The resource is gone: nobody need look.
     pub fn forget(&self, key: &Key) {
-        let mut keys = self.lock();
-        if let Some(Some(place)) = keys.waiting.get(key).copied() {
-            keys.order.remove(&place);
-            keys.waiting.remove(key);
-        }
+        self.lock().forget(key);
     }
 
-    /// How many wait.
+    /// How many are due.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lock().waiting.len()
+        self.lock().due.len()
     }
 
-    /// Whether none waits.
+    /// Whether none is due.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.lock().waiting.is_empty()
-    }
-
-    fn hand_out(&self) -> Option<Key> {
-        let mut keys = self.lock();
-        let (_, key) = keys.order.pop_first()?;
-        keys.waiting.insert(key.clone(), None);
-        Some(key)
+        self.len() == 0
     }
 
     fn lock(&self) -> MutexGuard<'_, Keys> {
@@ -100,55 +124,179 @@ impl Queue {
     }
 }
 
+impl Keys {
+    fn push(&mut self, key: Key) {
+        match self.states.get_mut(&key) {
+            Some(State::Due(_)) => return,
+            Some(State::Taken { again }) => {
+                *again = true;
+                return;
+            }
+            Some(State::Later(..)) | None => {}
+        }
+        self.forget(&key);
+        let place = self.place();
+        self.states.insert(key.clone(), State::Due(place));
+        self.due.insert(place, key);
+    }
+
+    fn push_at(&mut self, key: Key, at: Instant) {
+        match self.states.get_mut(&key) {
+            Some(State::Due(_)) => return,
+            Some(State::Later(sooner, _)) if *sooner <= at => return,
+            Some(State::Taken { again }) => {
+                *again = true;
+                return;
+            }
+            Some(State::Later(..)) | None => {}
+        }
+        self.forget(&key);
+        let place = self.place();
+        self.states.insert(key.clone(), State::Later(at, place));
+        self.later.insert((at, place), key);
+    }
+
+    /// The next one; or when there will be one, as far as that is known.
+    fn take(&mut self, now: Instant) -> Result<Key, Option<Instant>> {
+        while let Some(first) = self.later.first_entry()
+            && first.key().0 <= now
+        {
+            let key = first.remove();
+            self.states.remove(&key);
+            self.push(key);
+        }
+        match self.due.pop_first() {
+            Some((_, key)) => {
+                let taken = State::Taken { again: false };
+                self.states.insert(key.clone(), taken);
+                Ok(key)
+            }
+            None => Err(self.later.first_key_value().map(|((at, _), _)| *at)),
+        }
+    }
+
+    fn forget(&mut self, key: &Key) {
+        match self.states.get_mut(key) {
+            Some(State::Taken { again }) => *again = false,
+            Some(State::Due(place)) => {
+                self.due.remove(place);
+                self.states.remove(key);
+            }
+            Some(State::Later(at, place)) => {
+                self.later.remove(&(*at, *place));
+                self.states.remove(key);
+            }
+            None => {}
+        }
+    }
+
+    fn place(&mut self) -> u64 {
+        self.places += 1;
+        self.places
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::key::key;
     use super::*;
-    use futures::{FutureExt, StreamExt};
+    use futures::FutureExt;
+    use proptest::prelude::*;
+
+    fn taken_now(queue: &Queue) -> Option<Key> {
+        queue.take().now_or_never()
+    }
 
     #[tokio::test]
-    async fn a_key_waits_once_and_can_be_asked_for_again_when_taken_up() {
+    async fn a_key_waits_once_and_is_looked_at_by_one_at_a_time() {
         let queue = Queue::default();
-        let mut keys = queue.keys().boxed();
         queue.push(key("bot"));
         queue.push(key("bot"));
         assert_eq!(queue.len(), 1);
-        assert_eq!(keys.next().await, Some(key("bot")));
+        assert_eq!(queue.take().await, key("bot"));
+        assert!(queue.is_taken(&key("bot")) && queue.is_empty());
         queue.push(key("bot"));
-        assert!(keys.next().now_or_never().is_none(), "it was put in twice");
-        queue.taken_up(&key("bot"));
-        assert!(queue.is_empty());
+        assert_eq!(taken_now(&queue), None, "two look at it");
+        assert!(queue.done(&key("bot"), None), "what came meanwhile is lost");
         queue.push(key("bot"));
-        assert_eq!(keys.next().await, Some(key("bot")));
+        assert_eq!(taken_now(&queue), Some(key("bot")));
+        assert!(!queue.done(&key("bot"), None));
+        assert_eq!(taken_now(&queue), None);
     }
 
     #[tokio::test]
     async fn keys_come_out_in_the_order_in_which_they_came_also_to_whoever_waits_already() {
         let queue = Queue::default();
-        let mut keys = queue.keys().boxed();
-        let waits = tokio::spawn(async move { (keys.next().await, keys) });
+        let waits = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.take().await }
+        });
+        tokio::task::yield_now().await;
         queue.push(key("one"));
-        let (first, mut keys) = waits.await.expect("no panic");
-        assert_eq!(first, Some(key("one")));
+        assert_eq!(waits.await.expect("no panic"), key("one"));
         queue.push(key("two"));
         queue.push(key("three"));
-        assert_eq!(keys.next().await, Some(key("two")));
-        assert_eq!(keys.next().await, Some(key("three")));
+        assert_eq!(queue.take().await, key("two"));
+        assert_eq!(queue.take().await, key("three"));
     }
 
-    #[tokio::test]
-    async fn nobody_who_is_gone_is_kept_and_who_was_handed_out_is_not_asked_for_twice() {
+    #[tokio::test(start_paused = true)]
+    async fn the_earliest_wins_and_an_event_does_not_wait() {
         let queue = Queue::default();
-        let mut keys = queue.keys().boxed();
-        queue.push(key("handed out"));
-        assert_eq!(keys.next().await, Some(key("handed out")));
-        for n in 0..1_000 {
-            queue.push(key(&n.to_string()));
-            queue.forget(&key(&n.to_string()));
+        let began = Instant::now();
+        let second = Duration::from_secs(1);
+        queue.push_after(key("late"), 9 * second);
+        queue.push_after(key("bot"), 5 * second);
+        queue.push_after(key("bot"), 2 * second);
+        queue.push_after(key("bot"), 7 * second);
+        assert_eq!(queue.take().await, key("bot"));
+        assert_eq!(began.elapsed().as_secs(), 2);
+        assert!(!queue.done(&key("bot"), Some(3 * second)));
+        queue.push(key("late"));
+        assert_eq!(taken_now(&queue), Some(key("late")));
+        assert_eq!(queue.take().await, key("bot"));
+        assert_eq!(began.elapsed().as_secs(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wake_that_is_asked_for_while_somebody_waits_is_not_overslept() {
+        let queue = Queue::default();
+        let began = Instant::now();
+        queue.push_after(key("late"), Duration::from_hours(1));
+        let waits = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.take().await }
+        });
+        tokio::task::yield_now().await;
+        queue.push_after(key("soon"), Duration::from_secs(1));
+        assert_eq!(waits.await.expect("no panic"), key("soon"));
+        assert_eq!(began.elapsed().as_secs(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_who_is_gone_is_kept(moves in proptest::collection::vec((0_u8..5, 0_u8..4), 0..60)) {
+            let queue = Queue::default();
+            for (action, name) in moves {
+                let key = key(&name.to_string());
+                match action {
+                    0 => queue.push(key),
+                    1 => queue.push_after(key, Duration::from_secs(1)),
+                    2 => queue.forget(&key),
+                    3 => drop(queue.lock().take(Instant::now())),
+                    _ if queue.is_taken(&key) => drop(queue.done(&key, None)),
+                    _ => {}
+                }
+                let keys = queue.lock();
+                let taken = keys.states.values().filter(|state| matches!(state, State::Taken { .. }));
+                prop_assert_eq!(keys.states.len(), keys.due.len() + keys.later.len() + taken.count());
+            }
+            for name in 0..4_u8 {
+                let key = key(&name.to_string());
+                let _ = queue.is_taken(&key) && queue.done(&key, None);
+                queue.forget(&key);
+            }
+            prop_assert!(queue.lock().states.is_empty());
         }
-        queue.forget(&key("handed out"));
-        assert_eq!(queue.len(), 1);
-        queue.push(key("handed out"));
-        assert!(keys.next().now_or_never().is_none());
     }
 }

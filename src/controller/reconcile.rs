@@ -22,9 +22,8 @@ use crate::{
 };
 use futures::FutureExt;
 use jiff::Timestamp;
-use kube::{ResourceExt, runtime::controller::Action};
+use kube::ResourceExt;
 use std::{
-    convert::Infallible,
     panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
@@ -55,58 +54,100 @@ pub(super) enum Done {
     ApiFailed,
 }
 
-/// kube-runtime's entry. A panic stops nobody else: without this it would stop the controller.
-pub async fn reconcile<C: Cognito>(
-    resource: Arc<CognitoUserPassword>,
-    context: Arc<Context<C>>,
-) -> Result<Action, Infallible> {
-    let key = Key::of(resource.as_ref());
-    context.queue.taken_up(&key);
-    // Read again: what came in before `taken_up` asked for no further reconcile.
-    let Some(resource) = context.store.get(&key.object_ref()) else {
-        return Ok(Action::await_change());
+/// Looks at a resource that was taken from the queue. Answers with when to look again, if no event asks
+/// for it. A panic stops nobody else.
+pub(super) async fn reconcile<C: Cognito>(context: &Context<C>, key: &Key) -> Option<Duration> {
+    let stored = context.index().resource(key);
+    let Some(resource) = stored.filter(|_| !context.is_stopping()) else {
+        context.turns.leave(key);
+        return None;
     };
-    if context.is_stopping() {
-        return Ok(Action::await_change());
-    }
     if !context.leads_for_a_call() {
-        context.turns.leave(&key);
-        return Ok(Action::requeue(SHORT_OF_LEASE));
+        context.turns.leave(key);
+        return Some(SHORT_OF_LEASE);
     }
     let uid = resource.uid().unwrap_or_default();
     let started = Instant::now();
-    let done = AssertUnwindSafe(attend(&context, &key, resource))
+    let done = AssertUnwindSafe(attend(context, key, resource))
         .catch_unwind()
         .await;
     if !matches!(done, Ok(Done::Queued)) {
-        context.turns.leave(&key);
+        context.turns.leave(key);
     }
     let (result, wake) = match done {
         Ok(Done::Wake(wake)) => {
-            context.memory.api_works(&key);
+            context.memory.api_works(key);
             ("ok", wake)
         }
         Ok(Done::Queued) => {
-            context.memory.api_works(&key);
+            context.memory.api_works(key);
             ("queued", None)
         }
         Ok(Done::ShortOfLease) => ("ok", Some(SHORT_OF_LEASE)),
         Ok(Done::Again) => ("conflict", Some(Duration::from_millis(200))),
         Ok(Done::ApiFailed) => {
-            let failures = context.memory.api_failed(&key);
+            let failures = context.memory.api_failed(key);
             ("api_error", Some(retry(failures, &uid)))
         }
         Err(_) => {
             error!(object = %key, "the reconcile panicked; it is tried again");
-            let failures = context.memory.api_failed(&key);
+            let failures = context.memory.api_failed(key);
             ("panic", Some(retry(failures.max(4), &uid)))
         }
     };
     context.metrics.reconcile(result, started.elapsed());
-    if context.store.get(&key.object_ref()).is_none() {
-        context.memory.forget(&key);
+    if !context.index().has_resource(key) {
+        context.memory.forget(key);
     }
-    Ok(wake.map_or_else(Action::await_change, Action::requeue))
+    wake
+}
+
+/// Asks for a look at each of these, but not where a glance tells that there is nothing to do: of ten
+/// thousand in sync, none is looked at.
+pub(super) fn ask<C: Cognito>(context: &Context<C>, keys: impl IntoIterator<Item = Key>) {
+    for key in keys {
+        if !context.index().may_look_at(&key) {
+            continue;
+        }
+        match glance(context, &key) {
+            Glance::Look => context.queue.push(key),
+            Glance::LookAfter(wait) => context.queue.push_after(key, wait),
+            Glance::NothingToDo => {}
+        }
+    }
+}
+
+/// What a glance at a resource tells.
+enum Glance {
+    NothingToDo,
+    Look,
+    LookAfter(Duration),
+}
+
+/// Decides on what the watches show, as a look begins.
+fn glance<C: Cognito>(context: &Context<C>, key: &Key) -> Glance {
+    let begun = context.queue.is_taken(key) || context.turns.holds(key);
+    if begun || context.memory.has_unrecorded(key) {
+        return Glance::Look;
+    }
+    let Some(stored) = context.index().resource(key) else {
+        return Glance::NothingToDo;
+    };
+    let resource = context.memory.freshest(key, stored);
+    let facts = Facts::new(context, key, resource);
+    let observed = facts.observed(context, facts.hint(context));
+    // What would need an id is for the look.
+    match decide(&observed, Timestamp::now(), "") {
+        Decision::Leave => Glance::NothingToDo,
+        Decision::Stay { wake: None } => {
+            if observed.is_at_rest() {
+                context.memory.rest(key);
+            }
+            Glance::NothingToDo
+        }
+        Decision::Stay { wake: Some(wake) } => Glance::LookAfter(wake),
+        Decision::Read | Decision::Report(_) | Decision::Set(_) => Glance::Look,
+    }
 }
 
 fn retry(failures: u32, uid: &str) -> Duration {
@@ -114,11 +155,7 @@ fn retry(failures: u32, uid: &str) -> Duration {
 }
 
 /// Begins again as long as there are conflicts.
-async fn attend<C: Cognito>(
-    context: &Context<C>,
-    key: &Key,
-    stored: Arc<CognitoUserPassword>,
-) -> Done {
+async fn attend<C: Cognito>(context: &Context<C>, key: &Key, stored: CognitoUserPassword) -> Done {
     let mut resource = context.memory.freshest(key, stored);
     for _ in 0..CONFLICTS_MAX {
         match pass(context, key, resource).await {
@@ -141,7 +178,7 @@ pub(super) async fn refresh<C: Cognito>(
     context: &Context<C>,
     key: &Key,
 ) -> Result<Option<Arc<CognitoUserPassword>>, Done> {
-    match status::read(&context.client, &key.namespace, &key.name).await {
+    match status::read(&context.client, key.namespace(), key.name()).await {
         Ok(resource) => {
             let resource = Arc::new(resource);
             context.memory.wrote(key, resource.clone());

@@ -74,7 +74,7 @@ impl Turns {
             .budgets
             .entry(payer.clone())
             .or_insert_with(|| Budget::new(self.0.limits, now));
-        budget.wait(&key.namespace, key, urgency);
+        budget.wait(key.namespace(), key, urgency);
         while let Some(next) = budget.give(now) {
             if next != *key {
                 self.0.queue.push(next);
@@ -101,6 +101,12 @@ impl Turns {
         if self.lock().leave(key) {
             self.0.changed.notify_one();
         }
+    }
+
+    /// Whether this key waits, or has a turn that it hasn't claimed yet.
+    #[must_use]
+    pub fn holds(&self, key: &Key) -> bool {
+        self.lock().places.contains_key(key)
     }
 
     /// Gives turns as they come due, for ever.
@@ -219,13 +225,10 @@ impl Drop for Turn {
 mod tests {
     use super::*;
     use crate::core::target::PoolId;
-    use futures::{FutureExt, StreamExt};
+    use futures::FutureExt;
 
     fn key(namespace: &str, n: u32) -> Key {
-        Key {
-            namespace: namespace.to_owned(),
-            name: format!("bot-{n}"),
-        }
+        Key::new(namespace, &format!("bot-{n}"))
     }
 
     fn payer(pool: &str) -> Payer {
@@ -240,12 +243,11 @@ mod tests {
     #[tokio::test]
     async fn who_waits_is_put_into_the_queue_when_the_turn_has_come() {
         let queue = Queue::default();
-        let mut keys = queue.keys().boxed();
         let limits = Limits {
             rps: 50.0,
             burst: 1,
         };
-        let turns = Turns::new(limits, queue);
+        let turns = Turns::new(limits, queue.clone());
         let giving = tokio::spawn({
             let turns = turns.clone();
             async move { turns.give().await }
@@ -254,7 +256,7 @@ mod tests {
         call(turns.claim(&key("a", 0), &payer, Urgency::Asked));
         assert!(turns.claim(&key("a", 1), &payer, Urgency::Asked).is_none());
         assert_eq!(turns.waiting(), 1);
-        assert_eq!(keys.next().await, Some(key("a", 1)));
+        assert_eq!(queue.take().await, key("a", 1));
         call(turns.claim(&key("a", 1), &payer, Urgency::Asked));
         assert_eq!(turns.waiting(), 0);
         giving.abort();
@@ -263,12 +265,11 @@ mod tests {
     #[tokio::test]
     async fn a_turn_that_was_not_used_is_the_next_ones() {
         let queue = Queue::default();
-        let mut keys = queue.keys().boxed();
         let limits = Limits {
             rps: 0.001,
             burst: 1,
         };
-        let turns = Turns::new(limits, queue);
+        let turns = Turns::new(limits, queue.clone());
         let payer = payer("eu-west-1_a");
         let turn = turns.claim(&key("a", 0), &payer, Urgency::Asked);
         assert!(turn.is_some());
@@ -277,7 +278,7 @@ mod tests {
         turns.leave(&key("a", 1));
         drop(turn);
         assert_eq!(turns.give_due(), None);
-        assert_eq!(keys.next().now_or_never(), Some(Some(key("a", 2))));
+        assert_eq!(queue.take().now_or_never(), Some(key("a", 2)));
         assert_eq!(turns.waiting(), 0);
         call(turns.claim(&key("a", 2), &payer, Urgency::Asked));
         assert!(turns.claim(&key("a", 0), &payer, Urgency::Asked).is_none());
@@ -290,7 +291,7 @@ mod tests {
             rps: 0.001,
             burst: 1,
         };
-        let turns = Turns::new(limits, queue);
+        let turns = Turns::new(limits, queue.clone());
         let payer = payer("eu-west-1_a");
         let mut turn = turns.claim(&key("a", 0), &payer, Urgency::Asked);
         turn.as_mut().expect("a turn").calling();
@@ -305,7 +306,7 @@ mod tests {
     async fn each_region_has_a_budget_of_its_own_and_no_more_are_kept_than_are_needed() {
         let queue = Queue::default();
         let limits = Limits { rps: 1e6, burst: 1 };
-        let turns = Turns::new(limits, queue);
+        let turns = Turns::new(limits, queue.clone());
         for n in 0..100 {
             let payer = payer(&format!("eu-west-{n}_a"));
             call(turns.claim(&key("a", n), &payer, Urgency::Asked));

@@ -2,14 +2,14 @@
 //! that a grant names.
 
 use super::{arn::RoleArn, target::Region};
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// Who calls Cognito where. Credentials, connections and whatever is known of both belong to one of
 /// these.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Authority {
     /// The role to assume; none for the operator's own identity.
-    pub role: Option<Role>,
+    pub role: Option<Arc<Role>>,
     /// Where Cognito is called.
     pub region: Region,
 }

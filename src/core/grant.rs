@@ -7,7 +7,10 @@ use super::{
     target::{InvalidTarget, PoolId, Region, Target},
 };
 use crate::api::{CognitoUserPoolGrantSpec, Labels};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// A grant that was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,10 +97,10 @@ impl Grant {
         let external_id = spec.external_id.as_deref().map(ExternalId::parse);
         let external_id = external_id.transpose()?;
         let role = match &spec.role_arn {
-            Some(arn) => Some(Role {
+            Some(arn) => Some(Arc::new(Role {
                 arn: RoleArn::parse(arn).map_err(|_| InvalidRole::Arn)?,
                 external_id,
-            }),
+            })),
             // It was meant for a role: nobody knows which.
             None if external_id.is_some() => return Err(InvalidRole::Arn.into()),
             None => None,

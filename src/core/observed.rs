@@ -242,6 +242,18 @@ impl Observed<'_> {
             && status.synced.is_some()
     }
 
+    /// Whether all is well, and the Secret has not moved since: then nothing need be remembered beyond
+    /// the status.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        let synced = self.status.synced.as_ref();
+        let version = self.secret.version();
+        let is_of = synced
+            .zip(version)
+            .is_some_and(|(s, version)| version.is_of(s));
+        is_of && self.is_settled() && self.newest_signed.synced && !self.has_new_request()
+    }
+
     /// Whether the value at hand is what `synced` says is set. Where the key is gone, a Secret that
     /// hasn't moved since still tells it.
     pub(super) fn is_synced(

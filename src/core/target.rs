@@ -5,15 +5,15 @@
 //! be older than its schema.
 
 use super::legible::is_unseen;
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// A Cognito user pool id: `^[\w-]+_[0-9a-zA-Z]+$`, 1 to 55 characters, e.g. `eu-west-1_AbCdEf123`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct PoolId(String);
+pub struct PoolId(Arc<str>);
 
 /// An AWS Region as the pool id names it, e.g. `eu-west-1`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct Region(String);
+pub struct Region(Arc<str>);
 
 /// An AWS account whose quota calls count against.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -27,7 +27,7 @@ pub enum Account {
 /// A username as Cognito stores it (or the sub): letters, marks, symbols, numbers and
 /// punctuation, 1 to 128 Unicode scalars. No alias.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct Username(String);
+pub struct Username(Arc<str>);
 
 /// One user of one pool.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -43,7 +43,7 @@ pub struct Target {
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct User {
     pool: PoolId,
-    folded: String,
+    folded: Arc<str>,
 }
 
 /// Why a target can't be one.
@@ -74,7 +74,7 @@ impl PoolId {
                     && !id.is_empty()
                     && id.chars().all(|c| c.is_ascii_alphanumeric()) =>
             {
-                Ok(Self(text.to_owned()))
+                Ok(Self(text.into()))
             }
             _ => Err(InvalidTarget::PoolId),
         }
@@ -90,7 +90,7 @@ impl PoolId {
     #[must_use]
     pub fn region(&self) -> Region {
         let region = self.0.rsplit_once('_').map_or("", |(region, _)| region);
-        Region(region.to_owned())
+        Region(region.into())
     }
 }
 
@@ -110,7 +110,7 @@ impl Region {
             && rest.iter().all(|word| {
                 !word.is_empty() && word.chars().all(|c| letters(c) || c.is_ascii_digit())
             });
-        fits.then(|| Self(text.to_owned()))
+        fits.then(|| Self(text.into()))
     }
 
     /// The Region's name, e.g. `eu-west-1`.
@@ -129,7 +129,7 @@ impl Username {
         let length = text.chars().count();
         let unfit = |c: char| c.is_whitespace() || is_unseen(c);
         if (1..=128).contains(&length) && !text.chars().any(unfit) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(InvalidTarget::Username)
         }
@@ -155,9 +155,15 @@ impl Target {
     /// The user, whatever the case in which it is written.
     #[must_use]
     pub fn user(&self) -> User {
+        let folded = self.username.as_str().to_lowercase();
         User {
             pool: self.pool.clone(),
-            folded: self.username.as_str().to_lowercase(),
+            // Mostly the same.
+            folded: if folded == self.username.as_str() {
+                self.username.0.clone()
+            } else {
+                folded.into()
+            },
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cognito_password_operator::{
@@ -56,10 +57,10 @@ async fn child() {
     let (role, pool) = task.split_once(' ').expect("a role and a pool");
     let target = Target::parse(pool, USER).expect("a fit target");
     let authority = Authority {
-        role: Some(Role {
+        role: Some(Arc::new(Role {
             arn: RoleArn::parse(role).expect("a fit ARN"),
             external_id: Some(ExternalId::parse("team-a").expect("a fit id")),
-        }),
+        })),
         region: target.pool.region(),
     };
     let password = Password::parse(b"set-as-a-role").expect("a fit password");

@@ -64,7 +64,7 @@ impl Turns {
 /// What assuming a role takes.
 #[derive(Clone)]
 pub(super) struct Assume {
-    pub(super) role: Role,
+    pub(super) role: Arc<Role>,
     /// The operator's own identity.
     pub(super) own: Identity,
     /// Endpoint, FIPS, dual-stack, retry and timeout settings, the HTTP client, and the Region in

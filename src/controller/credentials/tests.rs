@@ -70,10 +70,7 @@ fn authority() -> Authority {
 }
 
 fn key(n: u32) -> Key {
-    Key {
-        namespace: "team-a".to_owned(),
-        name: format!("bot-{n}"),
-    }
+    Key::new("team-a", &format!("bot-{n}"))
 }
 
 async fn next(woken: &mut Woken, wanted: Wake) -> Key {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::api::{CognitoUserPoolGrantSpec, GrantNamespaces, NamespaceSelector};
-use crate::controller::key::key;
+use crate::controller::{key::key, packed::Text};
+use jiff::Timestamp;
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -34,13 +35,21 @@ fn target(pool: &str, username: &str) -> Target {
     Target::parse(pool, username).expect("valid")
 }
 
+fn of(target: Target) -> Claim {
+    Claim::new(target, (Timestamp::UNIX_EPOCH, Text::of("uid")))
+}
+
+fn claim(pool: &str, username: &str) -> Claim {
+    of(target(pool, username))
+}
+
 /// Everything is listed: the namespace `team-a`, the resource `bot` in it, and no grant.
 fn listed(ungranted: Ungranted) -> Grants {
     let mut grants = Grants::new(ungranted);
     grants.grants_listing();
     grants.namespaces_listing();
     grants.apply_namespace("team-a", labels("a"));
-    grants.apply_resource(&key("bot"), Some(&target(POOL, "bot")));
+    grants.apply_resource(&key("bot"), Some(&claim(POOL, "bot")));
     grants.grants_listed();
     grants.namespaces_listed();
     grants
@@ -57,7 +66,7 @@ fn own() -> Admission {
 #[test]
 fn nothing_is_known_before_both_are_listed() {
     let mut grants = Grants::new(Ungranted::Allow);
-    grants.apply_resource(&key("bot"), Some(&target(POOL, "bot")));
+    grants.apply_resource(&key("bot"), Some(&claim(POOL, "bot")));
     grants.grants_listing();
     assert_eq!(grants.apply_grant("a", grant(POOL, "*", "a")), []);
     assert_eq!(grants.grants_listed(), []);
@@ -73,15 +82,15 @@ fn nothing_is_known_before_both_are_listed() {
 #[test]
 fn without_grants_everybody_is_let_in() {
     let mut grants = Grants::default();
-    assert!(grants.apply_resource(&key("bot"), Some(&target(POOL, "bot"))));
+    assert!(grants.apply_resource(&key("bot"), Some(&claim(POOL, "bot"))));
     assert_eq!(admission(&grants), own());
 }
 
 #[test]
 fn a_grant_that_comes_changes_or_goes_tells_whom_it_is_about() {
     let mut grants = listed(Ungranted::Deny);
-    grants.apply_resource(&key("alice"), Some(&target(POOL, "alice")));
-    grants.apply_resource(&key("elsewhere"), Some(&target("eu-west-1_b", "bot")));
+    grants.apply_resource(&key("alice"), Some(&claim(POOL, "alice")));
+    grants.apply_resource(&key("elsewhere"), Some(&claim("eu-west-1_b", "bot")));
     assert_eq!(admission(&grants), Admission::NotGranted);
     assert_eq!(
         grants.apply_grant("a", grant(POOL, "b*", "a")),
@@ -179,16 +188,16 @@ fn a_grant_that_can_no_longer_be_read_lets_nobody_in() {
 fn what_is_to_be_said_of_a_grant_is_said_when_it_changes() {
     let mut grants = listed(Ungranted::Deny);
     grants.apply_grant("a", grant(POOL, "*", "a"));
-    assert_eq!(grants.take_changed(), ["a".to_owned()].into());
+    assert_eq!(grants.take_changed(), ["a".into()].into());
     assert!(!grants.have_changed());
-    grants.apply_resource(&key("bot"), Some(&target(POOL, "bot")));
+    grants.apply_resource(&key("bot"), Some(&claim(POOL, "bot")));
     assert!(!grants.have_changed(), "it was there");
     grants.delete_resource(&key("bot"));
-    assert_eq!(grants.take_changed(), ["a".to_owned()].into());
+    assert_eq!(grants.take_changed(), ["a".into()].into());
     assert_eq!(grants.grant("a").map(|held| held.lets_in), Some(0));
     let authority = Authority::own(target(POOL, "bot").pool.region());
     grants.authority_changed(&authority);
-    assert_eq!(grants.take_changed(), ["a".to_owned()].into());
+    assert_eq!(grants.take_changed(), ["a".into()].into());
 }
 
 #[test]
@@ -214,7 +223,7 @@ fn grants_that_disagree_are_named() {
     assert_eq!(grants.apply_grant("two", Arc::new(elsewhere)), [key("bot")]);
     assert_eq!(admission(&grants), Admission::Ambiguous);
     let named = grants.conflicting(&key("bot"));
-    assert_eq!(named, Some(vec!["one".to_owned(), "two".to_owned()]));
+    assert_eq!(named, Some(vec!["one".into(), "two".into()]));
     assert_eq!(grants.grant("one").map(|held| held.lets_in), Some(0));
     assert_eq!(grants.delete_grant("one"), [key("bot")]);
     assert_eq!(grants.conflicting(&key("bot")), None);
@@ -257,7 +266,7 @@ proptest! {
         let mut there: HashMap<Key, Target> = HashMap::new();
         let mut before: HashMap<Key, Admission> = HashMap::new();
         let name = |number: u8| format!("{number}");
-        let resource = |namespace: u8, number: u8| Key { namespace: name(namespace), name: name(number) };
+        let resource = |namespace: u8, number: u8| Key::new(&name(namespace), &name(number));
         for event in events {
             let told = match event {
                 Happens::Grant(number, pool, whom) => {
@@ -272,7 +281,7 @@ proptest! {
                 Happens::Resource(namespace, number, pool) => {
                     let target = target(&format!("eu-west-1_{pool}"), "bot");
                     let key = resource(namespace, number);
-                    grants.apply_resource(&key, Some(&target));
+                    grants.apply_resource(&key, Some(&of(target.clone())));
                     there.insert(key.clone(), target);
                     vec![key]
                 }
@@ -286,16 +295,16 @@ proptest! {
             };
             let mut counts: HashMap<&str, usize> = HashMap::new();
             for (key, target) in &there {
-                let now = grants.admission(target, &key.namespace, Instant::now());
+                let now = grants.admission(target, key.namespace(), Instant::now());
                 prop_assert_eq!(grants.is_admitted(key), matches!(now, Admission::Granted(_)));
                 if before.insert(key.clone(), now.clone()) != Some(now.clone()) {
                     prop_assert!(told.contains(key), "{} wasn't told", key);
                 }
-                let Some(labels) = grants.namespaces.known.get(&key.namespace) else {
+                let Some(labels) = grants.namespaces.known.get(key.namespace()) else {
                     prop_assert_eq!(now, Admission::Unknown);
                     continue;
                 };
-                let namespace = Namespace { name: &key.namespace, labels };
+                let namespace = Namespace { name: key.namespace(), labels };
                 let mut fits = false;
                 for (name, held) in &grants.by_name.known {
                     if held.grant.as_ref().is_ok_and(|grant| grant.lets_in(target, namespace)) {
@@ -307,7 +316,7 @@ proptest! {
                 prop_assert_eq!(matches!(now, Admission::Granted(_)), fits || open);
             }
             for (name, held) in &grants.by_name.known {
-                prop_assert_eq!(held.lets_in, counts.get(name.as_str()).copied().unwrap_or_default());
+                prop_assert_eq!(held.lets_in, counts.get(&**name).copied().unwrap_or_default());
             }
         }
         for key in there.keys() {

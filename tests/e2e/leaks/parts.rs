@@ -111,11 +111,11 @@ async fn run(listen: SocketAddr, namespace: String, cognito: Willing) {
         },
     };
     let (leads, cognito) = (Leadership::always(), Arc::new(cognito));
-    let (context, writer) = Context::new(client, cognito, keyring, leads, metrics, rules);
+    let context = Context::new(client, cognito, keyring, leads, metrics, rules);
     let context = Arc::new(context);
     let scopes = vec![Scope::Namespace(namespace)];
     controller::expect(&readiness, &scopes);
-    controller::run(context, writer, scopes, readiness, ready(()), pending()).await;
+    controller::run(context, scopes, readiness, ready(()), pending()).await;
 }
 
 /// A running one.

@@ -17,7 +17,7 @@ pub(super) fn role(name: &str, external_id: Option<&str>) -> Authority {
     let external_id = external_id.map(|id| ExternalId::parse(id).expect("a fit id"));
     let arn = RoleArn::parse(&arn(name)).expect("a fit ARN");
     Authority {
-        role: Some(Role { arn, external_id }),
+        role: Some(Arc::new(Role { arn, external_id })),
         ..authority(&target())
     }
 }

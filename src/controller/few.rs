@@ -1,0 +1,101 @@
+//! A set that mostly has one member.
+
+use std::collections::BTreeSet;
+
+/// See the module. Its members are in their order.
+#[derive(PartialEq, Eq, Default, Debug)]
+pub enum Few<T> {
+    /// Empty.
+    #[default]
+    None,
+    /// One: without a set around it.
+    One(T),
+    /// Two or more.
+    #[expect(
+        clippy::box_collection,
+        reason = "rare, and one that is small is what this is for"
+    )]
+    Many(Box<BTreeSet<T>>),
+}
+
+impl<T: Ord> FromIterator<T> for Few<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(members: I) -> Self {
+        let mut few = Self::None;
+        for member in members {
+            few.insert(member);
+        }
+        few
+    }
+}
+
+impl<T: Ord> Few<T> {
+    /// Adds a member, unless it is one.
+    pub fn insert(&mut self, member: T) {
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(member),
+            Self::One(other) if other == member => Self::One(other),
+            Self::One(other) => Self::Many(Box::new([other, member].into())),
+            Self::Many(mut members) => {
+                members.insert(member);
+                Self::Many(members)
+            }
+        };
+    }
+
+    /// Takes a member away.
+    pub fn remove(&mut self, member: &T) {
+        *self = match std::mem::take(self) {
+            Self::One(other) if other == *member => Self::None,
+            Self::Many(mut members) => {
+                members.remove(member);
+                if members.len() == 1 {
+                    members.pop_first().map_or(Self::None, Self::One)
+                } else {
+                    Self::Many(members)
+                }
+            }
+            same @ (Self::None | Self::One(_)) => same,
+        };
+    }
+
+    /// Whether it has none.
+    pub const fn is_empty(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// Its members.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        let (one, many) = match self {
+            Self::None => (None, None),
+            Self::One(member) => (Some(member), None),
+            Self::Many(members) => (None, Some(members.iter())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_set(changes in proptest::collection::vec((any::<bool>(), 0_u8..4), 0..20)) {
+            let mut few = Few::default();
+            let mut set = BTreeSet::new();
+            for (add, member) in changes {
+                if add {
+                    few.insert(member);
+                    set.insert(member);
+                } else {
+                    few.remove(&member);
+                    set.remove(&member);
+                }
+                prop_assert!(few.iter().eq(&set));
+                prop_assert_eq!(few.is_empty(), set.is_empty());
+                prop_assert_eq!(matches!(few, Few::Many(_)), set.len() > 1);
+            }
+        }
+    }
+}

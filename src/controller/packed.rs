@@ -1,0 +1,294 @@
+//! A resource as it is kept from one look to the next: whole, but in a tenth of the room. There are ten
+//! thousand, and hardly any is looked at.
+
+mod text;
+
+pub use text::{Text, Words};
+
+use crate::api::{
+    Attempt, AttemptOutcome, CognitoUserPassword, CognitoUserPasswordSpec, Condition,
+    ConditionStatus, Failures, PasswordSecretRef, REQUESTED_AT, Reason, Status, Synced,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+use kube::core::ObjectMeta;
+use serde::{Deserialize, Serialize};
+
+/// See the module. What is equal is the same version of the same resource.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Packed {
+    bytes: Box<[u8]>,
+    /// What its status says, to be counted.
+    pub reason: Option<Reason>,
+}
+
+/// What the bytes are. Nobody keeps them beyond this process.
+#[derive(Serialize, Deserialize)]
+struct Form {
+    /// Before anything else: asked of many rivals.
+    sent: [Option<Moment>; 2],
+    namespace: Option<Text>,
+    name: Option<Text>,
+    uid: Option<Text>,
+    version: Option<Text>,
+    generation: Option<i64>,
+    created: Option<Moment>,
+    deleted: Option<Moment>,
+    requested_at: Option<Text>,
+    pool: Text,
+    username: Text,
+    secret: Text,
+    key: Text,
+    permanent: bool,
+    suspend: bool,
+    status: Option<Said>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Said {
+    observed_generation: Option<i64>,
+    last_handled: Option<Text>,
+    synced: Option<Origin>,
+    attempt: Option<Tried>,
+    quarantined_until: Option<Moment>,
+    retired: Vec<Text>,
+    failures: Option<(u32, Moment)>,
+    conditions: Vec<Found>,
+}
+
+/// A value, where it came from, and when it was set or tried.
+#[derive(Serialize, Deserialize)]
+struct Origin {
+    fingerprint: Text,
+    uid: Text,
+    version: Text,
+    at: Moment,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Tried {
+    id: Text,
+    of: Origin,
+    generation: i64,
+    outcome: AttemptOutcome,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Found {
+    type_: Text,
+    status: ConditionStatus,
+    observed_generation: Option<i64>,
+    since: Moment,
+    reason: Text,
+    message: Text,
+}
+
+/// Seconds since 1970, and nanoseconds.
+#[derive(Serialize, Deserialize)]
+struct Moment(i64, i32);
+
+impl Packed {
+    /// Packs what a watch showed.
+    ///
+    /// # Panics
+    /// Never: writing into memory doesn't fail.
+    pub fn of(resource: &CognitoUserPassword, words: &Words) -> Self {
+        let form = Form::of(resource, words);
+        let bytes = postcard::to_allocvec(&form).expect("memory takes any form");
+        let status = resource.status.as_ref();
+        Self {
+            bytes: bytes.into(),
+            reason: status.and_then(Status::ready_reason),
+        }
+    }
+
+    /// The resource; of its annotations, the request to set.
+    ///
+    /// # Panics
+    /// Never: it reads what [`of`](Self::of) wrote.
+    pub fn resource(&self, words: &Words) -> CognitoUserPassword {
+        let form: Form = postcard::from_bytes(&self.bytes).expect("what was written is read");
+        form.resource(words)
+    }
+
+    /// When it set its user's password, and tried to: see [`sent`].
+    pub fn sent(&self) -> [Option<Timestamp>; 2] {
+        let first: Result<([Option<Moment>; 2], _), _> = postcard::take_from_bytes(&self.bytes);
+        let (sent, _) = first.unwrap_or_default();
+        sent.map(|it| it.map(|it| it.timestamp()))
+    }
+}
+
+/// When a resource set its user's password, and tried to.
+pub fn sent(resource: &CognitoUserPassword) -> [Option<Timestamp>; 2] {
+    let status = resource.status.as_ref();
+    let synced = status.and_then(|status| status.synced.as_ref());
+    let attempt = status.and_then(|status| status.attempt.as_ref());
+    let open = attempt.filter(|attempt| attempt.is_open());
+    [
+        synced.map(|synced| synced.at.0),
+        open.map(|attempt| attempt.started_at.0),
+    ]
+}
+
+impl Form {
+    fn of(resource: &CognitoUserPassword, words: &Words) -> Self {
+        let CognitoUserPassword {
+            metadata,
+            spec,
+            status,
+        } = resource;
+        let text = |text: &str| words.text(text);
+        let maybe = |it: &Option<String>| it.as_deref().map(text);
+        let time = |it: &Option<Time>| it.as_ref().map(|it| Moment::of(it.0));
+        let requested_at = metadata.annotations.as_ref();
+        let requested_at = requested_at.and_then(|it| it.get(REQUESTED_AT));
+        Self {
+            sent: sent(resource).map(|it| it.map(Moment::of)),
+            namespace: maybe(&metadata.namespace),
+            name: maybe(&metadata.name),
+            uid: maybe(&metadata.uid),
+            version: maybe(&metadata.resource_version),
+            generation: metadata.generation,
+            created: time(&metadata.creation_timestamp),
+            deleted: time(&metadata.deletion_timestamp),
+            requested_at: requested_at.map(|it| text(it)),
+            pool: text(&spec.user_pool_id),
+            username: text(&spec.username),
+            secret: text(&spec.password_secret_ref.name),
+            key: text(&spec.password_secret_ref.key),
+            permanent: spec.permanent,
+            suspend: spec.suspend,
+            status: status.as_ref().map(|status| Said::of(status, words)),
+        }
+    }
+
+    fn resource(self, words: &Words) -> CognitoUserPassword {
+        let maybe = |it: Option<Text>| it.map(|it| words.string(&it));
+        let time = |it: Option<Moment>| it.map(|it| Time(it.timestamp()));
+        let spec = CognitoUserPasswordSpec {
+            user_pool_id: words.string(&self.pool),
+            username: words.string(&self.username),
+            password_secret_ref: PasswordSecretRef {
+                name: words.string(&self.secret),
+                key: words.string(&self.key),
+            },
+            permanent: self.permanent,
+            suspend: self.suspend,
+        };
+        let requested_at = maybe(self.requested_at);
+        let metadata = ObjectMeta {
+            namespace: maybe(self.namespace),
+            name: maybe(self.name),
+            uid: maybe(self.uid),
+            resource_version: maybe(self.version),
+            generation: self.generation,
+            creation_timestamp: time(self.created),
+            deletion_timestamp: time(self.deleted),
+            annotations: requested_at.map(|it| [(REQUESTED_AT.to_owned(), it)].into()),
+            ..ObjectMeta::default()
+        };
+        CognitoUserPassword {
+            metadata,
+            spec,
+            status: self.status.map(|said| said.status(words)),
+        }
+    }
+}
+
+impl Said {
+    fn of(status: &Status, words: &Words) -> Self {
+        let text = |text: &str| words.text(text);
+        let origin = |fingerprint: &str, uid: &str, version: &str, at: &MicroTime| Origin {
+            fingerprint: text(fingerprint),
+            uid: text(uid),
+            version: text(version),
+            at: Moment::of(at.0),
+        };
+        let synced = status.synced.as_ref().map(|it| {
+            let version = &it.secret_resource_version;
+            origin(&it.fingerprint, &it.secret_uid, version, &it.at)
+        });
+        let attempt = status.attempt.as_ref().map(|it| {
+            let version = &it.secret_resource_version;
+            Tried {
+                id: text(&it.id),
+                of: origin(&it.fingerprint, &it.secret_uid, version, &it.started_at),
+                generation: it.generation,
+                outcome: it.outcome,
+            }
+        });
+        let conditions = status.conditions.iter().map(|it| Found {
+            type_: text(&it.type_),
+            status: it.status,
+            observed_generation: it.observed_generation,
+            since: Moment::of(it.last_transition_time.0),
+            reason: text(&it.reason),
+            message: text(&it.message),
+        });
+        let until = status.quarantined_until.as_ref();
+        let failures = status.failures.as_ref();
+        Self {
+            observed_generation: status.observed_generation,
+            last_handled: status.last_handled_reconcile_at.as_deref().map(text),
+            synced,
+            attempt,
+            quarantined_until: until.map(|it| Moment::of(it.0)),
+            retired: status.retired.iter().map(|it| text(it)).collect(),
+            failures: failures.map(|it| (it.count, Moment::of(it.retry_at.0))),
+            conditions: conditions.collect(),
+        }
+    }
+
+    fn status(self, words: &Words) -> Status {
+        let string = |text: &Text| words.string(text);
+        let micro = |at: Moment| MicroTime(at.timestamp());
+        let conditions = self.conditions.into_iter().map(|it| Condition {
+            type_: string(&it.type_),
+            status: it.status,
+            observed_generation: it.observed_generation,
+            last_transition_time: Time(it.since.timestamp()),
+            reason: string(&it.reason),
+            message: string(&it.message),
+        });
+        Status {
+            observed_generation: self.observed_generation,
+            last_handled_reconcile_at: self.last_handled.as_ref().map(string),
+            synced: self.synced.map(|it| Synced {
+                fingerprint: string(&it.fingerprint),
+                secret_uid: string(&it.uid),
+                secret_resource_version: string(&it.version),
+                at: micro(it.at),
+            }),
+            attempt: self.attempt.map(|it| Attempt {
+                id: string(&it.id),
+                fingerprint: string(&it.of.fingerprint),
+                generation: it.generation,
+                secret_uid: string(&it.of.uid),
+                secret_resource_version: string(&it.of.version),
+                started_at: micro(it.of.at),
+                outcome: it.outcome,
+            }),
+            quarantined_until: self.quarantined_until.map(micro),
+            retired: self.retired.iter().map(string).collect(),
+            failures: self.failures.map(|(count, retry_at)| Failures {
+                count,
+                retry_at: micro(retry_at),
+            }),
+            conditions: conditions.collect(),
+        }
+    }
+}
+
+impl Moment {
+    fn of(at: Timestamp) -> Self {
+        Self(at.as_second(), at.subsec_nanosecond())
+    }
+
+    fn timestamp(&self) -> Timestamp {
+        Timestamp::new(self.0, self.1).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;
