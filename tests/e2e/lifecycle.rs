@@ -378,9 +378,12 @@ async fn a_hundred_that_are_stalled_or_wait_make_no_burst_at_a_restart() {
         .collect();
     assert_eq!(traffic, [""; 0], "neither read nor written");
     assert_eq!(calls(), 2 * EACH);
-    let looked_at = "cognito_password_operator_reconciles_total";
-    let looked_at = operator.metric(looked_at, &[("result", "ok")]).await;
-    assert!(looked_at >= 100.0, "looked at: {looked_at}");
+    // It knows of all of them.
+    for case in &CASES {
+        let known = "cognito_password_operator_resources";
+        let known = operator.metric(known, &[("reason", case.1)]).await;
+        assert!(known >= 34.0, "{}: {known}", case.1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
