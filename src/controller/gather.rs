@@ -18,7 +18,7 @@ use crate::{
         observed::{NewestSigned, Observed, Older, SecretFact, SecretVersion, compare},
         password::Password,
         request,
-        target::{InvalidTarget, Target},
+        target::Target,
     },
 };
 use jiff::Timestamp;
@@ -90,21 +90,20 @@ impl Facts {
             .acted(key, &self.uid, self.remembered.healing);
     }
 
-    /// Whose password it is.
-    pub(super) fn target(&self) -> Result<Target, InvalidTarget> {
-        let spec = &self.resource.spec;
-        Target::parse(&spec.user_pool_id, &spec.username)
+    /// Whose password it is; none if it names no user that there could be.
+    pub(super) fn target(&self) -> Option<&Target> {
+        self.claim.as_ref().map(Claim::target)
     }
 
     /// Whether the grants let it manage its user, as the watches show them now.
     pub(super) fn admission<C: Cognito>(&self, context: &Context<C>) -> Admission {
         match self.target() {
-            Ok(target) => {
+            Some(target) => {
                 let index = context.index();
-                index.admission(&target, self.key.namespace(), Instant::now())
+                index.admission(target, self.key.namespace(), Instant::now())
             }
             // Nothing is done for one that names no user, and that is said first.
-            Err(_) => Admission::NotGranted,
+            None => Admission::NotGranted,
         }
     }
 
@@ -194,13 +193,13 @@ impl Facts {
         password: Password,
     ) -> (SecretFact, Option<Password>) {
         // Without a target there is nothing to compare, and the decision says why.
-        let Ok(target) = self.target() else {
+        let Some(target) = self.target() else {
             return (SecretFact::Seen(version), None);
         };
         let permanent = self.resource.spec.permanent;
         let value = compare(
             &context.keyring(),
-            &target,
+            target,
             permanent,
             &password,
             self.status(),

@@ -44,7 +44,7 @@ pub(super) async fn set<C: Cognito>(
     turn: Turn,
 ) -> Done {
     let Gathered { fact, password, .. } = gathered;
-    let (Ok(target), Some(password)) = (facts.target(), password) else {
+    let (Some(target), Some(password)) = (facts.target(), password) else {
         return Done::Wake(None);
     };
     if context.is_stopping() {
@@ -57,7 +57,7 @@ pub(super) async fn set<C: Cognito>(
         uid: facts.uid().to_owned(),
         fingerprint: plan.attempt.fingerprint.clone(),
     };
-    let alone = match context.in_flight.enter(&target, sent, Instant::now()) {
+    let alone = match context.in_flight.enter(target, sent, Instant::now()) {
         Ok(alone) => alone,
         Err(NotYet::Busy) => return Done::Wake(Some(BUSY)),
         Err(NotYet::Landing(left)) => {
@@ -79,7 +79,7 @@ pub(super) async fn set<C: Cognito>(
         context,
         key,
         plan,
-        (&target, permanent),
+        (target, permanent),
         password,
         (turn, alone),
     )
