@@ -1,5 +1,6 @@
-//! Events on resources: one for each change of reason and each set. They repeat a condition, so a
-//! lost one is logged and nothing more.
+//! Events on resources: one for each change of reason and each set. They repeat a condition, so
+//! nobody waits for them: they go through a bounded queue, at a bounded pace, and a lost one is
+//! counted and nothing more.
 
 use super::{CALL_TIMEOUT, call::chain};
 use crate::api::FIELD_MANAGER;
@@ -8,50 +9,240 @@ use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
-use tracing::warn;
+use std::{
+    collections::VecDeque,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tracing::{debug, warn};
 
-/// Reports events; those of the same reason within 6 minutes are counted, not repeated.
+/// How many wait at most. Half a kilobyte each.
+const WAITING_MAX: usize = 1_000;
+
+/// Twice what the budget allows by default: there a mass rotation loses none. Where it allows more, the
+/// API server has better things to do.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// So many are reported at once after a rest.
+const BURST: u32 = 50;
+
+/// A recorder keeps what it has reported, 3 KB each, to count what comes again: so many at most, and
+/// for as long as it looks at them.
+const KEPT_MAX: u32 = 500;
+const KEPT_FOR: Duration = Duration::from_mins(6);
+
+/// Reports events; those of the same reason within 6 minutes are counted, not repeated. Cheap to clone.
 #[derive(Clone)]
-pub struct Events {
-    recorder: Recorder,
+pub struct Events(Arc<Shared>);
+
+struct Shared {
+    client: Client,
+    waiting: Mutex<VecDeque<Told>>,
+    /// There is something to report.
+    came: Notify,
+    lost: Box<dyn Fn() + Send + Sync>,
+}
+
+/// An event that is to be reported.
+#[derive(Debug)]
+struct Told {
+    regarding: ObjectReference,
+    type_: EventType,
+    reason: &'static str,
+    action: &'static str,
+    note: String,
 }
 
 impl Events {
-    /// Reports as this operator.
+    /// Reports as this operator, once somebody runs [`Events::report`]. `lost` is told of each that
+    /// could not be reported.
     #[must_use]
-    pub fn new(client: Client) -> Self {
-        let reporter = Reporter {
-            controller: FIELD_MANAGER.to_owned(),
-            instance: None,
+    pub fn new(client: Client, lost: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Shared {
+            client,
+            waiting: Mutex::default(),
+            came: Notify::new(),
+            lost: Box::new(lost),
+        }))
+    }
+
+    /// Puts one event on a resource into the queue. `note` is cut to the API's 1,024 bytes.
+    pub fn tell(
+        &self,
+        regarding: ObjectReference,
+        type_: EventType,
+        reason: &'static str,
+        action: &'static str,
+        note: &str,
+    ) {
+        let told = Told {
+            regarding,
+            type_,
+            reason,
+            action,
+            note: cut(note),
         };
-        Self {
-            recorder: Recorder::new(client, reporter),
+        if let Some(lost) = push(&mut self.waiting(), told) {
+            debug!(
+                reason = lost.reason,
+                note = lost.note,
+                "an event was dropped: too many wait"
+            );
+            (self.0.lost)();
+        }
+        self.0.came.notify_one();
+    }
+
+    /// What has this reason and isn't reported yet is not true any more.
+    pub fn take_back(&self, namespace: &str, name: &str, reason: &str) {
+        self.waiting().retain(|told| {
+            told.reason != reason
+                || told.regarding.name.as_deref() != Some(name)
+                || told.regarding.namespace.as_deref() != Some(namespace)
+        });
+    }
+
+    /// Reports what comes, in its order, until `ended`; then what is left, without a pause.
+    pub async fn report(&self, ended: impl Future<Output = ()>) {
+        let mut ended = pin!(ended);
+        let mut reporter = Reported::new(self.0.client.clone());
+        let mut pace = Pace::new();
+        loop {
+            let due = async {
+                pace.turn().await;
+                self.next().await
+            };
+            tokio::select! {
+                told = due => self.publish(&mut reporter, told).await,
+                () = sleep(KEPT_FOR), if reporter.kept > 0 => reporter.forget(),
+                () = &mut ended => break,
+            }
+        }
+        while let Some(told) = self.pop() {
+            self.publish(&mut reporter, told).await;
         }
     }
 
-    /// Reports one event on a resource. `note` is cut to the API's 1,024 bytes.
-    pub async fn publish(
-        &self,
-        resource: &ObjectReference,
-        type_: EventType,
-        reason: &str,
-        action: &str,
-        note: &str,
-    ) {
+    async fn publish(&self, reporter: &mut Reported, told: Told) {
+        let reason = told.reason;
+        if let Err(error) = reporter.publish(told).await {
+            warn!(reason, error, "an event could not be reported");
+            (self.0.lost)();
+        }
+    }
+
+    async fn next(&self) -> Told {
+        loop {
+            let came = self.0.came.notified();
+            if let Some(told) = self.pop() {
+                return told;
+            }
+            came.await;
+        }
+    }
+
+    fn pop(&self) -> Option<Told> {
+        let mut waiting = self.waiting();
+        let told = waiting.pop_front();
+        if waiting.is_empty() {
+            // After a storm.
+            waiting.shrink_to(BURST as usize);
+        }
+        told
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Told>> {
+        let waiting = self.0.waiting.lock();
+        waiting.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers with the one that finds no place: of a flood of what went well, before what did not.
+fn push(waiting: &mut VecDeque<Told>, told: Told) -> Option<Told> {
+    let lost = if waiting.len() < WAITING_MAX {
+        None
+    } else if told.type_ == EventType::Warning
+        && let Some(normal) = waiting
+            .iter()
+            .position(|told| told.type_ == EventType::Normal)
+    {
+        waiting.remove(normal)
+    } else {
+        return Some(told);
+    };
+    waiting.push_back(told);
+    lost
+}
+
+/// What was reported of late, for counting what comes again.
+struct Reported {
+    client: Client,
+    recorder: Recorder,
+    kept: u32,
+}
+
+impl Reported {
+    fn new(client: Client) -> Self {
+        let recorder = recorder(client.clone());
+        Self {
+            client,
+            recorder,
+            kept: 0,
+        }
+    }
+
+    fn forget(&mut self) {
+        self.recorder = recorder(self.client.clone());
+        self.kept = 0;
+    }
+
+    async fn publish(&mut self, told: Told) -> Result<(), String> {
+        if self.kept >= KEPT_MAX {
+            self.forget();
+        }
+        self.kept += 1;
         let event = Event {
-            type_,
-            reason: reason.to_owned(),
-            note: Some(cut(note)),
-            action: action.to_owned(),
+            type_: told.type_,
+            reason: told.reason.to_owned(),
+            note: Some(told.note),
+            action: told.action.to_owned(),
             secondary: None,
         };
-        let publish = self.recorder.publish(&event, resource);
-        let failed = match tokio::time::timeout(CALL_TIMEOUT, publish).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => chain(&error),
-            Err(_) => "timeout".to_owned(),
-        };
-        warn!(reason, error = failed, "an event could not be reported");
+        let publish = self.recorder.publish(&event, &told.regarding);
+        match timeout(CALL_TIMEOUT, publish).await {
+            Ok(result) => result.map_err(|error| chain(&error)),
+            Err(_) => Err("timeout".to_owned()),
+        }
+    }
+}
+
+fn recorder(client: Client) -> Recorder {
+    let reporter = Reporter {
+        controller: FIELD_MANAGER.to_owned(),
+        instance: None,
+    };
+    Recorder::new(client, reporter)
+}
+
+/// When the next one's turn is.
+struct Pace(Instant);
+
+impl Pace {
+    fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    async fn turn(&mut self) {
+        let now = Instant::now();
+        let rested = now.checked_sub(INTERVAL * BURST).unwrap_or(now);
+        let at = self.0.max(rested);
+        sleep_until(at).await;
+        self.0 = at + INTERVAL;
     }
 }
 
@@ -81,10 +272,61 @@ fn cut(note: &str) -> String {
 mod tests {
     use super::*;
 
+    fn told(type_: EventType, name: usize) -> Told {
+        Told {
+            regarding: ObjectReference {
+                name: Some(name.to_string()),
+                ..ObjectReference::default()
+            },
+            type_,
+            reason: "Reason",
+            action: "Act",
+            note: String::new(),
+        }
+    }
+
     #[test]
     fn a_note_fits_into_the_apis_1024_bytes() {
         assert_eq!(cut("short"), "short");
         let long = cut(&"é".repeat(5_000));
         assert!(long.len() <= 1_024 && long.ends_with('…'), "{}", long.len());
+    }
+
+    #[test]
+    fn a_flood_of_what_went_well_does_not_crowd_out_what_did_not() {
+        let mut waiting = VecDeque::new();
+        for name in 0..WAITING_MAX {
+            assert!(push(&mut waiting, told(EventType::Normal, name)).is_none());
+        }
+        let name = |told: Option<Told>| told.and_then(|told| told.regarding.name);
+        let late = push(&mut waiting, told(EventType::Normal, 2_000));
+        assert_eq!(name(late).as_deref(), Some("2000"), "the latest finds none");
+        for n in 0..WAITING_MAX {
+            let lost = push(&mut waiting, told(EventType::Warning, 3_000 + n));
+            assert_eq!(name(lost), Some(n.to_string()), "the oldest gives way");
+        }
+        let late = push(&mut waiting, told(EventType::Warning, 5_000));
+        assert_eq!(name(late).as_deref(), Some("5000"), "not to its like");
+        assert_eq!(waiting.len(), WAITING_MAX);
+        let mut order = (0..).zip(&waiting);
+        let in_order = |(n, told): (usize, &Told)| {
+            told.regarding.name.as_deref() == Some(&*(3_000 + n).to_string())
+        };
+        assert!(order.all(in_order), "{waiting:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_storm_is_told_at_a_bounded_pace() {
+        let mut pace = Pace::new();
+        sleep(Duration::from_hours(1)).await;
+        let began = Instant::now();
+        for _ in 0..=BURST {
+            pace.turn().await;
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO, "a few at once");
+        for _ in 0..100 {
+            pace.turn().await;
+        }
+        assert_eq!(began.elapsed(), INTERVAL * 100);
     }
 }

@@ -108,8 +108,12 @@ impl<C: Cognito> Context<C> {
                 grants_changed.notify_one();
             }
         };
+        let lost = {
+            let metrics = metrics.clone();
+            move || metrics.lost_event()
+        };
         Self {
-            events: Events::new(client.clone()),
+            events: Events::new(client.clone(), lost),
             client,
             credentials: Credentials::new(cognito.clone(), wake, tell),
             cognito,

@@ -24,7 +24,6 @@ use kube::{
     runtime::{events::EventType, watcher::Event},
 };
 use std::{collections::HashMap, sync::Arc, time::Instant};
-use tokio::{sync::Semaphore, task::AbortHandle};
 use tracing::{debug, info, warn};
 
 /// Follows the watches of all scopes, for ever.
@@ -93,23 +92,11 @@ struct Follower<C> {
     context: Arc<Context<C>>,
     watches: HashMap<(Scope, Watched), State>,
     /// What was last reported as unreadable.
-    unreadable: HashMap<Key, Unreadable>,
-    /// For reporting those.
-    turns: Arc<Semaphore>,
+    unreadable: HashMap<Key, Option<String>>,
 }
 
-/// A resource that can't be read. Dropped, when it has moved on, it takes an event with it that nobody
-/// has published yet: on a standby they would pile up.
-struct Unreadable {
-    version: Option<String>,
-    event: AbortHandle,
-}
-
-impl Drop for Unreadable {
-    fn drop(&mut self) {
-        self.event.abort();
-    }
-}
+/// The event on a resource that can't be read.
+const UNDECODABLE: &str = "Undecodable";
 
 /// So many failures in a row, and it is no longer merely late (a second or two): before the first list
 /// nobody waits for it any longer, and what is known of grants is doubtful.
@@ -141,7 +128,6 @@ impl<C: Cognito> Follower<C> {
             context,
             watches: all_watches(scopes).map(state).collect(),
             unreadable: HashMap::new(),
-            turns: Arc::new(Semaphore::new(4)),
         }
     }
 
@@ -202,7 +188,7 @@ impl<C: Cognito> Follower<C> {
     }
 
     fn apply(&mut self, scope: &Scope, resource: &CognitoUserPassword) {
-        self.unreadable.remove(&Key::of(resource));
+        self.moved_on(&Key::of(resource));
         let affected = self.context.index().apply_resource(scope, resource);
         self.ask(affected);
     }
@@ -214,7 +200,7 @@ impl<C: Cognito> Follower<C> {
     }
 
     fn forget(&mut self, key: &Key) {
-        self.unreadable.remove(key);
+        self.moved_on(key);
         self.context.memory.forget(key);
         self.context.turns.leave(key);
         self.context.queue.forget(key);
@@ -226,31 +212,30 @@ impl<C: Cognito> Follower<C> {
         let key = Key::of(unreadable);
         let version = unreadable.resource_version();
         let said = self.unreadable.get(&key);
-        if said.is_some_and(|said| said.version == version) {
+        if said.is_some_and(|said| *said == version) {
             return;
         }
         self.gone(&key);
         let why = without_values(error);
         warn!(object = %key, why, "this resource can't be read and is skipped");
         self.context.metrics.undecodable_resource();
-        let reference = events::reference(unreadable);
         let note = format!(
             "This version of the operator can't read the resource and skips it ({why}): write it anew after the CRD of this version."
         );
-        let events: events::Events = self.context.events.clone();
-        let turns = self.turns.clone();
-        let leadership = self.context.leadership.clone();
-        let event = tokio::spawn(async move {
-            // One operator says it.
-            leadership.won().await;
-            // Of ten thousand that can't be read, a few at a time say so. Never closed.
-            let _turn = turns.acquire().await;
-            events
-                .publish(&reference, EventType::Warning, "Undecodable", "Read", &note)
-                .await;
-        });
-        let event = event.abort_handle();
-        self.unreadable.insert(key, Unreadable { version, event });
+        let regarding = events::reference(unreadable);
+        let type_ = EventType::Warning;
+        let events = &self.context.events;
+        events.tell(regarding, type_, UNDECODABLE, "Read", &note);
+        self.unreadable.insert(key, version);
+    }
+
+    /// What was unreadable isn't there any more in this version. On a standby nobody has said so yet,
+    /// and whoever leads one day would.
+    fn moved_on(&mut self, key: &Key) {
+        if self.unreadable.remove(key).is_some() {
+            let events = &self.context.events;
+            events.take_back(key.namespace(), key.name(), UNDECODABLE);
+        }
     }
 
     /// Asks for reconciles, once everything is listed that they go by.

@@ -32,12 +32,16 @@ use crate::{
     cognito::Cognito,
     ops::{health::Readiness, metrics::BudgetNow},
 };
-use std::{future::Future, pin::pin, sync::Arc};
-use tokio::task::JoinSet;
+use futures::FutureExt;
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+use tokio::{sync::oneshot, task::JoinSet, time::timeout};
 use tracing::debug;
 
 /// Reconciles that run at the same time. Each may wait 5 s for Cognito and for the API server.
 const CONCURRENCY: usize = 32;
+
+/// What is left of the events at the end has so much time.
+const EVENTS_MAX: Duration = Duration::from_millis(500);
 
 /// What is counted where a resource wasn't judged yet.
 const NOT_JUDGED: &str = "Unknown";
@@ -56,12 +60,27 @@ pub async fn run<C: Cognito>(
 ) {
     measure(&context);
     let mut follow = tokio::spawn(follow::follow(context.clone(), scopes, readiness));
+    let (telling, told) = oneshot::channel::<()>();
+    let mut events = tokio::spawn(tell_events(context.clone(), told));
     tokio::select! {
         () = reconciles(&context, leading, shutdown) => follow.abort(),
         () = context.turns.give() => {}
         () = grants_told::tell(&context) => {}
         _ = &mut follow => panic!("following the watches ended"),
     }
+    drop(telling);
+    if timeout(EVENTS_MAX, &mut events).await.is_err() {
+        events.abort();
+    }
+}
+
+/// One of several operators tells events. Until the sender is gone; then what is left.
+async fn tell_events<C: Cognito>(context: Arc<Context<C>>, mut ended: oneshot::Receiver<()>) {
+    tokio::select! {
+        () = context.leadership.won() => {}
+        _ = &mut ended => return,
+    }
+    context.events.report(ended.map(drop)).await;
 }
 
 /// Looks at one resource after the other, from `leading` until `shutdown`.

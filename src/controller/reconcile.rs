@@ -338,7 +338,7 @@ async fn without_set<C: Cognito>(
         Decision::Report(report) => {
             let done = record::report(context, key, &facts.resource, &report).await;
             if report.signed_again && matches!(done, Done::Wake(_)) {
-                record::warn_signed_again(context, &facts.resource).await;
+                record::warn_signed_again(context, &facts.resource);
             }
             done
         }

@@ -48,7 +48,7 @@ pub(super) async fn report<C: Cognito>(
     }
     let progress = report.verdict.reason == Reason::Progressing;
     if before != Some(report.verdict.reason) && !progress {
-        publish(context, resource, &report.verdict, None).await;
+        tell(context, resource, &report.verdict, None);
     }
     Done::Wake(report.wake)
 }
@@ -88,7 +88,7 @@ pub(super) async fn record<C: Cognito>(
                 let Some((recorded, outcome)) = recorded else {
                     return Done::Again;
                 };
-                said(context, &resource, plan, outcome, &recorded).await;
+                said(context, &resource, plan, outcome, &recorded);
                 return Done::Wake(recorded.wake);
             }
             Err(CallError::NotFound) => {
@@ -111,7 +111,7 @@ pub(super) async fn record<C: Cognito>(
 }
 
 /// What follows a recorded outcome: the event, and the time from the Secret's change.
-async fn said<C: Cognito>(
+fn said<C: Cognito>(
     context: &Context<C>,
     resource: &CognitoUserPassword,
     plan: &Plan,
@@ -132,31 +132,21 @@ async fn said<C: Cognito>(
     }
     if recorded.applied || before != Some(recorded.verdict.reason) {
         let request_id = outcome.request_id.as_deref();
-        publish(context, resource, &recorded.verdict, request_id).await;
+        tell(context, resource, &recorded.verdict, request_id);
     }
 }
 
 /// Says that a fingerprint was signed again.
-pub(super) async fn warn_signed_again<C: Cognito>(
-    context: &Context<C>,
-    resource: &CognitoUserPassword,
-) {
+pub(super) fn warn_signed_again<C: Cognito>(context: &Context<C>, resource: &CognitoUserPassword) {
     let note = "The fingerprint key that signed status.synced is gone; the Secret has not moved, so its value was signed again with the present key, and nothing was set.";
     warn!(object = %Key::of(resource), "{note}");
-    let reference = events::reference(resource);
+    let regarding = events::reference(resource);
+    let type_ = EventType::Warning;
     let events = &context.events;
-    events
-        .publish(
-            &reference,
-            EventType::Warning,
-            "FingerprintKeyLost",
-            "Sign",
-            note,
-        )
-        .await;
+    events.tell(regarding, type_, "FingerprintKeyLost", "Sign", note);
 }
 
-async fn publish<C: Cognito>(
+fn tell<C: Cognito>(
     context: &Context<C>,
     resource: &CognitoUserPassword,
     verdict: &Verdict,
@@ -173,14 +163,12 @@ async fn publish<C: Cognito>(
         Some(id) => format!("{} (request id {id})", verdict.message),
         None => verdict.message.clone(),
     };
-    let reference = events::reference(resource);
     let action = if verdict.reason == Reason::PasswordSet {
         "SetPassword"
     } else {
         "Reconcile"
     };
-    context
-        .events
-        .publish(&reference, type_, verdict.reason.as_str(), action, &note)
-        .await;
+    let regarding = events::reference(resource);
+    let events = &context.events;
+    events.tell(regarding, type_, verdict.reason.as_str(), action, &note);
 }

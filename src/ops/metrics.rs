@@ -145,6 +145,7 @@ pub struct Metrics {
     secret_change_to_set: Histogram,
     watch_errors: Family<WatchLabel, Counter>,
     undecodable_resources: Counter,
+    lost_events: Counter,
     at_scrape: Arc<AtScrape>,
 }
 
@@ -218,6 +219,12 @@ impl Metrics {
             "Resources that were skipped because they could not be decoded",
             undecodable_resources.clone(),
         );
+        let lost_events = Counter::default();
+        ours.register(
+            "lost_events",
+            "Events that were not reported, because the API server failed or too many waited",
+            lost_events.clone(),
+        );
 
         let at_scrape = Arc::new(AtScrape::default());
         ours.register_collector(Box::new(Arc::clone(&at_scrape)));
@@ -231,6 +238,7 @@ impl Metrics {
             secret_change_to_set,
             watch_errors,
             undecodable_resources,
+            lost_events,
             at_scrape,
         }
     }
@@ -266,6 +274,11 @@ impl Metrics {
     /// A resource was skipped because it could not be decoded.
     pub fn undecodable_resource(&self) {
         self.undecodable_resources.inc();
+    }
+
+    /// An event on a resource was not reported.
+    pub fn lost_event(&self) {
+        self.lost_events.inc();
     }
 
     /// Where the gauge `resources` comes from: the number of resources by the reason of their Ready
@@ -502,15 +515,18 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_watches_are_there_from_the_start() {
+    fn what_fails_is_counted_from_the_start() {
         let metrics = Metrics::new("1.2.3");
         assert_sample(&metrics, "watch_errors_total{watch=\"resources\"}", 0.0);
         assert_sample(&metrics, "watch_errors_total{watch=\"secrets\"}", 0.0);
         assert_sample(&metrics, "undecodable_resources_total", 0.0);
+        assert_sample(&metrics, "lost_events_total", 0.0);
         metrics.watch_error("secrets");
         metrics.undecodable_resource();
+        metrics.lost_event();
         assert_sample(&metrics, "watch_errors_total{watch=\"secrets\"}", 1.0);
         assert_sample(&metrics, "undecodable_resources_total", 1.0);
+        assert_sample(&metrics, "lost_events_total", 1.0);
     }
 
     #[test]
@@ -602,6 +618,7 @@ mod tests {
             "secret_change_to_set_seconds",
             "watch_errors",
             "undecodable_resources",
+            "lost_events",
             "resources",
             "queue_length",
             "leader",
