@@ -245,7 +245,7 @@ async fn an_invalid_key_secret_is_said_never_written_over_and_heals_when_it_is_c
         .expect("it was deleted");
     let operator = world.builder().start().await;
     eventually(SOON, async || match operator.try_get("/readyz").await {
-        Ok((503, why)) if why.contains("fingerprint keys") && why.contains("32") => Ok(()),
+        Ok((503, why)) if why.contains("fingerprint keys") && why.contains("32 bytes") => Ok(()),
         other => Err(format!("{other:?}\n{}", operator.logs())),
     })
     .await;
