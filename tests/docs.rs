@@ -4,7 +4,7 @@
 use cognito_password_operator::{
     api::{Class, CognitoUserPassword, CognitoUserPoolGrant, REASONS, crds},
     core::{grant::Grant, iam::Feature},
-    ops::metrics::{BudgetNow, Metrics, OK},
+    ops::metrics::{BudgetNow, HeldNow, Metrics, OK},
 };
 use serde_json::Value;
 use std::{
@@ -201,6 +201,10 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     metrics.measure_budget_with(|| BudgetNow {
         waiting: 1,
         rps: 10.0,
+    });
+    metrics.measure_held_with(|| HeldNow {
+        tasks: 1,
+        entries: vec![("resources", 1)],
     });
     let text = metrics.encode();
     let mut found = BTreeMap::new();

@@ -1,0 +1,123 @@
+//! The metrics that are looked up when somebody asks, instead of being kept up to date all along: a
+//! gauge that is counted up and down drifts.
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::gauge::ConstGauge;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::OnceLock;
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct OfLabel {
+    of: &'static str,
+}
+
+pub(super) type Source<T> = Box<dyn Fn() -> T + Send + Sync>;
+
+/// The budget of calls, as it is now.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct BudgetNow {
+    /// How many sets wait for their turn.
+    pub waiting: u64,
+    /// How many calls a second are made at most.
+    pub rps: f64,
+}
+
+/// What the process holds, as it is now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeldNow {
+    /// How many tasks live.
+    pub tasks: u64,
+    /// How many entries there are, by what of.
+    pub entries: Vec<(&'static str, u64)>,
+}
+
+/// Where each of them comes from. What has no source isn't told.
+#[derive(Default)]
+pub(super) struct AtScrape {
+    pub(super) resources: OnceLock<Source<Vec<(&'static str, u64)>>>,
+    pub(super) queue_length: OnceLock<Source<u64>>,
+    pub(super) budget: OnceLock<Source<BudgetNow>>,
+    pub(super) leads: OnceLock<Source<bool>>,
+    pub(super) held: OnceLock<Source<HeldNow>>,
+}
+
+impl fmt::Debug for AtScrape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AtScrape")
+            .field("resources", &self.resources.get().is_some())
+            .field("queue_length", &self.queue_length.get().is_some())
+            .field("budget", &self.budget.get().is_some())
+            .field("leads", &self.leads.get().is_some())
+            .field("held", &self.held.get().is_some())
+            .finish()
+    }
+}
+
+impl Collector for AtScrape {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        if let Some(count) = self.resources.get() {
+            // Summed up: a series that is there twice fails the whole scrape.
+            let mut by_reason = BTreeMap::<_, u64>::new();
+            for (reason, resources) in count() {
+                *by_reason.entry(reason).or_default() += resources;
+            }
+            let help = "Resources by the reason of their Ready condition";
+            let label = |reason| ReasonLabel { reason };
+            encode_family(&mut encoder, "resources", help, by_reason, label)?;
+        }
+        if let Some(length) = self.queue_length.get() {
+            let help = "Resources that are to be looked at";
+            encode_gauge(&mut encoder, "queue_length", help, length())?;
+        }
+        if let Some(budget) = self.budget.get() {
+            let BudgetNow { waiting, rps } = budget();
+            let help = "Sets that wait for their turn in the budget";
+            encode_gauge(&mut encoder, "budget_waiting", help, waiting)?;
+            let help =
+                "Calls a second that the budget allows at present, where it allows the fewest";
+            encode_gauge(&mut encoder, "budget_rps", help, rps)?;
+        }
+        if let Some(leads) = self.leads.get() {
+            let help = "1 if this process may set passwords, 0 if it stands by";
+            encode_gauge(&mut encoder, "leader", help, u64::from(leads()))?;
+        }
+        if let Some(held) = self.held.get() {
+            let HeldNow { tasks, entries } = held();
+            let help = "Tasks that live";
+            encode_gauge(&mut encoder, "tasks", help, tasks)?;
+            let help = "Entries that the controller holds in memory, by what they are of";
+            encode_family(&mut encoder, "entries", help, entries, |of| OfLabel { of })?;
+        }
+        Ok(())
+    }
+}
+
+fn encode_gauge<N>(encoder: &mut DescriptorEncoder, name: &str, help: &str, value: N) -> fmt::Result
+where
+    ConstGauge<N>: EncodeMetric,
+{
+    let gauge = ConstGauge::new(value);
+    gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
+}
+
+fn encode_family<L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (&'static str, u64)>,
+    label: impl Fn(&'static str) -> L,
+) -> fmt::Result {
+    let type_ = ConstGauge::new(0_u64).metric_type();
+    let mut family = encoder.encode_descriptor(name, help, None, type_)?;
+    for (of, value) in values {
+        ConstGauge::new(value).encode(family.encode_family(&label(of))?)?;
+    }
+    Ok(())
+}

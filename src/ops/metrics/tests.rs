@@ -1,0 +1,244 @@
+use super::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const P: &str = "cognito_password_operator";
+
+/// The samples by name and labels. Fails on what a scraper would fail on.
+fn samples(metrics: &Metrics) -> BTreeMap<String, f64> {
+    let text = metrics.encode();
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    let mut samples = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (series, value) = line.rsplit_once(' ').expect("a sample");
+        let value = value.parse().expect("a number");
+        let known = samples.insert(series.to_owned(), value);
+        assert!(known.is_none(), "{series} is there twice:\n{text}");
+    }
+    samples
+}
+
+fn sample(metrics: &Metrics, series: &str) -> Option<f64> {
+    samples(metrics).get(&format!("{P}_{series}")).copied()
+}
+
+#[track_caller]
+fn assert_sample(metrics: &Metrics, series: &str, expected: f64) {
+    let value =
+        sample(metrics, series).unwrap_or_else(|| panic!("no {series} in:\n{}", metrics.encode()));
+    assert!(
+        (value - expected).abs() < 1e-9,
+        "{series} is {value}, not {expected}:\n{}",
+        metrics.encode()
+    );
+}
+
+const SET: &str = "AdminSetUserPassword";
+
+#[test]
+fn calls_are_counted_by_operation_and_code() {
+    let metrics = Metrics::new("1.2.3");
+    metrics.cognito_call(SET, OK, Duration::from_millis(80));
+    metrics.cognito_call(SET, OK, Duration::from_millis(120));
+    metrics.cognito_call(SET, "InvalidPasswordException", Duration::from_millis(40));
+    let calls = |code| format!("cognito_calls_total{{operation=\"{SET}\",code=\"{code}\"}}");
+    assert_sample(&metrics, &calls("OK"), 2.0);
+    assert_sample(&metrics, &calls("InvalidPasswordException"), 1.0);
+    let duration = "cognito_call_duration_seconds";
+    let of_set = format!("{{operation=\"{SET}\"}}");
+    assert_sample(&metrics, &format!("{duration}_count{of_set}"), 3.0);
+    assert_sample(&metrics, &format!("{duration}_sum{of_set}"), 0.24);
+    let below = |le| format!("{duration}_bucket{{le=\"{le}\",operation=\"{SET}\"}}");
+    assert_sample(&metrics, &below("0.1"), 2.0);
+    assert_sample(&metrics, &below("+Inf"), 3.0);
+}
+
+#[test]
+fn codes_from_outside_make_no_series_of_their_own() {
+    let metrics = Metrics::new("1.2.3");
+    for n in 0..1000 {
+        metrics.cognito_call(SET, &format!("Code{n}\"}} 1\n"), Duration::ZERO);
+    }
+    metrics.cognito_call(SET, "", Duration::ZERO);
+    metrics.cognito_call(SET, "ok", Duration::ZERO);
+    let other = format!("cognito_calls_total{{operation=\"{SET}\",code=\"Other\"}}");
+    assert_sample(&metrics, &other, 1002.0);
+    let series = samples(&metrics);
+    let calls: Vec<_> = series
+        .keys()
+        .filter(|series| series.contains("calls_total"))
+        .collect();
+    assert_eq!(calls.len(), 1, "{calls:?}");
+}
+
+#[test]
+fn every_known_code_keeps_its_name_and_is_listed_once() {
+    for code in CODES {
+        assert_eq!(known_code(code), code);
+    }
+    assert_eq!(BTreeSet::from(CODES).len(), CODES.len());
+}
+
+#[test]
+fn reconciles_are_counted_and_timed() {
+    let metrics = Metrics::new("1.2.3");
+    metrics.reconcile("settled", Duration::from_millis(3));
+    metrics.reconcile("stalled", Duration::from_millis(7));
+    metrics.reconcile("settled", Duration::from_millis(5));
+    assert_sample(&metrics, "reconciles_total{result=\"settled\"}", 2.0);
+    assert_sample(&metrics, "reconciles_total{result=\"stalled\"}", 1.0);
+    assert_sample(&metrics, "reconcile_duration_seconds_count", 3.0);
+    assert_sample(&metrics, "reconcile_duration_seconds_sum", 0.015);
+}
+
+#[test]
+fn the_time_from_a_secrets_change_to_the_set_is_measured() {
+    let metrics = Metrics::new("1.2.3");
+    metrics.secret_change_to_set(Duration::from_millis(300));
+    let bucket = |le| format!("secret_change_to_set_seconds_bucket{{le=\"{le}\"}}");
+    assert_sample(&metrics, &bucket("0.25"), 0.0);
+    assert_sample(&metrics, &bucket("0.5"), 1.0);
+}
+
+#[test]
+fn what_fails_is_counted_from_the_start() {
+    let metrics = Metrics::new("1.2.3");
+    assert_sample(&metrics, "watch_errors_total{watch=\"resources\"}", 0.0);
+    assert_sample(&metrics, "watch_errors_total{watch=\"secrets\"}", 0.0);
+    assert_sample(&metrics, "undecodable_resources_total", 0.0);
+    assert_sample(&metrics, "lost_events_total", 0.0);
+    metrics.watch_error("secrets");
+    metrics.undecodable_resource();
+    metrics.lost_event();
+    assert_sample(&metrics, "watch_errors_total{watch=\"secrets\"}", 1.0);
+    assert_sample(&metrics, "undecodable_resources_total", 1.0);
+    assert_sample(&metrics, "lost_events_total", 1.0);
+}
+
+#[test]
+fn resources_are_counted_when_somebody_asks() {
+    let metrics = Metrics::new("1.2.3");
+    assert_eq!(sample(&metrics, "resources{reason=\"PasswordSet\"}"), None);
+    let asked = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&asked);
+    metrics.count_resources_with(move || {
+        let asked = counter.fetch_add(1, Ordering::Relaxed);
+        vec![("PasswordSet", 10 + asked), ("Unknown", 3)]
+    });
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    assert_sample(&metrics, "resources{reason=\"PasswordSet\"}", 10.0);
+    assert_sample(&metrics, "resources{reason=\"PasswordSet\"}", 11.0);
+    assert_sample(&metrics, "resources{reason=\"Unknown\"}", 3.0);
+}
+
+#[test]
+fn a_reason_counted_twice_is_one_series() {
+    let metrics = Metrics::new("1.2.3");
+    metrics.count_resources_with(|| vec![("Unknown", 1), ("NotGranted", 5), ("Unknown", 2)]);
+    assert_sample(&metrics, "resources{reason=\"Unknown\"}", 3.0);
+}
+
+#[test]
+fn the_queue_is_measured_when_somebody_asks() {
+    let metrics = Metrics::new("1.2.3");
+    assert_eq!(sample(&metrics, "queue_length"), None);
+    metrics.measure_queue_with(|| 42);
+    assert_sample(&metrics, "queue_length", 42.0);
+    metrics.measure_queue_with(|| 7);
+    assert_sample(&metrics, "queue_length", 42.0);
+}
+
+#[test]
+fn the_budget_is_measured_when_somebody_asks() {
+    let metrics = Metrics::new("1.2.3");
+    let (waiting, rps) = (3, 2.5);
+    metrics.measure_budget_with(move || BudgetNow { waiting, rps });
+    assert_sample(&metrics, "budget_waiting", 3.0);
+    assert_sample(&metrics, "budget_rps", 2.5);
+}
+
+#[test]
+fn whether_it_leads_is_told_when_somebody_asks() {
+    let metrics = Metrics::new("1.2.3");
+    let leads = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let asked = leads.clone();
+    metrics.tell_leader_with(move || asked.load(Ordering::Relaxed));
+    assert_sample(&metrics, "leader", 0.0);
+    leads.store(true, Ordering::Relaxed);
+    assert_sample(&metrics, "leader", 1.0);
+}
+
+#[test]
+fn what_is_held_is_counted_when_somebody_asks() {
+    let metrics = Metrics::new("1.2.3");
+    assert_eq!(sample(&metrics, "tasks"), None);
+    metrics.measure_held_with(|| HeldNow {
+        tasks: 12,
+        entries: vec![("resources", 3), ("secrets", 0)],
+    });
+    assert_sample(&metrics, "tasks", 12.0);
+    assert_sample(&metrics, "entries{of=\"resources\"}", 3.0);
+    assert_sample(&metrics, "entries{of=\"secrets\"}", 0.0);
+}
+
+#[test]
+fn version_and_start_are_told() {
+    let metrics = Metrics::new("1.2.3");
+    assert_sample(&metrics, "build_info{version=\"1.2.3\"}", 1.0);
+    let started = samples(&metrics)["process_start_time_seconds"];
+    assert!(started > 1.7e9, "{started}");
+}
+
+#[test]
+fn every_metric_has_a_type_and_a_help_and_every_sample_its_metric() {
+    let metrics = Metrics::new("1.2.3");
+    metrics.cognito_call(SET, OK, Duration::from_millis(80));
+    metrics.reconcile("settled", Duration::from_millis(3));
+    metrics.count_resources_with(|| vec![("Unknown", 1)]);
+    metrics.measure_queue_with(|| 1);
+    metrics.tell_leader_with(|| true);
+    metrics.measure_held_with(|| HeldNow {
+        tasks: 1,
+        entries: vec![("resources", 1)],
+    });
+    let text = metrics.encode();
+    let told = |word: &str| -> BTreeSet<String> {
+        let prefix = format!("# {word} ");
+        text.lines()
+            .filter_map(|line| line.strip_prefix(&prefix))
+            .filter_map(|line| line.split(' ').next())
+            .map(str::to_owned)
+            .collect()
+    };
+    let types = told("TYPE");
+    assert_eq!(types, told("HELP"), "{text}");
+    let expected: BTreeSet<String> = [
+        "build_info",
+        "cognito_calls",
+        "cognito_call_duration_seconds",
+        "reconciles",
+        "reconcile_duration_seconds",
+        "secret_change_to_set_seconds",
+        "watch_errors",
+        "undecodable_resources",
+        "lost_events",
+        "resources",
+        "queue_length",
+        "leader",
+        "tasks",
+        "entries",
+    ]
+    .iter()
+    .map(|name| format!("{P}_{name}"))
+    .chain(
+        [
+            "process_start_time_seconds",
+            "process_cpu_seconds",
+            "process_resident_memory_bytes",
+            "process_open_fds",
+        ]
+        .map(str::to_owned),
+    )
+    .collect();
+    assert_eq!(types, expected, "{text}");
+}
