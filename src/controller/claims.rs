@@ -132,6 +132,14 @@ impl Claims {
         })
     }
 
+    /// How many entries there are, by what of.
+    pub fn entries(&self) -> [(&'static str, usize); 2] {
+        [
+            ("claims", self.resources.len()),
+            ("users", self.users.len()),
+        ]
+    }
+
     /// Makes a change to the claims on a user, by one resource.
     fn change(&mut self, user: &User, by: &Key, change: impl FnOnce(&mut Self)) -> Vec<Key> {
         let before = self.managers(user).next().cloned();

@@ -67,6 +67,12 @@ struct Shared<C> {
     tell: Box<Teller>,
 }
 
+impl<C> Clone for Credentials<C> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
 impl<C: Cognito> Credentials<C> {
     /// `wake` is called for each resource that was turned away when it is to be looked at again;
     /// `tell` when there is something new to say of an authority: see [`examine`](Self::examine).
@@ -146,6 +152,14 @@ impl<C: Cognito> Credentials<C> {
         }
         door.turned_away.insert(resource.clone());
         true
+    }
+
+    /// How many entries there are: closed doors, and resources at them or refused.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let refused: usize = self.0.refusals().values().map(Refusals::len).sum();
+        let at_doors: usize = self.0.doors().values().map(Door::len).sum();
+        refused + at_doors
     }
 
     /// The resource is gone: nobody tells it anything, nor sends it to see.

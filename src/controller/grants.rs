@@ -105,6 +105,21 @@ impl Grants {
         }
     }
 
+    /// How many entries there are, by what of.
+    pub fn entries(&self) -> [(&'static str, usize); 4] {
+        let index = self.pools.len()
+            + self.unreadable.len()
+            + self.of_pool.len()
+            + self.of_namespace.len()
+            + self.changed.len();
+        [
+            ("grants", self.by_name.known.len()),
+            ("namespaces", self.namespaces.known.len()),
+            ("granted", self.resources.len()),
+            ("grant_index", index),
+        ]
+    }
+
     /// Whether a resource in this namespace may manage this user.
     #[must_use]
     pub fn admission(&self, target: &Target, namespace: &str, now: Instant) -> Admission {

@@ -76,6 +76,14 @@ impl InFlight {
         })
     }
 
+    /// For how many users a call is under way, or may land yet.
+    #[must_use]
+    pub fn len(&self, now: Instant) -> usize {
+        let mut users = self.lock();
+        users.forget_landed(now);
+        users.busy.len() + users.lost.len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Users> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,10 +113,7 @@ impl Drop for Turn {
 
 impl Users {
     fn enter(&mut self, user: &User, sent: &Sent, now: Instant) -> Result<(), NotYet> {
-        self.lost.retain(|_, calls| {
-            calls.retain(|call| call.until > now);
-            !calls.is_empty()
-        });
+        self.forget_landed(now);
         if self.busy.contains(user) {
             return Err(NotYet::Busy);
         }
@@ -120,6 +125,13 @@ impl Users {
         }
         self.busy.insert(user.clone());
         Ok(())
+    }
+
+    fn forget_landed(&mut self, now: Instant) {
+        self.lost.retain(|_, calls| {
+            calls.retain(|call| call.until > now);
+            !calls.is_empty()
+        });
     }
 
     fn leave(&mut self, user: &User, lost: Option<Lost>) {

@@ -30,11 +30,19 @@ use crate::{
     api::REASONS,
     cluster::watch::Scope,
     cognito::Cognito,
-    ops::{health::Readiness, metrics::BudgetNow},
+    ops::{
+        health::Readiness,
+        metrics::{BudgetNow, HeldNow},
+    },
 };
 use futures::FutureExt;
-use std::{future::Future, pin::pin, sync::Arc, time::Duration};
-use tokio::{sync::oneshot, task::JoinSet, time::timeout};
+use std::{
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{runtime::Handle, sync::oneshot, task::JoinSet, time::timeout};
 use tracing::debug;
 
 /// Reconciles that run at the same time. Each may wait 5 s for Cognito and for the API server.
@@ -123,24 +131,51 @@ async fn attend<C: Cognito>(context: Arc<Context<C>>, key: Key) {
 
 fn measure<C: Cognito>(context: &Arc<Context<C>>) {
     let queue = context.queue.clone();
-    let length = move || u64::try_from(queue.len()).unwrap_or(u64::MAX);
+    let length = move || count(queue.len());
     context.metrics.measure_queue_with(length);
     let turns = context.turns.clone();
     context.metrics.measure_budget_with(move || BudgetNow {
-        waiting: u64::try_from(turns.waiting()).unwrap_or(u64::MAX),
+        waiting: count(turns.waiting()),
         rps: turns.rate(),
     });
     let index = context.index.clone();
     context.metrics.count_resources_with(move || {
         let reasons: Vec<_> = context::lock(&index).reasons().collect();
-        let count = |wanted| {
-            let found = reasons.iter().filter(|reason| **reason == wanted).count();
-            u64::try_from(found).unwrap_or(u64::MAX)
-        };
+        let of = |wanted| count(reasons.iter().filter(|reason| **reason == wanted).count());
         REASONS
             .iter()
-            .map(|entry| (entry.word, count(Some(entry.reason))))
-            .chain([(NOT_JUDGED, count(None))])
+            .map(|entry| (entry.word, of(Some(entry.reason))))
+            .chain([(NOT_JUDGED, of(None))])
             .collect()
     });
+    context.metrics.measure_held_with(held(context));
+}
+
+/// Counts what is held. Not through the context, which has the metrics: they would keep each other.
+fn held<C: Cognito>(context: &Context<C>) -> impl Fn() -> HeldNow + Send + Sync + use<C> {
+    let (index, memory) = (context.index.clone(), context.memory.clone());
+    let (queue, turns) = (context.queue.clone(), context.turns.clone());
+    let (in_flight, credentials) = (context.in_flight.clone(), context.credentials.clone());
+    let runtime = Handle::current().metrics();
+    move || {
+        let mut entries: Vec<_> = context::lock(&index).entries().collect();
+        entries.extend(turns.entries());
+        entries.extend([
+            ("queue", queue.entries()),
+            ("in_flight", in_flight.len(Instant::now())),
+            ("memory", memory.len()),
+            ("credentials", credentials.len()),
+        ]);
+        HeldNow {
+            tasks: count(runtime.num_alive_tasks()),
+            entries: entries
+                .into_iter()
+                .map(|(of, entries)| (of, count(entries)))
+                .collect(),
+        }
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }

@@ -112,6 +112,12 @@ impl Queue {
         self.lock().due.len()
     }
 
+    /// How many there are: due, to be looked at later, or being looked at.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.lock().states.len()
+    }
+
     /// Whether none is due.
     #[must_use]
     pub fn is_empty(&self) -> bool {

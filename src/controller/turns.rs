@@ -132,6 +132,18 @@ impl Turns {
         self.lock().budgets.values().map(Budget::waiting).sum()
     }
 
+    /// How many keys have a place, and how many budgets are not at rest.
+    #[must_use]
+    pub fn entries(&self) -> [(&'static str, usize); 2] {
+        let now = self.now();
+        let mut state = self.lock();
+        state.forget_rested(now);
+        [
+            ("budget", state.places.len()),
+            ("budgets", state.budgets.len()),
+        ]
+    }
+
     /// Calls a second at present, of the budget that has the fewest.
     #[must_use]
     pub fn rate(&self) -> f64 {
@@ -150,8 +162,7 @@ impl Turns {
                 self.0.queue.push(key);
             }
         }
-        // A Region is whatever a pool's id says: budgets at rest are not kept.
-        state.budgets.retain(|_, budget| !budget.is_at_rest(now));
+        state.forget_rested(now);
         let next = state
             .budgets
             .values_mut()
@@ -170,6 +181,11 @@ impl Turns {
 }
 
 impl State {
+    /// A Region is whatever a pool's id says: budgets at rest are not kept.
+    fn forget_rested(&mut self, now: Duration) {
+        self.budgets.retain(|_, budget| !budget.is_at_rest(now));
+    }
+
     fn leave(&mut self, key: &Key) -> bool {
         let Some(payer) = self.places.remove(key) else {
             return false;

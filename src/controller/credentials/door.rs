@@ -53,6 +53,11 @@ impl Refusals {
         self.whose.clear();
     }
 
+    /// How many resources are known here.
+    pub(super) fn len(&self) -> usize {
+        self.whose.len() + self.their_own.len()
+    }
+
     pub(super) fn forget(&mut self, resource: &Key) {
         self.whose.remove(resource);
         self.their_own.remove(resource);
@@ -116,6 +121,11 @@ impl Door {
             self.untold.remove(resource);
         }
         told
+    }
+
+    /// How many entries it is: its own, and its resources' in each of their parts.
+    pub(super) fn len(&self) -> usize {
+        1 + self.turned_away.len() + self.been_scout.len() + self.untold.len()
     }
 
     pub(super) fn forget(&mut self, resource: &Key) {
