@@ -1,12 +1,23 @@
 //! What is kept of an object that somebody else wrote: what is used, and no more. The rest may be large
 //! (annotations 256 KiB, labels and managed fields a megabyte) and may be nothing that can be read: the
 //! API server takes a managed field's time of the year 10000. One such object in a list must not keep
-//! the list from being read, so it is dropped before it is looked at.
+//! the list from being read, so it is passed over unseen, and the parts whose form is the CRD's are read
+//! each from its own text.
 
-use crate::api::REQUESTED_AT;
-use kube::{Resource, core::ObjectMeta};
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::Value;
+use crate::api::{CognitoUserPassword, CognitoUserPoolGrant, REQUESTED_AT};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{
+    Resource,
+    core::{
+        ObjectMeta,
+        object::{HasSpec, HasStatus},
+    },
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny},
+};
+use serde_json::value::RawValue;
 use std::{borrow::Cow, collections::BTreeMap, marker::PhantomData};
 
 /// An object, or why this version can't read it. Of its annotations the request to set is left, of its
@@ -31,95 +42,174 @@ pub struct Named<K, const LABELS: bool> {
     kind: PhantomData<K>,
 }
 
+/// A kind of ours, made of its parts.
+pub trait Parts: Resource {
+    /// What is wanted.
+    type Spec: DeserializeOwned;
+    /// What is observed.
+    type Status: DeserializeOwned;
+
+    /// The object that has these.
+    fn of(metadata: ObjectMeta, spec: Self::Spec, status: Option<Self::Status>) -> Self;
+}
+
+macro_rules! parts {
+    ($kind:ident) => {
+        impl Parts for $kind {
+            type Spec = <Self as HasSpec>::Spec;
+            type Status = <Self as HasStatus>::Status;
+
+            fn of(metadata: ObjectMeta, spec: Self::Spec, status: Option<Self::Status>) -> Self {
+                Self {
+                    metadata,
+                    spec,
+                    status,
+                }
+            }
+        }
+    };
+}
+
+parts!(CognitoUserPassword);
+parts!(CognitoUserPoolGrant);
+
 /// As it comes over the wire.
 #[derive(Deserialize)]
 struct Wire {
     #[serde(default)]
-    metadata: Names,
+    metadata: Metadata,
+    spec: Option<Box<RawValue>>,
+    status: Option<Box<RawValue>>,
 }
 
+/// But for the annotations the API server writes all of it.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-struct Names {
+struct Metadata {
     name: Option<String>,
     namespace: Option<String>,
     uid: Option<String>,
     resource_version: Option<String>,
-    labels: Option<BTreeMap<String, String>>,
+    generation: Option<i64>,
+    creation_timestamp: Option<Time>,
+    deletion_timestamp: Option<Time>,
+    annotations: Option<Annotations>,
 }
 
-impl From<Names> for ObjectMeta {
-    fn from(names: Names) -> Self {
+/// The only one that is used.
+#[derive(Deserialize)]
+struct Annotations {
+    #[serde(rename = "cognito-password-operator.io/requestedAt")]
+    requested_at: Option<String>,
+}
+
+impl From<Metadata> for ObjectMeta {
+    fn from(metadata: Metadata) -> Self {
+        let requested_at = metadata.annotations.and_then(|it| it.requested_at);
         Self {
-            name: names.name,
-            namespace: names.namespace,
-            uid: names.uid,
-            resource_version: names.resource_version,
-            labels: names.labels,
+            name: metadata.name,
+            namespace: metadata.namespace,
+            uid: metadata.uid,
+            resource_version: metadata.resource_version,
+            generation: metadata.generation,
+            creation_timestamp: metadata.creation_timestamp,
+            deletion_timestamp: metadata.deletion_timestamp,
+            annotations: requested_at.map(|at| [(REQUESTED_AT.to_owned(), at)].into()),
             ..Self::default()
         }
     }
 }
 
-/// Drops what is neither used nor small.
-fn prune(object: &mut Value) {
-    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
-        return;
-    };
-    metadata.remove("managedFields");
-    metadata.remove("labels");
-    if let Some(annotations) = metadata
-        .get_mut("annotations")
-        .and_then(Value::as_object_mut)
-    {
-        annotations.retain(|name, _| name == REQUESTED_AT);
+/// Of an object whose metadata was asked for.
+#[derive(Deserialize)]
+struct WireNames<L: Default> {
+    #[serde(default)]
+    metadata: Names<L>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Names<L> {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    labels: L,
+}
+
+/// Passed over, unless they are kept.
+#[derive(Default)]
+struct Labels<const KEPT: bool>(Option<BTreeMap<String, String>>);
+
+impl<'de, const KEPT: bool> Deserialize<'de> for Labels<KEPT> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if KEPT {
+            return Option::deserialize(deserializer).map(Self);
+        }
+        IgnoredAny::deserialize(deserializer).map(|_| Self(None))
     }
 }
 
-impl<'de, K: DeserializeOwned> Deserialize<'de> for Lean<K> {
+impl<const KEPT: bool> From<Names<Labels<KEPT>>> for ObjectMeta {
+    fn from(names: Names<Labels<KEPT>>) -> Self {
+        Self {
+            name: names.name,
+            namespace: names.namespace,
+            uid: names.uid,
+            resource_version: names.resource_version,
+            labels: names.labels.0,
+            ..Self::default()
+        }
+    }
+}
+
+/// Reads a part from its own text; one that is missing is null.
+fn read<T: DeserializeOwned>(part: Option<&RawValue>) -> Result<T, String> {
+    let text = part.map_or("null", RawValue::get);
+    serde_json::from_str(text).map_err(|error| {
+        let said = error.to_string();
+        // Where in the part: nobody sees its text, and it tells how long a value is.
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        said.strip_suffix(&place).unwrap_or(&said).to_owned()
+    })
+}
+
+impl<'de, K: Parts> Deserialize<'de> for Lean<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut object = Value::deserialize(deserializer)?;
-        prune(&mut object);
-        let names = Wire::deserialize(&object).map_err(serde::de::Error::custom)?;
-        Ok(Self(K::deserialize(object).map_err(|error| Unreadable {
-            error: error.to_string(),
-            metadata: names.metadata.into(),
-        })))
+        let wire = Wire::deserialize(deserializer)?;
+        let metadata = ObjectMeta::from(wire.metadata);
+        let spec = read(wire.spec.as_deref());
+        let status = read(wire.status.as_deref());
+        Ok(Self(match (spec, status) {
+            (Ok(spec), Ok(status)) => Ok(K::of(metadata, spec, status)),
+            (Err(error), _) | (_, Err(error)) => Err(Unreadable { error, metadata }),
+        }))
     }
 }
 
 impl<'de, K, const LABELS: bool> Deserialize<'de> for Named<K, LABELS> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut names = Wire::deserialize(deserializer)?.metadata;
-        if !LABELS {
-            names.labels = None;
-        }
+        let wire = WireNames::<Labels<LABELS>>::deserialize(deserializer)?;
         Ok(Self {
-            metadata: names.into(),
+            metadata: wire.metadata.into(),
             kind: PhantomData,
         })
     }
+}
+
+macro_rules! said_of {
+    ($kind:ident: $($what:ident)*) => {
+        $(fn $what(of: &Self::DynamicType) -> Cow<'_, str> {
+            $kind::$what(of)
+        })*
+    };
 }
 
 impl<K: Resource> Resource for Lean<K> {
     type DynamicType = K::DynamicType;
     type Scope = K::Scope;
 
-    fn kind(of: &Self::DynamicType) -> Cow<'_, str> {
-        K::kind(of)
-    }
-
-    fn group(of: &Self::DynamicType) -> Cow<'_, str> {
-        K::group(of)
-    }
-
-    fn version(of: &Self::DynamicType) -> Cow<'_, str> {
-        K::version(of)
-    }
-
-    fn plural(of: &Self::DynamicType) -> Cow<'_, str> {
-        K::plural(of)
-    }
+    said_of!(K: kind group version plural);
 
     fn meta(&self) -> &ObjectMeta {
         self.0.as_ref().map_or_else(|it| &it.metadata, K::meta)
@@ -135,25 +225,11 @@ impl<K: Resource, const LABELS: bool> Resource for Named<K, LABELS> {
     type DynamicType = K::DynamicType;
     type Scope = K::Scope;
 
+    said_of!(K: kind group version plural);
+
     /// Asks the API server for no more than this: no value of a Secret on the wire.
     fn metadata_api() -> bool {
         true
-    }
-
-    fn kind(of: &Self::DynamicType) -> Cow<'_, str> {
-        K::kind(of)
-    }
-
-    fn group(of: &Self::DynamicType) -> Cow<'_, str> {
-        K::group(of)
-    }
-
-    fn version(of: &Self::DynamicType) -> Cow<'_, str> {
-        K::version(of)
-    }
-
-    fn plural(of: &Self::DynamicType) -> Cow<'_, str> {
-        K::plural(of)
     }
 
     fn meta(&self) -> &ObjectMeta {
@@ -168,10 +244,12 @@ impl<K: Resource, const LABELS: bool> Resource for Named<K, LABELS> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::CognitoUserPassword;
     use k8s_openapi::api::core::v1::{Namespace, Secret};
-    use kube::ResourceExt;
-    use serde_json::{from_value, json};
+    use kube::{
+        ResourceExt,
+        core::{ObjectList, WatchEvent},
+    };
+    use serde_json::{Value, from_str, from_value, json};
 
     /// With a time in it that Rust's libraries can't read.
     fn metadata() -> Value {
@@ -234,5 +312,56 @@ mod tests {
         let namespace: Named<Namespace, true> = from_value(object).expect("it is read");
         assert_eq!(namespace.labels()["team"], "a");
         assert_eq!(namespace.annotations().len(), 0);
+    }
+
+    #[test]
+    fn one_that_cannot_be_read_stops_neither_a_list_nor_a_watch() {
+        let odd = json!({ "metadata": metadata(), "spec": { "username": 7 } }).to_string();
+        let good = json!({ "metadata": metadata(), "spec": spec(), "status": null }).to_string();
+        let list = format!(
+            r#"{{"kind":"L","apiVersion":"v1","metadata":{{"resourceVersion":"9"}},"items":[{odd},{good}]}}"#
+        );
+        let list: ObjectList<Lean<CognitoUserPassword>> = from_str(&list).expect("it is read");
+        assert_eq!(list.metadata.resource_version.as_deref(), Some("9"));
+        let read: Vec<bool> = list.items.iter().map(|item| item.0.is_ok()).collect();
+        assert_eq!(read, [false, true]);
+
+        for (object, readable) in [(odd, false), (good, true)] {
+            let event = format!(r#"{{"type":"ADDED","object":{object}}}"#);
+            let event: WatchEvent<Lean<CognitoUserPassword>> = from_str(&event).expect("an event");
+            let WatchEvent::Added(lean) = event else {
+                panic!("{event:?}");
+            };
+            assert_eq!((lean.name_any().as_str(), lean.0.is_ok()), ("a", readable));
+            let event = format!(
+                r#"{{"type":"ADDED","object":{{"metadata":{}}}}}"#,
+                metadata()
+            );
+            let event: WatchEvent<Named<Secret, false>> = from_str(&event).expect("an event");
+            assert!(matches!(event, WatchEvent::Added(secret) if secret.name_any() == "a"));
+        }
+    }
+
+    #[test]
+    fn why_it_cannot_be_read_does_not_tell_how_long_a_value_is() {
+        let object = json!({ "metadata": metadata(), "spec": { "passwordSecretRef": "hunter2" } });
+        let lean: Lean<CognitoUserPassword> = from_str(&object.to_string()).expect("it is named");
+        let error = lean.0.expect_err("no reference").error;
+        assert_eq!(
+            error,
+            "invalid type: string \"hunter2\", expected struct PasswordSecretRef"
+        );
+    }
+
+    #[test]
+    fn what_is_passed_over_may_be_as_deep_and_odd_as_it_likes() {
+        let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+        let object = format!(
+            r#"{{"metadata":{{"name":"a","managedFields":{deep},"annotations":{{"x":"\ud800"}},"labels":null}},
+            "spec":{},"status":{{"other":{deep},"failures":{deep}}}}}"#,
+            spec()
+        );
+        let lean: Lean<CognitoUserPassword> = from_str(&object).expect("it is named");
+        assert_eq!((lean.name_any().as_str(), lean.0.is_err()), ("a", true));
     }
 }
