@@ -5,7 +5,7 @@
 //! Text form: `<key id, 8 hex digits>.<64 hex digits>`; retired ones keep the first 16 digits.
 
 use super::{password::Password, target::Target};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{HmacReset, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use std::{cmp::Ordering, fmt, fmt::Write as _};
 use subtle::ConstantTimeEq;
@@ -157,7 +157,7 @@ impl Key {
     }
 
     fn sign(&self, target: &Target, permanent: bool, password: &Password) -> Fingerprint {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.bytes.as_slice())
+        let mut mac = HmacReset::<Sha256>::new_from_slice(self.bytes.as_slice())
             .expect("HMAC takes keys of any length");
         let permanent: &[u8] = if permanent {
             b"permanent"
@@ -175,11 +175,9 @@ impl Key {
             mac.update(&(field.len() as u64).to_be_bytes());
             mac.update(field);
         }
-        Fingerprint(format!(
-            "{}.{}",
-            self.id.0,
-            hex(&mac.finalize().into_bytes())
-        ))
+        // Not `finalize`: what is moved leaves a copy behind that nobody zeroizes.
+        let digest = mac.finalize_reset().into_bytes();
+        Fingerprint(format!("{}.{}", self.id.0, hex(&digest)))
     }
 }
 
