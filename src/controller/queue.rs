@@ -1,10 +1,12 @@
-//! The way from what happened to a reconcile: keys only, in the order in which they came, each at most
-//! once until it is taken, and by one at a time. What happens while one is being looked at asks for
-//! another look after it.
+//! The way from what happened to a reconcile: keys only, each at most once until it is taken, and by one at
+//! a time. Namespaces take turns, and within one the first comes first: one change doesn't wait for
+//! another team's ten thousand. Before all come those whose turn in the budget has come, because others
+//! wait for theirs. What happens while one is being looked at asks for another look after it.
 //!
 //! Not kube-runtime's applier: that has no order, and takes each resource from a store of whole objects.
 
 use super::key::Key;
+use crate::core::lane::Lane;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -29,8 +31,10 @@ struct Shared {
 #[derive(Default)]
 struct Keys {
     states: HashMap<Key, State>,
-    /// Who is to be taken, in this order.
-    due: BTreeMap<u64, Key>,
+    /// Who is to be taken before all others, in this order.
+    first: BTreeMap<u64, Key>,
+    /// Who is to be taken.
+    due: Lane<Key>,
     /// Who is due later.
     later: BTreeMap<(Instant, u64), Key>,
     places: u64,
@@ -38,6 +42,7 @@ struct Keys {
 
 #[derive(Clone, Copy)]
 enum State {
+    First(u64),
     Due(u64),
     Later(Instant, u64),
     /// It is being looked at; and whether it is to be looked at again.
@@ -50,6 +55,12 @@ impl Queue {
     /// Asks for a look, unless one was asked for that hasn't begun.
     pub fn push(&self, key: Key) {
         self.lock().push(key);
+        self.0.came.notify_one();
+    }
+
+    /// Asks for a look before all others.
+    pub fn push_first(&self, key: Key) {
+        self.lock().push_first(key);
         self.0.came.notify_one();
     }
 
@@ -109,7 +120,8 @@ impl Queue {
     /// How many are due.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lock().due.len()
+        let keys = self.lock();
+        keys.first.len() + keys.due.len()
     }
 
     /// How many there are: due, to be looked at later, or being looked at.
@@ -133,7 +145,7 @@ impl Queue {
 impl Keys {
     fn push(&mut self, key: Key) {
         match self.states.get_mut(&key) {
-            Some(State::Due(_)) => return,
+            Some(State::First(_) | State::Due(_)) => return,
             Some(State::Taken { again }) => {
                 *again = true;
                 return;
@@ -143,12 +155,27 @@ impl Keys {
         self.forget(&key);
         let place = self.place();
         self.states.insert(key.clone(), State::Due(place));
-        self.due.insert(place, key);
+        self.due.put(key.clone().namespace(), place, key);
+    }
+
+    fn push_first(&mut self, key: Key) {
+        match self.states.get_mut(&key) {
+            Some(State::First(_)) => return,
+            Some(State::Taken { again }) => {
+                *again = true;
+                return;
+            }
+            Some(State::Due(_) | State::Later(..)) | None => {}
+        }
+        self.forget(&key);
+        let place = self.place();
+        self.states.insert(key.clone(), State::First(place));
+        self.first.insert(place, key);
     }
 
     fn push_at(&mut self, key: Key, at: Instant) {
         match self.states.get_mut(&key) {
-            Some(State::Due(_)) => return,
+            Some(State::First(_) | State::Due(_)) => return,
             Some(State::Later(sooner, _)) if *sooner <= at => return,
             Some(State::Taken { again }) => {
                 *again = true;
@@ -171,8 +198,9 @@ impl Keys {
             self.states.remove(&key);
             self.push(key);
         }
-        match self.due.pop_first() {
-            Some((_, key)) => {
+        let first = self.first.pop_first().map(|(_, key)| key);
+        match first.or_else(|| self.due.next()) {
+            Some(key) => {
                 let taken = State::Taken { again: false };
                 self.states.insert(key.clone(), taken);
                 Ok(key)
@@ -184,8 +212,12 @@ impl Keys {
     fn forget(&mut self, key: &Key) {
         match self.states.get_mut(key) {
             Some(State::Taken { again }) => *again = false,
+            Some(State::First(place)) => {
+                self.first.remove(place);
+                self.states.remove(key);
+            }
             Some(State::Due(place)) => {
-                self.due.remove(place);
+                self.due.take(key.namespace(), *place);
                 self.states.remove(key);
             }
             Some(State::Later(at, place)) => {
@@ -246,6 +278,22 @@ mod tests {
         assert_eq!(queue.take().await, key("three"));
     }
 
+    #[tokio::test]
+    async fn one_change_does_not_wait_for_another_namespaces_ten_thousand() {
+        let queue = Queue::default();
+        for n in 0..10_000 {
+            queue.push(Key::new("busy", &n.to_string()));
+        }
+        queue.push(Key::new("quiet", "one"));
+        queue.push_first(Key::new("busy", "7777"));
+        let first = [queue.take().await, queue.take().await, queue.take().await];
+        let wanted = [("busy", "7777"), ("busy", "0"), ("quiet", "one")];
+        assert_eq!(
+            first,
+            wanted.map(|(namespace, name)| Key::new(namespace, name))
+        );
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_earliest_wins_and_an_event_does_not_wait() {
         let queue = Queue::default();
@@ -281,7 +329,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nobody_who_is_gone_is_kept(moves in proptest::collection::vec((0_u8..5, 0_u8..4), 0..60)) {
+        fn nobody_who_is_gone_is_kept(moves in proptest::collection::vec((0_u8..6, 0_u8..4), 0..60)) {
             let queue = Queue::default();
             for (action, name) in moves {
                 let key = key(&name.to_string());
@@ -290,12 +338,14 @@ mod tests {
                     1 => queue.push_after(key, Duration::from_secs(1)),
                     2 => queue.forget(&key),
                     3 => drop(queue.lock().take(Instant::now())),
+                    4 => queue.push_first(key),
                     _ if queue.is_taken(&key) => drop(queue.done(&key, None)),
                     _ => {}
                 }
                 let keys = queue.lock();
                 let taken = keys.states.values().filter(|state| matches!(state, State::Taken { .. }));
-                prop_assert_eq!(keys.states.len(), keys.due.len() + keys.later.len() + taken.count());
+                let due = keys.first.len() + keys.due.len();
+                prop_assert_eq!(keys.states.len(), due + keys.later.len() + taken.count());
             }
             for name in 0..4_u8 {
                 let key = key(&name.to_string());

@@ -3,11 +3,8 @@
 //!
 //! Time is a monotonic clock's, since any origin. The queue holds keys, never values.
 
-use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    hash::Hash,
-    time::Duration,
-};
+use super::lane::Lane;
+use std::{collections::HashMap, hash::Hash, time::Duration};
 
 /// How many turns of one budget are given out at a time: fewer than there are reconciles, so that a
 /// Region whose calls hang leaves room for the others.
@@ -92,64 +89,13 @@ impl Bucket {
     }
 
     fn until_token(&self) -> Duration {
-        let missing = (1.0 - self.tokens).max(0.0);
+        self.until_tokens(1.0)
+    }
+
+    fn until_tokens(&self, tokens: f64) -> Duration {
+        let missing = (tokens - self.tokens).max(0.0);
         // Rounded up: a timer that fires too early would find nothing and be set to nothing again.
         Duration::from_secs_f64(missing / self.rate) + Duration::from_millis(1)
-    }
-}
-
-/// Who waits, in the order in which they came, namespace by namespace.
-#[derive(Clone, Debug)]
-struct Lane<K> {
-    waiting: HashMap<String, BTreeMap<u64, K>>,
-    /// The namespaces in which somebody waits, the next one first.
-    turns: VecDeque<String>,
-}
-
-impl<K> Default for Lane<K> {
-    fn default() -> Self {
-        Self {
-            waiting: HashMap::new(),
-            turns: VecDeque::new(),
-        }
-    }
-}
-
-impl<K> Lane<K> {
-    fn put(&mut self, namespace: &str, ticket: u64, key: K) {
-        let of_namespace = self.waiting.entry(namespace.to_owned()).or_default();
-        if of_namespace.is_empty() {
-            self.turns.push_back(namespace.to_owned());
-        }
-        of_namespace.insert(ticket, key);
-    }
-
-    fn take(&mut self, namespace: &str, ticket: u64) {
-        let Some(of_namespace) = self.waiting.get_mut(namespace) else {
-            return;
-        };
-        of_namespace.remove(&ticket);
-        if of_namespace.is_empty() {
-            self.waiting.remove(namespace);
-            self.turns.retain(|other| other != namespace);
-        }
-    }
-
-    /// The first of the namespace whose turn it is.
-    fn next(&mut self) -> Option<K> {
-        let namespace = self.turns.pop_front()?;
-        let of_namespace = self.waiting.get_mut(&namespace)?;
-        let (_, key) = of_namespace.pop_first()?;
-        if of_namespace.is_empty() {
-            self.waiting.remove(&namespace);
-        } else {
-            self.turns.push_back(namespace);
-        }
-        Some(key)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
     }
 }
 
@@ -231,6 +177,22 @@ impl<K: Clone + Eq + Hash> Budget<K> {
         self.bucket.advance(now);
         let waits = !(self.asked.is_empty() && self.unasked.is_empty());
         (waits && self.outstanding < OUTSTANDING_MAX).then(|| self.bucket.until_token())
+    }
+
+    /// Whether whoever comes now has to wait.
+    #[must_use]
+    pub fn is_crowded(&mut self, now: Duration) -> bool {
+        self.bucket.advance(now);
+        self.outstanding >= OUTSTANDING_MAX || self.waiting() > 0 || self.bucket.tokens < 1.0
+    }
+
+    /// How long until there is a token for everybody who waits, and one more: how long they wait if no
+    /// turn is out for long.
+    #[must_use]
+    pub fn until_all(&mut self, now: Duration) -> Duration {
+        self.bucket.advance(now);
+        let waiting = u32::try_from(self.waiting()).unwrap_or(u32::MAX);
+        self.bucket.until_tokens(f64::from(waiting) + 1.0)
     }
 
     /// Whether this key has a turn.
@@ -404,6 +366,21 @@ mod tests {
         assert_eq!(budget.next_turn(Duration::ZERO), None, "no timer helps");
         budget.used(&given[0]);
         assert!(budget.give(Duration::ZERO).is_some());
+    }
+
+    #[test]
+    fn how_long_all_wait_at_most_is_told_by_the_tokens() {
+        let mut budget = budget();
+        assert!(!budget.is_crowded(Duration::ZERO));
+        put(&mut budget, "a", 0..30);
+        assert!(budget.is_crowded(Duration::ZERO));
+        // Of 31 tokens ten are there.
+        let all = budget.until_all(Duration::ZERO).as_secs_f64();
+        assert!((2.1..2.2).contains(&all), "{all}");
+        let served = serve(&mut budget, 10.0);
+        let last = served.last().expect("all are served").0.as_secs_f64();
+        assert!(served.len() == 30 && last <= all, "{last}");
+        assert!(!budget.is_crowded(seconds(10.0)));
     }
 
     #[test]

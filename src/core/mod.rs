@@ -15,6 +15,7 @@ pub mod glob;
 pub mod grant;
 pub mod grant_status;
 pub mod iam;
+pub mod lane;
 pub mod lease;
 pub mod legible;
 pub mod observed;
