@@ -61,6 +61,8 @@ struct Shared<C> {
     doors: Mutex<HashMap<Authority, Door>>,
     /// What AWS refused.
     refusals: Mutex<HashMap<Authority, Refusals>>,
+    /// Whose account the credentials were that there were last.
+    accounts: Mutex<HashMap<Authority, Account>>,
     /// How many doors were closed so far.
     closed: AtomicU64,
     wake: Box<Waker>,
@@ -85,6 +87,7 @@ impl<C: Cognito> Credentials<C> {
             cognito,
             doors: Mutex::default(),
             refusals: Mutex::default(),
+            accounts: Mutex::default(),
             closed: AtomicU64::new(0),
             wake: Box::new(wake),
             tell: Box::new(tell),
@@ -109,13 +112,28 @@ impl<C: Cognito> Credentials<C> {
         }
         let authenticated = self.0.cognito.authenticate(authority);
         let failure = match timeout(PATIENCE, authenticated).await {
-            Ok(Ok(account)) => return Ok(account),
+            Ok(Ok(account)) => {
+                let mut accounts = self.0.accounts();
+                if accounts.get(authority) != Some(&account) {
+                    accounts.insert(authority.clone(), account.clone());
+                }
+                return Ok(account);
+            }
             Ok(Err(failure)) => failure,
             Err(_) => CredentialsFailure(format!(
                 "no credentials within {PATIENCE:?}: a web identity, Pod Identity, STS or metadata service doesn't answer"
             )),
         };
         Err(self.close(resource, authority, failure, false, must_tell))
+    }
+
+    /// Whose account it is, as far as that is known and nobody is turned away.
+    #[must_use]
+    pub fn account(&self, authority: &Authority) -> Option<Account> {
+        if self.0.doors().contains_key(authority) {
+            return None;
+        }
+        self.0.accounts().get(authority).cloned()
     }
 
     /// Whether an authority has credentials that work, as far as can be told without a call.
@@ -138,6 +156,7 @@ impl<C: Cognito> Credentials<C> {
     pub fn retain(&self, needed: impl Fn(&Authority) -> bool) {
         self.0.doors().retain(|authority, _| needed(authority));
         self.0.refusals().retain(|authority, _| needed(authority));
+        self.0.accounts().retain(|authority, _| needed(authority));
     }
 
     /// Whether nobody passes: then the resource is remembered, and looked at when that changes.
@@ -281,6 +300,10 @@ impl<C: Cognito> Shared<C> {
 
     fn refusals(&self) -> MutexGuard<'_, HashMap<Authority, Refusals>> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn accounts(&self) -> MutexGuard<'_, HashMap<Authority, Account>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn doors(&self) -> MutexGuard<'_, HashMap<Authority, Door>> {

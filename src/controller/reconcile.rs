@@ -2,13 +2,17 @@
 //! the order in which things are read, written and called.
 //!
 //! 1. gather what the watches showed, and decide; mostly that is all
-//! 2. read the Secret, and decide again
+//! 2. read the Secret, and decide again; not before there is a turn in the budget, where it is known that
+//!    it would have to wait, and not for long
 //! 3. for a set: credentials; a turn in the budget, for which the reconcile ends if it has to wait;
 //!    the Secret again if the read is older than 1 s; then [`set`](super::set)
 //!
 //! At each conflict it begins again with the resource as it is then.
 
-use super::{context::Context, credentials::TurnedAway, gather::Facts, key::Key, record, set::set};
+use super::{
+    context::Context, credentials::TurnedAway, gather::Facts, key::Key, record, set::set,
+    turns::Waits,
+};
 use crate::{
     api::{Class, CognitoUserPassword, Reason},
     cluster::{CallError, status},
@@ -44,8 +48,9 @@ const CONFLICTS_MAX: u32 = 5;
 pub(super) enum Done {
     /// Nothing more to do until an event, or until this time has passed.
     Wake(Option<Duration>),
-    /// It waits for its turn in the budget, which puts it into the queue.
-    Queued,
+    /// It waits for its turn in the budget, which puts it into the queue; after this time there is
+    /// something to say of that.
+    Queued(Option<Duration>),
     /// Too little is left of the lease to say it: nothing was written, and it is all to be done again.
     ShortOfLease,
     /// The resource has moved on: begin again with what is there now.
@@ -71,7 +76,7 @@ pub(super) async fn reconcile<C: Cognito>(context: &Context<C>, key: &Key) -> Op
     let done = AssertUnwindSafe(attend(context, key, resource))
         .catch_unwind()
         .await;
-    if !matches!(done, Ok(Done::Queued)) {
+    if !matches!(done, Ok(Done::Queued(_))) {
         context.turns.leave(key);
     }
     let (result, wake) = match done {
@@ -79,9 +84,9 @@ pub(super) async fn reconcile<C: Cognito>(context: &Context<C>, key: &Key) -> Op
             context.memory.api_works(key);
             ("ok", wake)
         }
-        Ok(Done::Queued) => {
+        Ok(Done::Queued(quiet)) => {
             context.memory.api_works(key);
-            ("queued", None)
+            ("queued", quiet)
         }
         Ok(Done::ShortOfLease) => ("ok", Some(SHORT_OF_LEASE)),
         Ok(Done::Again) => ("conflict", Some(Duration::from_millis(200))),
@@ -110,6 +115,7 @@ pub(super) fn ask<C: Cognito>(context: &Context<C>, keys: impl IntoIterator<Item
             continue;
         }
         match glance(context, &key) {
+            Glance::Look if context.turns.has_turn(&key) => context.queue.push_first(key),
             Glance::Look => context.queue.push(key),
             Glance::LookAfter(wait) => context.queue.push_after(key, wait),
             Glance::NothingToDo => {}
@@ -160,7 +166,7 @@ async fn attend<C: Cognito>(context: &Context<C>, key: &Key, stored: CognitoUser
     for _ in 0..CONFLICTS_MAX {
         match pass(context, key, resource).await {
             Done::Again => {}
-            done @ (Done::Wake(_) | Done::Queued | Done::ShortOfLease | Done::ApiFailed) => {
+            done @ (Done::Wake(_) | Done::Queued(_) | Done::ShortOfLease | Done::ApiFailed) => {
                 return done;
             }
         }
@@ -212,7 +218,7 @@ async fn pass<C: Cognito>(
         return match record::record(context, key, &resource, &unrecorded).await {
             // What asked for this look is still to be looked at.
             Done::Wake(_) => Done::Again,
-            done @ (Done::Queued | Done::ShortOfLease | Done::Again | Done::ApiFailed) => done,
+            done @ (Done::Queued(_) | Done::ShortOfLease | Done::Again | Done::ApiFailed) => done,
         };
     }
     let Some(id) = fresh_id() else {
@@ -231,8 +237,29 @@ async fn pass<C: Cognito>(
         {
             Done::Wake(None)
         }
-        Decision::Set(_) | Decision::Read => with_value(context, key, &facts, &id).await,
+        Decision::Set(_) | Decision::Read => match line_up(context, key, &observed) {
+            Some(quiet) => Done::Queued(Some(quiet)),
+            None => with_value(context, key, &facts, &id).await,
+        },
     }
+}
+
+/// What would have to wait for a turn once it is read, but not for long, waits for it first. What has failed
+/// may be less urgent than it looks: only the value tells.
+fn line_up<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    observed: &Observed<'_>,
+) -> Option<Duration> {
+    let Admission::Granted(authority) = &observed.admission else {
+        return None;
+    };
+    if !matches!(observed.secret, SecretFact::Seen(_)) || observed.status.failures.is_some() {
+        return None;
+    }
+    let account = context.credentials.account(authority)?;
+    let payer = (account, authority.region.clone());
+    context.turns.line_up(key, &payer)
 }
 
 /// While there are no credentials and the status says so, there is nothing to read and nothing to
@@ -281,9 +308,13 @@ async fn with_value<C: Cognito>(context: &Context<C>, key: &Key, facts: &Facts, 
         }
     };
     let payer = (account, authority.region.clone());
-    let Some(turn) = context.turns.claim(key, &payer, plan.urgency) else {
-        gathered.password = None;
-        return queued(context, key, facts, &observed).await;
+    let turn = match context.turns.claim(key, &payer, plan.urgency) {
+        Ok(turn) => turn,
+        Err(Waits { quiet: Some(quiet) }) => return Done::Queued(Some(quiet)),
+        Err(Waits { quiet: None }) => {
+            gathered.password = None;
+            return queued(context, key, facts, &observed).await;
+        }
     };
     if gathered.read_at.elapsed() < READ_IS_FRESH {
         return set(context, key, facts, gathered, &plan, turn).await;
@@ -316,11 +347,11 @@ async fn queued<C: Cognito>(
     observed: &Observed<'_>,
 ) -> Done {
     let Some(report) = while_waiting_for_turn(observed, Timestamp::now()) else {
-        return Done::Queued;
+        return Done::Queued(None);
     };
     match record::report(context, key, &facts.resource, &report).await {
-        Done::Wake(_) => Done::Queued,
-        done @ (Done::Queued | Done::ShortOfLease | Done::Again | Done::ApiFailed) => done,
+        Done::Wake(_) => Done::Queued(None),
+        done @ (Done::Queued(_) | Done::ShortOfLease | Done::Again | Done::ApiFailed) => done,
     }
 }
 

@@ -1,6 +1,9 @@
 //! Turns in the budget. A reconcile that would call Cognito asks for one; where it has to wait it
-//! ends, holding none of the controller's places, and its key is put into the queue again when its
-//! turn has come. Then everything is read and decided afresh.
+//! ends, holding none of the controller's places, and its key is put into the queue again, before all
+//! others, when its turn has come. Then everything is read and decided afresh.
+//!
+//! Mostly it is known before the Secret is read that it would have to wait. Where that is not for long,
+//! neither is read nor written until its turn has come: in a storm, one read and two writes for each.
 
 use super::{key::Key, queue::Queue};
 use crate::core::{
@@ -14,6 +17,12 @@ use std::{
 };
 use tokio::sync::Notify;
 use tracing::warn;
+
+/// Whoever has a token within this time waits for no more than the calls before theirs.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Whoever waits for these for longer than this has it said.
+const QUIET_MAX: Duration = Duration::from_secs(30);
 
 /// Whose quota a call counts against.
 pub type Payer = (Account, Region);
@@ -36,7 +45,19 @@ struct Shared {
 struct State {
     budgets: HashMap<Payer, Budget<Key>>,
     /// Where a key waits, or has a turn that it hasn't claimed yet.
-    places: HashMap<Key, Payer>,
+    places: HashMap<Key, Place>,
+}
+
+struct Place {
+    payer: Payer,
+    since: Duration,
+}
+
+/// It has to wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Waits {
+    /// It waits for other calls, not for tokens: nothing need be said of it for so long.
+    pub quiet: Option<Duration>,
 }
 
 /// The right to make one call. Dropped without [`Turn::calling`], its token goes back.
@@ -61,39 +82,71 @@ impl Turns {
         }))
     }
 
-    /// The turn of this key, if it has come; else it waits from now on, if it didn't before.
-    #[must_use]
-    pub fn claim(&self, key: &Key, payer: &Payer, urgency: Urgency) -> Option<Turn> {
+    /// The turn of this key, if it has come.
+    ///
+    /// # Errors
+    /// [`Waits`]: it does from now on, if it didn't before.
+    pub fn claim(&self, key: &Key, payer: &Payer, urgency: Urgency) -> Result<Turn, Waits> {
         let now = self.now();
         let mut state = self.lock();
-        if state.places.get(key).is_some_and(|other| other != payer) {
-            state.leave(key);
-        }
-        state.places.insert(key.clone(), payer.clone());
-        let budget = state
-            .budgets
-            .entry(payer.clone())
-            .or_insert_with(|| Budget::new(self.0.limits, now));
+        let since = state.enter(key, payer, now);
+        let limits = self.0.limits;
+        let budget = state.budgets.entry(payer.clone());
+        let budget = budget.or_insert_with(|| Budget::new(limits, now));
         budget.wait(key.namespace(), key, urgency);
         while let Some(next) = budget.give(now) {
             if next != *key {
-                self.0.queue.push(next);
+                self.0.queue.push_first(next);
             }
         }
-        let has_turn = budget.has_turn(key);
-        if has_turn {
+        let claimed = if budget.has_turn(key) {
             // From here on it ends with the `Turn` alone: a call that is made is not unmade because
             // its resource is deleted meanwhile.
             state.places.remove(key);
-        }
+            Ok(Turn {
+                turns: self.clone(),
+                key: key.clone(),
+                payer: payer.clone(),
+                called_at: None,
+            })
+        } else {
+            Err(Waits {
+                quiet: quiet(budget, since, now),
+            })
+        };
         drop(state);
         self.0.changed.notify_one();
-        has_turn.then(|| Turn {
-            turns: self.clone(),
-            key: key.clone(),
-            payer: payer.clone(),
-            called_at: None,
-        })
+        claimed
+    }
+
+    /// Waits for a turn before anything is read, if it would have to after that, and not for long. Answers
+    /// with how long nothing need be said of it. Only for what somebody just asked for.
+    #[must_use]
+    pub fn line_up(&self, key: &Key, payer: &Payer) -> Option<Duration> {
+        let now = self.now();
+        let mut state = self.lock();
+        let budget = state.budgets.get_mut(payer)?;
+        if budget.has_turn(key) || !budget.is_crowded(now) {
+            return None;
+        }
+        let since = state.places.get(key).filter(|place| place.payer == *payer);
+        let since = since.map_or(now, |place| place.since);
+        let quiet = quiet(state.budgets.get_mut(payer)?, since, now)?;
+        state.enter(key, payer, now);
+        let budget = state.budgets.get_mut(payer)?;
+        budget.wait(key.namespace(), key, Urgency::Asked);
+        drop(state);
+        self.0.changed.notify_one();
+        Some(quiet)
+    }
+
+    /// Whether this key has a turn that it hasn't claimed yet.
+    #[must_use]
+    pub fn has_turn(&self, key: &Key) -> bool {
+        let state = self.lock();
+        let place = state.places.get(key);
+        let budget = place.and_then(|place| state.budgets.get(&place.payer));
+        budget.is_some_and(|budget| budget.has_turn(key))
     }
 
     /// This key has nothing to wait for any more; the token of a turn that came goes back.
@@ -159,7 +212,7 @@ impl Turns {
         let mut state = self.lock();
         for budget in state.budgets.values_mut() {
             while let Some(key) = budget.give(now) {
-                self.0.queue.push(key);
+                self.0.queue.push_first(key);
             }
         }
         state.forget_rested(now);
@@ -186,8 +239,21 @@ impl State {
         self.budgets.retain(|_, budget| !budget.is_at_rest(now));
     }
 
+    /// Has a place with this payer, and no other; answers with since when.
+    fn enter(&mut self, key: &Key, payer: &Payer, now: Duration) -> Duration {
+        if let Some(place) = self.places.get(key) {
+            if place.payer == *payer {
+                return place.since;
+            }
+            self.leave(key);
+        }
+        let (payer, since) = (payer.clone(), now);
+        self.places.insert(key.clone(), Place { payer, since });
+        since
+    }
+
     fn leave(&mut self, key: &Key) -> bool {
-        let Some(payer) = self.places.remove(key) else {
+        let Some(Place { payer, .. }) = self.places.remove(key) else {
             return false;
         };
         if let Some(budget) = self.budgets.get_mut(&payer) {
@@ -195,6 +261,12 @@ impl State {
         }
         true
     }
+}
+
+/// See [`Waits::quiet`].
+fn quiet(budget: &mut Budget<Key>, since: Duration, now: Duration) -> Option<Duration> {
+    let left = (since + QUIET_MAX).checked_sub(now)?;
+    (!left.is_zero() && budget.until_all(now) <= SOON).then_some(left)
 }
 
 impl Turn {
@@ -252,7 +324,7 @@ mod tests {
         (Account::OfSource, region)
     }
 
-    fn call(turn: Option<Turn>) {
+    fn call(turn: Result<Turn, Waits>) {
         turn.expect("a turn").calling();
     }
 
@@ -270,12 +342,57 @@ mod tests {
         });
         let payer = payer("eu-west-1_a");
         call(turns.claim(&key("a", 0), &payer, Urgency::Asked));
-        assert!(turns.claim(&key("a", 1), &payer, Urgency::Asked).is_none());
+        assert!(turns.claim(&key("a", 1), &payer, Urgency::Asked).is_err());
         assert_eq!(turns.waiting(), 1);
         assert_eq!(queue.take().await, key("a", 1));
         call(turns.claim(&key("a", 1), &payer, Urgency::Asked));
         assert_eq!(turns.waiting(), 0);
         giving.abort();
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_others_calls_only_reads_and_says_nothing_until_then() {
+        let queue = Queue::default();
+        let limits = Limits {
+            rps: 1_000.0,
+            burst: 1_000,
+        };
+        let turns = Turns::new(limits, queue.clone());
+        let payer = payer("eu-west-1_a");
+        assert_eq!(turns.line_up(&key("a", 0), &payer), None, "there is room");
+        let claim = |n| turns.claim(&key("a", n), &payer, Urgency::Asked);
+        let mut out: Vec<_> = (0..16).map(|n| claim(n).ok().expect("a turn")).collect();
+        let quiet = turns.line_up(&key("a", 16), &payer).expect("it waits");
+        assert!(quiet <= QUIET_MAX, "{quiet:?}");
+        assert!(turns.holds(&key("a", 16)) && !turns.has_turn(&key("a", 16)));
+        let waits = claim(17).err().expect("it waits");
+        assert!(waits.quiet.is_some());
+        queue.push(key("a", 99));
+        out.truncate(15);
+        assert_eq!(turns.give_due(), None, "all turns are out");
+        assert_eq!(
+            queue.take().now_or_never(),
+            Some(key("a", 16)),
+            "before all"
+        );
+        assert!(turns.has_turn(&key("a", 16)));
+        assert_eq!(
+            turns.line_up(&key("a", 16), &payer),
+            None,
+            "its turn has come"
+        );
+        assert!(claim(16).is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_tokens_has_it_said() {
+        let limits = Limits { rps: 0.5, burst: 1 };
+        let turns = Turns::new(limits, Queue::default());
+        let payer = payer("eu-west-1_a");
+        call(turns.claim(&key("a", 0), &payer, Urgency::Asked));
+        assert_eq!(turns.line_up(&key("a", 1), &payer), None);
+        let waits = turns.claim(&key("a", 2), &payer, Urgency::Asked).err();
+        assert_eq!(waits, Some(Waits { quiet: None }));
     }
 
     #[tokio::test]
@@ -288,16 +405,16 @@ mod tests {
         let turns = Turns::new(limits, queue.clone());
         let payer = payer("eu-west-1_a");
         let turn = turns.claim(&key("a", 0), &payer, Urgency::Asked);
-        assert!(turn.is_some());
-        assert!(turns.claim(&key("a", 1), &payer, Urgency::Asked).is_none());
-        assert!(turns.claim(&key("a", 2), &payer, Urgency::Asked).is_none());
+        assert!(turn.is_ok());
+        assert!(turns.claim(&key("a", 1), &payer, Urgency::Asked).is_err());
+        assert!(turns.claim(&key("a", 2), &payer, Urgency::Asked).is_err());
         turns.leave(&key("a", 1));
         drop(turn);
         assert_eq!(turns.give_due(), None);
         assert_eq!(queue.take().now_or_never(), Some(key("a", 2)));
         assert_eq!(turns.waiting(), 0);
         call(turns.claim(&key("a", 2), &payer, Urgency::Asked));
-        assert!(turns.claim(&key("a", 0), &payer, Urgency::Asked).is_none());
+        assert!(turns.claim(&key("a", 0), &payer, Urgency::Asked).is_err());
     }
 
     #[tokio::test]
@@ -312,9 +429,9 @@ mod tests {
         let mut turn = turns.claim(&key("a", 0), &payer, Urgency::Asked);
         turn.as_mut().expect("a turn").calling();
         turns.leave(&key("a", 0));
-        assert!(turns.claim(&key("a", 1), &payer, Urgency::Asked).is_none());
+        assert!(turns.claim(&key("a", 1), &payer, Urgency::Asked).is_err());
         drop(turn);
-        assert!(turns.claim(&key("a", 1), &payer, Urgency::Asked).is_none());
+        assert!(turns.claim(&key("a", 1), &payer, Urgency::Asked).is_err());
         assert_eq!(turns.waiting(), 1);
     }
 
