@@ -29,6 +29,14 @@ demo: prerequisites ## The whole story on this machine, told line by line; HOLD=
 	$(cargo) build --locked --bin cognito-password-operator --example demo
 	tests/with-tools.sh $(cargo) run --locked --quiet --example demo
 
+.PHONY: bench
+bench: prerequisites ## Speed and memory, each figure beside its floor; RESOURCES=n, SCENARIO=a,b, OUT=file, STRICT=1
+	tests/with-tools.sh $(cargo) bench --locked --bench bench
+
+.PHONY: soak
+soak: prerequisites ## Ten minutes of coming and going, after which nothing may be left; MINUTES=n, RESOURCES=n
+	SCENARIO=soak STRICT=1 OUT=$${OUT:-target/soak.json} tests/with-tools.sh $(cargo) bench --locked --bench bench
+
 .PHONY: image
 image: ## The container image, from scratch; IMAGE=name:tag, CONTAINER_TOOL=docker|podman|buildah
 	image/build.sh

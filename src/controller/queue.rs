@@ -199,7 +199,7 @@ impl Keys {
             self.push(key);
         }
         let first = self.first.pop_first().map(|(_, key)| key);
-        match first.or_else(|| self.due.next()) {
+        match first.or_else(|| self.due.pop()) {
             Some(key) => {
                 let taken = State::Taken { again: false };
                 self.states.insert(key.clone(), taken);

@@ -164,7 +164,7 @@ impl<K: Clone + Eq + Hash> Budget<K> {
         if self.outstanding >= OUTSTANDING_MAX || self.bucket.tokens < 1.0 {
             return None;
         }
-        let key = self.asked.next().or_else(|| self.unasked.next())?;
+        let key = self.asked.pop().or_else(|| self.unasked.pop())?;
         self.bucket.tokens -= 1.0;
         self.outstanding += 1;
         self.places.insert(key.clone(), Place::HasTurn);

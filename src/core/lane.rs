@@ -49,7 +49,7 @@ impl<K> Lane<K> {
     }
 
     /// The first of the namespace whose turn it is; it waits no longer.
-    pub fn next(&mut self) -> Option<K> {
+    pub fn pop(&mut self) -> Option<K> {
         let namespace = self.turns.pop_front()?;
         let of_namespace = self.waiting.get_mut(&namespace)?;
         let (_, key) = of_namespace.pop_first()?;
@@ -102,7 +102,7 @@ mod tests {
                 }
             }
             let mut since: Vec<u8> = Vec::new();
-            while let Some((namespace, ticket)) = lane.next() {
+            while let Some((namespace, ticket)) = lane.pop() {
                 if since.contains(&namespace) {
                     let others = waiting.iter().filter(|(other, _)| !since.contains(other));
                     prop_assert_eq!(others.count(), 0, "{} comes again", namespace);

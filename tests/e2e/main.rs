@@ -28,6 +28,7 @@ mod quiet;
 mod reasons;
 mod rights;
 mod roles;
+mod scale;
 mod schema;
 mod scopes;
 mod secret_selector;

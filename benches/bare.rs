@@ -1,0 +1,204 @@
+//! The floors: the same requests by a bare loop, which decides nothing and remembers nothing. With the
+//! operator's rights, so that the API server does the same for each.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use cognito_password_operator::api::CognitoUserPassword;
+use futures::{StreamExt, TryStreamExt};
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, ListParams, PartialObjectMeta, Patch, PatchParams, WatchEvent, WatchParams};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+use crate::stage::{Crowd, POOL, Stage};
+
+/// Makes sets. Keeps as many connections to Cognito as there were calls at a time.
+pub(crate) struct Caller<'a> {
+    stage: &'a Stage,
+    crowd: Crowd,
+    idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
+}
+
+impl<'a> Caller<'a> {
+    pub(crate) async fn new(stage: &'a Stage, crowd: &Crowd) -> Self {
+        let crowd = crowd.by(&stage.as_operator().await);
+        let idle = Mutex::default();
+        Self { stage, crowd, idle }
+    }
+
+    /// `AdminSetUserPassword`, neither signed nor parsed.
+    async fn call(&self, username: &str, password: &str) {
+        let idle = self.lock().pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => self.connect().await,
+        };
+        let body = json!({
+            "UserPoolId": POOL, "Username": username, "Password": password, "Permanent": true,
+        });
+        let request = Request::post("/")
+            .header("host", "localhost")
+            .header("content-type", "application/x-amz-json-1.1")
+            .header(
+                "x-amz-target",
+                "AWSCognitoIdentityProviderService.AdminSetUserPassword",
+            )
+            .body(Full::new(Bytes::from(body.to_string())))
+            .expect("the request is well-formed");
+        let response = connection.send_request(request).await.expect("a reply");
+        response
+            .into_body()
+            .collect()
+            .await
+            .expect("the whole reply");
+        // It is once its reply has been read to the end.
+        connection.ready().await.expect("the connection stays");
+        self.lock().push(connection);
+    }
+
+    async fn connect(&self) -> SendRequest<Full<Bytes>> {
+        let stream = TcpStream::connect(self.stage.cognito.address()).await;
+        let stream = stream.expect("Cognito listens");
+        // As the SDK does.
+        let _ = stream.set_nodelay(true);
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("HTTP");
+        tokio::spawn(connection);
+        sender
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<SendRequest<Full<Bytes>>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All requests of one set: GET the Secret, PATCH the status, call, PATCH the status.
+    pub(crate) async fn set(&self, name: &str) {
+        let crowd = &self.crowd;
+        let (version, password) = read(crowd, name).await;
+        write(crowd, name, &status(&version, true)).await;
+        self.call(name, &password).await;
+        write(crowd, name, &status(&version, false)).await;
+    }
+}
+
+/// The Secret's version, and the value.
+async fn read(crowd: &Crowd, name: &str) -> (String, String) {
+    let secret = crowd.secrets.get(name).await.expect("the Secret is there");
+    let value = secret.data.as_ref().and_then(|data| data.get("password"));
+    let value = value.map(|value| String::from_utf8_lossy(&value.0).into_owned());
+    let version = secret.metadata.resource_version.unwrap_or_default();
+    (version, value.unwrap_or_default())
+}
+
+async fn write(crowd: &Crowd, name: &str, status: &Value) {
+    let patch = Patch::Merge(json!({ "status": status }));
+    let resources = &crowd.resources;
+    let params = PatchParams::default();
+    let patched = resources.patch_status(name, &params, &patch);
+    patched.await.expect("the status can be written");
+}
+
+/// As long as the operator's.
+fn status(version: &str, begins: bool) -> Value {
+    let at = "2026-01-02T03:04:05.678901Z";
+    let fingerprint = format!("0a1b2c3d.{}", "5f".repeat(32));
+    let uid = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
+    let (ready, reason, message) = if begins {
+        ("Unknown", "Progressing", "The password is being set.")
+    } else {
+        // Not the operator's reason: whoever counts those must not find these.
+        (
+            "True",
+            "AppliedAfterLostReply",
+            "The user's password is what the Secret says.",
+        )
+    };
+    let condition = json!({
+        "type": "Ready", "status": ready, "reason": reason, "message": message,
+        "observedGeneration": 1, "lastTransitionTime": "2026-01-02T03:04:05Z",
+    });
+    let attempt = json!({
+        "id": "0011223344556677", "fingerprint": fingerprint, "generation": 1, "secretUid": uid,
+        "secretResourceVersion": version, "startedAt": at, "outcome": "Pending",
+    });
+    json!({
+        "observedGeneration": 1,
+        "synced": {
+            "fingerprint": fingerprint, "secretUid": uid, "secretResourceVersion": version, "at": at,
+        },
+        "attempt": if begins { attempt } else { Value::Null },
+        "retired": ["0a1b2c3d.5f5f5f5f5f5f5f5f", "0a1b2c3d.6f6f6f6f6f6f6f6f"],
+        "conditions": [condition],
+    })
+}
+
+/// From a Secret's patch to when the call could be made, over a bare watch of metadata.
+pub(crate) async fn rotations(
+    stage: &Stage,
+    crowd: &Crowd,
+    names: &[String],
+    value: &str,
+) -> Vec<f64> {
+    let client = stage.as_operator().await;
+    let metadata: Api<PartialObjectMeta<Secret>> = Api::all(client.clone());
+    let list = metadata.list(&ListParams::default().limit(1)).await;
+    let version = list.expect("a list").metadata.resource_version;
+    let version = version.unwrap_or_default();
+    let (told, mut could_call) = mpsc::unbounded_channel();
+    let loops = tokio::spawn({
+        let crowd = crowd.by(&client);
+        async move {
+            let watch = metadata.watch(&WatchParams::default(), &version).await;
+            let mut watch = watch.expect("a watch").boxed();
+            while let Ok(Some(event)) = watch.try_next().await {
+                let WatchEvent::Modified(secret) = event else {
+                    continue;
+                };
+                let name = secret.metadata.name.unwrap_or_default();
+                let (version, _) = read(&crowd, &name).await;
+                write(&crowd, &name, &status(&version, true)).await;
+                // Whoever asked may have ended.
+                let _ = told.send(Instant::now());
+            }
+        }
+    });
+    let mut took = Vec::new();
+    for name in names {
+        let began = Instant::now();
+        crowd.rotate(name, value).await;
+        let could = tokio::time::timeout(Duration::from_secs(30), could_call.recv()).await;
+        let could = could.expect("the watch tells").expect("the loop goes on");
+        took.push((could - began).as_secs_f64() * 1e3);
+    }
+    loops.abort();
+    took
+}
+
+/// Both LISTs at the same time, whole, decoded: how long they took.
+pub(crate) async fn lists(stage: &Stage) -> f64 {
+    // With connections of its own, as a new process has.
+    let client = stage.as_operator().await;
+    let began = Instant::now();
+    let resources: Api<CognitoUserPassword> = Api::all(client.clone());
+    let secrets: Api<PartialObjectMeta<Secret>> = Api::all(client);
+    let all = ListParams::default();
+    let (resources, secrets) = tokio::join!(
+        tokio::spawn(async move {
+            resources
+                .list(&ListParams::default())
+                .await
+                .map(|it| it.items.len())
+        }),
+        secrets.list(&all),
+    );
+    let resources = resources.expect("no panic").expect("a list");
+    let listed = resources.min(secrets.expect("a list").items.len());
+    assert!(listed >= stage.count(), "not all were listed: {listed}");
+    began.elapsed().as_secs_f64()
+}

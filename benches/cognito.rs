@@ -1,0 +1,111 @@
+//! A Cognito that answers `AdminSetUserPassword` at once, and writes down when it was called for whom.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+/// On a thread and a runtime of its own, until the program ends.
+pub(crate) struct Cognito {
+    address: SocketAddr,
+    calls: Arc<Mutex<Calls>>,
+}
+
+#[derive(Default)]
+struct Calls {
+    count: usize,
+    /// When each user was last called for.
+    last: HashMap<String, Instant>,
+}
+
+impl Cognito {
+    pub(crate) fn start() -> Self {
+        let calls = Arc::<Mutex<Calls>>::default();
+        let told = calls.clone();
+        let (bound, address) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime can be made");
+            runtime.block_on(async move {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+                let listener = listener.expect("a loopback port can be bound");
+                let address = listener.local_addr().expect("a listener has an address");
+                bound.send(address).expect("the starter waits for it");
+                serve(listener, told).await;
+            });
+        });
+        let address = address.recv().expect("the server says where it listens");
+        Self { address, calls }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many calls there were.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().count
+    }
+
+    /// When this user was called for, if that was after `since`.
+    pub(crate) fn called(&self, username: &str, since: Instant) -> Option<Instant> {
+        let at = self.lock().last.get(username).copied();
+        at.filter(|at| *at >= since)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn serve(listener: TcpListener, calls: Arc<Mutex<Calls>>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        // A reply is one small packet: don't hold it back.
+        let _ = stream.set_nodelay(true);
+        let calls = calls.clone();
+        tokio::spawn(async move {
+            let answer = service_fn(move |request| answer(request, calls.clone()));
+            // Whoever calls may go.
+            let _ = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), answer)
+                .await;
+        });
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    calls: Arc<Mutex<Calls>>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let at = Instant::now();
+    let body = request.into_body().collect().await;
+    let body = body
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    {
+        let mut calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.count += 1;
+        let username = body["Username"].as_str().unwrap_or_default();
+        calls.last.insert(username.to_owned(), at);
+    }
+    let response = Response::builder()
+        .header("content-type", "application/x-amz-json-1.1")
+        .body(Full::new(Bytes::from_static(b"{}")));
+    Ok(response.expect("the response is well-formed"))
+}

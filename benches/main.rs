@@ -1,0 +1,133 @@
+//! The benchmark: the operator as it ships, a real API server and etcd, a Cognito that answers at once;
+//! and in the same run, beside each figure, its floor.
+//!
+//! `RESOURCES` says how many resources there are (10,000), `SCENARIO` which scenarios are played (all but
+//! `soak`, separated by commas), `OUT` where the results go as JSON, `OPERATOR` which program is measured.
+//! `STRICT=1` fails when any goal is missed, not only where something was done that nobody asked for.
+//! `MINUTES` says how long `soak` takes (10).
+
+mod bare;
+mod cognito;
+mod process;
+mod scenarios;
+mod soak;
+mod stage;
+mod storm;
+#[path = "../tests/support/mod.rs"]
+mod support;
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::json;
+
+use stage::Stage;
+use table::Table;
+
+/// Those with all resources there, in the order in which they are played.
+const FULL: [&str; 7] = [
+    "restart", "idle", "metadata", "rotation", "storm", "fairness", "large",
+];
+
+/// Those that have a control plane of their own, or none. `start` comes with any of the others.
+const OTHERS: [&str; 3] = ["start", "unrelated", "size"];
+
+const SOAK: &str = "soak";
+
+fn given<T: FromStr>(name: &str) -> Option<T> {
+    let text = std::env::var(name).ok().filter(|it| !it.is_empty())?;
+    let Ok(value) = text.parse() else {
+        panic!("{name}={text} can't be read");
+    };
+    Some(value)
+}
+
+#[tokio::main]
+#[allow(clippy::print_stdout, reason = "the table is this program's output")]
+async fn main() -> ExitCode {
+    let operator: PathBuf =
+        given("OPERATOR").unwrap_or_else(|| env!("CARGO_BIN_EXE_cognito-password-operator").into());
+    let all = [&FULL[..], &OTHERS].concat().join(",");
+    let wanted: String = given("SCENARIO").unwrap_or(all);
+    let wanted: Vec<_> = wanted.split(',').collect();
+    for name in &wanted {
+        let known = FULL.contains(name) || OTHERS.contains(name) || *name == SOAK;
+        assert!(
+            known,
+            "no scenario {name}; there are {FULL:?}, {OTHERS:?}, {SOAK:?}"
+        );
+    }
+    let wants = |name: &str| wanted.contains(&name);
+    let resources = given("RESOURCES").unwrap_or(if wants(SOAK) { 1_000 } else { 10_000 });
+    assert!(resources >= 2, "RESOURCES is at least 2");
+    let mut table = Table::default();
+    if wants("size") {
+        table.add(scenarios::size(&operator));
+    }
+    if FULL.iter().chain(&["start"]).any(|name| wants(name)) {
+        play(&operator, resources, &wants, &mut table).await;
+    }
+    if wants("unrelated") {
+        table.add(scenarios::unrelated(&operator).await);
+    }
+    if wants(SOAK) {
+        let time = Duration::from_mins(given("MINUTES").unwrap_or(10));
+        table.add(soak::run(&operator, resources, time).await);
+    }
+    println!("\n{}", table.text());
+    let out: PathBuf = given("OUT").unwrap_or_else(|| "target/bench.json".into());
+    let about = json!({ "resources": resources, "machine": scenarios::machine() });
+    table.write(&out, &about);
+    println!("written to {}", out.display());
+    if table.has_failed(given("STRICT") == Some(1)) {
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Without resources, and then with all of them.
+async fn play(operator: &Path, resources: usize, wants: &dyn Fn(&str) -> bool, table: &mut Table) {
+    let stage = Stage::set(operator.to_owned()).await;
+    let (lines, empty) = scenarios::empty(&stage).await;
+    table.add(lines);
+    if !FULL.iter().any(|name| wants(name)) {
+        return;
+    }
+    let crowd = stage.fill("bench", resources, false).await;
+    let operator = stage.operator_in_sync().await;
+    stage.say("all set for the first time");
+    stage.end(operator).await;
+    if wants("restart") {
+        table.add(scenarios::restart(&stage, "restart", empty).await);
+    }
+    if wants("idle") {
+        table.add(scenarios::idle(&stage).await);
+    }
+    if wants("metadata") {
+        table.add(scenarios::metadata(&stage, &crowd).await);
+    }
+    if wants("rotation") || wants("storm") {
+        // For the floors: suspended, so that the operator leaves them alone.
+        let count = storm::SECRETS.min(resources);
+        let bare = stage.fill("bare", count, true).await;
+        if wants("rotation") {
+            table.add(scenarios::rotation(&stage, &crowd, &bare).await);
+        }
+        if wants("storm") {
+            table.add(storm::run(&stage, &crowd, &bare).await);
+        }
+    }
+    if wants("fairness") {
+        table.add(scenarios::fairness(&stage, &crowd).await);
+    }
+    if wants("large") {
+        stage.fill("large", 4 * resources, false).await;
+        let operator = stage.operator_in_sync().await;
+        stage.say("all set, five times as many");
+        stage.end(operator).await;
+        table.add(scenarios::restart(&stage, "large", empty).await);
+    }
+}

@@ -1,0 +1,24 @@
+//! What the system knows of a process.
+
+/// Processor time that it has used, in seconds; to a hundredth.
+pub(crate) fn cpu(pid: i32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
+    let ticks = |field: usize| -> f64 {
+        let text = fields.split(' ').nth(field).unwrap_or_default();
+        text.parse().expect("a number")
+    };
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+/// Memory that it has resident, and the most that it ever had, in MB.
+pub(crate) fn memory(pid: i32) -> (f64, f64) {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let of = |name: &str| -> f64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next());
+        let kilobytes = kilobytes.and_then(|text| text.parse::<f64>().ok());
+        kilobytes.expect("a number") * 1_024.0 / 1e6
+    };
+    (of("VmRSS:"), of("VmHWM:"))
+}

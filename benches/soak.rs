@@ -1,0 +1,226 @@
+//! A long day in short: rotations, creations, deletions, and watches that are cut, round after round. After
+//! it nothing may be left of what came and went.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::process;
+use crate::scenarios::lines;
+use crate::stage::{Crowd, Stage, UNLIMITED, at_once, number};
+use crate::support::{ApiFault, Kind, Operator, Proxy, metrics};
+use crate::table::{Goal, Line};
+
+/// From then on memory may not grow. A tenth of the whole time, where that is short.
+const WARM_UP: Duration = Duration::from_mins(1);
+
+/// How long an idle connection is kept, on either side, and then some; and by then a call that was lost can
+/// no longer land.
+const CONNECTIONS_LIVE: Duration = Duration::from_mins(3);
+
+/// What the operator holds.
+#[derive(Clone, Debug)]
+struct Held {
+    /// Resident, in MB.
+    memory: f64,
+    tasks: f64,
+    connections: f64,
+    entries: BTreeMap<String, usize>,
+}
+
+pub(crate) async fn run(operator: &Path, resources: usize, time: Duration) -> Vec<Line> {
+    let stage = Stage::set(operator.to_owned()).await;
+    let proxy = Proxy::start(&stage.plane);
+    let kubeconfig = proxy.kubeconfig(&stage.plane, "soak", stage.token());
+    let crowd = stage.fill("soak", resources, false).await;
+    let operator = stage.operator_in_sync().await;
+    stage.end(operator).await;
+    // One that has done nothing yet.
+    let operator = stage.operator_by(&kubeconfig, UNLIMITED).await;
+    stage.verified(&operator).await;
+    let before = Held::by(&operator).await;
+    let calls = stage.cognito.count();
+
+    let (began, warm_up) = (Instant::now(), WARM_UP.min(time / 10));
+    let mut days = Days {
+        stage: &stage,
+        operator: &operator,
+        proxy: &proxy,
+        crowd: &crowd,
+        held: &before,
+        played: 0,
+        sets: 0,
+    };
+    let (mut warm, mut memory) = (None, before.memory);
+    while began.elapsed() < time {
+        days.pass().await;
+        memory = process::memory(operator.pid()).0;
+        if warm.is_none() && began.elapsed() >= warm_up {
+            warm = Some(memory);
+        }
+        if days.played.is_multiple_of(10) {
+            let Days { played, sets, .. } = days;
+            stage.say(&format!(
+                "{played} rounds, {sets} values set: {memory:.1} MB"
+            ));
+        }
+    }
+    let Days { played, sets, .. } = days;
+    let calls = stage.cognito.count() - calls;
+    stage.say("waiting until it is at rest");
+    let after = at_rest(&operator, &before).await;
+    stage.say(&format!("before {before:?}\n           after {after:?}"));
+    stage.end(operator).await;
+
+    let more = |after: f64, before: f64| (after - before).max(0.0);
+    let (tasks, connections) = (
+        more(after.tasks, before.tasks),
+        more(after.connections, before.connections),
+    );
+    let none = Some(0.0);
+    let calls = (number(calls) - number(sets)).abs();
+    lines(
+        "soak",
+        [
+            ("rounds", "", number(played), None, Goal::None),
+            ("values set", "", number(sets), None, Goal::None),
+            (
+                "calls that nobody asked for",
+                "",
+                calls,
+                none,
+                Goal::Nothing,
+            ),
+            ("memory at the end", "MB", memory, warm, Goal::Times(1.05)),
+            ("tasks left behind", "", tasks, none, Goal::Nothing),
+            (
+                "connections left behind",
+                "",
+                connections,
+                none,
+                Goal::Nothing,
+            ),
+            (
+                "entries left behind",
+                "",
+                number(after.more_than(&before)),
+                none,
+                Goal::Nothing,
+            ),
+        ],
+    )
+}
+
+impl Held {
+    async fn by(operator: &Operator) -> Self {
+        let scrape = operator.metrics().await;
+        let value = |name: &str| metrics::value(&scrape, name, &[]).expect(name);
+        let entries = scrape.lines().filter_map(|line| {
+            let sample = line.strip_prefix("cognito_password_operator_entries{of=\"")?;
+            let (of, value) = sample.split_once("\"} ")?;
+            Some((of.to_owned(), value.parse().expect("a number")))
+        });
+        Self {
+            memory: process::memory(operator.pid()).0,
+            tasks: value("cognito_password_operator_tasks"),
+            connections: value("process_open_fds"),
+            entries: entries.collect(),
+        }
+    }
+
+    /// How many entries there are that weren't, of whatever kind.
+    fn more_than(&self, before: &Self) -> usize {
+        let more = self.entries.iter().map(|(of, entries)| {
+            let before = before.entries.get(of).copied().unwrap_or(0);
+            entries.saturating_sub(before)
+        });
+        more.sum()
+    }
+}
+
+/// As it is once nothing is left behind, or else in the end.
+async fn at_rest(operator: &Operator, before: &Held) -> Held {
+    let began = Instant::now();
+    loop {
+        let now = Held::by(operator).await;
+        let rests = now.more_than(before) == 0
+            && now.tasks <= before.tasks
+            && now.connections <= before.connections;
+        if rests || began.elapsed() > CONNECTIONS_LIVE {
+            return now;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+struct Days<'a> {
+    stage: &'a Stage,
+    operator: &'a Operator,
+    proxy: &'a Proxy,
+    crowd: &'a Crowd,
+    /// What it held before the first one.
+    held: &'a Held,
+    played: usize,
+    /// How many values were set.
+    sets: usize,
+}
+
+impl Days<'_> {
+    /// A tenth of all is rotated, a twentieth as many come and go. Of three the second has its watches cut
+    /// in the middle, and the third is told that where they were is too old.
+    async fn pass(&mut self) {
+        let Self { stage, crowd, .. } = *self;
+        let day = self.played;
+        let all = crowd.names.len();
+        let rotated = (all / 10).max(1);
+        let rotated: Vec<_> = (0..rotated)
+            .map(|n| crowd.names[(day * rotated + n) % all].clone())
+            .collect();
+        let new: Vec<_> = (0..(all / 20).max(1))
+            .map(|n| format!("soak-{day}-{n}"))
+            .collect();
+        let began = Instant::now();
+        let (early, late) = rotated.split_at(rotated.len() / 2);
+        let rotate = async |names: &[String]| {
+            at_once(names, async |name: &String| {
+                crowd.rotate(name, &format!("Day{day}")).await;
+            })
+            .await;
+        };
+        rotate(early).await;
+        match day % 3 {
+            1 => self.proxy.cut_watches(),
+            2 => {
+                self.proxy.next(Kind::Watch, ApiFault::Gone);
+                self.proxy.cut_watches();
+            }
+            _ => {}
+        }
+        rotate(late).await;
+        stage.make(crowd, &new, false).await;
+        for name in rotated.iter().chain(&new) {
+            stage
+                .until("the value is set", async || {
+                    let called = stage.cognito.called(name, began);
+                    called.map(|_| ()).ok_or_else(|| name.clone())
+                })
+                .await;
+        }
+        stage.verified(self.operator).await;
+        stage.delete(crowd, &new).await;
+        stage
+            .until("what is gone is forgotten", async || {
+                let now = Held::by(self.operator).await;
+                let of = |held: &Held| ["resources", "secrets"].map(|of| held.entries[of]);
+                let (now, before) = (of(&now), of(self.held));
+                if now == before {
+                    Ok(())
+                } else {
+                    Err(format!("{now:?}, not {before:?}"))
+                }
+            })
+            .await;
+        self.played += 1;
+        self.sets += rotated.len() + new.len();
+    }
+}

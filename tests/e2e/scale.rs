@@ -1,0 +1,91 @@
+//! What a crowd costs, in requests: as many as there is work for each, and not one more. How fast that
+//! is, `make bench` tells.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use serde_json::json;
+
+use crate::support::{Mark, Operator, OperatorBuilder};
+use crate::world::{SOON, World, line};
+
+/// More than a page of a list, and more than are looked at at a time.
+const CROWD: usize = 120;
+
+/// Without a limit that could be felt.
+async fn operator(world: &World<'_>) -> Operator {
+    let limits = ["--cognito-rps=10000", "--cognito-burst=10000"];
+    let builder = limits
+        .into_iter()
+        .fold(world.builder(), OperatorBuilder::arg);
+    let operator = builder.start().await;
+    operator.wait_ready(SOON).await;
+    operator
+}
+
+fn name(number: usize) -> String {
+    format!("bot-{number}")
+}
+
+fn value(round: &str, number: usize) -> String {
+    format!("{round}-Passw0rd-{number}")
+}
+
+/// All of them, in sync.
+async fn crowd(world: &World<'_>) {
+    join_all((0..CROWD).map(async |n| world.in_sync(&name(n), &value("First", n)).await)).await;
+    world.fence().await;
+}
+
+/// How many requests there were of each kind; events are told at their own pace.
+fn counts(world: &World<'_>, since: Mark) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for request in world.requests(since) {
+        let line = line(&request);
+        let kind: Vec<_> = line.split(' ').take(2).collect();
+        if kind[0] != "watch" && kind[1] != "events" {
+            *counts.entry(kind.join(" ")).or_default() += 1;
+        }
+    }
+    counts
+}
+
+fn expected<const N: usize>(counts: [(&str, usize); N]) -> BTreeMap<String, usize> {
+    counts.map(|(kind, count)| (kind.to_owned(), count)).into()
+}
+
+#[tokio::test]
+async fn a_storm_costs_a_read_a_call_and_two_writes_for_each() {
+    let world = World::new("storm").await;
+    let _operator = operator(&world).await;
+    crowd(&world).await;
+    let (mark, calls) = (world.mark(), world.cognito.call_count());
+    join_all((0..CROWD).map(async |n| {
+        let (name, value) = (name(n), value("Second", n));
+        world.apply_secret(&name, "password", &value).await;
+        world.wait_set(&name, &value).await;
+    }))
+    .await;
+    assert_eq!(world.cognito.call_count() - calls, CROWD);
+    // What follows from the own writes would follow by now.
+    world.fence().await;
+    let wanted = expected([
+        ("get secrets", CROWD),
+        ("patch cognitouserpasswords/status", 2 * CROWD),
+    ]);
+    assert_eq!(counts(&world, mark), wanted);
+}
+
+#[tokio::test]
+async fn metadata_of_a_crowd_costs_a_read_each_and_nothing_else() {
+    let world = World::new("metadata").await;
+    let _operator = operator(&world).await;
+    crowd(&world).await;
+    let (mark, calls) = (world.mark(), world.cognito.call_count());
+    let labels = json!({ "metadata": { "labels": { "team": "a" } } });
+    join_all((0..CROWD).map(async |n| world.patch_secret(&name(n), labels.clone()).await)).await;
+    world.fence().await;
+    let sentinels = world.cognito.call_count() - calls;
+    assert_eq!(sentinels, 2, "the fence's own");
+    assert_eq!(counts(&world, mark), expected([("get secrets", CROWD)]));
+}
