@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -31,6 +31,9 @@ use asked::Pending;
 use forward::Upstream;
 use rules::Rules;
 use tls::Tls;
+
+/// A connection that is idle for so long is closed, as the API server does.
+const IDLE_MAX: Duration = Duration::from_secs(90);
 
 /// Dropping it closes all connections.
 pub(crate) struct Proxy {
@@ -146,6 +149,8 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         service_fn(|request| forward::answer(Arc::clone(&shared), Arc::clone(&upstream), request));
     // An error is how a connection is dropped on purpose, or a client that went away.
     let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_MAX)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
