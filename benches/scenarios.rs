@@ -14,7 +14,7 @@ use crate::stage::{Asked, Crowd, Stage, UNLIMITED, at_once, from, number};
 use crate::table::{Goal, Line, median, percentile};
 use crate::{bare, process};
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 /// How long an idle operator is watched.
 const IDLE: Duration = Duration::from_mins(1);

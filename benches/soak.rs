@@ -9,9 +9,9 @@ use crate::process;
 use crate::scenarios::lines;
 use crate::stage::{Crowd, Stage, UNLIMITED, at_once, number};
 use crate::support::{ApiFault, Kind, Operator, Proxy, metrics};
-use crate::table::{Goal, Line};
+use crate::table::{Goal, Line, median};
 
-/// From then on memory may not grow. A tenth of the whole time, where that is short.
+/// From then on memory may not grow. A tenth of the whole time, where that is less.
 const WARM_UP: Duration = Duration::from_mins(1);
 
 /// How long an idle connection is kept, on either side, and then some; and by then a call that was lost can
@@ -38,7 +38,7 @@ pub(crate) async fn run(operator: &Path, resources: usize, time: Duration) -> Ve
     // One that has done nothing yet.
     let operator = stage.operator_by(&kubeconfig, UNLIMITED).await;
     stage.verified(&operator).await;
-    let before = Held::by(&operator).await;
+    let before = Held::over(&operator, 10).await;
     let calls = stage.cognito.count();
 
     let (began, warm_up) = (Instant::now(), WARM_UP.min(time / 10));
@@ -51,21 +51,26 @@ pub(crate) async fn run(operator: &Path, resources: usize, time: Duration) -> Ve
         played: 0,
         sets: 0,
     };
-    let (mut warm, mut memory) = (None, before.memory);
+    // After each round, once it is warm.
+    let mut memory = Vec::new();
     while began.elapsed() < time {
         days.pass().await;
-        memory = process::memory(operator.pid()).0;
-        if warm.is_none() && began.elapsed() >= warm_up {
-            warm = Some(memory);
+        let now = process::memory(operator.pid()).0;
+        if began.elapsed() >= warm_up {
+            memory.push(now);
         }
         if days.played.is_multiple_of(10) {
             let Days { played, sets, .. } = days;
-            stage.say(&format!(
-                "{played} rounds, {sets} values set: {memory:.1} MB"
-            ));
+            stage.say(&format!("{played} rounds, {sets} values set: {now:.1} MB"));
         }
     }
     let Days { played, sets, .. } = days;
+    // One moment is like another only within some hundred kilobytes.
+    let few = memory.len().min(5);
+    let (first, last) = (
+        median(&memory[..few]),
+        median(&memory[memory.len() - few..]),
+    );
     let calls = stage.cognito.count() - calls;
     stage.say("waiting until it is at rest");
     let after = at_rest(&operator, &before).await;
@@ -91,7 +96,13 @@ pub(crate) async fn run(operator: &Path, resources: usize, time: Duration) -> Ve
                 none,
                 Goal::Nothing,
             ),
-            ("memory at the end", "MB", memory, warm, Goal::Times(1.05)),
+            (
+                "memory at the end",
+                "MB",
+                last,
+                Some(first),
+                Goal::Times(1.05),
+            ),
             ("tasks left behind", "", tasks, none, Goal::Nothing),
             (
                 "connections left behind",
@@ -112,6 +123,21 @@ pub(crate) async fn run(operator: &Path, resources: usize, time: Duration) -> Ve
 }
 
 impl Held {
+    /// The most over so many seconds, in which nothing happens: some tasks and connections come and go.
+    async fn over(operator: &Operator, seconds: u32) -> Self {
+        let mut most = Self::by(operator).await;
+        for _ in 0..seconds {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = Self::by(operator).await;
+            most = Self {
+                tasks: most.tasks.max(now.tasks),
+                connections: most.connections.max(now.connections),
+                ..now
+            };
+        }
+        most
+    }
+
     async fn by(operator: &Operator) -> Self {
         let scrape = operator.metrics().await;
         let value = |name: &str| metrics::value(&scrape, name, &[]).expect(name);

@@ -1,6 +1,10 @@
 //! Command line -> library -> exit code.
 
 use std::process::ExitCode;
+use tikv_jemallocator::Jemalloc;
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     cognito_password_operator::cli::main(std::env::args_os())

@@ -33,7 +33,7 @@ const BURST: u32 = 50;
 
 /// A recorder keeps what it has reported, 3 KB each, to count what comes again: so many at most, and
 /// for as long as it looks at them.
-const KEPT_MAX: u32 = 500;
+const KEPT_MAX: u32 = 100;
 const KEPT_FOR: Duration = Duration::from_mins(6);
 
 /// Reports events; those of the same reason within 6 minutes are counted, not repeated. Cheap to clone.
