@@ -74,7 +74,10 @@ pub(crate) async fn run(operator: &Path, resources: usize, time: Duration) -> Ve
     let calls = stage.cognito.count() - calls;
     stage.say("waiting until it is at rest");
     let after = at_rest(&operator, &before).await;
-    stage.say(&format!("before {before:?}\n           after {after:?}"));
+    stage.say(&format!(
+        "{:.1} MB, before it began {:.1}; it holds {after:?} and held {before:?}",
+        after.memory, before.memory
+    ));
     stage.end(operator).await;
 
     let more = |after: f64, before: f64| (after - before).max(0.0);

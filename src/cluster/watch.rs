@@ -21,7 +21,11 @@ use kube::{
         watcher::{self, watcher},
     },
 };
-use std::time::{Duration, Instant};
+use serde::de::DeserializeOwned;
+use std::{
+    fmt::Debug,
+    time::{Duration, Instant},
+};
 
 /// Where is watched: one namespace, or all.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -144,8 +148,7 @@ pub fn watch(
     scope: &Scope,
     secret_selector: Option<&Selector>,
 ) -> BoxStream<'static, Told> {
-    let resources = watcher(api::<MaybeResource>(client, scope), config())
-        .backoff(WatchBackoff::default())
+    let resources = streamed(api::<MaybeResource>(client, scope), config())
         .modify(trim_resource)
         .map(|event| match event {
             Ok(event) => Some(Told::Resource(Box::new(event))),
@@ -153,31 +156,26 @@ pub fn watch(
         });
     // Metadata-only requests: 1 MB instead of 5 for 2,000 Secrets, and no value on the wire.
     let selected = secret_selector.map_or_else(config, |fits| config().labels_from(fits));
-    let secrets = watcher(api::<SecretName>(client, scope), selected)
-        .backoff(WatchBackoff::default())
-        .map(|event| match event {
-            Ok(event) => Some(Told::Secret(Box::new(event))),
-            Err(error) => broken(Watched::Secrets, &error),
-        });
+    let secrets = streamed(api::<SecretName>(client, scope), selected).map(|event| match event {
+        Ok(event) => Some(Told::Secret(Box::new(event))),
+        Err(error) => broken(Watched::Secrets, &error),
+    });
     told(futures::stream::select(resources, secrets))
 }
 
 /// Watches grants, and the labels of namespaces. A broken watch is reported and tried again, for ever.
 #[must_use]
 pub fn watch_grants(client: &Client) -> BoxStream<'static, Told> {
-    let grants = watcher(Api::<MaybeGrant>::all(client.clone()), config())
-        .backoff(WatchBackoff::default())
-        .map(|event| match event {
+    let grants =
+        in_pages(Api::<MaybeGrant>::all(client.clone()), config()).map(|event| match event {
             Ok(event) => Some(Told::Grant(Box::new(event))),
             Err(error) => broken(Watched::Grants, &error),
         });
     let namespaces: Api<LabelledNamespace> = Api::all(client.clone());
-    let namespaces = watcher(namespaces, config())
-        .backoff(WatchBackoff::default())
-        .map(|event| match event {
-            Ok(event) => Some(Told::Namespace(Box::new(event))),
-            Err(error) => broken(Watched::Namespaces, &error),
-        });
+    let namespaces = in_pages(namespaces, config()).map(|event| match event {
+        Ok(event) => Some(Told::Namespace(Box::new(event))),
+        Err(error) => broken(Watched::Namespaces, &error),
+    });
     told(futures::stream::select(grants, namespaces))
 }
 
@@ -185,14 +183,52 @@ fn told(stream: impl Stream<Item = Option<Told>> + Send + 'static) -> BoxStream<
     stream.filter_map(std::future::ready).boxed()
 }
 
-/// So many objects are listed at a time: each may have 1.5 MB, and whoever may write Secrets in one
-/// namespace may make hundreds of those. Measured with 400 of 250 kB: 311 MB in pages of 500.
+/// Where lists aren't streamed, so many objects are listed at a time: each may have 1.5 MB, and whoever may
+/// write Secrets in one namespace may make hundreds of those. Measured with 400 of 250 kB: 311 MB in pages
+/// of 500.
 const PAGE: u32 = 50;
 
 fn config() -> watcher::Config {
-    watcher::Config::default()
-        .timeout(WATCH_TIMEOUT_SECONDS)
-        .page_size(PAGE)
+    watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS)
+}
+
+/// What is watched.
+trait Kind: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static {}
+
+impl<K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static> Kind for K {}
+
+/// Lists in pages, as of now, and then watches: for what is few, and must not be out of date. Until a grant
+/// that was taken away is seen to be, it lets somebody in.
+fn in_pages<K: Kind>(
+    api: Api<K>,
+    config: watcher::Config,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send {
+    watcher(api, config.page_size(PAGE)).backoff(WatchBackoff::default())
+}
+
+/// Lists and watches in one request, object by object, for what is many: two hundred pages are as many round
+/// trips one after the other. The list may be as late as any watch: it is a hint, and reads and fenced
+/// writes decide. In pages from the first time on that the API server says that it can't: `WatchList` is
+/// switched off in some versions, and etcd may be old.
+fn streamed<K: Kind>(
+    api: Api<K>,
+    config: watcher::Config,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send {
+    let streaming = watcher(api.clone(), config.clone().streaming_lists());
+    streaming
+        .backoff(WatchBackoff::default())
+        .take_while(|event| std::future::ready(!is_unsupported(event)))
+        .chain(in_pages(api, config))
+}
+
+/// Whether the API server refuses the request as such.
+fn is_unsupported<K>(event: &watcher::Result<watcher::Event<K>>) -> bool {
+    match event {
+        Err(watcher::Error::WatchStartFailed(kube::Error::Api(status))) => {
+            matches!(status.code, 400 | 422)
+        }
+        Ok(_) | Err(_) => false,
+    }
 }
 
 fn api<K>(client: &Client, scope: &Scope) -> Api<K>

@@ -2,8 +2,7 @@
 //! the order in which things are read, written and called.
 //!
 //! 1. gather what the watches showed, and decide; mostly that is all
-//! 2. read the Secret, and decide again; not before there is a turn in the budget, where it is known that
-//!    it would have to wait, and not for long
+//! 2. read the Secret, and decide again; not before there is a turn in the budget, where that isn't long
 //! 3. for a set: credentials; a turn in the budget, for which the reconcile ends if it has to wait;
 //!    the Secret again if the read is older than 1 s; then [`set`](super::set)
 //!
@@ -244,8 +243,8 @@ async fn pass<C: Cognito>(
     }
 }
 
-/// What would have to wait for a turn once it is read, but not for long, waits for it first. What has failed
-/// may be less urgent than it looks: only the value tells.
+/// Where it is to wait for a turn before it is read, and for how long at most: not where that is long. What has
+/// failed may be less urgent than it looks, and is read first: only the value tells.
 fn line_up<C: Cognito>(
     context: &Context<C>,
     key: &Key,
@@ -259,7 +258,7 @@ fn line_up<C: Cognito>(
     }
     let account = context.credentials.account(authority)?;
     let payer = (account, authority.region.clone());
-    context.turns.line_up(key, &payer)
+    context.turns.line_up(key, &payer).err()?.quiet
 }
 
 /// While there are no credentials and the status says so, there is nothing to read and nothing to

@@ -87,57 +87,53 @@ impl Turns {
     /// # Errors
     /// [`Waits`]: it does from now on, if it didn't before.
     pub fn claim(&self, key: &Key, payer: &Payer, urgency: Urgency) -> Result<Turn, Waits> {
-        let now = self.now();
         let mut state = self.lock();
+        self.come(&mut state, key, payer, urgency)?;
+        // From here on it ends with the `Turn` alone: a call that is made is not unmade because its
+        // resource is deleted meanwhile.
+        state.places.remove(key);
+        Ok(Turn {
+            turns: self.clone(),
+            key: key.clone(),
+            payer: payer.clone(),
+            called_at: None,
+        })
+    }
+
+    /// Waits for a turn before anything is read, for what somebody just asked for. Where it has come
+    /// already it is kept for [`claim`](Self::claim).
+    ///
+    /// # Errors
+    /// [`Waits`]: it does from now on, if it didn't before.
+    pub fn line_up(&self, key: &Key, payer: &Payer) -> Result<(), Waits> {
+        self.come(&mut self.lock(), key, payer, Urgency::Asked)
+    }
+
+    /// Takes a place, and gives the turns that are due.
+    fn come(
+        &self,
+        state: &mut State,
+        key: &Key,
+        payer: &Payer,
+        urgency: Urgency,
+    ) -> Result<(), Waits> {
+        let now = self.now();
         let since = state.enter(key, payer, now);
-        let limits = self.0.limits;
         let budget = state.budgets.entry(payer.clone());
-        let budget = budget.or_insert_with(|| Budget::new(limits, now));
+        let budget = budget.or_insert_with(|| Budget::new(self.0.limits, now));
         budget.wait(key.namespace(), key, urgency);
         while let Some(next) = budget.give(now) {
             if next != *key {
                 self.0.queue.push_first(next);
             }
         }
-        let claimed = if budget.has_turn(key) {
-            // From here on it ends with the `Turn` alone: a call that is made is not unmade because
-            // its resource is deleted meanwhile.
-            state.places.remove(key);
-            Ok(Turn {
-                turns: self.clone(),
-                key: key.clone(),
-                payer: payer.clone(),
-                called_at: None,
-            })
-        } else {
-            Err(Waits {
-                quiet: quiet(budget, since, now),
-            })
-        };
-        drop(state);
         self.0.changed.notify_one();
-        claimed
-    }
-
-    /// Waits for a turn before anything is read, if it would have to after that, and not for long. Answers
-    /// with how long nothing need be said of it. Only for what somebody just asked for.
-    #[must_use]
-    pub fn line_up(&self, key: &Key, payer: &Payer) -> Option<Duration> {
-        let now = self.now();
-        let mut state = self.lock();
-        let budget = state.budgets.get_mut(payer)?;
-        if budget.has_turn(key) || !budget.is_crowded(now) {
-            return None;
+        if budget.has_turn(key) {
+            return Ok(());
         }
-        let since = state.places.get(key).filter(|place| place.payer == *payer);
-        let since = since.map_or(now, |place| place.since);
-        let quiet = quiet(state.budgets.get_mut(payer)?, since, now)?;
-        state.enter(key, payer, now);
-        let budget = state.budgets.get_mut(payer)?;
-        budget.wait(key.namespace(), key, Urgency::Asked);
-        drop(state);
-        self.0.changed.notify_one();
-        Some(quiet)
+        Err(Waits {
+            quiet: quiet(budget, since, now),
+        })
     }
 
     /// Whether this key has a turn that it hasn't claimed yet.
@@ -359,11 +355,13 @@ mod tests {
         };
         let turns = Turns::new(limits, queue.clone());
         let payer = payer("eu-west-1_a");
-        assert_eq!(turns.line_up(&key("a", 0), &payer), None, "there is room");
+        assert_eq!(turns.line_up(&key("a", 0), &payer), Ok(()), "there is room");
+        assert!(turns.has_turn(&key("a", 0)));
         let claim = |n| turns.claim(&key("a", n), &payer, Urgency::Asked);
         let mut out: Vec<_> = (0..16).flat_map(claim).collect();
         assert_eq!(out.len(), 16);
-        let quiet = turns.line_up(&key("a", 16), &payer).expect("it waits");
+        let waits = turns.line_up(&key("a", 16), &payer).expect_err("it waits");
+        let quiet = waits.quiet.expect("not for tokens");
         assert!(quiet <= QUIET_MAX, "{quiet:?}");
         assert!(turns.holds(&key("a", 16)) && !turns.has_turn(&key("a", 16)));
         let waits = claim(17).err().expect("it waits");
@@ -377,11 +375,7 @@ mod tests {
             "before all"
         );
         assert!(turns.has_turn(&key("a", 16)));
-        assert_eq!(
-            turns.line_up(&key("a", 16), &payer),
-            None,
-            "its turn has come"
-        );
+        assert_eq!(turns.line_up(&key("a", 16), &payer), Ok(()));
         assert!(claim(16).is_ok());
     }
 
@@ -391,9 +385,10 @@ mod tests {
         let turns = Turns::new(limits, Queue::default());
         let payer = payer("eu-west-1_a");
         call(turns.claim(&key("a", 0), &payer, Urgency::Asked));
-        assert_eq!(turns.line_up(&key("a", 1), &payer), None);
+        let said = Waits { quiet: None };
+        assert_eq!(turns.line_up(&key("a", 1), &payer), Err(said));
         let waits = turns.claim(&key("a", 2), &payer, Urgency::Asked).err();
-        assert_eq!(waits, Some(Waits { quiet: None }));
+        assert_eq!(waits, Some(said));
     }
 
     #[tokio::test]

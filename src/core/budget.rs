@@ -179,13 +179,6 @@ impl<K: Clone + Eq + Hash> Budget<K> {
         (waits && self.outstanding < OUTSTANDING_MAX).then(|| self.bucket.until_token())
     }
 
-    /// Whether whoever comes now has to wait.
-    #[must_use]
-    pub fn is_crowded(&mut self, now: Duration) -> bool {
-        self.bucket.advance(now);
-        self.outstanding >= OUTSTANDING_MAX || self.waiting() > 0 || self.bucket.tokens < 1.0
-    }
-
     /// How long until there is a token for everybody who waits, and one more: how long they wait if no
     /// turn is out for long.
     #[must_use]
@@ -371,16 +364,13 @@ mod tests {
     #[test]
     fn how_long_all_wait_at_most_is_told_by_the_tokens() {
         let mut budget = budget();
-        assert!(!budget.is_crowded(Duration::ZERO));
         put(&mut budget, "a", 0..30);
-        assert!(budget.is_crowded(Duration::ZERO));
         // Of 31 tokens ten are there.
         let all = budget.until_all(Duration::ZERO).as_secs_f64();
         assert!((2.1..2.2).contains(&all), "{all}");
         let served = serve(&mut budget, 10.0);
         let last = served.last().expect("all are served").0.as_secs_f64();
         assert!(served.len() == 30 && last <= all, "{last}");
-        assert!(!budget.is_crowded(seconds(10.0)));
     }
 
     #[test]

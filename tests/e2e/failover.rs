@@ -11,7 +11,9 @@ use tokio::sync::MutexGuard;
 
 use super::kstatus::{Kstatus, kstatus};
 use super::world::{POOL, SOON, World};
-use crate::support::{Call, Exit, Fault, Mark, Operator, Outcome, Signal, eventually, operator};
+use crate::support::{
+    Call, Exit, Fault, Mark, Operator, Outcome, Signal, eventually, is_list, operator,
+};
 
 const LEASE: &str = "cognito-password-operator";
 
@@ -89,7 +91,7 @@ async fn pair(world: &World<'_>) -> (Operator, Operator) {
 /// What was listed since then.
 fn lists(world: &World<'_>, since: Mark) -> Vec<Value> {
     let mut requests = world.requests(since);
-    requests.retain(|request| request["verb"] == "list");
+    requests.retain(is_list);
     requests
 }
 

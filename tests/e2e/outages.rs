@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::world::{POOL, SOON, World};
 use crate::support::{
-    Call, ControlPlane, Fault, Operator, Outcome, condition, eventually, operator,
+    ApiFault, Call, ControlPlane, Fault, Kind, Operator, Outcome, Proxy, condition, eventually,
+    operator,
 };
 
 /// For the API server to come back on a busy machine, and for a watch to be tried again.
@@ -52,6 +53,27 @@ fn assert_warned(operator: &Operator, words: &[&str]) {
         |line: &&str| line.contains("\"WARN\"") && words.iter().all(|words| line.contains(words));
     let count = logs.lines().filter(warning).count();
     assert!((1..=3).contains(&count), "{count} times {words:?}: {logs}");
+}
+
+#[tokio::test]
+async fn an_api_server_that_streams_no_lists_is_asked_for_pages() {
+    let world = World::new("pages").await;
+    let operator = world.operator().await;
+    world.in_sync("bot", FIRST).await;
+    assert!(operator.terminate(SOON).await.success());
+    let proxy = Proxy::start(world.plane);
+    let token = (world.plane).token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT);
+    let kubeconfig = proxy.kubeconfig(world.plane, "pages", &token);
+    // The resources', and the Secrets'.
+    proxy.next(Kind::Watch, ApiFault::Unstreamed);
+    proxy.next(Kind::Watch, ApiFault::Unstreamed);
+    let operator = world.builder().kubeconfig(&kubeconfig).start().await;
+    operator.wait_ready(SOON).await;
+    let logs = operator.logs();
+    assert!(!logs.contains("broken; it is tried again"), "{logs}");
+    world.apply_secret("bot", "password", SECOND).await;
+    world.wait_set("bot", SECOND).await;
+    world.assert_calls("bot", &[FIRST, SECOND]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,7 +220,7 @@ async fn missing_rights_are_named_until_they_are_granted() {
     let both = [
         &*watches[0],
         &*watches[1],
-        "cannot list",
+        "cannot watch",
         "forbidden",
         &user,
     ];
@@ -208,7 +230,7 @@ async fn missing_rights_are_named_until_they_are_granted() {
         let (_, said) = operator.try_get("/readyz").await?;
         let forbidden = |watch: &String| {
             let mut lines = said.lines();
-            lines.any(|line| line.starts_with(&**watch) && line.contains("cannot list"))
+            lines.any(|line| line.starts_with(&**watch) && line.contains("cannot watch"))
         };
         watches
             .iter()

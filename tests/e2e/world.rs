@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::support::{
     AuditQuery, ControlPlane, FaultServer, Leaks, Mark, Operator, OperatorBuilder, await_resource,
-    client_for, describe, eventually, grants, operator, resource, resources, wait_reason,
+    client_for, describe, eventually, grants, is_list, operator, resource, resources, wait_reason,
 };
 
 /// For everything that happens at once, on a machine that is busy with other tests.
@@ -382,7 +382,9 @@ impl<'a> World<'a> {
     /// Each of those that is no watch, once, as [`line`] has it.
     pub(crate) fn traffic(&self, since: Mark) -> BTreeSet<String> {
         let requests = self.requests(since);
-        let others = requests.iter().filter(|request| request["verb"] != "watch");
+        let others = requests
+            .iter()
+            .filter(|request| request["verb"] != "watch" || is_list(request));
         others.map(line).collect()
     }
 
@@ -398,9 +400,10 @@ impl<'a> World<'a> {
 /// `patch cognitouserpasswords/status bot`: a request in one line.
 pub(crate) fn line(request: &Value) -> String {
     let part = |pointer| request.pointer(pointer).and_then(Value::as_str);
+    let verb = part("/verb").unwrap_or_default();
     let mut line = format!(
         "{} {}",
-        part("/verb").unwrap_or_default(),
+        if is_list(request) { "list" } else { verb },
         part("/objectRef/resource").unwrap_or_default()
     );
     if let Some(subresource) = part("/objectRef/subresource") {

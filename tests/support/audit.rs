@@ -94,10 +94,12 @@ impl AuditQuery {
     /// again when it ends).
     pub(crate) fn run(&self, log: &Path) -> Vec<Value> {
         let mut found: Vec<Value> = Vec::new();
-        for event in read(log, self.since).filter(|event| self.fits(event)) {
+        for mut event in read(log, self.since).filter(|event| self.fits(event)) {
             let earlier = found
                 .iter()
                 .rposition(|other| other["auditID"] == event["auditID"]);
+            let begun = earlier.is_some_and(|index| found[index][BEGUN] == true);
+            event[BEGUN] = (begun || event["stage"] == "ResponseStarted").into();
             match earlier {
                 Some(index) if event["verb"] == "watch" => found[index] = event,
                 _ => found.push(event),
@@ -105,6 +107,15 @@ impl AuditQuery {
         }
         found
     }
+}
+
+/// Whether a watch began, and didn't only end.
+const BEGUN: &str = "begun";
+
+/// Whether a request lists: as such, or because a watch that begins tells of everything first.
+pub(crate) fn is_list(request: &Value) -> bool {
+    let uri = request["requestURI"].as_str().unwrap_or_default();
+    request["verb"] == "list" || (request[BEGUN] == true && uri.contains("sendInitialEvents=true"))
 }
 
 /// The end of the log as it is now.

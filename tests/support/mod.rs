@@ -24,7 +24,7 @@ mod server;
 pub(crate) mod tools;
 mod wait;
 
-pub(crate) use audit::{AuditQuery, Mark};
+pub(crate) use audit::{AuditQuery, Mark, is_list};
 pub(crate) use control_plane::{ControlPlane, client_for};
 pub(crate) use fault_server::{
     AssumeRole, Call, Failure, Fault, FaultServer, OWN_ACCOUNT, Outcome, session_key,

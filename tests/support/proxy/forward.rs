@@ -54,6 +54,7 @@ pub(super) async fn answer(
     match fault {
         Some(ApiFault::Gone) => return Ok(failed(410, "Expired")),
         Some(ApiFault::GoneLater) => return Ok(gone_later()),
+        Some(ApiFault::Unstreamed) => return Ok(failed(422, "Invalid")),
         Some(ApiFault::Conflict) => return Ok(failed(409, "Conflict")),
         Some(ApiFault::TooManyRequests) => return Ok(failed(429, "TooManyRequests")),
         Some(ApiFault::InternalError) => return Ok(failed(500, "InternalError")),

@@ -15,6 +15,8 @@ pub(crate) enum ApiFault {
     Gone,
     /// A watch: an event that says the same.
     GoneLater,
+    /// A watch: 422, as of an API server that doesn't stream lists.
+    Unstreamed,
     /// A write of a status: 409, although nothing changed.
     Conflict,
     /// 429 with Retry-After.
@@ -34,7 +36,7 @@ impl ApiFault {
     fn fits(self, kind: Kind) -> bool {
         match self {
             ApiFault::Gone => matches!(kind, Kind::List | Kind::Watch),
-            ApiFault::GoneLater => kind == Kind::Watch,
+            ApiFault::GoneLater | ApiFault::Unstreamed => kind == Kind::Watch,
             ApiFault::Conflict => kind.is_status_write(),
             // A watch that was begun has no reply that could get lost.
             ApiFault::InternalErrorAfter | ApiFault::DropAfter => kind != Kind::Watch,
@@ -49,6 +51,7 @@ impl ApiFault {
         match self {
             ApiFault::Gone => "410",
             ApiFault::GoneLater => "410 in a watch",
+            ApiFault::Unstreamed => "422",
             ApiFault::Conflict => "409",
             ApiFault::TooManyRequests => "429",
             ApiFault::InternalError => "500 before",
