@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -12,11 +12,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 
-/// On a thread and a runtime of its own, until the program ends.
+use crate::support::Server;
+
+/// Dropping it ends it.
 pub(crate) struct Cognito {
-    address: SocketAddr,
+    server: Server,
     calls: Arc<Mutex<Calls>>,
 }
 
@@ -31,30 +33,16 @@ impl Cognito {
     pub(crate) fn start() -> Self {
         let calls = Arc::<Mutex<Calls>>::default();
         let told = calls.clone();
-        let (bound, address) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime can be made");
-            runtime.block_on(async move {
-                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-                let listener = listener.expect("a loopback port can be bound");
-                let address = listener.local_addr().expect("a listener has an address");
-                bound.send(address).expect("the starter waits for it");
-                serve(listener, told).await;
-            });
-        });
-        let address = address.recv().expect("the server says where it listens");
-        Self { address, calls }
+        let server = Server::start("cognito", move |stream| serve(stream, told.clone()));
+        Self { server, calls }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// How many calls there were.
@@ -73,19 +61,14 @@ impl Cognito {
     }
 }
 
-async fn serve(listener: TcpListener, calls: Arc<Mutex<Calls>>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        // A reply is one small packet: don't hold it back.
-        let _ = stream.set_nodelay(true);
-        let calls = calls.clone();
-        tokio::spawn(async move {
-            let answer = service_fn(move |request| answer(request, calls.clone()));
-            // Whoever calls may go.
-            let _ = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), answer)
-                .await;
-        });
-    }
+async fn serve(stream: TcpStream, calls: Arc<Mutex<Calls>>) {
+    // A reply is one small packet: don't hold it back.
+    let _ = stream.set_nodelay(true);
+    let answer = service_fn(move |request| answer(request, calls.clone()));
+    // Whoever calls may go.
+    let _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), answer)
+        .await;
 }
 
 async fn answer(

@@ -36,6 +36,7 @@ pub(crate) use process::{Exit, Process, Signal, Spec};
 pub(crate) use proxy::{ApiFault, Asked, Held, Hold, Kind, Moment, Proxy};
 pub(crate) use random::Random;
 pub(crate) use scratch::scratch;
+pub(crate) use server::Server;
 pub(crate) use wait::{
     await_resource, condition, describe, eventually, grants, resource, resources, wait_reason,
 };
