@@ -2,8 +2,8 @@
 //! ends, holding none of the controller's places, and its key is put into the queue again, before all
 //! others, when its turn has come. Then everything is read and decided afresh.
 //!
-//! Mostly it is known before the Secret is read that it would have to wait. Where that is not for long,
-//! neither is read nor written until its turn has come: in a storm, one read and two writes for each.
+//! Mostly it is known before the Secret is read whose turn it takes. Then it is waited for first, and where
+//! that isn't long, nothing is read or written until it has come: in a storm, one read and two writes for each.
 
 use super::{key::Key, queue::Queue};
 use crate::core::{
