@@ -40,10 +40,6 @@ use tracing::{error, info, warn};
 /// How long a shutdown may take: the call in flight (5 s) and its status.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
 
-/// Threads that do the work. Two, so that the lease is renewed while something takes long to be judged; not one
-/// for each of a large machine's processors: each has memory of its own, and all together are seldom busy.
-const WORKERS: usize = 2;
-
 /// Between two tries to get the fingerprint keys: 1 s growing to 10 s.
 const KEYS_RETRY_MAX: Duration = Duration::from_secs(10);
 
@@ -96,8 +92,9 @@ pub fn main(settings: Settings) -> Result<(), StartError> {
     for exposed in exposed {
         warn!(%exposed, "the process's memory is less private than it should be");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
+    // One thread: there is little to do, and threads that wake each other for it cost more than they
+    // do.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| failed("the runtime can't be started", &error))?;
