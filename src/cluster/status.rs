@@ -2,12 +2,17 @@
 //! nobody writes over what they haven't seen (a uid in the patch protects nothing, as measured).
 
 use super::{CallError, call::call, lean::Lean};
-use crate::api::{CognitoUserPassword, CognitoUserPoolGrant, FIELD_MANAGER, GrantStatus, Status};
+use crate::api::{
+    Attempt, CognitoUserPassword, CognitoUserPoolGrant, Condition, FIELD_MANAGER, Failures,
+    GrantStatus, Status, Synced,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{
     Api, Client, ResourceExt,
     api::{Patch, PatchParams},
 };
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 /// Reads a resource afresh.
 ///
@@ -37,7 +42,7 @@ pub async fn write(
     let Some(version) = resource.resource_version() else {
         return Err(CallError::Conflict);
     };
-    let patch = merge_patch(&version, status);
+    let patch = Whole::of(&version, status);
     readable(call(api.patch_status(&resource.name_any(), &params(), &Patch::Merge(patch))).await?)
 }
 
@@ -76,33 +81,67 @@ fn params() -> PatchParams {
 }
 
 /// A merge patch leaves alone what it doesn't name: what is absent is named with null.
-fn merge_patch(resource_version: &str, status: &Status) -> Value {
-    const FIELDS: [&str; 8] = [
-        "observedGeneration",
-        "lastHandledReconcileAt",
-        "synced",
-        "attempt",
-        "quarantinedUntil",
-        "retired",
-        "failures",
-        "conditions",
-    ];
-    let mut fields: Map<String, Value> = FIELDS
-        .iter()
-        .map(|field| ((*field).to_owned(), Value::Null))
-        .collect();
-    if let Ok(Value::Object(set)) = serde_json::to_value(status) {
-        fields.extend(set);
+#[derive(Serialize, Debug)]
+struct Whole<'a> {
+    metadata: Version<'a>,
+    status: Fields<'a>,
+}
+
+#[derive(Serialize, Debug)]
+#[serde(rename_all = "camelCase")]
+struct Version<'a> {
+    resource_version: &'a str,
+}
+
+/// Those of [`Status`].
+#[derive(Serialize, Debug)]
+#[serde(rename_all = "camelCase")]
+struct Fields<'a> {
+    observed_generation: Option<i64>,
+    last_handled_reconcile_at: Option<&'a str>,
+    synced: Option<&'a Synced>,
+    attempt: Option<&'a Attempt>,
+    quarantined_until: Option<&'a MicroTime>,
+    retired: Option<&'a [String]>,
+    failures: Option<&'a Failures>,
+    conditions: Option<&'a [Condition]>,
+}
+
+impl<'a> Whole<'a> {
+    fn of(resource_version: &'a str, status: &'a Status) -> Self {
+        let Status {
+            observed_generation,
+            last_handled_reconcile_at,
+            synced,
+            attempt,
+            quarantined_until,
+            retired,
+            failures,
+            conditions,
+        } = status;
+        Self {
+            metadata: Version { resource_version },
+            status: Fields {
+                observed_generation: *observed_generation,
+                last_handled_reconcile_at: last_handled_reconcile_at.as_deref(),
+                synced: synced.as_ref(),
+                attempt: attempt.as_ref(),
+                quarantined_until: quarantined_until.as_ref(),
+                retired: (!retired.is_empty()).then_some(retired),
+                failures: failures.as_ref(),
+                conditions: (!conditions.is_empty()).then_some(conditions),
+            },
+        }
     }
-    json!({ "metadata": { "resourceVersion": resource_version }, "status": fields })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Attempt, AttemptOutcome, Condition, ConditionStatus, Failures, Synced};
+    use crate::api::{AttemptOutcome, ConditionStatus};
     use jiff::Timestamp;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use serde_json::{Value, to_value};
 
     fn full() -> Status {
         let text = || "text".to_owned();
@@ -144,9 +183,12 @@ mod tests {
 
     #[test]
     fn a_patch_names_every_field_of_the_status() {
-        let all = merge_patch("7", &full());
+        let patch = |status| to_value(Whole::of("7", status)).expect("JSON");
+        let status = full();
+        let all = patch(&status);
         assert_eq!(all["metadata"]["resourceVersion"], "7");
-        let none = merge_patch("7", &Status::default());
+        assert_eq!(all["status"], to_value(&status).expect("JSON"));
+        let none = patch(&Status::default());
         let names = |patch: &Value| -> Vec<String> {
             let fields = patch["status"].as_object().expect("a status");
             fields.keys().cloned().collect()
