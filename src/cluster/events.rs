@@ -24,12 +24,16 @@ use tracing::{debug, warn};
 /// How many wait at most. Half a kilobyte each.
 const WAITING_MAX: usize = 1_000;
 
-/// Twice what the budget allows by default: there a mass rotation loses none. Where it allows more, the
-/// API server has better things to do.
-const INTERVAL: Duration = Duration::from_millis(50);
+/// A quarter more than the budget allows by default: there a mass rotation loses none. Where it allows
+/// more, the API server has better things to do.
+const INTERVAL: Duration = Duration::from_millis(80);
 
 /// So many are reported at once after a rest.
-const BURST: u32 = 50;
+const BURST: u32 = 25;
+
+/// So many times as long as one took, the API server has for others before the next: the slower it is,
+/// the fewer it gets.
+const LEFT_TO_OTHERS: u32 = 4;
 
 /// A recorder keeps what it has reported, 3 KB each, to count what comes again: so many at most, and
 /// for as long as it looks at them.
@@ -118,7 +122,11 @@ impl Events {
                 self.next().await
             };
             tokio::select! {
-                told = due => self.publish(&mut reporter, told).await,
+                told = due => {
+                    let began = Instant::now();
+                    self.publish(&mut reporter, told).await;
+                    pace.rest(began.elapsed());
+                }
                 () = sleep(KEPT_FOR), if reporter.kept > 0 => reporter.forget(),
                 () = &mut ended => break,
             }
@@ -230,19 +238,33 @@ fn recorder(client: Client) -> Recorder {
 }
 
 /// When the next one's turn is.
-struct Pace(Instant);
+struct Pace {
+    /// By the pace alone.
+    next: Instant,
+    /// Not before this, however long it was quiet.
+    rests_until: Instant,
+}
 
 impl Pace {
     fn new() -> Self {
-        Self(Instant::now())
+        let now = Instant::now();
+        Self {
+            next: now,
+            rests_until: now,
+        }
     }
 
     async fn turn(&mut self) {
         let now = Instant::now();
         let rested = now.checked_sub(INTERVAL * BURST).unwrap_or(now);
-        let at = self.0.max(rested);
-        sleep_until(at).await;
-        self.0 = at + INTERVAL;
+        let at = self.next.max(rested);
+        sleep_until(at.max(self.rests_until)).await;
+        self.next = at + INTERVAL;
+    }
+
+    /// The last one took so long, until now.
+    fn rest(&mut self, took: Duration) {
+        self.rests_until = Instant::now() + took * LEFT_TO_OTHERS;
     }
 }
 
@@ -328,5 +350,23 @@ mod tests {
             pace.turn().await;
         }
         assert_eq!(began.elapsed(), INTERVAL * 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_slower_the_api_server_is_the_fewer_it_gets() {
+        let mut pace = Pace::new();
+        for took in [1, 50, 1_000].map(Duration::from_millis) {
+            // Nothing that was saved up makes up for it.
+            sleep(Duration::from_hours(1)).await;
+            pace.turn().await;
+            let began = Instant::now();
+            for _ in 1..BURST {
+                sleep(took).await;
+                pace.rest(took);
+                pace.turn().await;
+            }
+            let each = took * (1 + LEFT_TO_OTHERS);
+            assert_eq!(began.elapsed(), each * (BURST - 1));
+        }
     }
 }
