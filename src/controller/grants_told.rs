@@ -64,6 +64,10 @@ pub(super) async fn tell<C: Cognito>(context: &Context<C>) {
             () = context.grants_changed.notified() => {}
         }
         tokio::time::sleep(GATHERED_FOR).await;
+        // How many each lets in isn't known before. Once it is, that notifies.
+        if context.index().awaits_any() {
+            continue;
+        }
         let now = Instant::now();
         let mut names: BTreeSet<_> = context.index().grants().take_changed();
         forget_unneeded(context);

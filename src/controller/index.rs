@@ -127,10 +127,16 @@ impl Index {
         self.awaited.remove(&(scope.clone(), watched)) && self.awaited.is_empty()
     }
 
+    /// Whether some of these are waited for.
+    #[must_use]
+    pub fn awaits_any(&self) -> bool {
+        !self.awaited.is_empty()
+    }
+
     /// Whether what is known is enough to look at this resource.
     #[must_use]
     pub fn may_look_at(&self, resource: &Key) -> bool {
-        self.awaited.is_empty() && self.is_listed_for(resource)
+        !self.awaits_any() && self.is_listed_for(resource)
     }
 
     /// Whether both kinds were listed where this resource is.

@@ -1,7 +1,10 @@
 //! Who may manage whose password: the platform team says so with grants, and without one nothing is
 //! read and nothing called.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -9,7 +12,9 @@ use serde_json::{Value, json};
 use super::kstatus::{Kstatus, kstatus, violations};
 use super::told::told_once;
 use super::world::{POOL, SOON, World};
-use crate::support::{Call, Fault, Operator, condition, eventually, grants};
+use crate::support::{
+    ApiFault, Call, Fault, Kind, Operator, Proxy, condition, eventually, grants, operator,
+};
 
 pub(crate) const FIRST: &str = "First-Passw0rd";
 pub(crate) const SECOND: &str = "Second-Passw0rd";
@@ -123,6 +128,28 @@ async fn without_a_grant_nothing_is_read_or_called_and_with_one_it_is_set() {
     world.apply_secret("bot", "password", THIRD).await;
     world.wait_set("bot", THIRD).await;
     assert_eq!(sent(&world, "bot"), [SECOND, THIRD]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_many_a_grant_lets_in_is_not_said_before_all_are_listed() {
+    let (world, _turn) = World::alone("counted").await;
+    let first = started(&world).await;
+    world.in_sync("bot", FIRST).await;
+    let told = grant_told(&world, ("True", "Accepted", 1)).await;
+    assert!(first.terminate(SOON).await.success());
+    let proxy = Proxy::start(world.plane);
+    let token = (world.plane).token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT);
+    let kubeconfig = proxy.kubeconfig(world.plane, "counted", &token);
+    // The resources come by a watch, and long after the grants.
+    for _ in 0..4 {
+        proxy.next(Kind::Watch, ApiFault::Delay(Duration::from_secs(3)));
+    }
+    let builder = world.cluster_wide().kubeconfig(&kubeconfig);
+    let second = builder.start().await;
+    second.wait_ready(SOON).await;
+    let object = grants(&world.client).get(&world.namespace).await;
+    let version = object.expect("the grant is there").resource_version();
+    assert_eq!(version, told.resource_version(), "it was written");
 }
 
 #[tokio::test(flavor = "multi_thread")]
