@@ -1,6 +1,7 @@
 //! The floors: the same requests by a bare loop, which decides nothing and remembers nothing. With the
 //! operator's rights, so that the API server does the same for each.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,13 +12,18 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, ListParams, PartialObjectMeta, Patch, PatchParams, WatchEvent, WatchParams};
+use kube::api::{
+    Api, ListParams, PartialObjectMeta, Patch, PatchParams, PostParams, WatchEvent, WatchParams,
+};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use crate::stage::{Crowd, POOL, Stage};
+use crate::process;
+use crate::stage::{Crowd, POOL, Stage, from};
+use crate::support::client_for;
 
 /// Makes sets. Keeps as many connections to Cognito as there were calls at a time.
 pub(crate) struct Caller<'a> {
@@ -178,6 +184,36 @@ pub(crate) async fn rotations(
     }
     loops.abort();
     took
+}
+
+/// A thread that renews a Lease every two seconds, as whoever leads must, and does nothing else: how much
+/// processor time it took, in percent of the time.
+///
+/// # Panics
+/// Where the API server fails.
+pub(crate) fn renewals(kubeconfig: &Path, time: Duration) -> f64 {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let leases: Api<Lease> = Api::namespaced(client_for(kubeconfig).await, "default");
+        let mut lease = from(json!({
+            "metadata": { "name": "bare" },
+            "spec": { "holderIdentity": "bare", "leaseDurationSeconds": 15 },
+        }));
+        let params = PostParams::default();
+        lease = leases.create(&params, &lease).await.expect("a Lease");
+        let before = process::cpu_of_this_thread();
+        let mut due = tokio::time::interval(Duration::from_secs(2));
+        let began = Instant::now();
+        while began.elapsed() < time {
+            due.tick().await;
+            let renewed = leases.replace("bare", &params, &lease).await;
+            lease = renewed.expect("it is renewed");
+        }
+        (process::cpu_of_this_thread() - before) / time.as_secs_f64() * 100.0
+    })
 }
 
 /// Both LISTs at the same time, whole, decoded: how long they took.

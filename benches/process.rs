@@ -2,7 +2,16 @@
 
 /// Processor time that it has used, in seconds; to a hundredth.
 pub(crate) fn cpu(pid: i32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    cpu_by(&format!("/proc/{pid}/stat"))
+}
+
+/// The same of the thread that asks.
+pub(crate) fn cpu_of_this_thread() -> f64 {
+    cpu_by("/proc/thread-self/stat")
+}
+
+fn cpu_by(path: &str) -> f64 {
+    let stat = std::fs::read_to_string(path).expect("it runs");
     let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
     let ticks = |field: usize| -> f64 {
         let text = fields.split(' ').nth(field).unwrap_or_default();
