@@ -48,7 +48,8 @@ impl Line {
     fn goal(&self) -> String {
         match self.goal {
             Goal::Times(times) => format!("<= {times} x"),
-            Goal::Most(most) => format!("< {most} {}", self.unit),
+            // As it is, or to a hundredth.
+            Goal::Most(most) => format!("< {} {}", (most * 100.0).round() / 100.0, self.unit),
             Goal::Nothing => "0".to_owned(),
             Goal::None => String::new(),
         }
