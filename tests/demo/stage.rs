@@ -30,7 +30,7 @@ const RESOURCES: [(&str, &str); 3] = [
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 const CALLS: &str = "cognito_password_operator_cognito_calls_total";
-const RECONCILES: &str = "cognito_password_operator_reconciles_total";
+const KNOWN: &str = "cognito_password_operator_resources";
 
 pub(crate) struct Stage {
     // Dropped in this order: the operator before what it works with.
@@ -258,14 +258,16 @@ impl Stage {
         self.operator.metric(CALLS, &[]).await
     }
 
-    /// Waits until the running operator has made so many reconciles.
-    pub(crate) async fn wait_reconciles(&self, wanted: f64) -> Step {
+    /// Waits until the running operator knows of so many that are set. It is ready, so that it has
+    /// listed and glanced at everything.
+    pub(crate) async fn wait_in_sync(&self, wanted: f64) -> Step {
+        let set = [("reason", "PasswordSet")];
         let reached = async {
-            while self.reconciles().await < wanted {
+            while self.operator.metric(KNOWN, &set).await < wanted {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        in_time(reached, "the operator did not look at its resources").await
+        in_time(reached, "the operator did not find all in sync").await
     }
 
     /// Waits until the operator has read the Secret's value.
@@ -276,10 +278,6 @@ impl Stage {
             }
         };
         in_time(read, "the operator did not look at the Secret").await
-    }
-
-    pub(crate) async fn reconciles(&self) -> f64 {
-        self.operator.metric(RECONCILES, &[]).await
     }
 
     /// What the operator asked of the API server since then, of this kind in the scene's namespace.

@@ -83,19 +83,20 @@ async fn other_changes_cost_nothing(say: &mut Say, stage: &Stage) -> Step {
     say.chapter("A change that doesn't touch the password doesn't touch Cognito");
     let calls = stage.calls().await;
     let mark = stage.mark();
+    stage.kubectl(say, &["annotate", "cup", "ci-bot", "note=metadata"])?;
     stage.kubectl(say, &["label", "secret", SECRET, "team=a"])?;
     stage.wait_read(mark).await?;
-    let reconciles = stage.reconciles().await;
-    stage.kubectl(say, &["annotate", "cup", "ci-bot", "note=metadata"])?;
-    stage.wait_reconciles(reconciles + 1.0).await?;
-    say.line("The operator has looked at both:");
+    say.line("The operator has read the Secret again, and found the same value:");
     same_calls(say, stage, calls).await
 }
 
 async fn a_weak_password_is_refused(say: &mut Say, stage: &Stage) -> Step {
     say.chapter("The pool's policy refuses a weak password");
+    let calls = stage.calls().await;
     patch(say, stage, WEAK)?;
+    // Its status is written over the version that the operator has seen: after the annotation.
     stage.wait_not("ci-bot", "InvalidPassword").await?;
+    more_calls(say, stage, calls, 1.0).await?;
     stage.kubectl(say, &["get", "cup"])?;
     stage.show_message(say, "ci-bot")?;
     stage.kubectl(say, &["wait", "cup/ci-bot", "--for=condition=Stalled"])?;
@@ -198,7 +199,7 @@ async fn a_restart_costs_nothing(say: &mut Say, stage: &mut Stage) -> Step {
     let mark = stage.mark();
     let progress = say.begin("Started again");
     stage.start_operator().await;
-    stage.wait_reconciles(3.0).await?;
+    stage.wait_in_sync(3.0).await?;
     progress.done();
     let calls = stage.calls().await;
     let told = format!("calls to Cognito since then, by its metrics: {calls}");
@@ -257,8 +258,12 @@ fn patch(say: &Say, stage: &Stage, password: &str) -> Step {
 }
 
 async fn same_calls(say: &Say, stage: &Stage, before: f64) -> Step {
+    more_calls(say, stage, before, 0.0).await
+}
+
+async fn more_calls(say: &Say, stage: &Stage, before: f64, more: f64) -> Step {
     let calls = stage.calls().await;
-    if (calls - before).abs() > 0.5 {
+    if (calls - before - more).abs() > 0.5 {
         return Err(format!(
             "there were {before} calls to Cognito, now there are {calls}"
         ));
