@@ -12,9 +12,7 @@ use serde_json::{Value, json};
 use super::kstatus::{Kstatus, kstatus, violations};
 use super::told::told_once;
 use super::world::{POOL, SOON, World};
-use crate::support::{
-    ApiFault, Call, Fault, Kind, Operator, Proxy, condition, eventually, grants, operator,
-};
+use crate::support::{ApiFault, Call, Fault, Kind, Operator, condition, eventually, grants};
 
 pub(crate) const FIRST: &str = "First-Passw0rd";
 pub(crate) const SECOND: &str = "Second-Passw0rd";
@@ -137,9 +135,7 @@ async fn how_many_a_grant_lets_in_is_not_said_before_all_are_listed() {
     world.in_sync("bot", FIRST).await;
     let told = grant_told(&world, ("True", "Accepted", 1)).await;
     assert!(first.terminate(SOON).await.success());
-    let proxy = Proxy::start(world.plane);
-    let token = (world.plane).token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT);
-    let kubeconfig = proxy.kubeconfig(world.plane, "counted", &token);
+    let (proxy, kubeconfig) = world.proxy();
     // The resources come by a watch, and long after the grants.
     for _ in 0..4 {
         proxy.next(Kind::Watch, ApiFault::Delay(Duration::from_secs(3)));

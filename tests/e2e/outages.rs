@@ -7,8 +7,7 @@ use serde_json::json;
 
 use super::world::{POOL, SOON, World};
 use crate::support::{
-    ApiFault, Call, ControlPlane, Fault, Kind, Operator, Outcome, Proxy, condition, eventually,
-    operator,
+    ApiFault, Call, ControlPlane, Fault, Kind, Operator, Outcome, condition, eventually, operator,
 };
 
 /// For the API server to come back on a busy machine, and for a watch to be tried again.
@@ -61,9 +60,7 @@ async fn an_api_server_that_streams_no_lists_is_asked_for_pages() {
     let operator = world.operator().await;
     world.in_sync("bot", FIRST).await;
     assert!(operator.terminate(SOON).await.success());
-    let proxy = Proxy::start(world.plane);
-    let token = (world.plane).token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT);
-    let kubeconfig = proxy.kubeconfig(world.plane, "pages", &token);
+    let (proxy, kubeconfig) = world.proxy();
     // The resources', and the Secrets'.
     proxy.next(Kind::Watch, ApiFault::Unstreamed);
     proxy.next(Kind::Watch, ApiFault::Unstreamed);

@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 use crate::keys::forget_keys;
 use crate::kstatus::{Kstatus, kstatus, violations};
 use crate::support::{
-    ApiFault, Call, Fault, Kind, Moment, Operator, Outcome, Proxy, await_resource, condition,
-    operator, resources,
+    ApiFault, Call, Fault, Kind, Moment, Operator, Outcome, await_resource, condition, resources,
 };
 use crate::world::{POOL, SOON, World};
 
@@ -241,11 +240,7 @@ async fn a_lost_key_and_a_touched_secret_set_nothing_again() {
 async fn an_attempt_that_only_the_api_server_knows_of_is_withdrawn_before_a_watch_tells_of_it() {
     let world = World::new("temporary-unacknowledged").await;
     world.cognito.add_user(POOL, "bot");
-    let proxy = Proxy::start(world.plane);
-    let token = world
-        .plane
-        .token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT);
-    let kubeconfig = proxy.kubeconfig(world.plane, &world.namespace, &token);
+    let (proxy, kubeconfig) = world.proxy();
     let operator = world.builder().kubeconfig(&kubeconfig).start().await;
     operator.wait_ready(SOON).await;
 

@@ -2,6 +2,7 @@
 //! operator that watches that namespace as a process with an identity of its own.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::support::{
-    AuditQuery, ControlPlane, FaultServer, Leaks, Mark, Operator, OperatorBuilder, await_resource,
-    client_for, describe, eventually, grants, is_list, operator, resource, resources, wait_reason,
+    AuditQuery, ControlPlane, FaultServer, Leaks, Mark, Operator, OperatorBuilder, Proxy,
+    await_resource, client_for, describe, eventually, grants, is_list, operator, resource,
+    resources, wait_reason,
 };
 
 /// For everything that happens at once, on a machine that is busy with other tests.
@@ -162,6 +164,14 @@ impl<'a> World<'a> {
     /// An operator that watches all namespaces, to be adjusted and started.
     pub(crate) fn cluster_wide(&self) -> OperatorBuilder<'a> {
         self.builder.clone()
+    }
+
+    /// A proxy in front of the API server, and the kubeconfig of an operator behind it.
+    pub(crate) fn proxy(&self) -> (Proxy, PathBuf) {
+        let proxy = Proxy::start(self.plane);
+        let token = (self.plane).token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT);
+        let kubeconfig = proxy.kubeconfig(self.plane, &self.namespace, &token);
+        (proxy, kubeconfig)
     }
 
     /// Starts an operator that watches this namespace only; it is ready.
