@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cognito_password_operator::api::CognitoUserPassword;
+use cognito_password_operator::core::lease::{LEASE_DURATION, RETRY};
 use futures::{StreamExt, TryStreamExt};
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
@@ -186,11 +187,8 @@ pub(crate) async fn rotations(
     took
 }
 
-/// A thread that renews a Lease every two seconds, as whoever leads must, and does nothing else: how much
-/// processor time it took, in percent of the time.
-///
-/// # Panics
-/// Where the API server fails.
+/// A thread that renews a Lease as often as whoever leads must, and does nothing else: how much processor
+/// time it took, in percent of the time. By an administrator: the operator may renew its own Lease only.
 pub(crate) fn renewals(kubeconfig: &Path, time: Duration) -> f64 {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -200,12 +198,12 @@ pub(crate) fn renewals(kubeconfig: &Path, time: Duration) -> f64 {
         let leases: Api<Lease> = Api::namespaced(client_for(kubeconfig).await, "default");
         let mut lease = from(json!({
             "metadata": { "name": "bare" },
-            "spec": { "holderIdentity": "bare", "leaseDurationSeconds": 15 },
+            "spec": { "holderIdentity": "bare", "leaseDurationSeconds": LEASE_DURATION.as_secs() },
         }));
         let params = PostParams::default();
         lease = leases.create(&params, &lease).await.expect("a Lease");
         let before = process::cpu_of_this_thread();
-        let mut due = tokio::time::interval(Duration::from_secs(2));
+        let mut due = tokio::time::interval(RETRY);
         let began = Instant::now();
         while began.elapsed() < time {
             due.tick().await;
