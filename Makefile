@@ -19,7 +19,7 @@ threads = $$(cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 4 : cores
 .PHONY: test
 test: prerequisites lint supply-chain ## Everything that proves the work: format, lints, dependencies, unit, property and end-to-end tests, the demo
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(threads)} tests/with-tools.sh $(cargo) test --locked --no-fail-fast
-	tests/with-tools.sh $(cargo) run --locked --quiet --example demo
+	$(MAKE) --no-print-directory demo
 
 .PHONY: drill
 drill: prerequisites ## The worst of days, for five minutes; ROUNDS=n for how long, SEED=n to repeat a run
