@@ -154,8 +154,12 @@ async fn call<C: Cognito>(
         .admin_set_user_password(authority, target, &password, permanent)
         .await;
     match reply {
-        Reply::NoReply { .. } => {}
-        Reply::Applied { .. } | Reply::ServiceError(_) | Reply::NotSent { .. } => alone.answered(),
+        Reply::NoReply { .. } => turn.no_reply(),
+        Reply::Applied { .. } | Reply::ServiceError(_) => {
+            turn.answered();
+            alone.answered();
+        }
+        Reply::NotSent { .. } => alone.answered(),
     }
     drop(alone);
     // Zeroized as soon as it has served.
