@@ -15,7 +15,9 @@ mod index;
 mod key;
 mod listing;
 mod memory;
+mod pace;
 mod packed;
+mod places;
 mod queue;
 mod reconcile;
 mod record;
@@ -36,6 +38,7 @@ use crate::{
     },
 };
 use futures::FutureExt;
+use places::Place;
 use std::{
     future::Future,
     pin::pin,
@@ -44,9 +47,6 @@ use std::{
 };
 use tokio::{runtime::Handle, sync::oneshot, task::JoinSet, time::timeout};
 use tracing::debug;
-
-/// Reconciles that run at the same time. Each may wait 5 s for Cognito and for the API server.
-const CONCURRENCY: usize = 32;
 
 /// What is left of the events at the end has so much time.
 const EVENTS_MAX: Duration = Duration::from_millis(500);
@@ -106,12 +106,12 @@ async fn reconciles<C: Cognito>(
     }
     // What was nothing to do for another's keys may be something to do for the keys as they are now.
     let known = context.index().resources();
-    reconcile::ask(context, known);
+    reconcile::ask(context, known).await;
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            key = context.queue.take(), if running.len() < CONCURRENCY => {
-                running.spawn(attend(context.clone(), key));
+            (place, key) = next(context) => {
+                running.spawn(attend(context.clone(), key, place));
             }
             Some(ended) = running.join_next() => ended.expect("a look catches what panics"),
         }
@@ -120,12 +120,19 @@ async fn reconciles<C: Cognito>(
     running.join_all().await;
 }
 
+/// The next resource to look at, once there is a place.
+async fn next<C: Cognito>(context: &Context<C>) -> (Place, Key) {
+    let place = context.places.take().await;
+    (place, context.queue.take().await)
+}
+
 /// Looks at one resource, and asks for another look where something happened meanwhile.
-async fn attend<C: Cognito>(context: Arc<Context<C>>, key: Key) {
+async fn attend<C: Cognito>(context: Arc<Context<C>>, key: Key, place: Place) {
     let wake = reconcile::reconcile(&context, &key).await;
+    drop(place);
     debug!(object = %key, ?wake, "reconciled");
     if context.queue.done(&key, wake) {
-        reconcile::ask(&context, [key]);
+        reconcile::ask(&context, [key]).await;
     }
 }
 

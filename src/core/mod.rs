@@ -14,6 +14,7 @@ pub mod fair_queue;
 pub mod fingerprint;
 pub mod glob;
 pub mod grant;
+pub mod grant_index;
 pub mod grant_status;
 pub mod iam;
 pub mod lease;
