@@ -76,12 +76,7 @@ pub(super) async fn follow<C: Cognito>(
                 continue;
             }
         };
-        // What panics is one object's fault: the others are followed.
-        let followed = AssertUnwindSafe(follower.told(&scope, told)).catch_unwind();
-        if followed.await.is_err() {
-            error!("following an event of a watch panicked; its object is skipped");
-            context.metrics.reconcile("panic", Duration::ZERO);
-        }
+        follower.follow(&scope, told).await;
         pace.step().await;
     }
 }
@@ -109,7 +104,7 @@ fn all_watches(scopes: &[Scope]) -> impl Iterator<Item = (Scope, Watched)> {
     })
 }
 
-struct Follower<C> {
+pub(super) struct Follower<C> {
     context: Arc<Context<C>>,
     watches: HashMap<(Scope, Watched), State>,
     /// What was last reported as unreadable.
@@ -132,7 +127,7 @@ struct State {
 }
 
 impl<C: Cognito> Follower<C> {
-    fn new(context: Arc<Context<C>>, scopes: &[Scope], readiness: &Readiness) -> Self {
+    pub(super) fn new(context: Arc<Context<C>>, scopes: &[Scope], readiness: &Readiness) -> Self {
         let state = |(scope, watched): (Scope, Watched)| {
             let check = readiness.check(check_name(&scope, watched));
             let state = State {
@@ -149,6 +144,15 @@ impl<C: Cognito> Follower<C> {
             context,
             watches: all_watches(scopes).map(state).collect(),
             unreadable: HashMap::new(),
+        }
+    }
+
+    /// Follows what a watch told. What panics is one object's fault: the others are followed.
+    pub(super) async fn follow(&mut self, scope: &Scope, told: Told) {
+        let followed = AssertUnwindSafe(self.told(scope, told)).catch_unwind();
+        if followed.await.is_err() {
+            error!("following an event of a watch panicked; its object is skipped");
+            self.context.metrics.reconcile("panic", Duration::ZERO);
         }
     }
 

@@ -55,6 +55,8 @@ impl Facts {
         key: &Key,
         resource: Arc<CognitoUserPassword>,
     ) -> Self {
+        #[cfg(test)]
+        super::panic_tests::panic_at("decide", key);
         let uid = resource.uid().unwrap_or_default();
         Self {
             remembered: context.memory.recall(key, &uid),

@@ -234,6 +234,8 @@ impl Index {
     /// whose user is managed by another one now.
     pub fn apply_resource(&mut self, scope: &Scope, resource: &CognitoUserPassword) -> Vec<Key> {
         let key = Key::of(resource);
+        #[cfg(test)]
+        super::panic_tests::panic_at("index", &key);
         let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
         listing.show(&key);
         let packed = Packed::of(resource, &self.words);

@@ -17,6 +17,8 @@ mod listing;
 mod memory;
 mod pace;
 mod packed;
+#[cfg(test)]
+mod panic_tests;
 mod places;
 mod queue;
 mod reconcile;
@@ -67,9 +69,11 @@ pub async fn run<C: Cognito>(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     measure(&context);
-    let mut follow = tokio::spawn(follow::follow(context.clone(), scopes, readiness));
+    let stalls = context.metrics.stalls();
+    let followed = follow::follow(context.clone(), scopes, readiness);
+    let mut follow = tokio::spawn(stalls.watch(followed));
     let (telling, told) = oneshot::channel::<()>();
-    let mut events = tokio::spawn(tell_events(context.clone(), told));
+    let mut events = tokio::spawn(stalls.watch(tell_events(context.clone(), told)));
     tokio::select! {
         () = reconciles(&context, leading, shutdown) => follow.abort(),
         () = context.turns.give() => {}
@@ -99,6 +103,7 @@ async fn reconciles<C: Cognito>(
 ) {
     let mut shutdown = pin!(shutdown);
     let mut running = JoinSet::new();
+    let stalls = context.metrics.stalls();
     tokio::select! {
         () = &mut shutdown => return context.stop(),
         // Until then keys wait in the queue, and whatever happens joins them.
@@ -111,7 +116,7 @@ async fn reconciles<C: Cognito>(
         tokio::select! {
             () = &mut shutdown => break,
             (place, key) = next(context) => {
-                running.spawn(attend(context.clone(), key, place));
+                running.spawn(stalls.watch(attend(context.clone(), key, place)));
             }
             Some(ended) = running.join_next() => ended.expect("a look catches what panics"),
         }
