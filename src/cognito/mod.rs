@@ -37,8 +37,8 @@ pub trait Cognito: Send + Sync + 'static {
         permanent: bool,
     ) -> impl Future<Output = Reply> + Send;
 
-    /// Drops the credentials and connections of all other authorities. The operator's own identity
-    /// stays, and what is dropped too early comes back with the next
-    /// [`authenticate`](Self::authenticate). `needed` must not call back.
+    /// Drops the credentials of all other authorities. The operator's own identity stays, and what is
+    /// dropped too early comes back with the next [`authenticate`](Self::authenticate). `needed` must
+    /// not call back.
     fn retain(&self, needed: &dyn Fn(&Authority) -> bool);
 }
