@@ -25,6 +25,7 @@ mod manifests;
 mod namespace_deletion;
 mod namespaced_install;
 mod outages;
+mod overlays;
 mod quiet;
 mod reasons;
 mod rights;
