@@ -44,7 +44,7 @@ enum Command {
     /// ServiceAccount. AWS is found as the AWS SDKs find it: credentials from the environment, a
     /// profile, a web identity token (IRSA), EKS Pod Identity or the instance metadata service;
     /// Cognito's endpoint from AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER, if it is set; the Region
-    /// from each pool's id.
+    /// from each pool's id. AWS_CA_BUNDLE names CA certificates to trust besides the system's.
     ///
     /// It ends with 0 after SIGTERM or SIGINT, with 2 when a setting is wrong, with 3 when it has lost
     /// its lease to another operator or couldn't renew it, and with 1 when anything else failed.

@@ -108,11 +108,10 @@ pub fn main(settings: Settings) -> Result<(), StartError> {
 async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError> {
     let mut stop = Stop::listen()
         .map_err(|error| StartError::Failed(format!("signals can't be handled: {error}")))?;
-    let cognito = Arc::new(AwsCognito::new());
-    cognito
-        .check_endpoint()
+    let cognito = AwsCognito::load()
         .await
         .map_err(|error| StartError::Settings(error.to_string()))?;
+    let cognito = Arc::new(cognito);
     let config = kube::Config::infer().await.map_err(|error| {
         StartError::Settings(format!(
             "no API server is configured, neither by KUBECONFIG nor by a pod's ServiceAccount: {}",

@@ -473,6 +473,35 @@ fn an_endpoint_that_is_neither_https_nor_loopback_is_one_line_that_says_what_is_
 }
 
 #[test]
+fn a_ca_bundle_that_cannot_be_used_is_one_line_that_names_it() {
+    const BUNDLE: &str = "AWS_CA_BUNDLE";
+    let files = scratch("bundles");
+    let file = |name: &str, content: &str| {
+        let path = files.join(name);
+        std::fs::write(&path, content).expect("a file");
+        path.to_string_lossy().into_owned()
+    };
+    let missing = files.join("missing").to_string_lossy().into_owned();
+    let folder = files.to_string_lossy().into_owned();
+    let empty = file("empty", "");
+    let text = file("text", "hunter2");
+    let broken = file(
+        "broken",
+        "-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n",
+    );
+    for (path, why) in [
+        (&missing, "can't be read"),
+        (&folder, "can't be read"),
+        (&empty, "has no certificate"),
+        (&text, "has no certificate"),
+        (&broken, "certificate number 1 can't be used"),
+    ] {
+        let env = &[OWN, (BUNDLE, &**path)];
+        assert_refused(&[(&["run"], env, &[BUNDLE, path, why])]);
+    }
+}
+
+#[test]
 fn help_names_every_flag_its_variable_and_its_default() {
     let output = run(&["run", "--help"], &[]);
     assert!(

@@ -16,6 +16,7 @@ use crate::{
     core::{
         grant::{Admission, Ungranted},
         observed::SecretVersion,
+        region::Regions,
         target::Target,
     },
 };
@@ -73,6 +74,15 @@ impl Index {
         Self {
             grants: Grants::new(ungranted),
             ..Self::default()
+        }
+    }
+
+    /// The same, for calls in these Regions.
+    #[must_use]
+    pub fn within(self, regions: Regions) -> Self {
+        Self {
+            grants: self.grants.within(regions),
+            ..self
         }
     }
 

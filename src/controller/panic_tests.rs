@@ -20,6 +20,7 @@ use crate::{
         budget::Limits,
         fingerprint::Keyring,
         password::Password,
+        region::Regions,
         reply::{CredentialsFailure, Reply},
         target::{Account, Target},
     },
@@ -49,6 +50,10 @@ fn inject(place: &'static str) {
 struct Nobody;
 
 impl Cognito for Nobody {
+    fn regions(&self) -> Regions {
+        Regions::OfAws
+    }
+
     async fn authenticate(&self, _: &Authority) -> Result<Account, CredentialsFailure> {
         Ok(Account::OfSource)
     }

@@ -91,6 +91,9 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decisi
         Admission::Ambiguous => {
             return not_admitted(observed, Reason::AmbiguousGrant, now, fresh_id);
         }
+        Admission::UnknownRegion => {
+            return not_admitted(observed, Reason::UnknownRegion, now, fresh_id);
+        }
         // Whatever tells of it also asks for another look; this is for what no event tells.
         Admission::Unknown => {
             return Decision::Stay {

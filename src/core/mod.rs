@@ -23,6 +23,7 @@ pub mod observed;
 pub mod outcome;
 pub mod password;
 pub mod plan;
+pub mod region;
 pub mod reply;
 pub mod request;
 mod status;

@@ -6,6 +6,7 @@ mod support;
 mod bad_values;
 mod budget;
 mod duplicates;
+mod endpoints;
 mod failover;
 mod gate;
 mod grants;

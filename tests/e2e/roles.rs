@@ -64,8 +64,7 @@ async fn child() {
         region: target.pool.region(),
     };
     let password = Password::parse(b"set-as-a-role").expect("a fit password");
-    let cognito = AwsCognito::new();
-    cognito.check_endpoint().await.expect("fit endpoints");
+    let cognito = AwsCognito::load().await.expect("fit settings");
     let came = match cognito.authenticate(&authority).await {
         Ok(account) => {
             let set = cognito.admin_set_user_password(&authority, &target, &password, true);

@@ -45,6 +45,8 @@ pub struct Cluster {
     pub secret: Option<Secret>,
     /// Whether a grant lets the resource manage its user.
     pub granted: bool,
+    /// Its pool's id names no Region of AWS, and no grant names another.
+    pub in_no_region: bool,
     /// Names and first bytes of the keys, oldest first.
     pub keys: Vec<(String, u8)>,
     counter: u64,
@@ -142,6 +144,7 @@ impl Cluster {
             resource: Resource::new(spec(), 1),
             secret: None,
             granted: true,
+            in_no_region: false,
             keys: vec![("key-1".to_owned(), 1)],
             counter: 100,
         };
@@ -255,7 +258,9 @@ impl Cluster {
     }
 
     pub fn admission(&self) -> Admission {
-        if self.granted {
+        if self.in_no_region {
+            Admission::UnknownRegion
+        } else if self.granted {
             Admission::Granted(Authority::own(target().pool.region()))
         } else {
             Admission::NotGranted

@@ -2,7 +2,7 @@
 
 use super::scene::{Scene, refused};
 use cognito_password_operator::{
-    api::Reason,
+    api::{ConditionStatus, ConditionType, Reason},
     core::{decide::Decision, observed::Older},
 };
 use rstest::rstest;
@@ -39,6 +39,26 @@ fn whoever_is_granted_is_set_in_its_turn(#[case] mut scene: Scene) {
     queue(&mut scene);
     scene.later(2);
     assert_eq!(scene.look(), Decision::Read);
+    scene.plan();
+}
+
+/// As after a grant that names the Region, also where the same value was refused before.
+#[rstest]
+#[case::new(Scene::new())]
+#[case::waiting({ let mut s = Scene::new(); s.set(&refused("AccessDeniedException")); s })]
+#[case::refused({ let mut s = Scene::new(); s.set(&refused("InvalidPasswordException")); s })]
+fn whoever_is_in_no_region_is_stalled_until_a_grant_names_one(#[case] mut scene: Scene) {
+    scene.cluster.in_no_region = true;
+    say(&mut scene);
+    assert_eq!(scene.said().1, Reason::UnknownRegion);
+    let stalled = scene.status().condition(ConditionType::Stalled).cloned();
+    assert_eq!(stalled.map(|it| it.status), Some(ConditionStatus::True));
+    scene.restart();
+    scene.later(3_600);
+    assert!(matches!(scene.look(), Decision::Report(report) if report.wake.is_none()));
+    scene.cluster.in_no_region = false;
+    assert_eq!(scene.look(), Decision::Read);
+    queue(&mut scene);
     scene.plan();
 }
 

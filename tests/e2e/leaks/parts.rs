@@ -14,6 +14,7 @@ use cognito_password_operator::controller::{self, Context, Rules};
 use cognito_password_operator::core::authority::Authority;
 use cognito_password_operator::core::budget::Limits;
 use cognito_password_operator::core::password::Password;
+use cognito_password_operator::core::region::Regions;
 use cognito_password_operator::core::reply::{CredentialsFailure, Reply};
 use cognito_password_operator::core::target::{Account, Target};
 use cognito_password_operator::ops::health::{self, Readiness};
@@ -57,6 +58,10 @@ struct Willing {
 }
 
 impl Cognito for Willing {
+    fn regions(&self) -> Regions {
+        Regions::OfAws
+    }
+
     async fn authenticate(&self, _: &Authority) -> Result<Account, CredentialsFailure> {
         Ok(Account::OfSource)
     }
