@@ -23,7 +23,11 @@ use kube::{
     ResourceExt,
     runtime::{events::EventType, watcher::Event},
 };
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tracing::{debug, info, warn};
 
 /// Follows the watches of all scopes, for ever.
@@ -54,11 +58,17 @@ pub(super) async fn follow<C: Cognito>(
             Told::Secret(event) => follower.secret(&scope, *event),
             Told::Grant(event) => follower.grant(*event),
             Told::Namespace(event) => follower.namespace(*event),
-            Told::Broken { watched, why, code } => {
+            Told::Broken {
+                watched,
+                why,
+                code,
+                fails_within,
+            } => {
                 let now = Instant::now();
-                let failures = follower.broken(&scope, watched, &why, now);
+                let failures = follower.broken(&scope, watched, &why, now, fails_within);
                 if is_doubtful(code, failures) {
-                    follower.doubt(watched, Some(now + watch::repeats_within(failures)));
+                    let until = now + watch::repeats_within(failures, fails_within);
+                    follower.doubt(watched, Some(until));
                 }
             }
         }
@@ -290,7 +300,14 @@ impl<C: Cognito> Follower<C> {
     }
 
     /// Answers with how often in a row.
-    fn broken(&mut self, scope: &Scope, watched: Watched, why: &str, now: Instant) -> u32 {
+    fn broken(
+        &mut self,
+        scope: &Scope,
+        watched: Watched,
+        why: &str,
+        now: Instant,
+        fails_within: Duration,
+    ) -> u32 {
         self.context.metrics.watch_error(match watched {
             Watched::Resources => "resources",
             Watched::Secrets => "secrets",
@@ -300,7 +317,7 @@ impl<C: Cognito> Follower<C> {
         let Some(state) = self.watches.get_mut(&(scope.clone(), watched)) else {
             return 0;
         };
-        let failures = state.streak.failed(now);
+        let failures = state.streak.failed(now, fails_within);
         if state.listed && failures == 1 {
             // A single failure of what worked before is the next try's business (a new CRD's
             // storage answers 429 for a moment).
@@ -317,7 +334,8 @@ impl<C: Cognito> Follower<C> {
             state.broken = Some(why.to_owned());
         }
         // After the log: whoever reads it at /readyz finds it there too.
-        state.check.fail_for(why, watch::repeats_within(failures));
+        let fails_for = watch::repeats_within(failures, fails_within);
+        state.check.fail_for(why, fails_for);
         if watched == Watched::Resources && failures >= BROKEN_AFTER {
             self.await_no_longer(scope, Watched::Resources);
         }

@@ -36,4 +36,5 @@ mod secrets;
 mod shutdown;
 mod temporary;
 mod told;
+mod user_agent;
 mod world;

@@ -73,6 +73,45 @@ async fn an_api_server_that_streams_no_lists_is_asked_for_pages() {
     world.assert_calls("bot", &[FIRST, SECOND]).await;
 }
 
+#[tokio::test]
+async fn an_api_server_that_never_completes_a_streamed_list_is_asked_for_pages() {
+    let world = World::new("incomplete").await;
+    let (proxy, kubeconfig) = world.proxy();
+    // The resources', and the Secrets'.
+    proxy.next(Kind::Watch, ApiFault::NeverComplete);
+    proxy.next(Kind::Watch, ApiFault::NeverComplete);
+    let operator = world.builder().kubeconfig(&kubeconfig).start().await;
+    let unlisted = format!("watch of Secrets in {}: ", world.namespace);
+    wait_unready(&operator, &[&unlisted]).await;
+    operator.wait_ready(PATIENCE).await;
+    assert_eq!(proxy.met().get("never complete"), Some(&2));
+    for watched in ["Resources", "Secrets"] {
+        assert_warned(&operator, &[watched, "lists are read in pages"]);
+    }
+    world.in_sync("bot", FIRST).await;
+}
+
+/// As the first connections of a pod under the network policies of some CNIs: they are made, and what is
+/// asked on them is never answered.
+#[tokio::test]
+async fn first_connections_that_are_half_dead_are_said_and_replaced() {
+    let world = World::new("half-dead").await;
+    let (proxy, kubeconfig) = world.proxy();
+    for _ in 0..2 {
+        proxy.next(Kind::Watch, ApiFault::Hang);
+    }
+    // Of the fingerprint keys.
+    proxy.next(Kind::SecretRead, ApiFault::Hang);
+    let operator = world.builder().kubeconfig(&kubeconfig).start().await;
+    let watch = format!("watch of CognitoUserPasswords in {}", world.namespace);
+    let silent = "the API server didn't answer within 10 s";
+    wait_unready(&operator, &[&watch, silent]).await;
+    operator.wait_ready(PATIENCE).await;
+    assert_eq!(proxy.met().get("hangs"), Some(&3));
+    assert_warned(&operator, &[&watch, silent]);
+    world.in_sync("bot", FIRST).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_missing_at_the_start_is_said_and_waited_for() {
     let plane = ControlPlane::start();
