@@ -11,7 +11,7 @@ use crate::{
     api::CognitoUserPassword,
     cluster::{
         events,
-        lean::Lean,
+        lean::{Lean, Unreadable},
         watch::{self, MaybeResource, Scope, SecretName, Told, Watched},
     },
     cognito::Cognito,
@@ -153,7 +153,7 @@ impl<C: Cognito> Follower<C> {
             }
             Event::InitApply(ref unreadable @ Lean(Err(ref invalid)))
             | Event::Apply(ref unreadable @ Lean(Err(ref invalid))) => {
-                self.unreadable(unreadable, &invalid.error);
+                self.unreadable(scope, unreadable, invalid);
             }
             Event::Delete(resource) => self.gone(&Key::of(&resource)),
             Event::InitDone => {
@@ -217,22 +217,28 @@ impl<C: Cognito> Follower<C> {
         self.context.credentials.forget(key);
     }
 
-    /// A resource that this version can't read: said once for each of its versions, and skipped.
-    fn unreadable(&mut self, unreadable: &MaybeResource, error: &str) {
-        let key = Key::of(unreadable);
-        let version = unreadable.resource_version();
+    /// A resource that this version can't read: said once for each of its versions. It keeps its claim on
+    /// its user, and nothing is done for it.
+    fn unreadable(&mut self, scope: &Scope, resource: &MaybeResource, unreadable: &Unreadable) {
+        let key = Key::of(resource);
+        let affected = {
+            let mut index = self.context.index();
+            index.apply_unreadable(scope, &key, unreadable)
+        };
+        self.ask(affected);
+        let version = resource.resource_version();
         let said = self.unreadable.get(&key);
         if said.is_some_and(|said| *said == version) {
             return;
         }
-        self.gone(&key);
-        let why = without_values(error);
+        self.forget(&key);
+        let why = without_values(&unreadable.error);
         warn!(object = %key, why, "this resource can't be read and is skipped");
         self.context.metrics.undecodable_resource();
         let note = format!(
             "This version of the operator can't read the resource and skips it ({why}): write it anew after the CRD of this version."
         );
-        let regarding = events::reference(unreadable);
+        let regarding = events::reference(resource);
         let type_ = EventType::Warning;
         let events = &self.context.events;
         events.tell(regarding, type_, UNDECODABLE, "Read", &note);
