@@ -61,20 +61,30 @@ impl List {
     }
 }
 
-/// The events of a watch, until its list doesn't get on: then it ends, and `stalled` is told.
+/// The list wasn't completed.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the API server began a list as a watch and didn't complete it; lists are read in pages from now on"
+)]
+pub(super) struct Incomplete;
+
+fn incomplete() -> watcher::Error {
+    watcher::Error::WatchStartFailed(kube::Error::Service(Box::new(Incomplete)))
+}
+
+/// The events of a watch, until its list doesn't get on: that is its last event, [`Incomplete`].
 pub(super) fn while_it_gets_on<K: Resource + ResourceExt + Send + 'static>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
-    stalled: impl Fn() + Send + 'static,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {
-    let state = (events.boxed(), None::<List>, stalled);
-    stream::unfold(state, async |(mut events, mut list, stalled)| {
+    let state = Some((events.boxed(), None::<List>));
+    stream::unfold(state, async |state| {
+        let (mut events, mut list) = state?;
         let next = match &list {
             None => Ok(events.next().await),
             Some(under_way) => timeout_at(under_way.deadline(), events.next()).await,
         };
         let Ok(event) = next else {
-            stalled();
-            return None;
+            return Some((Err(incomplete()), None));
         };
         let event = event?;
         let now = Instant::now();
@@ -83,8 +93,7 @@ pub(super) fn while_it_gets_on<K: Resource + ResourceExt + Send + 'static>(
             (Ok(Event::Init), Some(cut)) => {
                 cut.cuts += 1;
                 if cut.cuts >= CUTS_MAX {
-                    stalled();
-                    return None;
+                    return Some((Err(incomplete()), None));
                 }
                 cut.moved = now;
                 cut.shown.clear();
@@ -94,6 +103,6 @@ pub(super) fn while_it_gets_on<K: Resource + ResourceExt + Send + 'static>(
             (Ok(Event::InitDone) | Err(_), _) => list = None,
             (Ok(Event::InitApply(_) | Event::Apply(_) | Event::Delete(_)), _) => {}
         }
-        Some((event, (events, list, stalled)))
+        Some((event, Some((events, list))))
     })
 }

@@ -5,7 +5,7 @@
 use super::{
     call::chain,
     connect::WATCH_TIMEOUT_SECONDS,
-    initial::while_it_gets_on,
+    initial::{Incomplete, while_it_gets_on},
     lean::{Lean, Named},
     patience::{NoAnswer, Patience, bounded},
 };
@@ -30,7 +30,6 @@ use std::{
     fmt::Debug,
     time::{Duration, Instant},
 };
-use tracing::warn;
 
 /// Where is watched: one namespace, or all.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -269,14 +268,7 @@ fn streamed<K: Kind>(
     let streaming = watcher(api.clone(), config.clone().streaming_lists())
         .backoff(way.backoff())
         .take_while(|event| std::future::ready(!is_unsupported(event)));
-    let watched = way.watched;
-    let stalled = move || {
-        warn!(
-            ?watched,
-            "the API server began a list as a watch and doesn't complete it; lists are read in pages from now on"
-        );
-    };
-    while_it_gets_on(streaming, stalled).chain(in_pages(api, config, way))
+    while_it_gets_on(streaming).chain(in_pages(api, config, way))
 }
 
 /// Whether the API server refuses the request as such.
@@ -323,19 +315,17 @@ fn why_broken(error: &watcher::Error) -> Option<(String, Option<u16>)> {
         watcher::Error::WatchError(status) => status.message.clone(),
         other @ (watcher::Error::InitialListFailed(_)
         | watcher::Error::WatchStartFailed(_)
-        | watcher::Error::NoResourceVersion) => {
-            no_answer(other).map_or_else(|| chain(other), ToString::to_string)
-        }
+        | watcher::Error::NoResourceVersion) => in_our_words(other).unwrap_or_else(|| chain(other)),
     };
     Some((why, code))
 }
 
-/// That no answer came, if that is what an error comes from.
-fn no_answer<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a NoAnswer> {
+/// What an error comes from, if this program found it and not kube.
+fn in_our_words(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(no_answer) = error.downcast_ref() {
-            return Some(no_answer);
+        if error.is::<NoAnswer>() || error.is::<Incomplete>() {
+            return Some(error.to_string());
         }
         next = error.source();
     }

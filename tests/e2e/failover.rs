@@ -453,10 +453,10 @@ async fn who_waits_for_another_installations_lease_says_so_and_a_lease_of_its_ow
     assert_eq!(annotations["cognito-password-operator.io/serves"], serves);
 
     let second = other.builder().leader_elect().start().await;
-    let would = format!("would serve the namespaces {}", other.namespace);
+    let ours = format!("would serve the namespaces {}", other.namespace);
     eventually(SOON, async || {
         let (status, said) = second.try_get("/readyz").await?;
-        let words = [LEASE, &serves, &would, "--lease-name"];
+        let words = [LEASE, &serves, &ours, "--lease-name"];
         if status == 503 && words.iter().all(|word| said.contains(word)) {
             return Ok(());
         }

@@ -87,8 +87,14 @@ async fn an_api_server_that_never_completes_a_streamed_list_is_asked_for_pages()
     wait_unready(&operator, &[&unlisted]).await;
     operator.wait_ready(PATIENCE).await;
     assert_eq!(proxy.met().get("never complete"), Some(&2));
-    for watched in ["Resources", "Secrets"] {
-        assert_warned(&operator, &[watched, "lists are read in pages"]);
+    let errors = "cognito_password_operator_watch_errors_total";
+    for (kind, watch) in [
+        ("CognitoUserPasswords", "resources"),
+        ("Secrets", "secrets"),
+    ] {
+        let named = format!("watch of {kind} in {}", world.namespace);
+        assert_warned(&operator, &[&named, "lists are read in pages"]);
+        assert!(operator.metric(errors, &[("watch", watch)]).await >= 1.0);
     }
     world.in_sync("bot", FIRST).await;
 }
