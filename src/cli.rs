@@ -6,7 +6,7 @@ mod iam_policy;
 
 use crate::{
     api,
-    cluster::selector,
+    cluster::{lease::LEASE, selector},
     core::{budget::Limits, grant::Ungranted},
     ops::logging,
     run,
@@ -135,6 +135,17 @@ struct RunArgs {
     )]
     leader_elect: bool,
 
+    /// The Lease by which one of them acts, in the operator's own namespace. Two installations in one
+    /// namespace need two
+    #[arg(
+        long,
+        env = "CPO_LEASE_NAME",
+        value_name = "NAME",
+        default_value = LEASE,
+        value_parser = lease_name
+    )]
+    lease_name: String,
+
     /// Where /livez, /readyz and /metrics are served
     #[arg(
         long,
@@ -254,6 +265,7 @@ fn settings(args: RunArgs) -> Result<run::Settings, String> {
             },
         },
         leader_elect: args.leader_elect,
+        lease_name: args.lease_name,
         pod_name: of_pod("POD_NAME"),
         pod_uid: of_pod("POD_UID"),
         listen: args.listen,
@@ -344,6 +356,14 @@ fn service_account(text: &str) -> Result<String, String> {
     let fits = text.len() <= 253 && text.split('.').all(|label| namespace(label).is_ok());
     fits.then(|| text.to_owned()).ok_or_else(|| {
         "a ServiceAccount's name has lower case letters, digits, '-' and '.', and begins and ends with a letter or digit".to_owned()
+    })
+}
+
+/// A Lease's name: an RFC 1123 subdomain.
+fn lease_name(text: &str) -> Result<String, String> {
+    let fits = text.len() <= 253 && text.split('.').all(|label| namespace(label).is_ok());
+    fits.then(|| text.to_owned()).ok_or_else(|| {
+        "a Lease's name has lower case letters, digits, '-' and '.', and begins and ends with a letter or digit".to_owned()
     })
 }
 

@@ -50,6 +50,8 @@ pub struct Settings {
     pub watch_namespaces: Vec<String>,
     /// Where the Secret with the fingerprint keys is.
     pub operator_namespace: String,
+    /// The name of the Lease by which one of several operators leads, in the same namespace.
+    pub lease_name: String,
     /// Whose passwords are set, from which Secrets, and how fast.
     pub rules: Rules,
     /// Whether others may run beside it.
@@ -142,6 +144,7 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
         version = env!("CARGO_PKG_VERSION"),
         listen = %settings.listen,
         leader_elect = settings.leader_elect,
+        lease_name = settings.lease_name,
         namespaces = if settings.watch_namespaces.is_empty() { "all".to_owned() } else { settings.watch_namespaces.join(",") },
         ungranted = ungranted(&settings.rules),
         secret_selector = settings.rules.secret_selector.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string),

@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(20);
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER";
 
 /// Every flag of `run`, its variable, and its default where it has one.
-const FLAGS: [(&str, &str, &str); 10] = [
+const FLAGS: [(&str, &str, &str); 11] = [
     (
         "--watch-namespaces",
         "CPO_WATCH_NAMESPACES",
@@ -37,6 +37,11 @@ const FLAGS: [(&str, &str, &str); 10] = [
     ("--cognito-rps", "CPO_COGNITO_RPS", "default: 10"),
     ("--cognito-burst", "CPO_COGNITO_BURST", "default: 10"),
     ("--leader-elect", "CPO_LEADER_ELECT", "default: true"),
+    (
+        "--lease-name",
+        "CPO_LEASE_NAME",
+        "default: cognito-password-operator",
+    ),
     ("--listen", "CPO_LISTEN", "default: 0.0.0.0:8080"),
     ("--log-format", "CPO_LOG_FORMAT", "default: text"),
     ("--log", "CPO_LOG", "default: info"),
@@ -645,6 +650,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
         ("CPO_COGNITO_RPS", "2.5"),
         ("CPO_COGNITO_BURST", "4"),
         ("CPO_LEADER_ELECT", "false"),
+        ("CPO_LEASE_NAME", "variable"),
         ("CPO_LISTEN", &listen),
         ("CPO_LOG_FORMAT", "json"),
         ("CPO_LOG", "info"),
@@ -672,6 +678,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
         "{started}"
     );
     assert_eq!(started["leader_elect"], false, "{started}");
+    assert_eq!(started["lease_name"], "variable", "{started}");
     assert_eq!(started["listen"], *listen, "{started}");
     assert_eq!(started["cognito_rps"], 2.5, "{started}");
     assert_eq!(started["cognito_burst"], 4, "{started}");
@@ -694,6 +701,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
         "--log-format=text",
         // Alone it means yes.
         "--leader-elect",
+        "--lease-name=flag.lease",
         "--log=warn",
     ];
     let operator = Running::start(&flags, &env, by_flag);
@@ -702,7 +710,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     assert!(log.contains("WARN") && !log.contains('{'), "text: {log}");
     assert!(!log.contains("INFO"), "warnings only: {log}");
 
-    let flags = [&flags[..8], &["--log=debug"]].concat();
+    let flags = [&flags[..9], &["--log=debug"]].concat();
     let operator = Running::start(&flags, &env, by_flag);
     operator.wait_readyz("Secret flag/").await;
     let log = operator.end().await;
@@ -713,6 +721,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
         "cognito_rps=5",
         "cognito_burst=6",
         "leader_elect=true",
+        "lease_name=\"flag.lease\"",
     ] {
         assert!(log.contains(word), "{word}: {log}");
     }

@@ -7,6 +7,7 @@ mod grant;
 mod reason;
 mod resource;
 mod status;
+mod word;
 
 pub use condition::{CONDITIONS_MAX, Condition, ConditionStatus, ConditionType};
 pub use grant::{

@@ -1,9 +1,9 @@
 //! The status: what is believed to be set, and the write-ahead record of a set.
 
-use super::{Condition, ConditionType, Reason};
+use super::{Condition, ConditionType, Reason, word::known_word};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// How many superseded fingerprints are kept: the longest password history that Cognito offers.
 pub const RETIRED_MAX: usize = 24;
@@ -82,6 +82,7 @@ pub struct Attempt {
     /// When its last call was about to be made.
     pub started_at: MicroTime,
     /// What is known of the call.
+    #[serde(deserialize_with = "outcome")]
     pub outcome: AttemptOutcome,
 }
 
@@ -108,6 +109,11 @@ pub struct Failures {
     pub count: u32,
     /// When it is tried again, unless something changes before.
     pub retry_at: MicroTime,
+}
+
+/// An outcome that only another version knows leaves the attempt open.
+fn outcome<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AttemptOutcome, D::Error> {
+    known_word(deserializer, AttemptOutcome::Unknown)
 }
 
 impl Attempt {

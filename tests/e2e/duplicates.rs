@@ -35,7 +35,7 @@ async fn managed(world: &World<'_>, username: &str) {
     second_after(&older).await;
 }
 
-async fn second_after(resource: &DynamicObject) {
+pub(crate) async fn second_after(resource: &DynamicObject) {
     let created = resource.metadata.creation_timestamp.as_ref();
     let created = created.map_or(0, |created| created.0.as_second());
     eventually(SOON, async || {

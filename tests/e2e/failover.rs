@@ -439,3 +439,70 @@ async fn without_rights_to_the_lease_readiness_says_so_and_nothing_is_done() {
         .concat(),
     );
 }
+
+/// Two installations in one namespace, each for other namespaces, that share one Lease by its default name.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_another_installations_lease_says_so_and_a_lease_of_its_own_mends_it() {
+    let (world, _turn) = alone("installations").await;
+    let other = world.neighbour("installations-b").await;
+    let first = candidate(&world).await;
+    wait_leads(&first).await;
+    let annotations = leases(&world).get(LEASE).await.expect("it is held");
+    let annotations = annotations.metadata.annotations.unwrap_or_default();
+    let serves = format!("the namespaces {}", world.namespace);
+    assert_eq!(annotations["cognito-password-operator.io/serves"], serves);
+
+    let second = other.builder().leader_elect().start().await;
+    let ours = format!("would serve the namespaces {}", other.namespace);
+    eventually(SOON, async || {
+        let (status, said) = second.try_get("/readyz").await?;
+        let words = [LEASE, &serves, &ours, "--lease-name"];
+        if status == 503 && words.iter().all(|word| said.contains(word)) {
+            return Ok(());
+        }
+        Err(format!("{status} {said}\n{}", second.logs()))
+    })
+    .await;
+    let said = "this operator waits for another installation's Lease";
+    assert_eq!(second.logs().matches(said).count(), 1, "{}", second.logs());
+    assert!(second.terminate(SOON).await.success());
+
+    let name = "second-installation";
+    let namespace = operator::NAMESPACE;
+    world.plane.kubectl(&[
+        "create",
+        "role",
+        name,
+        "-n",
+        namespace,
+        "--verb=get,update",
+        "--resource=leases",
+        &format!("--resource-name={name}"),
+    ]);
+    let account = format!("--serviceaccount={namespace}:{}", operator::SERVICE_ACCOUNT);
+    let role = format!("--role={name}");
+    world.plane.kubectl(&[
+        "create",
+        "rolebinding",
+        name,
+        "-n",
+        namespace,
+        &role,
+        &account,
+    ]);
+    let own = other
+        .builder()
+        .leader_elect()
+        .arg(format!("--lease-name={name}"));
+    let second = own.start().await;
+    second.wait_ready(SOON).await;
+    wait_leads(&second).await;
+    assert!(leads(&first).await);
+    world.in_sync("bot", FIRST).await;
+    other.in_sync("other", SECOND).await;
+    for kind in ["rolebinding", "role", "lease"] {
+        world
+            .plane
+            .kubectl(&["delete", kind, name, "-n", namespace, "--wait=false"]);
+    }
+}

@@ -39,4 +39,5 @@ mod secrets;
 mod shutdown;
 mod temporary;
 mod told;
+mod user_agent;
 mod world;
