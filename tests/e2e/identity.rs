@@ -26,7 +26,7 @@ async fn without_credentials_it_says_so_at_once_and_heals_when_they_appear() {
         world.apply_secret(name, "password", "Passw0rd-1").await;
         world.apply_resource(name, |_| ()).await;
     }
-    let writing = applied.elapsed();
+    let written_after = applied.elapsed();
     for name in names {
         let waiting = world.wait(name, "False", "InvalidCredentials").await;
         assert_eq!(violations(&waiting), [""; 0], "{name}");
@@ -46,7 +46,7 @@ async fn without_credentials_it_says_so_at_once_and_heals_when_they_appear() {
             assert!(message.contains(words), "{words}: {message}");
         }
     }
-    assert_within(Duration::from_secs(15), applied.elapsed(), writing);
+    assert_within(Duration::from_secs(15), applied.elapsed(), written_after);
     for name in names {
         told_once(&world, name, "InvalidCredentials").await;
     }
