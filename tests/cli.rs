@@ -13,7 +13,7 @@ use std::time::Duration;
 use support::{Exit, Process, Signal, Spec, eventually, scratch, tools};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_cognito-password-operator");
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(2);
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER";
 
 /// Every flag of `run`, its variable, and its default where it has one.

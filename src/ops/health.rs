@@ -228,7 +228,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_mins(1);
     const SECOND: Duration = Duration::from_secs(1);
     /// How long a test waits for what should come at once.
-    const SOON: Duration = Duration::from_secs(20);
+    const SOON: Duration = Duration::from_mins(2);
 
     #[test]
     fn a_fresh_check_fails_with_not_yet() {

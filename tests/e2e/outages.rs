@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// For the API server to come back on a busy machine, and for a watch to be tried again.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 const FIRST: &str = "First-Passw0rd";
 const SECOND: &str = "Second-Passw0rd";
@@ -139,7 +139,7 @@ async fn what_is_missing_at_the_start_is_said_and_waited_for() {
 
     plane.kubectl(&["apply", "-k", "crds/"]);
     let established = "--for=condition=Established";
-    plane.kubectl(&["wait", established, "--timeout=60s", "crd", CRD]);
+    plane.kubectl(&["wait", established, "--timeout=2m", "crd", CRD]);
     operator.wait_ready(PATIENCE).await;
     world.in_sync("bot", FIRST).await;
     assert!(

@@ -38,7 +38,7 @@ async fn set_as(role: &str, pool: &str, url: &str, environment: &[(&str, &str)])
         .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    let output = tokio::time::timeout(Duration::from_mins(1), child.output()).await;
+    let output = tokio::time::timeout(Duration::from_mins(2), child.output()).await;
     let output = output.expect("it ends").expect("it starts");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let came = said

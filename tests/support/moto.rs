@@ -75,7 +75,7 @@ impl Moto {
     }
 
     pub(crate) async fn ready(&self) {
-        eventually(Duration::from_mins(1), async || {
+        eventually(Duration::from_mins(5), async || {
             if let Some(exit) = self.process.exit() {
                 panic!("moto ended: {exit:?}\n{}", self.process.log_tail());
             }

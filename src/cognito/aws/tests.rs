@@ -31,8 +31,8 @@ const PATIENT: Timeouts = Timeouts {
 
 /// For tests that wait for one of them.
 const HASTY: Timeouts = Timeouts {
-    connect: Duration::from_millis(500),
-    call: Duration::from_secs(1),
+    connect: Duration::from_secs(1),
+    call: Duration::from_secs(3),
 };
 
 fn target() -> Target {

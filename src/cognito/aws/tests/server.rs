@@ -104,7 +104,7 @@ impl Server {
     /// Waits until it has come to that.
     pub(super) async fn until(&self, what: impl Fn(&Seen) -> bool) -> Seen {
         let mut seen = self.seen.clone();
-        let waited = tokio::time::timeout(Duration::from_secs(10), seen.wait_for(what));
+        let waited = tokio::time::timeout(Duration::from_mins(2), seen.wait_for(what));
         match waited.await {
             Ok(Ok(seen)) => seen.clone(),
             _ => panic!("it never came to that: {:?}", self.seen()),
