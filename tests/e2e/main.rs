@@ -24,6 +24,7 @@ mod manifests;
 mod namespace_deletion;
 mod namespaced_install;
 mod outages;
+mod port;
 mod quiet;
 mod reasons;
 mod rights;
