@@ -37,7 +37,7 @@ const FLAGS: [(&str, &str, &str); 10] = [
     ("--cognito-rps", "CPO_COGNITO_RPS", "default: 10"),
     ("--cognito-burst", "CPO_COGNITO_BURST", "default: 10"),
     ("--leader-elect", "CPO_LEADER_ELECT", "default: true"),
-    ("--listen", "CPO_LISTEN", "default: 0.0.0.0:8080"),
+    ("--listen", "CPO_LISTEN", "default: [::]:8080"),
     ("--log-format", "CPO_LOG_FORMAT", "default: text"),
     ("--log", "CPO_LOG", "default: info"),
 ];
