@@ -146,12 +146,13 @@ struct RunArgs {
     )]
     lease_name: String,
 
-    /// Where /livez, /readyz and /metrics are served
+    /// Where /livez, /readyz and /metrics are served. [::] is every address, IPv6 and IPv4 (IPv4 alone where
+    /// there is no IPv6); 0.0.0.0 is every IPv4 address
     #[arg(
         long,
         env = "CPO_LISTEN",
         value_name = "ADDRESS:PORT",
-        default_value = "0.0.0.0:8080",
+        default_value = "[::]:8080",
         value_parser = listen
     )]
     listen: SocketAddr,
@@ -382,7 +383,7 @@ fn cognito_burst(text: &str) -> Result<u32, String> {
 
 fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
-        "an address and a port are needed, such as 0.0.0.0:8080, 127.0.0.1:8080 or [::]:8080"
+        "an address and a port are needed, such as [::]:8080, 0.0.0.0:8080 or 127.0.0.1:8080"
             .to_owned()
     })
 }
@@ -410,7 +411,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case(&["run", "--listen", "8080"], "0.0.0.0:8080")]
+    #[case(&["run", "--listen", "8080"], "[::]:8080")]
     #[case(&["run", "--cognito-rps", "0"], "0.01 to 10000")]
     #[case(&["run", "--cognito-rps", "NaN"], "0.01 to 10000")]
     #[case(&["run", "--cognito-rps", "a few"], "0.01 to 10000")]

@@ -19,9 +19,10 @@ use crate::{
     core::{fingerprint::Keyring, grant::Ungranted},
     ops::{
         hardening,
-        health::{self, Check, Readiness},
+        health::{Check, Readiness},
         logging,
         metrics::Metrics,
+        server,
     },
 };
 use candidate::{Candidacy, Candidate};
@@ -121,9 +122,10 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
         ))
     })?;
     let client = client(config).map_err(StartError::Settings)?;
-    let listener = health::bind(settings.listen).await.map_err(|error| {
-        StartError::Failed(format!("can't listen on {}: {error}", settings.listen))
-    })?;
+    let cant_listen =
+        |error| StartError::Failed(format!("can't listen on {}: {error}", settings.listen));
+    let listener = server::bind(settings.listen).map_err(cant_listen)?;
+    let listen = listener.local_addr().map_err(cant_listen)?;
 
     let stalls = metrics.stalls();
     let (candidate, leadership) = Candidate::of(&settings);
@@ -134,7 +136,7 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
     let scopes = scopes(&settings.watch_namespaces);
     controller::expect(&readiness, &scopes);
     let (ending, ended) = watch::channel(false);
-    let serving = tokio::spawn(stalls.watch(health::serve(
+    let serving = tokio::spawn(stalls.watch(server::serve(
         listener,
         readiness.clone(),
         metrics.clone(),
@@ -142,7 +144,7 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
     )));
     info!(
         version = env!("CARGO_PKG_VERSION"),
-        listen = %settings.listen,
+        %listen,
         leader_elect = settings.leader_elect,
         lease_name = settings.lease_name,
         namespaces = if settings.watch_namespaces.is_empty() { "all".to_owned() } else { settings.watch_namespaces.join(",") },
@@ -198,11 +200,9 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
     };
     let controlled = controlled.await;
     ending.send_replace(true);
-    match serving.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => warn!(%error, "the server ended badly"),
+    if serving.await.is_err() {
         // What it panicked with is nobody's to print: see `ops::panics`.
-        Err(_) => error!("the server panicked"),
+        error!("the server panicked");
     }
     info!("stopped");
     controlled

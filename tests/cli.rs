@@ -42,7 +42,7 @@ const FLAGS: [(&str, &str, &str); 11] = [
         "CPO_LEASE_NAME",
         "default: cognito-password-operator",
     ),
-    ("--listen", "CPO_LISTEN", "default: 0.0.0.0:8080"),
+    ("--listen", "CPO_LISTEN", "default: [::]:8080"),
     ("--log-format", "CPO_LOG_FORMAT", "default: text"),
     ("--log", "CPO_LOG", "default: info"),
 ];

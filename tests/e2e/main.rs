@@ -27,6 +27,7 @@ mod namespaced_install;
 mod outages;
 mod overlays;
 mod pauses;
+mod port;
 mod quiet;
 mod reasons;
 mod rights;
