@@ -94,6 +94,9 @@ pub enum AttemptOutcome {
     Unknown,
     /// It was made, as all before it for this attempt, and Cognito has no such user.
     UserNotFound,
+    /// It was made, and Cognito's password history has its value: nobody can tell whether the value is the
+    /// user's password now or was earlier. No call of it is on its way any more.
+    InHistory,
     /// It was made, and Cognito refused it.
     Refused,
 }
@@ -115,9 +118,10 @@ impl Attempt {
     #[must_use]
     pub const fn is_open(&self) -> bool {
         match self.outcome {
-            AttemptOutcome::Pending | AttemptOutcome::Unknown | AttemptOutcome::UserNotFound => {
-                true
-            }
+            AttemptOutcome::Pending
+            | AttemptOutcome::Unknown
+            | AttemptOutcome::UserNotFound
+            | AttemptOutcome::InHistory => true,
             AttemptOutcome::Refused => false,
         }
     }

@@ -40,8 +40,8 @@ pub struct Recorded {
 /// before (rule H).
 enum Meaning {
     Applied(Verdict),
-    /// It was the user's password before this call.
-    AlreadyCurrent,
+    /// The history has the value, and whether it is the user's password now can't be told.
+    NotConfirmed,
     /// This call was refused. The attempt is closed if no earlier call may have applied it.
     Refused(Verdict),
     Nothing(Verdict),
@@ -80,9 +80,14 @@ pub fn conclude(
             });
             (status, verdict, true)
         }
-        Meaning::AlreadyCurrent => {
-            let verdict = Verdict::new(Reason::PasswordSet);
-            (settled(current, &verdict, generation, now), verdict, false)
+        Meaning::NotConfirmed => {
+            let verdict = Verdict::new(Reason::NotConfirmed);
+            let mut status = fail(current, &verdict);
+            // Nothing on record is evidence any more: only a call that succeeds makes it Ready again.
+            retire_synced(&mut status, |_| true);
+            retire_into(&mut status.retired, Some(&plan.attempt.fingerprint));
+            set_outcome(&mut status, AttemptOutcome::InHistory);
+            (status, verdict, false)
         }
         Meaning::Refused(verdict) => {
             let mut status = fail(current, &verdict);
@@ -92,8 +97,12 @@ pub fn conclude(
                 // Nor does one that somebody asked for, of a value that was in doubt before.
                 None if plan.kind == Kind::Spent && !plan.equals_synced => AttemptOutcome::Unknown,
                 None => AttemptOutcome::Refused,
-                Some(AttemptOutcome::UserNotFound) => AttemptOutcome::UserNotFound,
-                Some(_) => AttemptOutcome::Unknown,
+                Some(
+                    answered @ (AttemptOutcome::UserNotFound | AttemptOutcome::InHistory),
+                ) => answered,
+                Some(
+                    AttemptOutcome::Pending | AttemptOutcome::Unknown | AttemptOutcome::Refused,
+                ) => AttemptOutcome::Unknown,
             };
             set_outcome(&mut status, outcome);
             // Nothing but the request asks for another try.
@@ -156,31 +165,35 @@ fn meaning(plan: &Plan, outcome: &Outcome) -> Meaning {
         Effect::Applied => Meaning::Applied(verdict),
         Effect::Nothing => Meaning::Nothing(verdict),
         Effect::Unknown => Meaning::Unknown(verdict),
-        // The history counts the current password too.
-        Effect::InHistory if plan.equals_synced => Meaning::AlreadyCurrent,
-        Effect::InHistory if plan.inherited && !plan.known_before => {
-            Meaning::Applied(Verdict::new(Reason::AppliedAfterLostReply))
-        }
-        Effect::InHistory if plan.inherited => undecided(
-            "the reply to the set was lost, and Cognito's password history can't tell whether it was applied, because the user had this password earlier",
-        ),
-        // The user's password may be this one: nothing else is believed to be.
-        Effect::InHistory
-            if plan.kind == Kind::Permanent && plan.known_before && plan.ahead.synced.is_none() =>
-        {
-            undecided(
-                "Cognito's password history has this value, and whether it is the user's password now or was earlier can't be told",
-            )
-        }
-        Effect::InHistory | Effect::Refused => Meaning::Refused(verdict),
+        Effect::InHistory => in_history(plan, verdict),
+        Effect::Refused => Meaning::Refused(verdict),
     }
 }
 
-/// The history proves nothing, and no further call would: a person must act.
-fn undecided(what: &str) -> Meaning {
-    let cure = "put a new value into the Secret";
-    let verdict = Verdict::with(Reason::OutcomeUnknown, what, None, cure);
-    Meaning::Unknown(verdict.of_class(Class::Stalled))
+/// Rule H. The history counts the current password too.
+fn in_history(plan: &Plan, verdict: Verdict) -> Meaning {
+    // Somebody asked for a set of what the record says is set, or what the history refused before: the
+    // history says the same whether the record is right or somebody else has set the user since.
+    if plan.equals_synced || taken_over(plan) == Some(AttemptOutcome::InHistory) {
+        return Meaning::NotConfirmed;
+    }
+    if plan.inherited && plan.known_before {
+        let what = "the reply to the set was lost, and Cognito's password history can't tell whether it was applied, because the user had this password earlier";
+        let cure = "put a new value into the Secret";
+        let verdict = Verdict::with(Reason::OutcomeUnknown, what, None, cure);
+        return Meaning::Unknown(verdict.of_class(Class::Stalled));
+    }
+    if plan.inherited && plan.asked_since {
+        return Meaning::NotConfirmed;
+    }
+    if plan.inherited {
+        return Meaning::Applied(Verdict::new(Reason::AppliedAfterLostReply));
+    }
+    // The user's password may be this one: no other is believed to be.
+    if plan.kind != Kind::Temporary && plan.known_before && !plan.another_is_synced {
+        return Meaning::NotConfirmed;
+    }
+    Meaning::Refused(verdict)
 }
 
 /// The status when the attempt is gone from it: nothing to say, unless the value was applied over
@@ -189,7 +202,7 @@ fn undecided(what: &str) -> Meaning {
 fn superseded(current: &Status, plan: &Plan, meaning: &Meaning, now: Timestamp) -> Option<Status> {
     match meaning {
         Meaning::Applied(_) => {}
-        Meaning::AlreadyCurrent
+        Meaning::NotConfirmed
         | Meaning::Refused(_)
         | Meaning::Nothing(_)
         | Meaning::Unknown(_) => return None,

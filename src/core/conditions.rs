@@ -29,7 +29,11 @@ pub fn conditions(
             stalled: false,
         },
         Class::Stalled => Said {
-            ready: ConditionStatus::False,
+            ready: if verdict.reason.leaves_untold() {
+                ConditionStatus::Unknown
+            } else {
+                ConditionStatus::False
+            },
             reconciling: false,
             stalled: true,
         },

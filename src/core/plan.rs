@@ -6,6 +6,7 @@ use super::{
     budget::Urgency,
     clock,
     conditions::conditions,
+    fingerprint::Match,
     observed::{Comparison, Observed, SecretVersion},
     status::{handled, retire_into, retire_synced, said},
     temporary::{Kind, kind},
@@ -35,6 +36,11 @@ pub struct Plan {
     pub known_before: bool,
     /// Whether the value is what `synced` says is set.
     pub equals_synced: bool,
+    /// Whether `synced` says of another value that it is set.
+    pub another_is_synced: bool,
+    /// Whether somebody asked for this set after the calls of the attempt that it takes over: they have a
+    /// reason to doubt what came of those calls.
+    pub asked_since: bool,
     /// Whether somebody just asked for it.
     pub urgency: Urgency,
     /// Whether it may be sent again by itself.
@@ -91,6 +97,8 @@ pub(super) fn plan(
         // Only while nothing else may have been sent since.
         equals_synced: (ahead.synced.as_ref())
             .is_some_and(|synced| observed.is_synced(synced, version, value)),
+        another_is_synced: ahead.synced.is_some() && value.synced == Some(Match::Different),
+        asked_since: inherited && observed.has_new_request(),
         before: before.clone(),
         ahead,
     }

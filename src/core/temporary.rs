@@ -85,7 +85,13 @@ pub(super) fn spare(
         let attempt = at_hand(&attempt.id, &attempt.started_at, attempt.outcome);
         let verdict = said
             .filter(|said| said.reason == Reason::OutcomeUnknown)
-            .unwrap_or_else(|| doubt(happened(&attempt), None));
+            .unwrap_or_else(|| match attempt.outcome {
+                AttemptOutcome::InHistory => Verdict::new(Reason::NotConfirmed),
+                AttemptOutcome::Pending
+                | AttemptOutcome::Unknown
+                | AttemptOutcome::UserNotFound
+                | AttemptOutcome::Refused => doubt(happened(&attempt), None),
+            });
         return Some(report(observed, status, attempt, verdict, now));
     }
     if let Some(synced) = &status.synced
@@ -129,7 +135,10 @@ const fn happened(attempt: &Attempt) -> &'static str {
         AttemptOutcome::Pending => {
             "the operator stopped before it knew whether the temporary password was applied"
         }
-        AttemptOutcome::Unknown | AttemptOutcome::UserNotFound | AttemptOutcome::Refused => {
+        AttemptOutcome::Unknown
+        | AttemptOutcome::UserNotFound
+        | AttemptOutcome::InHistory
+        | AttemptOutcome::Refused => {
             "whether the temporary password was applied can't be told"
         }
     }
@@ -138,7 +147,7 @@ const fn happened(attempt: &Attempt) -> &'static str {
 /// Whether a call that was made for this attempt may have been applied.
 fn is_doubtful(attempt: &Attempt) -> bool {
     match attempt.outcome {
-        AttemptOutcome::Pending | AttemptOutcome::Unknown => true,
+        AttemptOutcome::Pending | AttemptOutcome::Unknown | AttemptOutcome::InHistory => true,
         AttemptOutcome::UserNotFound | AttemptOutcome::Refused => false,
     }
 }

@@ -91,15 +91,20 @@ pub(super) fn urgency(observed: &Observed<'_>, value: &Comparison) -> Urgency {
 /// Until when the calls that were made for an open attempt may still land, once it is taken over. A
 /// call that was answered has ended, whatever came of it; one without a reply may be on its way.
 pub(super) fn quarantined_until(before: &Status) -> Option<MicroTime> {
-    // Each of its calls was answered.
-    let no_user = |attempt: &&Attempt| attempt.outcome == AttemptOutcome::UserNotFound;
+    // Each of its calls was answered, or is counted in `known` already.
+    let has_ended = |attempt: &&Attempt| {
+        matches!(
+            attempt.outcome,
+            AttemptOutcome::UserNotFound | AttemptOutcome::InHistory
+        )
+    };
     let answered = matches!(
         before.ready_reason(),
         Some(Reason::InternalError | Reason::UnhandledError | Reason::UserNotFound)
     );
     let open = before.attempt.as_ref().filter(|attempt| attempt.is_open());
     let lost = open
-        .filter(|attempt| !no_user(attempt))
+        .filter(|attempt| !has_ended(attempt))
         .filter(|attempt| attempt.outcome == AttemptOutcome::Pending || !answered);
     let until = lost.and_then(|attempt| attempt.started_at.0.checked_add(QUARANTINE).ok());
     let known = before.quarantined_until.as_ref().map(|until| until.0);
@@ -116,6 +121,10 @@ pub(super) fn landing_left(status: &Status, now: Timestamp) -> Option<Duration> 
 /// How much is left of an open attempt's quarantine. A start further in the future than one
 /// quarantine was written by a clock that was wrong, and says nothing.
 pub(super) fn quarantine_left(attempt: &Attempt, now: Timestamp) -> Option<Duration> {
+    // Its last call was answered; until when an earlier one may land is on record apart.
+    if attempt.outcome == AttemptOutcome::InHistory {
+        return None;
+    }
     let age = now.duration_since(attempt.started_at.0);
     let left = Duration::try_from(QUARANTINE.checked_sub(age)?).ok()?;
     (!left.is_zero() && age >= -QUARANTINE).then_some(left)

@@ -33,7 +33,8 @@ pub enum Promise {
     I2,
     /// `synced` changes only on a 200 or by rule H, by the writer of the attempt.
     I3,
-    /// Ready=True is never said of a password that isn't the user's.
+    /// Ready=True is never said of a password that isn't the user's. Where somebody else has set it since, it
+    /// may stand until somebody asks for a set; once that is answered, it is true again.
     I4,
     /// A refused value isn't sent again until something changes.
     I5,
@@ -93,6 +94,17 @@ pub struct Watch {
     pub spent: BTreeMap<String, Option<String>>,
     /// What was spent before an attempt at another value, by the attempt's id.
     spent_before: BTreeMap<String, BTreeMap<String, Option<String>>>,
+    /// How often somebody else has set the user's password.
+    pub meddled: u32,
+    /// Whether it was ever to a value that a Secret says: then nobody can tell whose work it is that the
+    /// history has it.
+    pub meddled_with_values: bool,
+    /// The first request since somebody else set the password last.
+    pub suspicion: Option<String>,
+    /// Whether Ready=True was the answer to it.
+    pub vouched: bool,
+    /// Values that were sent since somebody asked for a set.
+    pub asked_for: BTreeSet<String>,
     /// Whether a process ended in the middle of a set.
     pub cut_off: bool,
     broken: Vec<(Promise, String)>,
@@ -189,6 +201,30 @@ impl Watch {
         self.unanswered.clear();
     }
 
+    /// Somebody else has set the user's password: whatever is said of it may be untrue until somebody asks.
+    pub fn meddles(&mut self, with_a_value: bool) {
+        self.meddled += 1;
+        self.meddled_with_values |= with_a_value;
+        self.suspicion = None;
+        self.vouched = false;
+    }
+
+    /// Somebody asks for a set.
+    pub fn asks(&mut self, request: Option<String>) {
+        if self.meddled > 0 && !self.vouched {
+            self.suspicion = request;
+        }
+    }
+
+    /// Somebody who had a reason to doubt it has an answer. A refusal speaks of the value that was sent, and of
+    /// nothing on record.
+    pub fn answers(&mut self, request: Option<&String>, ready: bool) {
+        if self.suspicion.is_some() && self.suspicion.as_ref() == request {
+            self.vouched = ready;
+            self.suspicion = None;
+        }
+    }
+
     pub fn replied(&mut self, id: &str) {
         self.unanswered.retain(|sent| sent.id != id);
     }
@@ -233,6 +269,9 @@ impl World {
         self.watch.calls += 1;
         let password = value.expose().to_owned();
         let request = &plan.ahead.last_handled_reconcile_at;
+        if self.cluster.resource.requested_at.is_some() {
+            self.watch.asked_for.insert(password.clone());
+        }
         if !permanent && self.watch.spent.get(&password) == Some(request) {
             let how = format!("{password} was sent again by itself");
             self.watch.broken(Promise::Once, how);
@@ -284,6 +323,8 @@ impl World {
             .ring
             .compare(&synced.fingerprint, &target(), *permanent, &current)
             == Match::Different
+            && !(self.cognito.foreign && !self.watch.vouched)
+            && !(inferred && self.watch.meddled_with_values)
         {
             let how = format!("Ready, but the user's password is {}", current.expose());
             self.watch.broken(Promise::I4, how);
@@ -293,7 +334,9 @@ impl World {
     /// Whether the history can refuse this value although it is the user's, because nobody can
     /// tell: the residual risks.
     pub fn is_in_doubt(&self, password: &str) -> bool {
-        self.watch.keys_lost || self.watch.doubted.contains(password)
+        self.watch.keys_lost
+            || self.watch.meddled_with_values
+            || self.watch.doubted.contains(password)
     }
 
     pub fn was_sent_earlier(&self, password: &str) -> bool {

@@ -21,7 +21,10 @@ pub fn kstatus(before: &Status, after: &Status) -> Result<(), String> {
     let (said, unknown) = (ready.status, ready.status == ConditionStatus::Unknown);
     let fits = match reason.class() {
         Class::Settled => said == ConditionStatus::True && !reconciling && !stalled,
-        Class::Stalled => said == ConditionStatus::False && !reconciling && stalled,
+        Class::Stalled => {
+            let untold = reason == Reason::NotConfirmed;
+            (unknown, said == ConditionStatus::False) == (untold, !untold) && !reconciling && stalled
+        }
         Class::Waiting => said == ConditionStatus::False && reconciling != stalled,
         Class::Transient if unknown => reason == Reason::UnhandledError && reconciling && !stalled,
         Class::Transient => said == ConditionStatus::False && reconciling && !stalled,

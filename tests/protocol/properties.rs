@@ -118,7 +118,13 @@ impl World {
                 && status.observed_generation == Some(self.cluster.resource.generation);
             return ("it is set", of_this);
         }
+        if ready(status) == Some(ConditionStatus::True) && self.cognito.foreign {
+            return ("somebody else has set it, and nobody asked", !self.watch.vouched);
+        }
         let inferred = reason == Some(Reason::AppliedAfterLostReply);
+        if inferred && self.watch.meddled_with_values {
+            return ("in a history that somebody else wrote too", true);
+        }
         if inferred && self.watch.made_anew && self.cognito.in_history(value) {
             return ("in a history that isn't on record", true);
         }
@@ -130,6 +136,12 @@ impl World {
                 let refused = self.cognito.in_history(value) && self.was_sent_earlier(value);
                 let untold = self.watch.cut_off || self.watch.keys_lost || refused;
                 ("it was never sent", spent || untold)
+            }
+            Some(Reason::NotConfirmed) => {
+                let asked = self.watch.asked_for.contains(value);
+                let refused = self.cognito.refused.contains(value);
+                let doubt = asked || in_doubt || self.was_sent_earlier(value);
+                ("nothing was in doubt", refused && doubt)
             }
             Some(Reason::PasswordHistoryPolicyViolation) if is_set => ("it is set", in_doubt),
             Some(Reason::OutcomeUnknown) if self.cognito.in_history(value) => {
@@ -201,6 +213,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<bool>().prop_map(Event::Other),
         2 => Just(Event::Request),
         3 => Just(Event::UserChooses),
+        3 => Just(Event::Meddle(9)),
+        1 => (0..=WEAK).prop_map(Event::Meddle),
         8 => fault().prop_map(Event::Fault),
         2 => Just(Event::LoseReply),
         2 => (0_u8..2).prop_map(Event::Crash),

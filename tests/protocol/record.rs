@@ -4,11 +4,11 @@ use super::{
     checks::{Promise, Refused, Write},
     cluster::{keyring, target},
     cognito::text,
-    kstatus::kstatus,
+    kstatus::{kstatus, ready},
     world::World,
 };
 use cognito_password_operator::{
-    api::{Attempt, AttemptOutcome, Class, Reason, Status},
+    api::{Attempt, AttemptOutcome, Class, ConditionStatus, Reason, Status},
     core::{
         conclude::Conclusion, fingerprint::Match, password::Password, plan::Plan, temporary::Kind,
     },
@@ -18,6 +18,11 @@ impl World {
     /// A write of status keeps the promises about what is on record.
     pub fn check_write(&mut self, before: &Status, after: &Status, write: &Write) {
         self.check_synced(before, after, write);
+        let answer = after.last_handled_reconcile_at.as_ref();
+        if let Write::Conclusion(..) = write {
+            let is_ready = ready(after) == Some(ConditionStatus::True);
+            self.watch.answers(answer, is_ready);
+        }
         // What is withdrawn goes back to what may never have been judged.
         let withdrawn = matches!(write, Write::Withdrawn(_));
         if !withdrawn && let Err(how) = kstatus(before, after) {
@@ -151,7 +156,8 @@ impl World {
                     .as_ref()
                     .is_some_and(|a| a.id == plan.attempt.id);
                 let set = recorded.applied && is.as_ref() == Some(&plan.attempt.fingerprint);
-                ours && (set || is == of(&plan.before))
+                let doubted = recorded.verdict.reason == Reason::NotConfirmed && is.is_none();
+                ours && (set || doubted || is == of(&plan.before))
             }
         };
         if !allowed {

@@ -228,7 +228,7 @@ fn who_takes_over_what_may_be_set_already_is_not_told_that_it_was_refused() {
     scene.older = None;
     scene.report();
     scene.set(&refused("PasswordHistoryPolicyViolationException"));
-    let stalled = (ConditionStatus::False, Reason::OutcomeUnknown, false, true);
+    let stalled = (ConditionStatus::Unknown, Reason::NotConfirmed, false, true);
     assert_eq!(scene.said(), stalled);
     scene.put(1);
     scene.later(30);

@@ -183,9 +183,22 @@ fn a_resource_that_was_a_duplicate_for_a_while_asks_before_it_sets_the_same_agai
     }
 }
 
+#[test]
+fn a_history_that_refuses_what_was_in_doubt_proves_nothing() {
+    let mut scene = after(&lost());
+    scene.later(30);
+    scene.put(1);
+    scene.set(&refused("InvalidPasswordException"));
+    scene.put(0);
+    scene.cluster.request();
+    scene.set(&refused("PasswordHistoryPolicyViolationException"));
+    let stalled = (ConditionStatus::Unknown, Reason::NotConfirmed, false, true);
+    assert_eq!(scene.said(), stalled);
+    assert_eq!(scene.attempt(), Some(AttemptOutcome::InHistory));
+}
+
 #[rstest]
 #[case("InvalidPasswordException")]
-#[case("PasswordHistoryPolicyViolationException")]
 #[case("AccessDeniedException")]
 fn a_refusal_on_request_is_no_proof_that_no_earlier_call_was_applied(#[case] code: &str) {
     let mut scene = after(&lost());
