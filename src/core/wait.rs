@@ -54,15 +54,16 @@ fn is_cut_short(observed: &Observed<'_>, value: Option<&Comparison>) -> bool {
     if waits_for_a_value && value.is_some() {
         return true;
     }
+    if observed.has_untried_request() {
+        return true;
+    }
     if let Some(tried) = observed.tried {
         let tried_value = tried.fingerprint.as_deref();
-        tried.requested_at.as_deref() != observed.requested_at
-            || value.is_some_and(|value| tried_value != Some(value.fingerprint.as_str()))
+        value.is_some_and(|value| tried_value != Some(value.fingerprint.as_str()))
     } else {
-        // After a restart only the attempt tells what was tried last; a request that was acted on
-        // is on record with it.
+        // After a restart only the attempt tells what was tried last.
         let another = |value: &Comparison| value.attempt != Some(Match::Same);
-        status.attempt.is_some() && (observed.has_new_request() || value.is_some_and(another))
+        status.attempt.is_some() && value.is_some_and(another)
     }
 }
 

@@ -284,7 +284,11 @@ fn what_somebody_else_has_set_is_set_again_on_request() {
 
 #[test]
 fn what_somebody_else_has_set_is_never_confirmed_by_a_history() {
-    for fault in [None, Some(Fault(Fault::LostBefore)), Some(Fault(Fault::Late(20)))] {
+    for fault in [
+        None,
+        Some(Fault(Fault::LostBefore)),
+        Some(Fault(Fault::Late(20))),
+    ] {
         let mut events = vec![Run(0), Meddle(9), Request];
         events.extend(fault);
         events.extend([Run(0), Wait(60), Run(0), Crash(0), Touch, Run(0)]);
@@ -306,10 +310,21 @@ fn a_request_after_a_lost_reply_has_no_use_for_what_the_history_says() {
     let events = [&lost[..], &[Meddle(9), Request, Run(0)]].concat();
     let end = tell(Some(24), &events).says(Reason::NotConfirmed).calls(2);
     end.has_answered_the_request();
+    // Nor if the next reply gets lost too.
+    let events = [
+        &lost[..],
+        &[Meddle(9), Request, Fault(Fault::LostBefore), Run(0)],
+    ]
+    .concat();
+    let end = tell(Some(24), &events)
+        .says(Reason::OutcomeUnknown)
+        .calls(3);
+    end.has_answered_the_request();
     // It was asked for before the reply was lost.
     let events = [&[Request], &lost[..]].concat();
     let end = tell(Some(24), &events).ready_with(0).calls(2);
-    end.says(Reason::AppliedAfterLostReply).has_answered_the_request();
+    end.says(Reason::AppliedAfterLostReply)
+        .has_answered_the_request();
 }
 
 #[test]

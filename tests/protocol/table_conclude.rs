@@ -4,11 +4,10 @@ use super::scene::{Scene, applied, error, lost, not_sent, refused};
 use cognito_password_operator::{
     api::{
         AttemptOutcome::{self, InHistory, Refused, Unknown, UserNotFound},
-        Class,
-        ConditionStatus, RETIRED_MAX, Reason,
+        Class, Condition, ConditionStatus, ConditionType, RETIRED_MAX, Reason,
     },
     core::{
-        conclude::{Conclusion, conclude},
+        conclude::{Conclusion, conclude, withdraw},
         decide::Decision,
         outcome::classify,
         reply::Reply,
@@ -269,7 +268,8 @@ fn what_is_not_confirmed_needs_no_other_verdict_to_be_remembered() {
         scene.set(&refused("InvalidPasswordException"));
         scene.put(0);
         let decision = scene.read();
-        let settles = matches!(&decision, Decision::Report(it) if it.verdict.class == Class::Settled);
+        let settles =
+            matches!(&decision, Decision::Report(it) if it.verdict.class == Class::Settled);
         assert!(!settles, "{decision:?}");
     }
 }
@@ -310,7 +310,7 @@ fn a_doubtful_attempt_that_is_replaced_takes_what_was_synced_with_it() {
     let plan = scene.plan();
     assert_eq!(plan.ahead.synced, None);
     assert_eq!(plan.ahead.retired.len(), 2);
-    assert!(!plan.inherited && !plan.equals_synced);
+    assert!(!plan.inherited && !plan.equals_synced());
 }
 
 #[test]
@@ -391,4 +391,54 @@ fn a_value_is_retired_only_when_another_one_is_set() {
     scene.put(2);
     scene.set(&applied());
     assert_eq!(scene.status().retired.len(), 1);
+}
+
+#[test]
+fn what_is_withdrawn_takes_nothing_of_others_with_it() {
+    for refused_first in [false, true] {
+        let mut scene = Scene::settled();
+        if refused_first {
+            scene.put(1);
+            scene.set(&refused("InvalidPasswordException"));
+        }
+        scene.put(2);
+        let plan = scene.plan();
+        let before = scene.status();
+        scene.write(&plan.ahead);
+        let theirs = Condition {
+            type_: "Theirs".to_owned(),
+            ..before.conditions[0].clone()
+        };
+        // Somebody else writes theirs, and another process that it is suspended.
+        scene.with_status(|status| status.conditions.push(theirs.clone()));
+        scene.cluster.change(|spec| spec.suspend = true);
+        scene.report();
+        let after = withdraw(&scene.status(), &plan).expect("it is on record");
+        let generation = scene.cluster.resource.generation;
+        assert_eq!(after.observed_generation, Some(generation));
+        assert!(after.conditions.contains(&theirs), "{after:?}");
+        assert!(after.condition(ConditionType::Suspended).is_some());
+        assert_eq!(
+            after.condition(ConditionType::Ready),
+            before.condition(ConditionType::Ready)
+        );
+        assert_eq!(
+            (after.synced, after.attempt),
+            (before.synced, before.attempt)
+        );
+    }
+}
+
+#[test]
+fn what_is_withdrawn_is_as_if_it_had_not_been() {
+    for reply in [applied(), lost(), refused("AccessDeniedException")] {
+        let mut scene = Scene::new();
+        scene.set(&reply);
+        scene.later(40);
+        scene.put(1);
+        scene.cluster.request();
+        let plan = scene.plan();
+        assert_eq!(withdraw(&plan.ahead, &plan), Some(scene.status()));
+        assert_eq!(withdraw(&scene.status(), &plan), None);
+    }
 }

@@ -128,7 +128,9 @@ impl World {
             }),
             Event::Request => {
                 cluster.request();
-                self.watch.asks(cluster.resource.requested_at.clone());
+                self.watch
+                    .meddling
+                    .asks(cluster.resource.requested_at.clone());
             }
             Event::Recreate => {
                 cluster.recreate();
@@ -146,10 +148,13 @@ impl World {
                 let password = if of_a_secret {
                     text(value)
                 } else {
-                    format!("set by somebody else, {} before it", self.watch.meddled)
+                    format!(
+                        "set by somebody else, {} before it",
+                        self.watch.meddling.times
+                    )
                 };
                 self.cognito.meddle(&password);
-                self.watch.meddles(of_a_secret);
+                self.watch.meddling.happens(of_a_secret);
             }
             Event::Fault(fault) => self.cognito.faults.push_back(fault),
             Event::LoseReply => self.lose_next_reply = true,
@@ -279,7 +284,9 @@ pub fn brief(decision: &Decision) -> String {
         Decision::Report(report) => format!("report {:?}", report.verdict.reason),
         Decision::Set(plan) => format!(
             "set, inherited={} known_before={} equals_synced={}",
-            plan.inherited, plan.known_before, plan.equals_synced
+            plan.inherited,
+            plan.known_before,
+            plan.equals_synced()
         ),
     }
 }

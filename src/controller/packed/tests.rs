@@ -41,9 +41,11 @@ fn attempt() -> impl Strategy<Value = Attempt> {
         Just(AttemptOutcome::Pending),
         Just(AttemptOutcome::Unknown),
         Just(AttemptOutcome::UserNotFound),
+        Just(AttemptOutcome::InHistory),
         Just(AttemptOutcome::Refused),
     ];
-    (text(), synced(), any::<i64>(), outcome).prop_map(|(id, of, generation, outcome)| Attempt {
+    let all = (text(), synced(), any::<i64>(), outcome, maybe(text()));
+    all.prop_map(|(id, of, generation, outcome, request)| Attempt {
         id,
         fingerprint: of.fingerprint,
         generation,
@@ -51,6 +53,7 @@ fn attempt() -> impl Strategy<Value = Attempt> {
         secret_resource_version: of.secret_resource_version,
         started_at: of.at,
         outcome,
+        request,
     })
 }
 
@@ -74,8 +77,12 @@ fn condition() -> impl Strategy<Value = Condition> {
 }
 
 fn status() -> impl Strategy<Value = Status> {
-    let failures = (any::<u32>(), micro());
-    let failures = failures.prop_map(|(count, retry_at)| Failures { count, retry_at });
+    let failures = (any::<u32>(), micro(), maybe(text()));
+    let failures = failures.prop_map(|(count, retry_at, request)| Failures {
+        count,
+        retry_at,
+        request,
+    });
     let lists = (
         proptest::collection::vec(text(), 0..30),
         proptest::collection::vec(condition(), 0..5),
