@@ -125,18 +125,18 @@ impl World {
                 && status.observed_generation == Some(self.cluster.resource.generation);
             return ("it is set", of_this);
         }
-        if ready(status) == Some(ConditionStatus::True) && self.cognito.foreign {
-            return (
-                "somebody else has set it, and nobody asked",
-                !self.watch.meddling.vouched,
-            );
-        }
         let inferred = reason == Some(Reason::AppliedAfterLostReply);
         if inferred && self.watch.meddling.with_values {
             return ("in a history that somebody else wrote too", true);
         }
         if inferred && self.watch.made_anew && self.cognito.in_history(value) {
             return ("in a history that isn't on record", true);
+        }
+        if ready(status) == Some(ConditionStatus::True) && self.cognito.foreign {
+            return (
+                "somebody else has set it, and nobody asked",
+                !self.watch.meddling.vouched,
+            );
         }
         let in_doubt = self.is_in_doubt(value);
         match reason {
