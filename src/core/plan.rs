@@ -145,8 +145,11 @@ fn while_in_flight(before: &Status, generation: i64, now: Timestamp) -> Vec<Cond
     let not_true = before
         .condition(ConditionType::Ready)
         .is_some_and(|ready| ready.status != ConditionStatus::True);
+    // It goes on: what was said of a suspended one is over.
+    let suspended = before.condition(ConditionType::Suspended).is_some();
+    let holds = not_true && !forbidden && !suspended;
     match class {
-        Some(Class::Waiting | Class::Transient | Class::Unknown) if not_true && !forbidden => {
+        Some(Class::Waiting | Class::Transient | Class::Unknown) if holds => {
             before.conditions.clone()
         }
         Some(_) | None => conditions(before, &Verdict::new(Reason::Progressing), generation, now),

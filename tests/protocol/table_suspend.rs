@@ -145,6 +145,9 @@ fn who_is_resumed_goes_on_as_if_nothing_had_been() {
     scene.later(1_000);
     suspend(&mut scene, false);
     assert_eq!(scene.look(), Decision::Read);
+    let ahead = scene.plan().ahead;
+    assert_eq!(ahead.condition(ConditionType::Suspended), None);
+    assert_eq!(ahead.condition(ConditionType::Stalled), None);
     scene.set(&refused("AccessDeniedException"));
     // It waits anew: nobody could go on meanwhile.
     let waiting = (ConditionStatus::False, Reason::AccessDenied, true, false);

@@ -2,7 +2,8 @@ use super::*;
 use crate::core::verdict::Verdict;
 use proptest::prelude::*;
 
-fn text() -> impl Strategy<Value = String> {
+// Boxed: a resource has many of them, and a strategy of them all doesn't fit onto a test's stack.
+fn text() -> BoxedStrategy<String> {
     prop_oneof![
         "[0-9]{1,20}",
         "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
@@ -10,6 +11,7 @@ fn text() -> impl Strategy<Value = String> {
         "PasswordSet|Ready|Stalled|password",
         "\\PC{0,40}",
     ]
+    .boxed()
 }
 
 /// As far as there are times: they have nanoseconds.
