@@ -87,6 +87,7 @@ async fn a_request_is_answered_by_its_outcome_and_not_before() {
     let _operator = world.operator().await;
     world.in_sync("permanent", FIRST).await;
     temporary(&world, "temporary").await;
+    world.fence().await;
     let mark = world.mark();
     for name in ["permanent", "temporary"] {
         let twice = [Fault::throttled(), Fault::throttled()];
