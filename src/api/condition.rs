@@ -13,7 +13,7 @@ pub const CONDITIONS_MAX: usize = 16;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Ready, Reconciling or Stalled.
+    /// Ready, Reconciling, Stalled or Suspended.
     #[serde(rename = "type")]
     #[schemars(length(max = 316))]
     pub type_: String,
@@ -46,6 +46,8 @@ pub enum ConditionType {
     Reconciling,
     /// The operator can't get further without somebody.
     Stalled,
+    /// The operator does nothing about it, because its spec says so.
+    Suspended,
 }
 
 /// True, False or Unknown.
@@ -68,7 +70,12 @@ fn condition_status<'de, D: Deserializer<'de>>(
 
 impl ConditionType {
     /// All, in the order in which they are written.
-    pub const ALL: [Self; 3] = [Self::Ready, Self::Reconciling, Self::Stalled];
+    pub const ALL: [Self; 4] = [
+        Self::Ready,
+        Self::Reconciling,
+        Self::Stalled,
+        Self::Suspended,
+    ];
 
     /// The type's name in a condition.
     #[must_use]
@@ -77,6 +84,7 @@ impl ConditionType {
             Self::Ready => "Ready",
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
+            Self::Suspended => "Suspended",
         }
     }
 }

@@ -39,6 +39,8 @@ pub enum Reason {
     UnhandledError,
     /// The request left and no usable reply came back.
     OutcomeUnknown,
+    /// Cognito's history refused the value that the record names as set: the record alone is no evidence.
+    NotConfirmed,
     /// The Secret isn't there.
     SecretNotFound,
     /// The Secret hasn't the key.
@@ -60,7 +62,8 @@ pub enum Reason {
 pub enum Class {
     /// Ready=True. Wakes on a change of spec, Secret or request.
     Settled,
-    /// Ready=False, Stalled=True. Wakes on the same: a person must act.
+    /// Ready=False (Unknown where [`Reason::leaves_untold`] says so), Stalled=True. Wakes on the same: a
+    /// person must act.
     Stalled,
     /// Ready=False, Reconciling=True; Stalled=True instead after 5 minutes. Wakes on an event, and
     /// on a slow recheck for what no event tells.
@@ -277,6 +280,14 @@ pub const REASONS: &[Entry] = &[
         "nothing needs to be done: the same value is sent again by itself",
     ),
     entry(
+        Reason::NotConfirmed,
+        "NotConfirmed",
+        Class::Stalled,
+        &[],
+        "Cognito's password history has this value, which Cognito says of the current password and of an earlier one alike, so whether it is the user's password now can't be told",
+        "put a new value into the Secret",
+    ),
+    entry(
         Reason::SecretNotFound,
         "SecretNotFound",
         Class::Waiting,
@@ -355,6 +366,13 @@ impl Reason {
             self,
             Self::NotGranted | Self::AmbiguousGrant | Self::UnknownRegion
         )
+    }
+
+    /// Whether it leaves open if the user's password is what the Secret says, although a person must act:
+    /// Ready is Unknown then, and not False.
+    #[must_use]
+    pub fn leaves_untold(self) -> bool {
+        self == Self::NotConfirmed
     }
 
     /// What follows from it.

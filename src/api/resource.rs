@@ -38,6 +38,12 @@ use serde::{Deserialize, Serialize};
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
     ),
     printcolumn(
+        name = "Suspended",
+        type_ = "string",
+        description = "True while nothing is done about it",
+        json_path = ".status.conditions[?(@.type==\"Suspended\")].status"
+    ),
+    printcolumn(
         name = "User",
         type_ = "string",
         description = "The Cognito user",
@@ -95,7 +101,7 @@ pub struct CognitoUserPasswordSpec {
     #[serde(default = "yes")]
     pub permanent: bool,
 
-    /// Stop acting on this resource. Its status stays as it is.
+    /// Stop acting on this resource. What its status records stays, and the condition Suspended is True.
     #[serde(default)]
     pub suspend: bool,
 }

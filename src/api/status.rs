@@ -13,11 +13,12 @@ pub const RETIRED_MAX: usize = 24;
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
-    /// The generation that was last settled or found stalled; -1 before the first look.
+    /// The generation that was last settled, found stalled or found suspended; -1 before the first look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The value of the annotation cognito-password-operator.io/requestedAt that was last acted on;
-    /// sha256: and its digest, if it has more than 128 characters or some that can't be seen.
+    /// The value of the annotation cognito-password-operator.io/requestedAt whose outcome is known: the
+    /// conditions say it. sha256: and the value's digest, if it has more than 128 characters or some that
+    /// can't be seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub last_handled_reconcile_at: Option<String>,
@@ -38,7 +39,7 @@ pub struct Status {
     /// How often in a row it has failed, and when it is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<Failures>,
-    /// Ready, Reconciling and Stalled, after kstatus.
+    /// Ready, Reconciling and Stalled, after kstatus, and Suspended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -84,6 +85,11 @@ pub struct Attempt {
     /// What is known of the call.
     #[serde(deserialize_with = "outcome")]
     pub outcome: AttemptOutcome,
+    /// The request that its calls act on, as long as that isn't answered.
+    // Written as null where there is none: a merge patch leaves alone what it doesn't name.
+    #[serde(default)]
+    #[schemars(length(max = 128))]
+    pub request: Option<String>,
 }
 
 /// What is known of an attempt's call.
@@ -95,6 +101,9 @@ pub enum AttemptOutcome {
     Unknown,
     /// It was made, as all before it for this attempt, and Cognito has no such user.
     UserNotFound,
+    /// It was made, and Cognito's password history has its value: nobody can tell whether the value is the
+    /// user's password now or was earlier. No call of it is on its way any more.
+    InHistory,
     /// It was made, and Cognito refused it.
     Refused,
 }
@@ -109,6 +118,11 @@ pub struct Failures {
     pub count: u32,
     /// When it is tried again, unless something changes before.
     pub retry_at: MicroTime,
+    /// The request that was tried in vain, and waits for this time as well.
+    // As in an attempt.
+    #[serde(default)]
+    #[schemars(length(max = 128))]
+    pub request: Option<String>,
 }
 
 /// An outcome that only another version knows leaves the attempt open.
@@ -121,9 +135,10 @@ impl Attempt {
     #[must_use]
     pub const fn is_open(&self) -> bool {
         match self.outcome {
-            AttemptOutcome::Pending | AttemptOutcome::Unknown | AttemptOutcome::UserNotFound => {
-                true
-            }
+            AttemptOutcome::Pending
+            | AttemptOutcome::Unknown
+            | AttemptOutcome::UserNotFound
+            | AttemptOutcome::InHistory => true,
             AttemptOutcome::Refused => false,
         }
     }

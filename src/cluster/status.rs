@@ -163,12 +163,14 @@ mod tests {
                 secret_resource_version: text(),
                 started_at: at.clone(),
                 outcome: AttemptOutcome::Pending,
+                request: Some(text()),
             }),
             quarantined_until: Some(at.clone()),
             retired: vec![text()],
             failures: Some(Failures {
                 count: 1,
                 retry_at: at,
+                request: Some(text()),
             }),
             conditions: vec![Condition {
                 type_: text(),

@@ -52,7 +52,7 @@ struct Said {
     attempt: Option<Tried>,
     quarantined_until: Option<Moment>,
     retired: Vec<Text>,
-    failures: Option<(u32, Moment)>,
+    failures: Option<(u32, Moment, Option<Text>)>,
     conditions: Vec<Found>,
 }
 
@@ -71,6 +71,7 @@ struct Tried {
     of: Origin,
     generation: i64,
     outcome: AttemptOutcome,
+    request: Option<Text>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -216,6 +217,7 @@ impl Said {
                 of: origin(&it.fingerprint, &it.secret_uid, version, &it.started_at),
                 generation: it.generation,
                 outcome: it.outcome,
+                request: it.request.as_deref().map(text),
             }
         });
         let conditions = status.conditions.iter().map(|it| Found {
@@ -235,7 +237,10 @@ impl Said {
             attempt,
             quarantined_until: until.map(|it| Moment::of(it.0)),
             retired: status.retired.iter().map(|it| text(it)).collect(),
-            failures: failures.map(|it| (it.count, Moment::of(it.retry_at.0))),
+            failures: failures.map(|it| {
+                let request = it.request.as_deref().map(text);
+                (it.count, Moment::of(it.retry_at.0), request)
+            }),
             conditions: conditions.collect(),
         }
     }
@@ -268,12 +273,14 @@ impl Said {
                 secret_resource_version: string(&it.of.version),
                 started_at: micro(it.of.at),
                 outcome: it.outcome,
+                request: it.request.as_ref().map(string),
             }),
             quarantined_until: self.quarantined_until.map(micro),
             retired: self.retired.iter().map(string).collect(),
-            failures: self.failures.map(|(count, retry_at)| Failures {
+            failures: self.failures.map(|(count, retry_at, request)| Failures {
                 count,
                 retry_at: micro(retry_at),
+                request: request.as_ref().map(string),
             }),
             conditions: conditions.collect(),
         }

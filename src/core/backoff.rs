@@ -114,6 +114,7 @@ pub fn next(
         retry_at: MicroTime(super::clock::micros(
             now.saturating_add(delay).unwrap_or(now),
         )),
+        request: previous.and_then(|previous| previous.request.clone()),
     })
 }
 
@@ -164,11 +165,13 @@ mod tests {
         let far = Failures {
             count: 1,
             retry_at: MicroTime(now + SignedDuration::from_hours(9_000)),
+            request: None,
         };
         assert_eq!(left(&far, now), None);
         let past = Failures {
             count: 1,
             retry_at: MicroTime(now - SignedDuration::from_secs(1)),
+            request: None,
         };
         assert_eq!(left(&past, now), None);
     }

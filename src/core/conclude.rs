@@ -1,9 +1,9 @@
 //! What follows from the outcome of a call: what is recorded, said, and when it is looked at again.
 
 use super::{
-    backoff, clock,
+    backoff, clock, conditions,
     outcome::{Effect, Outcome},
-    plan::Plan,
+    plan::{Believed, Plan},
     status::{failed, in_doubt, retire_into, retire_synced, settled},
     temporary::{Kind, without_reply},
     verdict::Verdict,
@@ -40,8 +40,8 @@ pub struct Recorded {
 /// before (rule H).
 enum Meaning {
     Applied(Verdict),
-    /// It was the user's password before this call.
-    AlreadyCurrent,
+    /// The history has the value, and whether it is the user's password now can't be told.
+    NotConfirmed,
     /// This call was refused. The attempt is closed if no earlier call may have applied it.
     Refused(Verdict),
     Nothing(Verdict),
@@ -66,8 +66,14 @@ pub fn conclude(
         return Conclusion::Superseded(superseded(current, plan, &meaning, now).map(Box::new));
     }
     let generation = plan.attempt.generation;
-    let fail =
-        |status: &Status, verdict: &Verdict| failed(status, verdict, true, generation, uid, now);
+    let request = &plan.attempt.request;
+    let fail = |status: &Status, verdict: &Verdict| {
+        let mut status = failed(status, verdict, true, generation, uid, now);
+        if let Some(failures) = &mut status.failures {
+            failures.request.clone_from(request);
+        }
+        status
+    };
     let (mut status, verdict, applied) = match meaning {
         Meaning::Applied(verdict) => {
             let mut status = settled(current, &verdict, generation, now);
@@ -80,9 +86,14 @@ pub fn conclude(
             });
             (status, verdict, true)
         }
-        Meaning::AlreadyCurrent => {
-            let verdict = Verdict::new(Reason::PasswordSet);
-            (settled(current, &verdict, generation, now), verdict, false)
+        Meaning::NotConfirmed => {
+            let verdict = Verdict::new(Reason::NotConfirmed);
+            let mut status = fail(current, &verdict);
+            // Nothing on record is evidence any more: only a call that succeeds makes it Ready again.
+            retire_synced(&mut status, |_| true);
+            retire_into(&mut status.retired, Some(&plan.attempt.fingerprint));
+            set_outcome(&mut status, AttemptOutcome::InHistory);
+            (status, verdict, false)
         }
         Meaning::Refused(verdict) => {
             let mut status = fail(current, &verdict);
@@ -90,22 +101,27 @@ pub fn conclude(
             // may be the user's all the same, so the attempt stays open.
             let outcome = match taken_over(plan) {
                 // Nor does one that somebody asked for, of a value that was in doubt before.
-                None if plan.kind == Kind::Spent && !plan.equals_synced => AttemptOutcome::Unknown,
+                None if plan.kind == Kind::Spent && !plan.equals_synced() => {
+                    AttemptOutcome::Unknown
+                }
                 None => AttemptOutcome::Refused,
-                Some(AttemptOutcome::UserNotFound) => AttemptOutcome::UserNotFound,
-                Some(_) => AttemptOutcome::Unknown,
+                Some(answered @ (AttemptOutcome::UserNotFound | AttemptOutcome::InHistory)) => {
+                    answered
+                }
+                Some(
+                    AttemptOutcome::Pending | AttemptOutcome::Unknown | AttemptOutcome::Refused,
+                ) => AttemptOutcome::Unknown,
             };
             set_outcome(&mut status, outcome);
-            // Nothing but the request asks for another try.
-            if plan.kind == Kind::Spent && verdict.class != Class::Stalled {
-                let before = &plan.before.last_handled_reconcile_at;
-                status.last_handled_reconcile_at.clone_from(before);
+            // This call has done nothing for its request; an earlier one may have for its own.
+            if let Some(attempt) = &mut status.attempt {
+                let before = plan.before.attempt.as_ref().filter(|_| plan.inherited);
+                attempt.request = before.and_then(|attempt| attempt.request.clone());
             }
             (status, verdict, false)
         }
         Meaning::Nothing(verdict) => {
             let as_before = Status {
-                last_handled_reconcile_at: plan.before.last_handled_reconcile_at.clone(),
                 synced: plan.before.synced.clone(),
                 attempt: plan.before.attempt.clone(),
                 retired: plan.before.retired.clone(),
@@ -132,6 +148,7 @@ pub fn conclude(
             (status, verdict, false)
         }
     };
+    answer(&mut status, plan, &verdict);
     status.quarantined_until.take_if(|until| until.0 <= now);
     let wake = status.failures.as_ref().and_then(|f| backoff::left(f, now));
     Conclusion::Record(Box::new(Recorded {
@@ -142,12 +159,32 @@ pub fn conclude(
     }))
 }
 
-/// The status to write when a planned call was never made: as before the attempt. None when the
-/// attempt isn't on record (any more).
+/// The status to write when a planned call was never made: without what was written ahead of it. What
+/// somebody else has written since stays. None when the attempt isn't on record (any more).
 #[must_use]
 pub fn withdraw(current: &Status, plan: &Plan) -> Option<Status> {
+    fn back<T: Clone + PartialEq>(current: &T, ahead: &T, before: &T) -> T {
+        if current == ahead { before } else { current }.clone()
+    }
     let on_record = current.attempt.as_ref()?;
-    (on_record.id == plan.attempt.id).then(|| plan.before.clone())
+    if on_record.id != plan.attempt.id {
+        return None;
+    }
+    let Plan { ahead, before, .. } = plan;
+    Some(Status {
+        observed_generation: current.observed_generation,
+        last_handled_reconcile_at: current.last_handled_reconcile_at.clone(),
+        synced: back(&current.synced, &ahead.synced, &before.synced),
+        attempt: before.attempt.clone(),
+        quarantined_until: back(
+            &current.quarantined_until,
+            &ahead.quarantined_until,
+            &before.quarantined_until,
+        ),
+        retired: back(&current.retired, &ahead.retired, &before.retired),
+        failures: back(&current.failures, &ahead.failures, &before.failures),
+        conditions: conditions::withdrawn(current, ahead, before),
+    })
 }
 
 fn meaning(plan: &Plan, outcome: &Outcome) -> Meaning {
@@ -156,31 +193,35 @@ fn meaning(plan: &Plan, outcome: &Outcome) -> Meaning {
         Effect::Applied => Meaning::Applied(verdict),
         Effect::Nothing => Meaning::Nothing(verdict),
         Effect::Unknown => Meaning::Unknown(verdict),
-        // The history counts the current password too.
-        Effect::InHistory if plan.equals_synced => Meaning::AlreadyCurrent,
-        Effect::InHistory if plan.inherited && !plan.known_before => {
-            Meaning::Applied(Verdict::new(Reason::AppliedAfterLostReply))
-        }
-        Effect::InHistory if plan.inherited => undecided(
-            "the reply to the set was lost, and Cognito's password history can't tell whether it was applied, because the user had this password earlier",
-        ),
-        // The user's password may be this one: nothing else is believed to be.
-        Effect::InHistory
-            if plan.kind == Kind::Permanent && plan.known_before && plan.ahead.synced.is_none() =>
-        {
-            undecided(
-                "Cognito's password history has this value, and whether it is the user's password now or was earlier can't be told",
-            )
-        }
-        Effect::InHistory | Effect::Refused => Meaning::Refused(verdict),
+        Effect::InHistory => in_history(plan, verdict),
+        Effect::Refused => Meaning::Refused(verdict),
     }
 }
 
-/// The history proves nothing, and no further call would: a person must act.
-fn undecided(what: &str) -> Meaning {
-    let cure = "put a new value into the Secret";
-    let verdict = Verdict::with(Reason::OutcomeUnknown, what, None, cure);
-    Meaning::Unknown(verdict.of_class(Class::Stalled))
+/// Rule H. The history counts the current password too.
+fn in_history(plan: &Plan, verdict: Verdict) -> Meaning {
+    // Somebody asked for a set of what the record says is set, or what the history refused before: the
+    // history says the same whether the record is right or somebody else has set the user since.
+    if plan.equals_synced() || taken_over(plan) == Some(AttemptOutcome::InHistory) {
+        return Meaning::NotConfirmed;
+    }
+    if plan.inherited && plan.known_before {
+        let what = "the reply to the set was lost, and Cognito's password history can't tell whether it was applied, because the user had this password earlier";
+        let cure = "put a new value into the Secret";
+        let verdict = Verdict::with(Reason::OutcomeUnknown, what, None, cure);
+        return Meaning::Unknown(verdict.of_class(Class::Stalled));
+    }
+    if plan.is_asked_since() {
+        return Meaning::NotConfirmed;
+    }
+    if plan.inherited {
+        return Meaning::Applied(Verdict::new(Reason::AppliedAfterLostReply));
+    }
+    // The user's password may be this one: no other is believed to be.
+    if plan.kind != Kind::Temporary && plan.known_before && plan.believed == Believed::Untold {
+        return Meaning::NotConfirmed;
+    }
+    Meaning::Refused(verdict)
 }
 
 /// The status when the attempt is gone from it: nothing to say, unless the value was applied over
@@ -189,10 +230,9 @@ fn undecided(what: &str) -> Meaning {
 fn superseded(current: &Status, plan: &Plan, meaning: &Meaning, now: Timestamp) -> Option<Status> {
     match meaning {
         Meaning::Applied(_) => {}
-        Meaning::AlreadyCurrent
-        | Meaning::Refused(_)
-        | Meaning::Nothing(_)
-        | Meaning::Unknown(_) => return None,
+        Meaning::NotConfirmed | Meaning::Refused(_) | Meaning::Nothing(_) | Meaning::Unknown(_) => {
+            return None;
+        }
     }
     // Signed by another key since, it is told by the Secret's version under the same generation.
     let ours = &plan.attempt;
@@ -239,13 +279,34 @@ fn superseded(current: &Status, plan: &Plan, meaning: &Meaning, now: Timestamp) 
         }
         (Some(_) | None, None) => {}
     }
-    status.conditions = super::conditions::conditions(
+    status.conditions = conditions::conditions(
         current,
         &Verdict::new(Reason::Progressing),
         plan.attempt.generation,
         now,
     );
     Some(status)
+}
+
+/// A request is answered once its outcome is known: the value is set, or a person must act. What is tried
+/// again by itself isn't answered yet.
+fn answer(status: &mut Status, plan: &Plan, verdict: &Verdict) {
+    let request = &plan.attempt.request;
+    let answered = &mut status.last_handled_reconcile_at;
+    match verdict.class {
+        _ if request.is_none() => {}
+        Class::Settled | Class::Stalled => {
+            answered.clone_from(request);
+            if let Some(attempt) = &mut status.attempt {
+                attempt.request = None;
+            }
+        }
+        // Somebody else took this call for one that nobody would conclude.
+        Class::Waiting | Class::Transient | Class::Unknown if answered == request => {
+            answered.clone_from(&plan.before.last_handled_reconcile_at);
+        }
+        Class::Waiting | Class::Transient | Class::Unknown => {}
+    }
 }
 
 /// What was known of the attempt that was taken over, if one was.

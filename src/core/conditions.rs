@@ -1,6 +1,10 @@
 //! From a verdict to conditions, after kstatus: Flux, Argo CD, `kubectl wait` and Helm read these.
 
-use super::{backoff::STALLED_AFTER, clock, verdict::Verdict};
+use super::{
+    backoff::STALLED_AFTER,
+    clock,
+    verdict::{Verdict, sentence},
+};
 use crate::api::{CONDITIONS_MAX, Class, Condition, ConditionStatus, ConditionType, Status};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -29,7 +33,11 @@ pub fn conditions(
             stalled: false,
         },
         Class::Stalled => Said {
-            ready: ConditionStatus::False,
+            ready: if verdict.reason.leaves_untold() {
+                ConditionStatus::Unknown
+            } else {
+                ConditionStatus::False
+            },
             reconciling: false,
             stalled: true,
         },
@@ -54,12 +62,79 @@ pub fn conditions(
             ConditionType::Ready => Some(said.ready),
             ConditionType::Reconciling => said.reconciling.then_some(ConditionStatus::True),
             ConditionType::Stalled => said.stalled.then_some(ConditionStatus::True),
+            ConditionType::Suspended => None,
         }?;
         Some(condition(before, *type_, status, verdict, generation, now))
     });
+    beside_others(ours, before)
+}
+
+/// Why Suspended is True, and Stalled where it is so for no other reason.
+const SUSPENDED: &str = "Suspended";
+
+/// The conditions of a resource on which nothing is done. Ready stays as it was. The operator doesn't go on
+/// by itself, so that Reconciling would keep everybody waiting: what isn't set can't get further without
+/// somebody.
+#[must_use]
+pub fn suspended(before: &Status, generation: i64, now: Timestamp) -> Vec<Condition> {
+    let condition = |type_: ConditionType, message: String| {
+        let since = before.condition(type_).filter(|c| c.reason == SUSPENDED);
+        Condition {
+            type_: type_.as_str().to_owned(),
+            status: ConditionStatus::True,
+            observed_generation: Some(generation),
+            last_transition_time: since.map_or_else(
+                || Time(clock::seconds(now)),
+                |c| c.last_transition_time.clone(),
+            ),
+            reason: SUSPENDED.to_owned(),
+            message,
+        }
+    };
+    let ready = before.condition(ConditionType::Ready);
+    let stalled = match before.condition(ConditionType::Stalled) {
+        Some(stalled) if says_stalled(before) => Some(stalled.clone()),
+        Some(_) | None => ready
+            .filter(|ready| ready.status != ConditionStatus::True)
+            .map(|ready| {
+                let meaning = "the resource was suspended before the password was set";
+                let message = sentence(meaning, Some(&ready.message), "");
+                condition(ConditionType::Stalled, message)
+            }),
+    };
+    let meaning = "nothing is done about the password of this user while spec.suspend is true";
+    let suspended = condition(ConditionType::Suspended, sentence(meaning, None, ""));
+    let ours = ready.cloned().into_iter().chain(stalled);
+    beside_others(ours.chain([suspended]), before)
+}
+
+/// The conditions after what was written ahead is withdrawn: those that nobody has changed since are as
+/// before it.
+pub(super) fn withdrawn(current: &Status, ahead: &Status, before: &Status) -> Vec<Condition> {
+    let ours = ConditionType::ALL.iter().filter_map(|type_| {
+        let now = current.condition(*type_);
+        let unchanged = now == ahead.condition(*type_);
+        if unchanged {
+            before.condition(*type_)
+        } else {
+            now
+        }
+        .cloned()
+    });
+    beside_others(ours, current)
+}
+
+/// These, and those of others that a status has, as far as there is room.
+fn beside_others(ours: impl Iterator<Item = Condition>, status: &Status) -> Vec<Condition> {
     let is_ours = |c: &&Condition| ConditionType::ALL.iter().any(|t| t.as_str() == c.type_);
-    let others = before.conditions.iter().filter(|c| !is_ours(c)).cloned();
+    let others = status.conditions.iter().filter(|c| !is_ours(c)).cloned();
     ours.chain(others).take(CONDITIONS_MAX).collect()
+}
+
+/// Whether a status says that a person must act, be it suspended or not.
+pub(super) fn says_stalled(status: &Status) -> bool {
+    let stalled = status.condition(ConditionType::Stalled);
+    stalled.is_some_and(|stalled| stalled.reason != SUSPENDED)
 }
 
 /// Whether a verdict stands for a resource that can't get further without somebody: at once for
@@ -74,8 +149,7 @@ pub fn is_stalled(before: &Status, verdict: &Verdict, now: Timestamp) -> bool {
                 .condition(ConditionType::Reconciling)
                 .map(|c| c.last_transition_time.0);
             let overdue = since.is_some_and(|since| now.duration_since(since) >= STALLED_AFTER);
-            let stalled = before.condition(ConditionType::Stalled).is_some();
-            waited(before) && (stalled || overdue)
+            waited(before) && (says_stalled(before) || overdue)
         }
     }
 }

@@ -7,7 +7,7 @@
 use super::{
     authority::Authority,
     backoff,
-    conditions::conditions,
+    conditions::{conditions, suspended as suspended_conditions},
     duplicate,
     fingerprint::Match,
     grant::Admission,
@@ -166,19 +166,34 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decisi
 #[must_use]
 pub fn without_credentials(observed: &Observed<'_>, why: &str, now: Timestamp) -> Report {
     let verdict = Verdict::quoting(Reason::InvalidCredentials, why);
-    unanswered(observed, verdict, now)
+    let mut report = unanswered(observed, verdict, now);
+    // Nothing was tried again, so that whoever says it already goes on waiting, also for a new process. The
+    // credentials' own probe tells when there are some.
+    if let Some(failures) =
+        (observed.status.failures.as_ref()).filter(|_| observed.is_unidentified())
+    {
+        report.wake = backoff::left(failures, now);
+        report.status.failures = Some(failures.clone());
+    }
+    report
 }
 
-/// Nothing is done, and what is said stays. But another resource that manages the user meanwhile may be
-/// gone when this one goes on: what it made untrue is taken off the record as long as that is known.
+/// Nothing is done, and that is said once: who waits for this generation is to wait no longer. What is on
+/// record stays. But another resource that manages the user meanwhile may be gone when this one goes on:
+/// what it made untrue is taken off the record as long as that is known.
 fn suspended(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision {
-    let status = duplicate::superseded(observed, now, fresh_id);
-    match said_verdict(observed.status) {
-        Some(said) if status != *observed.status => {
-            Decision::Report(Box::new(Report::new(status, said, None)))
-        }
-        Some(_) | None => Decision::Leave,
+    let before = observed.status;
+    let status = Status {
+        observed_generation: Some(observed.generation),
+        conditions: suspended_conditions(before, observed.generation, now),
+        ..duplicate::superseded(observed, now, fresh_id)
+    };
+    if status == *before {
+        return Decision::Leave;
     }
+    // What is said of the password stays as it was: no news.
+    let said = said_verdict(before).unwrap_or_else(|| Verdict::new(Reason::Progressing));
+    Decision::Report(Box::new(Report::new(status, said, None)))
 }
 
 /// It may not be done: neither the Secret is read nor Cognito called. What is on record stays, also an
@@ -234,7 +249,7 @@ fn decide_unread(observed: &Observed<'_>, version: &SecretVersion, now: Timestam
             Decision::Read
         };
     }
-    let attempted_this = !observed.has_new_request()
+    let attempted_this = !observed.has_untried_request()
         && (status.attempt.as_ref()).is_some_and(|a| observed.is_attempt_at(a, version));
     // An open attempt at another value waits for its quarantine, not for its backoff.
     let same_value = (status.attempt.as_ref()).is_none_or(|a| tried_value == Some(&a.fingerprint));
@@ -281,7 +296,9 @@ fn decide_read(
         );
         Decision::Set(Box::new(plan))
     };
-    let spent = !observed.has_new_request() && kind(observed, version, value) == Kind::Spent;
+    // What may have been sent for this request already isn't sent for it once more.
+    let asked = observed.has_new_request() && !observed.is_acted_on();
+    let spent = !asked && kind(observed, version, value) == Kind::Spent;
     if spent && let Some(spared) = spare(observed, version, value, now, fresh_id) {
         return spared;
     }

@@ -190,11 +190,32 @@ impl SecretVersion {
 }
 
 impl Observed<'_> {
-    /// Whether a set was asked for that wasn't acted on yet.
+    /// Whether a set was asked for whose outcome isn't known yet.
     #[must_use]
     pub fn has_new_request(&self) -> bool {
-        self.requested_at.is_some()
-            && self.requested_at != self.status.last_handled_reconcile_at.as_deref()
+        self.new_request().is_some()
+    }
+
+    /// The request whose outcome isn't known yet.
+    pub(super) fn new_request(&self) -> Option<&str> {
+        let answered = self.status.last_handled_reconcile_at.as_deref();
+        self.requested_at
+            .filter(|request| Some(*request) != answered)
+    }
+
+    /// Whether a set was asked for that nobody has tried yet. One that was tried in vain waits for its next
+    /// try, also after a restart.
+    pub(super) fn has_untried_request(&self) -> bool {
+        let failures = self.status.failures.as_ref();
+        let tried = failures.and_then(|failures| failures.request.as_deref());
+        self.has_new_request() && self.requested_at != tried && !self.is_acted_on()
+    }
+
+    /// Whether the request is what an open attempt acts on, whose outcome nobody knows.
+    pub(super) fn is_acted_on(&self) -> bool {
+        let attempt = self.status.attempt.as_ref();
+        let request = attempt.and_then(|attempt| attempt.request.as_deref());
+        request.is_some() && request == self.requested_at
     }
 
     /// Whether the Ready condition is about this generation.

@@ -154,6 +154,7 @@ const fn effect(reason: Reason) -> Effect {
         | Reason::InternalError
         | Reason::UnhandledError
         | Reason::OutcomeUnknown
+        | Reason::NotConfirmed
         | Reason::PasswordSet
         | Reason::AppliedAfterLostReply
         | Reason::Progressing

@@ -6,8 +6,9 @@ use super::{
     budget::Urgency,
     clock,
     conditions::conditions,
+    fingerprint::Match,
     observed::{Comparison, Observed, SecretVersion},
-    status::{handled, retire_into, retire_synced, said},
+    status::{retire_into, retire_synced, said},
     temporary::{Kind, kind},
     verdict::Verdict,
     wait::{quarantined_until, urgency},
@@ -33,12 +34,44 @@ pub struct Plan {
     pub inherited: bool,
     /// See [`Comparison::known_before`]; also whether another resource has set this user, whatever value.
     pub known_before: bool,
-    /// Whether the value is what `synced` says is set.
-    pub equals_synced: bool,
+    /// What the record says is set.
+    pub believed: Believed,
     /// Whether somebody just asked for it.
     pub urgency: Urgency,
     /// Whether it may be sent again by itself.
     pub kind: Kind,
+}
+
+/// What the record says is set, beside the value of a plan.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Believed {
+    /// This same value.
+    ThisValue,
+    /// Another one.
+    AnotherValue,
+    /// Nothing, or what can't be compared any more.
+    Untold,
+}
+
+impl Plan {
+    /// Whether the value is what the record says is set.
+    #[must_use]
+    pub fn equals_synced(&self) -> bool {
+        self.believed == Believed::ThisValue
+    }
+
+    /// Whether somebody asked for this set after the calls of the attempt that it takes over: they have a
+    /// reason to doubt what came of those calls.
+    #[must_use]
+    pub fn is_asked_since(&self) -> bool {
+        self.inherited && is_asked_since(&self.before, &self.attempt)
+    }
+}
+
+/// Whether an attempt acts on a request that the one before it didn't.
+fn is_asked_since(before: &Status, attempt: &Attempt) -> bool {
+    let acted_on = before.attempt.as_ref().and_then(|it| it.request.as_ref());
+    attempt.request.is_some() && attempt.request.as_ref() != acted_on
 }
 
 /// The set of a value, written ahead.
@@ -60,6 +93,7 @@ pub(super) fn plan(
         secret_resource_version: version.resource_version.clone(),
         started_at: MicroTime(clock::micros(now)),
         outcome: AttemptOutcome::Pending,
+        request: observed.new_request().map(str::to_owned),
     };
     let mut ahead = before.clone();
     let doubtful = before
@@ -74,12 +108,15 @@ pub(super) fn plan(
     if inherited {
         ahead.quarantined_until = quarantined_until(before);
     }
+    if inherited && is_asked_since(before, &attempt) {
+        // Nor does the history prove anything to whoever takes this attempt over in its turn.
+        retire_into(&mut ahead.retired, Some(&attempt.fingerprint));
+    }
     // A wait that was cut short is over, also for whoever takes the attempt over.
     ahead
         .failures
         .take_if(|failures| backoff::left(failures, now).is_some());
     ahead.attempt = Some(attempt.clone());
-    ahead.last_handled_reconcile_at = handled(observed);
     ahead.conditions = while_in_flight(before, observed.generation, now);
     Plan {
         authority,
@@ -89,8 +126,11 @@ pub(super) fn plan(
         known_before: value.known_before || observed.rival_at.is_some(),
         urgency: urgency(observed, value),
         // Only while nothing else may have been sent since.
-        equals_synced: (ahead.synced.as_ref())
-            .is_some_and(|synced| observed.is_synced(synced, version, value)),
+        believed: match &ahead.synced {
+            Some(synced) if observed.is_synced(synced, version, value) => Believed::ThisValue,
+            Some(_) if value.synced == Some(Match::Different) => Believed::AnotherValue,
+            Some(_) | None => Believed::Untold,
+        },
         before: before.clone(),
         ahead,
     }
@@ -105,8 +145,11 @@ fn while_in_flight(before: &Status, generation: i64, now: Timestamp) -> Vec<Cond
     let not_true = before
         .condition(ConditionType::Ready)
         .is_some_and(|ready| ready.status != ConditionStatus::True);
+    // It goes on: what was said of a suspended one is over.
+    let suspended = before.condition(ConditionType::Suspended).is_some();
+    let holds = not_true && !forbidden && !suspended;
     match class {
-        Some(Class::Waiting | Class::Transient | Class::Unknown) if not_true && !forbidden => {
+        Some(Class::Waiting | Class::Transient | Class::Unknown) if holds => {
             before.conditions.clone()
         }
         Some(_) | None => conditions(before, &Verdict::new(Reason::Progressing), generation, now),

@@ -56,7 +56,7 @@ pub(super) fn failed(
 /// The class of what a status says: that of its reason, unless the reason is one that is mostly
 /// tried again by itself, and this time a person must act.
 pub(super) fn said(status: &Status) -> Option<Class> {
-    let stalled = status.condition(ConditionType::Stalled).is_some();
+    let stalled = conditions::says_stalled(status);
     match status.ready_reason().map(Reason::class)? {
         Class::Transient | Class::Unknown if stalled => Some(Class::Stalled),
         class => Some(class),
@@ -94,6 +94,7 @@ pub(super) fn in_doubt(synced: Synced, id: String, generation: i64) -> Attempt {
         secret_resource_version: synced.secret_resource_version,
         started_at: synced.at,
         outcome: AttemptOutcome::Unknown,
+        request: None,
     }
 }
 
@@ -108,7 +109,7 @@ pub(super) fn retire_into(retired: &mut Vec<String>, fingerprint: Option<&str>) 
     retired.drain(..surplus);
 }
 
-/// What `lastHandledReconcileAt` becomes once a request was acted on.
+/// What `lastHandledReconcileAt` becomes once the outcome of the request at hand is known.
 pub(super) fn handled(observed: &Observed<'_>) -> Option<String> {
     observed
         .requested_at

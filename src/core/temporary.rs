@@ -72,8 +72,14 @@ pub(super) fn spare(
         secret_resource_version: version.resource_version.clone(),
         started_at: started_at.clone(),
         outcome,
+        request: None,
     };
     let open = status.attempt.as_ref().filter(|a| a.is_open());
+    // A call that was made for a request may have been applied: that is the request's outcome.
+    let mut before = status.clone();
+    if let Some(request) = open.and_then(|attempt| attempt.request.clone()) {
+        before.last_handled_reconcile_at = Some(request);
+    }
     if let Some(attempt) = open.filter(|a| observed.is_attempted(a, version, value)) {
         let said = said_verdict(status).filter(|said| {
             let of_value = said.reason != Reason::InvalidSecretValue;
@@ -85,8 +91,14 @@ pub(super) fn spare(
         let attempt = at_hand(&attempt.id, &attempt.started_at, attempt.outcome);
         let verdict = said
             .filter(|said| said.reason == Reason::OutcomeUnknown)
-            .unwrap_or_else(|| doubt(happened(&attempt), None));
-        return Some(report(observed, status, attempt, verdict, now));
+            .unwrap_or_else(|| match attempt.outcome {
+                AttemptOutcome::InHistory => Verdict::new(Reason::NotConfirmed),
+                AttemptOutcome::Pending
+                | AttemptOutcome::Unknown
+                | AttemptOutcome::UserNotFound
+                | AttemptOutcome::Refused => doubt(happened(&attempt), None),
+            });
+        return Some(report(observed, &before, attempt, verdict, now));
     }
     if let Some(synced) = &status.synced
         && open.is_none()
@@ -104,7 +116,6 @@ pub(super) fn spare(
             .unwrap_or(&MicroTime(micros(now))),
         AttemptOutcome::Unknown,
     );
-    let mut before = status.clone();
     before.quarantined_until = quarantined_until(status);
     retire_into(&mut before.retired, open.map(|a| a.fingerprint.as_str()));
     let verdict = doubt(
@@ -129,16 +140,17 @@ const fn happened(attempt: &Attempt) -> &'static str {
         AttemptOutcome::Pending => {
             "the operator stopped before it knew whether the temporary password was applied"
         }
-        AttemptOutcome::Unknown | AttemptOutcome::UserNotFound | AttemptOutcome::Refused => {
-            "whether the temporary password was applied can't be told"
-        }
+        AttemptOutcome::Unknown
+        | AttemptOutcome::UserNotFound
+        | AttemptOutcome::InHistory
+        | AttemptOutcome::Refused => "whether the temporary password was applied can't be told",
     }
 }
 
 /// Whether a call that was made for this attempt may have been applied.
 fn is_doubtful(attempt: &Attempt) -> bool {
     match attempt.outcome {
-        AttemptOutcome::Pending | AttemptOutcome::Unknown => true,
+        AttemptOutcome::Pending | AttemptOutcome::Unknown | AttemptOutcome::InHistory => true,
         AttemptOutcome::UserNotFound | AttemptOutcome::Refused => false,
     }
 }

@@ -54,15 +54,16 @@ fn is_cut_short(observed: &Observed<'_>, value: Option<&Comparison>) -> bool {
     if waits_for_a_value && value.is_some() {
         return true;
     }
+    if observed.has_untried_request() {
+        return true;
+    }
     if let Some(tried) = observed.tried {
         let tried_value = tried.fingerprint.as_deref();
-        tried.requested_at.as_deref() != observed.requested_at
-            || value.is_some_and(|value| tried_value != Some(value.fingerprint.as_str()))
+        value.is_some_and(|value| tried_value != Some(value.fingerprint.as_str()))
     } else {
-        // After a restart only the attempt tells what was tried last; a request that was acted on
-        // is on record with it.
+        // After a restart only the attempt tells what was tried last.
         let another = |value: &Comparison| value.attempt != Some(Match::Same);
-        status.attempt.is_some() && (observed.has_new_request() || value.is_some_and(another))
+        status.attempt.is_some() && value.is_some_and(another)
     }
 }
 
@@ -91,15 +92,20 @@ pub(super) fn urgency(observed: &Observed<'_>, value: &Comparison) -> Urgency {
 /// Until when the calls that were made for an open attempt may still land, once it is taken over. A
 /// call that was answered has ended, whatever came of it; one without a reply may be on its way.
 pub(super) fn quarantined_until(before: &Status) -> Option<MicroTime> {
-    // Each of its calls was answered.
-    let no_user = |attempt: &&Attempt| attempt.outcome == AttemptOutcome::UserNotFound;
+    // Each of its calls was answered, or is counted in `known` already.
+    let has_ended = |attempt: &&Attempt| {
+        matches!(
+            attempt.outcome,
+            AttemptOutcome::UserNotFound | AttemptOutcome::InHistory
+        )
+    };
     let answered = matches!(
         before.ready_reason(),
         Some(Reason::InternalError | Reason::UnhandledError | Reason::UserNotFound)
     );
     let open = before.attempt.as_ref().filter(|attempt| attempt.is_open());
     let lost = open
-        .filter(|attempt| !no_user(attempt))
+        .filter(|attempt| !has_ended(attempt))
         .filter(|attempt| attempt.outcome == AttemptOutcome::Pending || !answered);
     let until = lost.and_then(|attempt| attempt.started_at.0.checked_add(QUARANTINE).ok());
     let known = before.quarantined_until.as_ref().map(|until| until.0);
@@ -116,6 +122,10 @@ pub(super) fn landing_left(status: &Status, now: Timestamp) -> Option<Duration> 
 /// How much is left of an open attempt's quarantine. A start further in the future than one
 /// quarantine was written by a clock that was wrong, and says nothing.
 pub(super) fn quarantine_left(attempt: &Attempt, now: Timestamp) -> Option<Duration> {
+    // Its last call was answered; until when an earlier one may land is on record apart.
+    if attempt.outcome == AttemptOutcome::InHistory {
+        return None;
+    }
     let age = now.duration_since(attempt.started_at.0);
     let left = Duration::try_from(QUARANTINE.checked_sub(age)?).ok()?;
     (!left.is_zero() && age >= -QUARANTINE).then_some(left)

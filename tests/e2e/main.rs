@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod asked;
 mod bad_values;
 mod budget;
 mod duplicates;
@@ -38,6 +39,7 @@ mod scopes;
 mod secret_selector;
 mod secrets;
 mod shutdown;
+mod suspended;
 mod temporary;
 mod told;
 mod user_agent;

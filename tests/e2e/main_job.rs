@@ -113,7 +113,16 @@ async fn kubectl_get_shows_at_a_glance_whose_password_was_set_and_when() {
         .collect();
     assert_eq!(
         header,
-        ["NAME", "READY", "REASON", "USER", "POOL", "LAST SET", "AGE"]
+        [
+            "NAME",
+            "READY",
+            "REASON",
+            "SUSPENDED",
+            "USER",
+            "POOL",
+            "LAST SET",
+            "AGE"
+        ]
     );
     let row: Vec<_> = row.split_whitespace().collect();
     assert_eq!(row[..5], ["ci-bot", "True", "PasswordSet", "ci-bot", POOL]);

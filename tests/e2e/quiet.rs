@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use serde_json::json;
 
+use crate::support::condition;
 use crate::world::{POOL, SOON, World};
 
 #[tokio::test]
@@ -118,7 +119,12 @@ async fn a_suspended_resource_stays_as_it_is_and_gets_the_last_value_when_it_is_
     let _operator = world.operator().await;
     world.in_sync("bot", "First-Passw0rd").await;
     let suspend = |suspend: bool| json!({ "spec": { "suspend": suspend } });
-    let suspended = world.patch_resource("bot", suspend(true)).await;
+    world.patch_resource("bot", suspend(true)).await;
+    let suspended = world
+        .wait_for("bot", "said to be suspended", |bot| {
+            condition(bot, "Suspended").is_some()
+        })
+        .await;
     let mark = world.mark();
 
     // In force from the moment it is acknowledged, whatever the operator has seen of it by then.
@@ -167,10 +173,12 @@ async fn a_resource_made_suspended_is_not_touched() {
     let mark = world.mark();
     world.apply_resource("bot", suspended).await;
     world.fence_events().await;
-    assert_eq!(world.traffic(mark), BTreeSet::new());
-    assert_eq!(
-        world.status("bot").await,
-        json!({ "observedGeneration": -1 }),
-        "nobody has looked at it yet"
-    );
+    let status = world.status("bot").await;
+    assert_eq!(status["observedGeneration"], 1, "{status}");
+    assert_eq!(status["conditions"][0]["type"], "Suspended", "{status}");
+    assert_eq!(status["conditions"][1], json!(null), "{status}");
+    let said = "patch cognitouserpasswords/status bot".to_owned();
+    assert_eq!(world.traffic(mark), BTreeSet::from([said]));
+    assert_eq!(world.status_writes(mark).len(), 1, "once");
+    world.assert_calls("bot", &[]).await;
 }

@@ -306,7 +306,7 @@ async fn kubectl_finds_them_by_short_name_category_user_and_pool() {
         cells.map(str::to_owned).collect()
     };
     let header = columns().join("|");
-    assert_eq!(header, "NAME|READY|REASON|USER|POOL|LAST SET|AGE");
+    assert_eq!(header, "NAME|READY|REASON|SUSPENDED|USER|POOL|LAST SET|AGE");
     let row = columns().join("|");
     assert!(row.starts_with("one|alice|eu-west-1_AbCdEf123|"), "{row}");
 

@@ -33,7 +33,8 @@ pub enum Promise {
     I2,
     /// `synced` changes only on a 200 or by rule H, by the writer of the attempt.
     I3,
-    /// Ready=True is never said of a password that isn't the user's.
+    /// Ready=True is never said of a password that isn't the user's. Where somebody else has set it since, it
+    /// may stand until somebody asks for a set; once that is answered, it is true again.
     I4,
     /// A refused value isn't sent again until something changes.
     I5,
@@ -43,6 +44,8 @@ pub enum Promise {
     Idle,
     /// The password becomes what the Secret says, or the condition says why not.
     Convergence,
+    /// A request is answered by its outcome, and not before; and an answer stands.
+    Answers,
     /// Afterwards nothing is read, written or called.
     Quiescence,
     /// The history's refusal never stands for what is the user's password.
@@ -93,9 +96,27 @@ pub struct Watch {
     pub spent: BTreeMap<String, Option<String>>,
     /// What was spent before an attempt at another value, by the attempt's id.
     spent_before: BTreeMap<String, BTreeMap<String, Option<String>>>,
+    /// What somebody else has done.
+    pub meddling: Meddling,
+    /// Values that were sent since somebody asked for a set.
+    pub asked_for: BTreeSet<String>,
     /// Whether a process ended in the middle of a set.
     pub cut_off: bool,
     broken: Vec<(Promise, String)>,
+}
+
+/// Somebody else who sets the user's password, and somebody who notices.
+#[derive(Clone, Default, Debug)]
+pub struct Meddling {
+    /// How often.
+    pub times: u32,
+    /// Whether it was ever to a value that a Secret says: then nobody can tell whose work it is that the
+    /// history has it.
+    pub with_values: bool,
+    /// The last request since the last time.
+    suspicion: Option<String>,
+    /// Whether Ready=True was the answer to it.
+    pub vouched: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -113,6 +134,14 @@ pub struct Refused {
     pub generation: i64,
     pub request: Option<String>,
     pub value_changes: u32,
+}
+
+/// The last request that was acted on once this call is made.
+fn request_of(plan: &Plan) -> Option<String> {
+    let acted_on = plan.attempt.request.as_ref();
+    acted_on
+        .or(plan.ahead.last_handled_reconcile_at.as_ref())
+        .cloned()
 }
 
 impl Watch {
@@ -145,8 +174,7 @@ impl Watch {
         let no_user = outcome.verdict.reason == Reason::UserNotFound;
         let permanent = plan.kind == Kind::Permanent;
         if !permanent && matches!(outcome.effect, Effect::Applied | Effect::Unknown) && !no_user {
-            let request = plan.ahead.last_handled_reconcile_at.clone();
-            self.spent.insert(password.to_owned(), request);
+            self.spent.insert(password.to_owned(), request_of(plan));
         }
     }
 
@@ -194,6 +222,32 @@ impl Watch {
     }
 }
 
+impl Meddling {
+    /// Somebody else has set the user's password: whatever is said of it may be untrue until somebody asks.
+    pub fn happens(&mut self, with_a_value: bool) {
+        self.times += 1;
+        self.with_values |= with_a_value;
+        self.suspicion = None;
+        self.vouched = false;
+    }
+
+    /// Somebody asks for a set.
+    pub fn asks(&mut self, request: Option<String>) {
+        if self.times > 0 && !self.vouched {
+            self.suspicion = request;
+        }
+    }
+
+    /// Somebody who had a reason to doubt it has an answer. A refusal speaks of the value that was sent, and of
+    /// nothing on record.
+    pub fn answers(&mut self, request: Option<&String>, ready: bool) {
+        if self.suspicion.is_some() && self.suspicion.as_ref() == request {
+            self.vouched = ready;
+            self.suspicion = None;
+        }
+    }
+}
+
 impl World {
     /// A plan names its value, and there is a reason for it.
     pub fn check_plan(&mut self, seen: &Resource, plan: &Plan, value: &Password) {
@@ -232,7 +286,10 @@ impl World {
     pub fn check_call(&mut self, plan: &Plan, value: &Password, permanent: bool) {
         self.watch.calls += 1;
         let password = value.expose().to_owned();
-        let request = &plan.ahead.last_handled_reconcile_at;
+        let request = &request_of(plan);
+        if self.cluster.resource.requested_at.is_some() {
+            self.watch.asked_for.insert(password.clone());
+        }
         if !permanent && self.watch.spent.get(&password) == Some(request) {
             let how = format!("{password} was sent again by itself");
             self.watch.broken(Promise::Once, how);
@@ -284,6 +341,8 @@ impl World {
             .ring
             .compare(&synced.fingerprint, &target(), *permanent, &current)
             == Match::Different
+            && (!self.cognito.foreign || self.watch.meddling.vouched)
+            && !(inferred && self.watch.meddling.with_values)
         {
             let how = format!("Ready, but the user's password is {}", current.expose());
             self.watch.broken(Promise::I4, how);
@@ -293,7 +352,9 @@ impl World {
     /// Whether the history can refuse this value although it is the user's, because nobody can
     /// tell: the residual risks.
     pub fn is_in_doubt(&self, password: &str) -> bool {
-        self.watch.keys_lost || self.watch.doubted.contains(password)
+        self.watch.keys_lost
+            || self.watch.meddling.with_values
+            || self.watch.doubted.contains(password)
     }
 
     pub fn was_sent_earlier(&self, password: &str) -> bool {

@@ -49,6 +49,8 @@ pub struct Cognito {
     pub current: (String, bool),
     /// Whether the user has chosen another one since, as a temporary password makes them do.
     pub chosen: bool,
+    /// Whether somebody else set the current one, and not a call.
+    pub foreign: bool,
     /// How many passwords the history counts, the current one among them.
     pub history: Option<usize>,
     past: Vec<String>,
@@ -65,6 +67,7 @@ impl Cognito {
         Self {
             current: (initial.clone(), true),
             chosen: false,
+            foreign: false,
             history,
             past: vec![initial],
             refused: BTreeSet::new(),
@@ -132,6 +135,16 @@ impl Cognito {
         }
     }
 
+    /// Somebody else sets a permanent password, as far as the history lets them.
+    pub fn meddle(&mut self, password: &str) {
+        if !self.in_history(password) {
+            self.current = (password.to_owned(), true);
+            self.chosen = false;
+            self.foreign = true;
+            self.past.push(password.to_owned());
+        }
+    }
+
     /// Late requests take effect.
     pub fn land(&mut self, now: Timestamp) -> bool {
         self.flying.sort_by_key(|(at, _, _)| *at);
@@ -162,6 +175,7 @@ impl Cognito {
         }
         self.current = (password.to_owned(), permanent);
         self.chosen = false;
+        self.foreign = false;
         self.past.push(password.to_owned());
         Reply::Applied { request_id: None }
     }

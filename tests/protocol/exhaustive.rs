@@ -160,6 +160,9 @@ fn tell(history: Option<usize>, events: Vec<Event>, promise: Promise) -> String 
 #[case::a_second_change(&[Run(0), Run(1), Put(1), Look(0), Look(0)], &[Put(2)])]
 #[case::there_and_back(&[Run(0), Run(1), Put(1), Look(0), Look(0)], &[Put(0)])]
 #[case::a_request(&[Run(0), Run(1), Request, Look(0), Look(0)], &[Put(1)])]
+#[case::somebody_else(&[Run(0), Run(1), Meddle(9), Request, Look(0), Look(0)], &[Request, Put(1)])]
+#[case::somebody_else_in_the_middle(&[Run(0), Run(1), Put(1), Look(0), Look(0)], &[Meddle(9), Request])]
+#[case::somebody_else_of_a_temporary_one(&[Permanent(false), Look(0), Run(0), Meddle(9), Request, Look(0), Look(0)], &[Request, UserChooses])]
 #[case::temporary(&[Permanent(false), Look(0), Look(0)], &[UserChooses, Put(1)])]
 #[case::temporary_on_request(&[Permanent(false), Look(0), Run(0), Request, Look(0), Look(0)], &[UserChooses])]
 fn every_interleaving_of(#[case] before: &'static [Event], #[case] people: &'static [Event]) {

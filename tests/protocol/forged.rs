@@ -86,7 +86,8 @@ fn at() -> impl Strategy<Value = Timestamp> {
 }
 
 /// What is in a field for so many characters.
-fn text(most: usize) -> impl Strategy<Value = String> {
+// Boxed: a status has many of them, and a strategy of them all doesn't fit onto a test's stack.
+fn text(most: usize) -> BoxedStrategy<String> {
     let hex = "[0-9a-f]{8}\\.[0-9a-f]{16,64}";
     prop_oneof![
         hex.prop_map(|text| text),
@@ -96,6 +97,7 @@ fn text(most: usize) -> impl Strategy<Value = String> {
         Just(format!("{}.x", "k".repeat(most - 9))),
     ]
     .prop_map(move |text: String| text.chars().take(most).collect())
+    .boxed()
 }
 
 fn synced() -> impl Strategy<Value = Synced> {
@@ -114,17 +116,22 @@ fn attempt() -> impl Strategy<Value = Attempt> {
         AttemptOutcome::Pending,
         AttemptOutcome::Unknown,
         AttemptOutcome::UserNotFound,
+        AttemptOutcome::InHistory,
         AttemptOutcome::Refused,
     ]);
-    (text(64), synced(), any::<i64>(), outcome).prop_map(|(id, set, generation, outcome)| Attempt {
-        id,
-        fingerprint: set.fingerprint,
-        generation,
-        secret_uid: set.secret_uid,
-        secret_resource_version: set.secret_resource_version,
-        started_at: set.at,
-        outcome,
-    })
+    let request = option::of(text(128));
+    (text(64), synced(), any::<i64>(), outcome, request).prop_map(
+        |(id, set, generation, outcome, request)| Attempt {
+            id,
+            fingerprint: set.fingerprint,
+            generation,
+            secret_uid: set.secret_uid,
+            secret_resource_version: set.secret_resource_version,
+            started_at: set.at,
+            outcome,
+            request,
+        },
+    )
 }
 
 fn condition(type_: String) -> impl Strategy<Value = Condition> {
@@ -161,9 +168,11 @@ fn conditions() -> impl Strategy<Value = Vec<Condition>> {
 
 fn status() -> impl Strategy<Value = Status> {
     let count = prop_oneof![1_u32..20, Just(i32::MAX.unsigned_abs())];
-    let failures = (count, at()).prop_map(|(count, at)| Failures {
+    let failures = (count, at(), option::of(text(128)));
+    let failures = failures.prop_map(|(count, at, request)| Failures {
         count,
         retry_at: MicroTime(at),
+        request,
     });
     let times = (option::of(at()), option::of(failures));
     let records = (

@@ -15,13 +15,21 @@ pub fn kstatus(before: &Status, after: &Status) -> Result<(), String> {
             .condition(type_)
             .is_some_and(|c| c.status == ConditionStatus::True)
     };
+    if is(ConditionType::Suspended) {
+        return suspended(before, after);
+    }
     let (reconciling, stalled) = (is(ConditionType::Reconciling), is(ConditionType::Stalled));
     let ready = after.condition(ConditionType::Ready).ok_or_else(shown)?;
     let reason = ready.known_reason().ok_or_else(shown)?;
     let (said, unknown) = (ready.status, ready.status == ConditionStatus::Unknown);
     let fits = match reason.class() {
         Class::Settled => said == ConditionStatus::True && !reconciling && !stalled,
-        Class::Stalled => said == ConditionStatus::False && !reconciling && stalled,
+        Class::Stalled => {
+            let untold = reason == Reason::NotConfirmed;
+            (unknown, said == ConditionStatus::False) == (untold, !untold)
+                && !reconciling
+                && stalled
+        }
         Class::Waiting => said == ConditionStatus::False && reconciling != stalled,
         Class::Transient if unknown => reason == Reason::UnhandledError && reconciling && !stalled,
         Class::Transient => said == ConditionStatus::False && reconciling && !stalled,
@@ -50,4 +58,16 @@ pub fn kstatus(before: &Status, after: &Status) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// What a suspended resource says: nobody waits for it in vain, and what is wrong is to be seen.
+fn suspended(before: &Status, after: &Status) -> Result<(), String> {
+    let condition = |type_| after.condition(type_);
+    let generation = condition(ConditionType::Suspended).and_then(|c| c.observed_generation);
+    let unset = ready(after).is_some_and(|ready| ready != ConditionStatus::True);
+    let fits = condition(ConditionType::Ready) == before.condition(ConditionType::Ready)
+        && condition(ConditionType::Reconciling).is_none()
+        && condition(ConditionType::Stalled).is_some() == unset
+        && after.observed_generation == generation;
+    fits.then_some(()).ok_or_else(|| format!("{after:?}"))
 }

@@ -22,6 +22,8 @@ mod table_conclude;
 mod table_duplicate;
 mod table_forged;
 mod table_grants;
+mod table_request;
+mod table_suspend;
 mod table_temporary;
 mod table_wait;
 mod world;

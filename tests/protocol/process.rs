@@ -185,11 +185,12 @@ impl World {
         let process = &self.processes[who];
         let seen = process.secret.as_ref();
         let hint = seen.map_or(SecretFact::NotSeen, |s| SecretFact::Seen(s.version.clone()));
+        let unread = !self.cluster.granted || process.resource.spec.suspend;
         match self.decide(who, hint).0 {
             Decision::Leave => Next::Wait(None),
             Decision::Stay { wake } => Next::Wait(wake),
             Decision::Read => self.look_closely(who),
-            Decision::Report(report) if !self.cluster.granted => {
+            Decision::Report(report) if unread => {
                 match self.write(who, &report.status, &Write::Report) {
                     Ok(()) => Next::Wait(report.wake),
                     Err(_) => Next::Again,

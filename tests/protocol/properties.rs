@@ -6,7 +6,7 @@ use super::{
     kstatus::ready,
     world::{Event, World},
 };
-use cognito_password_operator::api::{ConditionStatus, Reason, Status};
+use cognito_password_operator::api::{ConditionStatus, ConditionType, Reason, Status};
 use jiff::SignedDuration;
 use proptest::{
     prelude::*,
@@ -62,10 +62,17 @@ impl World {
     }
 
     fn check_end(&mut self, goes_on: bool) {
+        let status = self.cluster.resource.status();
         if self.cluster.resource.spec.suspend {
+            let generation = Some(self.cluster.resource.generation);
+            let suspended = status.condition(ConditionType::Suspended);
+            let said = suspended.is_some_and(|c| c.observed_generation == generation);
+            if !said || status.observed_generation != generation {
+                let how = format!("suspended, and says {}", self.summary(&status));
+                self.watch.broken(Promise::Convergence, how);
+            }
             return;
         }
-        let status = self.cluster.resource.status();
         let reason = status.ready_reason();
         if !self.cluster.granted {
             if reason != Some(Reason::NotGranted) {
@@ -119,8 +126,17 @@ impl World {
             return ("it is set", of_this);
         }
         let inferred = reason == Some(Reason::AppliedAfterLostReply);
+        if inferred && self.watch.meddling.with_values {
+            return ("in a history that somebody else wrote too", true);
+        }
         if inferred && self.watch.made_anew && self.cognito.in_history(value) {
             return ("in a history that isn't on record", true);
+        }
+        if ready(status) == Some(ConditionStatus::True) && self.cognito.foreign {
+            return (
+                "somebody else has set it, and nobody asked",
+                !self.watch.meddling.vouched,
+            );
         }
         let in_doubt = self.is_in_doubt(value);
         match reason {
@@ -131,9 +147,17 @@ impl World {
                 let untold = self.watch.cut_off || self.watch.keys_lost || refused;
                 ("it was never sent", spent || untold)
             }
+            Some(Reason::NotConfirmed) => {
+                let asked = self.watch.asked_for.contains(value);
+                let refused = self.cognito.refused.contains(value);
+                let doubt = asked || in_doubt || self.was_sent_earlier(value);
+                ("nothing was in doubt", refused && doubt)
+            }
             Some(Reason::PasswordHistoryPolicyViolation) if is_set => ("it is set", in_doubt),
             Some(Reason::OutcomeUnknown) if self.cognito.in_history(value) => {
-                ("in the history", in_doubt || self.was_sent_earlier(value))
+                let asked = self.watch.asked_for.contains(value);
+                let doubt = asked || in_doubt || self.was_sent_earlier(value);
+                ("in the history", doubt)
             }
             Some(Reason::PasswordHistoryPolicyViolation) => {
                 ("never in the history", self.cognito.refused.contains(value))
@@ -201,6 +225,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<bool>().prop_map(Event::Other),
         2 => Just(Event::Request),
         3 => Just(Event::UserChooses),
+        3 => Just(Event::Meddle(9)),
+        1 => (0..=WEAK).prop_map(Event::Meddle),
         8 => fault().prop_map(Event::Fault),
         2 => Just(Event::LoseReply),
         2 => (0_u8..2).prop_map(Event::Crash),
@@ -371,6 +397,11 @@ fn i7_all_of_it_holds_with_two_processes_at_the_same_time() {
         Some(_) | None => Ok(()),
     });
     panic!("{}", found.err().unwrap_or_default());
+}
+
+#[test]
+fn a_request_is_answered_by_its_outcome_and_the_answer_stands() {
+    holds(Promise::Answers);
 }
 
 #[test]

@@ -4,11 +4,11 @@ use super::{
     checks::{Promise, Refused, Write},
     cluster::{keyring, target},
     cognito::text,
-    kstatus::kstatus,
+    kstatus::{kstatus, ready},
     world::World,
 };
 use cognito_password_operator::{
-    api::{Attempt, AttemptOutcome, Class, Reason, Status},
+    api::{Attempt, AttemptOutcome, Class, ConditionStatus, Reason, Status},
     core::{
         conclude::Conclusion, fingerprint::Match, password::Password, plan::Plan, temporary::Kind,
     },
@@ -18,6 +18,14 @@ impl World {
     /// A write of status keeps the promises about what is on record.
     pub fn check_write(&mut self, before: &Status, after: &Status, write: &Write) {
         self.check_synced(before, after, write);
+        let answer = after.last_handled_reconcile_at.as_ref();
+        if answer != before.last_handled_reconcile_at.as_ref() {
+            self.check_answer(before, after, write);
+        }
+        if let Write::Conclusion(..) = write {
+            let is_ready = ready(after) == Some(ConditionStatus::True);
+            self.watch.meddling.answers(answer, is_ready);
+        }
         // What is withdrawn goes back to what may never have been judged.
         let withdrawn = matches!(write, Write::Withdrawn(_));
         if !withdrawn && let Err(how) = kstatus(before, after) {
@@ -71,6 +79,33 @@ impl World {
                         .broken(Promise::I6, "an inherited doubt was dropped".to_owned());
                 }
             }
+        }
+    }
+
+    /// Answered is what is set, or what a person must act on; or there is no value.
+    fn check_answer(&mut self, before: &Status, after: &Status, write: &Write) {
+        let reason = after.ready_reason();
+        let is_over = after.failures.is_none()
+            || matches!(
+                reason,
+                Some(Reason::SecretNotFound | Reason::SecretKeyNotFound)
+            );
+        let by_outcome = matches!(write, Write::Report | Write::Conclusion(..));
+        // Another process may have taken a call that was being made for one of a process that is gone.
+        let undone = match write {
+            Write::Conclusion(_, plan) => {
+                before.last_handled_reconcile_at == plan.attempt.request
+                    && after.last_handled_reconcile_at == plan.before.last_handled_reconcile_at
+            }
+            Write::Report | Write::Ahead(..) | Write::Withdrawn(_) => false,
+        };
+        if !(is_over && by_outcome || undone) {
+            let (was, is) = (
+                &before.last_handled_reconcile_at,
+                &after.last_handled_reconcile_at,
+            );
+            let how = format!("answered from {was:?} to {is:?} with {reason:?}");
+            self.watch.broken(Promise::Answers, how);
         }
     }
 
@@ -151,7 +186,8 @@ impl World {
                     .as_ref()
                     .is_some_and(|a| a.id == plan.attempt.id);
                 let set = recorded.applied && is.as_ref() == Some(&plan.attempt.fingerprint);
-                ours && (set || is == of(&plan.before))
+                let doubted = recorded.verdict.reason == Reason::NotConfirmed && is.is_none();
+                ours && (set || doubted || is == of(&plan.before))
             }
         };
         if !allowed {

@@ -267,16 +267,75 @@ fn a_reused_value_whose_reply_was_lost_is_not_inferred() {
 
 #[test]
 fn a_request_for_what_is_set_is_answered_although_the_history_refuses_it() {
-    let end = tell(Some(24), &[Run(0), Request, Run(0)])
-        .ready_with(0)
-        .calls(2);
-    let resource = &end.world.cluster.resource;
-    assert_eq!(
-        resource.status().last_handled_reconcile_at,
-        resource.requested_at
-    );
+    let end = tell(Some(24), &[Run(0), Request, Run(0)]);
+    let end = end.says(Reason::NotConfirmed).calls(2);
+    end.has_answered_the_request();
     let events = [Run(0), Request, Fault(Fault::LostBefore), Run(0)];
-    tell(Some(24), &events).ready_with(0).calls(3);
+    let end = tell(Some(24), &events).says(Reason::NotConfirmed).calls(3);
+    end.has_answered_the_request();
+}
+
+#[test]
+fn what_somebody_else_has_set_is_set_again_on_request() {
+    let events = [Run(0), Meddle(9), Touch, Run(0), Request, Run(0)];
+    let end = tell(None, &events).ready_with(0).calls(2);
+    end.has_answered_the_request();
+}
+
+#[test]
+fn what_somebody_else_has_set_is_never_confirmed_by_a_history() {
+    for fault in [
+        None,
+        Some(Fault(Fault::LostBefore)),
+        Some(Fault(Fault::Late(20))),
+    ] {
+        let mut events = vec![Run(0), Meddle(9), Request];
+        events.extend(fault);
+        events.extend([Run(0), Wait(60), Run(0), Crash(0), Touch, Run(0)]);
+        let calls = 2 + u32::from(fault.is_some());
+        let end = tell(Some(24), &events).says(Reason::NotConfirmed);
+        end.calls(calls).has_answered_the_request();
+        // A new value settles it.
+        let next = [&events[..], &[Put(1)]].concat();
+        tell(Some(24), &next).ready_with(1).calls(calls + 1);
+        // What the policy refuses leaves it as it was.
+        let back = [&events[..], &[Put(WEAK), Run(0), Put(0), Run(0)]].concat();
+        tell(Some(24), &back).says(Reason::NotConfirmed);
+    }
+}
+
+#[test]
+fn a_request_after_a_lost_reply_has_no_use_for_what_the_history_says() {
+    let lost = [Fault(Fault::LostAfter), Run(0)];
+    let events = [&lost[..], &[Meddle(9), Request, Run(0)]].concat();
+    let end = tell(Some(24), &events).says(Reason::NotConfirmed).calls(2);
+    end.has_answered_the_request();
+    // Nor if the next reply gets lost too.
+    let events = [
+        &lost[..],
+        &[Meddle(9), Request, Fault(Fault::LostBefore), Run(0)],
+    ]
+    .concat();
+    let end = tell(Some(24), &events)
+        .says(Reason::OutcomeUnknown)
+        .calls(3);
+    end.has_answered_the_request();
+    // It was asked for before the reply was lost.
+    let events = [&[Request], &lost[..]].concat();
+    let end = tell(Some(24), &events).ready_with(0).calls(2);
+    end.says(Reason::AppliedAfterLostReply)
+        .has_answered_the_request();
+}
+
+#[test]
+fn a_new_value_after_the_history_confirmed_nothing_is_set_at_once() {
+    let events = [Run(0), Meddle(9), Request, Run(0), Put(1), Run(0)];
+    tell(Some(24), &events).ready_with(1).calls(3).within(1);
+    // Unless a call that got lost may still land.
+    let late = [Fault(Fault::Late(20)), Run(0), Wait(6), Run(0), Put(1)];
+    let events = [&[Run(0), Meddle(9), Request], &late[..]].concat();
+    let end = tell(Some(24), &events).ready_with(1);
+    end.calls(4).within(45);
 }
 
 #[test]

@@ -101,5 +101,8 @@ fn a_key_rotates_without_touching_cognito() {
 #[test]
 fn a_request_after_the_key_was_lost_is_answered() {
     let events = [Run(0), LoseKeys, Request, Run(0)];
-    tell(Some(24), &events).ready_with(0);
+    let end = tell(None, &events).ready_with(0).calls(2);
+    end.has_answered_the_request();
+    let end = tell(Some(24), &events).says(Reason::NotConfirmed).calls(2);
+    end.has_answered_the_request();
 }

@@ -22,7 +22,7 @@ fn a_new_resource_is_read_and_set() {
     assert_eq!(plan.attempt.outcome, AttemptOutcome::Pending);
     assert_eq!(plan.attempt.started_at, MicroTime(scene.now));
     assert_eq!(plan.ahead.attempt.as_ref(), Some(&plan.attempt));
-    assert!(!plan.inherited && !plan.known_before && !plan.equals_synced);
+    assert!(!plan.inherited && !plan.known_before && !plan.equals_synced());
 }
 
 #[test]
@@ -71,15 +71,19 @@ fn a_request_on_what_is_in_sync_is_answered_by_a_set() {
     let mut scene = Scene::settled();
     scene.cluster.request();
     let plan = scene.plan();
-    assert!(plan.equals_synced);
+    assert!(plan.equals_synced());
     let requested = scene.cluster.resource.requested_at.clone();
-    assert_eq!(plan.ahead.last_handled_reconcile_at, requested);
+    assert_eq!(plan.attempt.request, requested);
+    assert_eq!(plan.ahead.last_handled_reconcile_at, None);
+    scene.set(&applied());
+    assert_eq!(scene.status().last_handled_reconcile_at, requested);
 }
 
 #[test]
 fn a_changed_generation_of_the_same_value_is_said_without_a_call() {
     let mut scene = Scene::settled();
     scene.cluster.change(|spec| spec.suspend = true);
+    scene.report();
     assert_eq!(scene.look(), Decision::Leave);
     assert_eq!(scene.read(), Decision::Leave);
     scene.cluster.change(|spec| spec.suspend = false);
@@ -224,7 +228,7 @@ fn without_its_key_what_is_synced_is_signed_again_while_the_secret_stands() {
     let mut scene = lost_key();
     scene.cluster.touch();
     assert!(
-        !scene.plan().equals_synced,
+        !scene.plan().equals_synced(),
         "a Secret that moved too is set again"
     );
 }

@@ -3,11 +3,12 @@
 use super::scene::{Scene, applied, error, lost, not_sent, refused};
 use cognito_password_operator::{
     api::{
-        AttemptOutcome::{self, Refused, Unknown, UserNotFound},
-        ConditionStatus, RETIRED_MAX, Reason,
+        AttemptOutcome::{self, InHistory, Refused, Unknown, UserNotFound},
+        Class, Condition, ConditionStatus, ConditionType, RETIRED_MAX, Reason,
     },
     core::{
-        conclude::{Conclusion, conclude},
+        conclude::{Conclusion, conclude, withdraw},
+        decide::Decision,
         outcome::classify,
         reply::Reply,
     },
@@ -142,21 +143,134 @@ fn rule_h_a_fresh_attempt_that_the_history_refuses_is_refused() {
 }
 
 #[test]
-fn rule_h_a_request_for_what_is_synced_was_already_current() {
-    for lost_first in [false, true] {
-        let mut scene = Scene::settled();
-        let before = scene.status();
+fn rule_h_of_a_request_for_what_is_synced_nothing_is_confirmed() {
+    for (permanent, lost_first) in [(true, false), (true, true), (false, false)] {
+        let mut scene = Scene::new();
+        scene.cluster.change(|spec| spec.permanent = permanent);
+        scene.set(&applied());
         scene.cluster.request();
         if lost_first {
             scene.set(&lost());
             scene.later(10);
         }
-        scene.set(&refused(HISTORY));
+        let wake = scene.set(&refused(HISTORY)).wake;
         let after = scene.status();
-        assert_eq!(scene.said().1, Reason::PasswordSet);
-        assert_eq!((after.attempt, after.synced), (None, before.synced));
+        let stalled = (ConditionStatus::Unknown, Reason::NotConfirmed, false, true);
+        assert_eq!((scene.said(), wake), (stalled, None));
+        assert_eq!(after.failures, None);
+        assert_eq!((scene.attempt(), after.synced), (Some(InHistory), None));
+        assert_eq!(after.retired.len(), 1);
+        let generation = scene.cluster.resource.generation;
+        assert_eq!(after.observed_generation, Some(generation));
         let requested = scene.cluster.resource.requested_at.clone();
         assert_eq!(after.last_handled_reconcile_at, requested);
+        let message = &after.conditions[0].message;
+        assert!(message.contains("new value"), "{message}");
+    }
+}
+
+/// `NotConfirmed`, of value 0.
+fn not_confirmed(permanent: bool) -> Scene {
+    let mut scene = Scene::new();
+    scene.cluster.change(|spec| spec.permanent = permanent);
+    scene.set(&applied());
+    scene.cluster.request();
+    scene.set(&refused(HISTORY));
+    scene
+}
+
+#[rstest]
+#[case::nothing(|_: &mut Scene| ())]
+#[case::restart(Scene::restart)]
+#[case::moved(|s: &mut Scene| s.cluster.touch())]
+#[case::moved_and_restart(|s: &mut Scene| { s.cluster.touch(); s.restart(); })]
+#[case::a_day(|s: &mut Scene| s.later(100_000))]
+#[case::withdrawn(|s: &mut Scene| s.cluster.resource.requested_at = None)]
+fn what_is_not_confirmed_is_left_alone(#[case] change: fn(&mut Scene)) {
+    for permanent in [true, false] {
+        let mut scene = not_confirmed(permanent);
+        let before = scene.status();
+        change(&mut scene);
+        if scene.look() == Decision::Read {
+            assert_eq!(scene.read(), Decision::Stay { wake: None });
+        }
+        assert_eq!(scene.status(), before);
+    }
+}
+
+#[rstest]
+#[case::request(|s: &mut Scene| s.cluster.request(), true)]
+#[case::generation(|s: &mut Scene| s.cluster.resource.generation += 1, false)]
+fn what_is_not_confirmed_is_asked_of_cognito_again(
+    #[case] change: fn(&mut Scene),
+    #[case] of_a_temporary_one: bool,
+) {
+    for permanent in [true, false] {
+        for (reply, reason) in [
+            (refused(HISTORY), Reason::NotConfirmed),
+            (applied(), Reason::PasswordSet),
+        ] {
+            let mut scene = not_confirmed(permanent);
+            change(&mut scene);
+            if !permanent && !of_a_temporary_one {
+                // It may have been chosen anew: nobody asked.
+                assert_eq!(scene.report().verdict.reason, Reason::NotConfirmed);
+                continue;
+            }
+            scene.set(&reply);
+            assert_eq!(scene.said().1, reason);
+            assert_eq!(scene.look(), Decision::Stay { wake: None });
+        }
+    }
+}
+
+#[test]
+fn what_is_not_confirmed_stays_so_whatever_the_next_calls_come_to() {
+    for (reply, after) in [
+        (refused("TooManyRequestsException"), InHistory),
+        (refused("AccessDeniedException"), InHistory),
+        (refused("InvalidPasswordException"), InHistory),
+        (lost(), Unknown),
+    ] {
+        let mut scene = not_confirmed(true);
+        scene.cluster.request();
+        scene.set(&reply);
+        assert_eq!(scene.attempt(), Some(after));
+        assert_eq!(scene.status().synced, None);
+        scene.later(4_000);
+        scene.cluster.request();
+        scene.set(&refused(HISTORY));
+        assert_ne!(scene.said().0, ConditionStatus::True);
+        assert_eq!(scene.status().synced, None);
+    }
+}
+
+#[test]
+fn a_new_value_after_what_is_not_confirmed_is_set_at_once() {
+    for permanent in [true, false] {
+        let mut scene = not_confirmed(permanent);
+        scene.put(1);
+        assert!(!scene.plan().inherited);
+        scene.set(&applied());
+        assert_eq!(scene.said().1, Reason::PasswordSet);
+        // And what was not confirmed is an earlier value like any other.
+        scene.put(0);
+        scene.set(&refused(HISTORY));
+        assert_eq!(scene.said().1, Reason::PasswordHistoryPolicyViolation);
+    }
+}
+
+#[test]
+fn what_is_not_confirmed_needs_no_other_verdict_to_be_remembered() {
+    for permanent in [true, false] {
+        let mut scene = not_confirmed(permanent);
+        scene.put(1);
+        scene.set(&refused("InvalidPasswordException"));
+        scene.put(0);
+        let decision = scene.read();
+        let settles =
+            matches!(&decision, Decision::Report(it) if it.verdict.class == Class::Settled);
+        assert!(!settles, "{decision:?}");
     }
 }
 
@@ -196,7 +310,7 @@ fn a_doubtful_attempt_that_is_replaced_takes_what_was_synced_with_it() {
     let plan = scene.plan();
     assert_eq!(plan.ahead.synced, None);
     assert_eq!(plan.ahead.retired.len(), 2);
-    assert!(!plan.inherited && !plan.equals_synced);
+    assert!(!plan.inherited && !plan.equals_synced());
 }
 
 #[test]
@@ -277,4 +391,54 @@ fn a_value_is_retired_only_when_another_one_is_set() {
     scene.put(2);
     scene.set(&applied());
     assert_eq!(scene.status().retired.len(), 1);
+}
+
+#[test]
+fn what_is_withdrawn_takes_nothing_of_others_with_it() {
+    for refused_first in [false, true] {
+        let mut scene = Scene::settled();
+        if refused_first {
+            scene.put(1);
+            scene.set(&refused("InvalidPasswordException"));
+        }
+        scene.put(2);
+        let plan = scene.plan();
+        let before = scene.status();
+        scene.write(&plan.ahead);
+        let theirs = Condition {
+            type_: "Theirs".to_owned(),
+            ..before.conditions[0].clone()
+        };
+        // Somebody else writes theirs, and another process that it is suspended.
+        scene.with_status(|status| status.conditions.push(theirs.clone()));
+        scene.cluster.change(|spec| spec.suspend = true);
+        scene.report();
+        let after = withdraw(&scene.status(), &plan).expect("it is on record");
+        let generation = scene.cluster.resource.generation;
+        assert_eq!(after.observed_generation, Some(generation));
+        assert!(after.conditions.contains(&theirs), "{after:?}");
+        assert!(after.condition(ConditionType::Suspended).is_some());
+        assert_eq!(
+            after.condition(ConditionType::Ready),
+            before.condition(ConditionType::Ready)
+        );
+        assert_eq!(
+            (after.synced, after.attempt),
+            (before.synced, before.attempt)
+        );
+    }
+}
+
+#[test]
+fn what_is_withdrawn_is_as_if_it_had_not_been() {
+    for reply in [applied(), lost(), refused("AccessDeniedException")] {
+        let mut scene = Scene::new();
+        scene.set(&reply);
+        scene.later(40);
+        scene.put(1);
+        scene.cluster.request();
+        let plan = scene.plan();
+        assert_eq!(withdraw(&plan.ahead, &plan), Some(scene.status()));
+        assert_eq!(withdraw(&scene.status(), &plan), None);
+    }
 }

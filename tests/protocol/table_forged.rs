@@ -67,6 +67,7 @@ fn statuses(versions: &[(String, String)]) -> impl Strategy<Value = Status> + us
         AttemptOutcome::Pending,
         AttemptOutcome::Unknown,
         AttemptOutcome::UserNotFound,
+        AttemptOutcome::InHistory,
         AttemptOutcome::Refused,
     ]);
     let said = || (select(fingerprints()), select(versions.to_vec()), times());
@@ -88,9 +89,14 @@ fn statuses(versions: &[(String, String)]) -> impl Strategy<Value = Status> + us
             secret_resource_version: version,
             started_at,
             outcome,
+            request: None,
         },
     );
-    let failures = (1_u32.., times()).prop_map(|(count, retry_at)| Failures { count, retry_at });
+    let failures = (1_u32.., times()).prop_map(|(count, retry_at)| Failures {
+        count,
+        retry_at,
+        request: None,
+    });
     let parts = (
         option::of(0_i64..3),
         option::of(synced),

@@ -71,6 +71,42 @@ fn an_attempt_of_a_process_that_is_gone_is_left_alone() {
 }
 
 #[test]
+fn a_request_that_a_process_ended_over_is_answered_and_not_sent_again() {
+    for first in [lost(), applied()] {
+        let mut scene = after(&first);
+        scene.cluster.request();
+        let plan = scene.plan();
+        scene.write(&plan.ahead);
+        let requested = scene.cluster.resource.requested_at.clone();
+        assert_ne!(scene.status().last_handled_reconcile_at, requested);
+        scene.restart();
+        scene.report();
+        assert_eq!(scene.status().last_handled_reconcile_at, requested);
+        is_left_alone(&mut scene);
+        // The next one is.
+        scene.cluster.request();
+        scene.later(30);
+        scene.set(&applied());
+        assert_eq!(scene.said().1, Reason::PasswordSet);
+    }
+}
+
+#[test]
+fn a_request_that_a_process_ended_over_is_answered_also_if_the_key_was_lost() {
+    let mut scene = after(&applied());
+    scene.cluster.request();
+    let plan = scene.plan();
+    scene.write(&plan.ahead);
+    scene.cluster.keys = vec![("key-2".to_owned(), 2)];
+    scene.cluster.touch();
+    scene.restart();
+    scene.report();
+    let requested = scene.cluster.resource.requested_at.clone();
+    assert_eq!(scene.status().last_handled_reconcile_at, requested);
+    is_left_alone(&mut scene);
+}
+
+#[test]
 fn the_outcome_and_not_the_condition_tells_that_there_was_no_user() {
     let mut scene = after(&refused("UserNotFoundException"));
     assert_eq!(scene.attempt(), Some(AttemptOutcome::UserNotFound));
@@ -109,6 +145,8 @@ fn a_request_is_answered_by_a_call_that_may_have_done_something(#[case] reply: R
         let requested = scene.cluster.resource.requested_at.clone();
         assert_ne!(scene.status().last_handled_reconcile_at, requested);
         assert_eq!(scene.wake(), wake);
+        scene.restart();
+        assert_eq!(scene.wake(), wake, "after a restart");
         scene.later(400);
         scene.set(&applied());
         assert_eq!(scene.status().last_handled_reconcile_at, requested);
@@ -183,9 +221,22 @@ fn a_resource_that_was_a_duplicate_for_a_while_asks_before_it_sets_the_same_agai
     }
 }
 
+#[test]
+fn a_history_that_refuses_what_was_in_doubt_proves_nothing() {
+    let mut scene = after(&lost());
+    scene.later(30);
+    scene.put(1);
+    scene.set(&refused("InvalidPasswordException"));
+    scene.put(0);
+    scene.cluster.request();
+    scene.set(&refused("PasswordHistoryPolicyViolationException"));
+    let stalled = (ConditionStatus::Unknown, Reason::NotConfirmed, false, true);
+    assert_eq!(scene.said(), stalled);
+    assert_eq!(scene.attempt(), Some(AttemptOutcome::InHistory));
+}
+
 #[rstest]
 #[case("InvalidPasswordException")]
-#[case("PasswordHistoryPolicyViolationException")]
 #[case("AccessDeniedException")]
 fn a_refusal_on_request_is_no_proof_that_no_earlier_call_was_applied(#[case] code: &str) {
     let mut scene = after(&lost());

@@ -3,7 +3,7 @@
 use super::{
     checks::{Promise, Watch},
     cluster::Cluster,
-    cognito::{Cognito, Fault, text},
+    cognito::{Cognito, Fault, WEAK, text},
     process::{Next, Process},
 };
 use cognito_password_operator::{api::Status, core::decide::Decision};
@@ -38,6 +38,9 @@ pub enum Event {
     Recreate,
     /// The user signs in, and chooses a password of their own if they have to.
     UserChooses,
+    /// Somebody else sets the user's password in Cognito: to this value, if a Secret may say it, else to one
+    /// that no Secret says.
+    Meddle(u8),
     /// What becomes of the next call that has no fault yet.
     Fault(Fault),
     /// The reply to the next write of a status is lost.
@@ -123,7 +126,12 @@ impl World {
                 let key = if yes { "other" } else { "password" };
                 key.clone_into(&mut spec.password_secret_ref.key);
             }),
-            Event::Request => cluster.request(),
+            Event::Request => {
+                cluster.request();
+                self.watch
+                    .meddling
+                    .asks(cluster.resource.requested_at.clone());
+            }
             Event::Recreate => {
                 cluster.recreate();
                 self.cognito.lose_flying();
@@ -135,6 +143,19 @@ impl World {
                 }
             }
             Event::UserChooses => self.cognito.choose(),
+            Event::Meddle(value) => {
+                let of_a_secret = value <= WEAK;
+                let password = if of_a_secret {
+                    text(value)
+                } else {
+                    format!(
+                        "set by somebody else, {} before it",
+                        self.watch.meddling.times
+                    )
+                };
+                self.cognito.meddle(&password);
+                self.watch.meddling.happens(of_a_secret);
+            }
             Event::Fault(fault) => self.cognito.faults.push_back(fault),
             Event::LoseReply => self.lose_next_reply = true,
             Event::Crash(who) => self.restart(usize::from(who)),
@@ -263,7 +284,9 @@ pub fn brief(decision: &Decision) -> String {
         Decision::Report(report) => format!("report {:?}", report.verdict.reason),
         Decision::Set(plan) => format!(
             "set, inherited={} known_before={} equals_synced={}",
-            plan.inherited, plan.known_before, plan.equals_synced
+            plan.inherited,
+            plan.known_before,
+            plan.equals_synced()
         ),
     }
 }

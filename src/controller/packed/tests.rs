@@ -2,7 +2,8 @@ use super::*;
 use crate::core::verdict::Verdict;
 use proptest::prelude::*;
 
-fn text() -> impl Strategy<Value = String> {
+// Boxed: a resource has many of them, and a strategy of them all doesn't fit onto a test's stack.
+fn text() -> BoxedStrategy<String> {
     prop_oneof![
         "[0-9]{1,20}",
         "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
@@ -10,6 +11,7 @@ fn text() -> impl Strategy<Value = String> {
         "PasswordSet|Ready|Stalled|password",
         "\\PC{0,40}",
     ]
+    .boxed()
 }
 
 /// As far as there are times: they have nanoseconds.
@@ -41,9 +43,11 @@ fn attempt() -> impl Strategy<Value = Attempt> {
         Just(AttemptOutcome::Pending),
         Just(AttemptOutcome::Unknown),
         Just(AttemptOutcome::UserNotFound),
+        Just(AttemptOutcome::InHistory),
         Just(AttemptOutcome::Refused),
     ];
-    (text(), synced(), any::<i64>(), outcome).prop_map(|(id, of, generation, outcome)| Attempt {
+    let all = (text(), synced(), any::<i64>(), outcome, maybe(text()));
+    all.prop_map(|(id, of, generation, outcome, request)| Attempt {
         id,
         fingerprint: of.fingerprint,
         generation,
@@ -51,6 +55,7 @@ fn attempt() -> impl Strategy<Value = Attempt> {
         secret_resource_version: of.secret_resource_version,
         started_at: of.at,
         outcome,
+        request,
     })
 }
 
@@ -74,8 +79,12 @@ fn condition() -> impl Strategy<Value = Condition> {
 }
 
 fn status() -> impl Strategy<Value = Status> {
-    let failures = (any::<u32>(), micro());
-    let failures = failures.prop_map(|(count, retry_at)| Failures { count, retry_at });
+    let failures = (any::<u32>(), micro(), maybe(text()));
+    let failures = failures.prop_map(|(count, retry_at, request)| Failures {
+        count,
+        retry_at,
+        request,
+    });
     let lists = (
         proptest::collection::vec(text(), 0..30),
         proptest::collection::vec(condition(), 0..5),
