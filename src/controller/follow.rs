@@ -169,9 +169,7 @@ impl<C: Cognito> Follower<C> {
                 fails_within,
             } => {
                 let now = Instant::now();
-                let failures = self
-                    .broken(scope, watched, &why, now, fails_within)
-                    .await;
+                let failures = self.broken(scope, watched, &why, now, fails_within).await;
                 if is_doubtful(code, failures) {
                     let until = now + watch::repeats_within(failures, fails_within);
                     self.doubt(watched, Some(until));
