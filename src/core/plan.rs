@@ -5,7 +5,7 @@ use super::{
     backoff,
     budget::Urgency,
     clock,
-    conditions::conditions,
+    conditions::{conditions, says_stalled},
     fingerprint::Match,
     observed::{Comparison, Observed, SecretVersion},
     status::{retire_into, retire_synced, said},
@@ -145,12 +145,14 @@ fn while_in_flight(before: &Status, generation: i64, now: Timestamp) -> Vec<Cond
     let not_true = before
         .condition(ConditionType::Ready)
         .is_some_and(|ready| ready.status != ConditionStatus::True);
-    // It goes on: what was said of a suspended one is over.
-    let suspended = before.condition(ConditionType::Suspended).is_some();
-    let holds = not_true && !forbidden && !suspended;
+    // It goes on: what was said only because it was suspended is over.
+    let suspended = |c: &&Condition| c.type_ == ConditionType::Suspended.as_str();
+    let was_suspended = before.conditions.iter().any(|c| suspended(&c));
+    let holds = not_true && !forbidden && (!was_suspended || says_stalled(before));
     match class {
         Some(Class::Waiting | Class::Transient | Class::Unknown) if holds => {
-            before.conditions.clone()
+            let rest = before.conditions.iter().filter(|c| !suspended(c));
+            rest.cloned().collect()
         }
         Some(_) | None => conditions(before, &Verdict::new(Reason::Progressing), generation, now),
     }
