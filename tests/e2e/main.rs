@@ -18,6 +18,7 @@ mod identity;
 mod infrastructure;
 mod keys;
 mod kstatus;
+mod kustomize;
 mod leaks;
 mod lifecycle;
 mod lost_replies;
