@@ -1,12 +1,13 @@
 //! What follows from the outcome of a call: what is recorded, said, and when it is looked at again.
 
 use super::{
-    backoff, clock,
+    clock,
     outcome::{Effect, Outcome},
     plan::Plan,
     status::{failed, in_doubt, retire_into, retire_synced, settled},
     temporary::{Kind, without_reply},
     verdict::Verdict,
+    wait::wake,
 };
 use crate::api::{AttemptOutcome, Class, Reason, Status, Synced};
 use jiff::Timestamp;
@@ -133,7 +134,7 @@ pub fn conclude(
         }
     };
     status.quarantined_until.take_if(|until| until.0 <= now);
-    let wake = status.failures.as_ref().and_then(|f| backoff::left(f, now));
+    let wake = wake(&status, uid, now);
     Conclusion::Record(Box::new(Recorded {
         status,
         verdict,

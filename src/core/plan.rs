@@ -75,9 +75,10 @@ pub(super) fn plan(
         ahead.quarantined_until = quarantined_until(before);
     }
     // A wait that was cut short is over, also for whoever takes the attempt over.
-    ahead
-        .failures
-        .take_if(|failures| backoff::left(failures, now).is_some());
+    if backoff::left(before, observed.uid, now).is_some() {
+        ahead.failures = None;
+    }
+    ahead.unusable = None;
     ahead.attempt = Some(attempt.clone());
     ahead.last_handled_reconcile_at = handled(observed);
     ahead.conditions = while_in_flight(before, observed.generation, now);
