@@ -98,13 +98,14 @@ pub fn main(settings: Settings) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(|error| failed("the runtime can't be started", &error))?;
-    let ended = runtime.block_on(run(settings));
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    let ended = runtime.block_on(metrics.stalls().watch(run(settings, metrics.clone())));
     // Whatever still waits (a probe, a credential lookup) is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     ended
 }
 
-async fn run(settings: Settings) -> Result<(), StartError> {
+async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError> {
     let mut stop = Stop::listen()
         .map_err(|error| StartError::Failed(format!("signals can't be handled: {error}")))?;
     let cognito = Arc::new(AwsCognito::new());
@@ -123,7 +124,7 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         StartError::Failed(format!("can't listen on {}: {error}", settings.listen))
     })?;
 
-    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    let stalls = metrics.stalls();
     let (candidate, leadership) = Candidate::of(&settings);
     let leads = leadership.clone();
     metrics.tell_leader_with(move || leads.has_left(Duration::ZERO));
@@ -132,12 +133,12 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     let scopes = scopes(&settings.watch_namespaces);
     controller::expect(&readiness, &scopes);
     let (ending, ended) = watch::channel(false);
-    let serving = tokio::spawn(health::serve(
+    let serving = tokio::spawn(stalls.watch(health::serve(
         listener,
         readiness.clone(),
         metrics.clone(),
         is_true(ended.clone()),
-    ));
+    )));
     info!(
         version = env!("CARGO_PKG_VERSION"),
         listen = %settings.listen,
@@ -156,7 +157,7 @@ async fn run(settings: Settings) -> Result<(), StartError> {
             () = stop.asked() => return Ok(()),
         };
         let candidacy = candidate
-            .map(|candidate| candidate.stand(&client, &settings, &readiness))
+            .map(|candidate| candidate.stand(&client, &settings, &readiness, &stalls))
             .transpose()?;
         let context = Context::new(
             client.clone(),
@@ -173,13 +174,13 @@ async fn run(settings: Settings) -> Result<(), StartError> {
             has_keys,
         );
         let (stopping, stopped) = watch::channel(false);
-        let mut controller = tokio::spawn(controller::run(
+        let mut controller = tokio::spawn(stalls.watch(controller::run(
             context,
             scopes,
             readiness.clone(),
             leading,
             is_true(stopped),
-        ));
+        )));
         tokio::select! {
             () = stop.asked() => {}
             // A process that looks alive and sees nothing is worse than one that is restarted.

@@ -320,7 +320,7 @@ pub const REASONS: &[Entry] = &[
         Class::Stalled,
         &[],
         "an older resource manages this user of this pool already, and Cognito was not called",
-        "delete one of the two",
+        "delete one of the two; or, if the pool is case-sensitive and the usernames differ in case, name one of the users by the sub, in a new resource",
     ),
 ];
 

@@ -1,6 +1,11 @@
-//! Which resources claim which user: of two for one user that are let in the oldest manages it, and
+//! Which resources claim which user: of those that the grants let in, the oldest manages the user, and
 //! when it goes, or is let in no longer, the next oldest. A synchronous index: it is told what there is
 //! and answers with the resources to look at.
+//!
+//! Anybody who may create resources can create thousands for one user. So each operation takes O(log n)
+//! in the number of resources for a user; resources that aren't let in are kept in no set of the user;
+//! and where many wait for one user, a change wakes the few that must act, and the rest, whose messages
+//! name the manager, are woken by and by: see [`Claims::take_stale`].
 
 use super::{few::Few, key::Key, packed::Text};
 use crate::{
@@ -8,14 +13,32 @@ use crate::{
     core::target::{PoolId, Target, User},
 };
 use jiff::Timestamp;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+/// Where no more than this many wait for a user, all of them are woken at once.
+const WOKEN_AT_ONCE: usize = 32;
 
 /// See the module.
 #[derive(Default)]
 pub struct Claims {
-    /// Oldest first, let in or not.
-    users: HashMap<User, Few<Claimant>>,
+    users: HashMap<User, Claimants>,
     resources: HashMap<Key, Standing>,
+    /// The users whose waiting resources are yet to be woken, and up to which claimant they were.
+    stale: VecDeque<(User, Option<Claimant>)>,
+    /// The same users.
+    is_stale: HashSet<User>,
+}
+
+/// What is known of one user's claimants.
+#[derive(Default)]
+struct Claimants {
+    /// Those that the grants let in, the oldest first.
+    admitted: Few<Claimant>,
+    /// When a resource set the user's password, or tried to with an unknown outcome.
+    acts: Few<(Timestamp, Key)>,
 }
 
 /// A resource's claim on its user. Both are immutable in one object; under one name they change
@@ -84,8 +107,8 @@ impl Claim {
 }
 
 impl Claims {
-    /// A resource is there, with this claim or without one. Answers with the resources to look at:
-    /// all others of a user who is managed by another one now.
+    /// A resource is there, with this claim or without one. Answers with the resources to look at,
+    /// because another one manages their user now.
     pub fn apply(&mut self, resource: &Key, claim: Option<Claim>, admitted: bool) -> Vec<Key> {
         let standing = claim.map(|claim| Standing { claim, admitted });
         if self.resources.get(resource) == standing.as_ref() {
@@ -95,8 +118,11 @@ impl Claims {
         if let Some(standing) = standing {
             let user = standing.claim.user();
             affected.extend(self.change(&user, resource, |claims| {
-                let claimants = claims.users.entry(user.clone()).or_default();
-                claimants.insert((standing.claim.clone(), resource.clone()));
+                if standing.admitted {
+                    let claimants = claims.users.entry(user.clone()).or_default();
+                    let claimant = (standing.claim.clone(), resource.clone());
+                    claimants.admitted.insert(claimant);
+                }
                 claims.resources.insert(resource.clone(), standing);
             }));
         }
@@ -111,10 +137,9 @@ impl Claims {
         self.change(&user, resource, |claims| {
             let standing = claims.resources.remove(resource);
             if let (Some(standing), Some(claimants)) = (standing, claims.users.get_mut(&user)) {
-                claimants.remove(&(standing.claim, resource.clone()));
-                if claimants.is_empty() {
-                    claims.users.remove(&user);
-                }
+                let claimant = (standing.claim, resource.clone());
+                claimants.admitted.remove(&claimant);
+                claimants.forget_acts(resource);
             }
         })
     }
@@ -122,43 +147,119 @@ impl Claims {
     /// The grants let a resource in, or no longer do. Answers with the resources to look at, as
     /// [`apply`](Self::apply) does.
     pub fn admit(&mut self, resource: &Key, admitted: bool) -> Vec<Key> {
-        let Some(user) = self.resources.get(resource).map(|it| it.claim.user()) else {
+        let Some(standing) = self.resources.get_mut(resource) else {
             return Vec::new();
         };
+        standing.admitted = admitted;
+        let user = standing.claim.user();
+        let claimant = (standing.claim.clone(), resource.clone());
         self.change(&user, resource, |claims| {
-            if let Some(standing) = claims.resources.get_mut(resource) {
-                standing.admitted = admitted;
+            let claimants = claims.users.entry(user.clone()).or_default();
+            if admitted {
+                claimants.admitted.insert(claimant);
+            } else {
+                claimants.admitted.remove(&claimant);
             }
         })
+    }
+
+    /// When a resource set its user's password, and tried to with an unknown outcome.
+    pub fn acted(&mut self, resource: &Key, acts: [Option<Timestamp>; 2]) {
+        let Some(standing) = self.resources.get(resource) else {
+            return;
+        };
+        let user = standing.claim.user();
+        if acts == [None; 2] && !self.users.contains_key(&user) {
+            return;
+        }
+        let claimants = self.users.entry(user.clone()).or_default();
+        claimants.forget_acts(resource);
+        for at in acts.into_iter().flatten() {
+            claimants.acts.insert((at, resource.clone()));
+        }
+        self.forget_empty(&user);
     }
 
     /// How many entries there are, by what of.
     pub fn entries(&self) -> [(&'static str, usize); 2] {
         [
             ("claims", self.resources.len()),
-            ("users", self.users.len()),
+            ("users", self.users.len() + self.stale.len()),
         ]
     }
 
     /// Makes a change to the claims on a user, by one resource.
     fn change(&mut self, user: &User, by: &Key, change: impl FnOnce(&mut Self)) -> Vec<Key> {
-        let before = self.managers(user).next().cloned();
+        let before = self.manager(user).cloned();
         change(self);
-        if self.managers(user).next() == before.as_ref() {
-            return Vec::new();
-        }
-        self.managers(user)
-            .filter(|key| *key != by)
-            .cloned()
-            .collect()
+        let affected = self.affected(user, by, before);
+        self.forget_empty(user);
+        affected
     }
 
-    /// Those who are let in, oldest first: the first one manages the user.
-    fn managers(&self, user: &User) -> impl Iterator<Item = &Key> {
-        let claimants = self.users.get(user).into_iter().flat_map(Few::iter);
-        claimants
-            .map(|(_, key)| key)
-            .filter(|key| self.is_admitted(key))
+    /// Those to look at after a change, if another one manages the user now.
+    fn affected(&mut self, user: &User, by: &Key, before: Option<Key>) -> Vec<Key> {
+        let Some(claimants) = self.users.get(user) else {
+            return Vec::new();
+        };
+        let manager = self.manager(user);
+        if manager == before.as_ref() {
+            return Vec::new();
+        }
+        let keys = claimants.admitted.iter().map(|(_, key)| key);
+        if claimants.admitted.len() <= WOKEN_AT_ONCE {
+            return keys.filter(|key| *key != by).cloned().collect();
+        }
+        // The former manager waits from now on, and says so at once.
+        let former = before.filter(|key| self.is_admitted(key));
+        let affected = manager.cloned().into_iter().chain(former);
+        let affected = affected.filter(|key| key != by).collect();
+        if self.is_stale.insert(user.clone()) {
+            self.stale.push_back((user.clone(), None));
+        } else if let Some((_, woken)) = self.stale.iter_mut().find(|(of, _)| of == user) {
+            *woken = None;
+        }
+        affected
+    }
+
+    fn forget_empty(&mut self, user: &User) {
+        let is_empty = |it: &Claimants| it.admitted.is_empty() && it.acts.is_empty();
+        if self.users.get(user).is_some_and(is_empty) {
+            self.users.remove(user);
+        }
+    }
+
+    /// Some of those that wait for a user whom another one manages by now: their messages may name the
+    /// former manager. At most `max`; the others come with the next calls.
+    pub fn take_stale(&mut self, max: usize) -> Vec<Key> {
+        let Some((user, woken)) = self.stale.pop_front() else {
+            return Vec::new();
+        };
+        let waiting = self.users.get(&user).map(|it| it.admitted.iter());
+        let waiting = waiting.into_iter().flatten();
+        let next: Vec<_> = waiting
+            .skip_while(|claimant| woken.as_ref().is_some_and(|woken| *claimant <= woken))
+            .take(max)
+            .cloned()
+            .collect();
+        if next.len() < max {
+            self.is_stale.remove(&user);
+        } else {
+            self.stale.push_back((user, next.last().cloned()));
+        }
+        next.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Whether there is something for [`take_stale`](Self::take_stale).
+    #[must_use]
+    pub fn has_stale(&self) -> bool {
+        !self.stale.is_empty()
+    }
+
+    /// The oldest of those that are let in.
+    fn manager(&self, user: &User) -> Option<&Key> {
+        let claimants = self.users.get(user)?;
+        claimants.admitted.iter().map(|(_, key)| key).next()
     }
 
     fn is_admitted(&self, resource: &Key) -> bool {
@@ -169,30 +270,43 @@ impl Claims {
     /// is known of an earlier one of the same name doesn't count: it is gone.
     #[must_use]
     pub fn older(&self, resource: &Key, claim: &Claim) -> Option<&Key> {
-        self.users
-            .get(&claim.user())?
+        let claimants = self.users.get(&claim.user())?;
+        claimants
+            .admitted
             .iter()
             .take_while(|(other, _)| other.0.seniority < claim.0.seniority)
             .map(|(_, key)| key)
-            .find(|key| *key != resource && self.is_admitted(key))
+            .find(|key| *key != resource)
     }
 
-    /// Who must know of what this resource did: the older one that manages its user, and those who
-    /// aren't let in at the moment, because what they did counts no longer.
+    /// When another resource last set the user's password, or tried to with an unknown outcome. What
+    /// is later than `now` was written by another clock, and doesn't hide what isn't.
+    #[must_use]
+    pub fn rival_at(&self, resource: &Key, claim: &Claim, now: Timestamp) -> Option<Timestamp> {
+        let acts = &self.users.get(&claim.user())?.acts;
+        let mut past = acts.iter().rev().filter(|(at, _)| *at <= now);
+        past.find(|(_, key)| key != resource).map(|(at, _)| *at)
+    }
+
+    /// The resources that must know that this one acted: the older one that manages its user, and those
+    /// that aren't let in at the moment and acted themselves, because what they did counts no longer.
     pub fn concerned(&self, resource: &Key, claim: &Claim) -> impl Iterator<Item = &Key> {
-        let outside = self
-            .rivals(resource, claim)
-            .filter(|key| !self.is_admitted(key));
+        let claimants = self.users.get(&claim.user());
+        let acts = claimants.into_iter().flat_map(|it| it.acts.iter());
+        let outside = acts
+            .map(|(_, key)| key)
+            .filter(move |key| *key != resource && !self.is_admitted(key));
         self.older(resource, claim).into_iter().chain(outside)
     }
+}
 
-    /// The other resources for the same user.
-    pub fn rivals(&self, resource: &Key, claim: &Claim) -> impl Iterator<Item = &Key> {
-        let claimants = self.users.get(&claim.user());
-        let claimants = claimants.into_iter().flat_map(Few::iter);
-        claimants
-            .map(|(_, key)| key)
-            .filter(move |key| *key != resource)
+impl Claimants {
+    fn forget_acts(&mut self, resource: &Key) {
+        let acts = self.acts.iter().filter(|(_, key)| key == resource);
+        let acts: Vec<_> = acts.cloned().collect();
+        for act in acts {
+            self.acts.remove(&act);
+        }
     }
 }
 
@@ -210,7 +324,10 @@ mod tests {
 
     impl Claims {
         fn is_empty(&self) -> bool {
-            self.users.is_empty() && self.resources.is_empty()
+            self.users.is_empty()
+                && self.resources.is_empty()
+                && self.stale.is_empty()
+                && self.is_stale.is_empty()
         }
     }
 
@@ -231,8 +348,6 @@ mod tests {
         assert_eq!(claims.older(&key("old"), &old), None);
         assert_eq!(claims.older(&key("late"), &late), Some(&key("old")));
         assert_eq!(claims.older(&key("young"), &young), Some(&key("old")));
-        let rivals: Vec<_> = claims.rivals(&key("late"), &late).collect();
-        assert_eq!(rivals, [&key("old"), &key("young")]);
         assert_eq!(
             claims.apply(&key("old"), Some(old), true),
             [],
@@ -299,6 +414,72 @@ mod tests {
         claims.apply(&key("old"), Some(claim("bot", 1, "a")), true);
         claims.apply(&key("next"), Some(claim("bot", 2, "b")), true);
         assert_eq!(claims.apply(&key("old"), None, true), [key("next")]);
+    }
+
+    #[test]
+    fn whoever_is_not_let_in_costs_the_manager_nothing() {
+        let mut claims = Claims::default();
+        let manager = claim("bot", 9_999, "m");
+        claims.apply(&key("manager"), Some(manager.clone()), true);
+        for n in 0..5_000 {
+            let older = claim("bot", n, &format!("{n:05}"));
+            let affected = claims.apply(&key(&format!("r{n}")), Some(older), false);
+            assert_eq!(affected, []);
+        }
+        let user = manager.user();
+        assert_eq!(claims.users[&user].admitted.len(), 1);
+        assert_eq!(claims.older(&key("manager"), &manager), None);
+        assert_eq!(claims.concerned(&key("manager"), &manager).count(), 0);
+        assert_eq!(claims.admit(&key("r7"), true), [key("manager")]);
+        assert_eq!(claims.older(&key("manager"), &manager), Some(&key("r7")));
+        assert_eq!(claims.remove(&key("r7")), [key("manager")]);
+    }
+
+    #[test]
+    fn of_many_that_wait_few_are_woken_at_once_and_each_of_the_others_once_by_and_by() {
+        let mut claims = Claims::default();
+        for n in 0..500 {
+            let it = claim("bot", n, &format!("{n:05}"));
+            claims.apply(&key(&format!("r{n:03}")), Some(it), true);
+        }
+        while claims.has_stale() {
+            claims.take_stale(64);
+        }
+        assert_eq!(claims.remove(&key("r000")), [key("r001")]);
+        assert_eq!(claims.take_stale(100).len(), 100);
+        // A change in between begins anew.
+        assert_eq!(claims.remove(&key("r001")), [key("r002")]);
+        let mut woken = Vec::new();
+        while claims.has_stale() {
+            woken.extend(claims.take_stale(64));
+        }
+        let all: Vec<_> = (2..500).map(|n| key(&format!("r{n:03}"))).collect();
+        assert_eq!(woken, all);
+    }
+
+    #[test]
+    fn when_a_rival_acted_is_known_whatever_clocks_say() {
+        let mut claims = Claims::default();
+        let [one, two] = [claim("bot", 1, "a"), claim("bot", 2, "b")];
+        claims.apply(&key("one"), Some(one.clone()), true);
+        claims.apply(&key("two"), Some(two), true);
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let rival_at = |claims: &Claims| claims.rival_at(&key("one"), &one, at(100));
+        claims.acted(&key("one"), [Some(at(99)), Some(at(98))]);
+        assert_eq!(rival_at(&claims), None);
+        claims.acted(&key("two"), [Some(at(50)), Some(at(500))]);
+        assert_eq!(rival_at(&claims), Some(at(50)), "not what is to come");
+        claims.acted(&key("two"), [Some(at(60)), None]);
+        assert_eq!(rival_at(&claims), Some(at(60)));
+        // What it did counts also when it isn't let in any more, and it must know of what others did.
+        claims.admit(&key("two"), false);
+        assert_eq!(rival_at(&claims), Some(at(60)));
+        let concerned: Vec<_> = claims.concerned(&key("one"), &one).collect();
+        assert_eq!(concerned, [&key("two")]);
+        claims.remove(&key("two"));
+        assert_eq!(rival_at(&claims), None);
+        claims.remove(&key("one"));
+        assert!(claims.is_empty());
     }
 
     proptest! {

@@ -6,10 +6,12 @@ use super::{
     index::Index,
     key::Key,
     memory::Memory,
+    places::Places,
     queue::Queue,
     turns::Turns,
 };
 use crate::{
+    api::CognitoUserPassword,
     cluster::{Leadership, events::Events},
     cognito::Cognito,
     core::{authority::Authority, budget::Limits, fingerprint::Keyring, grant::Ungranted},
@@ -28,6 +30,9 @@ use tokio::sync::Notify;
 /// What must be left of the lease when a call begins: the 5 s that it may take, and 2 s for clocks
 /// and for a process that isn't scheduled at once.
 const LEASE_FOR_A_CALL: Duration = Duration::from_secs(7);
+
+/// Reconciles that run at the same time. Each may wait 5 s for the API server.
+const PLACES: usize = 32;
 
 /// See the module. One for the whole process.
 pub struct Context<C> {
@@ -53,6 +58,8 @@ pub struct Context<C> {
     pub memory: Arc<Memory>,
     /// What is to be looked at.
     pub queue: Queue,
+    /// How many are looked at at the same time.
+    pub places: Places,
     /// Whose turn it is in the budget.
     pub turns: Turns,
     /// For whom a call is being made.
@@ -112,10 +119,12 @@ impl<C: Cognito> Context<C> {
             let metrics = metrics.clone();
             move || metrics.lost_event()
         };
+        let places = Places::new(PLACES);
         Self {
             events: Events::new(client.clone(), lost),
             client,
-            credentials: Credentials::new(cognito.clone(), wake, tell),
+            credentials: Credentials::new(cognito.clone(), places.clone(), wake, tell),
+            places,
             cognito,
             keyring: Mutex::new(Arc::new(keyring)),
             leadership,
@@ -134,6 +143,12 @@ impl<C: Cognito> Context<C> {
     /// What the watches showed.
     pub fn index(&self) -> MutexGuard<'_, Index> {
         lock(&self.index)
+    }
+
+    /// Remembers what a write or a read of a resource returned: the watch shows it later.
+    pub fn wrote(&self, key: &Key, resource: Arc<CognitoUserPassword>) {
+        self.index().wrote(&resource);
+        self.memory.wrote(key, resource);
     }
 
     /// The fingerprint keys.

@@ -11,7 +11,7 @@ mod tests;
 
 pub use door::TurnedAway;
 
-use super::key::Key;
+use super::{key::Key, pace::Pace, places::Places};
 use crate::{
     cognito::Cognito,
     core::{authority::Authority, outcome::Standing, reply::CredentialsFailure, target::Account},
@@ -19,8 +19,9 @@ use crate::{
 use door::{Door, Refusals};
 use futures::FutureExt;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     panic::AssertUnwindSafe,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -35,9 +36,12 @@ const PROBE_FIRST: Duration = Duration::from_secs(1);
 const PROBE_MAX: Duration = Duration::from_secs(5);
 const SCOUT_MAX: Duration = Duration::from_secs(15);
 
-/// How long a resource waits for credentials, in one of the controller's few places. A role whose STS
-/// hangs would keep all of them from everybody else; the probe has more time.
+/// How long a resource waits for credentials before its status may say that there are none; the probe
+/// has more time.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// So many resources are woken at once when a door opens, the others by and by.
+const WOKEN_AT_ONCE: usize = 100;
 
 /// Why a resource is looked at again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,11 +66,58 @@ struct Shared<C> {
     /// What AWS refused.
     refusals: Mutex<HashMap<Authority, Refusals>>,
     /// Whose account the credentials were that there were last.
-    accounts: Mutex<HashMap<Authority, Account>>,
+    accounts: Mutex<Accounts>,
+    /// The authorities whose credentials a reconcile waits for, and the resources that wait for what
+    /// that reconcile finds.
+    resolving: Mutex<HashMap<Authority, HashSet<Key>>>,
+    places: Places,
     /// How many doors were closed so far.
     closed: AtomicU64,
     wake: Box<Waker>,
     tell: Box<Teller>,
+}
+
+/// The operator's own account is the same in all Regions, of which tenants can name any number.
+#[derive(Default)]
+struct Accounts {
+    own: Option<Account>,
+    of_roles: HashMap<Authority, Account>,
+}
+
+impl Accounts {
+    fn get(&self, authority: &Authority) -> Option<&Account> {
+        match authority.role {
+            None => self.own.as_ref(),
+            Some(_) => self.of_roles.get(authority),
+        }
+    }
+
+    fn set(&mut self, authority: &Authority, account: &Account) {
+        if self.get(authority) == Some(account) {
+            return;
+        }
+        match authority.role {
+            None => self.own = Some(account.clone()),
+            Some(_) => {
+                self.of_roles.insert(authority.clone(), account.clone());
+            }
+        }
+    }
+}
+
+/// One reconcile that waits for credentials. However it ends, the others are woken.
+struct Resolving<'a, C: Cognito> {
+    shared: &'a Shared<C>,
+    authority: &'a Authority,
+}
+
+impl<C: Cognito> Drop for Resolving<'_, C> {
+    fn drop(&mut self) {
+        let waiting = self.shared.resolving().remove(self.authority);
+        for resource in waiting.iter().flatten() {
+            (self.shared.wake)(resource, Wake::Tell);
+        }
+    }
 }
 
 impl<C> Clone for Credentials<C> {
@@ -80,6 +131,7 @@ impl<C: Cognito> Credentials<C> {
     /// `tell` when there is something new to say of an authority: see [`examine`](Self::examine).
     pub fn new(
         cognito: Arc<C>,
+        places: Places,
         wake: impl Fn(&Key, Wake) + Send + Sync + 'static,
         tell: impl Fn(&Authority) + Send + Sync + 'static,
     ) -> Self {
@@ -88,6 +140,8 @@ impl<C: Cognito> Credentials<C> {
             doors: Mutex::default(),
             refusals: Mutex::default(),
             accounts: Mutex::default(),
+            resolving: Mutex::default(),
+            places,
             closed: AtomicU64::new(0),
             wake: Box::new(wake),
             tell: Box::new(tell),
@@ -95,7 +149,8 @@ impl<C: Cognito> Credentials<C> {
     }
 
     /// Makes sure that there are credentials. `must_tell`: the resource's status would be untrue if
-    /// it didn't say at once why nothing is set.
+    /// it didn't say at once why nothing is set. Of all resources that need the credentials of one
+    /// authority, one waits for them, and gives its place to other reconciles meanwhile.
     ///
     /// # Errors
     /// [`TurnedAway`]: the resource is remembered, and looked at when there are some.
@@ -110,21 +165,60 @@ impl<C: Cognito> Credentials<C> {
         {
             return Err(door.turn_away(resource, must_tell));
         }
-        let authenticated = self.0.cognito.authenticate(authority);
-        let failure = match timeout(PATIENCE, authenticated).await {
-            Ok(Ok(account)) => {
-                let mut accounts = self.0.accounts();
-                if accounts.get(authority) != Some(&account) {
-                    accounts.insert(authority.clone(), account.clone());
-                }
+        if self.awaits_resolution(resource, authority) {
+            return Err(TurnedAway {
+                failure: CredentialsFailure("they are being resolved".to_owned()),
+                tell: false,
+            });
+        }
+        let mut authenticated = pin!(self.0.cognito.authenticate(authority));
+        // Mostly they are at hand.
+        let found = match authenticated.as_mut().now_or_never() {
+            Some(found) => Some(found),
+            None => {
+                let shared = &*self.0;
+                shared.resolving().insert(authority.clone(), HashSet::new());
+                let _resolving = Resolving { shared, authority };
+                let found = timeout(PATIENCE, authenticated);
+                let found = shared.places.without(found).await.ok();
+                // Before the others are woken.
+                return self.ensured(resource, authority, found, must_tell);
+            }
+        };
+        self.ensured(resource, authority, found, must_tell)
+    }
+
+    /// What a look for credentials comes to; none if there was no answer in time.
+    fn ensured(
+        &self,
+        resource: &Key,
+        authority: &Authority,
+        found: Option<Result<Account, CredentialsFailure>>,
+        must_tell: bool,
+    ) -> Result<Account, TurnedAway> {
+        let failure = match found {
+            Some(Ok(account)) => {
+                self.0.accounts().set(authority, &account);
                 return Ok(account);
             }
-            Ok(Err(failure)) => failure,
-            Err(_) => CredentialsFailure(format!(
+            Some(Err(failure)) => failure,
+            None => CredentialsFailure(format!(
                 "no credentials within {PATIENCE:?}: a web identity, Pod Identity, STS or metadata service doesn't answer"
             )),
         };
         Err(self.close(resource, authority, failure, false, must_tell))
+    }
+
+    /// Whether another resource waits for credentials of this authority: then this one is remembered,
+    /// and looked at when they are there, or aren't.
+    #[must_use]
+    pub fn awaits_resolution(&self, resource: &Key, authority: &Authority) -> bool {
+        let mut resolving = self.0.resolving();
+        let waiting = resolving.get_mut(authority);
+        waiting.is_some_and(|waiting| {
+            waiting.insert(resource.clone());
+            true
+        })
     }
 
     /// Whose account it is, as far as that is known and nobody is turned away.
@@ -156,7 +250,8 @@ impl<C: Cognito> Credentials<C> {
     pub fn retain(&self, needed: impl Fn(&Authority) -> bool) {
         self.0.doors().retain(|authority, _| needed(authority));
         self.0.refusals().retain(|authority, _| needed(authority));
-        self.0.accounts().retain(|authority, _| needed(authority));
+        let mut accounts = self.0.accounts();
+        accounts.of_roles.retain(|authority, _| needed(authority));
     }
 
     /// Whether nobody passes: then the resource is remembered, and looked at when that changes.
@@ -178,14 +273,19 @@ impl<C: Cognito> Credentials<C> {
     pub fn len(&self) -> usize {
         let refused: usize = self.0.refusals().values().map(Refusals::len).sum();
         let at_doors: usize = self.0.doors().values().map(Door::len).sum();
-        refused + at_doors
+        let waiting: usize = self.0.resolving().values().map(HashSet::len).sum();
+        refused + at_doors + waiting + self.0.refusals().len()
     }
 
     /// The resource is gone: nobody tells it anything, nor sends it to see.
     pub fn forget(&self, resource: &Key) {
-        for refusals in self.0.refusals().values_mut() {
-            refusals.forget(resource);
+        for waiting in self.0.resolving().values_mut() {
+            waiting.remove(resource);
         }
+        self.0.refusals().retain(|_, refusals| {
+            refusals.forget(resource);
+            !refusals.is_empty()
+        });
         for door in self.0.doors().values_mut() {
             door.forget(resource);
         }
@@ -195,9 +295,8 @@ impl<C: Cognito> Credentials<C> {
     pub fn answered(&self, resource: &Key, authority: &Authority, standing: &Standing) {
         match standing {
             Standing::Accepted => {
-                if let Some(refusals) = self.0.refusals().get_mut(authority) {
-                    refusals.accepted(resource);
-                }
+                self.0
+                    .update_refusals(authority, |refusals| refusals.accepted(resource));
                 let refused = |door: &Door| door.refused;
                 if self.0.doors().get(authority).is_some_and(refused) {
                     self.0.open(authority);
@@ -248,19 +347,38 @@ impl<C: Cognito> Credentials<C> {
 
 impl<C: Cognito> Shared<C> {
     /// Lets everybody through.
-    fn open(&self, authority: &Authority) {
+    fn open(self: &Arc<Self>, authority: &Authority) {
         let Some(door) = self.doors().remove(authority) else {
             return;
         };
-        if let Some(refusals) = self.refusals().get_mut(authority) {
-            refusals.count_anew();
-        }
-        let turned_away = door.turned_away;
+        self.update_refusals(authority, Refusals::count_anew);
+        let mut turned_away = door.turned_away.into_iter();
         info!(%authority, resources = turned_away.len(), "there are AWS credentials");
-        for resource in &turned_away {
-            (self.wake)(resource, Wake::Healed);
+        for resource in turned_away.by_ref().take(WOKEN_AT_ONCE) {
+            (self.wake)(&resource, Wake::Healed);
+        }
+        if turned_away.len() > 0 {
+            let shared = self.clone();
+            tokio::spawn(async move {
+                let mut pace = Pace::new();
+                for resource in turned_away {
+                    (shared.wake)(&resource, Wake::Healed);
+                    pace.step().await;
+                }
+            });
         }
         (self.tell)(authority);
+    }
+
+    /// Changes what is known of refusals, where something is; what says nothing is not kept.
+    fn update_refusals(&self, authority: &Authority, change: impl FnOnce(&mut Refusals)) {
+        let mut all = self.refusals();
+        if let Some(refusals) = all.get_mut(authority) {
+            change(refusals);
+            if refusals.is_empty() {
+                all.remove(authority);
+            }
+        }
     }
 
     /// Nobody knows whether AWS takes the credentials that there are now: one goes and sees. Answers
@@ -302,8 +420,14 @@ impl<C: Cognito> Shared<C> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn accounts(&self) -> MutexGuard<'_, HashMap<Authority, Account>> {
+    fn accounts(&self) -> MutexGuard<'_, Accounts> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn resolving(&self) -> MutexGuard<'_, HashMap<Authority, HashSet<Key>>> {
+        self.resolving
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn doors(&self) -> MutexGuard<'_, HashMap<Authority, Door>> {

@@ -63,8 +63,17 @@ impl<T: Ord> Few<T> {
         matches!(self, Self::None)
     }
 
-    /// Its members.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
+    /// How many members it has.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(_) => 1,
+            Self::Many(members) => members.len(),
+        }
+    }
+
+    /// Its members, the first one first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
         let (one, many) = match self {
             Self::None => (None, None),
             Self::One(member) => (Some(member), None),
@@ -93,6 +102,8 @@ mod tests {
                     set.remove(&member);
                 }
                 prop_assert!(few.iter().eq(&set));
+                prop_assert!(few.iter().rev().eq(set.iter().rev()));
+                prop_assert_eq!(few.len(), set.len());
                 prop_assert_eq!(few.is_empty(), set.is_empty());
                 prop_assert_eq!(matches!(few, Few::Many(_)), set.len() > 1);
             }

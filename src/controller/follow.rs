@@ -6,7 +6,7 @@
 
 mod grants;
 
-use super::{context::Context, index::Relisted, key::Key, reconcile};
+use super::{context::Context, key::Key, pace::Pace, reconcile};
 use crate::{
     api::CognitoUserPassword,
     cluster::{
@@ -18,13 +18,25 @@ use crate::{
     core::observed::SecretVersion,
     ops::health::{Check, Readiness},
 };
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use kube::{
     ResourceExt,
     runtime::{events::EventType, watcher::Event},
 };
-use std::{collections::HashMap, sync::Arc, time::Instant};
-use tracing::{debug, info, warn};
+use std::{
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::sleep_until;
+use tracing::{debug, error, info, warn};
+
+/// So many resources that wait for a user whom another one manages by now are woken at a time.
+const STALE_AT_ONCE: usize = 32;
+
+/// Between two such portions.
+const STALE_EVERY: Duration = Duration::from_millis(500);
 
 /// Follows the watches of all scopes, for ever.
 pub(super) async fn follow<C: Cognito>(
@@ -48,20 +60,24 @@ pub(super) async fn follow<C: Cognito>(
     let watches = watches.chain(grants);
     let mut told = futures::stream::select_all(watches);
     let mut follower = Follower::new(context.clone(), &scopes, &readiness);
-    while let Some((scope, told)) = told.next().await {
-        match told {
-            Told::Resource(event) => follower.resource(&scope, *event),
-            Told::Secret(event) => follower.secret(&scope, *event),
-            Told::Grant(event) => follower.grant(*event),
-            Told::Namespace(event) => follower.namespace(*event),
-            Told::Broken { watched, why, code } => {
-                let now = Instant::now();
-                let failures = follower.broken(&scope, watched, &why, now);
-                if is_doubtful(code, failures) {
-                    follower.doubt(watched, Some(now + watch::repeats_within(failures)));
-                }
+    let mut pace = Pace::new();
+    let mut next_stale = tokio::time::Instant::now();
+    loop {
+        let has_stale = context.index().has_stale();
+        let (scope, told) = tokio::select! {
+            told = told.next() => match told {
+                Some(told) => told,
+                None => return,
+            },
+            () = sleep_until(next_stale), if has_stale => {
+                next_stale = tokio::time::Instant::now() + STALE_EVERY;
+                let stale = context.index().take_stale(STALE_AT_ONCE);
+                follower.ask(stale).await;
+                continue;
             }
-        }
+        };
+        follower.follow(&scope, told).await;
+        pace.step().await;
     }
 }
 
@@ -88,7 +104,7 @@ fn all_watches(scopes: &[Scope]) -> impl Iterator<Item = (Scope, Watched)> {
     })
 }
 
-struct Follower<C> {
+pub(super) struct Follower<C> {
     context: Arc<Context<C>>,
     watches: HashMap<(Scope, Watched), State>,
     /// What was last reported as unreadable.
@@ -111,7 +127,7 @@ struct State {
 }
 
 impl<C: Cognito> Follower<C> {
-    fn new(context: Arc<Context<C>>, scopes: &[Scope], readiness: &Readiness) -> Self {
+    pub(super) fn new(context: Arc<Context<C>>, scopes: &[Scope], readiness: &Readiness) -> Self {
         let state = |(scope, watched): (Scope, Watched)| {
             let check = readiness.check(check_name(&scope, watched));
             let state = State {
@@ -131,7 +147,32 @@ impl<C: Cognito> Follower<C> {
         }
     }
 
-    fn resource(&mut self, scope: &Scope, event: Event<MaybeResource>) {
+    /// Follows what a watch told. What panics is one object's fault: the others are followed.
+    pub(super) async fn follow(&mut self, scope: &Scope, told: Told) {
+        let followed = AssertUnwindSafe(self.told(scope, told)).catch_unwind();
+        if followed.await.is_err() {
+            error!("following an event of a watch panicked; its object is skipped");
+            self.context.metrics.reconcile("panic", Duration::ZERO);
+        }
+    }
+
+    async fn told(&mut self, scope: &Scope, told: Told) {
+        match told {
+            Told::Resource(event) => self.resource(scope, *event).await,
+            Told::Secret(event) => self.secret(scope, *event).await,
+            Told::Grant(event) => self.grant(*event).await,
+            Told::Namespace(event) => self.namespace(*event).await,
+            Told::Broken { watched, why, code } => {
+                let now = Instant::now();
+                let failures = self.broken(scope, watched, &why, now).await;
+                if is_doubtful(code, failures) {
+                    self.doubt(watched, Some(now + watch::repeats_within(failures)));
+                }
+            }
+        }
+    }
+
+    async fn resource(&mut self, scope: &Scope, event: Event<MaybeResource>) {
         match event {
             // The beginning of a list that may fail yet.
             Event::Init => {
@@ -139,28 +180,29 @@ impl<C: Cognito> Follower<C> {
                 return;
             }
             Event::InitApply(Lean(Ok(resource))) | Event::Apply(Lean(Ok(resource))) => {
-                self.apply(scope, &resource);
+                self.apply(scope, &resource).await;
             }
             Event::InitApply(ref unreadable @ Lean(Err(ref invalid)))
             | Event::Apply(ref unreadable @ Lean(Err(ref invalid))) => {
-                self.unreadable(unreadable, &invalid.error);
+                self.unreadable(unreadable, &invalid.error).await;
             }
-            Event::Delete(resource) => self.gone(&Key::of(&resource)),
+            Event::Delete(resource) => self.gone(&Key::of(&resource)).await,
             Event::InitDone => {
-                let Relisted { gone, affected } = self.context.index().resources_listed(scope);
+                let gone = self.context.index().resources_listed(scope);
+                let mut pace = Pace::new();
                 for key in gone {
-                    self.forget(&key);
+                    self.gone(&key).await;
+                    pace.step().await;
                 }
-                self.ask(affected);
-                self.listed(scope, Watched::Resources);
-                self.await_no_longer(scope, Watched::Resources);
+                self.listed(scope, Watched::Resources).await;
+                self.await_no_longer(scope, Watched::Resources).await;
                 return;
             }
         }
         self.works(scope, Watched::Resources);
     }
 
-    fn secret(&mut self, scope: &Scope, event: Event<SecretName>) {
+    async fn secret(&mut self, scope: &Scope, event: Event<SecretName>) {
         let affected = match event {
             Event::Init => {
                 self.context.index().secrets_listing(scope);
@@ -177,26 +219,36 @@ impl<C: Cognito> Follower<C> {
             }
             Event::Delete(secret) => self.context.index().delete_secret(&Key::of(&secret)),
             Event::InitDone => {
-                let affected = self.context.index().secrets_listed(scope);
-                self.ask(affected);
-                self.listed(scope, Watched::Secrets);
+                let gone = self.context.index().secrets_listed(scope);
+                let mut pace = Pace::new();
+                for secret in gone {
+                    let affected = self.context.index().delete_secret(&secret);
+                    self.ask(affected).await;
+                    pace.step().await;
+                }
+                self.listed(scope, Watched::Secrets).await;
                 return;
             }
         };
-        self.ask(affected);
+        self.ask(affected).await;
         self.works(scope, Watched::Secrets);
     }
 
-    fn apply(&mut self, scope: &Scope, resource: &CognitoUserPassword) {
-        self.moved_on(&Key::of(resource));
+    async fn apply(&mut self, scope: &Scope, resource: &CognitoUserPassword) {
+        let key = Key::of(resource);
+        self.moved_on(&key);
         let affected = self.context.index().apply_resource(scope, resource);
-        self.ask(affected);
+        // The watch may lag behind what this process itself wrote.
+        if let Some(own) = self.context.memory.later_own(&key, resource) {
+            self.context.index().wrote(&own);
+        }
+        self.ask(affected).await;
     }
 
-    fn gone(&mut self, key: &Key) {
+    async fn gone(&mut self, key: &Key) {
         let affected = self.context.index().delete_resource(key);
         self.forget(key);
-        self.ask(affected);
+        self.ask(affected).await;
     }
 
     fn forget(&mut self, key: &Key) {
@@ -208,14 +260,14 @@ impl<C: Cognito> Follower<C> {
     }
 
     /// A resource that this version can't read: said once for each of its versions, and skipped.
-    fn unreadable(&mut self, unreadable: &MaybeResource, error: &str) {
+    async fn unreadable(&mut self, unreadable: &MaybeResource, error: &str) {
         let key = Key::of(unreadable);
         let version = unreadable.resource_version();
         let said = self.unreadable.get(&key);
         if said.is_some_and(|said| *said == version) {
             return;
         }
-        self.gone(&key);
+        self.gone(&key).await;
         let why = without_values(error);
         warn!(object = %key, why, "this resource can't be read and is skipped");
         self.context.metrics.undecodable_resource();
@@ -239,26 +291,26 @@ impl<C: Cognito> Follower<C> {
     }
 
     /// Asks for reconciles, once everything is listed that they go by.
-    fn ask(&self, keys: Vec<Key>) {
+    async fn ask(&self, keys: Vec<Key>) {
         if self.context.index().grants().have_changed() {
             self.context.grants_changed.notify_one();
         }
-        reconcile::ask(&self.context, keys);
+        reconcile::ask(&self.context, keys).await;
     }
 
     /// Something is listed, or can't be for now: if it is the last one that was waited for, everything
     /// is looked at.
-    fn await_no_longer(&mut self, scope: &Scope, watched: Watched) {
+    async fn await_no_longer(&mut self, scope: &Scope, watched: Watched) {
         let all = {
             let mut index = self.context.index();
             let last = index.await_no_longer(scope, watched);
             if last { index.resources() } else { Vec::new() }
         };
-        self.ask(all);
+        self.ask(all).await;
     }
 
     /// A list is complete: when it is the last one of its scope, everything is looked at.
-    fn listed(&mut self, scope: &Scope, watched: Watched) {
+    async fn listed(&mut self, scope: &Scope, watched: Watched) {
         let Some(state) = self.watches.get_mut(&(scope.clone(), watched)) else {
             return;
         };
@@ -275,7 +327,7 @@ impl<C: Cognito> Follower<C> {
             index.resources_in(scope)
         };
         info!(scope = scope_name(scope), resources = all.len(), "listed");
-        self.ask(all);
+        self.ask(all).await;
     }
 
     fn works(&mut self, scope: &Scope, watched: Watched) {
@@ -290,7 +342,7 @@ impl<C: Cognito> Follower<C> {
     }
 
     /// Answers with how often in a row.
-    fn broken(&mut self, scope: &Scope, watched: Watched, why: &str, now: Instant) -> u32 {
+    async fn broken(&mut self, scope: &Scope, watched: Watched, why: &str, now: Instant) -> u32 {
         self.context.metrics.watch_error(match watched {
             Watched::Resources => "resources",
             Watched::Secrets => "secrets",
@@ -319,7 +371,7 @@ impl<C: Cognito> Follower<C> {
         // After the log: whoever reads it at /readyz finds it there too.
         state.check.fail_for(why, watch::repeats_within(failures));
         if watched == Watched::Resources && failures >= BROKEN_AFTER {
-            self.await_no_longer(scope, Watched::Resources);
+            self.await_no_longer(scope, Watched::Resources).await;
         }
         failures
     }

@@ -6,7 +6,6 @@ use super::{
     context::Context,
     key::Key,
     memory::{Remembered, Unrecorded},
-    packed::sent,
 };
 use crate::{
     api::{CognitoUserPassword, REQUESTED_AT, Reason, Status},
@@ -56,6 +55,8 @@ impl Facts {
         key: &Key,
         resource: Arc<CognitoUserPassword>,
     ) -> Self {
+        #[cfg(test)]
+        super::panic_tests::panic_at("decide", key);
         let uid = resource.uid().unwrap_or_default();
         Self {
             remembered: context.memory.recall(key, &uid),
@@ -100,7 +101,7 @@ impl Facts {
         match self.target() {
             Some(target) => {
                 let index = context.index();
-                index.admission(target, self.key.namespace(), Instant::now())
+                index.admission(&self.key, target, Instant::now())
             }
             // Nothing is done for one that names no user, and that is said first.
             None => Admission::NotGranted,
@@ -129,18 +130,8 @@ impl Facts {
 
     /// When another resource for the same user set it last, or tried to.
     fn rival_at<C: Cognito>(&self, context: &Context<C>) -> Option<Timestamp> {
-        let rivals = context.index().rivals(&self.key, self.claim.as_ref()?);
-        let times = rivals.iter().map(|rival| {
-            let stored = context.memory.has_own(rival);
-            let stored = stored.then(|| context.index().resource(rival)).flatten();
-            match stored {
-                Some(stored) => sent(&context.memory.freshest(rival, stored)),
-                None => context.index().sent(rival),
-            }
-        });
-        // What is in the future was written by another clock, and must not hide what isn't.
-        let now = Timestamp::now();
-        times.flatten().flatten().filter(|at| *at <= now).max()
+        let claim = self.claim.as_ref()?;
+        context.index().rival_at(&self.key, claim, Timestamp::now())
     }
 
     /// What the watch shows of the Secret.

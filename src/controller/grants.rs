@@ -1,6 +1,7 @@
 //! What the watches showed of grants and namespaces, and what follows from it for each resource. A
-//! synchronous index: it is told what there is and answers with the resources that are let in from
-//! now on, or no longer, or by another authority.
+//! synchronous index: it is told what there is and answers with the resources that a change may
+//! concern. [`Grants::judge`] judges these, in portions that its caller chooses: a grant may concern
+//! ten thousand resources.
 
 use super::{claims::Claim, few::Few, key::Key, listing::Listing};
 use crate::{
@@ -8,6 +9,7 @@ use crate::{
     core::{
         authority::Authority,
         grant::{Admission, Grant, InvalidGrant, Namespace, Ungranted, admit},
+        grant_index::GrantIndex,
         target::{PoolId, Target},
     },
 };
@@ -23,7 +25,7 @@ use std::{
 pub type NamespaceLabels = BTreeMap<String, String>;
 
 /// The name of a grant or namespace.
-type Name = Arc<str>;
+pub type Name = Arc<str>;
 
 /// See the module.
 #[derive(Default)]
@@ -33,7 +35,7 @@ pub struct Grants {
     by_name: Listed<Held>,
     namespaces: Listed<NamespaceLabels>,
     /// The grants that name a pool.
-    pools: HashMap<PoolId, BTreeSet<Name>>,
+    pools: HashMap<PoolId, GrantIndex<Name>>,
     /// Those that can't be read, and may name any.
     unreadable: BTreeSet<Name>,
     resources: HashMap<Key, Resident>,
@@ -41,6 +43,17 @@ pub struct Grants {
     of_namespace: HashMap<Name, BTreeSet<Key>>,
     /// The grants of which something else is to be said now.
     changed: BTreeSet<Name>,
+    /// Whether a grant is gone, and with it perhaps the need for an authority.
+    is_one_gone: bool,
+}
+
+/// What a complete list tells.
+#[derive(Default, PartialEq, Eq, Debug)]
+pub struct Relisted {
+    /// What is gone: each is to be deleted.
+    pub gone: Vec<Name>,
+    /// The resources to judge.
+    pub concerned: Vec<Key>,
 }
 
 /// A grant.
@@ -60,6 +73,12 @@ struct Resident {
     admission: Admission,
     /// The grants that let it in.
     by: Few<Name>,
+}
+
+impl Resident {
+    const fn is_admitted(&self) -> bool {
+        matches!(self.admission, Admission::Granted(_))
+    }
 }
 
 /// What a grant was and what it is.
@@ -120,27 +139,38 @@ impl Grants {
         ]
     }
 
-    /// Whether a resource in this namespace may manage this user.
+    /// Whether a resource may manage this user. Unknown also while a change that lets the resource in
+    /// hasn't reached [`judge`](Self::judge): until then the resource doesn't count among those that
+    /// claim the user.
     #[must_use]
-    pub fn admission(&self, target: &Target, namespace: &str, now: Instant) -> Admission {
+    pub fn admission(&self, resource: &Key, target: &Target, now: Instant) -> Admission {
         if self.by_name.is_doubtful(now) || self.namespaces.is_doubtful(now) {
             return Admission::Unknown;
         }
-        self.judge(target, namespace).0
+        let admission = self.find(target, resource.namespace()).0;
+        let is_judged = self.ungranted.is_none() || {
+            let resident = self.resources.get(resource);
+            resident.is_some_and(|it| it.claim.target() == target && it.is_admitted())
+        };
+        match admission {
+            Admission::Granted(_) if !is_judged => Admission::Unknown,
+            admission => admission,
+        }
     }
 
-    /// Whether a resource was let in when something last changed.
+    /// Whether a resource was let in when it was last judged.
     #[must_use]
     pub fn is_admitted(&self, resource: &Key) -> bool {
-        let resident = self.resources.get(resource);
-        resident.is_some_and(|it| matches!(it.admission, Admission::Granted(_)))
+        self.resources
+            .get(resource)
+            .is_some_and(Resident::is_admitted)
     }
 
     /// The grants that disagree on a resource, if some do.
     #[must_use]
     pub fn conflicting(&self, resource: &Key) -> Option<Vec<Name>> {
         let resident = self.resources.get(resource)?;
-        match self.judge(resident.claim.target(), resource.namespace()) {
+        match self.find(resident.claim.target(), resource.namespace()) {
             (Admission::Ambiguous, by) => Some(by),
             (Admission::Granted(_) | Admission::NotGranted | Admission::Unknown, _) => None,
         }
@@ -152,14 +182,15 @@ impl Grants {
         self.by_name.known.get(name)
     }
 
-    /// Whether something else is to be said of any grant now.
+    /// Whether something else is to be said of any grant now, or a grant is gone.
     #[must_use]
     pub fn have_changed(&self) -> bool {
-        !self.changed.is_empty()
+        self.is_one_gone || !self.changed.is_empty()
     }
 
     /// The grants of which something else is to be said now.
     pub fn take_changed(&mut self) -> BTreeSet<Name> {
+        self.is_one_gone = false;
         std::mem::take(&mut self.changed)
     }
 
@@ -210,7 +241,7 @@ impl Grants {
             let namespace = resource.namespace().into();
             let of_namespace = self.of_namespace.entry(namespace).or_default();
             of_namespace.insert(resource.clone());
-            self.judge_anew([resource.clone()]);
+            self.judge([resource]);
         }
         self.is_admitted(resource)
     }
@@ -225,7 +256,7 @@ impl Grants {
         leave(&mut self.of_namespace, resource.namespace(), resource);
     }
 
-    /// A grant is there.
+    /// A grant is there. Answers with the resources to judge.
     pub fn apply_grant(&mut self, name: &str, object: Arc<CognitoUserPoolGrant>) -> Vec<Key> {
         self.by_name.listing.show(&name.into());
         if object.metadata.deletion_timestamp.is_some() {
@@ -251,7 +282,7 @@ impl Grants {
         match PoolId::parse(&object.spec.user_pool_id) {
             Ok(pool) => {
                 let naming = self.pools.entry(pool.clone()).or_default();
-                naming.insert(name.into());
+                naming.insert(name.into(), grant.clone().ok());
                 change.pools.insert(pool);
             }
             Err(_) => {
@@ -265,37 +296,39 @@ impl Grants {
         };
         self.by_name.known.insert(name.into(), held);
         self.changed.insert(name.into());
-        self.judge_after(&change)
+        self.concerned(&change)
     }
 
-    /// A grant is there that this version can't read.
+    /// A grant is there that this version can't read. Answers with the resources to judge.
     pub fn unreadable_grant(&mut self, name: &str) -> Vec<Key> {
         let change = self.forget_grant(name);
         self.by_name.listing.show(&name.into());
         self.unreadable.insert(name.into());
-        self.judge_after(&change)
+        self.concerned(&change)
     }
 
-    /// A grant is gone.
+    /// A grant is gone. Answers with the resources to judge.
     pub fn delete_grant(&mut self, name: &str) -> Vec<Key> {
         let change = self.forget_grant(name);
-        self.judge_after(&change)
+        self.changed.remove(name);
+        self.is_one_gone = true;
+        self.concerned(&change)
     }
 
-    /// A namespace is there, with these labels.
+    /// A namespace is there, with these labels. Answers with the resources to judge.
     pub fn apply_namespace(&mut self, name: &str, labels: NamespaceLabels) -> Vec<Key> {
         self.namespaces.listing.show(&name.into());
         if self.namespaces.known.get(name) == Some(&labels) {
             return Vec::new();
         }
         self.namespaces.known.insert(name.into(), labels);
-        self.judge_namespace(name)
+        self.of_namespace(name)
     }
 
-    /// A namespace is gone.
+    /// A namespace is gone. Answers with the resources to judge.
     pub fn delete_namespace(&mut self, name: &str) -> Vec<Key> {
         self.namespaces.known.remove(name);
-        self.judge_namespace(name)
+        self.of_namespace(name)
     }
 
     /// A list of the grants begins.
@@ -304,18 +337,11 @@ impl Grants {
     }
 
     /// The list of the grants is complete.
-    pub fn grants_listed(&mut self) -> Vec<Key> {
+    pub fn grants_listed(&mut self) -> Relisted {
         let Listed { known, listing, .. } = &mut self.by_name;
         let first = !listing.complete;
         let gone = listing.finish(known.keys().chain(&self.unreadable));
-        let mut changed: Vec<_> = gone
-            .iter()
-            .flat_map(|name| self.delete_grant(name))
-            .collect();
-        if first {
-            changed.extend(self.judge_all());
-        }
-        changed
+        self.relisted(gone, first)
     }
 
     /// A list of the namespaces begins.
@@ -324,18 +350,24 @@ impl Grants {
     }
 
     /// The list of the namespaces is complete.
-    pub fn namespaces_listed(&mut self) -> Vec<Key> {
+    pub fn namespaces_listed(&mut self) -> Relisted {
         let Listed { known, listing, .. } = &mut self.namespaces;
         let first = !listing.complete;
         let gone = listing.finish(known.keys());
-        let mut changed: Vec<_> = gone
-            .iter()
-            .flat_map(|name| self.delete_namespace(name))
-            .collect();
-        if first {
-            changed.extend(self.judge_all());
+        self.relisted(gone, first)
+    }
+
+    /// Nothing is judged before both lists are complete, so then everything is.
+    fn relisted(&self, gone: Vec<Name>, first: bool) -> Relisted {
+        let all = self.resources.keys().filter(|_| first && self.is_listed());
+        Relisted {
+            gone,
+            concerned: all.cloned().collect(),
         }
-        changed
+    }
+
+    fn is_listed(&self) -> bool {
+        self.by_name.listing.complete && self.namespaces.listing.complete
     }
 
     /// Until then the grants that are known may be out of date: nobody is let in. None: they aren't.
@@ -353,7 +385,12 @@ impl Grants {
         if let Some(held) = self.by_name.known.remove(name) {
             change.grants.extend(held.grant);
             if let Ok(pool) = PoolId::parse(&held.object.spec.user_pool_id) {
-                leave(&mut self.pools, &pool, name);
+                if let Some(naming) = self.pools.get_mut(&pool) {
+                    naming.remove(&name.into());
+                    if naming.is_empty() {
+                        self.pools.remove(&pool);
+                    }
+                }
                 change.pools.insert(pool);
             }
         }
@@ -363,50 +400,42 @@ impl Grants {
         change
     }
 
-    /// Whether somebody may manage a user, and which grants say so.
-    fn judge(&self, target: &Target, namespace: &str) -> (Admission, Vec<Name>) {
+    /// Whether a resource of a namespace may manage a user, and which grants say so.
+    fn find(&self, target: &Target, namespace: &str) -> (Admission, Vec<Name>) {
         let Some(ungranted) = self.ungranted else {
             let own = Authority::own(target.pool.region());
             return (Admission::Granted(own), Vec::new());
         };
-        let listed = self.by_name.listing.complete && self.namespaces.listing.complete;
-        // One that isn't known yet is a new one: its event is on the way.
-        let labels = self.namespaces.known.get(namespace).filter(|_| listed);
-        let Some(labels) = labels else {
+        // A namespace that isn't known yet is a new one: its event is on the way.
+        let labels = self.namespaces.known.get(namespace);
+        let Some(labels) = labels.filter(|_| self.is_listed()) else {
             return (Admission::Unknown, Vec::new());
         };
         let namespace = Namespace {
             name: namespace,
             labels,
         };
-        let naming = self.pools.get(&target.pool).into_iter().flatten();
-        let readable = naming.filter_map(|name| {
-            let grant = self.by_name.known.get(name)?.grant.as_ref().ok()?;
-            Some((name, &**grant))
-        });
-        let (names, fitting): (Vec<_>, Vec<_>) = readable
-            .filter(|(_, grant)| grant.lets_in(target, namespace))
-            .unzip();
-        let is_named = self.pools.contains_key(&target.pool) || !self.unreadable.is_empty();
-        let admission = admit(fitting, is_named, ungranted, target);
-        (admission, names.into_iter().cloned().collect())
+        let of_pool = self.pools.get(&target.pool);
+        let fitting = of_pool.map(|grants| grants.fitting(target, namespace));
+        let fitting = fitting.unwrap_or_default();
+        let is_named = of_pool.is_some() || !self.unreadable.is_empty();
+        let admission = admit(fitting.values().copied(), is_named, ungranted, target);
+        (admission, fitting.into_keys().cloned().collect())
     }
 
-    fn judge_all(&mut self) -> Vec<Key> {
-        let all: Vec<_> = self.resources.keys().cloned().collect();
-        self.judge_anew(all)
-    }
-
-    /// Judges those anew whom a change may be about: of ten thousand in a pool, whom the grant lets in
+    /// The resources that a change may concern: of ten thousand in a pool, those that the grant lets in
     /// or let in.
-    fn judge_after(&mut self, change: &Change) -> Vec<Key> {
+    fn concerned(&self, change: &Change) -> Vec<Key> {
+        if !self.is_listed() {
+            return Vec::new();
+        }
         // Where pools that none names are open to all, it also matters whether one is named; and a
         // grant that can't be read may name any.
         let open = self.ungranted == Some(Ungranted::Allow);
         if open && !self.unreadable.is_empty() {
-            return self.judge_all();
+            return self.resources.keys().cloned().collect();
         }
-        let concerned = |key: &&Key| {
+        let is_concerned = |key: &&Key| {
             let target = self.resources.get(*key).map(|it| it.claim.target());
             let labels = self.namespaces.known.get(key.namespace());
             let (Some(target), Some(labels)) = (target, labels) else {
@@ -419,37 +448,47 @@ impl Grants {
             let mut grants = change.grants.iter();
             open || grants.any(|grant| grant.lets_in(target, namespace))
         };
-        let of = |pool| self.of_pool.get(pool).into_iter().flatten();
-        let resources = change.pools.iter().flat_map(of).filter(concerned);
-        let resources: Vec<_> = resources.cloned().collect();
-        self.judge_anew(resources)
+        let names: Option<Vec<_>> = change.grants.iter().map(|it| it.only_names()).collect();
+        match names {
+            Some(names) if !open => {
+                let names: BTreeSet<&String> = names.into_iter().flatten().collect();
+                let residents = names
+                    .into_iter()
+                    .filter_map(|name| self.of_namespace.get(name.as_str()))
+                    .flatten();
+                residents.filter(is_concerned).cloned().collect()
+            }
+            Some(_) | None => {
+                let of = |pool| self.of_pool.get(pool).into_iter().flatten();
+                let residents = change.pools.iter().flat_map(of);
+                residents.filter(is_concerned).cloned().collect()
+            }
+        }
     }
 
-    fn judge_namespace(&mut self, name: &str) -> Vec<Key> {
-        let resources = self.of_namespace.get(name).cloned().unwrap_or_default();
-        self.judge_anew(resources)
+    fn of_namespace(&self, name: &str) -> Vec<Key> {
+        let residents = self.of_namespace.get(name);
+        residents.into_iter().flatten().cloned().collect()
     }
 
-    /// Answers with those for whom something else follows now.
-    fn judge_anew(&mut self, resources: impl IntoIterator<Item = Key>) -> Vec<Key> {
-        if self.ungranted.is_some()
-            && !(self.by_name.listing.complete && self.namespaces.listing.complete)
-        {
-            // All are judged once everything is listed.
+    /// Judges resources anew. Answers with those for which something else follows now. Nothing is
+    /// judged before everything is listed.
+    pub fn judge<'a>(&mut self, resources: impl IntoIterator<Item = &'a Key>) -> Vec<Key> {
+        if self.ungranted.is_some() && !self.is_listed() {
             return Vec::new();
         }
         let mut changed = Vec::new();
         for key in resources {
-            let Some(resident) = self.resources.get(&key) else {
+            let Some(resident) = self.resources.get(key) else {
                 continue;
             };
-            let (admission, mut by) = self.judge(resident.claim.target(), key.namespace());
+            let (admission, mut by) = self.find(resident.claim.target(), key.namespace());
             if admission == Admission::Ambiguous {
                 // None of them lets it in.
                 by.clear();
             }
             let by: Few<_> = by.into_iter().collect();
-            let Some(resident) = self.resources.get_mut(&key) else {
+            let Some(resident) = self.resources.get_mut(key) else {
                 continue;
             };
             let before = std::mem::replace(&mut resident.admission, admission);
@@ -459,7 +498,7 @@ impl Grants {
             if resident.by != by {
                 let before = std::mem::take(&mut resident.by);
                 self.count(&before, &by);
-                if let Some(resident) = self.resources.get_mut(&key) {
+                if let Some(resident) = self.resources.get_mut(key) {
                     resident.by = by;
                 }
             }

@@ -27,7 +27,7 @@ use tracing::{info, warn};
 const GATHERED_FOR: Duration = Duration::from_secs(1);
 
 /// How many grants are looked at at the same time: a role that can't be assumed may take 10 s to say so.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 64;
 
 /// Until a grant whose role can't be assumed, or that couldn't be written, is looked at again.
 const AGAIN_FIRST: Duration = Duration::from_secs(5);

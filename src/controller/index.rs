@@ -66,15 +66,6 @@ struct Listings {
     secrets: Listing<Key>,
 }
 
-/// What a complete list of resources tells.
-#[derive(Default, PartialEq, Eq, Debug)]
-pub struct Relisted {
-    /// The resources that are gone.
-    pub gone: Vec<Key>,
-    /// The resources to look at, because one that is gone managed their user.
-    pub affected: Vec<Key>,
-}
-
 impl Index {
     /// With grants, and what holds where there is none.
     #[must_use]
@@ -85,10 +76,10 @@ impl Index {
         }
     }
 
-    /// Whether a resource in this namespace may manage this user.
+    /// Whether a resource may manage this user.
     #[must_use]
-    pub fn admission(&self, target: &Target, namespace: &str, now: Instant) -> Admission {
-        self.grants.admission(target, namespace, now)
+    pub fn admission(&self, resource: &Key, target: &Target, now: Instant) -> Admission {
+        self.grants.admission(resource, target, now)
     }
 
     /// What is known of the grants.
@@ -97,15 +88,28 @@ impl Index {
         &mut self.grants
     }
 
-    /// The grants or the namespaces change. Answers with the resources to look at: those for whom
-    /// something else follows, and those whose user is managed by another one now.
-    pub fn regrant(&mut self, change: impl FnOnce(&mut Grants) -> Vec<Key>) -> Vec<Key> {
-        let mut affected = change(&mut self.grants);
+    /// The resources are judged anew after a change of grants or namespaces. Answers with the resources
+    /// to look at: those for which something else follows, and those whose user is managed by another
+    /// one now.
+    pub fn judge(&mut self, resources: &[Key]) -> Vec<Key> {
+        let mut affected = self.grants.judge(resources);
         for key in affected.clone() {
             let admitted = self.grants.is_admitted(&key);
             affected.extend(self.claims.admit(&key, admitted));
         }
         affected
+    }
+
+    /// Some of the resources that wait for a user whom another one manages by now: see
+    /// [`Claims::take_stale`].
+    pub fn take_stale(&mut self, max: usize) -> Vec<Key> {
+        self.claims.take_stale(max)
+    }
+
+    /// Whether there is something for [`take_stale`](Self::take_stale).
+    #[must_use]
+    pub fn has_stale(&self) -> bool {
+        self.claims.has_stale()
     }
 
     /// Whether both kinds were listed in this scope: before that, an absent Secret means nothing.
@@ -151,10 +155,15 @@ impl Index {
         self.claims.older(resource, claim)
     }
 
-    /// The other resources for the same user.
+    /// When another resource last set the same user's password, or tried to: see [`Claims::rival_at`].
     #[must_use]
-    pub fn rivals(&self, resource: &Key, claim: &Claim) -> Vec<Key> {
-        self.claims.rivals(resource, claim).cloned().collect()
+    pub fn rival_at(&self, resource: &Key, claim: &Claim, now: Timestamp) -> Option<Timestamp> {
+        self.claims.rival_at(resource, claim, now)
+    }
+
+    /// What this process wrote last of a resource tells more than the watch does.
+    pub fn wrote(&mut self, resource: &CognitoUserPassword) {
+        self.claims.acted(&Key::of(resource), sent(resource));
     }
 
     /// The version in which a Secret was last seen.
@@ -197,13 +206,6 @@ impl Index {
         Some(resource.packed.resource(&self.words))
     }
 
-    /// When a resource set its user's password, and tried to, as the watch showed it last.
-    #[must_use]
-    pub fn sent(&self, key: &Key) -> [Option<Timestamp>; 2] {
-        let resource = self.resources.get(key);
-        resource.map_or([None; 2], |resource| resource.packed.sent())
-    }
-
     /// Whether the watch shows this resource.
     #[must_use]
     pub fn has_resource(&self, key: &Key) -> bool {
@@ -232,6 +234,8 @@ impl Index {
     /// whose user is managed by another one now.
     pub fn apply_resource(&mut self, scope: &Scope, resource: &CognitoUserPassword) -> Vec<Key> {
         let key = Key::of(resource);
+        #[cfg(test)]
+        super::panic_tests::panic_at("index", &key);
         let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
         listing.show(&key);
         let packed = Packed::of(resource, &self.words);
@@ -244,6 +248,7 @@ impl Index {
         let claim = Claim::of(resource).map(|claim| self.grants.sharing(claim));
         let admitted = self.grants.apply_resource(&key, claim.as_ref());
         let mut affected = self.claims.apply(&key, claim.clone(), admitted);
+        self.claims.acted(&key, sent(resource));
         if let Some(claim) = claim.filter(|_| did) {
             // What a younger one did before it knew is for the older one to look at. Not whatever else
             // is said of it: a thousand for one user would wake one another a thousand times.
@@ -321,28 +326,19 @@ impl Index {
             .begin();
     }
 
-    /// The list of resources is complete.
-    pub fn resources_listed(&mut self, scope: &Scope) -> Relisted {
+    /// The list of resources is complete. Answers with the resources that are gone: each is to be
+    /// deleted.
+    pub fn resources_listed(&mut self, scope: &Scope) -> Vec<Key> {
         let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
-        let gone = listing.finish(self.resources.keys().filter(|key| contains(scope, key)));
-        let affected = gone
-            .iter()
-            .flat_map(|resource| self.delete_resource(resource));
-        Relisted {
-            affected: affected.collect(),
-            gone,
-        }
+        listing.finish(self.resources.keys().filter(|key| contains(scope, key)))
     }
 
-    /// The list of Secrets is complete. Answers with the resources whose Secret is gone.
+    /// The list of Secrets is complete. Answers with the Secrets that are gone: each is to be deleted.
     pub fn secrets_listed(&mut self, scope: &Scope) -> Vec<Key> {
         let listing = &mut self.scopes.entry(scope.clone()).or_default().secrets;
         let seen = self.secrets.iter().filter(|(_, it)| it.seen.is_some());
         let known = seen.map(|(key, _)| key);
-        let gone = listing.finish(known.filter(|key| contains(scope, key)));
-        gone.iter()
-            .flat_map(|secret| self.delete_secret(secret))
-            .collect()
+        listing.finish(known.filter(|key| contains(scope, key)))
     }
 
     fn link(&mut self, resource: &Key, secret: &Key, packed: Packed) {
@@ -457,14 +453,16 @@ mod tests {
         let elsewhere = Key::new("team-b", "secret");
         index.apply_secret(&other, elsewhere.clone(), &version(1), Instant::now());
         index.secrets_listing(&scope);
-        assert_eq!(index.secrets_listed(&scope), [key("one")]);
+        assert_eq!(index.secrets_listed(&scope), [key("secret")]);
+        assert_eq!(index.delete_secret(&key("secret")), [key("one")]);
         assert_eq!(index.secret(&key("secret")), None);
         assert!(
             index.secret(&elsewhere).is_some(),
             "another scope's list says nothing of it"
         );
         index.resources_listing(&scope);
-        assert_eq!(index.resources_listed(&scope).gone, [key("one")]);
+        assert_eq!(index.resources_listed(&scope), [key("one")]);
+        index.delete_resource(&key("one"));
         assert_eq!(held(&index), [("secrets", 1)]);
         assert!(index.is_listed(&scope) && !index.is_listed(&other));
     }

@@ -151,11 +151,16 @@ impl Memory {
         }
     }
 
-    /// Whether an own write is remembered, which the watch may not have shown yet.
+    /// What the last own write returned, if it is later than what the store shows.
     #[must_use]
-    pub fn has_own(&self, key: &Key) -> bool {
+    pub fn later_own(
+        &self,
+        key: &Key,
+        stored: &CognitoUserPassword,
+    ) -> Option<Arc<CognitoUserPassword>> {
         let entries = self.lock();
-        entries.get(key).is_some_and(|entry| entry.own.is_some())
+        let own = entries.get(key)?.own.as_ref()?;
+        is_later(own, stored).then(|| own.clone())
     }
 
     /// Whether an outcome is still to be written down.

@@ -15,7 +15,11 @@ mod index;
 mod key;
 mod listing;
 mod memory;
+mod pace;
 mod packed;
+#[cfg(test)]
+mod panic_tests;
+mod places;
 mod queue;
 mod reconcile;
 mod record;
@@ -36,6 +40,7 @@ use crate::{
     },
 };
 use futures::FutureExt;
+use places::Place;
 use std::{
     future::Future,
     pin::pin,
@@ -44,9 +49,6 @@ use std::{
 };
 use tokio::{runtime::Handle, sync::oneshot, task::JoinSet, time::timeout};
 use tracing::debug;
-
-/// Reconciles that run at the same time. Each may wait 5 s for Cognito and for the API server.
-const CONCURRENCY: usize = 32;
 
 /// What is left of the events at the end has so much time.
 const EVENTS_MAX: Duration = Duration::from_millis(500);
@@ -67,9 +69,11 @@ pub async fn run<C: Cognito>(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     measure(&context);
-    let mut follow = tokio::spawn(follow::follow(context.clone(), scopes, readiness));
+    let stalls = context.metrics.stalls();
+    let followed = follow::follow(context.clone(), scopes, readiness);
+    let mut follow = tokio::spawn(stalls.watch(followed));
     let (telling, told) = oneshot::channel::<()>();
-    let mut events = tokio::spawn(tell_events(context.clone(), told));
+    let mut events = tokio::spawn(stalls.watch(tell_events(context.clone(), told)));
     tokio::select! {
         () = reconciles(&context, leading, shutdown) => follow.abort(),
         () = context.turns.give() => {}
@@ -99,6 +103,7 @@ async fn reconciles<C: Cognito>(
 ) {
     let mut shutdown = pin!(shutdown);
     let mut running = JoinSet::new();
+    let stalls = context.metrics.stalls();
     tokio::select! {
         () = &mut shutdown => return context.stop(),
         // Until then keys wait in the queue, and whatever happens joins them.
@@ -106,12 +111,12 @@ async fn reconciles<C: Cognito>(
     }
     // What was nothing to do for another's keys may be something to do for the keys as they are now.
     let known = context.index().resources();
-    reconcile::ask(context, known);
+    reconcile::ask(context, known).await;
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            key = context.queue.take(), if running.len() < CONCURRENCY => {
-                running.spawn(attend(context.clone(), key));
+            (place, key) = next(context) => {
+                running.spawn(stalls.watch(attend(context.clone(), key, place)));
             }
             Some(ended) = running.join_next() => ended.expect("a look catches what panics"),
         }
@@ -120,12 +125,19 @@ async fn reconciles<C: Cognito>(
     running.join_all().await;
 }
 
+/// The next resource to look at, once there is a place.
+async fn next<C: Cognito>(context: &Context<C>) -> (Place, Key) {
+    let place = context.places.take().await;
+    (place, context.queue.take().await)
+}
+
 /// Looks at one resource, and asks for another look where something happened meanwhile.
-async fn attend<C: Cognito>(context: Arc<Context<C>>, key: Key) {
+async fn attend<C: Cognito>(context: Arc<Context<C>>, key: Key, place: Place) {
     let wake = reconcile::reconcile(&context, &key).await;
+    drop(place);
     debug!(object = %key, ?wake, "reconciled");
     if context.queue.done(&key, wake) {
-        reconcile::ask(&context, [key]);
+        reconcile::ask(&context, [key]).await;
     }
 }
 

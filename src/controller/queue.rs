@@ -6,7 +6,7 @@
 //! Not kube-runtime's applier: that has no order, and takes each resource from a store of whole objects.
 
 use super::key::Key;
-use crate::core::lane::Lane;
+use crate::core::fair_queue::FairQueue;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -34,7 +34,7 @@ struct Keys {
     /// Who is to be taken before all others, in this order.
     first: BTreeMap<u64, Key>,
     /// Who is to be taken.
-    due: Lane<Key>,
+    due: FairQueue<Key>,
     /// Who is due later.
     later: BTreeMap<(Instant, u64), Key>,
     places: u64,
@@ -121,7 +121,7 @@ impl Queue {
     #[must_use]
     pub fn len(&self) -> usize {
         let keys = self.lock();
-        keys.first.len() + keys.due.len()
+        keys.first.len() + keys.due.len(0)
     }
 
     /// How many there are: due, to be looked at later, or being looked at.
@@ -155,7 +155,7 @@ impl Keys {
         self.forget(&key);
         let place = self.place();
         self.states.insert(key.clone(), State::Due(place));
-        self.due.put(key.clone().namespace(), place, key);
+        self.due.push(0, key.clone().namespace(), place, key);
     }
 
     fn push_first(&mut self, key: Key) {
@@ -199,7 +199,7 @@ impl Keys {
             self.push(key);
         }
         let first = self.first.pop_first().map(|(_, key)| key);
-        match first.or_else(|| self.due.pop()) {
+        match first.or_else(|| self.due.pop(0)) {
             Some(key) => {
                 let taken = State::Taken { again: false };
                 self.states.insert(key.clone(), taken);
@@ -217,7 +217,7 @@ impl Keys {
                 self.states.remove(key);
             }
             Some(State::Due(place)) => {
-                self.due.take(key.namespace(), *place);
+                self.due.remove(0, key.namespace(), *place);
                 self.states.remove(key);
             }
             Some(State::Later(at, place)) => {
@@ -344,7 +344,7 @@ mod tests {
                 }
                 let keys = queue.lock();
                 let taken = keys.states.values().filter(|state| matches!(state, State::Taken { .. }));
-                let due = keys.first.len() + keys.due.len();
+                let due = keys.first.len() + keys.due.len(0);
                 prop_assert_eq!(keys.states.len(), due + keys.later.len() + taken.count());
             }
             for name in 0..4_u8 {

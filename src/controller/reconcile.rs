@@ -9,8 +9,8 @@
 //! At each conflict it begins again with the resource as it is then.
 
 use super::{
-    context::Context, credentials::TurnedAway, gather::Facts, key::Key, record, set::set,
-    turns::Waits,
+    context::Context, credentials::TurnedAway, gather::Facts, key::Key, pace::Pace, record,
+    set::set, turns::Waits,
 };
 use crate::{
     api::{Class, CognitoUserPassword, Reason},
@@ -27,7 +27,7 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use std::{
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -108,16 +108,31 @@ pub(super) async fn reconcile<C: Cognito>(context: &Context<C>, key: &Key) -> Op
 
 /// Asks for a look at each of these, but not where a glance tells that there is nothing to do: of ten
 /// thousand in sync, none is looked at.
-pub(super) fn ask<C: Cognito>(context: &Context<C>, keys: impl IntoIterator<Item = Key>) {
+pub(super) async fn ask<C: Cognito>(context: &Context<C>, keys: impl IntoIterator<Item = Key>) {
+    let mut pace = Pace::new();
     for key in keys {
-        if !context.index().may_look_at(&key) {
-            continue;
-        }
-        match glance(context, &key) {
-            Glance::Look if context.turns.has_turn(&key) => context.queue.push_first(key),
-            Glance::Look => context.queue.push(key),
-            Glance::LookAfter(wait) => context.queue.push_after(key, wait),
-            Glance::NothingToDo => {}
+        ask_for(context, key);
+        pace.step().await;
+    }
+}
+
+fn ask_for<C: Cognito>(context: &Context<C>, key: Key) {
+    if !context.index().may_look_at(&key) {
+        return;
+    }
+    let glanced = catch_unwind(AssertUnwindSafe(|| glance(context, &key)));
+    match glanced {
+        Ok(Glance::Look) if context.turns.has_turn(&key) => context.queue.push_first(key),
+        Ok(Glance::Look) => context.queue.push(key),
+        Ok(Glance::LookAfter(wait)) => context.queue.push_after(key, wait),
+        Ok(Glance::NothingToDo) => {}
+        // As after a reconcile that panicked, which this one probably would, too.
+        Err(_) => {
+            error!(object = %key, "the first decision on the resource panicked; it is tried again");
+            context.metrics.reconcile("panic", Duration::ZERO);
+            let failures = context.memory.api_failed(&key);
+            let wait = retry(failures.max(4), &key.to_string());
+            context.queue.push_after(key, wait);
         }
     }
 }
@@ -186,7 +201,7 @@ pub(super) async fn refresh<C: Cognito>(
     match status::read(&context.client, key.namespace(), key.name()).await {
         Ok(resource) => {
             let resource = Arc::new(resource);
-            context.memory.wrote(key, resource.clone());
+            context.wrote(key, resource.clone());
             Ok(Some(resource))
         }
         Err(CallError::NotFound) => Ok(None),
@@ -236,10 +251,26 @@ async fn pass<C: Cognito>(
         {
             Done::Wake(None)
         }
+        Decision::Set(_) | Decision::Read if awaits_credentials(context, key, &observed) => {
+            Done::Wake(None)
+        }
         Decision::Set(_) | Decision::Read => match line_up(context, key, &observed) {
             Some(quiet) => Done::Queued(Some(quiet)),
             None => with_value(context, key, &facts, &id).await,
         },
+    }
+}
+
+/// Whether another reconcile waits for the credentials of the same authority. Until they are there, or
+/// aren't, nothing is read: the queue is asked for this resource then.
+fn awaits_credentials<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    observed: &Observed<'_>,
+) -> bool {
+    match &observed.admission {
+        Admission::Granted(authority) => context.credentials.awaits_resolution(key, authority),
+        Admission::NotGranted | Admission::Ambiguous | Admission::Unknown => false,
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) async fn report<C: Cognito>(
     }
     let before = resource.status.as_ref().and_then(Status::ready_reason);
     match status::write(&context.client, resource, &report.status).await {
-        Ok(written) => context.memory.wrote(key, Arc::new(written)),
+        Ok(written) => context.wrote(key, Arc::new(written)),
         Err(CallError::NotFound) => return Done::Wake(None),
         Err(CallError::Conflict) => return Done::Again,
         Err(error) => return write_failed(key, &error),
@@ -83,7 +83,7 @@ pub(super) async fn record<C: Cognito>(
         };
         match status::write(&context.client, &resource, &wanted).await {
             Ok(written) => {
-                context.memory.wrote(key, Arc::new(written));
+                context.wrote(key, Arc::new(written));
                 forget();
                 let Some((recorded, outcome)) = recorded else {
                     return Done::Again;

@@ -75,15 +75,15 @@ pub(super) async fn set<C: Cognito>(
         Err(done) => return done,
     };
     let permanent = facts.resource.spec.permanent;
-    let outcome = call(
+    let called = call(
         context,
         key,
         plan,
         (target, permanent),
         password,
         (turn, alone),
-    )
-    .await;
+    );
+    let outcome = context.places.without(called).await;
     let unrecorded = came_to(plan, Some(outcome));
     context
         .memory
@@ -113,7 +113,7 @@ async fn write_ahead<C: Cognito>(
             return Err(write_failed(key, &error));
         }
     };
-    context.memory.wrote(key, ahead.clone());
+    context.wrote(key, ahead.clone());
     facts.acted(context, key);
     if ahead.status.as_ref().and_then(|s| s.attempt.as_ref()) != Some(&plan.attempt) {
         error!(object = %key, "the API server did not keep the attempt: is the CRD of this version installed?");
@@ -154,8 +154,12 @@ async fn call<C: Cognito>(
         .admin_set_user_password(authority, target, &password, permanent)
         .await;
     match reply {
-        Reply::NoReply { .. } => {}
-        Reply::Applied { .. } | Reply::ServiceError(_) | Reply::NotSent { .. } => alone.answered(),
+        Reply::NoReply { .. } => turn.no_reply(),
+        Reply::Applied { .. } | Reply::ServiceError(_) => {
+            turn.answered();
+            alone.answered();
+        }
+        Reply::NotSent { .. } => alone.answered(),
     }
     drop(alone);
     // Zeroized as soon as it has served.

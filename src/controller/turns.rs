@@ -7,11 +7,11 @@
 
 use super::{key::Key, queue::Queue};
 use crate::core::{
-    budget::{Budget, Limits, Urgency},
+    budget::{Budget, Limits, TurnEnd, Urgency, room},
     target::{Account, Region},
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -23,6 +23,12 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// Whoever waits for these for longer than this has it said.
 const QUIET_MAX: Duration = Duration::from_secs(30);
+
+/// Budgets that are as good as new are dropped this often.
+const REST_EVERY: Duration = Duration::from_secs(1);
+
+/// So many services are remembered to have answered a call.
+const ANSWERED_MAX: usize = 1_000;
 
 /// Whose quota a call counts against.
 pub type Payer = (Account, Region);
@@ -44,6 +50,14 @@ struct Shared {
 #[derive(Default)]
 struct State {
     budgets: HashMap<Payer, Budget<Key>>,
+    /// The budgets in which keys wait.
+    waiting: HashSet<Payer>,
+    /// The services that answered their last call, at most [`ANSWERED_MAX`].
+    answered: HashSet<Payer>,
+    /// How many turns of all budgets are out.
+    turns: u32,
+    /// When budgets at rest were dropped last.
+    rested_at: Duration,
     /// Where a key waits, or has a turn that it hasn't claimed yet.
     places: HashMap<Key, Place>,
 }
@@ -67,6 +81,7 @@ pub struct Turn {
     payer: Payer,
     /// When the call was made.
     called_at: Option<Duration>,
+    end: TurnEnd,
 }
 
 impl Turns {
@@ -97,6 +112,7 @@ impl Turns {
             key: key.clone(),
             payer: payer.clone(),
             called_at: None,
+            end: TurnEnd::Unsent,
         })
     }
 
@@ -122,18 +138,20 @@ impl Turns {
         let budget = state.budgets.entry(payer.clone());
         let budget = budget.or_insert_with(|| Budget::new(self.0.limits, now));
         budget.wait(key.namespace(), key, urgency);
-        while let Some(next) = budget.give(now) {
+        state.waiting.insert(payer.clone());
+        for next in state.give(payer, now) {
             if next != *key {
                 self.0.queue.push_first(next);
             }
         }
         self.0.changed.notify_one();
-        if budget.has_turn(key) {
-            return Ok(());
+        match state.budgets.get_mut(payer) {
+            Some(budget) if budget.has_turn(key) => Ok(()),
+            Some(budget) => Err(Waits {
+                quiet: quiet(budget, since, now),
+            }),
+            None => Err(Waits { quiet: None }),
         }
-        Err(Waits {
-            quiet: quiet(budget, since, now),
-        })
     }
 
     /// Whether this key has a turn that it hasn't claimed yet.
@@ -206,16 +224,18 @@ impl Turns {
     fn give_due(&self) -> Option<Duration> {
         let now = self.now();
         let mut state = self.lock();
-        for budget in state.budgets.values_mut() {
-            while let Some(key) = budget.give(now) {
+        let waiting: Vec<_> = state.waiting.iter().cloned().collect();
+        for payer in &waiting {
+            for key in state.give(payer, now) {
                 self.0.queue.push_first(key);
             }
         }
-        state.forget_rested(now);
-        let next = state
-            .budgets
-            .values_mut()
-            .filter_map(|budget| budget.next_turn(now));
+        if now >= state.rested_at + REST_EVERY {
+            state.forget_rested(now);
+        }
+        let state = &mut *state;
+        let waiting = state.waiting.iter();
+        let next = waiting.filter_map(|payer| state.budgets.get_mut(payer)?.next_turn(now));
         next.min()
     }
 
@@ -233,6 +253,53 @@ impl State {
     /// A Region is whatever a pool's id says: budgets at rest are not kept.
     fn forget_rested(&mut self, now: Duration) {
         self.budgets.retain(|_, budget| !budget.is_at_rest(now));
+        self.rested_at = now;
+    }
+
+    /// Gives the turns of one budget that are due. Answers with the keys that have one now.
+    fn give(&mut self, payer: &Payer, now: Duration) -> Vec<Key> {
+        let mut given = Vec::new();
+        let Some(budget) = self.budgets.get_mut(payer) else {
+            self.waiting.remove(payer);
+            return given;
+        };
+        let has_answered = self.answered.contains(payer);
+        while let Some(key) = budget.give(now, room(self.turns, has_answered)) {
+            self.turns += 1;
+            given.push(key);
+        }
+        if budget.waiting() == 0 {
+            self.waiting.remove(payer);
+        }
+        given
+    }
+
+    /// A turn was used for a call, which has ended.
+    fn used(&mut self, payer: &Payer, key: &Key, end: TurnEnd, now: Duration) {
+        let Some(budget) = self.budgets.get_mut(payer) else {
+            return;
+        };
+        if budget.used(key, end, now) {
+            self.turns -= 1;
+        }
+        match end {
+            TurnEnd::Answered if self.answered.len() < ANSWERED_MAX => {
+                self.answered.insert(payer.clone());
+            }
+            TurnEnd::NoReply => {
+                self.answered.remove(payer);
+            }
+            TurnEnd::Answered | TurnEnd::Unsent => {}
+        }
+    }
+
+    /// A key waits no longer in a budget, or gives its turn back.
+    fn left(&mut self, payer: &Payer, key: &Key) {
+        if let Some(budget) = self.budgets.get_mut(payer)
+            && budget.leave(key)
+        {
+            self.turns -= 1;
+        }
     }
 
     /// Has a place with this payer, and no other; answers with since when.
@@ -252,9 +319,7 @@ impl State {
         let Some(Place { payer, .. }) = self.places.remove(key) else {
             return false;
         };
-        if let Some(budget) = self.budgets.get_mut(&payer) {
-            budget.leave(key);
-        }
+        self.left(&payer, key);
         true
     }
 }
@@ -269,6 +334,16 @@ impl Turn {
     /// The call is about to be made.
     pub fn calling(&mut self) {
         self.called_at = Some(self.turns.now());
+    }
+
+    /// The service answered the call.
+    pub fn answered(&mut self) {
+        self.end = TurnEnd::Answered;
+    }
+
+    /// The call was sent, and no reply came.
+    pub fn no_reply(&mut self) {
+        self.end = TurnEnd::NoReply;
     }
 
     /// Cognito throttled the call.
@@ -294,13 +369,14 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if let Some(budget) = self.turns.lock().budgets.get_mut(&self.payer) {
-            if self.called_at.is_some() {
-                budget.used(&self.key);
-            } else {
-                budget.leave(&self.key);
-            }
+        let now = self.turns.now();
+        let mut state = self.turns.lock();
+        if self.called_at.is_some() {
+            state.used(&self.payer, &self.key, self.end, now);
+        } else {
+            state.left(&self.payer, &self.key);
         }
+        drop(state);
         self.turns.0.changed.notify_one();
     }
 }

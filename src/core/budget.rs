@@ -1,14 +1,37 @@
 //! The operator's share of a quota that it has in common with the end users' own password recovery:
 //! a token bucket for each account and Region, and in front of it a queue that is fair by namespace.
 //!
+//! A token is taken when a turn is given, and some time passes before the call leaves. So a second
+//! limit counts every turn that is out or whose call ended within the last second: whatever pauses in
+//! between, no second sees more calls than `rps + burst`.
+//!
 //! Time is a monotonic clock's, since any origin. The queue holds keys, never values.
 
-use super::lane::Lane;
-use std::{collections::HashMap, hash::Hash, time::Duration};
+use super::fair_queue::FairQueue;
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::Hash,
+    time::Duration,
+};
 
-/// How many turns of one budget are given out at a time: fewer than there are reconciles, so that a
-/// Region whose calls hang leaves room for the others.
-pub const OUTSTANDING_MAX: u32 = 16;
+/// How many turns of one budget are out at a time.
+pub const TURNS_MAX: u32 = 16;
+
+/// How many turns are out at a time after a call that got no reply, until a call gets one.
+const TURNS_MAX_WITHOUT_REPLY: u32 = 2;
+
+/// How many turns of all budgets together are out at a time.
+const ALL_TURNS_MAX: u32 = 128;
+
+/// So many of these are for services that have answered a call: tenants can make up any number of
+/// Regions, and none of those answers.
+const TURNS_FOR_ANSWERING: u32 = 32;
+
+/// While urgent and other work wait, one turn in so many goes to the other work.
+const TURNS_PER_RETRY: u32 = 4;
+
+/// The span in which at most `rps + burst` calls leave.
+const WINDOW: Duration = Duration::from_secs(1);
 
 /// A throttled rate grows back from nothing to the full one in so many seconds.
 const RECOVERY_SECONDS: f64 = 30.0;
@@ -25,6 +48,16 @@ pub enum Urgency {
     Asked,
 }
 
+impl Urgency {
+    /// The class in the queue.
+    const fn class(self) -> usize {
+        match self {
+            Self::Asked => 0,
+            Self::Unasked => 1,
+        }
+    }
+}
+
 /// How many calls the operator may make.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Limits {
@@ -32,6 +65,41 @@ pub struct Limits {
     pub rps: f64,
     /// Calls at once, after a rest.
     pub burst: u32,
+}
+
+impl Limits {
+    /// How many calls may leave in any second: at least one.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the command line takes 0.01 to 10,000 calls a second, and a burst of 1 to 10,000"
+    )]
+    fn calls_a_second(self) -> usize {
+        (self.rps + f64::from(self.burst)).max(1.0) as usize
+    }
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TurnEnd {
+    /// The service answered the call.
+    Answered,
+    /// The call was made, and no reply came.
+    NoReply,
+    /// A call was made, and nothing is known of the service: the request may not have left.
+    Unsent,
+}
+
+/// How many turns one budget may have out while all budgets together have `turns` out: no more than
+/// are left for the others. So however many services hang, the next one still gets a turn.
+#[must_use]
+pub const fn room(turns: u32, has_answered: bool) -> u32 {
+    let all = if has_answered {
+        ALL_TURNS_MAX
+    } else {
+        ALL_TURNS_MAX - TURNS_FOR_ANSWERING
+    };
+    all.saturating_sub(turns)
 }
 
 /// A token bucket whose rate is halved when Cognito throttles, and recovers slowly.
@@ -115,13 +183,17 @@ enum Place {
 #[derive(Clone, Debug)]
 pub struct Budget<K> {
     bucket: Bucket,
-    /// What somebody just asked for.
-    asked: Lane<K>,
-    /// What is merely tried again.
-    unasked: Lane<K>,
+    waiting: FairQueue<K, 2>,
     places: HashMap<K, Place>,
     tickets: u64,
-    outstanding: u32,
+    /// How many turns are out.
+    turns: u32,
+    /// When the calls of the last second ended, the earliest first.
+    ended: VecDeque<Duration>,
+    /// How many turns went to urgent work since one went to other work.
+    urgent_in_a_row: u32,
+    /// Whether the last call got no reply.
+    is_hanging: bool,
 }
 
 impl<K: Clone + Eq + Hash> Budget<K> {
@@ -130,26 +202,31 @@ impl<K: Clone + Eq + Hash> Budget<K> {
     pub fn new(limits: Limits, now: Duration) -> Self {
         Self {
             bucket: Bucket::new(limits, now),
-            asked: Lane::default(),
-            unasked: Lane::default(),
+            waiting: FairQueue::default(),
             places: HashMap::new(),
             tickets: 0,
-            outstanding: 0,
+            turns: 0,
+            ended: VecDeque::new(),
+            urgent_in_a_row: 0,
+            is_hanging: false,
         }
     }
 
-    /// Waits for a turn. Who waits or has one already keeps it; who has come to be asked for goes
-    /// over to those who are.
+    /// Waits for a turn. A key that waits or has a turn already keeps its place; a key that has
+    /// become urgent goes over to the urgent ones.
     pub fn wait(&mut self, namespace: &str, key: &K, urgency: Urgency) {
         match self.places.get(key) {
             Some(Place::HasTurn) => return,
             Some(Place::Waits { urgency: was, .. }) if *was >= urgency => return,
-            Some(Place::Waits { .. }) => self.leave(key),
+            Some(Place::Waits { .. }) => {
+                self.leave(key);
+            }
             None => {}
         }
         self.tickets += 1;
         let ticket = self.tickets;
-        self.lane(urgency).put(namespace, ticket, key.clone());
+        self.waiting
+            .push(urgency.class(), namespace, ticket, key.clone());
         let place = Place::Waits {
             namespace: namespace.to_owned(),
             ticket,
@@ -158,25 +235,46 @@ impl<K: Clone + Eq + Hash> Budget<K> {
         self.places.insert(key.clone(), place);
     }
 
-    /// Gives the next turn, if there is a token and somebody who waits.
-    pub fn give(&mut self, now: Duration) -> Option<K> {
+    /// Gives the next turn, if there is a token and somebody who waits. `room` is how many turns may
+    /// be out at a time as far as others are concerned.
+    pub fn give(&mut self, now: Duration, room: u32) -> Option<K> {
         self.bucket.advance(now);
-        if self.outstanding >= OUTSTANDING_MAX || self.bucket.tokens < 1.0 {
+        if self.turns >= self.turns_max().min(room)
+            || self.bucket.tokens < 1.0
+            || self.until_window_has_room(now) != Some(Duration::ZERO)
+        {
             return None;
         }
-        let key = self.asked.pop().or_else(|| self.unasked.pop())?;
+        let key = self.next_key()?;
         self.bucket.tokens -= 1.0;
-        self.outstanding += 1;
+        self.turns += 1;
         self.places.insert(key.clone(), Place::HasTurn);
         Some(key)
     }
 
-    /// How long until there is a turn to give; none while nobody waits, or all turns are out.
+    /// Urgent work first; but of so many turns one is for what merely is tried again, or urgent
+    /// work that never ends would keep the rest waiting for ever.
+    fn next_key(&mut self) -> Option<K> {
+        let (urgent, other) = (Urgency::Asked.class(), Urgency::Unasked.class());
+        let is_others_turn = self.urgent_in_a_row + 1 >= TURNS_PER_RETRY;
+        if self.waiting.len(other) > 0 && (is_others_turn || self.waiting.len(urgent) == 0) {
+            self.urgent_in_a_row = 0;
+            return self.waiting.pop(other);
+        }
+        self.urgent_in_a_row = (self.urgent_in_a_row + 1).min(TURNS_PER_RETRY);
+        self.waiting.pop(urgent)
+    }
+
+    /// How long until there is a turn to give. None: nobody waits, or no turn can be given before one
+    /// that is out ends.
     #[must_use]
     pub fn next_turn(&mut self, now: Duration) -> Option<Duration> {
         self.bucket.advance(now);
-        let waits = !(self.asked.is_empty() && self.unasked.is_empty());
-        (waits && self.outstanding < OUTSTANDING_MAX).then(|| self.bucket.until_token())
+        if self.waiting.is_empty() || self.turns >= self.turns_max() {
+            return None;
+        }
+        let window = self.until_window_has_room(now)?;
+        Some(self.bucket.until_token().max(window))
     }
 
     /// How long until there is a token for everybody who waits, and one more: how long they wait if no
@@ -194,27 +292,40 @@ impl<K: Clone + Eq + Hash> Budget<K> {
         self.places.get(key) == Some(&Place::HasTurn)
     }
 
-    /// The turn was used for a call, which has ended.
-    pub fn used(&mut self, key: &K) {
-        if self.places.remove(key) == Some(Place::HasTurn) {
-            self.outstanding -= 1;
+    /// The turn was used for a call, which has ended. Answers with whether the key had a turn.
+    pub fn used(&mut self, key: &K, end: TurnEnd, now: Duration) -> bool {
+        if self.places.remove(key) != Some(Place::HasTurn) {
+            return false;
         }
+        self.turns -= 1;
+        self.forget_ended(now);
+        self.ended.push_back(now);
+        match end {
+            TurnEnd::Answered => self.is_hanging = false,
+            TurnEnd::NoReply => self.is_hanging = true,
+            TurnEnd::Unsent => {}
+        }
+        true
     }
 
     /// There is nothing to do for this key (any more): it waits no longer, and the token of a turn
-    /// that it had goes back.
-    pub fn leave(&mut self, key: &K) {
+    /// that it had goes back. Answers with whether the key had a turn.
+    pub fn leave(&mut self, key: &K) -> bool {
         match self.places.remove(key) {
-            None => {}
+            None => false,
             Some(Place::HasTurn) => {
-                self.outstanding -= 1;
+                self.turns -= 1;
                 self.bucket.tokens = (self.bucket.tokens + 1.0).min(self.bucket.capacity());
+                true
             }
             Some(Place::Waits {
                 namespace,
                 ticket,
                 urgency,
-            }) => self.lane(urgency).take(&namespace, ticket),
+            }) => {
+                self.waiting.remove(urgency.class(), &namespace, ticket);
+                false
+            }
         }
     }
 
@@ -226,7 +337,13 @@ impl<K: Clone + Eq + Hash> Budget<K> {
     /// How many wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.places.len() - self.outstanding as usize
+        self.places.len() - self.turns as usize
+    }
+
+    /// How many turns are out.
+    #[must_use]
+    pub const fn turns(&self) -> u32 {
+        self.turns
     }
 
     /// Calls a second, at present.
@@ -236,17 +353,38 @@ impl<K: Clone + Eq + Hash> Budget<K> {
         self.bucket.rate
     }
 
-    /// Whether it is as good as new: nobody waits or has a turn, and the bucket is full.
+    /// Whether it is as good as new: nobody waits or has a turn, no call ended within the last second,
+    /// and the bucket is full.
     #[must_use]
     pub fn is_at_rest(&mut self, now: Duration) -> bool {
         self.bucket.advance(now);
-        self.places.is_empty() && self.bucket.is_full()
+        self.forget_ended(now);
+        self.places.is_empty() && self.ended.is_empty() && self.bucket.is_full()
     }
 
-    fn lane(&mut self, urgency: Urgency) -> &mut Lane<K> {
-        match urgency {
-            Urgency::Asked => &mut self.asked,
-            Urgency::Unasked => &mut self.unasked,
+    const fn turns_max(&self) -> u32 {
+        if self.is_hanging {
+            TURNS_MAX_WITHOUT_REPLY
+        } else {
+            TURNS_MAX
+        }
+    }
+
+    /// How long until one more call may leave without a second that sees too many. None: not before a
+    /// turn ends.
+    fn until_window_has_room(&mut self, now: Duration) -> Option<Duration> {
+        self.forget_ended(now);
+        let calls = self.turns as usize + self.ended.len() + 1;
+        let Some(surplus) = calls.checked_sub(self.bucket.limits.calls_a_second() + 1) else {
+            return Some(Duration::ZERO);
+        };
+        let end = self.ended.get(surplus)?;
+        Some((*end + WINDOW).saturating_sub(now) + Duration::from_millis(1))
+    }
+
+    fn forget_ended(&mut self, now: Duration) {
+        while self.ended.front().is_some_and(|end| *end + WINDOW < now) {
+            self.ended.pop_front();
         }
     }
 }
@@ -260,6 +398,9 @@ mod tests {
         rps: 10.0,
         burst: 10,
     };
+
+    /// Others need no turns.
+    const ROOM: u32 = u32::MAX;
 
     fn seconds(seconds: f64) -> Duration {
         Duration::from_secs_f64(seconds)
@@ -280,8 +421,8 @@ mod tests {
         let mut now = budget.bucket.at;
         let mut served = Vec::new();
         loop {
-            while let Some(key) = budget.give(now) {
-                budget.used(&key);
+            while let Some(key) = budget.give(now, ROOM) {
+                budget.used(&key, TurnEnd::Answered, now);
                 served.push((now, key));
             }
             match budget.next_turn(now) {
@@ -329,7 +470,80 @@ mod tests {
             .into_iter()
             .map(|(_, key)| key.1)
             .collect();
-        assert_eq!(order, [3, 2, 1]);
+        // Namespace a waits for longer.
+        assert_eq!(order, [2, 3, 1]);
+    }
+
+    #[test]
+    fn urgent_work_without_end_leaves_a_share_to_what_is_tried_again() {
+        let mut budget = budget();
+        let key = |name: u32| ("loop".to_owned(), name);
+        for retry in 0..5 {
+            let namespace = format!("ns-{retry}");
+            budget.wait(&namespace, &(namespace.clone(), 0), Urgency::Unasked);
+        }
+        let (mut retries, mut turns, mut now) = (0, 0, Duration::ZERO);
+        while retries < 5 {
+            assert!(turns < 40, "{retries} of 5 after {turns} turns");
+            // Somebody asks again whenever the last request was served.
+            budget.wait("loop", &key(turns), Urgency::Asked);
+            now += budget.next_turn(now).expect("somebody waits");
+            while let Some(served) = budget.give(now, ROOM) {
+                turns += 1;
+                retries += u32::from(served.0 != "loop");
+                budget.used(&served, TurnEnd::Answered, now);
+                budget.wait("loop", &key(turns), Urgency::Asked);
+            }
+        }
+    }
+
+    #[test]
+    fn a_service_that_does_not_reply_gets_few_turns_until_it_does() {
+        let limits = Limits {
+            rps: 1_000.0,
+            burst: 1_000,
+        };
+        let now = Duration::ZERO;
+        let mut budget = Budget::new(limits, now);
+        put(&mut budget, "a", 0..100);
+        let all: Vec<_> = std::iter::from_fn(|| budget.give(now, ROOM)).collect();
+        for key in &all {
+            budget.used(key, TurnEnd::NoReply, now);
+        }
+        let few: Vec<_> = std::iter::from_fn(|| budget.give(now, ROOM)).collect();
+        assert_eq!(few.len(), TURNS_MAX_WITHOUT_REPLY as usize);
+        assert_eq!(budget.next_turn(now), None, "no timer helps");
+        budget.used(&few[0], TurnEnd::Unsent, now);
+        assert!(budget.give(now, ROOM).is_some() && budget.give(now, ROOM).is_none());
+        budget.used(&few[1], TurnEnd::Answered, now);
+        let all: Vec<_> = std::iter::from_fn(|| budget.give(now, ROOM)).collect();
+        assert_eq!(all.len(), TURNS_MAX as usize - 1);
+    }
+
+    #[test]
+    fn services_that_hang_leave_turns_to_the_next_one_and_to_one_that_answered() {
+        let mut turns = Vec::new();
+        for _ in 0..1_500 {
+            let mut own = 0;
+            while own < TURNS_MAX.min(room(turns.iter().sum::<u32>() + own, false)) {
+                own += 1;
+            }
+            turns.push(own);
+        }
+        let out: u32 = turns.iter().sum();
+        let with_a_turn = turns.iter().filter(|own| **own > 0).count();
+        assert!(with_a_turn >= 8, "{turns:?}");
+        assert!(room(out, true) >= TURNS_FOR_ANSWERING, "{out}");
+    }
+
+    #[test]
+    fn no_more_turns_are_out_than_others_leave_room_for() {
+        let mut budget = budget();
+        put(&mut budget, "a", 0..9);
+        let now = Duration::ZERO;
+        assert!(budget.give(now, 2).is_some() && budget.give(now, 2).is_some());
+        assert_eq!(budget.give(now, 2), None);
+        assert!(budget.give(now, 3).is_some());
     }
 
     #[test]
@@ -337,13 +551,13 @@ mod tests {
         let mut budget = budget();
         put(&mut budget, "a", 0..12);
         let now = Duration::ZERO;
-        let given: Vec<_> = std::iter::from_fn(|| budget.give(now)).collect();
+        let given: Vec<_> = std::iter::from_fn(|| budget.give(now, ROOM)).collect();
         assert_eq!(given.len(), 10, "the burst");
         budget.leave(&given[0]);
-        assert_eq!(budget.give(now), Some(("a".to_owned(), 10)));
-        assert_eq!(budget.give(now), None);
-        budget.used(&given[1]);
-        assert_eq!(budget.give(now), None, "a call was made of it");
+        assert_eq!(budget.give(now, ROOM), Some(("a".to_owned(), 10)));
+        assert_eq!(budget.give(now, ROOM), None);
+        budget.used(&given[1], TurnEnd::Answered, now);
+        assert_eq!(budget.give(now, ROOM), None, "a call was made of it");
     }
 
     #[test]
@@ -354,11 +568,11 @@ mod tests {
         };
         let mut budget = Budget::new(limits, Duration::ZERO);
         put(&mut budget, "a", 0..100);
-        let given: Vec<_> = std::iter::from_fn(|| budget.give(Duration::ZERO)).collect();
-        assert_eq!(given.len(), OUTSTANDING_MAX as usize);
+        let given: Vec<_> = std::iter::from_fn(|| budget.give(Duration::ZERO, ROOM)).collect();
+        assert_eq!(given.len(), TURNS_MAX as usize);
         assert_eq!(budget.next_turn(Duration::ZERO), None, "no timer helps");
-        budget.used(&given[0]);
-        assert!(budget.give(Duration::ZERO).is_some());
+        budget.used(&given[0], TurnEnd::Answered, Duration::ZERO);
+        assert!(budget.give(Duration::ZERO, ROOM).is_some());
     }
 
     #[test]
@@ -395,8 +609,8 @@ mod tests {
         let mut throttled = 0;
         let mut now = Duration::ZERO;
         while now < seconds(span) {
-            while let Some(key) = budget.give(now) {
-                budget.used(&key);
+            while let Some(key) = budget.give(now, ROOM) {
+                budget.used(&key, TurnEnd::Answered, now);
                 let recent = taken.iter().rev();
                 let recent = recent.take_while(|at| now < **at + seconds(1.0)).count();
                 if recent < limit {
@@ -427,8 +641,8 @@ mod tests {
             };
             let mut budget = Budget::new(limits, Duration::ZERO);
             budget.wait("a", &0, Urgency::Asked);
-            assert_eq!(budget.give(Duration::ZERO), Some(0));
-            budget.used(&0);
+            assert_eq!(budget.give(Duration::ZERO, ROOM), Some(0));
+            budget.used(&0, TurnEnd::Answered, Duration::ZERO);
             assert!(budget.is_at_rest(seconds(1_000.0)), "{limits:?}");
         }
     }
@@ -450,7 +664,7 @@ mod tests {
                     1 => budget.wait(&key.0.clone(), &key, Urgency::Unasked),
                     2 => {
                         if let Some(key) = held.pop() {
-                            budget.used(&key);
+                            budget.used(&key, TurnEnd::Answered, now);
                             calls += 1.0;
                         }
                     }
@@ -460,25 +674,65 @@ mod tests {
                     }
                 }
                 now += Duration::from_millis(wait);
-                while let Some(key) = budget.give(now) {
+                while let Some(key) = budget.give(now, ROOM) {
                     prop_assert!(!held.contains(&key), "two turns for one");
                     held.push(key);
                 }
                 let given = calls + f64::from(u32::try_from(held.len()).expect("few"));
                 prop_assert!(given <= 10.0 + 10.0 * now.as_secs_f64() + 1e-6);
-                prop_assert_eq!(budget.outstanding as usize, held.len());
+                prop_assert_eq!(budget.turns as usize, held.len());
                 prop_assert!(held.iter().all(|key| budget.has_turn(key)));
                 // Whoever waits has a turn to come.
-                let waits = budget.waiting() > 0 && held.len() < OUTSTANDING_MAX as usize;
+                let waits = budget.waiting() > 0 && held.len() < TURNS_MAX as usize;
                 prop_assert_eq!(budget.next_turn(now).is_some(), waits);
             }
             for key in held {
-                budget.used(&key);
+                budget.used(&key, TurnEnd::Answered, now);
             }
             let waiting = budget.waiting();
             let served = serve(&mut budget, now.as_secs_f64() + 100.0);
             prop_assert_eq!(served.len(), waiting);
             prop_assert!(budget.is_at_rest(now + seconds(300.0)));
+        }
+
+        /// Whatever pauses between a turn, its call and the call's end: in no second do more calls
+        /// leave than `rps + burst`.
+        #[test]
+        fn no_second_sees_too_many_calls(
+            rps in 0.5_f64..60.0,
+            burst in 1_u32..60,
+            steps in proptest::collection::vec((0_usize..20, 0_u64..300, prop::bool::weighted(0.05)), 1..400),
+        ) {
+            let limits = Limits { rps, burst };
+            let mut budget = Budget::new(limits, Duration::ZERO);
+            put(&mut budget, "a", 0..10_000);
+            let mut now = Duration::ZERO;
+            // When each turn was given, and whose it is.
+            let mut out: Vec<(Duration, (String, u32))> = Vec::new();
+            // The span in which each call left.
+            let mut calls: Vec<(Duration, Duration)> = Vec::new();
+            for (finished, wait, freeze) in steps {
+                now += Duration::from_millis(if freeze { wait * 20 } else { wait });
+                for _ in 0..finished.min(out.len()) {
+                    let (given, key) = out.remove(0);
+                    budget.used(&key, TurnEnd::Answered, now);
+                    calls.push((given, now));
+                }
+                while let Some(key) = budget.give(now, ROOM) {
+                    out.push((now, key));
+                }
+            }
+            calls.extend(out.into_iter().map(|(given, _)| (given, now)));
+            for (from, _) in &calls {
+                for start in [*from, from.saturating_sub(WINDOW)] {
+                    let within = calls.iter().filter(|(given, end)| *given <= start + WINDOW && *end >= start);
+                    // Each call leaves at one moment of its span: as late as it can before `from`, and
+                    // as early as it can after.
+                    let leaves = within.filter(|(given, end)| (*given).max(start) <= (*end).min(start + WINDOW));
+                    let leaves = u32::try_from(leaves.count()).expect("few");
+                    prop_assert!(f64::from(leaves) <= rps + f64::from(burst), "{} in a second", leaves);
+                }
+            }
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn verdict(older: &Older) -> Verdict {
         ),
         Older::Elsewhere => (
             "an older resource in another namespace manages this user of this pool already, and Cognito was not called".to_owned(),
-            "delete this resource, or have the other one deleted",
+            "delete this resource, or have the other one deleted; or, if the pool is case-sensitive and the usernames differ in case, name the user by the sub, in a new resource",
         ),
     };
     Verdict::with(Reason::DuplicateUser, &meaning, None, cure)

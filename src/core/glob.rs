@@ -24,6 +24,19 @@ impl Glob {
         Self(parts.collect())
     }
 
+    /// The characters before the first wildcard, and whether there is no wildcard: each text that the
+    /// glob fits begins with them, or is equal to them.
+    #[must_use]
+    pub fn literal_prefix(&self) -> (String, bool) {
+        let literal = self.0.iter().map_while(|part| match part {
+            Part::Char(c) => Some(*c),
+            Part::Any | Part::One => None,
+        });
+        let prefix: String = literal.collect();
+        let is_literal = prefix.chars().count() == self.0.len();
+        (prefix, is_literal)
+    }
+
     /// Whether it fits the whole text, Unicode scalar by Unicode scalar. In time of at most the
     /// product of both lengths, whatever the glob.
     #[must_use]

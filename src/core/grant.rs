@@ -19,9 +19,11 @@ pub struct Grant {
     pub pool: PoolId,
     /// As whom and where Cognito is called for those whom it lets in.
     pub authority: Authority,
-    usernames: Vec<Glob>,
-    names: BTreeSet<String>,
-    labels: Option<Labels>,
+    pub(super) usernames: Vec<Glob>,
+    pub(super) names: BTreeSet<String>,
+    pub(super) labels: Option<Labels>,
+    /// One label that each namespace has which `labels` fit, if a label is required by its value.
+    pub(super) required_label: Option<(String, String)>,
 }
 
 /// A namespace, as its watch shows it.
@@ -106,14 +108,29 @@ impl Grant {
             None => None,
         };
         let namespaces = &spec.namespaces;
-        let labels = namespaces.selector.as_ref().map(Labels::try_from);
+        let selector = namespaces.selector.as_ref();
+        let required_label = selector.and_then(|selector| {
+            let (label, value) = selector.match_labels.first_key_value()?;
+            Some((label.clone(), value.clone()))
+        });
+        let labels = selector.map(Labels::try_from);
         Ok(Self {
+            required_label,
             pool,
             authority: Authority { role, region },
             usernames: spec.usernames.iter().map(|glob| Glob::new(glob)).collect(),
             names: namespaces.names.iter().flatten().cloned().collect(),
             labels: labels.transpose().map_err(|_| InvalidGrant::Selector)?,
         })
+    }
+
+    /// The namespaces that the grant lets in by name; none if it also lets some in by their labels.
+    #[must_use]
+    pub const fn only_names(&self) -> Option<&BTreeSet<String>> {
+        match self.labels {
+            None => Some(&self.names),
+            Some(_) => None,
+        }
     }
 
     /// Whether it lets resources of this namespace manage this user.

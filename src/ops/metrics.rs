@@ -4,9 +4,11 @@
 
 mod at_scrape;
 mod process;
+mod stalls;
 
 pub use at_scrape::{BudgetNow, HeldNow};
 
+use super::stall::StallMeter;
 use at_scrape::AtScrape;
 use process::Process;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -15,6 +17,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use stalls::Stalls;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -145,6 +148,7 @@ pub struct Metrics {
     undecodable_resources: Counter,
     lost_events: Counter,
     at_scrape: Arc<AtScrape>,
+    stalls: StallMeter,
 }
 
 impl Metrics {
@@ -221,6 +225,8 @@ impl Metrics {
 
         let at_scrape = Arc::new(AtScrape::default());
         ours.register_collector(Box::new(Arc::clone(&at_scrape)));
+        let stalls = StallMeter::new();
+        ours.register_collector(Box::new(Stalls(stalls.clone())));
 
         Self {
             registry,
@@ -233,6 +239,7 @@ impl Metrics {
             undecodable_resources,
             lost_events,
             at_scrape,
+            stalls,
         }
     }
 
@@ -306,6 +313,14 @@ impl Metrics {
     /// Set once; a later one is ignored.
     pub fn measure_held_with(&self, held: impl Fn() -> HeldNow + Send + Sync + 'static) {
         let _ = self.at_scrape.held.set(Box::new(held)); // the first stays
+    }
+
+    /// The meter that the gauges `longest_stall_seconds` and `longest_stall_since_start_seconds` and the
+    /// counter `stalls` come from. Each task of the process is to be wrapped with its
+    /// [`watch`](StallMeter::watch).
+    #[must_use]
+    pub fn stalls(&self) -> StallMeter {
+        self.stalls.clone()
     }
 
     /// All metrics in the `OpenMetrics` text format, see [`CONTENT_TYPE`].

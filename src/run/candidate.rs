@@ -8,7 +8,7 @@ use crate::{
         holder::Holder,
         lease::{Election, End, LEASE},
     },
-    ops::health::Readiness,
+    ops::{health::Readiness, stall::StallMeter},
 };
 use futures::FutureExt;
 use kube::Client;
@@ -44,6 +44,7 @@ impl Candidate {
         client: &Client,
         settings: &Settings,
         readiness: &Readiness,
+        stalls: &StallMeter,
     ) -> Result<Candidacy, StartError> {
         let holder = Holder::this(settings.pod_name.as_deref(), settings.pod_uid.as_deref())
             .map_err(|error| StartError::Failed(format!("the random source failed: {error}")))?;
@@ -54,7 +55,7 @@ impl Candidate {
         // Not to lead is no ailment, and not to know yet isn't either.
         check.pass();
         let (leave, asked) = watch::channel(false);
-        let election = tokio::spawn(async move {
+        let election = tokio::spawn(stalls.watch(async move {
             let ailing = |why: Option<&str>| match why {
                 Some(why) => check.fail(format!("Lease {name}: {why}")),
                 None => check.pass(),
@@ -66,7 +67,7 @@ impl Candidate {
                 Err(_) => error!("the election panicked; this process ends"),
             }
             std::process::exit(LOST_LEASE);
-        });
+        }));
         Ok(Candidacy { leave, election })
     }
 }

@@ -24,6 +24,8 @@ mod manifests;
 mod namespace_deletion;
 mod namespaced_install;
 mod outages;
+mod overlays;
+mod pauses;
 mod quiet;
 mod reasons;
 mod rights;

@@ -78,13 +78,16 @@ fn the_older_one_is_named_in_its_own_namespace_only() {
     assert_eq!(
         said(&mut scene).verdict.message,
         "The older resource ci-bot manages this user of this pool already, and Cognito was not \
-         called: delete one of the two."
+         called: delete one of the two; or, if the pool is case-sensitive and the usernames differ \
+         in case, name one of the users by the sub, in a new resource."
     );
     scene.older = Some(Older::Elsewhere);
     assert_eq!(
         said(&mut scene).verdict.message,
         "An older resource in another namespace manages this user of this pool already, and \
-         Cognito was not called: delete this resource, or have the other one deleted."
+         Cognito was not called: delete this resource, or have the other one deleted; or, if the \
+         pool is case-sensitive and the usernames differ in case, name the user by the sub, in a \
+         new resource."
     );
 }
 

@@ -58,6 +58,11 @@ impl Refusals {
         self.whose.len() + self.their_own.len()
     }
 
+    /// Whether nothing was refused that still counts.
+    pub(super) fn is_empty(&self) -> bool {
+        self.in_a_row == 0 && self.len() == 0
+    }
+
     pub(super) fn forget(&mut self, resource: &Key) {
         self.whose.remove(resource);
         self.their_own.remove(resource);

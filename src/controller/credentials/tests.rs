@@ -61,7 +61,7 @@ fn slow_door(failures: u32, takes: Duration) -> (Arc<Identity>, Credentials<Iden
         // The test may have ended.
         let _ = told.send((key.clone(), why));
     };
-    let credentials = Credentials::new(identity.clone(), wake, |_| ());
+    let credentials = Credentials::new(identity.clone(), Places::new(32), wake, |_| ());
     (identity, credentials, woken)
 }
 

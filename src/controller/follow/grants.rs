@@ -7,14 +7,21 @@ use crate::{
         watch::{LabelledNamespace, MaybeGrant, Scope, Watched},
     },
     cognito::Cognito,
-    controller::{grants::Grants, key::Key},
+    controller::{
+        grants::{Grants, Relisted},
+        key::Key,
+    },
 };
 use kube::{ResourceExt, runtime::watcher::Event};
 use std::{sync::Arc, time::Instant};
+use tokio::task::yield_now;
 use tracing::warn;
 
+/// So many resources are judged before others have the thread: some 10 ms of work.
+const JUDGED_AT_ONCE: usize = 1_000;
+
 impl<C: Cognito> Follower<C> {
-    pub(super) fn grant(&mut self, event: Event<MaybeGrant>) {
+    pub(super) async fn grant(&mut self, event: Event<MaybeGrant>) {
         match event {
             Event::Init => {
                 self.context.index().grants().grants_listing();
@@ -22,7 +29,8 @@ impl<C: Cognito> Follower<C> {
             }
             Event::InitApply(Lean(Ok(grant))) | Event::Apply(Lean(Ok(grant))) => {
                 let (name, grant) = (grant.name_any(), Arc::new(grant));
-                self.regrant(|grants| grants.apply_grant(&name, grant));
+                self.regrant(|grants| grants.apply_grant(&name, grant))
+                    .await;
             }
             Event::InitApply(ref unreadable @ Lean(Err(ref invalid)))
             | Event::Apply(ref unreadable @ Lean(Err(ref invalid))) => {
@@ -32,21 +40,25 @@ impl<C: Cognito> Follower<C> {
                     grant = name,
                     why, "this grant can't be read and lets nobody in"
                 );
-                self.regrant(|grants| grants.unreadable_grant(&name));
+                self.regrant(|grants| grants.unreadable_grant(&name)).await;
             }
             Event::Delete(grant) => {
                 let name = grant.name_any();
-                self.regrant(|grants| grants.delete_grant(&name));
+                self.regrant(|grants| grants.delete_grant(&name)).await;
             }
             Event::InitDone => {
-                self.regrant(Grants::grants_listed);
-                return self.listed_of_cluster(Watched::Grants);
+                let Relisted { gone, concerned } = self.context.index().grants().grants_listed();
+                for name in gone {
+                    self.regrant(|grants| grants.delete_grant(&name)).await;
+                }
+                self.judge(concerned).await;
+                return self.listed_of_cluster(Watched::Grants).await;
             }
         }
         self.known_again(Watched::Grants);
     }
 
-    pub(super) fn namespace(&mut self, event: Event<LabelledNamespace>) {
+    pub(super) async fn namespace(&mut self, event: Event<LabelledNamespace>) {
         match event {
             Event::Init => {
                 self.context.index().grants().namespaces_listing();
@@ -55,15 +67,21 @@ impl<C: Cognito> Follower<C> {
             Event::InitApply(namespace) | Event::Apply(namespace) => {
                 let name = namespace.name_any();
                 let labels = namespace.metadata.labels.unwrap_or_default();
-                self.regrant(|grants| grants.apply_namespace(&name, labels));
+                self.regrant(|grants| grants.apply_namespace(&name, labels))
+                    .await;
             }
             Event::Delete(namespace) => {
                 let name = namespace.name_any();
-                self.regrant(|grants| grants.delete_namespace(&name));
+                self.regrant(|grants| grants.delete_namespace(&name)).await;
             }
             Event::InitDone => {
-                self.regrant(Grants::namespaces_listed);
-                return self.listed_of_cluster(Watched::Namespaces);
+                let Relisted { gone, concerned } =
+                    self.context.index().grants().namespaces_listed();
+                for name in gone {
+                    self.regrant(|grants| grants.delete_namespace(&name)).await;
+                }
+                self.judge(concerned).await;
+                return self.listed_of_cluster(Watched::Namespaces).await;
             }
         }
         self.known_again(Watched::Namespaces);
@@ -80,28 +98,42 @@ impl<C: Cognito> Follower<C> {
         }
     }
 
-    fn regrant(&self, change: impl FnOnce(&mut Grants) -> Vec<Key>) {
-        let affected = {
-            let mut index = self.context.index();
-            let affected = index.regrant(change);
-            for key in &affected {
-                // Its own status names none of them: they may be other tenants' business.
-                if let Some(grants) = index.grants().conflicting(key) {
-                    let grants = grants.join(",");
-                    warn!(object = %key, grants, "these grants disagree, so none lets it in");
-                }
-            }
-            affected
-        };
-        self.ask(affected);
+    async fn regrant(&self, change: impl FnOnce(&mut Grants) -> Vec<Key>) {
+        let concerned = change(self.context.index().grants());
+        self.judge(concerned).await;
     }
 
-    fn listed_of_cluster(&mut self, watched: Watched) {
+    /// Judges the resources that a change concerns, some at a time, and asks for a look at those for
+    /// which something else follows.
+    async fn judge(&self, concerned: Vec<Key>) {
+        for some in concerned.chunks(JUDGED_AT_ONCE) {
+            let affected = {
+                let mut index = self.context.index();
+                let affected = index.judge(some);
+                for key in &affected {
+                    // Its own status names none of them: they may be other tenants' business.
+                    if let Some(grants) = index.grants().conflicting(key) {
+                        let grants = grants.join(",");
+                        warn!(object = %key, grants, "these grants disagree, so none lets it in");
+                    }
+                }
+                affected
+            };
+            self.ask(affected).await;
+            if some.len() == JUDGED_AT_ONCE {
+                yield_now().await;
+            }
+        }
+        // Also where no resource is concerned, something may be to be said of a grant.
+        self.ask(Vec::new()).await;
+    }
+
+    async fn listed_of_cluster(&mut self, watched: Watched) {
         if let Some(state) = self.watches.get_mut(&(Scope::All, watched)) {
             state.listed = true;
         }
         self.known_again(watched);
-        self.await_no_longer(&Scope::All, watched);
+        self.await_no_longer(&Scope::All, watched).await;
     }
 
     fn known_again(&mut self, watched: Watched) {

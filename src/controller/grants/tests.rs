@@ -31,6 +31,55 @@ fn labels(team: &str) -> NamespaceLabels {
     [("team".to_owned(), team.to_owned())].into()
 }
 
+/// Each change, with all whom it concerns judged at once.
+impl Grants {
+    fn judged(&mut self, concerned: &[Key]) -> Vec<Key> {
+        self.judge(concerned)
+    }
+
+    fn set_grant(&mut self, name: &str, object: Arc<CognitoUserPoolGrant>) -> Vec<Key> {
+        let concerned = self.apply_grant(name, object);
+        self.judged(&concerned)
+    }
+
+    fn set_unreadable(&mut self, name: &str) -> Vec<Key> {
+        let concerned = self.unreadable_grant(name);
+        self.judged(&concerned)
+    }
+
+    fn unset_grant(&mut self, name: &str) -> Vec<Key> {
+        let concerned = self.delete_grant(name);
+        self.judged(&concerned)
+    }
+
+    fn set_namespace(&mut self, name: &str, labels: NamespaceLabels) -> Vec<Key> {
+        let concerned = self.apply_namespace(name, labels);
+        self.judged(&concerned)
+    }
+
+    fn unset_namespace(&mut self, name: &str) -> Vec<Key> {
+        let concerned = self.delete_namespace(name);
+        self.judged(&concerned)
+    }
+
+    fn end_grants(&mut self) -> Vec<Key> {
+        let Relisted { gone, concerned } = self.grants_listed();
+        let mut affected: Vec<_> = gone.iter().flat_map(|it| self.unset_grant(it)).collect();
+        affected.extend(self.judged(&concerned));
+        affected
+    }
+
+    fn end_namespaces(&mut self) -> Vec<Key> {
+        let Relisted { gone, concerned } = self.namespaces_listed();
+        let mut affected: Vec<_> = gone
+            .iter()
+            .flat_map(|it| self.unset_namespace(it))
+            .collect();
+        affected.extend(self.judged(&concerned));
+        affected
+    }
+}
+
 fn target(pool: &str, username: &str) -> Target {
     Target::parse(pool, username).expect("valid")
 }
@@ -48,15 +97,15 @@ fn listed(ungranted: Ungranted) -> Grants {
     let mut grants = Grants::new(ungranted);
     grants.grants_listing();
     grants.namespaces_listing();
-    grants.apply_namespace("team-a", labels("a"));
+    grants.set_namespace("team-a", labels("a"));
     grants.apply_resource(&key("bot"), Some(&claim(POOL, "bot")));
-    grants.grants_listed();
-    grants.namespaces_listed();
+    grants.end_grants();
+    grants.end_namespaces();
     grants
 }
 
 fn admission(grants: &Grants) -> Admission {
-    grants.admission(&target(POOL, "bot"), "team-a", Instant::now())
+    grants.admission(&key("bot"), &target(POOL, "bot"), Instant::now())
 }
 
 fn own() -> Admission {
@@ -68,12 +117,12 @@ fn nothing_is_known_before_both_are_listed() {
     let mut grants = Grants::new(Ungranted::Allow);
     grants.apply_resource(&key("bot"), Some(&claim(POOL, "bot")));
     grants.grants_listing();
-    assert_eq!(grants.apply_grant("a", grant(POOL, "*", "a")), []);
-    assert_eq!(grants.grants_listed(), []);
+    assert_eq!(grants.set_grant("a", grant(POOL, "*", "a")), []);
+    assert_eq!(grants.end_grants(), []);
     assert_eq!(admission(&grants), Admission::Unknown);
     grants.namespaces_listing();
-    grants.apply_namespace("team-a", labels("a"));
-    assert_eq!(grants.namespaces_listed(), [key("bot")]);
+    grants.set_namespace("team-a", labels("a"));
+    assert_eq!(grants.end_namespaces(), [key("bot")]);
     assert_eq!(admission(&grants), own());
     assert!(grants.is_admitted(&key("bot")));
     assert_eq!(grants.grant("a").map(|held| held.lets_in), Some(1));
@@ -92,46 +141,69 @@ fn a_grant_that_comes_changes_or_goes_tells_whom_it_is_about() {
     grants.apply_resource(&key("alice"), Some(&claim(POOL, "alice")));
     grants.apply_resource(&key("elsewhere"), Some(&claim("eu-west-1_b", "bot")));
     assert_eq!(admission(&grants), Admission::NotGranted);
-    assert_eq!(
-        grants.apply_grant("a", grant(POOL, "b*", "a")),
-        [key("bot")]
-    );
+    assert_eq!(grants.set_grant("a", grant(POOL, "b*", "a")), [key("bot")]);
     assert_eq!(admission(&grants), own());
     assert_eq!(
-        grants.apply_grant("a", grant(POOL, "b*", "a")),
+        grants.set_grant("a", grant(POOL, "b*", "a")),
         [],
         "the same"
     );
-    assert_eq!(grants.apply_grant("a", grant(POOL, "a*", "a")).len(), 2);
+    assert_eq!(grants.set_grant("a", grant(POOL, "a*", "a")).len(), 2);
     assert_eq!(admission(&grants), Admission::NotGranted);
     assert_eq!(
-        grants
-            .apply_grant("a", grant("eu-west-1_b", "*", "a"))
-            .len(),
+        grants.set_grant("a", grant("eu-west-1_b", "*", "a")).len(),
         2
     );
     assert_eq!(grants.grant("a").map(|held| held.lets_in), Some(1));
-    assert_eq!(grants.delete_grant("a"), [key("elsewhere")]);
+    assert_eq!(grants.unset_grant("a"), [key("elsewhere")]);
+}
+
+#[test]
+fn what_a_grant_lets_in_is_let_in_once_it_is_judged_and_no_longer_than_the_grant_is_there() {
+    let mut grants = listed(Ungranted::Deny);
+    let concerned = grants.apply_grant("a", grant(POOL, "*", "a"));
+    assert_eq!(concerned, [key("bot")]);
+    assert_eq!(admission(&grants), Admission::Unknown, "not judged yet");
+    assert_eq!(grants.judge(&concerned), [key("bot")]);
+    assert_eq!(admission(&grants), own());
+    assert_eq!(grants.delete_grant("a"), [key("bot")]);
+    assert_eq!(
+        admission(&grants),
+        Admission::NotGranted,
+        "before it is judged"
+    );
+}
+
+#[test]
+fn nothing_is_kept_to_be_said_of_a_grant_that_is_gone() {
+    let mut grants = listed(Ungranted::Deny);
+    for n in 0..100 {
+        let name = format!("grant-{n}");
+        grants.set_grant(&name, grant(POOL, "*", "a"));
+        grants.unset_grant(&name);
+    }
+    assert!(grants.changed.is_empty() && grants.have_changed());
+    assert!(grants.take_changed().is_empty() && !grants.have_changed());
 }
 
 #[test]
 fn a_namespace_that_is_labelled_tells_its_resources() {
     let mut grants = listed(Ungranted::Deny);
-    grants.apply_grant("b", grant(POOL, "*", "b"));
+    grants.set_grant("b", grant(POOL, "*", "b"));
     assert_eq!(admission(&grants), Admission::NotGranted);
-    assert_eq!(grants.apply_namespace("team-a", labels("b")), [key("bot")]);
+    assert_eq!(grants.set_namespace("team-a", labels("b")), [key("bot")]);
     assert_eq!(admission(&grants), own());
-    assert_eq!(grants.delete_namespace("team-a"), [key("bot")]);
+    assert_eq!(grants.unset_namespace("team-a"), [key("bot")]);
     assert_eq!(admission(&grants), Admission::Unknown);
 }
 
 #[test]
 fn what_a_relist_does_not_show_lets_nobody_in() {
     let mut grants = listed(Ungranted::Deny);
-    grants.apply_grant("a", grant(POOL, "*", "a"));
+    grants.set_grant("a", grant(POOL, "*", "a"));
     grants.grants_listing();
     assert_eq!(admission(&grants), own(), "until the list is complete");
-    assert_eq!(grants.grants_listed(), [key("bot")]);
+    assert_eq!(grants.end_grants(), [key("bot")]);
     assert_eq!(admission(&grants), Admission::NotGranted);
 }
 
@@ -139,7 +211,7 @@ fn what_a_relist_does_not_show_lets_nobody_in() {
 fn what_may_be_out_of_date_lets_nobody_in() {
     let mut grants = listed(Ungranted::Allow);
     let now = Instant::now();
-    let at = |grants: &Grants, at| grants.admission(&target(POOL, "bot"), "team-a", at);
+    let at = |grants: &Grants, at| grants.admission(&key("bot"), &target(POOL, "bot"), at);
     let later = now + Duration::from_secs(10);
     for doubt in [Grants::doubt_grants, Grants::doubt_namespaces] {
         doubt(&mut grants, Some(later));
@@ -154,40 +226,40 @@ fn what_may_be_out_of_date_lets_nobody_in() {
 fn a_pool_that_is_named_is_open_to_nobody_else_even_where_the_grant_cannot_be_read() {
     let mut grants = listed(Ungranted::Allow);
     assert_eq!(admission(&grants), own());
-    assert_eq!(grants.apply_grant("b", grant("eu-west-1_b", "*", "b")), []);
+    assert_eq!(grants.set_grant("b", grant("eu-west-1_b", "*", "b")), []);
     assert_eq!(admission(&grants), own(), "another pool");
-    assert_eq!(grants.apply_grant("a", grant(POOL, "*", "b")), [key("bot")]);
+    assert_eq!(grants.set_grant("a", grant(POOL, "*", "b")), [key("bot")]);
     assert_eq!(admission(&grants), Admission::NotGranted);
-    assert_eq!(grants.delete_grant("a"), [key("bot")]);
+    assert_eq!(grants.unset_grant("a"), [key("bot")]);
 
     let mut invalid = CognitoUserPoolGrant::clone(&grant(POOL, "*", "a"));
     invalid.spec.role_arn = Some("nobody".to_owned());
-    assert_eq!(grants.apply_grant("a", Arc::new(invalid)), [key("bot")]);
+    assert_eq!(grants.set_grant("a", Arc::new(invalid)), [key("bot")]);
     assert_eq!(admission(&grants), Admission::NotGranted);
-    assert_eq!(grants.delete_grant("a"), [key("bot")]);
+    assert_eq!(grants.unset_grant("a"), [key("bot")]);
 
     // It may name any pool.
-    assert_eq!(grants.unreadable_grant("a"), [key("bot")]);
+    assert_eq!(grants.set_unreadable("a"), [key("bot")]);
     assert_eq!(admission(&grants), Admission::NotGranted);
     grants.grants_listing();
-    assert_eq!(grants.grants_listed(), [key("bot")]);
+    assert_eq!(grants.end_grants(), [key("bot")]);
     assert_eq!(admission(&grants), own());
 }
 
 #[test]
 fn a_grant_that_can_no_longer_be_read_lets_nobody_in() {
     let mut grants = listed(Ungranted::Deny);
-    grants.apply_grant("a", grant(POOL, "*", "a"));
-    assert_eq!(grants.unreadable_grant("a"), [key("bot")]);
+    grants.set_grant("a", grant(POOL, "*", "a"));
+    assert_eq!(grants.set_unreadable("a"), [key("bot")]);
     assert_eq!(admission(&grants), Admission::NotGranted);
-    assert_eq!(grants.apply_grant("a", grant(POOL, "*", "a")), [key("bot")]);
+    assert_eq!(grants.set_grant("a", grant(POOL, "*", "a")), [key("bot")]);
     assert_eq!(admission(&grants), own());
 }
 
 #[test]
 fn what_is_to_be_said_of_a_grant_is_said_when_it_changes() {
     let mut grants = listed(Ungranted::Deny);
-    grants.apply_grant("a", grant(POOL, "*", "a"));
+    grants.set_grant("a", grant(POOL, "*", "a"));
     assert_eq!(grants.take_changed(), ["a".into()].into());
     assert!(!grants.have_changed());
     grants.apply_resource(&key("bot"), Some(&claim(POOL, "bot")));
@@ -203,29 +275,29 @@ fn what_is_to_be_said_of_a_grant_is_said_when_it_changes() {
 #[test]
 fn a_grant_that_is_being_deleted_lets_nobody_in() {
     let mut grants = listed(Ungranted::Deny);
-    grants.apply_grant("a", grant(POOL, "*", "a"));
+    grants.set_grant("a", grant(POOL, "*", "a"));
     let mut going = CognitoUserPoolGrant::clone(&grant(POOL, "*", "a"));
     going.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
         jiff::Timestamp::UNIX_EPOCH,
     ));
     going.metadata.finalizers = Some(vec!["example.com/slow".to_owned()]);
-    assert_eq!(grants.apply_grant("a", Arc::new(going)), [key("bot")]);
+    assert_eq!(grants.set_grant("a", Arc::new(going)), [key("bot")]);
     assert_eq!(admission(&grants), Admission::NotGranted);
 }
 
 #[test]
 fn grants_that_disagree_are_named() {
     let mut grants = listed(Ungranted::Deny);
-    grants.apply_grant("one", grant(POOL, "*", "a"));
+    grants.set_grant("one", grant(POOL, "*", "a"));
     assert_eq!(grants.conflicting(&key("bot")), None);
     let mut elsewhere = CognitoUserPoolGrant::clone(&grant(POOL, "b*", "a"));
     elsewhere.spec.region = Some("us-east-1".to_owned());
-    assert_eq!(grants.apply_grant("two", Arc::new(elsewhere)), [key("bot")]);
+    assert_eq!(grants.set_grant("two", Arc::new(elsewhere)), [key("bot")]);
     assert_eq!(admission(&grants), Admission::Ambiguous);
     let named = grants.conflicting(&key("bot"));
     assert_eq!(named, Some(vec!["one".into(), "two".into()]));
     assert_eq!(grants.grant("one").map(|held| held.lets_in), Some(0));
-    assert_eq!(grants.delete_grant("one"), [key("bot")]);
+    assert_eq!(grants.unset_grant("one"), [key("bot")]);
     assert_eq!(grants.conflicting(&key("bot")), None);
     assert_eq!(grants.grant("two").map(|held| held.lets_in), Some(1));
 }
@@ -272,12 +344,12 @@ proptest! {
                 Happens::Grant(number, pool, whom) => {
                     // The last pool is none.
                     let pool = if pool == 2 { "none".to_owned() } else { format!("eu-west-1_{pool}") };
-                    grants.apply_grant(&name(number), grant(&pool, "*", &name(whom)))
+                    grants.set_grant(&name(number), grant(&pool, "*", &name(whom)))
                 }
-                Happens::Unreadable(number) => grants.unreadable_grant(&name(number)),
-                Happens::Revoke(number) => grants.delete_grant(&name(number)),
-                Happens::Label(namespace, whom) => grants.apply_namespace(&name(namespace), labels(&name(whom))),
-                Happens::Unlabel(namespace) => grants.delete_namespace(&name(namespace)),
+                Happens::Unreadable(number) => grants.set_unreadable(&name(number)),
+                Happens::Revoke(number) => grants.unset_grant(&name(number)),
+                Happens::Label(namespace, whom) => grants.set_namespace(&name(namespace), labels(&name(whom))),
+                Happens::Unlabel(namespace) => grants.unset_namespace(&name(namespace)),
                 Happens::Resource(namespace, number, pool) => {
                     let target = target(&format!("eu-west-1_{pool}"), "bot");
                     let key = resource(namespace, number);
@@ -295,7 +367,7 @@ proptest! {
             };
             let mut counts: HashMap<&str, usize> = HashMap::new();
             for (key, target) in &there {
-                let now = grants.admission(target, key.namespace(), Instant::now());
+                let now = grants.admission(key, target, Instant::now());
                 prop_assert_eq!(grants.is_admitted(key), matches!(now, Admission::Granted(_)));
                 if before.insert(key.clone(), now.clone()) != Some(now.clone()) {
                     prop_assert!(told.contains(key), "{} wasn't told", key);

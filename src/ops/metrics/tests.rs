@@ -181,6 +181,20 @@ fn what_is_held_is_counted_when_somebody_asks() {
     assert_sample(&metrics, "entries{of=\"secrets\"}", 0.0);
 }
 
+#[tokio::test]
+async fn stalls_are_told() {
+    let metrics = Metrics::new("1.2.3");
+    assert_sample(&metrics, "stalls_total", 0.0);
+    assert_sample(&metrics, "longest_stall_seconds", 0.0);
+    let busy = async { std::thread::sleep(Duration::from_millis(60)) };
+    metrics.stalls().watch(busy).await;
+    assert_sample(&metrics, "stalls_total", 1.0);
+    for gauge in ["longest_stall_seconds", "longest_stall_since_start_seconds"] {
+        let longest = sample(&metrics, gauge).expect("a gauge");
+        assert!(longest >= 0.06, "{gauge}: {longest}");
+    }
+}
+
 #[test]
 fn version_and_start_are_told() {
     let metrics = Metrics::new("1.2.3");
@@ -227,6 +241,9 @@ fn every_metric_has_a_type_and_a_help_and_every_sample_its_metric() {
         "leader",
         "tasks",
         "entries",
+        "longest_stall_seconds",
+        "longest_stall_since_start_seconds",
+        "stalls",
     ]
     .iter()
     .map(|name| format!("{P}_{name}"))

@@ -1,0 +1,262 @@
+//! The grants of one pool, indexed by username and by namespace: which of them let a resource in is
+//! found without looking at all of them.
+
+use super::{
+    grant::{Grant, Namespace},
+    target::Target,
+};
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::Hash,
+    sync::Arc,
+};
+
+/// See the module. `N` names a grant.
+#[derive(Debug)]
+pub struct GrantIndex<N> {
+    /// All grants that name the pool. None: a grant that lets nobody in.
+    grants: BTreeMap<N, Option<Arc<Grant>>>,
+    by_username: HashMap<String, BTreeSet<N>>,
+    /// By what stands before the first wildcard of a username.
+    by_prefix: HashMap<String, BTreeSet<N>>,
+    /// How many of the prefixes have each length, in bytes.
+    prefix_lengths: BTreeMap<usize, usize>,
+    by_namespace: HashMap<String, BTreeSet<N>>,
+    /// By one label that the namespace must have.
+    by_label: HashMap<(String, String), BTreeSet<N>>,
+    /// Those whose selector requires no label by its value.
+    by_other_selector: BTreeSet<N>,
+}
+
+impl<N> Default for GrantIndex<N> {
+    fn default() -> Self {
+        Self {
+            grants: BTreeMap::new(),
+            by_username: HashMap::new(),
+            by_prefix: HashMap::new(),
+            prefix_lengths: BTreeMap::new(),
+            by_namespace: HashMap::new(),
+            by_label: HashMap::new(),
+            by_other_selector: BTreeSet::new(),
+        }
+    }
+}
+
+impl<N: Ord + Clone> GrantIndex<N> {
+    /// Adds a grant of the pool, or replaces the grant of this name. None: a grant that names the pool
+    /// and lets nobody in, because it is invalid.
+    pub fn insert(&mut self, name: N, grant: Option<Arc<Grant>>) {
+        self.remove(&name);
+        if let Some(grant) = &grant {
+            for glob in &grant.usernames {
+                let (prefix, is_literal) = glob.literal_prefix();
+                if is_literal {
+                    add(&mut self.by_username, prefix, &name);
+                } else {
+                    let length = prefix.len();
+                    if add(&mut self.by_prefix, prefix, &name) {
+                        *self.prefix_lengths.entry(length).or_default() += 1;
+                    }
+                }
+            }
+            for namespace in &grant.names {
+                add(&mut self.by_namespace, namespace.clone(), &name);
+            }
+            match (&grant.labels, &grant.required_label) {
+                (Some(_), Some(label)) => {
+                    add(&mut self.by_label, label.clone(), &name);
+                }
+                (Some(_), None) => {
+                    self.by_other_selector.insert(name.clone());
+                }
+                (None, _) => {}
+            }
+        }
+        self.grants.insert(name, grant);
+    }
+
+    /// Removes a grant, if there is one of this name.
+    pub fn remove(&mut self, name: &N) {
+        let Some(Some(grant)) = self.grants.remove(name) else {
+            return;
+        };
+        for glob in &grant.usernames {
+            let (prefix, is_literal) = glob.literal_prefix();
+            if is_literal {
+                take(&mut self.by_username, &prefix, name);
+            } else if take(&mut self.by_prefix, &prefix, name)
+                && let Some(prefixes) = self.prefix_lengths.get_mut(&prefix.len())
+            {
+                *prefixes -= 1;
+                if *prefixes == 0 {
+                    self.prefix_lengths.remove(&prefix.len());
+                }
+            }
+        }
+        for namespace in &grant.names {
+            take(&mut self.by_namespace, namespace, name);
+        }
+        if let Some(label) = &grant.required_label {
+            take(&mut self.by_label, label, name);
+        }
+        self.by_other_selector.remove(name);
+    }
+
+    /// Whether no grant names the pool.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.grants.is_empty()
+    }
+
+    /// How many grants name the pool.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.grants.len()
+    }
+
+    /// The grants that let resources of this namespace manage this user, by name.
+    #[must_use]
+    pub fn fitting(&self, target: &Target, namespace: Namespace<'_>) -> BTreeMap<&N, &Grant> {
+        let by_user = self.naming_user(target.username.as_str());
+        let by_namespace = self.naming_namespace(namespace);
+        let size = |sets: &[&BTreeSet<N>]| sets.iter().map(|set| set.len()).sum::<usize>();
+        let candidates = if size(&by_user) <= size(&by_namespace) {
+            by_user
+        } else {
+            by_namespace
+        };
+        let candidates = candidates.into_iter().flatten();
+        let grants = candidates.filter_map(|name| Some((name, self.grants.get(name)?.as_deref()?)));
+        grants
+            .filter(|(_, grant)| grant.lets_in(target, namespace))
+            .collect()
+    }
+
+    /// The grants that may fit a username.
+    fn naming_user(&self, username: &str) -> Vec<&BTreeSet<N>> {
+        let lengths = self.prefix_lengths.keys();
+        let prefixes = lengths.filter_map(|length| username.get(..*length));
+        let by_prefix = prefixes.filter_map(|prefix| self.by_prefix.get(prefix));
+        let by_username = self.by_username.get(username);
+        by_username.into_iter().chain(by_prefix).collect()
+    }
+
+    /// The grants that may fit a namespace.
+    fn naming_namespace(&self, namespace: Namespace<'_>) -> Vec<&BTreeSet<N>> {
+        let labels = namespace.labels.iter();
+        // Without this, each lookup would copy the label.
+        let by_label = labels.filter_map(|(label, value)| {
+            (!self.by_label.is_empty())
+                .then(|| self.by_label.get(&(label.clone(), value.clone())))
+                .flatten()
+        });
+        let by_namespace = self.by_namespace.get(namespace.name);
+        by_namespace
+            .into_iter()
+            .chain(by_label)
+            .chain([&self.by_other_selector])
+            .collect()
+    }
+}
+
+/// Answers with whether the set of this key is new.
+fn add<K: Eq + Hash, N: Ord + Clone>(sets: &mut HashMap<K, BTreeSet<N>>, key: K, name: &N) -> bool {
+    let set = sets.entry(key).or_default();
+    let is_new = set.is_empty();
+    set.insert(name.clone());
+    is_new
+}
+
+/// Answers with whether the set of this key is gone.
+fn take<K, Q, N: Ord>(sets: &mut HashMap<K, BTreeSet<N>>, key: &Q, name: &N) -> bool
+where
+    K: Eq + Hash + Borrow<Q>,
+    Q: Eq + Hash + ?Sized,
+{
+    let Some(set) = sets.get_mut(key) else {
+        return false;
+    };
+    set.remove(name);
+    if !set.is_empty() {
+        return false;
+    }
+    sets.remove(key);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{CognitoUserPoolGrantSpec, GrantNamespaces, NamespaceSelector};
+    use proptest::prelude::*;
+
+    fn labels(labels: &[(u8, u8)]) -> BTreeMap<String, String> {
+        let text = |(label, value): &(u8, u8)| (format!("label-{label}"), value.to_string());
+        labels.iter().map(text).collect()
+    }
+
+    fn grant() -> impl Strategy<Value = Option<Arc<Grant>>> {
+        let username = "[ab]{0,3}[*?]?[ab]{0,2}";
+        let usernames = proptest::collection::vec(username, 1..4);
+        let names = proptest::option::of(proptest::collection::vec("[ab]", 0..3));
+        let selector = proptest::option::of(proptest::collection::vec((0_u8..2, 0_u8..2), 0..3));
+        let grant = (usernames, names, selector).prop_map(|(usernames, names, selector)| {
+            let selector = selector.map(|required| NamespaceSelector {
+                match_labels: labels(&required),
+                match_expressions: Vec::new(),
+            });
+            let spec = CognitoUserPoolGrantSpec {
+                user_pool_id: "eu-west-1_a".to_owned(),
+                usernames,
+                namespaces: GrantNamespaces { names, selector },
+                region: None,
+                role_arn: None,
+                external_id: None,
+            };
+            Arc::new(Grant::parse(&spec).expect("valid"))
+        });
+        proptest::option::weighted(0.9, grant)
+    }
+
+    proptest! {
+        /// Compared with asking each grant.
+        #[test]
+        fn exactly_the_grants_that_let_a_resource_in_are_found(
+            changes in proptest::collection::vec((0_u8..6, proptest::option::weighted(0.8, grant())), 1..20),
+            asked in proptest::collection::vec(("[ab]{1,4}", "[abc]", proptest::collection::vec((0_u8..2, 0_u8..2), 0..3)), 1..8),
+        ) {
+            let mut index = GrantIndex::default();
+            let mut all = BTreeMap::new();
+            for (name, grant) in changes {
+                match grant {
+                    Some(grant) => {
+                        index.insert(name, grant.clone());
+                        all.insert(name, grant);
+                    }
+                    None => {
+                        index.remove(&name);
+                        all.remove(&name);
+                    }
+                }
+                prop_assert_eq!(index.len(), all.len());
+            }
+            for (username, namespace, of_namespace) in asked {
+                let target = Target::parse("eu-west-1_a", &username).expect("valid");
+                let of_namespace = labels(&of_namespace);
+                let namespace = Namespace { name: &namespace, labels: &of_namespace };
+                let found = index.fitting(&target, namespace);
+                let found: Vec<u8> = found.into_keys().copied().collect();
+                let fits = |grant: &Option<Arc<Grant>>| grant.as_ref().is_some_and(|grant| grant.lets_in(&target, namespace));
+                let wanted: Vec<u8> = all.iter().filter(|(_, grant)| fits(grant)).map(|(name, _)| *name).collect();
+                prop_assert_eq!(found, wanted);
+            }
+            for name in 0..6 {
+                index.remove(&name);
+            }
+            prop_assert!(index.is_empty() && index.by_username.is_empty() && index.by_prefix.is_empty());
+            prop_assert!(index.prefix_lengths.is_empty() && index.by_namespace.is_empty());
+            prop_assert!(index.by_label.is_empty() && index.by_other_selector.is_empty());
+        }
+    }
+}

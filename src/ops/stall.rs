@@ -1,0 +1,241 @@
+//! The stall meter: how long the runtime's one thread was kept from everything else.
+//!
+//! Whatever a task computes between two `await`s, all other tasks wait for: the probes, the renewal of
+//! the lease, every reconcile. The meter times each poll of the tasks that are wrapped with
+//! [`StallMeter::watch`]. No task of its own ticks, so an idle process stays idle.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+/// A poll that takes longer counts as a stall.
+pub const STALL: Duration = Duration::from_millis(50);
+
+/// The recent past is kept in parts of this length.
+const PART: Duration = Duration::from_mins(1);
+
+/// How many parts are kept, the current one included: five to six minutes are recent.
+const PARTS: usize = 6;
+
+/// Records how long polls took. Clones share what they record. A record costs a few atomic
+/// operations, and takes no lock.
+#[derive(Clone, Debug)]
+pub struct StallMeter {
+    origin: Instant,
+    records: Arc<Records>,
+}
+
+/// What was recorded.
+#[derive(Debug, Default)]
+struct Records {
+    /// For each recent part its number, in the upper half, and its longest poll in microseconds, in
+    /// the lower. A later part's word is always greater, so that one `fetch_max` both starts a part
+    /// afresh and raises its longest poll.
+    recent: [AtomicU64; PARTS],
+    /// The longest poll since the start, in microseconds.
+    longest: AtomicU64,
+    /// How many polls took longer than [`STALL`].
+    stalls: AtomicU64,
+}
+
+impl Default for StallMeter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl StallMeter {
+    /// A meter that has recorded nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            origin: Instant::now(),
+            records: Arc::default(),
+        }
+    }
+
+    /// The same future, each poll of which is recorded. Wrap each spawned task once, at its outermost:
+    /// polls of a watched future within a watched future count twice.
+    pub fn watch<F: Future>(&self, future: F) -> Watched<F> {
+        Watched {
+            future: Box::pin(future),
+            meter: self.clone(),
+        }
+    }
+
+    /// The longest poll of the last five minutes or a little more.
+    #[must_use]
+    pub fn longest_lately(&self) -> Duration {
+        self.longest_lately_at(Instant::now())
+    }
+
+    /// The longest poll since the meter was made.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        Duration::from_micros(self.records.longest.load(Ordering::Relaxed))
+    }
+
+    /// How many polls took longer than [`STALL`].
+    #[must_use]
+    pub fn stalls(&self) -> u64 {
+        self.records.stalls.load(Ordering::Relaxed)
+    }
+
+    /// A poll has ended at `now`, and took so long.
+    fn record(&self, took: Duration, now: Instant) {
+        let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        let part = self.part(now);
+        let word = (u64::from(part) << 32) | u64::from(micros);
+        self.records.recent[slot(part)].fetch_max(word, Ordering::Relaxed);
+        self.records
+            .longest
+            .fetch_max(u64::from(micros), Ordering::Relaxed);
+        if took > STALL {
+            self.records.stalls.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn longest_lately_at(&self, now: Instant) -> Duration {
+        let newest = u64::from(self.part(now));
+        let micros = self.records.recent.iter().filter_map(|word| {
+            let word = word.load(Ordering::Relaxed);
+            let (part, micros) = (word >> 32, word & u64::from(u32::MAX));
+            (part + PARTS as u64 > newest).then_some(micros)
+        });
+        Duration::from_micros(micros.max().unwrap_or_default())
+    }
+
+    /// The number of the part that `now` falls into. Wide enough for eight thousand years.
+    fn part(&self, now: Instant) -> u32 {
+        let parts = now.saturating_duration_since(self.origin).as_secs() / PART.as_secs();
+        u32::try_from(parts).unwrap_or(u32::MAX)
+    }
+}
+
+/// Where a part is kept.
+fn slot(part: u32) -> usize {
+    part as usize % PARTS
+}
+
+/// A future whose polls are recorded: see [`StallMeter::watch`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Watched<F> {
+    future: Pin<Box<F>>,
+    meter: StallMeter,
+}
+
+impl<F: Future> Future for Watched<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let began = Instant::now();
+        let polled = self.future.as_mut().poll(cx);
+        let now = Instant::now();
+        self.meter.record(now.duration_since(began), now);
+        polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MS: Duration = Duration::from_millis(1);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_longest_poll_is_remembered_for_five_minutes_and_forgotten_after_six() {
+        let meter = StallMeter::new();
+        let start = meter.origin;
+        meter.record(70 * MS, start + 59 * SECOND);
+        meter.record(20 * MS, start + 61 * SECOND);
+        for after in [59, 60, 200, 359] {
+            let longest = meter.longest_lately_at(start + after * SECOND);
+            assert_eq!(longest, 70 * MS, "after {after} s");
+        }
+        assert_eq!(meter.longest_lately_at(start + 360 * SECOND), 20 * MS);
+        assert_eq!(
+            meter.longest_lately_at(start + 420 * SECOND),
+            Duration::ZERO
+        );
+        assert_eq!(meter.longest(), 70 * MS);
+    }
+
+    #[test]
+    fn a_slot_that_is_used_again_forgets_what_was_in_it() {
+        let meter = StallMeter::new();
+        meter.record(900 * MS, meter.origin);
+        let later = meter.origin + PART * u32::try_from(PARTS).expect("few");
+        meter.record(3 * MS, later);
+        assert_eq!(meter.longest_lately_at(later), 3 * MS);
+    }
+
+    #[test]
+    fn polls_over_50_ms_are_counted() {
+        let meter = StallMeter::new();
+        let same = meter.clone();
+        for took in [MS, 50 * MS, 51 * MS, SECOND] {
+            same.record(took, meter.origin);
+        }
+        assert_eq!(meter.stalls(), 2);
+    }
+
+    #[test]
+    fn a_poll_longer_than_the_meter_can_tell_is_the_longest_it_can() {
+        let meter = StallMeter::new();
+        meter.record(Duration::MAX, meter.origin);
+        let most = Duration::from_micros(u64::from(u32::MAX));
+        assert_eq!(meter.longest_lately_at(meter.origin), most);
+        assert_eq!(meter.longest(), most);
+    }
+
+    /// The longest of what was recorded in the parts that are kept.
+    fn longest_of(records: &[(u64, u64)], now: u64) -> Duration {
+        let oldest = (now / 60).saturating_sub(PARTS as u64 - 1);
+        let recent = records.iter().filter(|(at, _)| at / 60 >= oldest);
+        Duration::from_micros(recent.map(|(_, took)| *took).max().unwrap_or_default())
+    }
+
+    proptest! {
+        #[test]
+        fn it_tells_the_longest_of_what_is_recent(
+            mut records in prop::collection::vec((0_u64..1_500, 0_u64..2_000_000), 0..60),
+            idle in 0_u64..900,
+        ) {
+            records.sort_unstable();
+            let meter = StallMeter::new();
+            for (at, took) in &records {
+                meter.record(Duration::from_micros(*took), meter.origin + Duration::from_secs(*at));
+            }
+            let now = records.last().map_or(0, |(at, _)| *at) + idle;
+            let told = meter.longest_lately_at(meter.origin + Duration::from_secs(now));
+            prop_assert_eq!(told, longest_of(&records, now));
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_time_within_polls_is_recorded() {
+        let meter = StallMeter::new();
+        let busy = async {
+            // Longer than the work below, but the thread is free meanwhile.
+            tokio::time::sleep(300 * MS).await;
+            let began = Instant::now();
+            while began.elapsed() < 60 * MS {
+                std::hint::spin_loop();
+            }
+            "done"
+        };
+        assert_eq!(meter.watch(busy).await, "done");
+        assert_eq!(meter.stalls(), 1);
+        assert!(meter.longest() >= 60 * MS, "{:?}", meter.longest());
+        assert_eq!(meter.longest_lately(), meter.longest());
+    }
+}
