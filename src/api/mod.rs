@@ -16,7 +16,7 @@ pub use grant::{
 };
 pub use reason::{Class, Entry, REASONS, Reason};
 pub use resource::{CognitoUserPassword, CognitoUserPasswordSpec, PasswordSecretRef};
-pub use status::{Attempt, AttemptOutcome, Failures, RETIRED_MAX, Status, Synced};
+pub use status::{Attempt, AttemptOutcome, Failures, RETIRED_MAX, Status, Synced, Unusable};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON,

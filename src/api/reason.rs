@@ -375,6 +375,22 @@ impl Reason {
         self == Self::NotConfirmed
     }
 
+    /// Whether the watches always show when it is over, because the Secret or a grant changes: nothing is
+    /// rechecked, and nothing need be written for a recheck.
+    #[must_use]
+    pub fn ends_with_an_event(self) -> bool {
+        matches!(
+            self,
+            Self::SecretNotFound | Self::SecretKeyNotFound | Self::NotGranted
+        )
+    }
+
+    /// Whether the Secret was read and held no value that can be sent.
+    #[must_use]
+    pub fn is_about_an_unusable_secret(self) -> bool {
+        matches!(self, Self::SecretKeyNotFound | Self::InvalidSecretValue)
+    }
+
     /// What follows from it.
     #[must_use]
     pub fn class(self) -> Class {

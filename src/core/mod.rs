@@ -30,4 +30,5 @@ mod status;
 pub mod target;
 pub mod temporary;
 pub mod verdict;
+pub mod verified;
 pub mod wait;

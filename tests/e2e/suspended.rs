@@ -82,10 +82,10 @@ async fn nobody_waits_for_a_suspended_resource() {
     }
     world.fence().await;
     assert_eq!(world.status_writes(mark).len(), 0);
-    let reads: Vec<_> = world.traffic(mark).into_iter().collect();
+    let requests: Vec<_> = world.traffic(mark).into_iter().collect();
     for (name, ..) in &cases {
         let read = format!("get secrets {name}");
-        assert!(!reads.contains(&read), "{reads:#?}");
+        assert!(!requests.contains(&read), "{requests:#?}");
     }
     let others = |name: &str| !cases.iter().any(|case| case.0 == name);
     let made = world.cognito.calls();
