@@ -13,36 +13,55 @@ cargo := cargo --config .cargo/static.toml
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# What a command needs is all that is asked for (tests/prerequisites.sh) and built (tests/with-tools.sh).
+space := $(subst ,, )
+control_plane := kube-apiserver etcd kubectl
+tools = $(filter-out lints bill,$(needs))
+with_tools = tests/with-tools.sh --tools=$(subst $(space),$(comma),$(strip $(tools)))
+comma := ,
+
 # End-to-end tests mostly wait: at least four at a time, however few the processors.
 threads = $$(cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 4 : cores)))
 
 .PHONY: test
+test: needs := $(control_plane) kube-controller-manager moto lints bill
 test: prerequisites lint supply-chain ## Everything that proves the work: format, lints, dependencies, unit, property and end-to-end tests, the demo
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(threads)} tests/with-tools.sh $(cargo) test --locked --no-fail-fast
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(threads)} $(with_tools) $(cargo) test --locked --no-fail-fast
 	$(MAKE) --no-print-directory demo
 
+.PHONY: quick
+quick: needs := lints
+quick: prerequisites lint ## The first minutes of `make test`: format, lints, unit, property and protocol tests; needs Rust alone
+	$(cargo) test --locked --lib --test protocol --test architecture --test docs --test cli
+
 .PHONY: drill
+drill: needs := $(control_plane)
 drill: prerequisites ## The worst of days, for five minutes; ROUNDS=n for how long, SEED=n to repeat a run
-	ROUNDS=$${ROUNDS:-10} tests/with-tools.sh $(cargo) test --locked --quiet --test drill
+	$(cargo) test --locked --no-run --test drill
+	ROUNDS=$${ROUNDS:-10} $(with_tools) $(cargo) test --locked --quiet --test drill
 
 .PHONY: demo
+demo: needs := $(control_plane) moto
 demo: prerequisites ## The whole story on this machine, told line by line; HOLD=1 keeps it up to play with
 	$(cargo) build --locked --bin cognito-password-operator --example demo
-	tests/with-tools.sh $(cargo) run --locked --quiet --example demo
+	$(with_tools) $(cargo) run --locked --quiet --example demo
 
 .PHONY: bench
+bench: needs := $(control_plane)
 bench: prerequisites ## Speed and memory, each figure beside its floor; RESOURCES=n, SCENARIO=a,b, OUT=file, STRICT=1
-	tests/with-tools.sh $(cargo) bench --locked --bench bench
+	$(with_tools) $(cargo) bench --locked --bench bench
 
 .PHONY: soak
+soak: needs := $(control_plane)
 soak: prerequisites ## Ten minutes of coming and going, after which nothing may be left; MINUTES=n, RESOURCES=n
-	SCENARIO=soak STRICT=1 OUT=$${OUT:-target/soak.json} tests/with-tools.sh $(cargo) bench --locked --bench bench
+	SCENARIO=soak STRICT=1 OUT=$${OUT:-target/soak.json} $(with_tools) $(cargo) bench --locked --bench bench
 
 .PHONY: image
 image: ## The container image, from scratch; IMAGE=name:tag, CONTAINER_TOOL=docker|podman|buildah
 	image/build.sh
 
 .PHONY: supply-chain
+supply-chain: needs := bill
 supply-chain: prerequisites ## Licenses, bans and sources of all dependencies (deny.toml); the SBOM, and the same list in the binary
 	supply-chain/check.sh
 
@@ -51,6 +70,7 @@ advisories: ## Known vulnerabilities of the dependencies; asks github.com, so it
 	supply-chain/advisories.sh
 
 .PHONY: reproducible
+reproducible: needs := bill
 reproducible: prerequisites ## Two release builds in two folders, compared byte by byte; about twenty minutes
 	supply-chain/reproducible.sh
 
@@ -68,10 +88,10 @@ lint: ## Format and lints, warnings denied
 	$(cargo) clippy --locked --all-targets -- -D warnings
 
 .PHONY: tools
-tools: ## The tests' Kubernetes and Cognito: built and installed once, into a cache outside the checkout
+tools: ## All that the tests run (Kubernetes, moto): built and installed once, into a cache outside the checkout
 	tests/with-tools.sh env | grep ^CPO_
 
-# Says all that is missing at once, before anything is built.
+# Lists everything that is missing at once, before anything is built.
 .PHONY: prerequisites
 prerequisites:
-	@tests/prerequisites.sh
+	@tests/prerequisites.sh $(needs)

@@ -8,7 +8,7 @@
 #   CA_CERTIFICATES    a PEM bundle              Mozilla's, pinned in image/ca-certificates.txt
 #   SOURCE_DATE_EPOCH  the image's date          the commit's, in seconds since 1970
 #
-# The image is for the architecture of this machine.
+# The image is for the architecture of this machine, and says so: the binary is compiled here.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -80,7 +80,14 @@ install -m 0644 image/Containerfile "$context/Containerfile"
 install -m 0644 "$certificates" "$context/ca-certificates.crt"
 install -m 0755 "$binary" "$context/cognito-password-operator"
 
-say "building $image with $tool ..."
+# By the names of container images and of the label kubernetes.io/arch.
+case $(uname -m) in
+  x86_64) architecture=amd64 ;;
+  aarch64) architecture=arm64 ;;
+  *) architecture=$(uname -m) ;;
+esac
+
+say "building $image for $architecture with $tool ..."
 # The same sources make the same image. docker reads it from the environment, and dates the image by
 # it, but not the files in it.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
@@ -106,6 +113,11 @@ case $tool in
 esac
 
 say
-say "$image is built ('$see' shows it). Next: push it to where your cluster pulls from, or load it"
+say "$image is built for $architecture ('$see' shows it). Next: push it to where your cluster pulls from, or load it"
 say "into the nodes, and name it in deploy/kustomization.yaml. What it is made of is in"
 say "target/bill/sbom.cdx.json (CycloneDX), and in the binary itself."
+if [ "$architecture" != amd64 ]; then
+  say
+  say "deploy/ keeps the pods to nodes of amd64: set the node selector kubernetes.io/arch to"
+  say "$architecture, see docs/install.md (\"Architectures\")."
+fi

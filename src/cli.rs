@@ -6,7 +6,7 @@ mod iam_policy;
 
 use crate::{
     api,
-    cluster::selector,
+    cluster::{lease::LEASE, selector},
     core::{budget::Limits, grant::Ungranted},
     ops::logging,
     run,
@@ -44,7 +44,7 @@ enum Command {
     /// ServiceAccount. AWS is found as the AWS SDKs find it: credentials from the environment, a
     /// profile, a web identity token (IRSA), EKS Pod Identity or the instance metadata service;
     /// Cognito's endpoint from AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER, if it is set; the Region
-    /// from each pool's id.
+    /// from each pool's id. AWS_CA_BUNDLE names CA certificates to trust besides the system's.
     ///
     /// It ends with 0 after SIGTERM or SIGINT, with 2 when a setting is wrong, with 3 when it has lost
     /// its lease to another operator or couldn't renew it, and with 1 when anything else failed.
@@ -135,12 +135,24 @@ struct RunArgs {
     )]
     leader_elect: bool,
 
-    /// Where /livez, /readyz and /metrics are served
+    /// The Lease by which one of them acts, in the operator's own namespace. Two installations in one
+    /// namespace need two
+    #[arg(
+        long,
+        env = "CPO_LEASE_NAME",
+        value_name = "NAME",
+        default_value = LEASE,
+        value_parser = lease_name
+    )]
+    lease_name: String,
+
+    /// Where /livez, /readyz and /metrics are served. [::] is every address, IPv6 and IPv4 (IPv4 alone where
+    /// there is no IPv6); 0.0.0.0 is every IPv4 address
     #[arg(
         long,
         env = "CPO_LISTEN",
         value_name = "ADDRESS:PORT",
-        default_value = "0.0.0.0:8080",
+        default_value = "[::]:8080",
         value_parser = listen
     )]
     listen: SocketAddr,
@@ -254,6 +266,7 @@ fn settings(args: RunArgs) -> Result<run::Settings, String> {
             },
         },
         leader_elect: args.leader_elect,
+        lease_name: args.lease_name,
         pod_name: of_pod("POD_NAME"),
         pod_uid: of_pod("POD_UID"),
         listen: args.listen,
@@ -347,6 +360,14 @@ fn service_account(text: &str) -> Result<String, String> {
     })
 }
 
+/// A Lease's name: an RFC 1123 subdomain.
+fn lease_name(text: &str) -> Result<String, String> {
+    let fits = text.len() <= 253 && text.split('.').all(|label| namespace(label).is_ok());
+    fits.then(|| text.to_owned()).ok_or_else(|| {
+        "a Lease's name has lower case letters, digits, '-' and '.', and begins and ends with a letter or digit".to_owned()
+    })
+}
+
 fn cognito_rps(text: &str) -> Result<f64, String> {
     let rps = text.parse().ok();
     rps.filter(|rps| (0.01..=10_000.0).contains(rps))
@@ -362,7 +383,7 @@ fn cognito_burst(text: &str) -> Result<u32, String> {
 
 fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
-        "an address and a port are needed, such as 0.0.0.0:8080, 127.0.0.1:8080 or [::]:8080"
+        "an address and a port are needed, such as [::]:8080, 0.0.0.0:8080 or 127.0.0.1:8080"
             .to_owned()
     })
 }
@@ -390,7 +411,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case(&["run", "--listen", "8080"], "0.0.0.0:8080")]
+    #[case(&["run", "--listen", "8080"], "[::]:8080")]
     #[case(&["run", "--cognito-rps", "0"], "0.01 to 10000")]
     #[case(&["run", "--cognito-rps", "NaN"], "0.01 to 10000")]
     #[case(&["run", "--cognito-rps", "a few"], "0.01 to 10000")]

@@ -19,9 +19,10 @@ use crate::{
     core::{fingerprint::Keyring, grant::Ungranted},
     ops::{
         hardening,
-        health::{self, Check, Readiness},
+        health::{Check, Readiness},
         logging,
         metrics::Metrics,
+        server,
     },
 };
 use candidate::{Candidacy, Candidate};
@@ -50,6 +51,8 @@ pub struct Settings {
     pub watch_namespaces: Vec<String>,
     /// Where the Secret with the fingerprint keys is.
     pub operator_namespace: String,
+    /// The name of the Lease by which one of several operators leads, in the same namespace.
+    pub lease_name: String,
     /// Whose passwords are set, from which Secrets, and how fast.
     pub rules: Rules,
     /// Whether others may run beside it.
@@ -108,11 +111,10 @@ pub fn main(settings: Settings) -> Result<(), StartError> {
 async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError> {
     let mut stop = Stop::listen()
         .map_err(|error| StartError::Failed(format!("signals can't be handled: {error}")))?;
-    let cognito = Arc::new(AwsCognito::new());
-    cognito
-        .check_endpoint()
+    let cognito = AwsCognito::load()
         .await
         .map_err(|error| StartError::Settings(error.to_string()))?;
+    let cognito = Arc::new(cognito);
     let config = kube::Config::infer().await.map_err(|error| {
         StartError::Settings(format!(
             "no API server is configured, neither by KUBECONFIG nor by a pod's ServiceAccount: {}",
@@ -120,9 +122,10 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
         ))
     })?;
     let client = client(config).map_err(StartError::Settings)?;
-    let listener = health::bind(settings.listen).await.map_err(|error| {
-        StartError::Failed(format!("can't listen on {}: {error}", settings.listen))
-    })?;
+    let cant_listen =
+        |error| StartError::Failed(format!("can't listen on {}: {error}", settings.listen));
+    let listener = server::bind(settings.listen).map_err(cant_listen)?;
+    let listen = listener.local_addr().map_err(cant_listen)?;
 
     let stalls = metrics.stalls();
     let (candidate, leadership) = Candidate::of(&settings);
@@ -133,7 +136,7 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
     let scopes = scopes(&settings.watch_namespaces);
     controller::expect(&readiness, &scopes);
     let (ending, ended) = watch::channel(false);
-    let serving = tokio::spawn(stalls.watch(health::serve(
+    let serving = tokio::spawn(stalls.watch(server::serve(
         listener,
         readiness.clone(),
         metrics.clone(),
@@ -141,8 +144,9 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
     )));
     info!(
         version = env!("CARGO_PKG_VERSION"),
-        listen = %settings.listen,
+        %listen,
         leader_elect = settings.leader_elect,
+        lease_name = settings.lease_name,
         namespaces = if settings.watch_namespaces.is_empty() { "all".to_owned() } else { settings.watch_namespaces.join(",") },
         ungranted = ungranted(&settings.rules),
         secret_selector = settings.rules.secret_selector.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string),
@@ -196,11 +200,9 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
     };
     let controlled = controlled.await;
     ending.send_replace(true);
-    match serving.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => warn!(%error, "the server ended badly"),
+    if serving.await.is_err() {
         // What it panicked with is nobody's to print: see `ops::panics`.
-        Err(_) => error!("the server panicked"),
+        error!("the server panicked");
     }
     info!("stopped");
     controlled

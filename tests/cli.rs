@@ -13,11 +13,11 @@ use std::time::Duration;
 use support::{Exit, Process, Signal, Spec, eventually, scratch, tools};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_cognito-password-operator");
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(2);
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER";
 
 /// Every flag of `run`, its variable, and its default where it has one.
-const FLAGS: [(&str, &str, &str); 10] = [
+const FLAGS: [(&str, &str, &str); 11] = [
     (
         "--watch-namespaces",
         "CPO_WATCH_NAMESPACES",
@@ -37,7 +37,12 @@ const FLAGS: [(&str, &str, &str); 10] = [
     ("--cognito-rps", "CPO_COGNITO_RPS", "default: 10"),
     ("--cognito-burst", "CPO_COGNITO_BURST", "default: 10"),
     ("--leader-elect", "CPO_LEADER_ELECT", "default: true"),
-    ("--listen", "CPO_LISTEN", "default: 0.0.0.0:8080"),
+    (
+        "--lease-name",
+        "CPO_LEASE_NAME",
+        "default: cognito-password-operator",
+    ),
+    ("--listen", "CPO_LISTEN", "default: [::]:8080"),
     ("--log-format", "CPO_LOG_FORMAT", "default: text"),
     ("--log", "CPO_LOG", "default: info"),
 ];
@@ -473,6 +478,35 @@ fn an_endpoint_that_is_neither_https_nor_loopback_is_one_line_that_says_what_is_
 }
 
 #[test]
+fn a_ca_bundle_that_cannot_be_used_is_one_line_that_names_it() {
+    const BUNDLE: &str = "AWS_CA_BUNDLE";
+    let files = scratch("bundles");
+    let file = |name: &str, content: &str| {
+        let path = files.join(name);
+        std::fs::write(&path, content).expect("a file");
+        path.to_string_lossy().into_owned()
+    };
+    let missing = files.join("missing").to_string_lossy().into_owned();
+    let folder = files.to_string_lossy().into_owned();
+    let empty = file("empty", "");
+    let text = file("text", "hunter2");
+    let broken = file(
+        "broken",
+        "-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n",
+    );
+    for (path, why) in [
+        (&missing, "can't be read"),
+        (&folder, "can't be read"),
+        (&empty, "has no certificate"),
+        (&text, "has no certificate"),
+        (&broken, "certificate number 1 can't be used"),
+    ] {
+        let env = &[OWN, (BUNDLE, &**path)];
+        assert_refused(&[(&["run"], env, &[BUNDLE, path, why])]);
+    }
+}
+
+#[test]
 fn help_names_every_flag_its_variable_and_its_default() {
     let output = run(&["run", "--help"], &[]);
     assert!(
@@ -616,6 +650,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
         ("CPO_COGNITO_RPS", "2.5"),
         ("CPO_COGNITO_BURST", "4"),
         ("CPO_LEADER_ELECT", "false"),
+        ("CPO_LEASE_NAME", "variable"),
         ("CPO_LISTEN", &listen),
         ("CPO_LOG_FORMAT", "json"),
         ("CPO_LOG", "info"),
@@ -643,6 +678,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
         "{started}"
     );
     assert_eq!(started["leader_elect"], false, "{started}");
+    assert_eq!(started["lease_name"], "variable", "{started}");
     assert_eq!(started["listen"], *listen, "{started}");
     assert_eq!(started["cognito_rps"], 2.5, "{started}");
     assert_eq!(started["cognito_burst"], 4, "{started}");
@@ -665,6 +701,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
         "--log-format=text",
         // Alone it means yes.
         "--leader-elect",
+        "--lease-name=flag.lease",
         "--log=warn",
     ];
     let operator = Running::start(&flags, &env, by_flag);
@@ -673,7 +710,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     assert!(log.contains("WARN") && !log.contains('{'), "text: {log}");
     assert!(!log.contains("INFO"), "warnings only: {log}");
 
-    let flags = [&flags[..8], &["--log=debug"]].concat();
+    let flags = [&flags[..9], &["--log=debug"]].concat();
     let operator = Running::start(&flags, &env, by_flag);
     operator.wait_readyz("Secret flag/").await;
     let log = operator.end().await;
@@ -684,6 +721,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
         "cognito_rps=5",
         "cognito_burst=6",
         "leader_elect=true",
+        "lease_name=\"flag.lease\"",
     ] {
         assert!(log.contains(word), "{word}: {log}");
     }

@@ -31,7 +31,13 @@ fn pages() -> BTreeMap<String, String> {
         .map(|entry| entry.expect("a file").file_name())
         .map(|name| format!("docs/{}", name.to_string_lossy()))
         .filter(|path| Path::new(path).extension().is_some_and(|e| e == "md"));
-    let paths = ["README.md", "CHANGELOG.md", "SECURITY.md"].map(str::to_owned);
+    let paths = [
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    ]
+    .map(str::to_owned);
     paths
         .into_iter()
         .chain(in_docs)

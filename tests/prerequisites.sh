@@ -1,7 +1,21 @@
 #!/usr/bin/env bash
-# Says everything that `make test` and `make demo` need and this machine lacks, and how to get it.
+# Lists what this machine lacks for a command, and how to install each item:
+#
+#   prerequisites.sh NEED...
+#
+# A NEED is a tool of tests/with-tools.sh (kube-apiserver, etcd, kubectl, kube-controller-manager,
+# moto), `lints` (rustfmt, clippy) or `bill` (the bill of materials). Rust and a C compiler are needed
+# always. Without a NEED: all of them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+[ $# -gt 0 ] || set -- kube-apiserver etcd kubectl kube-controller-manager moto lints bill
+needs() {
+  local need
+  for need in "${wanted[@]}"; do [ "$need" != "$1" ] || return 0; done
+  return 1
+}
+wanted=("$@")
 
 missing=()
 lacks() { missing+=("$1"); }
@@ -16,8 +30,10 @@ if ! has cargo; then
 else
   version=$(cargo --version | cut -d ' ' -f 2)
   at_least "$version" "$rust" || lacks "Rust $rust or newer, here is $version: rustup update stable"
-  cargo fmt --version >/dev/null 2>&1 || lacks "rustfmt: rustup component add rustfmt"
-  cargo clippy --version >/dev/null 2>&1 || lacks "clippy: rustup component add clippy"
+  if needs lints; then
+    cargo fmt --version >/dev/null 2>&1 || lacks "rustfmt: rustup component add rustfmt"
+    cargo clippy --version >/dev/null 2>&1 || lacks "clippy: rustup component add clippy"
+  fi
 fi
 
 # The TLS library is partly C, and everything is linked statically, libc included.
@@ -34,7 +50,7 @@ fi
 # The Kubernetes API server and its kin are compiled, unless all of them are at hand.
 compiles=false
 for binary in etcd kube-apiserver kube-controller-manager kubectl; do
-  [ -x "${KUBEBUILDER_ASSETS:-}/$binary" ] || compiles=true
+  if needs "$binary" && [ ! -x "${KUBEBUILDER_ASSETS:-}/$binary" ]; then compiles=true; fi
 done
 if $compiles; then
   # Since 1.21 Go fetches the newer Go that a go.mod asks for.
@@ -46,12 +62,14 @@ if $compiles; then
   fi
 fi
 
-# moto, and the bill of materials.
-if ! has python3; then
+# moto and the bill of materials are Python.
+if ! needs moto && ! needs bill; then
+  :
+elif ! has python3; then
   lacks "Python 3.11 or newer: apt-get install python3 python3-venv"
 elif ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
   lacks "Python 3.11 or newer, here is $(python3 --version | cut -d ' ' -f 2): https://www.python.org"
-elif [ -z "${CPO_MOTO_SERVER:-}" ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+elif needs moto && [ -z "${CPO_MOTO_SERVER:-}" ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
   lacks "Python's venv: apt-get install python3-venv"
 fi
 

@@ -1,10 +1,10 @@
 //! Conditions after the Kubernetes API conventions and kstatus. k8s-openapi's own `Condition`
 //! lacks the conventions' enum and length limits, hence this one.
 
-use super::Reason;
+use super::{Reason, word::known_word};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A list of conditions has so many at most, those of others among them.
 pub const CONDITIONS_MAX: usize = 16;
@@ -18,6 +18,7 @@ pub struct Condition {
     #[schemars(length(max = 316))]
     pub type_: String,
     /// True, False or Unknown.
+    #[serde(deserialize_with = "condition_status")]
     pub status: ConditionStatus,
     /// The generation of the resource that this was observed of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,6 +59,13 @@ pub enum ConditionStatus {
     False,
     /// It can't be told.
     Unknown,
+}
+
+/// A status that only another version knows is Unknown.
+fn condition_status<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<ConditionStatus, D::Error> {
+    known_word(deserializer, ConditionStatus::Unknown)
 }
 
 impl ConditionType {

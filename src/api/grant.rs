@@ -197,7 +197,7 @@ pub struct GrantStatus {
     pub resources: Option<i64>,
     /// Ready: whether it is in force, and the role, if it names one, can be assumed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 

@@ -7,6 +7,7 @@ mod grant;
 mod reason;
 mod resource;
 mod status;
+mod word;
 
 pub use condition::{CONDITIONS_MAX, Condition, ConditionStatus, ConditionType};
 pub use grant::{
@@ -15,7 +16,7 @@ pub use grant::{
 };
 pub use reason::{Class, Entry, REASONS, Reason};
 pub use resource::{CognitoUserPassword, CognitoUserPasswordSpec, PasswordSecretRef};
-pub use status::{Attempt, AttemptOutcome, Failures, RETIRED_MAX, Status, Synced};
+pub use status::{Attempt, AttemptOutcome, Failures, RETIRED_MAX, Status, Synced, Unusable};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON,

@@ -51,6 +51,8 @@ pub enum Reason {
     NotGranted,
     /// Grants that let it name different roles or Regions.
     AmbiguousGrant,
+    /// The pool's id names no Region of AWS, and no grant names another.
+    UnknownRegion,
     /// An older resource manages this user of this pool.
     DuplicateUser,
 }
@@ -326,6 +328,14 @@ pub const REASONS: &[Entry] = &[
         "ask your platform team to let them agree, or to leave one",
     ),
     entry(
+        Reason::UnknownRegion,
+        "UnknownRegion",
+        Class::Stalled,
+        &[],
+        "the user pool's id names no AWS Region, and neither was the Secret read nor Cognito called",
+        "correct spec.userPoolId (in a new resource), or let a CognitoUserPoolGrant say in spec.region in which Region the pool is; an emulator's pools need AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER in the operator's environment",
+    ),
+    entry(
         Reason::DuplicateUser,
         "DuplicateUser",
         Class::Stalled,
@@ -348,11 +358,14 @@ impl Reason {
         self.entry().word
     }
 
-    /// Whether it is about what the platform team allows: nothing was tried, and what was tried before
-    /// says nothing any more once it is allowed.
+    /// Whether it is about what the platform team allows, and where: nothing was tried, and what was
+    /// tried before says nothing any more once it is allowed.
     #[must_use]
     pub fn is_about_grants(self) -> bool {
-        matches!(self, Self::NotGranted | Self::AmbiguousGrant)
+        matches!(
+            self,
+            Self::NotGranted | Self::AmbiguousGrant | Self::UnknownRegion
+        )
     }
 
     /// Whether it leaves open if the user's password is what the Secret says, although a person must act:
@@ -360,6 +373,22 @@ impl Reason {
     #[must_use]
     pub fn leaves_untold(self) -> bool {
         self == Self::NotConfirmed
+    }
+
+    /// Whether the watches always show when it is over, because the Secret or a grant changes: nothing is
+    /// rechecked, and nothing need be written for a recheck.
+    #[must_use]
+    pub fn ends_with_an_event(self) -> bool {
+        matches!(
+            self,
+            Self::SecretNotFound | Self::SecretKeyNotFound | Self::NotGranted
+        )
+    }
+
+    /// Whether the Secret was read and held no value that can be sent.
+    #[must_use]
+    pub fn is_about_an_unusable_secret(self) -> bool {
+        matches!(self, Self::SecretKeyNotFound | Self::InvalidSecretValue)
     }
 
     /// What follows from it.

@@ -1,9 +1,9 @@
 //! The status: what is believed to be set, and the write-ahead record of a set.
 
-use super::{Condition, ConditionType, Reason};
+use super::{Condition, ConditionType, Reason, word::known_word};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// How many superseded fingerprints are kept: the longest password history that Cognito offers.
 pub const RETIRED_MAX: usize = 24;
@@ -36,7 +36,11 @@ pub struct Status {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 24), inner(length(max = 64)))]
     pub retired: Vec<String>,
-    /// How often in a row it has failed, and when it is tried again.
+    /// The version of the Secret in which no usable value was found; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unusable: Option<Unusable>,
+    /// How often in a row it has failed, and when it is tried again; absent where a change of the Secret or
+    /// of a grant ends the wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<Failures>,
     /// Ready, Reconciling and Stalled, after kstatus, and Suspended.
@@ -55,11 +59,23 @@ pub struct Synced {
     /// The uid of the Secret that the value came from.
     #[schemars(length(max = 128))]
     pub secret_uid: String,
-    /// The resourceVersion of that Secret.
+    /// A resourceVersion of that Secret at which this value was read.
     #[schemars(length(max = 128))]
     pub secret_resource_version: String,
     /// When it was set.
     pub at: MicroTime,
+}
+
+/// A version of the Secret that was read and held no value that can be sent.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Unusable {
+    /// The uid of that Secret.
+    #[schemars(length(max = 128))]
+    pub secret_uid: String,
+    /// Its resourceVersion.
+    #[schemars(length(max = 128))]
+    pub secret_resource_version: String,
 }
 
 /// A set in progress, or one whose outcome matters still.
@@ -77,12 +93,13 @@ pub struct Attempt {
     /// The uid of the Secret that the value came from.
     #[schemars(length(max = 128))]
     pub secret_uid: String,
-    /// The resourceVersion of that Secret.
+    /// A resourceVersion of that Secret at which this value was read.
     #[schemars(length(max = 128))]
     pub secret_resource_version: String,
     /// When its last call was about to be made.
     pub started_at: MicroTime,
     /// What is known of the call.
+    #[serde(deserialize_with = "outcome")]
     pub outcome: AttemptOutcome,
     /// The request that its calls act on, as long as that isn't answered.
     // Written as null where there is none: a merge patch leaves alone what it doesn't name.
@@ -122,6 +139,11 @@ pub struct Failures {
     #[serde(default)]
     #[schemars(length(max = 128))]
     pub request: Option<String>,
+}
+
+/// An outcome that only another version knows leaves the attempt open.
+fn outcome<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AttemptOutcome, D::Error> {
+    known_word(deserializer, AttemptOutcome::Unknown)
 }
 
 impl Attempt {

@@ -1,16 +1,10 @@
 //! How calls to the API server are made: each with a timeout, none retried behind our back, and
 //! with errors that hold nothing of what was read.
 
-use kube::{Client, Config};
-use std::{future::Future, net::IpAddr, time::Duration};
+use std::{future::Future, time::Duration};
 
 /// For one call that isn't a watch.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A watch ends after 200 s (some load balancers drop connections that were idle for 240 s); a
-/// connection on which nothing came for longer than that is dead.
-pub(super) const WATCH_TIMEOUT_SECONDS: u32 = 200;
-const READ_TIMEOUT: Duration = Duration::from_secs(210);
 
 /// Why a call to the API server failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -80,42 +74,5 @@ pub(super) async fn call_within<T>(
     match tokio::time::timeout(timeout, future).await {
         Ok(result) => Ok(result?),
         Err(_) => Err(CallError::TimedOut(timeout)),
-    }
-}
-
-/// The client for a configuration that was inferred: without kube's own retries (they would repeat
-/// a fenced write up to 15 times) and with a read timeout that no idle watch reaches.
-///
-/// # Errors
-/// Whatever is wrong with certificates, proxy or credentials, in one line.
-pub fn client(mut config: Config) -> Result<Client, String> {
-    config.default_retry = false;
-    config.connect_timeout = Some(CALL_TIMEOUT);
-    config.read_timeout = Some(READ_TIMEOUT);
-    if is_loopback(config.cluster_url.host()) {
-        // As in Go and so in kubectl: no proxy leads to this machine.
-        config.proxy_url = None;
-    }
-    Client::try_from(config).map_err(|error| chain(&error))
-}
-
-fn is_loopback(host: Option<&str>) -> bool {
-    let host = host.unwrap_or_default().trim_matches(['[', ']']);
-    let ip = host.parse::<IpAddr>();
-    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_loopback;
-
-    #[test]
-    fn no_proxy_leads_to_this_machine() {
-        for host in ["127.0.0.1", "127.9.9.9", "[::1]", "localhost"] {
-            assert!(is_loopback(Some(host)), "{host}");
-        }
-        for host in ["10.0.0.1", "example.com", "127.0.0.1.example.com"] {
-            assert!(!is_loopback(Some(host)), "{host}");
-        }
     }
 }

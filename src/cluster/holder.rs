@@ -91,6 +91,24 @@ impl Holder {
     }
 }
 
+impl Holder {
+    /// Whether both are pods of one Deployment, which a pod's name begins with.
+    #[must_use]
+    pub fn is_of_the_deployment_of(&self, identity: &str) -> bool {
+        let ours = deployment(&self.identity);
+        ours.is_some() && ours == deployment(identity)
+    }
+}
+
+/// The name of the Deployment in the identity of one of its pods: `DEPLOYMENT-HASH-RANDOM_...`. None outside
+/// of a pod.
+fn deployment(identity: &str) -> Option<&str> {
+    Marks::parse(identity)?.pod?;
+    let (pod, _) = identity.rsplitn(4, '_').nth(3)?.rsplit_once('-')?;
+    let (deployment, _hash) = pod.rsplit_once('-')?;
+    Some(deployment)
+}
+
 impl Marks {
     /// None for what isn't of this form, such as the identity of another program.
     fn parse(identity: &str) -> Option<Self> {
@@ -263,6 +281,24 @@ mod tests {
         }
         let outside = Holder::this(None, None).expect("random");
         assert!(!outside.outlives(holder(None, Some(elsewhere)).identity()));
+    }
+
+    #[test]
+    fn pods_of_one_deployment_are_known_by_their_names() {
+        let pod = |name: &str| Holder::this(Some(name), Some("uid")).expect("random");
+        let ours = pod("operator-6d9f7c-x2x7p");
+        for (other, wanted) in [
+            (pod("operator-5c8b9d-abcde"), true),
+            (pod("operator-b-6d9f7c-x2x7p"), false),
+            (pod("other-6d9f7c-x2x7p"), false),
+            (pod("operator"), false),
+            (Holder::this(None, None).expect("random"), false),
+        ] {
+            let one = ours.is_of_the_deployment_of(other.identity());
+            let two = other.is_of_the_deployment_of(ours.identity());
+            assert_eq!((one, two), (wanted, wanted), "{}", other.identity());
+        }
+        assert!(!ours.is_of_the_deployment_of("somebody"));
     }
 
     #[test]

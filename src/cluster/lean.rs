@@ -32,6 +32,18 @@ pub struct Unreadable {
     pub error: String,
     /// What names it.
     pub metadata: ObjectMeta,
+    /// Whose password it is about, if its spec says so much.
+    pub user: Option<UserNamed>,
+}
+
+/// The part of a spec that says whose password it is about.
+#[derive(Deserialize, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct UserNamed {
+    /// `spec.userPoolId`
+    pub user_pool_id: String,
+    /// `spec.username`
+    pub username: String,
 }
 
 /// An object's name and version; and its labels, if they are asked for.
@@ -48,16 +60,19 @@ pub trait Parts: Resource {
     type Spec: DeserializeOwned;
     /// What is observed.
     type Status: DeserializeOwned;
+    /// Whether anything is decided by the status. If not, one that can't be read is none.
+    const STATUS_DECIDES: bool;
 
     /// The object that has these.
     fn of(metadata: ObjectMeta, spec: Self::Spec, status: Option<Self::Status>) -> Self;
 }
 
 macro_rules! parts {
-    ($kind:ident) => {
+    ($kind:ident, status decides: $decides:literal) => {
         impl Parts for $kind {
             type Spec = <Self as HasSpec>::Spec;
             type Status = <Self as HasStatus>::Status;
+            const STATUS_DECIDES: bool = $decides;
 
             fn of(metadata: ObjectMeta, spec: Self::Spec, status: Option<Self::Status>) -> Self {
                 Self {
@@ -70,8 +85,8 @@ macro_rules! parts {
     };
 }
 
-parts!(CognitoUserPassword);
-parts!(CognitoUserPoolGrant);
+parts!(CognitoUserPassword, status decides: true);
+parts!(CognitoUserPoolGrant, status decides: false);
 
 /// As it comes over the wire.
 #[derive(Deserialize)]
@@ -179,10 +194,17 @@ impl<'de, K: Parts> Deserialize<'de> for Lean<K> {
         let wire = Wire::deserialize(deserializer)?;
         let metadata = ObjectMeta::from(wire.metadata);
         let spec = read(wire.spec.as_deref());
-        let status = read(wire.status.as_deref());
+        let mut status = read(wire.status.as_deref());
+        if !K::STATUS_DECIDES && status.is_err() {
+            status = Ok(None);
+        }
         Ok(Self(match (spec, status) {
             (Ok(spec), Ok(status)) => Ok(K::of(metadata, spec, status)),
-            (Err(error), _) | (_, Err(error)) => Err(Unreadable { error, metadata }),
+            (Err(error), _) | (_, Err(error)) => Err(Unreadable {
+                error,
+                metadata,
+                user: read(wire.spec.as_deref()).ok(),
+            }),
         }))
     }
 }
@@ -293,12 +315,39 @@ mod tests {
             let mut object = json!({ "metadata": metadata(), "spec": spec() });
             object[part] = value;
             let lean: Lean<CognitoUserPassword> = from_value(object).expect("it is named");
-            assert!(lean.0.is_err());
+            let user = lean.0.as_ref().expect_err("it can't be read").user.clone();
+            assert_eq!(user.is_some(), part == "status");
             assert_eq!(
                 (lean.name_any(), lean.uid()),
                 ("a".into(), Some("c".into()))
             );
         }
+    }
+
+    #[test]
+    fn of_what_cannot_be_read_it_is_known_whose_password_it_is_about() {
+        let mut spec = spec();
+        spec["permanent"] = json!("yes");
+        let object = json!({ "metadata": metadata(), "spec": spec });
+        let lean: Lean<CognitoUserPassword> = from_value(object).expect("it is named");
+        let user = UserNamed {
+            user_pool_id: "eu-west-1_a".to_owned(),
+            username: "a".to_owned(),
+        };
+        assert_eq!(lean.0.expect_err("it can't be read").user, Some(user));
+    }
+
+    #[test]
+    fn a_grant_holds_whatever_its_status_says() {
+        let object = json!({
+            "metadata": metadata(),
+            "spec": {
+                "userPoolId": "eu-west-1_a", "usernames": ["*"], "namespaces": { "names": ["a"] },
+            },
+            "status": { "resources": "many" },
+        });
+        let lean: Lean<CognitoUserPoolGrant> = from_value(object).expect("it is named");
+        assert_eq!(lean.0.expect("a grant").status, None);
     }
 
     #[test]

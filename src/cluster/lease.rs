@@ -21,8 +21,11 @@ use kube::{Api, Client, api::PostParams};
 use std::{future::Future, pin::pin, time::Duration};
 use tracing::{debug, info, warn};
 
-/// The name of the Lease, in the operator's own namespace.
+/// The name of the Lease in the operator's own namespace, unless another one is given.
 pub const LEASE: &str = "cognito-password-operator";
+
+/// What the Lease's holder serves, for candidates that would serve something else.
+const SERVES: &str = "cognito-password-operator.io/serves";
 
 /// How an election ended for this process.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,13 +39,19 @@ pub enum End {
 /// Stands for election, leads, and leaves.
 pub struct Election {
     leases: Api<Lease>,
+    /// The Lease's name.
+    name: String,
     holder: Holder,
+    /// What this process would serve.
+    serves: String,
     elector: Elector,
     held: Held,
     /// As it was read or written last: what isn't ours in it stays as it is.
     lease: Lease,
     trouble: Option<Trouble>,
     rival: String,
+    /// Why the Lease seems to be another installation's, if it does.
+    misplaced: Option<String>,
 }
 
 struct Trouble {
@@ -51,22 +60,33 @@ struct Trouble {
 }
 
 impl Election {
-    /// For the Lease in this namespace; what it comes to is told to `held`.
+    /// For the Lease of this name in this namespace, to serve what `serves` says; what it comes to is told
+    /// to `held`.
     #[must_use]
-    pub fn new(client: Client, namespace: &str, holder: Holder, held: Held) -> Self {
+    pub fn new(
+        client: Client,
+        (namespace, name): (&str, &str),
+        serves: String,
+        holder: Holder,
+        held: Held,
+    ) -> Self {
         Self {
             leases: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            serves,
             elector: Elector::new(holder.identity().to_owned()),
             holder,
             held,
             lease: Lease::default(),
             trouble: None,
             rival: String::new(),
+            misplaced: None,
         }
     }
 
     /// Runs until it is lost, or until `leave` and the release that follows it. `ailing` is told
-    /// when the Lease couldn't be had for longer than a lease lasts, and why; and when it can again.
+    /// when the Lease couldn't be had for longer than a lease lasts, and why; and when it can again. The
+    /// same when its holder is another installation that serves something else.
     pub async fn run(
         mut self,
         leave: impl Future<Output = ()>,
@@ -98,7 +118,7 @@ impl Election {
 
     async fn read(&mut self, now: Duration, ailing: &impl Fn(Option<&str>)) {
         let patience = self.elector.patience(now);
-        match call_within(patience, self.leases.get_opt(LEASE)).await {
+        match call_within(patience, self.leases.get_opt(&self.name)).await {
             Ok(lease) => {
                 self.lease = lease.clone().unwrap_or_default();
                 let record = lease.as_ref().map(record_of);
@@ -113,6 +133,14 @@ impl Election {
                 if rival != self.rival {
                     rival.clone_into(&mut self.rival);
                     info!(holder = rival, dead, "the Lease is another's");
+                }
+                let misplaced = self.misplaced();
+                if misplaced != self.misplaced {
+                    if let Some(why) = &misplaced {
+                        warn!(why, "this operator waits for another installation's Lease");
+                    }
+                    ailing(misplaced.as_deref());
+                    self.misplaced = misplaced;
                 }
             }
             Err(error) => {
@@ -132,6 +160,9 @@ impl Election {
                 self.elector.wrote(record_of(&lease), sent);
                 self.held.until(self.elector.held_until());
                 self.lease = lease;
+                if self.misplaced.take().is_some() {
+                    ailing(None);
+                }
                 self.works(ailing);
                 if !leads {
                     let transitions = record.transitions;
@@ -164,7 +195,7 @@ impl Election {
         let patience = self.elector.patience(clock());
         let known = match self.elector.record() {
             Some(record) => Ok(record.clone()),
-            None => call_within(patience, self.leases.get(LEASE))
+            None => call_within(patience, self.leases.get(&self.name))
                 .await
                 .map(|lease| {
                     self.lease = lease;
@@ -193,14 +224,14 @@ impl Election {
             ..PostParams::default()
         };
         if lease.metadata.resource_version.is_some() {
-            self.leases.replace(LEASE, &params, lease).await
+            self.leases.replace(&self.name, &params, lease).await
         } else {
             self.leases.create(&params, lease).await
         }
     }
 
     fn lease_of(&self, record: &Record) -> Lease {
-        let metadata = if record.version.is_some() {
+        let mut metadata = if record.version.is_some() {
             ObjectMeta {
                 resource_version: record.version.clone(),
                 managed_fields: None,
@@ -209,7 +240,7 @@ impl Election {
         } else {
             let ours = ("app.kubernetes.io/managed-by", FIELD_MANAGER);
             ObjectMeta {
-                name: Some(LEASE.to_owned()),
+                name: Some(self.name.clone()),
                 labels: Some(
                     [ours]
                         .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -218,6 +249,8 @@ impl Election {
                 ..ObjectMeta::default()
             }
         };
+        let annotations = metadata.annotations.get_or_insert_default();
+        annotations.insert(SERVES.to_owned(), self.serves.clone());
         Lease {
             metadata,
             spec: Some(LeaseSpec {
@@ -229,6 +262,20 @@ impl Election {
                 ..self.lease.spec.clone().unwrap_or_default()
             }),
         }
+    }
+
+    /// Why the Lease seems to be another installation's: whoever holds it serves something else, and is no
+    /// other pod of this Deployment. (One of those may be from before or after a change of flags.)
+    fn misplaced(&self) -> Option<String> {
+        let holder = self.elector.other().filter(|holder| !holder.is_empty())?;
+        let serves = self.lease.metadata.annotations.as_ref()?.get(SERVES)?;
+        let (ours, name) = (&self.serves, &self.name);
+        if serves == ours || self.holder.is_of_the_deployment_of(holder) {
+            return None;
+        }
+        Some(format!(
+            "{holder} holds it and serves {serves}; this operator would serve {ours}, and does nothing as long as the other one runs. If these are two installations, give one of them another Lease than {name} by --lease-name"
+        ))
     }
 
     /// Said once for each thing that is wrong.
@@ -252,7 +299,7 @@ impl Election {
     fn works(&mut self, ailing: &impl Fn(Option<&str>)) {
         if self.trouble.take().is_some() {
             info!("the Lease can be had again");
-            ailing(None);
+            ailing(self.misplaced.as_deref());
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::{CallError, call::call, lean::Lean};
 use crate::api::{
     Attempt, CognitoUserPassword, CognitoUserPoolGrant, Condition, FIELD_MANAGER, Failures,
-    GrantStatus, Status, Synced,
+    GrantStatus, Status, Synced, Unusable,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{
@@ -103,6 +103,7 @@ struct Fields<'a> {
     attempt: Option<&'a Attempt>,
     quarantined_until: Option<&'a MicroTime>,
     retired: Option<&'a [String]>,
+    unusable: Option<&'a Unusable>,
     failures: Option<&'a Failures>,
     conditions: Option<&'a [Condition]>,
 }
@@ -116,6 +117,7 @@ impl<'a> Whole<'a> {
             attempt,
             quarantined_until,
             retired,
+            unusable,
             failures,
             conditions,
         } = status;
@@ -128,6 +130,7 @@ impl<'a> Whole<'a> {
                 attempt: attempt.as_ref(),
                 quarantined_until: quarantined_until.as_ref(),
                 retired: (!retired.is_empty()).then_some(retired),
+                unusable: unusable.as_ref(),
                 failures: failures.as_ref(),
                 conditions: (!conditions.is_empty()).then_some(conditions),
             },
@@ -167,6 +170,10 @@ mod tests {
             }),
             quarantined_until: Some(at.clone()),
             retired: vec![text()],
+            unusable: Some(Unusable {
+                secret_uid: text(),
+                secret_resource_version: text(),
+            }),
             failures: Some(Failures {
                 count: 1,
                 retry_at: at,

@@ -3,8 +3,11 @@
 //! `stringData` puts the password there.
 
 use super::{
-    call::{WATCH_TIMEOUT_SECONDS, chain},
+    call::chain,
+    connect::WATCH_TIMEOUT_SECONDS,
+    initial::{Incomplete, while_it_gets_on},
     lean::{Lean, Named},
+    patience::{NoAnswer, Patience, bounded},
 };
 use crate::{
     api::{CognitoUserPassword, CognitoUserPoolGrant, RETIRED_MAX},
@@ -23,6 +26,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use std::{
+    error::Error,
     fmt::Debug,
     time::{Duration, Instant},
 };
@@ -79,12 +83,16 @@ pub enum Told {
         why: String,
         /// The code that the API server answered with, if it did.
         code: Option<u16>,
+        /// How long its next try may take to fail, beyond the pause before it.
+        fails_within: Duration,
     },
 }
 
 /// The pauses between the tries of a broken watch.
-#[derive(Default)]
-struct WatchBackoff(Streak);
+struct WatchBackoff {
+    streak: Streak,
+    patience: Patience,
+}
 
 /// Failures of a watch in a row. Nothing tells that a watch works again (an idle one is silent),
 /// only that its failure isn't repeated in time.
@@ -93,9 +101,6 @@ pub struct Streak {
     failures: u32,
     ends: Option<Instant>,
 }
-
-/// How long a try of a watch may take to fail, beyond the pause before it.
-const FAILS_WITHIN: Duration = Duration::from_secs(7);
 
 /// The pause after so many failures of a watch in a row: 0.5 s growing to 10 s.
 fn retry_pause(failures: u32) -> Duration {
@@ -106,22 +111,23 @@ fn retry_pause(failures: u32) -> Duration {
         .min(MAX)
 }
 
-/// How long after so many failures in a row another counts as one more.
+/// How long after so many failures in a row another counts as one more, where a try may take so long
+/// to fail.
 #[must_use]
-pub fn repeats_within(failures: u32) -> Duration {
-    retry_pause(failures) + FAILS_WITHIN
+pub fn repeats_within(failures: u32, fails_within: Duration) -> Duration {
+    retry_pause(failures) + fails_within
 }
 
 impl Streak {
-    /// It failed; answers with how often in a row.
-    pub fn failed(&mut self, now: Instant) -> u32 {
+    /// It failed, and its next try may take so long to. Answers with how often it failed in a row.
+    pub fn failed(&mut self, now: Instant, fails_within: Duration) -> u32 {
         let goes_on = self.ends.is_some_and(|ends| now < ends);
         self.failures = if goes_on {
             self.failures.saturating_add(1)
         } else {
             1
         };
-        self.ends = Some(now + repeats_within(self.failures));
+        self.ends = Some(now + repeats_within(self.failures, fails_within));
         self.failures
     }
 }
@@ -130,7 +136,9 @@ impl Iterator for WatchBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        Some(retry_pause(self.0.failed(Instant::now())))
+        let fails_within = self.patience.fails_within();
+        let failures = self.streak.failed(Instant::now(), fails_within);
+        Some(retry_pause(failures))
     }
 }
 
@@ -148,17 +156,21 @@ pub fn watch(
     scope: &Scope,
     secret_selector: Option<&Selector>,
 ) -> BoxStream<'static, Told> {
-    let resources = streamed(api::<MaybeResource>(client, scope), config())
+    let resources = Way::to(client, Watched::Resources);
+    let to_resources = api::<MaybeResource>(&resources.client, scope);
+    let resources = streamed(to_resources, config(), &resources)
         .modify(trim_resource)
-        .map(|event| match event {
+        .map(move |event| match event {
             Ok(event) => Some(Told::Resource(Box::new(event))),
-            Err(error) => broken(Watched::Resources, &error),
+            Err(error) => resources.broken(&error),
         });
     // Metadata-only requests: 1 MB instead of 5 for 2,000 Secrets, and no value on the wire.
     let selected = secret_selector.map_or_else(config, |fits| config().labels_from(fits));
-    let secrets = streamed(api::<SecretName>(client, scope), selected).map(|event| match event {
+    let secrets = Way::to(client, Watched::Secrets);
+    let to_secrets = api::<SecretName>(&secrets.client, scope);
+    let secrets = streamed(to_secrets, selected, &secrets).map(move |event| match event {
         Ok(event) => Some(Told::Secret(Box::new(event))),
-        Err(error) => broken(Watched::Secrets, &error),
+        Err(error) => secrets.broken(&error),
     });
     told(futures::stream::select(resources, secrets))
 }
@@ -166,15 +178,17 @@ pub fn watch(
 /// Watches grants, and the labels of namespaces. A broken watch is reported and tried again, for ever.
 #[must_use]
 pub fn watch_grants(client: &Client) -> BoxStream<'static, Told> {
-    let grants =
-        in_pages(Api::<MaybeGrant>::all(client.clone()), config()).map(|event| match event {
-            Ok(event) => Some(Told::Grant(Box::new(event))),
-            Err(error) => broken(Watched::Grants, &error),
-        });
-    let namespaces: Api<LabelledNamespace> = Api::all(client.clone());
-    let namespaces = in_pages(namespaces, config()).map(|event| match event {
+    let grants = Way::to(client, Watched::Grants);
+    let to_grants: Api<MaybeGrant> = Api::all(grants.client.clone());
+    let grants = in_pages(to_grants, config(), &grants).map(move |event| match event {
+        Ok(event) => Some(Told::Grant(Box::new(event))),
+        Err(error) => grants.broken(&error),
+    });
+    let namespaces = Way::to(client, Watched::Namespaces);
+    let to_namespaces: Api<LabelledNamespace> = Api::all(namespaces.client.clone());
+    let namespaces = in_pages(to_namespaces, config(), &namespaces).map(move |event| match event {
         Ok(event) => Some(Told::Namespace(Box::new(event))),
-        Err(error) => broken(Watched::Namespaces, &error),
+        Err(error) => namespaces.broken(&error),
     });
     told(futures::stream::select(grants, namespaces))
 }
@@ -197,28 +211,64 @@ trait Kind: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static {
 
 impl<K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static> Kind for K {}
 
+/// One watch, and how it reaches the API server.
+struct Way {
+    watched: Watched,
+    client: Client,
+    patience: Patience,
+}
+
+impl Way {
+    fn to(client: &Client, watched: Watched) -> Self {
+        let patience = Patience::default();
+        Self {
+            watched,
+            client: bounded(client, &patience),
+            patience,
+        }
+    }
+
+    fn backoff(&self) -> WatchBackoff {
+        WatchBackoff {
+            streak: Streak::default(),
+            patience: self.patience.clone(),
+        }
+    }
+
+    fn broken(&self, error: &watcher::Error) -> Option<Told> {
+        let (why, code) = why_broken(error)?;
+        Some(Told::Broken {
+            watched: self.watched,
+            why,
+            code,
+            fails_within: self.patience.fails_within(),
+        })
+    }
+}
+
 /// Lists in pages, as of now, and then watches: for what is few, and must not be out of date. Until a grant
 /// that was taken away is seen to be, it lets somebody in.
 fn in_pages<K: Kind>(
     api: Api<K>,
     config: watcher::Config,
-) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send {
-    watcher(api, config.page_size(PAGE)).backoff(WatchBackoff::default())
+    way: &Way,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + use<K> {
+    watcher(api, config.page_size(PAGE)).backoff(way.backoff())
 }
 
 /// Lists and watches in one request, object by object, for what is many: two hundred pages are as many round
 /// trips one after the other. The list may be as late as any watch: it is a hint, and reads and fenced
-/// writes decide. In pages from the first time on that the API server says that it can't: `WatchList` is
-/// switched off in some versions, and etcd may be old.
+/// writes decide. In pages from the first time on that the API server says that it can't, or that such a
+/// list doesn't get on: `WatchList` is switched off in some versions, unknown to others, and etcd may be old.
 fn streamed<K: Kind>(
     api: Api<K>,
     config: watcher::Config,
-) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send {
-    let streaming = watcher(api.clone(), config.clone().streaming_lists());
-    streaming
-        .backoff(WatchBackoff::default())
-        .take_while(|event| std::future::ready(!is_unsupported(event)))
-        .chain(in_pages(api, config))
+    way: &Way,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + use<K> {
+    let streaming = watcher(api.clone(), config.clone().streaming_lists())
+        .backoff(way.backoff())
+        .take_while(|event| std::future::ready(!is_unsupported(event)));
+    while_it_gets_on(streaming).chain(in_pages(api, config, way))
 }
 
 /// Whether the API server refuses the request as such.
@@ -241,8 +291,9 @@ where
     }
 }
 
-/// A watch that merely ended, or whose version is too old, goes on by itself: not worth a word.
-fn broken(watched: Watched, error: &watcher::Error) -> Option<Told> {
+/// Why a watch is broken, and the code that the API server answered with. None for one that merely ended,
+/// or whose version is too old: it goes on by itself.
+fn why_broken(error: &watcher::Error) -> Option<(String, Option<u16>)> {
     let code = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
@@ -264,9 +315,21 @@ fn broken(watched: Watched, error: &watcher::Error) -> Option<Told> {
         watcher::Error::WatchError(status) => status.message.clone(),
         other @ (watcher::Error::InitialListFailed(_)
         | watcher::Error::WatchStartFailed(_)
-        | watcher::Error::NoResourceVersion) => chain(other),
+        | watcher::Error::NoResourceVersion) => in_our_words(other).unwrap_or_else(|| chain(other)),
     };
-    Some(Told::Broken { watched, why, code })
+    Some((why, code))
+}
+
+/// What an error comes from, if this program found it and not kube.
+fn in_our_words(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<NoAnswer>() || error.is::<Incomplete>() {
+            return Some(error.to_string());
+        }
+        next = error.source();
+    }
+    None
 }
 
 fn trim_resource(resource: &mut MaybeResource) {
@@ -280,3 +343,6 @@ fn trim_resource(resource: &mut MaybeResource) {
         status.retired.drain(..surplus);
     }
 }
+
+#[cfg(test)]
+mod tests;

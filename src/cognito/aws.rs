@@ -7,24 +7,28 @@
 //! came back.
 
 mod account;
+mod connect;
 mod endpoint;
 mod http;
 mod identity;
 mod own;
 mod role;
 mod translate;
+mod trust;
 mod words;
 
 #[cfg(test)]
 mod tests;
 
 pub use endpoint::{EndpointError, Service, endpoint_is_allowed};
+pub use trust::BundleError;
 
 use super::Cognito;
 use crate::core::{
-    authority::Authority,
+    authority::{Authority, Role},
     outcome::blames_credentials,
     password::Password,
+    region::Regions,
     reply::{CredentialsFailure, Reply},
     target::{Account, Target},
 };
@@ -39,13 +43,12 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use endpoint::{EndpointGuard, StopBeforeSending};
 use identity::Identity;
-use role::{Assume, Turns};
+use role::{Assume, Lanes};
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::OnceCell;
 use translate::Witness;
 
 /// What the operator calls itself in the user agent, which `CloudTrail` records.
@@ -67,174 +70,171 @@ impl Timeouts {
     };
 }
 
-/// The [`Cognito`] that talks to AWS. For each authority, when it is first needed: its credentials,
-/// which are the operator's own or those of the role, and an SDK client. Connections are everybody's.
+/// Why AWS can't be called as the environment says.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The trusted certificates.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// An endpoint.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+}
+
+/// The [`Cognito`] that talks to AWS.
+///
+/// There is one SDK client for all authorities, and each call brings its Region and credentials. So
+/// nothing is kept for a Region, which tenants choose, and credentials only for the roles that grants
+/// name. Measured: an SDK client takes 24 kB.
 pub struct AwsCognito {
+    client: Client,
+    /// Endpoint, FIPS and dual-stack settings, from the environment and the profile. Read once.
+    config: Arc<SdkConfig>,
+    regions: Regions,
     own: Identity,
     account: OwnAccount,
-    turns: Turns,
-    timeouts: Timeouts,
-    http: SharedHttpClient,
-    /// Endpoint, FIPS and dual-stack settings, from the environment and the profile. Read once.
-    config: OnceCell<SdkConfig>,
-    callers: Mutex<HashMap<Authority, Caller>>,
-}
-
-/// Whoever calls Cognito in one Region.
-#[derive(Clone)]
-struct Caller {
-    identity: Identity,
-    client: Client,
-}
-
-impl Default for AwsCognito {
-    fn default() -> Self {
-        Self::new()
-    }
+    lanes: Lanes,
+    /// The credentials of each role.
+    roles: Mutex<HashMap<Authority, Identity>>,
 }
 
 impl AwsCognito {
-    /// With everything the SDK reads from the environment, profiles and metadata services. Does no
-    /// I/O: configuration and credentials are read when they are first needed.
-    #[must_use]
-    pub fn new() -> Self {
-        let http = http::client();
-        let own = Identity::new(own::default_chain(http.clone()));
-        Self::assemble(own, http, OnceCell::new(), Timeouts::DEFAULT)
+    /// With everything the SDK reads from the environment and the profiles. Credentials are read when
+    /// they are first needed. Does no network I/O.
+    ///
+    /// Refuses what would send a password, or the credentials of a role, in the clear: asks the SDK's
+    /// own endpoint rules, with all that configures them, by building requests and stopping before they
+    /// are sent. The same checks stand in front of every call.
+    ///
+    /// # Errors
+    /// [`SettingsError`], one line that says what to set.
+    pub async fn load() -> Result<Self, SettingsError> {
+        let mut cognito = Self::unchecked().await?;
+        cognito.regions = cognito.check_endpoints().await?;
+        Ok(cognito)
     }
 
-    fn assemble(
-        own: Identity,
-        http: SharedHttpClient,
-        config: OnceCell<SdkConfig>,
-        timeouts: Timeouts,
-    ) -> Self {
+    async fn unchecked() -> Result<Self, BundleError> {
+        let http = http_client()?;
+        let own = Identity::new(own::default_chain(http.clone()));
+        let config = load(http).await;
+        Ok(Self::assemble(own, config, Timeouts::DEFAULT))
+    }
+
+    /// Takes any Region.
+    fn assemble(own: Identity, config: SdkConfig, timeouts: Timeouts) -> Self {
         Self {
+            client: Client::from_conf(client_config(&config, timeouts)),
+            config: Arc::new(config),
+            regions: Regions::Any,
             own,
             account: OwnAccount::default(),
-            turns: Turns::new(),
-            timeouts,
-            http,
-            config,
-            callers: Mutex::default(),
+            lanes: Lanes::new(),
+            roles: Mutex::default(),
         }
     }
 
-    /// Would a password, or the credentials of a role, leave this machine in the clear? Asks the
-    /// SDK's own endpoint rules, with all that configures them, by building requests and stopping
-    /// before they are sent. Does no network I/O. Meant for start-up; the same checks stand in front
-    /// of every call.
-    ///
-    /// # Errors
-    /// [`EndpointError`], one line that names the endpoint and what to set.
-    pub async fn check_endpoint(&self) -> Result<(), EndpointError> {
-        self.check_cognito().await?;
-        self.check_sts().await
+    /// Answers with the Regions in which this can be called.
+    async fn check_endpoints(&self) -> Result<Regions, EndpointError> {
+        let regions = self.check_cognito().await?;
+        self.check_sts().await?;
+        Ok(regions)
     }
 
-    async fn check_cognito(&self) -> Result<(), EndpointError> {
+    async fn check_cognito(&self) -> Result<Regions, EndpointError> {
         let stop = StopBeforeSending::default();
-        let config = self.client_config(ANYWHERE, &self.own).await;
-        let outcome = Client::from_conf(config)
+        let as_nobody = config::Config::builder()
+            .region(NOWHERE)
+            .credentials_provider(nobody());
+        let outcome = self
+            .client
             .admin_set_user_password()
-            .user_pool_id("us-east-1_none")
+            .user_pool_id("us-nowhere-1_none")
             .username("none")
             .password("none")
             .customize()
-            .config_override(config::Config::builder().credentials_provider(nobody()))
+            .config_override(as_nobody)
             .interceptor(stop.clone())
             .send()
             .await;
-        match outcome {
-            Err(error) if !stop.reached() => {
-                Err(EndpointError::from_chain(Service::Cognito, &error))
-            }
-            _ => Ok(()),
+        match (outcome, stop.reached()) {
+            (Err(error), None) => Err(EndpointError::from_chain(Service::Cognito, &error)),
+            // Where the Region makes no difference, an endpoint is configured.
+            (_, Some(host)) if !host.contains(NOWHERE.as_ref()) => Ok(Regions::Any),
+            (_, Some(_) | None) => Ok(Regions::OfAws),
         }
     }
 
     async fn check_sts(&self) -> Result<(), EndpointError> {
         let stop = StopBeforeSending::default();
-        let config = sts_config(self.sdk_config().await, ANYWHERE)
+        let config = sts_config(&self.config, NOWHERE)
             .credentials_provider(nobody())
             .interceptor(EndpointGuard(Service::Sts))
             .interceptor(stop.clone());
         let client = aws_sdk_sts::Client::from_conf(config.build());
         match client.get_caller_identity().send().await {
-            Err(error) if !stop.reached() => Err(EndpointError::from_chain(Service::Sts, &error)),
+            Err(error) if stop.reached().is_none() => {
+                Err(EndpointError::from_chain(Service::Sts, &error))
+            }
             _ => Ok(()),
         }
     }
 
-    async fn caller(&self, authority: &Authority) -> Caller {
-        if let Some(caller) = self.callers().get(authority) {
-            return caller.clone();
-        }
-        let identity = match &authority.role {
-            None => self.own.clone(),
-            Some(role) => {
-                let assume = Assume {
-                    role: role.clone(),
-                    own: self.own.clone(),
-                    config: self.sdk_config().await.clone(),
-                    turns: self.turns.clone(),
-                };
-                Identity::new(assume.source())
-            }
+    /// The identity behind an authority, made if it is a role that isn't known yet.
+    fn identity(&self, authority: &Authority) -> Identity {
+        let Some(role) = &authority.role else {
+            return self.own.clone();
         };
-        let config = self.client_config(region(authority), &identity).await;
-        let client = Client::from_conf(config);
-        self.callers()
+        let mut roles = self.roles();
+        let identity = roles
             .entry(authority.clone())
-            .or_insert(Caller { identity, client })
-            .clone()
+            .or_insert_with(|| Identity::new(self.assume(role).source()));
+        identity.clone()
     }
 
-    /// A caller is whole at any time, so a panic elsewhere is no reason to panic here.
-    fn callers(&self) -> MutexGuard<'_, HashMap<Authority, Caller>> {
-        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn assume(&self, role: &Arc<Role>) -> Assume {
+        Assume {
+            role: role.clone(),
+            own: self.own.clone(),
+            config: self.config.clone(),
+            lanes: self.lanes.clone(),
+            hangs: Arc::default(),
+        }
     }
 
-    async fn sdk_config(&self) -> &SdkConfig {
-        self.config.get_or_init(|| load(self.http.clone())).await
-    }
-
-    async fn client_config(&self, region: config::Region, identity: &Identity) -> config::Config {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(self.timeouts.connect)
-            .operation_attempt_timeout(self.timeouts.call)
-            .operation_timeout(self.timeouts.call)
-            .build();
-        config::Builder::from(self.sdk_config().await)
-            .region(region)
-            .credentials_provider(identity.provider())
-            // The identity is the cache: a second one could do credential I/O within the call.
-            .identity_cache(IdentityCache::no_cache())
-            // Here alone: on the loader it would reach STS and the metadata service too.
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts)
-            // The whole call is bounded more tightly than this would watch it.
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .interceptor(EndpointGuard(Service::Cognito))
-            .build()
+    /// Whole at any time, so a panic elsewhere is no reason to panic here.
+    fn roles(&self) -> MutexGuard<'_, HashMap<Authority, Identity>> {
+        self.roles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Of the operator's own identity.
-    async fn own_account(&self, region: config::Region) -> Account {
-        let config = self.sdk_config().await;
+    fn own_account(&self, region: config::Region) -> Account {
         self.account.of(&self.own, || {
-            let config = sts_config(config, region).credentials_provider(self.own.provider());
+            let config = sts_config(&self.config, region).credentials_provider(self.own.provider());
             aws_sdk_sts::Client::from_conf(config.build())
         })
     }
 }
 
+/// The HTTP client for AWS: the trusted certificates, the proxies and the limits are the operator's. The
+/// SDK is built without one of its own, so whoever makes an SDK client brings this.
+///
+/// # Errors
+/// [`BundleError`] if `AWS_CA_BUNDLE` names what can't be used.
+pub fn http_client() -> Result<SharedHttpClient, BundleError> {
+    Ok(http::client(trust::from_env()?, http::IDLE_MAX))
+}
+
 impl Cognito for AwsCognito {
+    fn regions(&self) -> Regions {
+        self.regions
+    }
+
     async fn authenticate(&self, authority: &Authority) -> Result<Account, CredentialsFailure> {
-        let caller = self.caller(authority).await;
-        caller.identity.ensure(&authority.region).await?;
+        let identity = self.identity(authority);
+        identity.ensure(&authority.region).await?;
         match &authority.role {
-            None => Ok(self.own_account(region(authority)).await),
+            None => Ok(self.own_account(region(authority))),
             Some(role) => {
                 self.account.matters();
                 Ok(role.arn.account())
@@ -249,16 +249,22 @@ impl Cognito for AwsCognito {
         password: &Password,
         permanent: bool,
     ) -> Reply {
-        let Caller { identity, client } = self.caller(authority).await;
+        let identity = self.identity(authority);
         let version = identity.version();
+        let caller = config::Config::builder()
+            .region(region(authority))
+            .credentials_provider(identity.provider())
+            .identity_cache(IdentityCache::no_cache());
         let witness = Witness::default();
-        let outcome = client
+        let outcome = self
+            .client
             .admin_set_user_password()
             .user_pool_id(target.pool.as_str())
             .username(target.username.as_str())
             .password(password.expose())
             .permanent(permanent)
             .customize()
+            .config_override(caller)
             .interceptor(witness.clone())
             .send()
             .await;
@@ -270,12 +276,12 @@ impl Cognito for AwsCognito {
     }
 
     fn retain(&self, needed: &dyn Fn(&Authority) -> bool) {
-        self.callers().retain(|authority, _| needed(authority));
+        self.roles().retain(|authority, _| needed(authority));
     }
 }
 
-/// Endpoint rules and settings are the same in any Region.
-const ANYWHERE: config::Region = config::Region::from_static("us-east-1");
+/// No Region of AWS, and like one to the SDK's endpoint rules, which are the same in any.
+const NOWHERE: config::Region = config::Region::from_static("us-nowhere-1");
 
 fn nobody() -> Credentials {
     Credentials::new("none", "none", None, None, "endpoint check")
@@ -283,6 +289,26 @@ fn nobody() -> Credentials {
 
 fn region(authority: &Authority) -> config::Region {
     config::Region::new(authority.region.as_str().to_owned())
+}
+
+/// Without Region and credentials, which each call brings.
+fn client_config(config: &SdkConfig, timeouts: Timeouts) -> config::Config {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(timeouts.connect)
+        .operation_attempt_timeout(timeouts.call)
+        .operation_timeout(timeouts.call)
+        .build();
+    config::Builder::from(config)
+        .region(None)
+        // The identity is the cache: a second one could do credential I/O within the call.
+        .identity_cache(IdentityCache::no_cache())
+        // Here alone: on the loader it would reach STS and the metadata service too.
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts)
+        // The whole call is bounded more tightly than this would watch it.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .interceptor(EndpointGuard(Service::Cognito))
+        .build()
 }
 
 /// Without credentials. The Region is that of the environment or profile, else this one.

@@ -6,6 +6,7 @@ pub mod aws;
 use crate::core::{
     authority::Authority,
     password::Password,
+    region::Regions,
     reply::{CredentialsFailure, Reply},
     target::{Account, Target},
 };
@@ -13,6 +14,9 @@ use std::future::Future;
 
 /// What the controller asks of Amazon Cognito. It does I/O and decides nothing.
 pub trait Cognito: Send + Sync + 'static {
+    /// In which Regions it can be called.
+    fn regions(&self) -> Regions;
+
     /// Makes sure that there are credentials for a call by this authority, so that a broken identity
     /// never leaves an open attempt. Cheap while they are cached and valid. Answers with the account
     /// whose quota calls count against.
@@ -33,8 +37,8 @@ pub trait Cognito: Send + Sync + 'static {
         permanent: bool,
     ) -> impl Future<Output = Reply> + Send;
 
-    /// Drops the credentials and connections of all other authorities. The operator's own identity
-    /// stays, and what is dropped too early comes back with the next
-    /// [`authenticate`](Self::authenticate). `needed` must not call back.
+    /// Drops the credentials of all other authorities. The operator's own identity stays, and what is
+    /// dropped too early comes back with the next [`authenticate`](Self::authenticate). `needed` must
+    /// not call back.
     fn retain(&self, needed: &dyn Fn(&Authority) -> bool);
 }

@@ -105,7 +105,8 @@ impl<C: Cognito> Context<C> {
         let index = Arc::new(Mutex::new(
             rules
                 .ungranted
-                .map_or_else(Index::default, Index::with_grants),
+                .map_or_else(Index::default, Index::with_grants)
+                .within(cognito.regions()),
         ));
         let grants_changed = Arc::new(Notify::new());
         let tell = {

@@ -173,18 +173,15 @@ impl<C: Cognito> Credentials<C> {
         }
         let mut authenticated = pin!(self.0.cognito.authenticate(authority));
         // Mostly they are at hand.
-        let found = match authenticated.as_mut().now_or_never() {
-            Some(found) => Some(found),
-            None => {
-                let shared = &*self.0;
-                shared.resolving().insert(authority.clone(), HashSet::new());
-                let _resolving = Resolving { shared, authority };
-                let found = timeout(PATIENCE, authenticated);
-                let found = shared.places.without(found).await.ok();
-                // Before the others are woken.
-                return self.ensured(resource, authority, found, must_tell);
-            }
-        };
+        if let Some(found) = authenticated.as_mut().now_or_never() {
+            return self.ensured(resource, authority, Some(found), must_tell);
+        }
+        let shared = &*self.0;
+        shared.resolving().insert(authority.clone(), HashSet::new());
+        let _resolving = Resolving { shared, authority };
+        let found = timeout(PATIENCE, authenticated);
+        let found = shared.places.without(found).await.ok();
+        // Before the others are woken.
         self.ensured(resource, authority, found, must_tell)
     }
 

@@ -11,7 +11,7 @@ use crate::{
     api::CognitoUserPassword,
     cluster::{
         events,
-        lean::Lean,
+        lean::{Lean, Unreadable},
         watch::{self, MaybeResource, Scope, SecretName, Told, Watched},
     },
     cognito::Cognito,
@@ -162,11 +162,17 @@ impl<C: Cognito> Follower<C> {
             Told::Secret(event) => self.secret(scope, *event).await,
             Told::Grant(event) => self.grant(*event).await,
             Told::Namespace(event) => self.namespace(*event).await,
-            Told::Broken { watched, why, code } => {
+            Told::Broken {
+                watched,
+                why,
+                code,
+                fails_within,
+            } => {
                 let now = Instant::now();
-                let failures = self.broken(scope, watched, &why, now).await;
+                let failures = self.broken(scope, watched, &why, now, fails_within).await;
                 if is_doubtful(code, failures) {
-                    self.doubt(watched, Some(now + watch::repeats_within(failures)));
+                    let until = now + watch::repeats_within(failures, fails_within);
+                    self.doubt(watched, Some(until));
                 }
             }
         }
@@ -184,7 +190,7 @@ impl<C: Cognito> Follower<C> {
             }
             Event::InitApply(ref unreadable @ Lean(Err(ref invalid)))
             | Event::Apply(ref unreadable @ Lean(Err(ref invalid))) => {
-                self.unreadable(unreadable, &invalid.error).await;
+                self.unreadable(scope, unreadable, invalid).await;
             }
             Event::Delete(resource) => self.gone(&Key::of(&resource)).await,
             Event::InitDone => {
@@ -259,22 +265,33 @@ impl<C: Cognito> Follower<C> {
         self.context.credentials.forget(key);
     }
 
-    /// A resource that this version can't read: said once for each of its versions, and skipped.
-    async fn unreadable(&mut self, unreadable: &MaybeResource, error: &str) {
-        let key = Key::of(unreadable);
-        let version = unreadable.resource_version();
+    /// A resource that this version can't read: said once for each of its versions. It keeps its claim on
+    /// its user, and nothing is done for it.
+    async fn unreadable(
+        &mut self,
+        scope: &Scope,
+        resource: &MaybeResource,
+        unreadable: &Unreadable,
+    ) {
+        let key = Key::of(resource);
+        let affected = {
+            let mut index = self.context.index();
+            index.apply_unreadable(scope, &key, unreadable)
+        };
+        self.ask(affected).await;
+        let version = resource.resource_version();
         let said = self.unreadable.get(&key);
         if said.is_some_and(|said| *said == version) {
             return;
         }
-        self.gone(&key).await;
-        let why = without_values(error);
+        self.forget(&key);
+        let why = without_values(&unreadable.error);
         warn!(object = %key, why, "this resource can't be read and is skipped");
         self.context.metrics.undecodable_resource();
         let note = format!(
             "This version of the operator can't read the resource and skips it ({why}): write it anew after the CRD of this version."
         );
-        let regarding = events::reference(unreadable);
+        let regarding = events::reference(resource);
         let type_ = EventType::Warning;
         let events = &self.context.events;
         events.tell(regarding, type_, UNDECODABLE, "Read", &note);
@@ -342,7 +359,14 @@ impl<C: Cognito> Follower<C> {
     }
 
     /// Answers with how often in a row.
-    async fn broken(&mut self, scope: &Scope, watched: Watched, why: &str, now: Instant) -> u32 {
+    async fn broken(
+        &mut self,
+        scope: &Scope,
+        watched: Watched,
+        why: &str,
+        now: Instant,
+        fails_within: Duration,
+    ) -> u32 {
         self.context.metrics.watch_error(match watched {
             Watched::Resources => "resources",
             Watched::Secrets => "secrets",
@@ -352,7 +376,7 @@ impl<C: Cognito> Follower<C> {
         let Some(state) = self.watches.get_mut(&(scope.clone(), watched)) else {
             return 0;
         };
-        let failures = state.streak.failed(now);
+        let failures = state.streak.failed(now, fails_within);
         if state.listed && failures == 1 {
             // A single failure of what worked before is the next try's business (a new CRD's
             // storage answers 429 for a moment).
@@ -369,7 +393,8 @@ impl<C: Cognito> Follower<C> {
             state.broken = Some(why.to_owned());
         }
         // After the log: whoever reads it at /readyz finds it there too.
-        state.check.fail_for(why, watch::repeats_within(failures));
+        let fails_for = watch::repeats_within(failures, fails_within);
+        state.check.fail_for(why, fails_for);
         if watched == Watched::Resources && failures >= BROKEN_AFTER {
             self.await_no_longer(scope, Watched::Resources).await;
         }

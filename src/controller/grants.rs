@@ -10,6 +10,7 @@ use crate::{
         authority::Authority,
         grant::{Admission, Grant, InvalidGrant, Namespace, Ungranted, admit},
         grant_index::GrantIndex,
+        region::Regions,
         target::{PoolId, Target},
     },
 };
@@ -32,6 +33,8 @@ pub type Name = Arc<str>;
 pub struct Grants {
     /// What holds without a grant; none where grants are off, and everybody is let in.
     ungranted: Option<Ungranted>,
+    /// In which Regions Cognito is called.
+    regions: Regions,
     by_name: Listed<Held>,
     namespaces: Listed<NamespaceLabels>,
     /// The grants that name a pool.
@@ -124,6 +127,12 @@ impl Grants {
         }
     }
 
+    /// The same, for calls in these Regions.
+    #[must_use]
+    pub fn within(self, regions: Regions) -> Self {
+        Self { regions, ..self }
+    }
+
     /// How many entries there are, by what of.
     pub fn entries(&self) -> [(&'static str, usize); 4] {
         let index = self.pools.len()
@@ -172,7 +181,13 @@ impl Grants {
         let resident = self.resources.get(resource)?;
         match self.find(resident.claim.target(), resource.namespace()) {
             (Admission::Ambiguous, by) => Some(by),
-            (Admission::Granted(_) | Admission::NotGranted | Admission::Unknown, _) => None,
+            (
+                Admission::Granted(_)
+                | Admission::NotGranted
+                | Admission::UnknownRegion
+                | Admission::Unknown,
+                _,
+            ) => None,
         }
     }
 
@@ -276,7 +291,9 @@ impl Grants {
         // Those whom it lets in are counted anew below, from where the count is.
         let lets_in = self.grant(name).map_or(0, |held| held.lets_in);
         let mut change = self.forget_grant(name);
-        let grant = Grant::parse(&object.spec).map(Arc::new);
+        let grant = Grant::parse(&object.spec)
+            .and_then(|grant| grant.within(self.regions))
+            .map(Arc::new);
         change.grants.extend(grant.clone());
         // Also one that lets nobody in names its pool.
         match PoolId::parse(&object.spec.user_pool_id) {
@@ -404,7 +421,7 @@ impl Grants {
     fn find(&self, target: &Target, namespace: &str) -> (Admission, Vec<Name>) {
         let Some(ungranted) = self.ungranted else {
             let own = Authority::own(target.pool.region());
-            return (Admission::Granted(own), Vec::new());
+            return (Admission::Granted(own).within(self.regions), Vec::new());
         };
         // A namespace that isn't known yet is a new one: its event is on the way.
         let labels = self.namespaces.known.get(namespace);
@@ -419,7 +436,8 @@ impl Grants {
         let fitting = of_pool.map(|grants| grants.fitting(target, namespace));
         let fitting = fitting.unwrap_or_default();
         let is_named = of_pool.is_some() || !self.unreadable.is_empty();
-        let admission = admit(fitting.values().copied(), is_named, ungranted, target);
+        let admission =
+            admit(fitting.values().copied(), is_named, ungranted, target).within(self.regions);
         (admission, fitting.into_keys().cloned().collect())
     }
 

@@ -11,11 +11,15 @@ use super::{
     packed::{Packed, Text, Words, sent},
 };
 use crate::{
-    api::{CognitoUserPassword, Reason},
-    cluster::watch::{Scope, Watched},
+    api::{CognitoUserPassword, CognitoUserPasswordSpec, PasswordSecretRef, Reason},
+    cluster::{
+        lean::Unreadable,
+        watch::{Scope, Watched},
+    },
     core::{
         grant::{Admission, Ungranted},
         observed::SecretVersion,
+        region::Regions,
         target::Target,
     },
 };
@@ -30,6 +34,8 @@ use std::{
 pub struct Index {
     secrets: HashMap<Key, Secret>,
     resources: HashMap<Key, Resource>,
+    /// Resources that this version can't read: they claim their users, and nothing is done for them.
+    unreadable: HashSet<Key>,
     claims: Claims,
     grants: Grants,
     scopes: HashMap<Scope, Listings>,
@@ -73,6 +79,15 @@ impl Index {
         Self {
             grants: Grants::new(ungranted),
             ..Self::default()
+        }
+    }
+
+    /// The same, for calls in these Regions.
+    #[must_use]
+    pub fn within(self, regions: Regions) -> Self {
+        Self {
+            grants: self.grants.within(regions),
+            ..self
         }
     }
 
@@ -222,7 +237,7 @@ impl Index {
     /// How many entries there are, by what of.
     pub fn entries(&self) -> impl Iterator<Item = (&'static str, usize)> {
         [
-            ("resources", self.resources.len()),
+            ("resources", self.resources.len() + self.unreadable.len()),
             ("secrets", self.secrets.len()),
         ]
         .into_iter()
@@ -238,6 +253,7 @@ impl Index {
         super::panic_tests::panic_at("index", &key);
         let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
         listing.show(&key);
+        self.unreadable.remove(&key);
         let packed = Packed::of(resource, &self.words);
         let known = self.resources.get(&key);
         if known.is_some_and(|known| known.packed == packed) {
@@ -259,8 +275,29 @@ impl Index {
         affected
     }
 
+    /// A resource is there that this version can't read. It keeps the place among those for its user:
+    /// what it has set, or tried to, isn't known. Answers with the resources to look at, as
+    /// [`apply_resource`](Self::apply_resource) does, but for this one.
+    pub fn apply_unreadable(
+        &mut self,
+        scope: &Scope,
+        resource: &Key,
+        unreadable: &Unreadable,
+    ) -> Vec<Key> {
+        let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
+        listing.show(resource);
+        if let Some(Resource { secret, .. }) = self.resources.remove(resource) {
+            self.unlink(resource, &secret);
+        }
+        self.unreadable.insert(resource.clone());
+        let claim = claim_of(unreadable).map(|claim| self.grants.sharing(claim));
+        let admitted = self.grants.apply_resource(resource, claim.as_ref());
+        self.claims.apply(resource, claim, admitted)
+    }
+
     /// A resource is gone. Answers with the resources to look at, because it managed their user.
     pub fn delete_resource(&mut self, resource: &Key) -> Vec<Key> {
+        self.unreadable.remove(resource);
         if let Some(Resource { secret, .. }) = self.resources.remove(resource) {
             self.unlink(resource, &secret);
         }
@@ -330,7 +367,8 @@ impl Index {
     /// deleted.
     pub fn resources_listed(&mut self, scope: &Scope) -> Vec<Key> {
         let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
-        listing.finish(self.resources.keys().filter(|key| contains(scope, key)))
+        let known = self.resources.keys().chain(&self.unreadable);
+        listing.finish(known.filter(|key| contains(scope, key)))
     }
 
     /// The list of Secrets is complete. Answers with the Secrets that are gone: each is to be deleted.
@@ -369,6 +407,26 @@ impl Index {
     }
 }
 
+/// The claim of a resource that can't be read; none where not even its user can.
+fn claim_of(unreadable: &Unreadable) -> Option<Claim> {
+    let user = unreadable.user.clone()?;
+    // Its claim is all that is asked of it.
+    Claim::of(&CognitoUserPassword {
+        metadata: unreadable.metadata.clone(),
+        spec: CognitoUserPasswordSpec {
+            user_pool_id: user.user_pool_id,
+            username: user.username,
+            password_secret_ref: PasswordSecretRef {
+                name: String::new(),
+                key: String::new(),
+            },
+            permanent: true,
+            suspend: true,
+        },
+        status: None,
+    })
+}
+
 fn contains(scope: &Scope, key: &Key) -> bool {
     match scope {
         Scope::All => true,
@@ -380,7 +438,8 @@ fn contains(scope: &Scope, key: &Key) -> bool {
 mod tests {
     use super::super::key::key;
     use super::*;
-    use crate::api::{CognitoUserPasswordSpec, PasswordSecretRef};
+    use crate::cluster::lean::UserNamed;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use proptest::prelude::*;
 
     /// In `team-a`, with a user of its own.
@@ -465,6 +524,61 @@ mod tests {
         index.delete_resource(&key("one"));
         assert_eq!(held(&index), [("secrets", 1)]);
         assert!(index.is_listed(&scope) && !index.is_listed(&other));
+    }
+
+    /// For the user `bot`, made then, in a namespace that may manage it.
+    fn claimant(name: &str, created: i64) -> CognitoUserPassword {
+        let mut resource = resource(name, name);
+        resource.spec.username = "bot".to_owned();
+        let created = Timestamp::from_second(created).expect("a time");
+        resource.metadata.creation_timestamp = Some(Time(created));
+        resource.metadata.uid = Some(name.to_owned());
+        resource
+    }
+
+    /// The same, as a version sees it that can't read it.
+    fn unreadable(resource: &CognitoUserPassword) -> Unreadable {
+        Unreadable {
+            error: String::new(),
+            metadata: resource.metadata.clone(),
+            user: Some(UserNamed {
+                user_pool_id: resource.spec.user_pool_id.clone(),
+                username: resource.spec.username.clone(),
+            }),
+        }
+    }
+
+    #[test]
+    fn a_resource_that_cannot_be_read_keeps_its_place_and_nothing_is_done_for_it() {
+        let mut index = Index::default();
+        let scope = Scope::All;
+        let (old, young) = (claimant("old", 1), claimant("young", 2));
+        let claim = Claim::of(&young).expect("a user");
+        let manager = |index: &Index| index.older(&key("young"), &claim).cloned();
+        index.apply_resource(&scope, &young);
+        let illegible = unreadable(&old);
+        // It comes as one that can't be read.
+        let affected = index.apply_unreadable(&scope, &key("old"), &illegible);
+        assert_eq!(affected, [key("young")]);
+        assert_eq!(manager(&index), Some(key("old")));
+        assert!(!index.has_resource(&key("old")) && index.resources() == [key("young")]);
+        // It can be read, and then it can't again: whose user it is doesn't change.
+        assert_eq!(index.apply_resource(&scope, &old), [key("old")]);
+        assert!(index.has_resource(&key("old")));
+        assert_eq!(index.apply_unreadable(&scope, &key("old"), &illegible), []);
+        assert_eq!(manager(&index), Some(key("old")));
+        // A list that shows it leaves it where it is, one that doesn't takes it away.
+        index.resources_listing(&scope);
+        index.apply_resource(&scope, &young);
+        index.apply_unreadable(&scope, &key("old"), &illegible);
+        assert_eq!(index.resources_listed(&scope), []);
+        index.resources_listing(&scope);
+        index.apply_resource(&scope, &young);
+        assert_eq!(index.resources_listed(&scope), [key("old")]);
+        assert_eq!(index.delete_resource(&key("old")), [key("young")]);
+        assert_eq!(manager(&index), None);
+        index.delete_resource(&key("young"));
+        assert_eq!(held(&index), []);
     }
 
     #[test]

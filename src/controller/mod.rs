@@ -31,7 +31,7 @@ pub use follow::expect;
 pub use key::Key;
 
 use crate::{
-    api::REASONS,
+    api::{REASONS, Reason},
     cluster::watch::Scope,
     cognito::Cognito,
     ops::{
@@ -151,16 +151,26 @@ fn measure<C: Cognito>(context: &Arc<Context<C>>) {
         rps: turns.rate(),
     });
     let index = context.index.clone();
-    context.metrics.count_resources_with(move || {
-        let reasons: Vec<_> = context::lock(&index).reasons().collect();
-        let of = |wanted| count(reasons.iter().filter(|reason| **reason == wanted).count());
-        REASONS
-            .iter()
-            .map(|entry| (entry.word, of(Some(entry.reason))))
-            .chain([(NOT_JUDGED, of(None))])
-            .collect()
-    });
+    let by_reason = move || by_reason(context::lock(&index).reasons());
+    context.metrics.count_resources_with(by_reason);
     context.metrics.measure_held_with(held(context));
+}
+
+/// Counts the resources by the reason of their Ready condition, in one pass over them.
+fn by_reason(reasons: impl Iterator<Item = Option<Reason>>) -> Vec<(&'static str, u64)> {
+    let mut counts = [0; REASONS.len()];
+    let mut not_judged = 0;
+    for reason in reasons {
+        match reason {
+            Some(reason) => counts[reason as usize] += 1,
+            None => not_judged += 1,
+        }
+    }
+    let words = REASONS.iter().map(|entry| entry.word);
+    words
+        .zip(counts)
+        .chain([(NOT_JUDGED, not_judged)])
+        .collect()
 }
 
 /// Counts what is held. Not through the context, which has the metrics: they would keep each other.
@@ -190,4 +200,29 @@ fn held<C: Cognito>(context: &Context<C>) -> impl Fn() -> HeldNow + Send + Sync 
 
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_told_with_its_number_of_resources() {
+        let reasons = [
+            Some(Reason::PasswordSet),
+            None,
+            Some(Reason::NotGranted),
+            Some(Reason::PasswordSet),
+        ];
+        let told = by_reason(reasons.into_iter());
+        assert_eq!(told.len(), REASONS.len() + 1);
+        for (word, count) in told {
+            let expected = match word {
+                "PasswordSet" => 2,
+                "NotGranted" | NOT_JUDGED => 1,
+                _ => 0,
+            };
+            assert_eq!(count, expected, "{word}");
+        }
+    }
 }

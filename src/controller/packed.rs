@@ -7,7 +7,7 @@ pub use text::{Text, Words};
 
 use crate::api::{
     Attempt, AttemptOutcome, CognitoUserPassword, CognitoUserPasswordSpec, Condition,
-    ConditionStatus, Failures, PasswordSecretRef, REQUESTED_AT, Reason, Status, Synced,
+    ConditionStatus, Failures, PasswordSecretRef, REQUESTED_AT, Reason, Status, Synced, Unusable,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
@@ -52,6 +52,8 @@ struct Said {
     attempt: Option<Tried>,
     quarantined_until: Option<Moment>,
     retired: Vec<Text>,
+    /// Uid and version.
+    unusable: Option<(Text, Text)>,
     failures: Option<(u32, Moment, Option<Text>)>,
     conditions: Vec<Found>,
 }
@@ -230,6 +232,7 @@ impl Said {
         });
         let until = status.quarantined_until.as_ref();
         let failures = status.failures.as_ref();
+        let unusable = status.unusable.as_ref();
         Self {
             observed_generation: status.observed_generation,
             last_handled: status.last_handled_reconcile_at.as_deref().map(text),
@@ -237,6 +240,7 @@ impl Said {
             attempt,
             quarantined_until: until.map(|it| Moment::of(it.0)),
             retired: status.retired.iter().map(|it| text(it)).collect(),
+            unusable: unusable.map(|it| (text(&it.secret_uid), text(&it.secret_resource_version))),
             failures: failures.map(|it| {
                 let request = it.request.as_deref().map(text);
                 (it.count, Moment::of(it.retry_at.0), request)
@@ -277,6 +281,10 @@ impl Said {
             }),
             quarantined_until: self.quarantined_until.map(micro),
             retired: self.retired.iter().map(string).collect(),
+            unusable: self.unusable.map(|(uid, version)| Unusable {
+                secret_uid: string(&uid),
+                secret_resource_version: string(&version),
+            }),
             failures: self.failures.map(|(count, retry_at, request)| Failures {
                 count,
                 retry_at: micro(retry_at),

@@ -20,6 +20,7 @@ use crate::{
         budget::Limits,
         fingerprint::Keyring,
         password::Password,
+        region::Regions,
         reply::{CredentialsFailure, Reply},
         target::{Account, Target},
     },
@@ -35,7 +36,7 @@ thread_local! {
 
 /// Panics if a test wants it here.
 pub(super) fn panic_at(place: &'static str, key: &Key) {
-    let wanted = PANIC.with_borrow(|wanted| wanted.clone());
+    let wanted = PANIC.with_borrow(Clone::clone);
     assert!(
         wanted != Some((place, key.clone())),
         "a test wants this panic"
@@ -49,6 +50,10 @@ fn inject(place: &'static str) {
 struct Nobody;
 
 impl Cognito for Nobody {
+    fn regions(&self) -> Regions {
+        Regions::OfAws
+    }
+
     async fn authenticate(&self, _: &Authority) -> Result<Account, CredentialsFailure> {
         Ok(Account::OfSource)
     }
@@ -108,7 +113,7 @@ async fn scene() -> Arc<Context<Nobody>> {
     ));
     let scope = Scope::Namespace("team-a".to_owned());
     let readiness = Readiness::new();
-    let mut follower = Follower::new(context.clone(), &[scope.clone()], &readiness);
+    let mut follower = Follower::new(context.clone(), std::slice::from_ref(&scope), &readiness);
     let there = |name| Told::Resource(Box::new(Event::InitApply(Lean(Ok(resource(name))))));
     let events = [
         Told::Secret(Box::new(Event::Init)),

@@ -270,7 +270,10 @@ fn awaits_credentials<C: Cognito>(
 ) -> bool {
     match &observed.admission {
         Admission::Granted(authority) => context.credentials.awaits_resolution(key, authority),
-        Admission::NotGranted | Admission::Ambiguous | Admission::Unknown => false,
+        Admission::NotGranted
+        | Admission::Ambiguous
+        | Admission::UnknownRegion
+        | Admission::Unknown => false,
     }
 }
 

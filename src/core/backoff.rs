@@ -2,7 +2,7 @@
 //! restart; the jitter comes from (uid, count), so that a hundred resources spread out and each
 //! keeps its place.
 
-use super::verdict::Verdict;
+use super::{status::said, verdict::Verdict};
 use crate::api::{Class, ConditionType, Failures, Reason, Status};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -64,14 +64,15 @@ fn jitter(uid: &str, count: u32) -> f64 {
     ])) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// How long until the next try, none when it is due. A `retryAt` further away than the longest
-/// delay there is comes from a clock that was wrong, and is due.
+/// How long until the next try, none when it is due. A `retryAt` further away than the delay that follows
+/// this failure comes from a clock that was wrong, or is wrong now, and is due: a clock that is set back
+/// by an hour must not make an hour of a retry after 2 s.
 #[must_use]
-pub fn left(failures: &Failures, now: Timestamp) -> Option<Duration> {
-    let left = failures.retry_at.0.duration_since(now);
-    Duration::try_from(left)
-        .ok()
-        .filter(|left| !left.is_zero() && left.as_secs_f64() <= RECHECK_MAX)
+pub fn left(status: &Status, uid: &str, now: Timestamp) -> Option<Duration> {
+    let failures = status.failures.as_ref()?;
+    let longest = delay(status.ready_reason()?, said(status)?, failures.count, uid);
+    let left = Duration::try_from(failures.retry_at.0.duration_since(now)).ok()?;
+    (!left.is_zero() && left <= longest).then_some(left)
 }
 
 /// What `status.failures` becomes with this verdict. `called` tells that a call to Cognito was
@@ -87,6 +88,7 @@ pub fn next(
 ) -> Option<Failures> {
     match verdict.class {
         Class::Settled | Class::Stalled => return None,
+        Class::Waiting if verdict.reason.ends_with_an_event() => return None,
         Class::Waiting | Class::Transient | Class::Unknown => {}
     }
     let ready = status.condition(ConditionType::Ready);
@@ -100,7 +102,7 @@ pub fn next(
     let previous = status.failures.as_ref().filter(|_| unchanged && goes_on);
     if let Some(previous) = previous
         && !called
-        && left(previous, now).is_some()
+        && left(status, uid, now).is_some()
     {
         return Some(previous.clone());
     }
@@ -120,7 +122,7 @@ pub fn next(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::conditions::conditions, *};
     use proptest::prelude::*;
 
     proptest! {
@@ -159,20 +161,69 @@ mod tests {
         assert!(delays.len() > 90, "{delays:?}");
     }
 
+    /// What is left of a wait that fails with this verdict for so many times in a row, by a clock that is
+    /// set back by `back` afterwards.
+    fn left_after(verdict: &Verdict, count: u32, back: SignedDuration) -> Option<Duration> {
+        let (now, uid) = (Timestamp::UNIX_EPOCH, "uid");
+        let mut status = Status::default();
+        for _ in 0..count {
+            let failures = next(&status, verdict, true, 1, uid, now);
+            let conditions = conditions(&status, verdict, 1, now);
+            status = Status {
+                failures,
+                conditions,
+                ..status
+            };
+        }
+        assert_eq!(status.failures.as_ref().map(|it| it.count), Some(count));
+        left(&status, uid, now - back)
+    }
+
+    proptest! {
+        #[test]
+        fn a_clock_that_is_set_back_never_makes_a_wait_longer_than_its_own_delay(
+            count in 1_u32..20,
+            seconds in 0_i64..100_000,
+            reason in proptest::sample::select(vec![
+                Reason::TooManyRequests,
+                Reason::OutcomeUnknown,
+                Reason::AccessDenied,
+                Reason::InvalidCredentials,
+            ]),
+        ) {
+            let verdict = Verdict::new(reason);
+            let longest = delay(reason, verdict.class, count, "uid");
+            let left = left_after(&verdict, count, SignedDuration::from_secs(seconds));
+            prop_assert!(left.is_none_or(|left| left <= longest), "{left:?} of {longest:?}");
+            prop_assert_eq!(left.is_some(), seconds == 0);
+        }
+    }
+
     #[test]
-    fn a_time_that_a_wrong_clock_wrote_is_due() {
-        let now = Timestamp::UNIX_EPOCH;
-        let far = Failures {
-            count: 1,
-            retry_at: MicroTime(now + SignedDuration::from_hours(9_000)),
-            request: None,
-        };
-        assert_eq!(left(&far, now), None);
-        let past = Failures {
-            count: 1,
-            retry_at: MicroTime(now - SignedDuration::from_secs(1)),
-            request: None,
-        };
-        assert_eq!(left(&past, now), None);
+    fn what_has_passed_is_due() {
+        let verdict = Verdict::new(Reason::TooManyRequests);
+        let forward = SignedDuration::from_secs(-2);
+        assert_eq!(left_after(&verdict, 1, forward), None);
+    }
+
+    #[test]
+    fn what_an_event_ends_has_no_time() {
+        for entry in crate::api::REASONS {
+            let verdict = Verdict::new(entry.reason);
+            let failures = next(
+                &Status::default(),
+                &verdict,
+                false,
+                1,
+                "uid",
+                Timestamp::UNIX_EPOCH,
+            );
+            let rechecked = match entry.class {
+                Class::Settled | Class::Stalled => false,
+                Class::Waiting => !entry.reason.ends_with_an_event(),
+                Class::Transient | Class::Unknown => true,
+            };
+            assert_eq!(failures.is_some(), rechecked, "{}", entry.word);
+        }
     }
 }

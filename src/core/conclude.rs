@@ -1,12 +1,13 @@
 //! What follows from the outcome of a call: what is recorded, said, and when it is looked at again.
 
 use super::{
-    backoff, clock, conditions,
+    clock, conditions,
     outcome::{Effect, Outcome},
     plan::{Believed, Plan},
     status::{failed, in_doubt, retire_into, retire_synced, settled},
     temporary::{Kind, without_reply},
     verdict::Verdict,
+    wait::wake,
 };
 use crate::api::{AttemptOutcome, Class, Reason, Status, Synced};
 use jiff::Timestamp;
@@ -150,7 +151,7 @@ pub fn conclude(
     };
     answer(&mut status, plan, &verdict);
     status.quarantined_until.take_if(|until| until.0 <= now);
-    let wake = status.failures.as_ref().and_then(|f| backoff::left(f, now));
+    let wake = wake(&status, uid, now);
     Conclusion::Record(Box::new(Recorded {
         status,
         verdict,
@@ -182,6 +183,7 @@ pub fn withdraw(current: &Status, plan: &Plan) -> Option<Status> {
             &before.quarantined_until,
         ),
         retired: back(&current.retired, &ahead.retired, &before.retired),
+        unusable: back(&current.unusable, &ahead.unusable, &before.unusable),
         failures: back(&current.failures, &ahead.failures, &before.failures),
         conditions: conditions::withdrawn(current, ahead, before),
     })

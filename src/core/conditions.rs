@@ -148,6 +148,7 @@ pub fn is_stalled(before: &Status, verdict: &Verdict, now: Timestamp) -> bool {
             let since = before
                 .condition(ConditionType::Reconciling)
                 .map(|c| c.last_transition_time.0);
+            // A time that is yet to come isn't overdue, and is corrected below.
             let overdue = since.is_some_and(|since| now.duration_since(since) >= STALLED_AFTER);
             waited(before) && (says_stalled(before) || overdue)
         }
@@ -170,10 +171,13 @@ fn condition(
 ) -> Condition {
     // What turns from a retry into a wait begins to wait now: the 5 minutes count from here.
     let begins_to_wait = verdict.class == Class::Waiting && !waited(before);
+    let begins_anew = |since: &Time| {
+        type_ == ConditionType::Reconciling
+            && (begins_to_wait || clock::is_yet_to_come(since.0, now))
+    };
     let since = before
         .condition(type_)
-        .filter(|c| c.status == status)
-        .filter(|_| !(begins_to_wait && type_ == ConditionType::Reconciling))
+        .filter(|c| c.status == status && !begins_anew(&c.last_transition_time))
         .map_or_else(
             || Time(clock::seconds(now)),
             |c| c.last_transition_time.clone(),

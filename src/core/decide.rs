@@ -6,20 +6,19 @@
 
 use super::{
     authority::Authority,
-    backoff,
     conditions::{conditions, suspended as suspended_conditions},
     duplicate,
     fingerprint::Match,
     grant::Admission,
     observed::{Comparison, Observed, SecretFact, SecretVersion},
     plan::{Plan, plan},
-    status::{failed, handled, said, said_verdict, settled},
+    status::{failed, handled, said, said_again, said_verdict, settled},
     target::Target,
     temporary::{Kind, kind, spare},
     verdict::Verdict,
-    wait::{landing_left, quarantine_left, wait_left},
+    wait::{corrected, landing_left, quarantine_left, sooner, until_stalled, wait_left, wake},
 };
-use crate::api::{Attempt, Class, Reason, Status, Synced};
+use crate::api::{Attempt, Class, Reason, Status, Synced, Unusable};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -72,6 +71,73 @@ impl Report {
 /// Decides.
 #[must_use]
 pub fn decide(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision {
+    match decided(observed, now, fresh_id) {
+        Decision::Report(report) if says_the_same(observed.status, &report.status) => {
+            Decision::Stay { wake: report.wake }
+        }
+        Decision::Stay { wake } => while_waiting(observed, wake, now),
+        other => other,
+    }
+}
+
+/// Whether a status is not worth a write: it is there already, but for a time of a recheck that nothing
+/// waits for (versions before this one wrote it), or for a version of the Secret, which
+/// [`super::verified`] records at its own pace.
+fn says_the_same(before: &Status, after: &Status) -> bool {
+    let mut before = before.clone();
+    let reason = before.ready_reason();
+    if reason.is_some_and(Reason::ends_with_an_event) {
+        before.failures.clone_from(&after.failures);
+    }
+    if before.unusable.is_some() && after.unusable.is_some() {
+        before.unusable.clone_from(&after.unusable);
+    }
+    before == *after
+}
+
+/// What still waits is called stalled after 5 minutes, by a wake of its own: no recheck is needed for that,
+/// and nothing else is written.
+fn while_waiting(observed: &Observed<'_>, wake: Option<Duration>, now: Timestamp) -> Decision {
+    let status = observed.status;
+    let left = until_stalled(status, now).filter(|_| still_waits(observed));
+    match left {
+        Some(left) if left.is_zero() => say_stalled(observed, wake, now),
+        Some(_) | None => Decision::Stay {
+            wake: sooner(wake, left),
+        },
+    }
+}
+
+/// Whether the wait that the status speaks of isn't over, as far as it is known.
+fn still_waits(observed: &Observed<'_>) -> bool {
+    let Some(reason) = observed.status.ready_reason() else {
+        return false;
+    };
+    let has_value = matches!(observed.secret, SecretFact::Value(..));
+    let waits_for_a_value =
+        reason == Reason::SecretNotFound || reason.is_about_an_unusable_secret();
+    observed.is_judged()
+        && matches!(observed.admission, Admission::Granted(_))
+        && !reason.is_about_grants()
+        && !(waits_for_a_value && has_value)
+}
+
+/// Says the same verdict again, with the conditions as they are by now.
+fn say_stalled(observed: &Observed<'_>, wake: Option<Duration>, now: Timestamp) -> Decision {
+    let before = observed.status;
+    let Some(verdict) = said_verdict(before) else {
+        return Decision::Stay { wake };
+    };
+    let mut status = said_again(before, &verdict, observed.generation, now);
+    // Versions before this one wrote a time for it.
+    status
+        .failures
+        .take_if(|_| verdict.reason.ends_with_an_event());
+    let wake = sooner(wake, until_stalled(&status, now));
+    Decision::Report(Box::new(Report::new(status, verdict, wake)))
+}
+
+fn decided(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision {
     if observed.deleting {
         return Decision::Leave;
     }
@@ -91,6 +157,9 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decisi
         Admission::Ambiguous => {
             return not_admitted(observed, Reason::AmbiguousGrant, now, fresh_id);
         }
+        Admission::UnknownRegion => {
+            return not_admitted(observed, Reason::UnknownRegion, now, fresh_id);
+        }
         // Whatever tells of it also asks for another look; this is for what no event tells.
         Admission::Unknown => {
             return Decision::Stay {
@@ -107,13 +176,13 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decisi
     let reference = &observed.spec.password_secret_ref;
     match &observed.secret {
         SecretFact::Seen(version) => decide_unread(observed, version, now),
+        // The watch shows it when it comes.
         SecretFact::NotSeen => {
             let said = observed.status.ready_reason() == Some(Reason::SecretNotFound);
-            match wait_left(observed, None, now) {
-                Some(wake) if said && !observed.has_new_request() => {
-                    Decision::Stay { wake: Some(wake) }
-                }
-                Some(_) | None => Decision::Read,
+            if said && observed.is_judged() && !observed.has_new_request() {
+                Decision::Stay { wake: None }
+            } else {
+                Decision::Read
             }
         }
         SecretFact::NotFound => {
@@ -135,27 +204,42 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decisi
             let verdict = Verdict::with(Reason::SecretNotFound, &meaning, Some(selector), cure);
             report(observed, verdict, now)
         }
-        SecretFact::KeyNotFound(_) => {
+        SecretFact::KeyNotFound(version) => {
             let meaning = format!(
                 "the Secret {} does not have the key {}",
                 reference.name, reference.key
             );
             let cure = Reason::SecretKeyNotFound.entry().cure;
             let verdict = Verdict::with(Reason::SecretKeyNotFound, &meaning, None, cure);
-            report(observed, verdict, now)
+            report_unusable(observed, version, verdict, now)
         }
-        SecretFact::Invalid(_, why) => {
+        SecretFact::Invalid(version, why) => {
             let meaning = format!(
                 "the value of key {} of the Secret {} can't be a password, and Cognito was not called",
                 reference.key, reference.name
             );
             let verdict =
                 Verdict::with(Reason::InvalidSecretValue, &meaning, None, &why.to_string());
-            report(observed, verdict, now)
+            report_unusable(observed, version, verdict, now)
         }
-        SecretFact::Value(version, value) => {
-            decide_read(observed, authority, version, value, now, fresh_id)
-        }
+        SecretFact::Value(version, value) => match corrected(observed.status, now) {
+            None => decide_read(observed, authority, version, value, now, fresh_id),
+            Some(status) => {
+                let observed = Observed {
+                    status: &status,
+                    ..observed.clone()
+                };
+                match decide_read(&observed, authority, version, value, now, fresh_id) {
+                    // The times must be on record, or the wait would begin anew each time.
+                    Decision::Stay { wake: Some(wake) } => {
+                        let verdict = said_verdict(&status)
+                            .unwrap_or_else(|| Verdict::new(Reason::Progressing));
+                        Decision::Report(Box::new(Report::new(status.clone(), verdict, Some(wake))))
+                    }
+                    other => other,
+                }
+            }
+        },
     }
 }
 
@@ -169,8 +253,8 @@ pub fn without_credentials(observed: &Observed<'_>, why: &str, now: Timestamp) -
     if let Some(failures) =
         (observed.status.failures.as_ref()).filter(|_| observed.is_unidentified())
     {
-        report.wake = backoff::left(failures, now);
         report.status.failures = Some(failures.clone());
+        report.wake = wake(&report.status, observed.uid, now);
     }
     report
 }
@@ -230,17 +314,23 @@ pub fn while_waiting_for_turn(observed: &Observed<'_>, now: Timestamp) -> Option
 /// Whether the value need not even be read.
 fn decide_unread(observed: &Observed<'_>, version: &SecretVersion, now: Timestamp) -> Decision {
     let status = observed.status;
-    let tried_this = observed.tried.is_some_and(|tried| {
-        tried.generation == observed.generation
-            && tried.requested_at.as_deref() == observed.requested_at
-            && tried.secret.as_ref() == Some(version)
-    });
+    let tried_this = observed.tried_at(version).is_some();
     let tried_value = observed.tried.and_then(|tried| tried.fingerprint.as_ref());
     if observed.is_settled() && !observed.has_new_request() {
         // A look that found another value, on a status that was stale, doesn't vouch for this one.
         let found = |s: &Synced| tried_this && tried_value == Some(&s.fingerprint);
         let is_this = |s: &Synced| version.is_of(s) || found(s);
         return if observed.newest_signed.synced && status.synced.as_ref().is_some_and(is_this) {
+            Decision::Stay { wake: None }
+        } else {
+            Decision::Read
+        };
+    }
+    if observed.says_unusable() && !observed.has_new_request() {
+        let on_record = (status.unusable.as_ref())
+            .is_some_and(|it| version.is(&it.secret_uid, &it.secret_resource_version));
+        let found_none = tried_this && tried_value.is_none();
+        return if on_record || found_none {
             Decision::Stay { wake: None }
         } else {
             Decision::Read
@@ -373,6 +463,7 @@ fn progressing(
     };
     // Its wait is over, and once this is said nothing tells any more that it was for a grant.
     status.failures.take_if(|_| observed.waited_for_grant());
+    status.unusable = None;
     Report::new(status, verdict, wake)
 }
 
@@ -456,6 +547,21 @@ fn report(observed: &Observed<'_>, verdict: Verdict, now: Timestamp) -> Decision
     Decision::Report(Box::new(reported(observed, verdict, now)))
 }
 
+/// Says that this version of the Secret holds no usable value.
+fn report_unusable(
+    observed: &Observed<'_>,
+    version: &SecretVersion,
+    verdict: Verdict,
+    now: Timestamp,
+) -> Decision {
+    let mut report = reported(observed, verdict, now);
+    report.status.unusable = Some(Unusable {
+        secret_uid: version.uid.clone(),
+        secret_resource_version: version.resource_version.clone(),
+    });
+    Decision::Report(Box::new(report))
+}
+
 /// Says a verdict that needed no call.
 fn reported(observed: &Observed<'_>, verdict: Verdict, now: Timestamp) -> Report {
     let mut status = failed(
@@ -467,6 +573,6 @@ fn reported(observed: &Observed<'_>, verdict: Verdict, now: Timestamp) -> Report
         now,
     );
     status.last_handled_reconcile_at = handled(observed);
-    let wake = status.failures.as_ref().and_then(|f| backoff::left(f, now));
+    let wake = wake(&status, observed.uid, now);
     Report::new(status, verdict, wake)
 }

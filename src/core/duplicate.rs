@@ -2,6 +2,7 @@
 //! believes its own record no longer.
 
 use super::{
+    clock::is_yet_to_come,
     conditions::conditions,
     decide::Report,
     fingerprint::retire,
@@ -59,7 +60,10 @@ pub(super) fn superseded(observed: &Observed<'_>, now: Timestamp, fresh_id: &str
     let was_duplicate = was_duplicate(before) || observed.older.is_some();
     // What is in the future was written by a clock that was wrong, and would never be over.
     let rival_at = observed.rival_at.filter(|at| *at <= now);
-    let is_past = |at: &MicroTime| was_duplicate || rival_at.is_some_and(|rival| at.0 < rival);
+    // Nor can it be told whether an own time in the future is earlier than the other one's.
+    let is_past = |at: &MicroTime| {
+        was_duplicate || rival_at.is_some_and(|rival| at.0 < rival || is_yet_to_come(at.0, now))
+    };
     let mut status = before.clone();
     let synced = retire_synced(&mut status, |synced| is_past(&synced.at));
     match &status.attempt {

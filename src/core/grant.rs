@@ -4,6 +4,7 @@ use super::{
     arn::RoleArn,
     authority::{Authority, ExternalId, InvalidRole, Role},
     glob::Glob,
+    region::Regions,
     target::{InvalidTarget, PoolId, Region, Target},
 };
 use crate::api::{CognitoUserPoolGrantSpec, Labels};
@@ -53,6 +54,8 @@ pub enum Admission {
     NotGranted,
     /// Grants let it in by different authorities.
     Ambiguous,
+    /// It would be let in, but its pool's id names no Region of AWS, and no grant names another.
+    UnknownRegion,
     /// The grants, or the labels of its namespace, aren't known at the moment.
     Unknown,
 }
@@ -68,6 +71,11 @@ pub enum InvalidGrant {
     /// The Region's name is none.
     #[error("spec.region must be the name of an AWS Region such as eu-west-1")]
     Region,
+    /// AWS has no such Region.
+    #[error(
+        "{0} is not the name of an AWS Region: correct spec.userPoolId, or say in spec.region in which Region the pool is"
+    )]
+    UnknownRegion(Region),
     /// The role.
     #[error("{0}")]
     Role(#[from] InvalidRole),
@@ -124,6 +132,18 @@ impl Grant {
         })
     }
 
+    /// The grant, if Cognito is called in its Region.
+    ///
+    /// # Errors
+    /// [`InvalidGrant::UnknownRegion`]: it lets nobody in.
+    pub fn within(self, regions: Regions) -> Result<Self, InvalidGrant> {
+        if regions.include(&self.authority.region) {
+            Ok(self)
+        } else {
+            Err(InvalidGrant::UnknownRegion(self.authority.region))
+        }
+    }
+
     /// The namespaces that the grant lets in by name; none if it also lets some in by their labels.
     #[must_use]
     pub const fn only_names(&self) -> Option<&BTreeSet<String>> {
@@ -141,6 +161,21 @@ impl Grant {
         self.pool == target.pool
             && (self.names.contains(namespace.name) || self.labels.as_ref().is_some_and(by_label))
             && self.usernames.iter().any(|glob| glob.fits(username))
+    }
+}
+
+impl Admission {
+    /// The same, unless Cognito would be called in a Region in which it isn't.
+    #[must_use]
+    pub fn within(self, regions: Regions) -> Self {
+        match self {
+            Self::Granted(authority) if !regions.include(&authority.region) => Self::UnknownRegion,
+            admission @ (Self::Granted(_)
+            | Self::NotGranted
+            | Self::Ambiguous
+            | Self::UnknownRegion
+            | Self::Unknown) => admission,
+        }
     }
 }
 
@@ -351,5 +386,60 @@ mod tests {
         let own = Admission::Granted(Authority::own(bot.pool.region()));
         let wanted = if granted { own } else { Admission::NotGranted };
         assert_eq!(admit([], named, ungranted, &bot), wanted);
+    }
+
+    #[rstest]
+    #[case("local_a", None, Err(InvalidGrant::UnknownRegion(region("local_a"))))]
+    #[case("local_a", Some("eu-west-1"), Ok("eu-west-1"))]
+    #[case(
+        "eu-west-1_a",
+        Some("made-up-17"),
+        Err(InvalidGrant::UnknownRegion(region("made-up-17_a")))
+    )]
+    #[case("eu-west-1_a", None, Ok("eu-west-1"))]
+    fn a_grant_is_of_a_region_of_aws_by_its_own_word_or_by_its_pool(
+        #[case] pool: &str,
+        #[case] named: Option<&str>,
+        #[case] found: Result<&str, InvalidGrant>,
+    ) {
+        let grant = || {
+            grant(|spec| {
+                spec.user_pool_id = pool.to_owned();
+                spec.region = named.map(str::to_owned);
+            })
+        };
+        let of_aws = grant().within(Regions::OfAws);
+        let of_aws = of_aws.map(|grant| grant.authority.region.to_string());
+        assert_eq!(of_aws, found.map(str::to_owned));
+        assert_eq!(grant().within(Regions::Any), Ok(grant()));
+    }
+
+    fn region(pool: &str) -> Region {
+        PoolId::parse(pool).expect("a pool").region()
+    }
+
+    #[rstest]
+    #[case("eu-west-1_a", Regions::OfAws, true)]
+    #[case("local_a", Regions::OfAws, false)]
+    #[case("local_a", Regions::Any, true)]
+    fn nobody_is_let_in_where_there_is_no_region(
+        #[case] pool: &str,
+        #[case] regions: Regions,
+        #[case] granted: bool,
+    ) {
+        let admission = Admission::Granted(Authority::own(region(pool)));
+        let wanted = if granted {
+            admission.clone()
+        } else {
+            Admission::UnknownRegion
+        };
+        assert_eq!(admission.within(regions), wanted);
+        for other in [
+            Admission::NotGranted,
+            Admission::Ambiguous,
+            Admission::Unknown,
+        ] {
+            assert_eq!(other.clone().within(regions), other);
+        }
     }
 }

@@ -229,15 +229,12 @@ mod tests {
             let mut index = GrantIndex::default();
             let mut all = BTreeMap::new();
             for (name, grant) in changes {
-                match grant {
-                    Some(grant) => {
-                        index.insert(name, grant.clone());
-                        all.insert(name, grant);
-                    }
-                    None => {
-                        index.remove(&name);
-                        all.remove(&name);
-                    }
+                if let Some(grant) = grant {
+                    index.insert(name, grant.clone());
+                    all.insert(name, grant);
+                } else {
+                    index.remove(&name);
+                    all.remove(&name);
                 }
                 prop_assert_eq!(index.len(), all.len());
             }

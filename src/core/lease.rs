@@ -30,9 +30,10 @@ pub const RETRY: Duration = Duration::from_secs(2);
 /// How often one that doesn't hold it looks: after a release, this is how long nobody leads.
 pub const LOOK: Duration = Duration::from_secs(1);
 
-/// How long one request may take, at least. A holder has half of what is left before its deadline for
-/// it: an API server that is slow shouldn't cost the lease, and a connection that hangs not all tries.
-const PATIENCE: Duration = RETRY;
+/// How long one request may take, a holder's and a candidate's alike: an API server that is slow shouldn't
+/// cost the lease, nor keep a new leader from it. Half of [`RENEW_DEADLINE`], so that a request that hangs
+/// leaves the holder time for another one.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A duration in the record that is longer than this was not written by an operator.
 const DURATION_MAX: Duration = Duration::from_mins(5);
@@ -179,11 +180,11 @@ impl Elector {
         Some(&other.record.holder)
     }
 
-    /// How long a request that begins now may take.
+    /// How long a request that begins now may take. A holder's ends when the lease is lost, at the latest.
     #[must_use]
     pub fn patience(&self, now: Duration) -> Duration {
         let left = self.deadline().map(|deadline| deadline.saturating_sub(now));
-        left.map_or(PATIENCE, |left| (left / 2).max(PATIENCE.min(left)))
+        left.map_or(PATIENCE, |left| PATIENCE.min(left))
     }
 
     fn deadline(&self) -> Option<Duration> {

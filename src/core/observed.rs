@@ -183,9 +183,14 @@ impl SecretFact {
 }
 
 impl SecretVersion {
-    /// Whether `synced` was set from this version.
+    /// Whether it is the one with this uid and resourceVersion.
+    pub(super) fn is(&self, uid: &str, resource_version: &str) -> bool {
+        self.uid == uid && self.resource_version == resource_version
+    }
+
+    /// Whether `synced` was read from this version.
     pub(super) fn is_of(&self, synced: &Synced) -> bool {
-        synced.secret_uid == self.uid && synced.secret_resource_version == self.resource_version
+        self.is(&synced.secret_uid, &synced.secret_resource_version)
     }
 }
 
@@ -307,8 +312,23 @@ impl Observed<'_> {
     /// Whether an attempt was made for this generation at this version of the Secret.
     pub(super) fn is_attempt_at(&self, attempt: &Attempt, version: &SecretVersion) -> bool {
         attempt.generation == self.generation
-            && attempt.secret_uid == version.uid
-            && attempt.secret_resource_version == version.resource_version
+            && version.is(&attempt.secret_uid, &attempt.secret_resource_version)
+    }
+
+    /// Whether the status says of this generation that the Secret holds no usable value.
+    pub(super) fn says_unusable(&self) -> bool {
+        let reason = self.status.ready_reason();
+        self.is_judged() && reason.is_some_and(Reason::is_about_an_unusable_secret)
+    }
+
+    /// What this process found in this version of the Secret, if it concluded on it, and neither spec nor
+    /// request has changed since.
+    pub(super) fn tried_at(&self, version: &SecretVersion) -> Option<&Tried> {
+        self.tried.filter(|tried| {
+            tried.generation == self.generation
+                && tried.requested_at.as_deref() == self.requested_at
+                && tried.secret.as_ref() == Some(version)
+        })
     }
 
     /// What to remember of this look.

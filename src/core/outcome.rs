@@ -68,10 +68,16 @@ pub fn classify(reply: &Reply) -> Outcome {
                 NotSent::Connect | NotSent::Request => {
                     Verdict::quoting(Reason::Unreachable, detail)
                 }
+                NotSent::Unprocessed => Verdict::with(
+                    Reason::Unreachable,
+                    "Cognito's side closed the connection and says that it did nothing with the request",
+                    Some(detail),
+                    "nothing needs to be done: it is tried again by itself",
+                ),
             },
             standing: match cause {
                 NotSent::Credentials => Standing::Refused(CredentialsFailure(detail.clone())),
-                NotSent::Connect | NotSent::Request => Standing::Untold,
+                NotSent::Connect | NotSent::Request | NotSent::Unprocessed => Standing::Untold,
             },
             words: Some(detail.clone()),
             request_id: None,
@@ -158,6 +164,7 @@ const fn effect(reason: Reason) -> Effect {
         | Reason::InvalidSecretValue
         | Reason::NotGranted
         | Reason::AmbiguousGrant
+        | Reason::UnknownRegion
         | Reason::DuplicateUser => Effect::Unknown,
     }
 }
@@ -334,6 +341,7 @@ mod tests {
         for (cause, reason) in [
             (NotSent::Connect, Reason::Unreachable),
             (NotSent::Request, Reason::Unreachable),
+            (NotSent::Unprocessed, Reason::Unreachable),
             (NotSent::Credentials, Reason::InvalidCredentials),
         ] {
             let outcome = not_sent(cause);

@@ -11,7 +11,7 @@ pub struct Password(Zeroizing<String>);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum InvalidValue {
     /// No byte at all.
-    #[error("it is empty")]
+    #[error("it is empty: write the password into the Secret")]
     Empty,
     /// One character; AWS's pattern wants two.
     #[error("it is a single character, Cognito wants at least two")]

@@ -113,9 +113,10 @@ pub(super) fn plan(
         retire_into(&mut ahead.retired, Some(&attempt.fingerprint));
     }
     // A wait that was cut short is over, also for whoever takes the attempt over.
-    ahead
-        .failures
-        .take_if(|failures| backoff::left(failures, now).is_some());
+    if backoff::left(before, observed.uid, now).is_some() {
+        ahead.failures = None;
+    }
+    ahead.unusable = None;
     ahead.attempt = Some(attempt.clone());
     ahead.conditions = while_in_flight(before, observed.generation, now);
     Plan {

@@ -13,7 +13,7 @@ pub enum Reply {
     },
     /// An error reply.
     ServiceError(ServiceError),
-    /// The request provably never left.
+    /// The request provably never left, or whoever got it says that nothing was done with it.
     NotSent {
         /// Why not.
         cause: NotSent,
@@ -42,7 +42,7 @@ pub struct ServiceError {
     pub request_id: Option<String>,
 }
 
-/// Why a request never left.
+/// Why a request had no effect for certain.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum NotSent {
     /// No credentials, or none that could be refreshed.
@@ -51,6 +51,8 @@ pub enum NotSent {
     Connect,
     /// It could not be built: endpoint, serialisation, signing.
     Request,
+    /// The connection was closed, and what closed it says that the request was not processed.
+    Unprocessed,
 }
 
 /// Why no credentials could be had, in the words of whoever refused them (STS's own code among

@@ -26,6 +26,7 @@ pub(super) fn settled(
         attempt: None,
         quarantined_until: before.quarantined_until.clone(),
         retired: before.retired.clone(),
+        unusable: None,
         failures: None,
         conditions: conditions(before, verdict, generation, now),
     }
@@ -40,6 +41,20 @@ pub(super) fn failed(
     uid: &str,
     now: Timestamp,
 ) -> Status {
+    Status {
+        failures: backoff::next(before, verdict, called, generation, uid, now),
+        unusable: None,
+        ..said_again(before, verdict, generation, now)
+    }
+}
+
+/// A status that says a verdict, with everything else on record as it was.
+pub(super) fn said_again(
+    before: &Status,
+    verdict: &Verdict,
+    generation: i64,
+    now: Timestamp,
+) -> Status {
     let moves = conditions::is_stalled(before, verdict, now);
     Status {
         observed_generation: if moves {
@@ -47,7 +62,6 @@ pub(super) fn failed(
         } else {
             before.observed_generation
         },
-        failures: backoff::next(before, verdict, called, generation, uid, now),
         conditions: conditions(before, verdict, generation, now),
         ..before.clone()
     }

@@ -2,13 +2,14 @@
 //! call without a known outcome.
 
 use super::{
-    backoff,
+    backoff::{self, STALLED_AFTER},
     budget::Urgency,
+    clock::{is_yet_to_come, micros},
     fingerprint::Match,
     observed::{Comparison, Observed},
     status::said,
 };
-use crate::api::{Attempt, AttemptOutcome, Class, Reason, Status};
+use crate::api::{Attempt, AttemptOutcome, Class, ConditionType, Reason, Status};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::time::Duration;
@@ -30,7 +31,6 @@ pub(super) fn wait_left(
     now: Timestamp,
 ) -> Option<Duration> {
     let status = observed.status;
-    let failures = status.failures.as_ref()?;
     match said(status)? {
         Class::Waiting | Class::Transient | Class::Unknown => {}
         Class::Settled | Class::Stalled => return None,
@@ -41,7 +41,34 @@ pub(super) fn wait_left(
     if is_cut_short(observed, value) {
         return None;
     }
-    backoff::left(failures, now)
+    backoff::left(status, observed.uid, now)
+}
+
+/// How long until there is something to try or to say, if no event comes before: the next try, or the end
+/// of the 5 minutes after which what waits is called stalled.
+pub(super) fn wake(status: &Status, uid: &str, now: Timestamp) -> Option<Duration> {
+    sooner(backoff::left(status, uid, now), until_stalled(status, now))
+}
+
+/// The shorter one of two waits, either of which may be for an event alone.
+pub(super) fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
+}
+
+/// How long until the status is to say of a wait that it is stalled; zero when it is to say so now. The 5
+/// minutes count from the time of Reconciling, so that a restart neither forgets nor repeats them.
+pub(super) fn until_stalled(status: &Status, now: Timestamp) -> Option<Duration> {
+    let waits = said(status) == Some(Class::Waiting);
+    let reconciling = status
+        .condition(ConditionType::Reconciling)
+        .filter(|_| waits)?;
+    let since = reconciling.last_transition_time.0;
+    if is_yet_to_come(since, now) {
+        // A clock was wrong: the time is corrected, and the 5 minutes begin.
+        return Some(Duration::ZERO);
+    }
+    let left = STALLED_AFTER.checked_sub(now.duration_since(since))?;
+    Some(Duration::try_from(left).unwrap_or_default())
 }
 
 /// Whether what is wanted is no longer what failed.
@@ -112,15 +139,37 @@ pub(super) fn quarantined_until(before: &Status) -> Option<MicroTime> {
     until.max(known).map(MicroTime)
 }
 
+/// The status with its quarantines brought back to now, where they begin or end at a time that can't be
+/// believed; none where they can. A clock that is set back just after a lost call must not end the
+/// quarantine, and one that was ahead must not draw it out: it is whole, and begins now.
+pub(super) fn corrected(status: &Status, now: Timestamp) -> Option<Status> {
+    let is_doubtful =
+        |attempt: &&Attempt| attempt.is_open() && is_yet_to_come(attempt.started_at.0, now);
+    let attempt = status.attempt.as_ref().filter(is_doubtful);
+    let end = now.checked_add(QUARANTINE).unwrap_or(now);
+    let until = status.quarantined_until.as_ref();
+    let until = until.filter(|until| is_yet_to_come(until.0, end));
+    if attempt.is_none() && until.is_none() {
+        return None;
+    }
+    let mut corrected = status.clone();
+    if let Some(attempt) = corrected.attempt.as_mut().filter(|_| attempt.is_some()) {
+        attempt.started_at = MicroTime(micros(now));
+    }
+    if until.is_some() {
+        corrected.quarantined_until = Some(MicroTime(micros(end)));
+    }
+    Some(corrected)
+}
+
 /// How much is left until no call of what is `synced` can land any more.
 pub(super) fn landing_left(status: &Status, now: Timestamp) -> Option<Duration> {
     let left = status.quarantined_until.as_ref()?.0.duration_since(now);
     let left = Duration::try_from(left).ok()?;
-    (!left.is_zero() && left <= QUARANTINE.unsigned_abs()).then_some(left)
+    (!left.is_zero()).then_some(left)
 }
 
-/// How much is left of an open attempt's quarantine. A start further in the future than one
-/// quarantine was written by a clock that was wrong, and says nothing.
+/// How much is left of an open attempt's quarantine.
 pub(super) fn quarantine_left(attempt: &Attempt, now: Timestamp) -> Option<Duration> {
     // Its last call was answered; until when an earlier one may land is on record apart.
     if attempt.outcome == AttemptOutcome::InHistory {
@@ -128,5 +177,5 @@ pub(super) fn quarantine_left(attempt: &Attempt, now: Timestamp) -> Option<Durat
     }
     let age = now.duration_since(attempt.started_at.0);
     let left = Duration::try_from(QUARANTINE.checked_sub(age)?).ok()?;
-    (!left.is_zero() && age >= -QUARANTINE).then_some(left)
+    (!left.is_zero()).then_some(left)
 }

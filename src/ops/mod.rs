@@ -6,4 +6,5 @@ pub mod health;
 pub mod logging;
 pub mod metrics;
 mod panics;
+pub mod server;
 pub mod stall;

@@ -6,7 +6,7 @@ use crate::{
     cluster::{
         Held, Leadership,
         holder::Holder,
-        lease::{Election, End, LEASE},
+        lease::{Election, End},
     },
     ops::{health::Readiness, stall::StallMeter},
 };
@@ -49,8 +49,9 @@ impl Candidate {
         let holder = Holder::this(settings.pod_name.as_deref(), settings.pod_uid.as_deref())
             .map_err(|error| StartError::Failed(format!("the random source failed: {error}")))?;
         let namespace = &settings.operator_namespace;
-        let election = Election::new(client.clone(), namespace, holder, self.held);
-        let name = format!("{namespace}/{LEASE}");
+        let place = (&**namespace, &*settings.lease_name);
+        let name = format!("{}/{}", place.0, place.1);
+        let election = Election::new(client.clone(), place, serves(settings), holder, self.held);
         let check = readiness.check("lease");
         // Not to lead is no ailment, and not to know yet isn't either.
         check.pass();
@@ -69,6 +70,22 @@ impl Candidate {
             std::process::exit(LOST_LEASE);
         }));
         Ok(Candidacy { leave, election })
+    }
+}
+
+/// What this process serves when it leads, for another installation that meets its Lease.
+fn serves(settings: &Settings) -> String {
+    let mut namespaces = settings.watch_namespaces.clone();
+    namespaces.sort();
+    namespaces.dedup();
+    let namespaces = if namespaces.is_empty() {
+        "all namespaces".to_owned()
+    } else {
+        format!("the namespaces {}", namespaces.join(","))
+    };
+    match &settings.rules.secret_selector {
+        Some(selector) => format!("{namespaces}, Secrets with {selector}"),
+        None => namespaces,
     }
 }
 

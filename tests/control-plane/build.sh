@@ -9,6 +9,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/../progress.sh"
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "error: $*"; exit 1; }
@@ -43,21 +44,27 @@ sha256() {
 }
 
 build() {
-  local binary=$1 target=$2 package version temporary
+  local binary=$1 target=$2 position=$3 package version temporary unit=packages
   package=$(package_of "$binary")
   case $binary in
     etcd) version=$(version_of go.etcd.io/etcd/server/v3) ;;
     *) version=$(version_of k8s.io/kubernetes) ;;
   esac
-  say "building $binary ${version#v}, $(duration_of "$binary") the first time ..."
   temporary=$target.$$
   # The version is what the API server answers at /version, and what kubectl compares.
-  (
+  compile() {
     cd "$here"
-    CGO_ENABLED=0 GOWORK=off GOFLAGS='' go build -mod=readonly -buildvcs=false -trimpath \
+    # -v: a line for each package.
+    exec env CGO_ENABLED=0 GOWORK=off GOFLAGS='' go build -v -mod=readonly -buildvcs=false -trimpath \
       -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" \
-      -o "$temporary" "$package" >&2
-  ) || { rm -f "$temporary"; fail "could not build $binary (see above)"; }
+      -o "$temporary" "$package"
+  }
+  with_progress "building $binary ${version#v} ($position), $(duration_of "$binary") on two cores" \
+    "$temporary.log" compile || {
+    rm -f "$temporary" "$temporary.log"
+    fail "could not build $binary (see above)"
+  }
+  rm -f "$temporary.log"
   # A reader sees the whole binary or none.
   mv "$temporary" "$target"
 }
@@ -82,17 +89,24 @@ platform=$(go env GOOS GOARCH | paste -sd - -)
 cache=${CPO_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cognito-password-operator}/control-plane-$key-$platform
 mkdir -p "$cache"
 
+unbuilt=()
+for binary in "${missing[@]}"; do
+  [ -x "$cache/$binary" ] || unbuilt+=("$binary")
+done
+number=0
 for binary in "${missing[@]}"; do
   target=$cache/$binary
   if [ ! -x "$target" ]; then
+    number=$((number + 1))
+    position="$number of ${#unbuilt[@]}"
     if command -v flock >/dev/null; then
       # One build at a time; who waited finds it done. Without flock both build, and both are right.
       (
         flock 9
-        [ -x "$target" ] || build "$binary" "$target"
+        [ -x "$target" ] || build "$binary" "$target" "$position"
       ) 9>"$cache/.lock"
     else
-      build "$binary" "$target"
+      build "$binary" "$target" "$position"
     fi
   fi
   printf '%s=%s\n' "$(variable_of "$binary")" "$target"

@@ -26,8 +26,8 @@ const RESOURCES: [(&str, &str); 3] = [
     (NAMESPACE, "deploy-bot"),
     (OTHER, "report-bot"),
 ];
-/// Much longer than anything takes here.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+/// Much longer than anything takes here, also where the machine is busy.
+pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
 
 const CALLS: &str = "cognito_password_operator_cognito_calls_total";
 const KNOWN: &str = "cognito_password_operator_resources";

@@ -206,11 +206,5 @@ fn is_answered(call: &Call) -> bool {
 
 /// That a client has given up a call, or was killed, is seen some time later.
 fn ended_before(call: &Call, moment: Instant) -> bool {
-    const CLOSING: Duration = Duration::from_millis(100);
-    let slack = if call.abandoned {
-        CLOSING
-    } else {
-        Duration::ZERO
-    };
-    call.ended.is_some_and(|ended| ended <= moment + slack)
+    call.closed().is_some_and(|closed| closed <= moment)
 }

@@ -13,7 +13,7 @@ use crate::settings::Settings;
 use crate::support::{Call, ControlPlane, Fault, Kind, Moment, Outcome};
 
 /// For a set to come to a point: while all users wait for a quarantine, none does.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Where the operator is when it is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -19,8 +19,8 @@ use crate::world::{POOL, SENTINEL};
 
 /// From the end of all faults, or from the end of the longest backoff: the quarantine, and what a
 /// busy machine needs.
-const CONVERGED: Duration = Duration::from_mins(2);
-const AFTER_BACKOFF: Duration = Duration::from_secs(45);
+const CONVERGED: Duration = Duration::from_mins(5);
+const AFTER_BACKOFF: Duration = Duration::from_mins(3);
 
 /// Ends a drill.
 pub(crate) async fn judge(scene: &Scene, replicas: &[&Replica], actors: Actors) -> Report {

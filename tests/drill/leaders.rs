@@ -131,7 +131,7 @@ async fn leader<'a>(
     random: &mut Random,
 ) -> &'a mut Replica {
     scene.after_sets(5 + random.below(5)).await;
-    let leader = eventually(Duration::from_mins(1), async || {
+    let leader = eventually(Duration::from_mins(3), async || {
         for (index, one) in pair.iter().enumerate() {
             if one.leads().await {
                 return Ok(index);

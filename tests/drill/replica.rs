@@ -7,7 +7,7 @@ use crate::scene::Scene;
 use crate::support::{Exit, Operator, OperatorBuilder, Proxy};
 
 /// For an operator to be ready while everything goes wrong.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 pub(crate) struct Replica {
     // Dropped in this order: the operator before what it works with.

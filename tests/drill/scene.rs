@@ -17,7 +17,7 @@ use crate::support::{Call, ControlPlane, OperatorBuilder, Random, operator};
 use crate::world::{POOL, World};
 
 /// Through the longest outage.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 pub(crate) struct Scene {
     pub(crate) drill: &'static str,
@@ -163,7 +163,7 @@ impl Scene {
         loop {
             let patch = Patch::Apply(&secret);
             let write = secrets.patch(user, &params, &patch);
-            let failed = match tokio::time::timeout(Duration::from_secs(10), write).await {
+            let failed = match tokio::time::timeout(Duration::from_secs(20), write).await {
                 Ok(Ok(written)) => {
                     let version = written.metadata.resource_version.unwrap_or_default();
                     self.book.written(user, version);

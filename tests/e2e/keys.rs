@@ -92,7 +92,7 @@ async fn a_second_key_signs_everything_again_and_sets_nothing_so_that_the_first_
     only_signature["synced"]["fingerprint"] =
         signed.data["status"]["synced"]["fingerprint"].clone();
     assert_eq!(signed.data["status"], only_signature);
-    world.fence().await;
+    world.fence_events().await;
     let warnings = world.events("bot", "FingerprintKeyLost").await;
     assert!(warnings.is_empty(), "nothing was lost: {warnings:#?}");
     assert!(operator.terminate(SOON).await.success());

@@ -8,7 +8,7 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::kstatus::{Kstatus, kstatus, violations};
-use super::world::{POOL, SOON, World, line};
+use super::world::{Hung, POOL, SOON, World, line, since, while_call_hangs};
 use crate::support::{
     Call, Fault, Operator, Outcome, await_resource, condition, eventually, resources,
 };
@@ -31,18 +31,6 @@ async fn call_under_way(world: &World<'_>, name: &str, fault: Fault) {
         .cognito
         .wait_until("call under way", SOON, in_flight)
         .await;
-}
-
-/// Lets the second call for this user go on, and waits till it is answered.
-async fn release(world: &World<'_>, username: &str) {
-    eventually(SOON, async || {
-        // Again: it may have arrived and not hang yet.
-        world.cognito.release();
-        let calls = world.cognito.calls_for(POOL, username);
-        let answered = calls.get(1).is_some_and(|call| call.ended.is_some());
-        answered.then_some(()).ok_or_else(|| format!("{calls:#?}"))
-    })
-    .await;
 }
 
 /// Every password that the user ever had.
@@ -108,14 +96,20 @@ async fn a_request_made_while_nobody_ran_is_answered_once() {
 async fn a_request_during_a_set_is_answered_by_another_set() {
     let world = World::new("request-during").await;
     let _operator = world.operator().await;
-    call_under_way(&world, "bot", Fault::HangBefore).await;
-    world.request("bot", "during").await;
-    world.request("bot", "during").await;
-    release(&world, "bot").await;
-    answered(&world, "bot", "during").await;
-    world.request("bot", "during").await;
-    world.fence().await;
-    world.assert_calls("bot", &[FIRST, SECOND, SECOND]).await;
+    while_call_hangs(async |bot| {
+        call_under_way(&world, bot, Fault::HangBefore).await;
+        world.request(bot, "during").await;
+        world.request(bot, "during").await;
+        if world.release_second_call(bot).await == Hung::TooShort {
+            return Hung::TooShort;
+        }
+        answered(&world, bot, "during").await;
+        world.request(bot, "during").await;
+        world.fence().await;
+        world.assert_calls(bot, &[FIRST, SECOND, SECOND]).await;
+        Hung::LongEnough
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,23 +137,29 @@ async fn a_value_rotated_while_nobody_ran_is_set_at_the_start_and_only_the_last(
 async fn who_is_suspended_during_a_call_has_its_outcome_on_record_and_no_other_call() {
     let world = World::new("suspend-during").await;
     let _operator = world.operator().await;
-    call_under_way(&world, "bot", Fault::HangBefore).await;
-    let before = world.status("bot").await["synced"].clone();
-    world.patch_resource("bot", suspend(true)).await;
-    world.apply_secret("bot", "password", THIRD).await;
-    release(&world, "bot").await;
-    let recorded = world
-        .wait_for("bot", "recorded", |resource| {
-            resource.data["status"]["attempt"].is_null()
-        })
-        .await;
-    assert_ne!(recorded.data["status"]["synced"], before);
-    world.fence().await;
-    world.assert_calls("bot", &[FIRST, SECOND]).await;
+    while_call_hangs(async |bot| {
+        call_under_way(&world, bot, Fault::HangBefore).await;
+        let before = world.status(bot).await["synced"].clone();
+        world.patch_resource(bot, suspend(true)).await;
+        world.apply_secret(bot, "password", THIRD).await;
+        if world.release_second_call(bot).await == Hung::TooShort {
+            return Hung::TooShort;
+        }
+        let recorded = world
+            .wait_for(bot, "recorded", |resource| {
+                resource.data["status"]["attempt"].is_null()
+            })
+            .await;
+        assert_ne!(recorded.data["status"]["synced"], before);
+        world.fence().await;
+        world.assert_calls(bot, &[FIRST, SECOND]).await;
 
-    world.patch_resource("bot", suspend(false)).await;
-    world.wait_set("bot", THIRD).await;
-    world.assert_calls("bot", &[FIRST, SECOND, THIRD]).await;
+        world.patch_resource(bot, suspend(false)).await;
+        world.wait_set(bot, THIRD).await;
+        world.assert_calls(bot, &[FIRST, SECOND, THIRD]).await;
+        Hung::LongEnough
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,16 +202,25 @@ async fn a_resource_deleted_during_its_call_is_gone_at_once_and_nothing_is_writt
     // One is answered after the deletion, the other never.
     let api = resources(&world.client, &world.namespace);
     let mut marks = Vec::new();
-    for (name, fault) in [("answered", Fault::HangBefore), ("lost", Fault::HangAfter)] {
-        call_under_way(&world, name, fault).await;
+    let deleted = async |name: &str| {
         world.delete_resource(name).await;
-        marks.push((name, world.mark()));
+        let mark = world.mark();
         let left = api.get_opt(name).await.expect("it can be asked for");
         assert!(left.is_none(), "nothing holds it: {left:#?}");
-        if name == "answered" {
-            release(&world, name).await;
+        (name.to_owned(), mark)
+    };
+    while_call_hangs(async |answered| {
+        call_under_way(&world, answered, Fault::HangBefore).await;
+        let mark = deleted(answered).await;
+        let hung = world.release_second_call(answered).await;
+        if hung == Hung::LongEnough {
+            marks.push(mark);
         }
-    }
+        hung
+    })
+    .await;
+    call_under_way(&world, "lost", Fault::HangAfter).await;
+    marks.push(deleted("lost").await);
     let given_up = |calls: &[Call]| {
         let mut calls = calls.iter().filter(|call| call.username == "lost");
         calls.nth(1).is_some_and(|call| call.abandoned)
@@ -222,13 +231,13 @@ async fn a_resource_deleted_during_its_call_is_gone_at_once_and_nothing_is_writt
         .await;
     world.fence().await;
     for (name, mark) in marks {
-        assert_eq!(passwords(&world, name), [FIRST, SECOND]);
-        assert_eq!(world.cognito.calls_for(POOL, name).len(), 2);
-        assert!(api.get_opt(name).await.expect("asked").is_none());
+        assert_eq!(passwords(&world, &name), [FIRST, SECOND]);
+        assert_eq!(world.cognito.calls_for(POOL, &name).len(), 2);
+        assert!(api.get_opt(&name).await.expect("asked").is_none());
         let writes: Vec<_> = world
             .status_writes(mark)
             .into_iter()
-            .filter(|write| line(write).ends_with(name))
+            .filter(|write| line(write).ends_with(&name))
             .collect();
         let in_vain = |write: &Value| write["responseStatus"]["code"] == 404;
         assert!(
@@ -243,18 +252,24 @@ async fn a_resource_deleted_during_its_call_is_gone_at_once_and_nothing_is_writt
 async fn a_secret_deleted_during_a_call_is_missed_after_it_and_the_outcome_is_on_record() {
     let world = World::new("secret-during").await;
     let operator = world.operator().await;
-    call_under_way(&world, "bot", Fault::HangBefore).await;
-    let before = world.status("bot").await["synced"].clone();
-    world.delete_secret("bot").await;
-    release(&world, "bot").await;
-    let missed = world.wait("bot", "False", "SecretNotFound").await;
-    let status = &missed.data["status"];
-    assert_eq!(status["attempt"], json!(null), "{status:#}");
-    assert_ne!(status["synced"], before, "{status:#}");
-    // What was set last comes back: nothing to do.
-    world.apply_secret("bot", "password", SECOND).await;
-    world.wait_set("bot", SECOND).await;
-    world.assert_calls("bot", &[FIRST, SECOND]).await;
+    while_call_hangs(async |bot| {
+        call_under_way(&world, bot, Fault::HangBefore).await;
+        let before = world.status(bot).await["synced"].clone();
+        world.delete_secret(bot).await;
+        if world.release_second_call(bot).await == Hung::TooShort {
+            return Hung::TooShort;
+        }
+        let missed = world.wait(bot, "False", "SecretNotFound").await;
+        let status = &missed.data["status"];
+        assert_eq!(status["attempt"], json!(null), "{status:#}");
+        assert_ne!(status["synced"], before, "{status:#}");
+        // What was set last comes back: nothing to do.
+        world.apply_secret(bot, "password", SECOND).await;
+        world.wait_set(bot, SECOND).await;
+        world.assert_calls(bot, &[FIRST, SECOND]).await;
+        Hung::LongEnough
+    })
+    .await;
     assert_no_panic(&operator).await;
 }
 
@@ -262,30 +277,37 @@ async fn a_secret_deleted_during_a_call_is_missed_after_it_and_the_outcome_is_on
 async fn a_resource_made_anew_during_a_call_gets_its_own_value_and_not_the_former_ones_record() {
     let world = World::new("anew-during").await;
     let operator = world.operator().await;
-    call_under_way(&world, "bot", Fault::HangBefore).await;
-    world.delete_resource("bot").await;
-    world.apply_secret("bot", "password", THIRD).await;
-    world.apply_resource("bot", |_| ()).await;
-    let mark = world.mark();
-    world.fence().await;
-    release(&world, "bot").await;
-    let set = world.wait_set("bot", THIRD).await;
-    world.fence().await;
-    world.assert_calls("bot", &[FIRST, SECOND, THIRD]).await;
-    assert_eq!(passwords(&world, "bot"), [FIRST, SECOND, THIRD]);
-    assert_eq!(world.cognito.max_in_flight_per_user(), 1);
-    assert_eq!(set.data["status"]["retired"], json!(null));
-    let writes = world.status_writes(mark);
-    let written: Vec<_> = writes
-        .iter()
-        .filter(|write| write["responseStatus"]["code"] == 200)
-        .collect();
-    assert!(!written.is_empty());
-    for write in written {
-        let synced = write.pointer("/responseObject/status/synced");
-        let its_own = synced.is_none_or(|synced| *synced == set.data["status"]["synced"]);
-        assert!(its_own, "{write:#}");
-    }
+    while_call_hangs(async |bot| {
+        call_under_way(&world, bot, Fault::HangBefore).await;
+        world.delete_resource(bot).await;
+        world.apply_secret(bot, "password", THIRD).await;
+        world.apply_resource(bot, |_| ()).await;
+        let mark = world.mark();
+        world.fence().await;
+        if world.release_second_call(bot).await == Hung::TooShort {
+            return Hung::TooShort;
+        }
+        let set = world.wait_set(bot, THIRD).await;
+        world.fence().await;
+        world.assert_calls(bot, &[FIRST, SECOND, THIRD]).await;
+        assert_eq!(passwords(&world, bot), [FIRST, SECOND, THIRD]);
+        assert_eq!(world.cognito.max_in_flight_per_user(), 1);
+        assert_eq!(set.data["status"]["retired"], json!(null));
+        let writes = world.status_writes(mark);
+        let written: Vec<_> = writes
+            .iter()
+            .filter(|write| line(write).ends_with(&format!(" {bot}")))
+            .filter(|write| write["responseStatus"]["code"] == 200)
+            .collect();
+        assert!(!written.is_empty());
+        for write in written {
+            let synced = write.pointer("/responseObject/status/synced");
+            let its_own = synced.is_none_or(|synced| *synced == set.data["status"]["synced"]);
+            assert!(its_own, "{write:#}");
+        }
+        Hung::LongEnough
+    })
+    .await;
     assert_no_panic(&operator).await;
 }
 
@@ -295,9 +317,11 @@ async fn a_value_changed_during_a_call_that_gets_lost_is_set_after_the_quarantin
     let world = World::new("lost-during").await;
     let _operator = world.operator().await;
     let names = ["changed", "made-anew"];
+    let mut began = Vec::new();
     for name in names {
         let late = Fault::LandLate(Duration::from_secs(12));
         call_under_way(&world, name, late).await;
+        began.push(world.attempt_since(name).await);
         if name == "made-anew" {
             world.delete_resource(name).await;
         }
@@ -307,7 +331,7 @@ async fn a_value_changed_during_a_call_that_gets_lost_is_set_after_the_quarantin
     for name in names {
         world.wait(name, "Unknown", "Progressing").await;
     }
-    for name in names {
+    for (name, began) in names.into_iter().zip(began) {
         let id = (&*world.namespace, name);
         let deadline = Duration::from_secs(30) + SOON;
         await_resource(&world.client, id, deadline, "set", |resource| {
@@ -319,9 +343,8 @@ async fn a_value_changed_during_a_call_that_gets_lost_is_set_after_the_quarantin
             panic!("{name}: three calls: {calls:#?}");
         };
         assert_eq!(lost.outcome, Outcome::Lost { applied: true }, "it landed");
-        let waited = next.arrived.duration_since(lost.arrived);
-        // What is counted from began a little before it arrived.
-        assert!(waited >= Duration::from_secs(29), "{name}: {waited:?}");
+        let waited = since(began, next.arrived);
+        assert!(waited >= Duration::from_secs(30), "{name}: {waited:?}");
         assert_eq!(passwords(&world, name), [FIRST, SECOND, THIRD], "{name}");
     }
 }

@@ -2,13 +2,13 @@
 //! the same value again, tells a set that it made itself from one that was refused, and sends no
 //! other value while the lost call may still land.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::kstatus::{Kstatus, kstatus, violations};
 use super::told::told_once;
-use super::world::{POOL, SOON, World};
+use super::world::{Hung, POOL, SOON, World, assert_within, since, while_call_hangs};
 use crate::support::{Call, Failure, Fault, Outcome, await_resource, condition};
 
 const FIRST: &str = "First-Passw0rd";
@@ -32,11 +32,7 @@ const APPLIED: [Case; 7] = [
         "OutcomeUnknown",
     ),
     // After the client has gone, and before it comes again.
-    (
-        "late",
-        || Fault::LandLate(Duration::from_millis(5_500)),
-        "OutcomeUnknown",
-    ),
+    ("late", || Fault::LandLate(Duration::ZERO), "OutcomeUnknown"),
 ];
 
 const NOT_APPLIED: [Case; 5] = [
@@ -84,13 +80,15 @@ async fn a_lost_reply_is_settled_by_sending_the_same_value_again() {
             let calls = world.cognito.calls_for(POOL, name);
             let sent: Vec<_> = calls.iter().map(|call| &*call.password).collect();
             assert_eq!(sent, [FIRST, SECOND, SECOND], "{name}: {calls:#?}");
-            no_false_refusal(&world, name).await;
         }
     }
     assert_eq!(world.cognito.max_in_flight_per_user(), 1);
 
     // Settled means settled: what follows is a plain set, and nothing before it.
-    world.fence().await;
+    world.fence_events().await;
+    for (name, ..) in APPLIED.iter().chain(&NOT_APPLIED) {
+        no_false_refusal(&world, name).await;
+    }
     for (name, ..) in APPLIED.iter().chain(&NOT_APPLIED) {
         world.apply_secret(name, "password", "Third-Passw0rd").await;
         world.wait_set(name, "Third-Passw0rd").await;
@@ -118,35 +116,35 @@ async fn the_first_set_of_all_can_lose_its_reply_too() {
 async fn one_user_has_one_call_at_a_time_whatever_happens_meanwhile() {
     let world = World::new("one-call").await;
     let _operator = world.operator().await;
-    world.in_sync("bot", FIRST).await;
-    world.cognito.next_for((POOL, "bot"), [Fault::HangBefore]);
-    world.apply_secret("bot", "password", SECOND).await;
-    let second = |calls: &[Call]| calls.iter().filter(|call| call.username == "bot").count() == 2;
-    world.cognito.wait_until("second call", SOON, second).await;
-    // All of it while that call hangs.
-    world
-        .apply_secret("bot", "password", "Third-Passw0rd")
-        .await;
-    world.request("bot", "now").await;
-    let change = json!({ "spec": { "permanent": false } });
-    world.patch_resource("bot", change).await;
-    world.fence().await;
-    let calls = world.cognito.calls_for(POOL, "bot");
-    assert_eq!(calls.len(), 2, "{calls:#?}");
-    assert_eq!(
-        calls[1].outcome,
-        Outcome::InFlight { applied: false },
-        "it hangs still"
-    );
-    world.cognito.release();
-    world.wait_set("bot", "Third-Passw0rd").await;
-    assert_eq!(world.cognito.is_permanent(POOL, "bot"), Some(false));
-    assert_eq!(
-        passwords(&world, "bot"),
-        [FIRST, SECOND, "Third-Passw0rd"],
-        "the call in flight was finished, then the newest value was set"
-    );
-    assert_eq!(world.cognito.max_in_flight_per_user(), 1);
+    while_call_hangs(async |bot| {
+        world.in_sync(bot, FIRST).await;
+        world.cognito.next_for((POOL, bot), [Fault::HangBefore]);
+        world.apply_secret(bot, "password", SECOND).await;
+        let second = |calls: &[Call]| calls.iter().filter(|call| call.username == bot).count() == 2;
+        world.cognito.wait_until("second call", SOON, second).await;
+        // All of it while that call hangs.
+        world.apply_secret(bot, "password", "Third-Passw0rd").await;
+        world.request(bot, "now").await;
+        let change = json!({ "spec": { "permanent": false } });
+        world.patch_resource(bot, change).await;
+        world.fence().await;
+        let calls = world.cognito.calls_for(POOL, bot);
+        assert_eq!(world.cognito.max_in_flight_per_user(), 1);
+        if world.release_second_call(bot).await == Hung::TooShort {
+            return Hung::TooShort;
+        }
+        assert_eq!(calls.len(), 2, "it hung still: {calls:#?}");
+        world.wait_set(bot, "Third-Passw0rd").await;
+        assert_eq!(world.cognito.is_permanent(POOL, bot), Some(false));
+        assert_eq!(
+            passwords(&world, bot),
+            [FIRST, SECOND, "Third-Passw0rd"],
+            "the call in flight was finished, then the newest value was set"
+        );
+        assert_eq!(world.cognito.max_in_flight_per_user(), 1);
+        Hung::LongEnough
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,6 +182,9 @@ async fn after_a_kill_while_a_call_hangs_the_next_process_settles_it() {
         assert_eq!(passwords(&world, name), [FIRST, SECOND], "{name}");
         let calls = world.cognito.calls_for(POOL, name);
         assert_eq!(calls.len(), 3, "{name}: {calls:#?}");
+    }
+    world.fence_events().await;
+    for (name, ..) in &cases {
         no_false_refusal(&world, name).await;
     }
     assert_eq!(world.cognito.max_in_flight_per_user(), 1);
@@ -239,6 +240,7 @@ async fn another_value_waits_until_a_lost_call_can_no_longer_land() {
     for name in ["late", "aliased", "reused"] {
         world.in_sync(name, FIRST).await;
     }
+    let usual = world.usual().await;
     // `reused`: a value of old comes back, its reply is lost, and what Cognito says to the second
     // try could mean either.
     world.apply_secret("reused", "password", SECOND).await;
@@ -272,9 +274,7 @@ async fn another_value_waits_until_a_lost_call_can_no_longer_land() {
     let mut began = Vec::new();
     for name in ["late", "aliased", "reused"] {
         world.apply_secret(name, "password", other).await;
-        let attempt = world.status(name).await["attempt"].clone();
-        let started = attempt["startedAt"].as_str().and_then(time);
-        began.push((name, started.unwrap_or_else(|| panic!("{name}: {attempt}"))));
+        began.push((name, world.attempt_since(name).await));
     }
     world.wait("late", "Unknown", "OutcomeUnknown").await;
     world.request("aliased", "now").await;
@@ -292,12 +292,15 @@ async fn another_value_waits_until_a_lost_call_can_no_longer_land() {
         let [call] = &others[..] else {
             panic!("{name}: sent once: {calls:#?}");
         };
-        let waited = when(call.arrived).duration_since(started);
-        let waited = waited.unwrap_or_else(|error| panic!("{name}: {error}: {calls:#?}"));
+        let waited = since(started, call.arrived);
         assert!(
-            waited >= QUARANTINE && waited < QUARANTINE + Duration::from_secs(15),
+            waited >= QUARANTINE,
             "{name}: sent {waited:?} after the lost call: {calls:#?}"
         );
+        assert_within(QUARANTINE + Duration::from_secs(15), waited, usual);
+    }
+    world.fence_events().await;
+    for name in ["late", "aliased", "reused"] {
         no_false_refusal(&world, name).await;
     }
     assert_eq!(passwords(&world, "late"), [FIRST, SECOND, other]);
@@ -322,15 +325,4 @@ fn ready(resource: &Value) -> (&str, &str) {
     let ready = &resource["status"]["conditions"][0];
     let text = |field: &str| ready[field].as_str().unwrap_or_default();
     (text("status"), text("reason"))
-}
-
-/// RFC 3339.
-fn time(text: &str) -> Option<SystemTime> {
-    text.parse::<jiff::Timestamp>().ok().map(SystemTime::from)
-}
-
-fn when(instant: Instant) -> SystemTime {
-    SystemTime::now()
-        .checked_sub(instant.elapsed())
-        .expect("since this process started")
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::{Fault, Moto, Operator, SignIn, eventually};
-use crate::world::{POOL, SOON, World};
+use crate::world::{POOL, SOON, World, assert_within};
 
 /// A user of moto, where users really sign in.
 struct Person {
@@ -197,12 +197,13 @@ async fn a_change_of_the_secret_is_set_within_a_second() {
     let world = World::new("latency").await;
     let _operator = world.operator().await;
     world.in_sync("ci-bot", "Passw0rd-0").await;
-    let mut took = Vec::new();
+    let (mut took, mut writing) = (Vec::new(), Vec::new());
     for number in 1..=TRIES {
         let password = format!("Passw0rd-{number}");
         let change = json!({ "stringData": { "password": password } });
         let begin = Instant::now();
         world.patch_secret("ci-bot", change).await;
+        writing.push(begin.elapsed());
         // Nothing is queued when the next one comes.
         world.wait_set("ci-bot", &password).await;
         let calls = world.cognito.calls();
@@ -210,10 +211,8 @@ async fn a_change_of_the_secret_is_set_within_a_second() {
     }
     // One unlucky moment of a busy machine breaks no promise.
     took.sort();
-    assert!(
-        took[TRIES / 2] < Duration::from_secs(1),
-        "the median of {took:?}"
-    );
+    writing.sort();
+    assert_within(Duration::from_secs(1), took[TRIES / 2], writing[TRIES / 2]);
 }
 
 #[tokio::test]

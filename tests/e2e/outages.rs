@@ -3,15 +3,17 @@
 
 use std::time::Duration;
 
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::world::{POOL, SOON, World};
 use crate::support::{
     ApiFault, Call, ControlPlane, Fault, Kind, Operator, Outcome, condition, eventually, operator,
+    resources,
 };
 
 /// For the API server to come back on a busy machine, and for a watch to be tried again.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 const FIRST: &str = "First-Passw0rd";
 const SECOND: &str = "Second-Passw0rd";
@@ -73,6 +75,51 @@ async fn an_api_server_that_streams_no_lists_is_asked_for_pages() {
     world.assert_calls("bot", &[FIRST, SECOND]).await;
 }
 
+#[tokio::test]
+async fn an_api_server_that_never_completes_a_streamed_list_is_asked_for_pages() {
+    let world = World::new("incomplete").await;
+    let (proxy, kubeconfig) = world.proxy();
+    // The resources', and the Secrets'.
+    proxy.next(Kind::Watch, ApiFault::NeverComplete);
+    proxy.next(Kind::Watch, ApiFault::NeverComplete);
+    let operator = world.builder().kubeconfig(&kubeconfig).start().await;
+    let unlisted = format!("watch of Secrets in {}: ", world.namespace);
+    wait_unready(&operator, &[&unlisted]).await;
+    operator.wait_ready(PATIENCE).await;
+    assert_eq!(proxy.met().get("never complete"), Some(&2));
+    let errors = "cognito_password_operator_watch_errors_total";
+    for (kind, watch) in [
+        ("CognitoUserPasswords", "resources"),
+        ("Secrets", "secrets"),
+    ] {
+        let named = format!("watch of {kind} in {}", world.namespace);
+        assert_warned(&operator, &[&named, "lists are read in pages"]);
+        assert!(operator.metric(errors, &[("watch", watch)]).await >= 1.0);
+    }
+    world.in_sync("bot", FIRST).await;
+}
+
+/// As the first connections of a pod under the network policies of some CNIs: they are made, and what is
+/// asked on them is never answered.
+#[tokio::test]
+async fn first_connections_that_are_half_dead_are_said_and_replaced() {
+    let world = World::new("half-dead").await;
+    let (proxy, kubeconfig) = world.proxy();
+    for _ in 0..2 {
+        proxy.next(Kind::Watch, ApiFault::Hang);
+    }
+    // Of the fingerprint keys.
+    proxy.next(Kind::SecretRead, ApiFault::Hang);
+    let operator = world.builder().kubeconfig(&kubeconfig).start().await;
+    let watch = format!("watch of CognitoUserPasswords in {}", world.namespace);
+    let silent = "the API server didn't answer within 10 s";
+    wait_unready(&operator, &[&watch, silent]).await;
+    operator.wait_ready(PATIENCE).await;
+    assert_eq!(proxy.met().get("hangs"), Some(&3));
+    assert_warned(&operator, &[&watch, silent]);
+    world.in_sync("bot", FIRST).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_missing_at_the_start_is_said_and_waited_for() {
     let plane = ControlPlane::start();
@@ -92,7 +139,7 @@ async fn what_is_missing_at_the_start_is_said_and_waited_for() {
 
     plane.kubectl(&["apply", "-k", "crds/"]);
     let established = "--for=condition=Established";
-    plane.kubectl(&["wait", established, "--timeout=60s", "crd", CRD]);
+    plane.kubectl(&["wait", established, "--timeout=2m", "crd", CRD]);
     operator.wait_ready(PATIENCE).await;
     world.in_sync("bot", FIRST).await;
     assert!(
@@ -307,6 +354,65 @@ async fn a_resource_that_cant_be_read_is_reported_and_stops_nobody_else() {
     }
 }
 
+/// As after a rollback, where a later version has written a status that this one can't read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_whose_status_cant_be_read_keeps_its_user_from_a_younger_one() {
+    let plane = ControlPlane::start();
+    let world = World::on(&plane, "illegible").await;
+    let operator = world.operator().await;
+    world.cognito.add_user(POOL, "bot");
+    let of_bot = |resource: &mut serde_json::Value| resource["spec"]["username"] = json!("bot");
+    world.apply_secret("older", "password", FIRST).await;
+    world.apply_resource("older", of_bot).await;
+    let older = world.wait_set("older", FIRST).await;
+    super::duplicates::second_after(&older).await;
+    loosen(&plane);
+    let forged = json!({ "status": { "attempt": { "outcome": { "of": "a later version" } } } });
+    let forge = async || {
+        let api = resources(&world.client, &world.namespace);
+        let patch = Patch::Merge(&forged);
+        let params = PatchParams::default();
+        let patched = api.patch_status("older", &params, &patch).await;
+        patched.map_err(|error| error.to_string())
+    };
+    // The looser schema takes a moment to be in force.
+    eventually(SOON, async || {
+        let patched = forge().await?;
+        let attempt = &patched.data["status"]["attempt"]["outcome"];
+        let kept = (*attempt == forged["status"]["attempt"]["outcome"]).then_some(());
+        kept.ok_or_else(|| patched.data.to_string())
+    })
+    .await;
+    super::told::told_once(&world, "older", "Undecodable").await;
+
+    // Neither what comes while it can't be read,
+    world.apply_secret("younger", "password", SECOND).await;
+    world.apply_resource("younger", of_bot).await;
+    world.wait("younger", "False", "DuplicateUser").await;
+    // nor after a restart has seen nothing else of it.
+    assert!(operator.terminate(SOON).await.success());
+    let operator = world.operator().await;
+    world.fence().await;
+    world.wait("younger", "False", "DuplicateUser").await;
+    world.assert_calls("younger", &[FIRST]).await;
+
+    // It can be read again, and goes on; and once it is gone, the younger one does.
+    let mended = json!({ "status": { "attempt": null } });
+    resources(&world.client, &world.namespace)
+        .patch_status("older", &PatchParams::default(), &Patch::Merge(&mended))
+        .await
+        .expect("the looser schema allows it");
+    world
+        .apply_secret("older", "password", "Third-Passw0rd")
+        .await;
+    world.wait_set("older", "Third-Passw0rd").await;
+    world.delete_resource("older").await;
+    world.wait_set("younger", SECOND).await;
+    let wanted = [FIRST, "Third-Passw0rd", SECOND];
+    world.assert_calls("younger", &wanted).await;
+    drop(operator);
+}
+
 /// It was said what can't be read: in the log, by an event, and it is counted.
 async fn assert_reported(world: &World<'_>, operator: &Operator, name: &str, count: f64) {
     let event = super::told::told_once(world, name, "Undecodable").await;
@@ -328,6 +434,8 @@ fn loosen(plane: &ControlPlane) {
     let version = &mut crd["spec"]["versions"][0];
     version["selectableFields"] = json!(null);
     let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
-    version["schema"]["openAPIV3Schema"]["properties"]["spec"] = anything;
+    for part in ["spec", "status"] {
+        version["schema"]["openAPIV3Schema"]["properties"][part] = anything.clone();
+    }
     plane.kubectl_stdin(&["replace", "-f", "-"], &crd.to_string());
 }

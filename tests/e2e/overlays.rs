@@ -30,7 +30,7 @@ fn pages() -> Vec<(String, String)> {
     let names = docs.map(|entry| entry.expect("a file").file_name());
     let mut paths: Vec<_> = names
         .map(|name| format!("docs/{}", name.to_string_lossy()))
-        .filter(|path| path.ends_with(".md"))
+        .filter(|path| Path::new(path).extension().is_some_and(|it| it == "md"))
         .collect();
     paths.push("README.md".to_owned());
     paths.sort();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::world::{POOL, SOON, World};
-use crate::support::{Call, Fault, Kind, Moment, OperatorBuilder, Outcome};
+use crate::support::{Call, Fault, Hold, Kind, Moment, OperatorBuilder, Outcome};
 
 /// The operator's own limits, unless it is told others.
 const RPS: usize = 10;
@@ -29,7 +29,7 @@ async fn after_a_pause_no_second_sees_more_calls_than_are_allowed() {
     let builder = world.builder().kubeconfig(&kubeconfig);
     let _operator = builder.start().await;
     // As many turns as there are tokens are out, and each waits for the API server.
-    let held = join_all(holds.iter_mut().map(|hold| hold.caught())).await;
+    let held = join_all(holds.iter_mut().map(Hold::caught)).await;
     // The bucket fills up by the time that passes, and by nothing else.
     tokio::time::sleep(Duration::from_secs(2)).await;
     for held in held {

@@ -14,6 +14,7 @@ async fn what_is_not_the_value_reaches_neither_cognito_nor_the_status() {
     let world = World::new("quiet").await;
     let _operator = world.operator().await;
     world.in_sync("bot", "First-Passw0rd").await;
+    world.fence_events().await;
     let before = world.resource("bot").await;
 
     // Around the Secret's value: the value is read, found to be the same, and that is all.
@@ -30,7 +31,7 @@ async fn what_is_not_the_value_reaches_neither_cognito_nor_the_status() {
     world
         .apply_secret("stranger", "password", "Not-Referenced")
         .await;
-    world.fence().await;
+    world.fence_events().await;
     assert_eq!(
         world.traffic(mark),
         BTreeSet::from(["get secrets bot".to_owned()])
@@ -46,7 +47,7 @@ async fn what_is_not_the_value_reaches_neither_cognito_nor_the_status() {
     ] {
         world.patch_resource("bot", change).await;
     }
-    world.fence().await;
+    world.fence_events().await;
     assert_eq!(world.traffic(mark), BTreeSet::new());
 
     let after = world.resource("bot").await;
@@ -100,14 +101,14 @@ async fn an_idle_operator_asks_for_nothing() {
         let name = format!("bot-{number}");
         world.in_sync(&name, "First-Passw0rd").await;
     }
-    world.fence().await;
+    world.fence_events().await;
     let mark = world.mark();
     let elsewhere = world.neighbour("elsewhere").await;
     elsewhere
         .apply_secret("bot-0", "password", "In-Another-Namespace")
         .await;
     elsewhere.apply_resource("bot-0", |_| ()).await;
-    world.fence().await;
+    world.fence_events().await;
     assert_eq!(world.traffic(mark), BTreeSet::new());
     world.assert_calls("bot-0", &["First-Passw0rd"]).await;
 }
@@ -171,7 +172,7 @@ async fn a_resource_made_suspended_is_not_touched() {
     };
     let mark = world.mark();
     world.apply_resource("bot", suspended).await;
-    world.fence().await;
+    world.fence_events().await;
     let status = world.status("bot").await;
     assert_eq!(status["observedGeneration"], 1, "{status}");
     assert_eq!(status["conditions"][0]["type"], "Suspended", "{status}");

@@ -38,7 +38,7 @@ async fn set_as(role: &str, pool: &str, url: &str, environment: &[(&str, &str)])
         .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    let output = tokio::time::timeout(Duration::from_mins(1), child.output()).await;
+    let output = tokio::time::timeout(Duration::from_mins(2), child.output()).await;
     let output = output.expect("it ends").expect("it starts");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let came = said
@@ -64,8 +64,7 @@ async fn child() {
         region: target.pool.region(),
     };
     let password = Password::parse(b"set-as-a-role").expect("a fit password");
-    let cognito = AwsCognito::new();
-    cognito.check_endpoint().await.expect("fit endpoints");
+    let cognito = AwsCognito::load().await.expect("fit settings");
     let came = match cognito.authenticate(&authority).await {
         Ok(account) => {
             let set = cognito.admin_set_user_password(&authority, &target, &password, true);

@@ -82,10 +82,10 @@ async fn nobody_waits_for_a_suspended_resource() {
     }
     world.fence().await;
     assert_eq!(world.status_writes(mark).len(), 0);
-    let reads = world.traffic(mark);
+    let requests = world.traffic(mark);
     for (name, ..) in &cases {
         let read = format!("get secrets {name}");
-        assert!(!reads.contains(&read), "{reads:#?}");
+        assert!(!requests.contains(&read), "{requests:#?}");
     }
     let made = world.cognito.calls();
     let ours = |username: &str| cases.iter().any(|case| case.0 == username);

@@ -249,7 +249,7 @@ async fn an_attempt_that_only_the_api_server_knows_of_is_withdrawn_before_a_watc
     apply(&world, "bot").await;
     let held = attempt.caught().await;
     for _watched in ["resources", "Secrets"] {
-        proxy.next(Kind::Watch, ApiFault::Delay(Duration::from_secs(10)));
+        proxy.next(Kind::Watch, ApiFault::Delay(Duration::from_secs(30)));
     }
     proxy.cut_watches();
     held.let_go();

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use cognito_password_operator::core::iam::Feature;
 use k8s_openapi::ByteString;
@@ -15,13 +15,14 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::support::{
-    AuditQuery, ControlPlane, FaultServer, Leaks, Mark, Operator, OperatorBuilder, Proxy,
-    await_resource, client_for, describe, eventually, grants, is_list, operator, resource,
-    resources, wait_reason,
+    AuditQuery, Call, ControlPlane, FaultServer, Leaks, Mark, Operator, OperatorBuilder, Proxy,
+    await_resource, client_for, describe, grants, is_list, operator, resource, resources,
+    wait_reason,
 };
 
-/// For everything that happens at once, on a machine that is busy with other tests.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+/// The deadline for everything whose duration no test asserts: far more than a busy machine needs. A
+/// test that asserts a duration compares it with [`World::usual`].
+pub(crate) const SOON: Duration = Duration::from_mins(2);
 
 /// The pool of all users of the fault server.
 pub(crate) const POOL: &str = "eu-west-1_AbCdEf123";
@@ -327,8 +328,8 @@ impl<'a> World<'a> {
         .await
     }
 
-    /// Makes user, Secret and resource of one name, and waits till the password is set and the
-    /// event, which comes last, is there.
+    /// Makes user, Secret and resource of one name, and waits till the status says that the password
+    /// is set. The event may come much later: see [`fence_events`](Self::fence_events).
     pub(crate) async fn in_sync(&self, name: &str, password: &str) -> DynamicObject {
         self.in_sync_as(name, name, password).await
     }
@@ -338,15 +339,7 @@ impl<'a> World<'a> {
         self.apply_secret(name, "password", password).await;
         let as_user = |object: &mut Value| object["spec"]["username"] = username.into();
         self.apply_resource(name, as_user).await;
-        let set = self.wait_set(name, password).await;
-        eventually(SOON, async || {
-            if self.events(name, "PasswordSet").await.is_empty() {
-                return Err(describe(&self.client, &self.namespace, name).await);
-            }
-            Ok(())
-        })
-        .await;
-        set
+        self.wait_set(name, password).await
     }
 
     /// Returns when the operator has seen all that happened before: each of its two watches tells
@@ -366,6 +359,77 @@ impl<'a> World<'a> {
         .await;
     }
 
+    /// Returns when the operator has written the events of all that happened before. The operator paces
+    /// events by how slow the API server is, and writes them in order: a new sentinel's event is the
+    /// last. The operator drops an event that the API server doesn't take within 5 s; then the next
+    /// sentinel's event is the last.
+    pub(crate) async fn fence_events(&self) {
+        const LOST: Duration = Duration::from_secs(30);
+        self.fence().await;
+        let mut number = 0;
+        let told = async {
+            loop {
+                number += 1;
+                let name = format!(
+                    "{SENTINEL}-{number}-{:08x}",
+                    getrandom::u32().expect("randomness")
+                );
+                self.in_sync(&name, &format!("fence-of-{name}")).await;
+                let began = Instant::now();
+                let mut is_told = false;
+                while !is_told && began.elapsed() < LOST {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    is_told = !self.events(&name, "PasswordSet").await.is_empty();
+                }
+                self.delete_resource(&name).await;
+                self.delete_secret(&name).await;
+                if is_told {
+                    return;
+                }
+            }
+        };
+        let told = tokio::time::timeout(5 * SOON, told).await;
+        assert!(told.is_ok(), "no event of any sentinel is told");
+        // The operator has also seen the deletion of the sentinel.
+        self.fence().await;
+    }
+
+    /// Lets the second call for this user go on, and waits till it has ended.
+    pub(crate) async fn release_second_call(&self, username: &str) -> Hung {
+        self.cognito.release();
+        let second = |calls: &[Call]| {
+            let mut calls = calls.iter().filter(|call| call.username == username);
+            calls.nth(1).filter(|call| call.ended.is_some()).cloned()
+        };
+        let has_ended = |calls: &[Call]| second(calls).is_some();
+        let cognito = &self.cognito;
+        cognito
+            .wait_until("end of the second call", SOON, has_ended)
+            .await;
+        match second(&cognito.calls()) {
+            Some(call) if !call.abandoned => Hung::LongEnough,
+            _ => Hung::TooShort,
+        }
+    }
+
+    /// How long a few changes take on this machine now, from the test's write to the operator's. On a
+    /// busy machine the operator's promises take longer in the same proportion: [`assert_within`].
+    pub(crate) async fn usual(&self) -> Duration {
+        let began = Instant::now();
+        self.fence().await;
+        began.elapsed()
+    }
+
+    /// When the operator began the attempt that is open now.
+    pub(crate) async fn attempt_since(&self, name: &str) -> SystemTime {
+        let status = self.status(name).await;
+        let began = status["attempt"]["startedAt"].as_str();
+        let began = began.and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        began
+            .unwrap_or_else(|| panic!("{name} has no open attempt: {status:#}"))
+            .into()
+    }
+
     // What was asked of the API server by this world's operators.
 
     pub(crate) fn mark(&self) -> Mark {
@@ -382,9 +446,7 @@ impl<'a> World<'a> {
                 .and_then(Value::as_str);
             let name = request.pointer("/objectRef/name").and_then(Value::as_str);
             credential == Some(&*self.credential)
-                && !name.is_some_and(|name| {
-                    name == SENTINEL || name.starts_with(&format!("{SENTINEL}."))
-                })
+                && !name.is_some_and(|name| name.starts_with(SENTINEL))
         });
         requests
     }
@@ -405,6 +467,44 @@ impl<'a> World<'a> {
             .retain(|request| request.pointer("/objectRef/subresource") == Some(&json!("status")));
         requests
     }
+}
+
+/// The operator kept a promise in time: within `promised` on an idle machine, and later on a busy one,
+/// where a few changes take `usual`.
+#[track_caller]
+pub(crate) fn assert_within(promised: Duration, took: Duration, usual: Duration) {
+    let most = promised + 10 * usual;
+    assert!(
+        took < most,
+        "{took:?}, not within {promised:?} ({usual:?} is usual)"
+    );
+}
+
+/// Plays a scene in which a call hangs while other things happen. The operator gives a call up after
+/// 5 s. A busy machine may need longer for the other things: then the scene returns
+/// [`Hung::TooShort`], and is played again with another name.
+pub(crate) async fn while_call_hangs(mut scene: impl AsyncFnMut(&str) -> Hung) {
+    for number in 1..=20 {
+        if scene(&format!("bot-{number}")).await == Hung::LongEnough {
+            return;
+        }
+    }
+    panic!("the operator gave the call up each time");
+}
+
+/// The time from one moment to another, which a server of the tests noted.
+pub(crate) fn since(began: SystemTime, seen: Instant) -> Duration {
+    let seen = SystemTime::now().checked_sub(seen.elapsed());
+    let seen = seen.expect("since this process started");
+    let since = seen.duration_since(began);
+    since.unwrap_or_else(|error| panic!("it came before that: {error}"))
+}
+
+/// Whether a call hung until it was released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hung {
+    LongEnough,
+    TooShort,
 }
 
 /// `patch cognitouserpasswords/status bot`: a request in one line.

@@ -7,6 +7,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/../progress.sh"
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "error: $*"; exit 1; }
@@ -35,11 +36,11 @@ venv=$cache/moto-$key-python$version
 complete=$venv/.complete
 
 install() {
-  say "installing moto, about a minute the first time ..."
   rm -rf "$venv"
   python3 -m venv "$venv" >&2 || fail "could not make a virtual environment (see above)"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes \
-    --requirement "$here/requirements.txt" >&2 || fail "could not install moto (see above)"
+  with_progress "installing moto, about a minute" "$venv/install.log" \
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes \
+    --requirement "$here/requirements.txt" || fail "could not install moto (see above)"
   : >"$complete"
 }
 

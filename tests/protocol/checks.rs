@@ -58,6 +58,8 @@ pub enum Promise {
     Granted,
     /// A temporary value that may have been applied is sent again only on request.
     Once,
+    /// A version of the Secret goes on record only where it held what is on record.
+    Verified,
 }
 
 /// Who writes a status, and why.
@@ -67,6 +69,8 @@ pub enum Write<'a> {
     /// The call was never made.
     Withdrawn(&'a Plan),
     Conclusion(&'a Conclusion, &'a Plan),
+    /// A version of the Secret that was verified.
+    Verified,
 }
 
 /// What an observer who sees everything knows.

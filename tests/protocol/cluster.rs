@@ -45,8 +45,12 @@ pub struct Cluster {
     pub secret: Option<Secret>,
     /// Whether a grant lets the resource manage its user.
     pub granted: bool,
+    /// Its pool's id names no Region of AWS, and no grant names another.
+    pub in_no_region: bool,
     /// Names and first bytes of the keys, oldest first.
     pub keys: Vec<(String, u8)>,
+    /// What the Secret held at each of its resourceVersions.
+    past: BTreeMap<String, BTreeMap<&'static str, Vec<u8>>>,
     counter: u64,
 }
 
@@ -142,7 +146,9 @@ impl Cluster {
             resource: Resource::new(spec(), 1),
             secret: None,
             granted: true,
+            in_no_region: false,
             keys: vec![("key-1".to_owned(), 1)],
+            past: BTreeMap::new(),
             counter: 100,
         };
         cluster.put("password", Some(text(0).into_bytes()));
@@ -208,6 +214,21 @@ impl Cluster {
             Some(value) => secret.data.insert(key, value),
             None => secret.data.remove(key),
         };
+        self.remember();
+    }
+
+    fn remember(&mut self) {
+        if let Some(secret) = &self.secret {
+            let version = secret.version.resource_version.clone();
+            self.past.insert(version, secret.data.clone());
+        }
+    }
+
+    /// What stood at the key that the resource names in this version of the Secret, if it could be a
+    /// password.
+    pub fn value_at(&self, resource_version: &str) -> Option<Password> {
+        let key = self.resource.spec.password_secret_ref.key.as_str();
+        Password::parse(self.past.get(resource_version)?.get(key)?).ok()
     }
 
     /// Somebody changes the Secret's metadata.
@@ -216,6 +237,7 @@ impl Cluster {
         if let Some(secret) = &mut self.secret {
             secret.version.resource_version = resource_version;
         }
+        self.remember();
     }
 
     /// The value at the key that the resource names, if it could be a password.
@@ -255,7 +277,9 @@ impl Cluster {
     }
 
     pub fn admission(&self) -> Admission {
-        if self.granted {
+        if self.in_no_region {
+            Admission::UnknownRegion
+        } else if self.granted {
             Admission::Granted(Authority::own(target().pool.region()))
         } else {
             Admission::NotGranted

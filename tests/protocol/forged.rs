@@ -5,7 +5,7 @@ use super::scene::{Scene, applied, error, lost, not_sent, refused};
 use cognito_password_operator::{
     api::{
         Attempt, AttemptOutcome, CONDITIONS_MAX, Condition, ConditionStatus, ConditionType,
-        Failures, REASONS, Status, Synced, crds,
+        Failures, REASONS, Status, Synced, Unusable, crds,
     },
     core::{
         conclude::{Conclusion, conclude},
@@ -179,7 +179,9 @@ fn status() -> impl Strategy<Value = Status> {
         option::of(synced()),
         option::of(attempt()),
         vec(text(64), 0..=24),
-    );
+        option::of(synced()),
+    )
+        .boxed();
     (
         option::of(any::<i64>()),
         option::of(text(128)),
@@ -188,7 +190,13 @@ fn status() -> impl Strategy<Value = Status> {
         conditions(),
     )
         .prop_map(
-            |(observed_generation, handled, (synced, attempt, retired), times, conditions)| {
+            |(
+                observed_generation,
+                handled,
+                (synced, attempt, retired, unusable),
+                times,
+                conditions,
+            )| {
                 Status {
                     observed_generation,
                     last_handled_reconcile_at: handled,
@@ -196,6 +204,10 @@ fn status() -> impl Strategy<Value = Status> {
                     attempt,
                     quarantined_until: times.0.map(MicroTime),
                     retired,
+                    unusable: unusable.map(|it| Unusable {
+                        secret_uid: it.secret_uid,
+                        secret_resource_version: it.secret_resource_version,
+                    }),
                     failures: times.1,
                     conditions,
                 }

@@ -8,7 +8,7 @@ use super::{
     world::World,
 };
 use cognito_password_operator::{
-    api::Status,
+    api::{Class, Reason, Status},
     core::{
         conclude::{Conclusion, conclude, withdraw},
         decide::{Decision, Report, decide},
@@ -17,6 +17,7 @@ use cognito_password_operator::{
         password::Password,
         plan::Plan,
         reply::Reply,
+        verified::verified,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -190,7 +191,8 @@ impl World {
             Decision::Leave => Next::Wait(None),
             Decision::Stay { wake } => Next::Wait(wake),
             Decision::Read => self.look_closely(who),
-            Decision::Report(report) if unread => {
+            // Where nobody may read, and where what is known is merely called stalled.
+            Decision::Report(report) if unread || self.only_stalls(who, &report) => {
                 match self.write(who, &report.status, &Write::Report) {
                     Ok(()) => Next::Wait(report.wake),
                     Err(_) => Next::Again,
@@ -202,6 +204,48 @@ impl World {
                 Next::Wait(None)
             }
         }
+    }
+
+    /// Whether a report says no more than before, but that a wait has lasted.
+    fn only_stalls(&self, who: usize, report: &Report) -> bool {
+        let before = self.processes[who].resource.status();
+        let after = Status {
+            observed_generation: before.observed_generation,
+            conditions: before.conditions.clone(),
+            ..report.status.clone()
+        };
+        let reason = before.ready_reason();
+        before == after
+            && reason == report.status.ready_reason()
+            && reason.map(Reason::class) == Some(Class::Waiting)
+    }
+
+    /// A process at rest records what it has verified. Answers with whether there was something to write.
+    pub fn record_verified(&mut self, who: usize) -> bool {
+        let process = &mut self.processes[who];
+        if process.is_busy() {
+            return false;
+        }
+        process.decided_on = process.resource.clone();
+        let process = &self.processes[who];
+        let seen = process.secret.as_ref();
+        let facts = Facts {
+            resource: &process.resource,
+            secret: seen.map_or(SecretFact::NotSeen, |s| SecretFact::Seen(s.version.clone())),
+            tried: process.tried.as_ref(),
+            healed: false,
+            older: None,
+            rival_at: None,
+        };
+        let status = process.resource.status();
+        let observed = facts.observed(&self.cluster, &status);
+        let Some(status) = verified(&observed, self.now) else {
+            return false;
+        };
+        self.note(|| format!("P{who} records what it has verified"));
+        // Nobody tries it again: what goes on brings it up again.
+        let _ = self.write(who, &status, &Write::Verified);
+        true
     }
 
     fn look_closely(&mut self, who: usize) -> Next {

@@ -57,7 +57,10 @@ impl World {
         let settled = ready(&self.cluster.resource.status()) == Some(ConditionStatus::True);
         // Without its key, a refused value is recognised only while the Secret hasn't moved.
         if rest.is_none() && (settled || !self.watch.keys_lost) {
-            self.check_quiet(settled);
+            // In a world of its own: this one stays as it has ended.
+            let mut quiet = self.clone();
+            quiet.check_quiet(settled);
+            self.take_over_from(quiet);
         }
     }
 
@@ -169,27 +172,77 @@ impl World {
 
     /// Spurious events, a restart and moved metadata lead to nothing.
     fn check_quiet(&mut self, settled: bool) {
-        // What was set may still have to be signed by a new key.
+        // What was set may still have to be signed by a new key, and a version to be recorded.
         self.run(0);
-        let before = (self.watch.writes, self.watch.calls, self.watch.reads);
-        self.run(0);
-        self.run(0);
-        if settled && self.watch.reads != before.2 {
-            self.watch
-                .broken(Promise::Quiescence, "reads although settled".to_owned());
-        }
-        self.restart(0);
-        self.run(0);
+        self.record_verified(0);
+        self.silent("at rest", |world| {
+            world.run(0);
+            world.wait(SignedDuration::from_hours(25));
+            world.run(0);
+        });
+        self.silent("after a restart", |world| {
+            world.restart(0);
+            world.run(0);
+        });
+        let before = (self.watch.writes, self.watch.calls);
         self.cluster.touch();
         self.sync(0);
         self.run(0);
         self.restart(0);
         self.run(0);
-        if (self.watch.writes, self.watch.calls) != (before.0, before.1) {
-            self.watch.broken(
-                Promise::Quiescence,
-                "writes or calls although at rest".to_owned(),
-            );
+        if (self.watch.writes, self.watch.calls) != before {
+            let how = "writes or calls for a moved version".to_owned();
+            self.watch.broken(Promise::Quiescence, how);
+        }
+        self.record_verified(0);
+        if self.record_verified(0) {
+            let how = "records the same version twice".to_owned();
+            self.watch.broken(Promise::Quiescence, how);
+        }
+        self.silent("after a moved version was recorded", |world| {
+            world.restart(0);
+            world.run(0);
+        });
+        if settled {
+            self.lose_keys_at_rest();
+        }
+    }
+
+    /// What was broken in another world, and how it came to that.
+    fn take_over_from(&mut self, other: Self) {
+        if other.watch.any_broken().is_some() {
+            *self = other;
+        }
+    }
+
+    /// Nothing is read, written or called.
+    fn silent(&mut self, when: &str, what: impl FnOnce(&mut Self)) {
+        let counts = |world: &Self| {
+            let watch = &world.watch;
+            (watch.reads, watch.writes, watch.calls)
+        };
+        let before = counts(self);
+        what(self);
+        if counts(self) != before {
+            let how = format!("{when}: {before:?} became {:?}", counts(self));
+            self.watch.broken(Promise::Quiescence, how);
+        }
+    }
+
+    /// The fingerprint keys are lost: what is on record is signed again, and nothing is set.
+    fn lose_keys_at_rest(&mut self) {
+        let before = (self.watch.writes, self.watch.calls);
+        self.live_through(Event::LoseKeys);
+        self.restart(0);
+        self.run(0);
+        let is_settled = ready(&self.cluster.resource.status()) == Some(ConditionStatus::True);
+        let suspended = self.cluster.resource.spec.suspend;
+        if !(is_settled || suspended)
+            || self.watch.calls != before.1
+            || self.watch.writes > before.0 + 1
+        {
+            let how = "a lost key costs more than a signature".to_owned();
+            self.watch.broken(Promise::Quiescence, how);
         }
     }
 }
@@ -232,6 +285,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (0_u8..2).prop_map(Event::Crash),
         14 => (0_u8..2).prop_map(Event::Step),
         14 => (0_u8..2).prop_map(Event::Run),
+        4 => (0_u8..2).prop_map(Event::Record),
         4 => (1_u16..12).prop_map(Event::Wait),
         3 => (12_u16..400).prop_map(Event::Wait),
         1 => Just(Event::Wait(4_000)),
@@ -417,6 +471,11 @@ fn the_password_becomes_what_the_secret_says_or_the_condition_says_why_not() {
 #[test]
 fn after_it_has_converged_nothing_is_read_written_or_called() {
     holds(Promise::Quiescence);
+}
+
+#[test]
+fn a_recorded_version_of_the_secret_held_what_is_on_record() {
+    holds(Promise::Verified);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{
     world::World,
 };
 use cognito_password_operator::{
-    api::{Attempt, AttemptOutcome, Class, ConditionStatus, Reason, Status},
+    api::{Attempt, AttemptOutcome, Class, ConditionStatus, ConditionType, Reason, Status},
     core::{
         conclude::Conclusion, fingerprint::Match, password::Password, plan::Plan, temporary::Kind,
     },
@@ -33,6 +33,7 @@ impl World {
         }
         match write {
             Write::Report => self.check_report(before, after),
+            Write::Verified => self.check_verified(before, after),
             Write::Withdrawn(plan) => self.watch.did_not_attempt(&plan.attempt.id),
             // What was refused is judged anew, because another value may have been set since.
             Write::Conclusion(Conclusion::Superseded(_), _) => {
@@ -109,6 +110,54 @@ impl World {
         }
     }
 
+    /// Nothing but a version changes, that of no attempt under way, and the Secret held what is on record at
+    /// that version.
+    fn check_verified(&mut self, before: &Status, after: &Status) {
+        let mut elsewhere = before.clone();
+        let pending = |status: &Status| {
+            let attempt = status.attempt.clone();
+            attempt.filter(|attempt| attempt.outcome == AttemptOutcome::Pending)
+        };
+        let stalled = before.condition(ConditionType::Stalled).is_some();
+        let mut is_true = stalled || pending(before) == pending(after);
+        let is_at = |version: &str, fingerprint: &str| {
+            let value = self.cluster.value_at(version);
+            let permanent = self.cluster.resource.spec.permanent;
+            let keyring = keyring(&self.cluster.keys);
+            // A process signs with its own keys until it starts anew.
+            let same = |value: &Password| {
+                let ring = &keyring.ring;
+                ring.compare(fingerprint, &target(), permanent, value) != Match::Different
+            };
+            value.as_ref().is_some_and(same)
+        };
+        if let (Some(was), Some(is)) = (&mut elsewhere.synced, &after.synced) {
+            if was != is {
+                is_true &= is_at(&is.secret_resource_version, &is.fingerprint);
+            }
+            was.secret_uid.clone_from(&is.secret_uid);
+            was.secret_resource_version
+                .clone_from(&is.secret_resource_version);
+        }
+        if let (Some(was), Some(is)) = (&mut elsewhere.attempt, &after.attempt) {
+            if was != is {
+                is_true &= is_at(&is.secret_resource_version, &is.fingerprint);
+            }
+            was.secret_uid.clone_from(&is.secret_uid);
+            was.secret_resource_version
+                .clone_from(&is.secret_resource_version);
+        }
+        if let (Some(was), Some(is)) = (&mut elsewhere.unusable, &after.unusable) {
+            let value = self.cluster.value_at(&is.secret_resource_version);
+            is_true &= was == is || value.is_none();
+            was.clone_from(is);
+        }
+        if !is_true || elsewhere != *after {
+            let how = format!("{before:?} became {after:?}");
+            self.watch.broken(Promise::Verified, how);
+        }
+    }
+
     fn check_ahead(&mut self, before: &Status, plan: &Plan, value: &Password) {
         if before.attempt.as_ref().is_some_and(Attempt::is_open) && !plan.inherited {
             self.doubt(before);
@@ -174,6 +223,7 @@ impl World {
             return;
         }
         let allowed = match write {
+            Write::Verified => false,
             Write::Report => {
                 let names = |signed: &Option<String>| signed.as_ref().map(|s| self.names(s));
                 was.is_some() && is.is_some() && (names(&was) == names(&is) || self.watch.keys_lost)

@@ -11,6 +11,7 @@ use cognito_password_operator::{
         outcome::classify,
         plan::Plan,
         reply::{NotSent, Reply, ServiceError},
+        verified::verified,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -74,6 +75,11 @@ impl Scene {
         self.now += SignedDuration::from_secs(seconds);
     }
 
+    /// Until the time of the next try.
+    pub fn until_due(&mut self) {
+        self.now = self.status().failures.expect("a next try").retry_at.0;
+    }
+
     pub fn restart(&mut self) {
         self.tried = None;
     }
@@ -115,14 +121,38 @@ impl Scene {
     }
 
     /// What is decided where only Secrets with labels are seen, and this isn't one.
-    pub fn unselected(&mut self) -> Box<Report> {
-        match self.decide(SecretFact::NotSelected("a=b".to_owned())).0 {
+    pub fn unselected(&mut self) -> Decision {
+        self.decide(SecretFact::NotSelected("a=b".to_owned())).0
+    }
+
+    /// Writes what is reported on what the watch shows.
+    pub fn say(&mut self) -> Box<Report> {
+        match self.look() {
             Decision::Report(report) => {
                 self.write(&report.status);
                 report
             }
             other => panic!("wanted a report, got {other:?}"),
         }
+    }
+
+    /// Records what was verified; answers with whether there was something.
+    pub fn record_verified(&mut self) -> bool {
+        let secret = self.cluster.secret.as_ref();
+        let facts = Facts {
+            resource: &self.cluster.resource,
+            secret: secret.map_or(SecretFact::NotSeen, |s| SecretFact::Seen(s.version.clone())),
+            tried: self.tried.as_ref(),
+            healed: self.healed,
+            older: self.older.clone(),
+            rival_at: self.rival_at,
+        };
+        let status = self.status();
+        let found = verified(&facts.observed(&self.cluster, &status), self.now);
+        if let Some(status) = &found {
+            self.write(status);
+        }
+        found.is_some()
     }
 
     /// What is decided on a read, and remembered.

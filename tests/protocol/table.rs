@@ -5,12 +5,13 @@ use super::{
     scene::{Scene, applied, refused},
 };
 use cognito_password_operator::{
-    api::{AttemptOutcome, ConditionStatus, Reason},
+    api::{AttemptOutcome, ConditionStatus, Failures, Reason},
     core::decide::Decision,
 };
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use rstest::rstest;
+use std::time::Duration;
 
 const REST: Decision = Decision::Stay { wake: None };
 
@@ -103,53 +104,80 @@ fn a_missing_value_waits_and_is_called_stalled_after_5_minutes(
     let mut scene = Scene::settled();
     change(&mut scene);
     assert_eq!(scene.look(), Decision::Read);
-    let wake = scene.report().wake.expect("a slow recheck");
-    assert!((300..=330).contains(&wake.as_secs()), "{wake:?}");
+    let minutes = Some(Duration::from_mins(5));
+    assert_eq!(scene.report().wake, minutes);
     assert_eq!(scene.said(), (ConditionStatus::False, reason, true, false));
-    assert_eq!(scene.look(), Decision::Stay { wake: Some(wake) });
-    let first = scene.status();
+    assert_eq!(scene.status().failures, None, "an event ends it");
+    assert_eq!(scene.look(), Decision::Stay { wake: minutes });
     scene.later(200);
-    assert_eq!(
-        scene.report().status,
-        first,
-        "nothing new is written before it is due"
-    );
-    scene.now += SignedDuration::try_from(wake).expect("short") - SignedDuration::from_secs(200);
-    assert_eq!(scene.look(), Decision::Read);
-    let next = scene.report().wake.expect("a slower recheck");
-    assert!((600..=660).contains(&next.as_secs()), "{next:?}");
-    assert_eq!(scene.said(), (ConditionStatus::False, reason, false, true));
+    scene.restart();
+    let left = Some(Duration::from_secs(100));
+    assert_eq!(scene.look(), Decision::Stay { wake: left }, "a restart");
+    assert_eq!(scene.wake(), left, "nothing new is written");
+    scene.later(100);
+    assert_eq!(scene.say().wake, None);
+    let stalled = (ConditionStatus::False, reason, false, true);
+    assert_eq!(scene.said(), stalled);
     assert_eq!(scene.status().observed_generation, Some(1));
+    for days in [0, 1, 100] {
+        scene.later(days * 86_400);
+        assert_eq!(scene.look(), REST);
+        scene.restart();
+        assert_eq!(scene.look(), REST, "after a restart");
+    }
     scene.put(0);
     scene.restart();
+    assert_eq!(scene.look(), Decision::Read);
     assert!(
         !matches!(scene.read(), Decision::Stay { .. }),
         "it is there: nothing to wait for"
     );
 }
 
+#[rstest]
+#[case::gone(|s: &mut Scene| s.cluster.secret = None)]
+#[case::no_key(|s: &mut Scene| s.cluster.put("password", None))]
+#[case::not_granted(|s: &mut Scene| s.cluster.granted = false)]
+fn a_recheck_that_another_version_wrote_is_waited_for_by_nobody(#[case] change: fn(&mut Scene)) {
+    let mut scene = Scene::settled();
+    change(&mut scene);
+    match scene.look() {
+        Decision::Report(_) => scene.say(),
+        _ => scene.report(),
+    };
+    let retry_at = MicroTime(scene.now + SignedDuration::from_secs(310));
+    scene.with_status(|status| status.failures = Some(Failures { count: 1, retry_at }));
+    let minutes = Some(Duration::from_mins(5));
+    assert_eq!(scene.look(), Decision::Stay { wake: minutes });
+    scene.later(300);
+    assert_eq!(scene.say().wake, None);
+    assert_eq!(scene.status().failures, None);
+    scene.later(86_400);
+    assert_eq!(scene.look(), REST);
+}
+
 #[test]
-fn a_secret_without_the_labels_waits_as_a_missing_one_and_is_not_read() {
+fn a_missing_secret_without_the_labels_is_not_read_and_called_stalled_after_5_minutes() {
     let mut scene = Scene::settled();
     let before = scene.status();
-    let wake = scene.unselected().wake.expect("a slow recheck");
-    assert!((300..=330).contains(&wake.as_secs()), "{wake:?}");
+    let minutes = Some(Duration::from_mins(5));
     let said = |stalled: bool| {
         let reason = Reason::SecretNotFound;
         (ConditionStatus::False, reason, !stalled, stalled)
     };
-    assert_eq!(scene.said(), said(false));
-    let first = scene.status();
-    assert_eq!(first.synced, before.synced);
-    scene.later(200);
-    assert_eq!(
-        scene.unselected().status,
-        first,
-        "nothing new is written before it is due"
-    );
-    scene.later(200);
-    scene.unselected();
-    assert_eq!(scene.said(), said(true));
+    for (waited, stalled, wake) in [(0, false, minutes), (300, true, None)] {
+        scene.later(waited);
+        match scene.unselected() {
+            Decision::Report(report) => {
+                scene.write(&report.status);
+                assert_eq!(report.wake, wake);
+            }
+            other => panic!("wanted a report, got {other:?}"),
+        }
+        assert_eq!(scene.said(), said(stalled));
+        assert_eq!(scene.status().synced, before.synced);
+        assert_eq!(scene.unselected(), Decision::Stay { wake });
+    }
 }
 
 #[test]
@@ -165,8 +193,11 @@ fn an_invalid_value_stalls_without_a_call() {
     );
     assert_eq!(scene.said(), stalled);
     assert_eq!(scene.look(), REST);
+    scene.restart();
+    assert_eq!(scene.look(), REST, "after a restart");
     scene.put(0);
     assert_eq!(scene.report().verdict.reason, Reason::PasswordSet);
+    assert_eq!(scene.status().unusable, None);
 }
 
 #[rstest]

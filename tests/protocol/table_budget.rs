@@ -8,8 +8,8 @@ use rstest::rstest;
 fn failed(reply: &Reply, times: u32) -> Scene {
     let mut scene = Scene::new();
     for _ in 0..times {
-        let wake = scene.set(reply).wake.expect("it is tried again");
-        scene.later(i64::try_from(wake.as_secs()).expect("a short wait") + 1);
+        scene.set(reply);
+        scene.until_due();
     }
     scene
 }

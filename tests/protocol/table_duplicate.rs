@@ -60,10 +60,11 @@ fn a_duplicate_is_said_once_whatever_it_was_before_and_changes_nothing(#[case] m
     assert_eq!(before.failures, None);
     // Not by a restart, nor by what otherwise asks for a set.
     scene.restart();
-    assert_eq!(said(&mut scene).status, before);
+    assert_eq!(scene.look(), Decision::Stay { wake: None });
     scene.later(3_600);
     scene.put(2);
-    assert_eq!(said(&mut scene).status, before);
+    assert_eq!(scene.look(), Decision::Stay { wake: None });
+    assert_eq!(scene.status(), before);
     scene.cluster.request();
     let answered = said(&mut scene).status;
     let requested = scene.cluster.resource.requested_at.clone();

@@ -114,6 +114,7 @@ fn statuses(versions: &[(String, String)]) -> impl Strategy<Value = Status> + us
             attempt,
             quarantined_until,
             retired,
+            unusable: None,
             failures,
             conditions,
         },

@@ -2,21 +2,15 @@
 
 use super::scene::{Scene, refused};
 use cognito_password_operator::{
-    api::Reason,
+    api::{ConditionStatus, ConditionType, Reason},
     core::{decide::Decision, observed::Older},
 };
 use rstest::rstest;
-
-fn say(scene: &mut Scene) {
-    match scene.look() {
-        Decision::Report(report) => scene.write(&report.status),
-        other => panic!("wanted a report, got {other:?}"),
-    }
-}
+use std::time::Duration;
 
 fn revoke(scene: &mut Scene) {
     scene.cluster.granted = false;
-    say(scene);
+    scene.say();
     assert_eq!(scene.said().1, Reason::NotGranted);
 }
 
@@ -40,6 +34,52 @@ fn whoever_is_granted_is_set_in_its_turn(#[case] mut scene: Scene) {
     scene.later(2);
     assert_eq!(scene.look(), Decision::Read);
     scene.plan();
+}
+
+/// As after a grant that names the Region, also where the same value was refused before.
+#[rstest]
+#[case::new(Scene::new())]
+#[case::waiting({ let mut s = Scene::new(); s.set(&refused("AccessDeniedException")); s })]
+#[case::refused({ let mut s = Scene::new(); s.set(&refused("InvalidPasswordException")); s })]
+fn whoever_is_in_no_region_is_stalled_until_a_grant_names_one(#[case] mut scene: Scene) {
+    scene.cluster.in_no_region = true;
+    say(&mut scene);
+    assert_eq!(scene.said().1, Reason::UnknownRegion);
+    let stalled = scene.status().condition(ConditionType::Stalled).cloned();
+    assert_eq!(stalled.map(|it| it.status), Some(ConditionStatus::True));
+    scene.restart();
+    scene.later(3_600);
+    assert!(matches!(scene.look(), Decision::Report(report) if report.wake.is_none()));
+    scene.cluster.in_no_region = false;
+    assert_eq!(scene.look(), Decision::Read);
+    queue(&mut scene);
+    scene.plan();
+}
+
+#[test]
+fn who_is_not_granted_is_called_stalled_after_5_minutes_and_left_alone() {
+    let mut scene = Scene::settled();
+    let synced = scene.status().synced;
+    revoke(&mut scene);
+    let minutes = Some(Duration::from_mins(5));
+    assert_eq!(scene.status().failures, None, "an event ends it");
+    scene.later(120);
+    scene.restart();
+    let left = minutes.map(|it| it - Duration::from_secs(120));
+    assert_eq!(scene.look(), Decision::Stay { wake: left }, "a restart");
+    scene.later(180);
+    assert_eq!(scene.say().wake, None);
+    let stalled = (ConditionStatus::False, Reason::NotGranted, false, true);
+    assert_eq!(scene.said(), stalled);
+    for days in [0, 1, 100] {
+        scene.later(days * 86_400);
+        scene.restart();
+        assert_eq!(scene.look(), Decision::Stay { wake: None });
+    }
+    assert_eq!(scene.status().synced, synced);
+    scene.cluster.granted = true;
+    assert_eq!(scene.look(), Decision::Read);
+    assert_eq!(scene.report().verdict.reason, Reason::PasswordSet);
 }
 
 #[test]

@@ -6,7 +6,6 @@ use cognito_password_operator::{
     core::{decide::Decision, reply::Reply},
 };
 use jiff::SignedDuration;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use rstest::rstest;
 use std::time::Duration;
 
@@ -26,6 +25,35 @@ fn the_5_minutes_of_a_wait_begin_with_the_wait() {
     scene.set(&refused("AccessDeniedException"));
     let stalled = (ConditionStatus::False, Reason::AccessDenied, false, true);
     assert_eq!(scene.said(), stalled);
+}
+
+#[test]
+fn what_waits_is_called_stalled_after_5_minutes_and_its_recheck_comes_when_it_comes() {
+    for restart in [false, true] {
+        let mut scene = Scene::new();
+        let minutes = Some(Duration::from_mins(5));
+        assert_eq!(scene.set(&refused("AccessDeniedException")).wake, minutes);
+        let before = scene.status();
+        scene.later(299);
+        if restart {
+            scene.restart();
+        }
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(scene.look(), Decision::Stay { wake: second });
+        scene.later(1);
+        let wake = scene.say().wake.expect("the recheck");
+        let stalled = (ConditionStatus::False, Reason::AccessDenied, false, true);
+        assert_eq!(scene.said(), stalled);
+        let after = scene.status();
+        assert_eq!(
+            (after.failures, after.attempt),
+            (before.failures, before.attempt)
+        );
+        assert_eq!(scene.look(), Decision::Stay { wake: Some(wake) });
+        scene.now += SignedDuration::try_from(wake).expect("short");
+        assert_eq!(scene.look(), Decision::Read);
+        scene.plan();
+    }
 }
 
 #[rstest]
@@ -69,16 +97,6 @@ fn what_changed_cuts_a_wait_short(#[case] change: fn(&mut Scene)) {
         assert_eq!(scene.look(), Decision::Read);
         scene.plan();
     }
-}
-
-#[test]
-fn a_retry_at_that_a_wrong_clock_wrote_is_due() {
-    let mut scene = Scene::new();
-    scene.set(&lost());
-    let far = MicroTime(scene.now + SignedDuration::from_hours(9_000));
-    scene.with_status(|status| status.failures.as_mut().expect("failures").retry_at = far);
-    assert_eq!(scene.look(), Decision::Read);
-    scene.plan();
 }
 
 #[test]

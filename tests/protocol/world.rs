@@ -53,6 +53,8 @@ pub enum Event {
     Look(u8),
     /// A process catches up and goes on until it has nothing to do for now.
     Run(u8),
+    /// A process that has caught up records what it has verified.
+    Record(u8),
     /// So many seconds pass.
     Wait(u16),
     /// A new fingerprint key; the old ones stay.
@@ -171,6 +173,12 @@ impl World {
             Event::Run(who) => {
                 self.sync(usize::from(who));
                 self.run(usize::from(who));
+            }
+            Event::Record(who) => {
+                if !self.processes[usize::from(who)].is_busy() {
+                    self.sync(usize::from(who));
+                }
+                self.record_verified(usize::from(who));
             }
             Event::Wait(seconds) => self.wait(SignedDuration::from_secs(seconds.into())),
             Event::NewKey => {

@@ -7,6 +7,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// For a server that runs on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// GET over plain HTTP: status and body. HTTP/1.0, so that the body comes unchunked and ends with
 /// the connection.
 pub(crate) async fn get(port: u16, path: &str) -> Result<(u16, String), String> {
@@ -26,9 +29,9 @@ pub(crate) async fn post(
 
 async fn ask(port: u16, what: &str, headers: &str, body: &str) -> Result<(u16, String), String> {
     let request = request(what, headers, body);
-    tokio::time::timeout(Duration::from_secs(10), exchange(port, &request))
+    tokio::time::timeout(PATIENCE, exchange(port, &request))
         .await
-        .unwrap_or_else(|_| Err(std::io::Error::other("no reply within 10 s")))
+        .unwrap_or_else(|_| Err(std::io::Error::other("no reply within a minute")))
         .map_err(|error| format!("{what}: {error}"))
 }
 
@@ -51,7 +54,6 @@ async fn exchange(port: u16, request: &str) -> std::io::Result<(u16, String)> {
 
 /// The same for where no runtime is, of a server that need not answer: the whole reply.
 pub(super) fn get_blocking(port: u16, path: &str) -> std::io::Result<Vec<u8>> {
-    const PATIENCE: Duration = Duration::from_secs(1);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = std::net::TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;

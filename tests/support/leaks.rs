@@ -158,8 +158,8 @@ impl<'a> Leaks<'a> {
         for (name, path) in objects {
             let request = hyper::Request::get(&path).body(Vec::new());
             let asked = client.request_text(request.expect("the request is well-formed"));
-            let answer = tokio::time::timeout(Duration::from_secs(10), asked).await;
-            let answer = answer.map_err(|_| "no answer within 10 s".to_owned());
+            let answer = tokio::time::timeout(Duration::from_mins(2), asked).await;
+            let answer = answer.map_err(|_| "no answer within two minutes".to_owned());
             let text = answer.and_then(|text| text.map_err(|error| error.to_string()));
             let text = text.unwrap_or_else(|error| panic!("could not read {path}: {error}"));
             places.push((name, text.into_bytes()));

@@ -21,6 +21,7 @@ mod proxy;
 mod random;
 mod scratch;
 mod server;
+mod tls_front;
 pub(crate) mod tools;
 mod wait;
 
@@ -37,6 +38,7 @@ pub(crate) use proxy::{ApiFault, Asked, Held, Hold, Kind, Moment, Proxy};
 pub(crate) use random::Random;
 pub(crate) use scratch::scratch;
 pub(crate) use server::Server;
+pub(crate) use tls_front::TlsFront;
 pub(crate) use wait::{
     await_resource, condition, describe, eventually, grants, resource, resources, wait_reason,
 };

@@ -17,6 +17,8 @@ use aws_sdk_cognitoidentityprovider::types::{
     AuthFlowType, ExplicitAuthFlowsType, MessageActionType, PasswordPolicyType, UserPoolPolicyType,
 };
 
+use cognito_password_operator::cognito::aws::http_client;
+
 pub(crate) use iam::AccessKey;
 
 use super::http;
@@ -73,7 +75,7 @@ impl Moto {
     }
 
     pub(crate) async fn ready(&self) {
-        eventually(Duration::from_mins(1), async || {
+        eventually(Duration::from_mins(5), async || {
             if let Some(exit) = self.process.exit() {
                 panic!("moto ended: {exit:?}\n{}", self.process.log_tail());
             }
@@ -210,6 +212,7 @@ pub(crate) fn sdk(url: &str) -> Client {
 pub(crate) fn sdk_config(url: &str) -> aws_sdk_cognitoidentityprovider::config::Builder {
     Config::builder()
         .behavior_version(BehaviorVersion::latest())
+        .http_client(http_client().expect("no bundle is set"))
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())

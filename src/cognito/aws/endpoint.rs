@@ -15,10 +15,7 @@ use std::{
     error::Error,
     fmt,
     net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
 /// Whose endpoint it is.
@@ -170,12 +167,12 @@ impl Intercept for EndpointGuard {
 /// the connector is called, and its error ends the attempt (aws-smithy-runtime 1.16.2,
 /// client/orchestrator.rs, `try_attempt`).
 #[derive(Clone, Default, Debug)]
-pub(super) struct StopBeforeSending(Arc<AtomicBool>);
+pub(super) struct StopBeforeSending(Arc<OnceLock<String>>);
 
 impl StopBeforeSending {
-    /// Whether everything before the sending went well.
-    pub(super) fn reached(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// To which host the request would go, if everything before the sending went well.
+    pub(super) fn reached(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
     }
 }
 
@@ -186,11 +183,13 @@ impl Intercept for StopBeforeSending {
 
     fn read_before_transmit(
         &self,
-        _: &BeforeTransmit<'_>,
+        context: &BeforeTransmit<'_>,
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.0.store(true, Ordering::Relaxed);
+        let uri = context.request().uri().parse::<Uri>()?;
+        self.0
+            .get_or_init(|| uri.host().unwrap_or_default().to_owned());
         Err("this request is not meant to be sent".into())
     }
 }

@@ -1,60 +1,129 @@
 //! One HTTP client for everything that goes to AWS: connections, TLS configuration and the trusted
-//! certificates are there once, however many roles and Regions there are. Measured with 300 roles: 27 kB
-//! for each of them, and 130 kB where each client has an HTTP client of its own. No reply is read beyond
-//! a limit.
+//! certificates are there once, however many roles and Regions there are. No reply is read beyond a
+//! limit, and no connection is used again that has been silent for long.
 
-use super::endpoint::{Service, may_be_sent};
-use aws_smithy_http_client::{
-    Builder, ConnectorBuilder,
-    proxy::ProxyConfig,
-    tls::{Provider, rustls_provider::CryptoMode},
+use super::{
+    connect::{ConnectTimeout, Connector},
+    endpoint::{Service, may_be_sent},
+    words::find,
 };
-use aws_smithy_runtime_api::client::{
-    http::{
-        HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
-        http_client_fn,
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        http::{
+            HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings,
+            SharedHttpClient, SharedHttpConnector,
+        },
+        orchestrator::{HttpRequest, HttpResponse},
+        result::ConnectorError,
+        runtime_components::RuntimeComponents,
     },
-    orchestrator::HttpRequest,
-    result::ConnectorError,
 };
-use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::{body::SdkBody, retry::ErrorKind};
+use http::{HeaderValue, Request, header::PROXY_AUTHORIZATION, uri::Scheme};
 use http_body_util::Limited;
-use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::{
+    client::{
+        legacy::{
+            Client,
+            connect::{CaptureConnection, capture_connection},
+        },
+        proxy::matcher::Matcher,
+    },
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::RootCertStore;
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::timeout;
 
 /// The longest reply that is read, in bytes: Cognito's and STS's have a few kB, and a message of a
 /// million characters is still read and cut. The SDK would read what
 /// comes until the call's time is over, into memory: a gigabyte a second on a good network.
 const REPLY_MAX: usize = 4 << 20;
 
-/// As the SDK makes its own (aws-smithy-runtime 1.16.2, client/http.rs): the proxies of the
-/// environment, the trusted certificates of the system or of `SSL_CERT_FILE`. The SDK would make one
-/// for each of its clients.
-pub(super) fn client() -> SharedHttpClient {
-    guarded(
-        Builder::new().build_with_connector_fn(|settings, components| {
-            let provider = Provider::Rustls(CryptoMode::AwsLc);
-            let mut connector = ConnectorBuilder::default()
-                .tls_provider(provider)
-                .proxy_config(ProxyConfig::from_env());
-            connector.set_connector_settings(settings.cloned());
-            if let Some(components) = components {
-                connector.set_sleep_impl(components.sleep_impl());
-            }
-            connector.build()
-        }),
-    )
+/// For how long a connection may have been silent and is used again. Middleboxes forget silent
+/// connections, some within half a minute, and tell nobody: the next request is then lost, and whether
+/// Cognito has applied it is unknown.
+pub(super) const IDLE_MAX: Duration = Duration::from_secs(20);
+
+/// How many silent connections are kept for each host.
+const IDLE_CONNECTIONS: usize = 32;
+
+type Pool = Client<Connector, SdkBody>;
+
+/// With these trusted certificates, and the proxies of the environment.
+pub(super) fn client(roots: Arc<RootCertStore>, idle_max: Duration) -> SharedHttpClient {
+    let proxies = Arc::new(Matcher::from_env());
+    SharedHttpClient::new(Http {
+        connector: Connector::new(roots, proxies.clone()),
+        proxies,
+        idle_max,
+        pools: Mutex::default(),
+    })
+}
+
+struct Http {
+    connector: Connector,
+    proxies: Arc<Matcher>,
+    idle_max: Duration,
+    /// By the time that a connection may take: Cognito's, STS's and those of the metadata services.
+    pools: Mutex<HashMap<Option<Duration>, Pool>>,
+}
+
+impl Http {
+    fn pool(&self, connect_timeout: Option<Duration>) -> Pool {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools
+            .entry(connect_timeout)
+            .or_insert_with(|| {
+                Client::builder(TokioExecutor::new())
+                    .pool_timer(TokioTimer::new())
+                    .pool_idle_timeout(self.idle_max)
+                    .pool_max_idle_per_host(IDLE_CONNECTIONS)
+                    .build(self.connector.clone().within(connect_timeout))
+            })
+            .clone()
+    }
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Http(..)")
+    }
+}
+
+impl HttpClient for Http {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(Guarded {
+            pool: self.pool(settings.connect_timeout()),
+            proxies: self.proxies.clone(),
+            read_timeout: settings.read_timeout(),
+        })
+    }
 }
 
 /// Keeps what is asked of STS off the network in the clear, also where the credential chain asks it,
 /// which takes no interceptor.
-fn guarded(client: SharedHttpClient) -> SharedHttpClient {
-    http_client_fn(move |settings, components| {
-        SharedHttpConnector::new(Guarded(client.http_connector(settings, components)))
-    })
+struct Guarded {
+    pool: Pool,
+    proxies: Arc<Matcher>,
+    read_timeout: Option<Duration>,
 }
 
-#[derive(Debug)]
-struct Guarded(SharedHttpConnector);
+impl fmt::Debug for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guarded(..)")
+    }
+}
 
 impl HttpConnector for Guarded {
     /// A POST is Cognito's, which has passed its own guard, or STS's. The metadata services, which are
@@ -65,10 +134,99 @@ impl HttpConnector for Guarded {
         {
             return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())));
         }
-        let reply = self.0.call(request);
-        HttpConnectorFuture::new(async {
-            let limited = |body| SdkBody::from_body_1_x(Limited::new(body, REPLY_MAX));
-            reply.await.map(|reply| reply.map(limited))
-        })
+        let mut request = match request.try_into_http1x() {
+            Ok(request) => request,
+            Err(error) => {
+                return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())));
+            }
+        };
+        if let Some(authorization) = self.forward_authorization(&request) {
+            request
+                .headers_mut()
+                .insert(PROXY_AUTHORIZATION, authorization);
+        }
+        let suspect = Suspect(Some(capture_connection(&mut request)));
+        let (pool, read_timeout) = (self.pool.clone(), self.read_timeout);
+        HttpConnectorFuture::new(async move { send(&pool, request, read_timeout, suspect).await })
     }
+}
+
+impl Guarded {
+    /// What a proxy that reads the request itself asks for. A tunnel to it has its own.
+    fn forward_authorization(&self, request: &Request<SdkBody>) -> Option<HeaderValue> {
+        let plain = request.uri().scheme() == Some(&Scheme::HTTP);
+        let proxy = self.proxies.intercept(request.uri()).filter(|_| plain)?;
+        proxy.basic_auth().cloned()
+    }
+}
+
+async fn send(
+    pool: &Pool,
+    request: Request<SdkBody>,
+    read_timeout: Option<Duration>,
+    mut suspect: Suspect,
+) -> Result<HttpResponse, ConnectorError> {
+    let reply = pool.request(request);
+    let reply = match read_timeout {
+        None => reply.await,
+        Some(limit) => match timeout(limit, reply).await {
+            Ok(reply) => reply,
+            Err(_) => return Err(ConnectorError::timeout(ReadTimeout(limit).into())),
+        },
+    };
+    let reply = reply.map_err(|error| classified(error.into()))?;
+    suspect.0 = None;
+    let reply = reply.map(|body| SdkBody::from_body_1_x(Limited::new(body, REPLY_MAX)));
+    HttpResponse::try_from(reply).map_err(|error| ConnectorError::other(error.into(), None))
+}
+
+/// There was no reply in this time.
+#[derive(Debug, thiserror::Error)]
+#[error("no reply within {0:?}")]
+struct ReadTimeout(Duration);
+
+/// A connection on which a request is under way. If no reply comes, nobody uses it again: with HTTP/2
+/// a muted one would be everybody's until it is closed.
+struct Suspect(Option<CaptureConnection>);
+
+impl Drop for Suspect {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take()
+            && let Some(connection) = connection.connection_metadata().as_ref()
+        {
+            connection.poison();
+        }
+    }
+}
+
+/// For the SDK's retries, which only STS and the metadata services have.
+fn classified(error: BoxError) -> ConnectorError {
+    if find::<ConnectTimeout>(&*error).is_some() {
+        return ConnectorError::timeout(error);
+    }
+    let of_connection = find::<hyper_util::client::legacy::Error>(&*error)
+        .is_some_and(hyper_util::client::legacy::Error::is_connect);
+    let of_network = find::<std::io::Error>(&*error).is_some();
+    let closed =
+        find::<hyper::Error>(&*error).is_some_and(|error| error.is_closed() || error.is_canceled());
+    if of_connection || of_network || closed || is_unprocessed(&*error) {
+        ConnectorError::io(error)
+    } else {
+        ConnectorError::other(error, Some(ErrorKind::TransientError))
+    }
+}
+
+/// Whether a request provably had no effect although there was a connection for it. Either it was still in
+/// hyper's hands, or the server says with HTTP/2 that it has not processed it: by a GOAWAY whose last
+/// stream is an earlier one, or by `REFUSED_STREAM` (RFC 9113, 6.8 and 8.7).
+///
+/// Read in h2 0.4.20: a GOAWAY of the server ends only the streams after its last one with this error,
+/// and all others with an I/O error. Read in hyper 1.12.0: a request is cancelled only as long as hyper
+/// can give it back.
+pub(super) fn is_unprocessed(error: &(dyn std::error::Error + 'static)) -> bool {
+    find::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled)
+        || find::<h2::Error>(error).is_some_and(|error| {
+            let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            error.is_remote() && (error.is_go_away() || (error.is_reset() && refused))
+        })
 }

@@ -19,14 +19,28 @@ use aws_sdk_sts::{
     operation::assume_role::AssumeRoleError,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::debug;
 
-/// How many roles are being assumed at a time: with hundreds of them a start is no stampede.
-const AT_A_TIME: usize = 8;
-/// How long one counts among them: STS takes a tenth of it, and what hangs is not to stop the others.
-const TURN: Duration = Duration::from_secs(1);
+/// How many roles begin to be assumed at a time: with hundreds of them a start is no stampede.
+const PLACES: usize = 16;
+/// For how long a role keeps its place at most. It is as long as a near STS takes; whoever takes longer
+/// goes on without a place, so a hundred roles whose STS hangs delay others by less than a second.
+const PLACE: Duration = Duration::from_millis(100);
+
+/// The same for roles whose STS hung the last time: they wait for each other and for nobody else.
+const SLOW_PLACES: usize = 8;
+const SLOW_PLACE: Duration = Duration::from_secs(1);
+/// An STS that takes longer than this hangs.
+const HANGS: Duration = Duration::from_secs(1);
 
 /// What STS says of the credentials that it was asked with.
 const BLAMES_OWN: [&str; 9] = [
@@ -41,22 +55,63 @@ const BLAMES_OWN: [&str; 9] = [
     "UnrecognizedClientException",
 ];
 
-/// Where roles take turns in being assumed.
+/// Where roles wait to be assumed: those whose STS answers, and those whose STS hangs.
 #[derive(Clone)]
-pub(super) struct Turns(Arc<Semaphore>);
+pub(super) struct Lanes {
+    prompt: Lane,
+    slow: Lane,
+}
 
-impl Turns {
+#[derive(Clone)]
+struct Lane {
+    places: Arc<Semaphore>,
+    kept_for: Duration,
+}
+
+impl Lanes {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(AT_A_TIME)))
+        Self {
+            prompt: Lane::new(PLACES, PLACE),
+            slow: Lane::new(SLOW_PLACES, SLOW_PLACE),
+        }
     }
 
-    async fn take<T>(&self, call: impl Future<Output = T>) -> T {
-        let turn = self.0.acquire().await;
+    /// Makes a call in the lane where it belongs by `hangs`, which then says whether this call hung.
+    async fn pass<T>(&self, hangs: &AtomicBool, call: impl Future<Output = T>) -> T {
+        let lane = if hangs.load(Ordering::Relaxed) {
+            &self.slow
+        } else {
+            &self.prompt
+        };
+        lane.pass(async {
+            let mut call = pin!(call);
+            let prompt = timeout(HANGS, &mut call).await;
+            // Said at once: whoever waits for this may give up before the call does.
+            hangs.store(prompt.is_err(), Ordering::Relaxed);
+            match prompt {
+                Ok(done) => done,
+                Err(_) => call.await,
+            }
+        })
+        .await
+    }
+}
+
+impl Lane {
+    fn new(places: usize, kept_for: Duration) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(places)),
+            kept_for,
+        }
+    }
+
+    async fn pass<T>(&self, call: impl Future<Output = T>) -> T {
+        let place = self.places.acquire().await;
         let mut call = pin!(call);
-        if let Ok(done) = timeout(TURN, &mut call).await {
+        if let Ok(done) = timeout(self.kept_for, &mut call).await {
             return done;
         }
-        drop(turn);
+        drop(place);
         call.await
     }
 }
@@ -69,8 +124,10 @@ pub(super) struct Assume {
     pub(super) own: Identity,
     /// Endpoint, FIPS, dual-stack, retry and timeout settings, the HTTP client, and the Region in
     /// which STS is asked, if the environment or the profile names one.
-    pub(super) config: SdkConfig,
-    pub(super) turns: Turns,
+    pub(super) config: Arc<SdkConfig>,
+    pub(super) lanes: Lanes,
+    /// Whether STS hung when it was asked for this role the last time.
+    pub(super) hangs: Arc<AtomicBool>,
 }
 
 impl Assume {
@@ -89,8 +146,8 @@ impl Assume {
         }
         let version = self.own.version();
         let provider = self.provider(&region).await;
-        let call = timeout(LIMIT, provider.provide_credentials());
-        match self.turns.take(call).await {
+        let call = self.lanes.pass(&self.hangs, provider.provide_credentials());
+        match timeout(LIMIT, call).await {
             Ok(Ok(credentials)) => {
                 debug!(role = %arn, "assumed a role");
                 Ok(credentials)

@@ -2,12 +2,15 @@
 
 mod alone;
 mod calls;
+mod connections;
 mod credentials;
 mod endpoints;
 mod hostile;
+mod http2;
 mod roles;
 mod server;
 mod sts;
+mod tls;
 
 use super::*;
 use crate::core::target::Region;
@@ -28,8 +31,8 @@ const PATIENT: Timeouts = Timeouts {
 
 /// For tests that wait for one of them.
 const HASTY: Timeouts = Timeouts {
-    connect: Duration::from_millis(500),
-    call: Duration::from_secs(1),
+    connect: Duration::from_secs(1),
+    call: Duration::from_secs(3),
 };
 
 fn target() -> Target {
@@ -52,7 +55,7 @@ fn sdk_config(endpoint: &str) -> aws_config::SdkConfig {
         .endpoint_url(endpoint)
         .retry_config(RetryConfig::standard().with_max_attempts(5))
         .app_name(AppName::new(APP_NAME).expect("a fit name"))
-        .http_client(http::client())
+        .http_client(http_client().expect("no bundle"))
         .time_source(SystemTimeSource::new())
         .build()
 }
@@ -80,12 +83,7 @@ fn cognito(config: SdkConfig) -> AwsCognito {
 }
 
 fn with(identity: Identity, config: SdkConfig, timeouts: Timeouts) -> AwsCognito {
-    AwsCognito::assemble(
-        identity,
-        http::client(),
-        OnceCell::new_with(Some(config)),
-        timeouts,
-    )
+    AwsCognito::assemble(identity, config, timeouts)
 }
 
 /// Authenticates, then sets the password.

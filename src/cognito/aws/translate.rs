@@ -1,6 +1,9 @@
 //! What the SDK came back with, as the facts of a [`Reply`].
 
-use super::words::{causes, find, scrub, tidy};
+use super::{
+    http::is_unprocessed,
+    words::{causes, find, scrub, tidy},
+};
 use crate::core::{
     password::Password,
     reply::{NotSent, Reply, ServiceError},
@@ -142,6 +145,10 @@ pub(super) fn reply(outcome: Outcome, witness: &Witness, password: &Password) ->
         }
         SdkError::DispatchFailure(_) if never_connected(&error) => Reply::NotSent {
             cause: NotSent::Connect,
+            detail,
+        },
+        SdkError::DispatchFailure(_) if is_unprocessed(&error) => Reply::NotSent {
+            cause: NotSent::Unprocessed,
             detail,
         },
         _ => Reply::NoReply { detail },

@@ -1,6 +1,7 @@
 use super::{door::TOLD_AT_ONCE, *};
 use crate::core::{
     password::Password,
+    region::Regions,
     reply::Reply,
     target::{PoolId, Target},
 };
@@ -16,6 +17,10 @@ struct Identity {
 }
 
 impl Cognito for Identity {
+    fn regions(&self) -> Regions {
+        Regions::OfAws
+    }
+
     async fn authenticate(&self, _: &Authority) -> Result<Account, CredentialsFailure> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(self.takes).await;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::api::{CognitoUserPoolGrantSpec, GrantNamespaces, NamespaceSelector};
 use crate::controller::{key::key, packed::Text};
+use crate::core::region::Regions;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -133,6 +134,51 @@ fn without_grants_everybody_is_let_in() {
     let mut grants = Grants::default();
     assert!(grants.apply_resource(&key("bot"), Some(&claim(POOL, "bot"))));
     assert_eq!(admission(&grants), own());
+}
+
+#[test]
+fn without_grants_nobody_is_let_in_where_aws_has_no_region() {
+    let made_up = claim("made-up-17_a", "bot");
+    for (regions, let_in) in [(Regions::OfAws, false), (Regions::Any, true)] {
+        let mut grants = Grants::default().within(regions);
+        assert_eq!(grants.apply_resource(&key("bot"), Some(&made_up)), let_in);
+        let admission = grants.admission(&key("bot"), made_up.target(), Instant::now());
+        assert_eq!(admission == Admission::UnknownRegion, !let_in);
+    }
+}
+
+#[test]
+fn a_grant_says_where_a_pool_is_whose_id_does_not() {
+    const LOCAL: &str = "local_a";
+    let mut grants = listed(Ungranted::Allow);
+    let local = claim(LOCAL, "bot");
+    let admission =
+        |grants: &Grants| grants.admission(&key("local"), local.target(), Instant::now());
+    grants.apply_resource(&key("local"), Some(&local));
+    assert_eq!(admission(&grants), Admission::UnknownRegion);
+    assert!(!grants.is_admitted(&key("local")));
+
+    let changed = grants.set_grant("a", grant(LOCAL, "*", "a"));
+    assert_eq!(changed, [key("local")]);
+    assert_eq!(admission(&grants), Admission::NotGranted);
+    let held = grants.grant("a").expect("it is there");
+    let why = held
+        .grant
+        .as_ref()
+        .expect_err("it lets nobody in")
+        .to_string();
+    assert!(
+        why.starts_with("local is not the name of an AWS Region: "),
+        "{why}"
+    );
+
+    let mut object = (*grant(LOCAL, "*", "a")).clone();
+    object.spec.region = Some("eu-west-1".to_owned());
+    assert_eq!(grants.set_grant("a", Arc::new(object)), [key("local")]);
+    let granted = Admission::Granted(Authority::own(target(POOL, "bot").pool.region()));
+    assert_eq!(admission(&grants), granted);
+    assert_eq!(grants.unset_grant("a"), [key("local")]);
+    assert_eq!(admission(&grants), Admission::UnknownRegion);
 }
 
 #[test]

@@ -90,9 +90,17 @@ fn status() -> impl Strategy<Value = Status> {
         proptest::collection::vec(condition(), 0..5),
     );
     let times = (maybe(any::<i64>()), maybe(text()), maybe(micro()));
-    let records = (maybe(synced()), maybe(attempt()), maybe(failures));
+    let unusable = maybe((text(), text()).prop_map(|(uid, version)| Unusable {
+        secret_uid: uid,
+        secret_resource_version: version,
+    }));
+    let records = (maybe(synced()), maybe(attempt()), unusable, maybe(failures));
     (times, records, lists).prop_map(
-        |((generation, handled, until), (synced, attempt, failures), (retired, conditions))| {
+        |(
+            (generation, handled, until),
+            (synced, attempt, unusable, failures),
+            (retired, conditions),
+        )| {
             Status {
                 observed_generation: generation,
                 last_handled_reconcile_at: handled,
@@ -100,6 +108,7 @@ fn status() -> impl Strategy<Value = Status> {
                 attempt,
                 quarantined_until: until,
                 retired,
+                unusable,
                 failures,
                 conditions,
             }

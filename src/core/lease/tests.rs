@@ -195,7 +195,7 @@ fn who_cannot_renew_has_lost_it_ten_seconds_after_the_last_renewal_was_sent() {
             Step::Read | Step::Write(_) => {
                 tries += 1;
                 let patience = elector.patience(now);
-                assert!(patience <= secs(4) && now + patience <= secs(110));
+                assert!(patience <= secs(5) && now + patience <= secs(110));
                 elector.failed(now);
                 now += patience;
             }
@@ -205,12 +205,41 @@ fn who_cannot_renew_has_lost_it_ten_seconds_after_the_last_renewal_was_sent() {
             }
         }
     }
-    assert_eq!(tries, 3, "hanging requests leave time for others");
+    assert_eq!(tries, 2, "a hanging request leaves time for another");
     // One that was frozen past it doesn't even try.
     assert_eq!(
         leader().step(secs(500), wall()),
         Step::Lost(Lost::NotRenewed)
     );
+}
+
+#[test]
+fn an_api_server_that_takes_its_time_gets_a_leader_and_keeps_it() {
+    for millis in [10, 3_000, 4_900] {
+        let takes = Duration::from_millis(millis);
+        let mut elector = Elector::new(US.to_owned());
+        let mut stands = Some(free());
+        let mut now = secs(100);
+        while now < secs(200) {
+            let sent = now;
+            let answered = takes <= elector.patience(now);
+            match elector.step(now, wall()) {
+                Step::Wait(until) => now = until,
+                Step::Lost(lost) => panic!("{millis} ms: {lost}"),
+                _ if !answered => panic!("{millis} ms is too long"),
+                Step::Read => {
+                    now += takes;
+                    elector.read(stands.clone(), now, false);
+                }
+                Step::Write(record) => {
+                    now += takes;
+                    stands = Some(record.clone());
+                    elector.wrote(record, sent);
+                }
+            }
+        }
+        assert!(elector.held_until().is_some_and(|until| until > now));
+    }
 }
 
 #[test]

@@ -100,7 +100,7 @@ async fn an_outage_keeps_the_data_and_the_controller_manager_does_its_work() {
         .create(&PostParams::default(), &account)
         .await
         .expect("the administrator may");
-    control_plane.kubectl(&["delete", "namespace", &namespace, "--timeout=60s"]);
+    control_plane.kubectl(&["delete", "namespace", &namespace, "--timeout=2m"]);
 
     let pids = [etcd, control_plane.api_server_pid()];
     drop(control_plane);
@@ -132,7 +132,7 @@ async fn who_waits_for_a_condition_goes_on_waiting_through_an_outage() {
         let (client, namespace) = (client.clone(), namespace.clone());
         async move {
             let ready = ("True", "PasswordSet");
-            let deadline = Duration::from_mins(1);
+            let deadline = Duration::from_mins(2);
             wait_reason(&client, (&namespace, "ci-bot"), ready, deadline).await
         }
     });

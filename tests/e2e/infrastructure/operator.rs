@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::tools::{self, Tool};
 use crate::support::{ControlPlane, Operator, eventually, metrics, operator, scratch};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(2);
 
 fn program(script: &str) -> PathBuf {
     let path = scratch("program").join("operator");

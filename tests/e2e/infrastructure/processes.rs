@@ -8,7 +8,7 @@ use rustix::process::{Pid, test_kill_process};
 
 use crate::support::{Exit, Process, Signal, Spec, eventually, scratch};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_mins(2);
 
 /// Set for the copy of this test binary that is killed below.
 const VICTIM: &str = "CPO_TEST_VICTIM";

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::support::{ApiFault, ControlPlane, Kind, Moment, Proxy, client_for, operator};
 
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_mins(2);
 const SHORT: Duration = Duration::from_millis(300);
 
 #[tokio::test(flavor = "multi_thread")]

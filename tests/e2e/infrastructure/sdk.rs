@@ -16,7 +16,7 @@ use crate::support::{Fault, FaultServer, moto};
 
 pub(super) const POOL: &str = "eu-west-1_AbCdEf123";
 pub(super) const USER: &str = "ci-bot";
-pub(super) const SOON: Duration = Duration::from_secs(10);
+pub(super) const SOON: Duration = Duration::from_mins(2);
 
 pub(super) type Reply = Result<AdminSetUserPasswordOutput, SdkError<AdminSetUserPasswordError>>;
 
@@ -41,14 +41,15 @@ pub(super) async fn set(client: &Client, username: &str, password: &str) -> Repl
 /// The SDK as the operator has it: one attempt, with a timeout.
 pub(super) fn single_attempt_sdk(server: &FaultServer) -> Client {
     let config = moto::sdk_config(&server.url())
-        .timeout_config(one_second())
+        .timeout_config(patience())
         .retry_config(RetryConfig::disabled());
     Client::from_conf(config.build())
 }
 
-fn one_second() -> TimeoutConfig {
+/// Each hanging call lasts so long, and no other may on a machine that is busy.
+fn patience() -> TimeoutConfig {
     TimeoutConfig::builder()
-        .operation_attempt_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(Duration::from_secs(5))
         .build()
 }
 
@@ -65,7 +66,7 @@ pub(super) fn kind(reply: &Reply) -> &str {
 
 /// The SDK with its default retries, and a timeout for each attempt.
 fn retrying_sdk(server: &FaultServer) -> Client {
-    let config = moto::sdk_config(&server.url()).timeout_config(one_second());
+    let config = moto::sdk_config(&server.url()).timeout_config(patience());
     Client::from_conf(config.build())
 }
 

@@ -7,6 +7,7 @@ use aws_sdk_sts::config::retry::RetryConfig;
 use aws_sdk_sts::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::{AssumeRoleError, AssumeRoleOutput};
+use cognito_password_operator::cognito::aws::http_client;
 
 use super::sdk::{POOL, SOON, USER};
 use crate::support::{FaultServer, OWN_ACCOUNT, moto, session_key};
@@ -16,6 +17,7 @@ const ROLE: &str = "arn:aws:iam::111122223333:role/teams/a/cognito-passwords";
 fn sts(server: &FaultServer) -> Client {
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
+        .http_client(http_client().expect("no bundle is set"))
         .region(Region::new("eu-west-1"))
         .credentials_provider(Credentials::new("own", "test", None, None, "tests"))
         .retry_config(RetryConfig::disabled())

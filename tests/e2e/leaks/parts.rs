@@ -14,11 +14,13 @@ use cognito_password_operator::controller::{self, Context, Rules};
 use cognito_password_operator::core::authority::Authority;
 use cognito_password_operator::core::budget::Limits;
 use cognito_password_operator::core::password::Password;
+use cognito_password_operator::core::region::Regions;
 use cognito_password_operator::core::reply::{CredentialsFailure, Reply};
 use cognito_password_operator::core::target::{Account, Target};
-use cognito_password_operator::ops::health::{self, Readiness};
+use cognito_password_operator::ops::health::Readiness;
 use cognito_password_operator::ops::logging;
 use cognito_password_operator::ops::metrics::Metrics;
+use cognito_password_operator::ops::server;
 
 use super::super::gate::Gate;
 use super::super::world::World;
@@ -57,6 +59,10 @@ struct Willing {
 }
 
 impl Cognito for Willing {
+    fn regions(&self) -> Regions {
+        Regions::OfAws
+    }
+
     async fn authenticate(&self, _: &Authority) -> Result<Account, CredentialsFailure> {
         Ok(Account::OfSource)
     }
@@ -99,8 +105,8 @@ async fn run(listen: SocketAddr, namespace: String, cognito: Willing) {
     let keyring = keys::load_or_create(&client, operator::NAMESPACE).await;
     let keyring = keyring.expect("it may read them");
     let (metrics, readiness) = (Arc::new(Metrics::new("test")), Readiness::new());
-    let listener = health::bind(listen).await.expect("a free port");
-    let serving = health::serve(listener, readiness.clone(), metrics.clone(), pending());
+    let listener = server::bind(listen).expect("a free port");
+    let serving = server::serve(listener, readiness.clone(), metrics.clone(), pending());
     tokio::spawn(serving);
     let rules = Rules {
         ungranted: None,

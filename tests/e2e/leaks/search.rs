@@ -193,6 +193,7 @@ async fn what_is_searched_is_all_that_an_operator_leaves() {
     let operator = world.builder().leader_elect().start().await;
     operator.wait_ready(SOON).await;
     world.in_sync("bot", &marker("left")).await;
+    world.fence_events().await;
     let running = world.leaks.places();
     drop(operator);
     let mut wanted = vec![

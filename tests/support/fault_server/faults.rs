@@ -24,7 +24,7 @@ pub(crate) enum Fault {
     HangBefore,
     /// Applied; no reply till the client goes away or the server is told to release.
     HangAfter,
-    /// No reply ever; applied after this time, whether the client is still there or not.
+    /// No reply ever; applied after this time, and not before the client has gone away.
     LandLate(Duration),
     /// A reply that is not Cognito's: some HTML, with this HTTP status (200, 502).
     Garbage { status: u16, applied: bool },

@@ -44,6 +44,14 @@ pub(crate) enum Outcome {
 }
 
 impl Call {
+    /// When its client was done with it: somewhat before the end was seen, where the client went away.
+    pub(crate) fn closed(&self) -> Option<Instant> {
+        match self.ended?.checked_sub(CLOSING) {
+            Some(earlier) if self.abandoned => Some(earlier.max(self.arrived)),
+            _ => self.ended,
+        }
+    }
+
     /// Whether the password was set by it (so far).
     pub(crate) fn applied(&self) -> bool {
         match self.outcome {
@@ -92,8 +100,9 @@ impl Record {
 }
 
 /// A client that gives up a call closes its connection and may send the next call at the same time:
-/// we can see the two in either order. So long an abandoned call may seem to overlap the next.
-const CLOSING: Duration = Duration::from_millis(100);
+/// we can see the two in either order, and on a busy machine late. So long an abandoned call may seem
+/// to overlap the next, which the operator sends a second after it has given up one at the earliest.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// From its arrival to its end, if it has ended.
 type Span = (Instant, Option<Instant>);
@@ -102,15 +111,11 @@ type Span = (Instant, Option<Instant>);
 pub(super) fn max_in_flight_per_user(calls: &[Call]) -> usize {
     let mut per_user: HashMap<(&str, &str), Vec<Span>> = HashMap::new();
     for call in calls {
-        let ended = call.ended.map(|ended| match ended.checked_sub(CLOSING) {
-            Some(earlier) if call.abandoned => earlier.max(call.arrived),
-            _ => ended,
-        });
         let user = (call.pool.as_str(), call.username.as_str());
         per_user
             .entry(user)
             .or_default()
-            .push((call.arrived, ended));
+            .push((call.arrived, call.closed()));
     }
     per_user.into_values().map(max_overlap).max().unwrap_or(0)
 }

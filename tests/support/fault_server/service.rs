@@ -169,8 +169,15 @@ impl UnderWay {
                 let (shared, id) = (Arc::clone(&self.shared), self.id);
                 let (key, password) = (self.key.clone(), self.password.clone());
                 let permanent = self.permanent;
+                let mut changed = shared.changed.subscribe();
                 tokio::spawn(async move {
                     tokio::time::sleep(duration).await;
+                    let gone = || {
+                        let call = shared.read(|state| state.record.get(id).cloned());
+                        call.is_none_or(|call| call.abandoned)
+                    };
+                    // An error would mean that the server is gone, and we with it.
+                    let _ = changed.wait_for(|_| gone()).await;
                     // Refused or not: nobody is there to be told.
                     let _ = shared.update(|state| apply(state, id, &key, &password, permanent));
                 });

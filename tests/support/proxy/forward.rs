@@ -60,12 +60,16 @@ pub(super) async fn answer(
         Some(ApiFault::InternalError) => return Ok(failed(500, "InternalError")),
         Some(ApiFault::DropBefore) => return Err(Dropped),
         Some(ApiFault::Delay(duration)) => tokio::time::sleep(duration).await,
-        Some(ApiFault::InternalErrorAfter | ApiFault::DropAfter) | None => {}
+        // Until whoever waits closes the connection.
+        Some(ApiFault::Hang) => std::future::pending().await,
+        Some(ApiFault::InternalErrorAfter | ApiFault::DropAfter | ApiFault::NeverComplete)
+        | None => {}
     }
     let request = Request::from_parts(head, Full::new(body.clone()));
     let response = upstream.ask(&shared, request).await?;
     if asked.kind == Kind::Watch {
-        return Ok(watched(&shared, response));
+        let complete = fault != Some(ApiFault::NeverComplete);
+        return Ok(watched(&shared, response, complete));
     }
     let (head, reply) = response.into_parts();
     if head.status.is_success() {
@@ -133,6 +137,8 @@ async fn connect(shared: &Shared) -> Option<SendRequest<Full<Bytes>>> {
 /// What a watch says, until it is cut.
 struct Watched {
     events: Incoming,
+    /// Whether it says that what it shows first is complete. If not, what came of the last line.
+    begun: Option<Vec<u8>>,
     cut: watch::Receiver<u64>,
     link: watch::Receiver<Link>,
 }
@@ -147,8 +153,25 @@ impl Watched {
                 Some(Err(Dropped))
             }
             _ = self.cut.changed() => Some(Err(Dropped)),
-            frame = self.events.frame() => frame.map(|frame| frame.map_err(|_| Dropped)),
+            frame = self.events.frame() => frame.map(|frame| {
+                let frame = frame.map_err(|_| Dropped)?;
+                Ok(self.without_end(frame))
+            }),
         }
+    }
+
+    fn without_end(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let (Some(begun), Some(data)) = (&mut self.begun, frame.data_ref()) else {
+            return frame;
+        };
+        begun.extend_from_slice(data);
+        let whole = begun.iter().rposition(|byte| *byte == b'\n');
+        let lines: Vec<u8> = begun.drain(..whole.map_or(0, |at| at + 1)).collect();
+        let end = b"k8s.io/initial-events-end";
+        let kept = lines
+            .split_inclusive(|byte| *byte == b'\n')
+            .filter(|line| !line.windows(end.len()).any(|part| part == end));
+        Frame::data(kept.flatten().copied().collect())
     }
 }
 
@@ -156,10 +179,11 @@ async fn vanished(link: &mut watch::Receiver<Link>) {
     let _ = link.wait_for(|link| *link == Link::BlackHole).await;
 }
 
-fn watched(shared: &Shared, response: Response<Incoming>) -> Reply {
+fn watched(shared: &Shared, response: Response<Incoming>, complete: bool) -> Reply {
     let (head, events) = response.into_parts();
     let watched = Watched {
         events,
+        begun: (!complete).then(Vec::new),
         cut: shared.cut.subscribe(),
         link: shared.link.subscribe(),
     };

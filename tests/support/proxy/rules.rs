@@ -17,6 +17,8 @@ pub(crate) enum ApiFault {
     GoneLater,
     /// A watch: 422, as of an API server that doesn't stream lists.
     Unstreamed,
+    /// A watch: what it shows first never ends, as of an API server that doesn't know that it may be a list.
+    NeverComplete,
     /// A write of a status: 409, although nothing changed.
     Conflict,
     /// 429 with Retry-After.
@@ -26,6 +28,8 @@ pub(crate) enum ApiFault {
     /// 500, although it was done.
     InternalErrorAfter,
     Delay(Duration),
+    /// No answer ever comes, and the connection stays open.
+    Hang,
     /// The connection is closed, before.
     DropBefore,
     /// The connection is closed instead of a reply.
@@ -36,13 +40,16 @@ impl ApiFault {
     fn fits(self, kind: Kind) -> bool {
         match self {
             ApiFault::Gone => matches!(kind, Kind::List | Kind::Watch),
-            ApiFault::GoneLater | ApiFault::Unstreamed => kind == Kind::Watch,
+            ApiFault::GoneLater | ApiFault::Unstreamed | ApiFault::NeverComplete => {
+                kind == Kind::Watch
+            }
             ApiFault::Conflict => kind.is_status_write(),
             // A watch that was begun has no reply that could get lost.
             ApiFault::InternalErrorAfter | ApiFault::DropAfter => kind != Kind::Watch,
             ApiFault::TooManyRequests
             | ApiFault::InternalError
             | ApiFault::Delay(_)
+            | ApiFault::Hang
             | ApiFault::DropBefore => true,
         }
     }
@@ -52,6 +59,8 @@ impl ApiFault {
             ApiFault::Gone => "410",
             ApiFault::GoneLater => "410 in a watch",
             ApiFault::Unstreamed => "422",
+            ApiFault::NeverComplete => "never complete",
+            ApiFault::Hang => "hangs",
             ApiFault::Conflict => "409",
             ApiFault::TooManyRequests => "429",
             ApiFault::InternalError => "500 before",

@@ -142,7 +142,10 @@ async fn a_profile_that_appears_later_is_found() {
         .with_file(ProfileFileKind::Credentials, &path)
         .build();
     let chain = move || {
+        let config =
+            ProviderConfig::without_region().with_http_client(http_client().expect("no bundle"));
         ProfileFileCredentialsProvider::builder()
+            .configure(&config)
             .profile_files(files.clone())
             .profile_name("operator")
             .build()
@@ -192,9 +195,9 @@ async fn with_the_real_environment() {
     let Ok(path) = std::env::var(ALONE) else {
         return;
     };
-    let cognito = AwsCognito::new();
+    let cognito = AwsCognito::unchecked().await.expect("no bundle");
     let endpoint = EndpointError::Insecure(Service::Cognito, "http://cognito.example".to_owned());
-    assert_eq!(cognito.check_endpoint().await, Err(endpoint));
+    assert_eq!(cognito.check_endpoints().await, Err(endpoint));
 
     let failure = cognito
         .authenticate(&authority(&target()))

@@ -15,7 +15,7 @@ fn plain() -> SdkConfig {
 #[tokio::test]
 async fn a_plain_text_endpoint_is_refused_at_start_and_at_every_call() {
     let cognito = cognito(sdk_config("http://u:p@cognito.example:8080/x"));
-    let error = cognito.check_endpoint().await.expect_err("it is refused");
+    let error = cognito.check_endpoints().await.expect_err("it is refused");
     let origin = "http://cognito.example:8080";
     assert_eq!(
         error,
@@ -37,24 +37,92 @@ async fn a_plain_text_endpoint_is_refused_at_start_and_at_every_call() {
 async fn a_check_sends_nothing_and_needs_no_credentials() {
     let server = Server::start([ok("{}")]).await;
     let cognito = cognito(sdk_config(&server.url()));
-    assert_eq!(cognito.check_endpoint().await, Ok(()));
+    assert_eq!(cognito.check_endpoints().await, Ok(Regions::Any));
     let seen = server.seen();
     assert_eq!((seen.connections, seen.requests.len()), (0, 0), "{seen:?}");
 }
 
 #[tokio::test]
-async fn aws_itself_is_fine() {
+async fn aws_itself_is_fine_and_has_its_own_regions() {
     for config in [
         plain(),
         plain().into_builder().use_fips(true).build(),
         plain().into_builder().use_dual_stack(true).build(),
         plain()
             .into_builder()
-            .endpoint_url("https://vpce-1.example")
+            .region(config::Region::from_static("eu-west-1"))
             .build(),
     ] {
-        assert_eq!(cognito(config).check_endpoint().await, Ok(()));
+        assert_eq!(cognito(config).check_endpoints().await, Ok(Regions::OfAws));
     }
+}
+
+#[tokio::test]
+async fn one_endpoint_for_all_takes_any_region() {
+    for endpoint in [
+        "https://vpce-1.example",
+        "https://cognito-idp.eu-west-1.amazonaws.com",
+        "http://127.0.0.1:9229",
+    ] {
+        let config = plain().into_builder().endpoint_url(endpoint).build();
+        assert_eq!(cognito(config).check_endpoints().await, Ok(Regions::Any));
+    }
+}
+
+#[test]
+fn the_environment_says_whether_any_region_will_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| format!("{}/{name}", folder.path().display());
+    // With hyphens, which is how the SDK looks for it.
+    let profile = "[default]\nservices = lab\n[services lab]\n\
+        cognito-identity-provider =\n  endpoint_url = https://cognito.example\n";
+    std::fs::write(path("services"), profile).expect("a file");
+    let general = "[default]\nendpoint_url = https://aws.example\n";
+    std::fs::write(path("general"), general).expect("a file");
+    let (services, general) = (path("services"), path("general"));
+    for (environment, regions) in [
+        (vec![], "OfAws"),
+        (vec![("AWS_REGION", "eu-west-1")], "OfAws"),
+        (
+            vec![("AWS_ENDPOINT_URL_STS", "https://sts.example")],
+            "OfAws",
+        ),
+        (vec![("AWS_USE_FIPS_ENDPOINT", "true")], "OfAws"),
+        (vec![("AWS_ENDPOINT_URL", "https://aws.example")], "Any"),
+        (
+            vec![(
+                "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER",
+                "https://cognito.example",
+            )],
+            "Any",
+        ),
+        (vec![("AWS_CONFIG_FILE", &*services)], "Any"),
+        (vec![("AWS_CONFIG_FILE", &*general)], "Any"),
+        (
+            vec![
+                ("AWS_ENDPOINT_URL", "https://aws.example"),
+                ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true"),
+            ],
+            "OfAws",
+        ),
+    ] {
+        let environment = [&environment[..], &[("HOME", "/nowhere"), (ALONE, regions)]].concat();
+        run_alone(
+            module_path!(),
+            "with_the_regions_of_the_environment",
+            &environment,
+        );
+    }
+}
+
+#[tokio::test]
+#[ignore = "run by the_environment_says_whether_any_region_will_do"]
+async fn with_the_regions_of_the_environment() {
+    let Ok(wanted) = std::env::var(ALONE) else {
+        return;
+    };
+    let cognito = AwsCognito::load().await.expect("fit settings");
+    assert_eq!(format!("{:?}", cognito.regions()), wanted);
 }
 
 #[tokio::test]
@@ -63,11 +131,11 @@ async fn what_the_endpoint_rules_refuse_is_said_at_start() {
         .into_builder()
         .use_fips(true)
         .endpoint_url("https://vpce-1.example");
-    let error = cognito(both.build()).check_endpoint().await;
+    let error = cognito(both.build()).check_endpoints().await;
     let said = error.expect_err("FIPS and an endpoint").to_string();
     assert!(said.contains("FIPS"), "{said}");
 
-    let error = cognito(sdk_config("no url")).check_endpoint().await;
+    let error = cognito(sdk_config("no url")).check_endpoints().await;
     let said = error.expect_err("no URL").to_string();
     assert!(said.contains("can't be used"), "{said}");
 }
@@ -104,9 +172,9 @@ async fn with_a_plain_text_sts() {
     if std::env::var(ALONE).is_err() {
         return;
     }
-    let cognito = AwsCognito::new();
+    let cognito = AwsCognito::unchecked().await.expect("no bundle");
     let error = EndpointError::Insecure(Service::Sts, "http://sts.example".to_owned());
-    assert_eq!(cognito.check_endpoint().await, Err(error.clone()));
+    assert_eq!(cognito.check_endpoints().await, Err(error.clone()));
     let failure = cognito.authenticate(&authority(&target())).await;
     let failure = failure.expect_err("it is refused").0;
     assert!(failure.contains(&error.to_string()), "{failure}");

@@ -251,7 +251,7 @@ async fn what_nobody_needs_any_more_is_dropped_and_comes_back() {
         cognito.authenticate(authority).await.expect("credentials");
     }
     cognito.retain(&|authority| *authority == b);
-    assert_eq!(cognito.callers().keys().collect::<Vec<_>>(), [&b]);
+    assert_eq!(cognito.roles().keys().collect::<Vec<_>>(), [&b]);
     for authority in [&a, &b, &authority(&target())] {
         cognito.authenticate(authority).await.expect("credentials");
     }

@@ -18,6 +18,8 @@ pub(super) enum Act {
     Reply(String),
     /// Send this, then close the connection while it is idle.
     ReplyThenClose(String),
+    /// Send this, then answer nothing more on this connection, and don't close it either.
+    ReplyThenMute(String),
     /// Send this, which need not be text, and keep the connection.
     ReplyBytes(Vec<u8>),
     /// Send a head with this status, and then a body without end, as fast as it is taken.
@@ -87,6 +89,10 @@ impl Server {
         Self { address, seen }
     }
 
+    pub(super) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -98,7 +104,7 @@ impl Server {
     /// Waits until it has come to that.
     pub(super) async fn until(&self, what: impl Fn(&Seen) -> bool) -> Seen {
         let mut seen = self.seen.clone();
-        let waited = tokio::time::timeout(Duration::from_secs(10), seen.wait_for(what));
+        let waited = tokio::time::timeout(Duration::from_mins(2), seen.wait_for(what));
         match waited.await {
             Ok(Ok(seen)) => seen.clone(),
             _ => panic!("it never came to that: {:?}", self.seen()),
@@ -143,6 +149,12 @@ async fn serve(mut stream: TcpStream, script: Script, tell: Arc<watch::Sender<Se
             Act::ReplyThenClose(reply) => {
                 let _ = stream.write_all(reply.as_bytes()).await;
                 let _ = stream.shutdown().await;
+                while stream.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {}
+                tell.send_modify(|seen| seen.let_go += 1);
+                return;
+            }
+            Act::ReplyThenMute(reply) => {
+                let _ = stream.write_all(reply.as_bytes()).await;
                 while stream.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {}
                 tell.send_modify(|seen| seen.let_go += 1);
                 return;

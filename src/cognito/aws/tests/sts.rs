@@ -157,29 +157,121 @@ async fn a_role_that_hangs_fails_after_10_seconds_and_stops_nobody_meanwhile() {
     );
 }
 
+/// Roles whose STS hangs.
+fn hanging(aws: &Aws, count: usize) -> Vec<Authority> {
+    aws.with(|state| state.hangs.insert("role%2Fhangs"));
+    (0..count)
+        .map(|n| role(&format!("hangs-{n}"), None))
+        .collect()
+}
+
+/// They begin together, and each has 16 places for 100 ms.
+#[rstest]
+#[case(1)]
+#[case(10)]
+#[case(50)]
+#[case(150)]
+#[tokio::test(start_paused = true)]
+async fn roles_whose_sts_hangs_delay_another_by_less_than_a_second(#[case] count: usize) {
+    let aws = Aws::default();
+    let roles = hanging(&aws, count);
+    let cognito = cognito(aws.config());
+    let all = futures::future::join_all(roles.iter().map(|role| cognito.authenticate(role)));
+    let other = async {
+        tokio::task::yield_now().await;
+        let begun = Instant::now();
+        set_as(&cognito, &role("a", None)).await;
+        begun.elapsed()
+    };
+    let (answers, waited) = tokio::join!(all, other);
+    assert!(waited < Duration::from_secs(1), "{waited:?}");
+    assert!(answers.iter().all(Result::is_err));
+}
+
+/// As often as they are tried, and whoever waits for them gives up sooner than they do.
+#[rstest]
+#[case(10)]
+#[case(50)]
+#[case(300)]
+#[tokio::test(start_paused = true)]
+async fn roles_whose_sts_hung_before_delay_nobody_but_each_other(#[case] count: usize) {
+    let aws = Aws::default();
+    let roles = hanging(&aws, count);
+    let cognito = cognito(aws.config());
+    let patience = Duration::from_secs(30);
+    let tries = || {
+        let tried = |role| tokio::time::timeout(patience, cognito.authenticate(role));
+        futures::future::join_all(roles.iter().map(tried))
+    };
+    for answer in tries().await {
+        answer.expect("it ends").expect_err("it hangs");
+    }
+    let others = async {
+        tokio::task::yield_now().await;
+        let begun = Instant::now();
+        for n in 0..50 {
+            set_as(&cognito, &role(&format!("other-{n}"), None)).await;
+        }
+        begun.elapsed()
+    };
+    let (answers, waited) = tokio::join!(tries(), others);
+    assert_eq!(waited, Duration::ZERO);
+    for answer in answers {
+        let failure = answer.expect("it ends").expect_err("it hangs").0;
+        assert!(
+            failure.ends_with("STS didn't answer within 10s"),
+            "{failure}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_is_given_up_early_counts_as_one_that_hangs() {
+    let aws = Aws::default();
+    let roles = hanging(&aws, 50);
+    let cognito = cognito(aws.config());
+    let tries = || {
+        let tried = |role| tokio::time::timeout(Duration::from_secs(2), cognito.authenticate(role));
+        futures::future::join_all(roles.iter().map(tried))
+    };
+    assert!(tries().await.iter().all(Result::is_err));
+    let other = async {
+        tokio::task::yield_now().await;
+        let begun = Instant::now();
+        set_as(&cognito, &role("a", None)).await;
+        begun.elapsed()
+    };
+    let (_, waited) = tokio::join!(tries(), other);
+    assert_eq!(waited, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_whose_sts_answers_again_is_assumed_like_any_other() {
+    let aws = Aws::default();
+    let roles = hanging(&aws, 1);
+    let cognito = cognito(aws.config());
+    cognito.authenticate(&roles[0]).await.expect_err("it hangs");
+    aws.with(|state| state.hangs.clear());
+    set_as(&cognito, &roles[0]).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn hundreds_of_roles_are_assumed_a_few_at_a_time() {
     let aws = Aws::default();
-    aws.with(|state| state.hangs.insert("role%2Fhangs"));
+    let roles = hanging(&aws, 50);
     let cognito = cognito(aws.config());
-    let roles: Vec<_> = (0..20).map(|n| role(&format!("hangs-{n}"), None)).collect();
     let all = futures::future::join_all(roles.iter().map(|role| cognito.authenticate(role)));
     let watch = async {
         let mut seen = Vec::new();
-        for _ in 0..3 {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+        for _ in 0..4 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
             seen.push(aws.with(|state| state.assumed));
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        // Behind all that hang, somebody who doesn't.
-        let begun = Instant::now();
-        set_as(&cognito, &role("a", None)).await;
-        (seen, begun.elapsed())
+        seen
     };
-    let (answers, (seen, waited)) = tokio::join!(all, watch);
-    assert_eq!(seen, [8, 16, 20], "what hangs gives its turn up");
-    assert!(waited < Duration::from_secs(2), "{waited:?}");
-    assert!(answers.iter().all(Result::is_err));
+    let (_, seen) = tokio::join!(all, watch);
+    assert_eq!(seen, [16, 32, 48, 50], "what hangs gives its place up");
 }
 
 /// Keys that don't tell their account.

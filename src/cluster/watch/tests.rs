@@ -1,0 +1,287 @@
+//! Watches of an API server that follows a script, on a clock that leaps over every wait.
+
+use super::*;
+use futures::{FutureExt, future::BoxFuture, stream};
+use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::{Bytes, Frame};
+use kube::{client::Body, runtime::watcher::Event};
+use rstest::rstest;
+use serde_json::{Value, json};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+};
+use tokio::time::{Instant, sleep, timeout};
+use tower_service::Service;
+
+/// An answer to one request.
+enum Answer {
+    /// Not even the head of a response.
+    Never,
+    /// The head, and then nothing.
+    OnlyHead,
+    /// All of it.
+    List(Vec<&'static str>),
+    /// These lines, each so long after the one before; and whether the watch ends then.
+    Watch(Vec<Value>, Duration, bool),
+}
+
+/// What was asked for, and when.
+type Asked = Arc<Mutex<Vec<(Instant, String)>>>;
+
+/// Answers as it is told, and then with watches on which nothing comes.
+struct Script {
+    answers: VecDeque<Answer>,
+    asked: Asked,
+}
+
+impl Service<http::Request<Body>> for Script {
+    type Response = http::Response<UnsyncBoxBody<Bytes, Infallible>>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let mut asked = self.asked.lock().expect("no test panicked");
+        asked.push((Instant::now(), query));
+        let (lines, pause, ends) = match self.answers.pop_front() {
+            Some(Answer::Never) => return std::future::pending().boxed(),
+            None | Some(Answer::OnlyHead) => (Vec::new(), Duration::ZERO, false),
+            Some(Answer::List(names)) => (vec![list(&names)], Duration::ZERO, true),
+            Some(Answer::Watch(lines, pause, ends)) => (lines, pause, ends),
+        };
+        let frames = stream::iter(lines).then(move |line| async move {
+            sleep(pause).await;
+            Ok(Frame::data(Bytes::from(format!("{line}\n"))))
+        });
+        let body = if ends {
+            StreamBody::new(frames).boxed_unsync()
+        } else {
+            StreamBody::new(frames.chain(stream::pending())).boxed_unsync()
+        };
+        std::future::ready(Ok(http::Response::new(body))).boxed()
+    }
+}
+
+fn metadata(name: &str) -> Value {
+    json!({ "name": name, "namespace": "a", "uid": name, "resourceVersion": "7" })
+}
+
+fn list(names: &[&str]) -> Value {
+    let items = names
+        .iter()
+        .map(|name| json!({ "metadata": metadata(name) }));
+    let items: Vec<_> = items.collect();
+    json!({ "kind": "L", "apiVersion": "v1", "metadata": { "resourceVersion": "9" }, "items": items })
+}
+
+fn event(type_: &str, name: &str) -> Value {
+    json!({ "type": type_, "object": { "metadata": metadata(name) } })
+}
+
+/// That the list is complete.
+fn end() -> Value {
+    json!({ "type": "BOOKMARK", "object": {
+        "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+        "metadata": {
+            "resourceVersion": "9", "creationTimestamp": null,
+            "annotations": { "k8s.io/initial-events-end": "true" },
+        },
+    } })
+}
+
+const INCOMPLETE: &str = "the API server began a list as a watch and didn't complete it; lists are read in pages from now on";
+
+const AT_ONCE: Duration = Duration::ZERO;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The Secrets of an API server that answers so.
+struct Scene {
+    way: Way,
+    asked: Asked,
+}
+
+impl Scene {
+    fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let asked = Asked::default();
+        let script = Script {
+            answers: answers.into_iter().collect(),
+            asked: asked.clone(),
+        };
+        let client = Client::new(script, "a");
+        let way = Way::to(&client, Watched::Secrets);
+        Self { way, asked }
+    }
+
+    fn api(&self) -> Api<SecretName> {
+        api(&self.way.client, &Scope::All)
+    }
+
+    /// What a watch tells, until it tells nothing for so long.
+    async fn told(
+        &self,
+        events: impl Stream<Item = watcher::Result<Event<SecretName>>>,
+        quiet: Duration,
+    ) -> Vec<String> {
+        let mut events = std::pin::pin!(events);
+        let mut told = Vec::new();
+        while let Ok(event) = timeout(quiet, events.next()).await {
+            told.push(match event.expect("a watch is for ever") {
+                Ok(event) => event.to_string(),
+                Err(error) => match self.way.broken(&error) {
+                    Some(Told::Broken { why, .. }) => why,
+                    _ => continue,
+                },
+            });
+        }
+        told
+    }
+
+    async fn streamed(&self, quiet: Duration) -> Vec<String> {
+        let events = streamed(self.api(), config(), &self.way);
+        self.told(events, quiet).await
+    }
+
+    async fn in_pages(&self, quiet: Duration) -> Vec<String> {
+        let events = in_pages(self.api(), config(), &self.way);
+        self.told(events, quiet).await
+    }
+
+    fn asked(&self) -> Vec<(Instant, String)> {
+        self.asked.lock().expect("no test panicked").clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_never_comes_is_said_and_asked_for_again_and_an_idle_watch_is_not_cut() {
+    let list = vec![event("ADDED", "one"), end()];
+    let scene = Scene::new([
+        Answer::Never,
+        Answer::Never,
+        Answer::Watch(list, AT_ONCE, false),
+    ]);
+    let began = Instant::now();
+    // As long as an API server lets a watch be idle.
+    let quiet = Duration::from_secs(u64::from(WATCH_TIMEOUT_SECONDS));
+    let told = scene.streamed(quiet).await;
+    let silent = "the API server didn't answer within 10 s";
+    assert_eq!(told, [silent, silent, "Init", "InitApply(one)", "InitDone"]);
+    let asked = scene.asked();
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    assert!(asked[2].0 - began < Duration::from_secs(25), "{asked:?}");
+}
+
+#[rstest]
+#[case::not_answered(Answer::Never)]
+#[case::begun_and_not_ended(Answer::OnlyHead)]
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_not_answered_is_said_and_asked_for_again(#[case] first: Answer) {
+    let scene = Scene::new([first, Answer::List(vec!["one"])]);
+    let told = scene.in_pages(Duration::from_secs(11)).await;
+    let silent = "the API server didn't answer within 10 s";
+    // Init comes before the list is asked for.
+    let wanted = ["Init", silent, "Init", "InitApply(one)", "InitDone"];
+    assert_eq!(told[..5], wanted);
+}
+
+#[rstest]
+#[case::in_silence(Answer::Watch(vec![event("ADDED", "one")], AT_ONCE, false), 10)]
+#[case::empty(Answer::Watch(vec![], AT_ONCE, false), 10)]
+#[case::while_others_change(Answer::Watch(vec![event("MODIFIED", "one"); 100], SECOND, false), 11)]
+#[case::while_new_ones_come(
+    Answer::Watch((0..500).map(|n| event("ADDED", &n.to_string())).collect(), SECOND, false), 180
+)]
+#[tokio::test(start_paused = true)]
+async fn a_list_as_a_watch_that_is_never_complete_is_read_in_pages(
+    #[case] first: Answer,
+    #[case] seconds: u64,
+) {
+    let scene = Scene::new([first, Answer::List(vec!["one", "two"])]);
+    let began = Instant::now();
+    let told = scene.streamed(Duration::from_secs(15)).await;
+    let wanted = [
+        INCOMPLETE,
+        "Init",
+        "InitApply(one)",
+        "InitApply(two)",
+        "InitDone",
+    ];
+    assert!(told.ends_with(&wanted.map(str::to_owned)), "{told:?}");
+    let asked = scene.asked();
+    assert!(asked[0].1.contains("sendInitialEvents=true"), "{asked:?}");
+    let (at, query) = &asked[1];
+    assert!(!query.contains("watch="), "{asked:?}");
+    assert_eq!((*at - began).as_secs(), seconds);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_as_a_watch_that_is_cut_over_and_over_is_read_in_pages() {
+    let cut = || Answer::Watch(vec![event("ADDED", "one")], AT_ONCE, true);
+    let scene = Scene::new([cut(), cut(), cut(), cut(), Answer::List(vec!["one"])]);
+    let told = scene.streamed(Duration::from_secs(10)).await;
+    let wanted = [INCOMPLETE, "Init", "InitApply(one)", "InitDone"];
+    assert!(told.ends_with(&wanted.map(str::to_owned)), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_list_that_gets_on_is_not_cut() {
+    let mut lines: Vec<_> = (0..20).map(|n| event("ADDED", &n.to_string())).collect();
+    lines.push(end());
+    let scene = Scene::new([Answer::Watch(lines, 8 * SECOND, false)]);
+    let told = scene.streamed(Duration::from_mins(1)).await;
+    assert_eq!(told.len(), 22, "{told:?}");
+    assert_eq!(told.last().map(String::as_str), Some("InitDone"));
+    assert_eq!(scene.asked().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_list_is_complete_may_be_said_of_a_plain_watch_too() {
+    let lines = vec![
+        end(),
+        event("MODIFIED", "one"),
+        end(),
+        event("DELETED", "one"),
+    ];
+    let scene = Scene::new([
+        Answer::List(vec!["one"]),
+        Answer::Watch(lines, AT_ONCE, false),
+    ]);
+    let told = scene.in_pages(SECOND).await;
+    let wanted = [
+        "Init",
+        "InitApply(one)",
+        "InitDone",
+        "Apply(one)",
+        "Delete(one)",
+    ];
+    assert_eq!(told, wanted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn watches_that_end_at_once_do_not_make_a_storm() {
+    let ended = || Answer::Watch(Vec::new(), AT_ONCE, true);
+    let answers = std::iter::once(Answer::List(vec!["one"])).chain((0..1_000).map(|_| ended()));
+    let scene = Scene::new(answers);
+    let told = scene.in_pages(Duration::from_secs(20)).await;
+    assert_eq!(told, ["Init", "InitApply(one)", "InitDone"]);
+    let asked = scene.asked();
+    assert!((15..=23).contains(&asked.len()), "{}", asked.len());
+}
+
+#[test]
+fn failures_go_on_in_a_row_for_as_long_as_a_try_takes() {
+    let mut streak = Streak::default();
+    let mut now = std::time::Instant::now();
+    for nth in 1..10 {
+        assert_eq!(streak.failed(now, Duration::from_mins(1)), nth);
+        now += Duration::from_mins(1);
+    }
+    now += Duration::from_secs(80);
+    assert_eq!(streak.failed(now, Duration::from_mins(1)), 1);
+}

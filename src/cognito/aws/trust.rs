@@ -1,0 +1,186 @@
+//! Whose certificates are trusted: the system's, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR` in
+//! their place, and those of `AWS_CA_BUNDLE` besides, as by every other tool of AWS.
+
+use super::words::tidy;
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use std::{
+    env, fs,
+    path::Path,
+    sync::{Arc, LazyLock},
+};
+use tracing::warn;
+
+/// Names the file of certificates that are trusted besides.
+const VARIABLE: &str = "AWS_CA_BUNDLE";
+
+/// Why the certificates of `AWS_CA_BUNDLE` can't be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// The file isn't there, or isn't this process's to read.
+    #[error("{VARIABLE} names {0}, which can't be read: {1}")]
+    Unreadable(String, std::io::Error),
+    /// The file holds no certificate.
+    #[error(
+        "{VARIABLE} names {0}, which has no certificate: it must be a file of PEM certificates"
+    )]
+    Empty(String),
+    /// Something in the file is no certificate of a CA.
+    #[error("{VARIABLE} names {path}, whose certificate number {number} can't be used: {why}")]
+    Unusable {
+        /// The file.
+        path: String,
+        /// Which one, counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// The system's certificates, read once: more than a hundred, parsed anew they would take their time
+/// in each test.
+static SYSTEM: LazyLock<RootCertStore> = LazyLock::new(|| {
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        warn!(%error, "some of the trusted certificates can't be read");
+    }
+    let mut roots = RootCertStore::empty();
+    // A system's store may hold what is no CA's; the SDK and curl pass over it, too.
+    roots.add_parsable_certificates(found.certs);
+    roots
+});
+
+/// What the environment says.
+///
+/// # Errors
+/// [`BundleError`] if it names a bundle that can't be used.
+pub(super) fn from_env() -> Result<Arc<RootCertStore>, BundleError> {
+    let bundle = env::var_os(VARIABLE).filter(|path| !path.is_empty());
+    let roots = with_bundle(bundle.as_ref().map(Path::new))?;
+    if roots.is_empty() {
+        warn!(
+            "no certificate is trusted, so AWS can't be reached: neither the system has any, nor SSL_CERT_FILE, nor {VARIABLE}"
+        );
+    }
+    Ok(roots)
+}
+
+/// The system's certificates and those of a bundle.
+pub(super) fn with_bundle(bundle: Option<&Path>) -> Result<Arc<RootCertStore>, BundleError> {
+    let mut roots = SYSTEM.clone();
+    if let Some(path) = bundle {
+        add(&mut roots, path)?;
+    }
+    Ok(Arc::new(roots))
+}
+
+fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), BundleError> {
+    let named = || tidy(&path.display().to_string(), 500);
+    let pem = fs::read(path).map_err(|error| BundleError::Unreadable(named(), error))?;
+    let unusable = |number, why| BundleError::Unusable {
+        path: named(),
+        number,
+        why,
+    };
+    let mut number = 0;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        number += 1;
+        let certificate = certificate.map_err(|error| unusable(number, error.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| unusable(number, error.to_string()))?;
+    }
+    if number == 0 {
+        return Err(BundleError::Empty(named()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+    use rstest::rstest;
+
+    fn certificate() -> String {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.self_signed(&key).expect("a certificate").pem()
+    }
+
+    /// What comes of a bundle with this in it: how many certificates it adds, or what is said.
+    fn added(bundle: impl AsRef<[u8]>) -> Result<usize, String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("bundle.pem");
+        fs::write(&path, bundle).expect("a file");
+        let roots = with_bundle(Some(&path)).map_err(|error| error.to_string())?;
+        Ok(roots.len() - SYSTEM.len())
+    }
+
+    #[test]
+    fn a_bundle_is_added_to_the_systems_certificates() {
+        let one = certificate();
+        assert_eq!(added(&one), Ok(1));
+        let text = format!("The company's:\n{one}\nand the lab's:\r\n{}", certificate());
+        assert_eq!(added(text), Ok(2));
+        let with_key = format!(
+            "{}{one}",
+            KeyPair::generate().expect("a key").serialize_pem()
+        );
+        assert_eq!(
+            added(with_key),
+            Ok(1),
+            "what is no certificate is passed over"
+        );
+        let none = with_bundle(None).expect("the system's");
+        assert_eq!(none.len(), SYSTEM.len());
+    }
+
+    #[rstest]
+    #[case("", "has no certificate")]
+    #[case("not PEM", "has no certificate")]
+    #[case("\0\u{1}\u{2}", "has no certificate")]
+    #[case(
+        "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n",
+        "certificate number 1 can't be used"
+    )]
+    #[case(
+        "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n",
+        "certificate number 1 can't be used"
+    )]
+    #[case("-----BEGIN CERTIFICATE-----\naGVsbG8=\n", "can't be used")]
+    fn a_bundle_without_a_certificate_is_refused(#[case] bundle: &str, #[case] why: &str) {
+        let said = added(bundle).expect_err("no certificate");
+        assert!(said.starts_with("AWS_CA_BUNDLE names /"), "{said}");
+        assert!(said.contains("bundle.pem"), "{said}");
+        assert!(said.contains(why), "{said}");
+        assert!(!said.contains("aGVsbG8"), "{said}");
+    }
+
+    #[test]
+    fn one_bad_certificate_among_good_ones_is_not_passed_over() {
+        let bundle = format!(
+            "{}-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n",
+            certificate()
+        );
+        let said = added(bundle).expect_err("half a bundle");
+        assert!(
+            said.contains("certificate number 2 can't be used"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_bundle_that_is_not_there_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for path in [folder.path().join("nowhere"), folder.path().to_owned()] {
+            let said = with_bundle(Some(&path)).expect_err("no file").to_string();
+            let names = format!("AWS_CA_BUNDLE names {}", path.display());
+            assert!(said.starts_with(&names), "{said}");
+            assert!(said.contains("which can't be read: "), "{said}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The listening socket.
+
+use rustix::{
+    io::Errno,
+    net::{self, AddressFamily, SocketFlags, SocketType, sockopt},
+};
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+use tokio::net::TcpListener;
+
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// What the kernel may buffer of what a connection sends; the kernel takes twice as much. Requests here
+/// have some hundred bytes, and what a client sends beyond is not read, but counts as this container's
+/// memory.
+const RECEIVE_BUFFER: usize = 16 << 10;
+
+/// Takes the port; port 0 takes a free one. Which address the listener has, it tells itself.
+///
+/// `[::]` stands for every address: IPv6 and IPv4, whatever `net.ipv6.bindv6only` says, or IPv4 alone
+/// where the machine has no IPv6. `0.0.0.0` is IPv4 alone.
+///
+/// # Errors
+/// If the address can't be had.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+pub fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::from_std(bind_with(listen, open)?)
+}
+
+fn bind_with<T>(listen: SocketAddr, open: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    match open(listen) {
+        Err(error) if is_everywhere(listen) && is_lack_of_ipv6(&error) => {
+            open(SocketAddr::from((Ipv4Addr::UNSPECIFIED, listen.port())))
+        }
+        opened => opened,
+    }
+}
+
+fn is_everywhere(listen: SocketAddr) -> bool {
+    listen.ip() == Ipv6Addr::UNSPECIFIED
+}
+
+/// The kernel has no IPv6, or no interface has.
+fn is_lack_of_ipv6(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    errno == Some(Errno::AFNOSUPPORT) || errno == Some(Errno::ADDRNOTAVAIL)
+}
+
+fn open(listen: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let family = if listen.is_ipv6() {
+        AddressFamily::INET6
+    } else {
+        AddressFamily::INET
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
+    // Else a restart waits a minute for the old connections' ports.
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if is_everywhere(listen) {
+        sockopt::set_ipv6_v6only(&socket, false)?;
+    }
+    // Each connection inherits it.
+    sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
+    net::bind(&socket, &listen)?;
+    net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use std::cell::RefCell;
+    use tokio::net::TcpStream;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    /// What is tried, where IPv6 fails with this, and what comes of it.
+    fn tried(listen: &str, ipv6: Errno) -> (Vec<String>, io::Result<SocketAddr>) {
+        let tried = RefCell::new(Vec::new());
+        let opened = bind_with(address(listen), |address| {
+            tried.borrow_mut().push(address.to_string());
+            if address.is_ipv6() {
+                return Err(ipv6.into());
+            }
+            Ok(address)
+        });
+        (tried.into_inner(), opened)
+    }
+
+    #[rstest]
+    #[case(Errno::AFNOSUPPORT)]
+    #[case(Errno::ADDRNOTAVAIL)]
+    fn every_address_is_every_ipv4_address_where_there_is_no_ipv6(#[case] errno: Errno) {
+        let (tried, opened) = tried("[::]:8080", errno);
+        assert_eq!(tried, ["[::]:8080", "0.0.0.0:8080"]);
+        assert_eq!(opened.expect("IPv4"), address("0.0.0.0:8080"));
+    }
+
+    #[rstest]
+    #[case("[::1]:8080", Errno::ADDRNOTAVAIL)]
+    #[case("[2001:db8::1]:8080", Errno::AFNOSUPPORT)]
+    #[case("[::]:8080", Errno::ADDRINUSE)]
+    #[case("[::]:80", Errno::ACCESS)]
+    fn what_else_fails_is_an_error(#[case] listen: &str, #[case] errno: Errno) {
+        let (tried, opened) = tried(listen, errno);
+        assert_eq!(tried, [listen]);
+        let error = opened.expect_err("no address");
+        assert_eq!(Errno::from_io_error(&error), Some(errno));
+    }
+
+    #[tokio::test]
+    async fn every_address_is_answered_over_ipv4_and_over_ipv6() {
+        if bind(address("[::1]:0")).is_err() {
+            return; // no IPv6 on this machine: the cases above are all there is
+        }
+        let listener = bind(address("[::]:0")).expect("a free port");
+        let only_v6 = sockopt::ipv6_v6only(&listener).expect("an IPv6 socket");
+        assert!(!only_v6, "whatever the machine's default is");
+        let port = listener.local_addr().expect("an address").port();
+        for host in ["127.0.0.1", "::1"] {
+            let connected = TcpStream::connect((host, port)).await;
+            let from = connected.expect("a connection").local_addr();
+            let (_, peer) = listener.accept().await.expect("accepted");
+            let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+            assert_eq!(peer, from.expect("an address"), "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_ipv4_address_stays_ipv4_alone() {
+        let listener = bind(address("0.0.0.0:0")).expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        TcpStream::connect(("127.0.0.1", port))
+            .await
+            .expect("a connection");
+        let refused = TcpStream::connect(("::1", port)).await;
+        refused.expect_err("nobody listens there");
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_an_error() {
+        let first = bind(address("127.0.0.1:0")).expect("a free port");
+        let address = first.local_addr().expect("an address");
+        let error = bind(address).expect_err("taken");
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+}
