@@ -1,5 +1,7 @@
 //! The overlays that the documentation shows: each builds, and changes something.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::manifests::Variant;

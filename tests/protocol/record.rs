@@ -98,7 +98,7 @@ impl World {
                 before.last_handled_reconcile_at == plan.attempt.request
                     && after.last_handled_reconcile_at == plan.before.last_handled_reconcile_at
             }
-            Write::Report | Write::Ahead(..) | Write::Withdrawn(_) => false,
+            Write::Report | Write::Ahead(..) | Write::Withdrawn(_) | Write::Verified => false,
         };
         if !(is_over && by_outcome || undone) {
             let (was, is) = (

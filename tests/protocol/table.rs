@@ -146,7 +146,13 @@ fn a_recheck_that_another_version_wrote_is_waited_for_by_nobody(#[case] change: 
         _ => scene.report(),
     };
     let retry_at = MicroTime(scene.now + SignedDuration::from_secs(310));
-    scene.with_status(|status| status.failures = Some(Failures { count: 1, retry_at }));
+    scene.with_status(|status| {
+        status.failures = Some(Failures {
+            count: 1,
+            retry_at,
+            request: None,
+        })
+    });
     let minutes = Some(Duration::from_mins(5));
     assert_eq!(scene.look(), Decision::Stay { wake: minutes });
     scene.later(300);

@@ -43,13 +43,13 @@ fn whoever_is_granted_is_set_in_its_turn(#[case] mut scene: Scene) {
 #[case::refused({ let mut s = Scene::new(); s.set(&refused("InvalidPasswordException")); s })]
 fn whoever_is_in_no_region_is_stalled_until_a_grant_names_one(#[case] mut scene: Scene) {
     scene.cluster.in_no_region = true;
-    say(&mut scene);
+    scene.say();
     assert_eq!(scene.said().1, Reason::UnknownRegion);
     let stalled = scene.status().condition(ConditionType::Stalled).cloned();
     assert_eq!(stalled.map(|it| it.status), Some(ConditionStatus::True));
     scene.restart();
     scene.later(3_600);
-    assert!(matches!(scene.look(), Decision::Report(report) if report.wake.is_none()));
+    assert_eq!(scene.look(), Decision::Stay { wake: None });
     scene.cluster.in_no_region = false;
     assert_eq!(scene.look(), Decision::Read);
     queue(&mut scene);
