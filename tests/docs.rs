@@ -175,6 +175,10 @@ fn every_flag_is_in_the_install_page_with_its_variable() {
         for (at, _) in page.match_indices("CPO_") {
             let end = page[at..].find(|c: char| !c.is_ascii_uppercase() && c != '_');
             let variable = &page[at..end.map_or(page.len(), |end| at + end)];
+            // The tests' own.
+            if variable == "CPO_TEST_CACHE" {
+                continue;
+            }
             assert!(
                 variables.contains(variable),
                 "{path}: {variable} is no variable"

@@ -242,7 +242,7 @@ impl Meddling {
         }
     }
 
-    /// Somebody who had a reason to doubt it has an answer. A refusal speaks of the value that was sent, and of
+    /// Somebody who had a reason to doubt it has an answer. A refusal speaks of the value that was sent, or of none that is there, and of
     /// nothing on record.
     pub fn answers(&mut self, request: Option<&String>, ready: bool) {
         if self.suspicion.is_some() && self.suspicion.as_ref() == request {

@@ -22,7 +22,7 @@ impl World {
         if answer != before.last_handled_reconcile_at.as_ref() {
             self.check_answer(before, after, write);
         }
-        if let Write::Conclusion(..) = write {
+        if let Write::Conclusion(..) | Write::Report = write {
             let is_ready = ready(after) == Some(ConditionStatus::True);
             self.watch.meddling.answers(answer, is_ready);
         }
