@@ -9,6 +9,7 @@ use super::{
     places::Places,
     queue::Queue,
     turns::Turns,
+    verified::Verified,
 };
 use crate::{
     api::CognitoUserPassword,
@@ -60,6 +61,8 @@ pub struct Context<C> {
     pub queue: Queue,
     /// How many are looked at at the same time.
     pub places: Places,
+    /// Whose Secret was read and found as the record says.
+    pub verified: Verified,
     /// Whose turn it is in the budget.
     pub turns: Turns,
     /// For whom a call is being made.
@@ -133,6 +136,7 @@ impl<C: Cognito> Context<C> {
             index,
             grants_changed,
             memory,
+            verified: Verified::default(),
             turns: Turns::new(rules.budget, queue.clone()),
             in_flight: InFlight::default(),
             queue,

@@ -262,6 +262,7 @@ impl<C: Cognito> Follower<C> {
         self.context.memory.forget(key);
         self.context.turns.leave(key);
         self.context.queue.forget(key);
+        self.context.verified.forget(key);
         self.context.credentials.forget(key);
     }
 

@@ -25,6 +25,7 @@ mod reconcile;
 mod record;
 mod set;
 mod turns;
+mod verified;
 
 pub use context::{Context, Rules};
 pub use follow::expect;
@@ -78,6 +79,7 @@ pub async fn run<C: Cognito>(
         () = reconciles(&context, leading, shutdown) => follow.abort(),
         () = context.turns.give() => {}
         () = grants_told::tell(&context) => {}
+        () = verified::record(&context) => {}
         _ = &mut follow => panic!("following the watches ended"),
     }
     drop(telling);
@@ -178,6 +180,7 @@ fn held<C: Cognito>(context: &Context<C>) -> impl Fn() -> HeldNow + Send + Sync 
     let (index, memory) = (context.index.clone(), context.memory.clone());
     let (queue, turns) = (context.queue.clone(), context.turns.clone());
     let (in_flight, credentials) = (context.in_flight.clone(), context.credentials.clone());
+    let verified = context.verified.clone();
     let runtime = Handle::current().metrics();
     move || {
         let mut entries: Vec<_> = context::lock(&index).entries().collect();
@@ -187,6 +190,7 @@ fn held<C: Cognito>(context: &Context<C>) -> impl Fn() -> HeldNow + Send + Sync 
             ("in_flight", in_flight.len(Instant::now())),
             ("memory", memory.len()),
             ("credentials", credentials.len()),
+            ("verified", verified.len()),
         ]);
         HeldNow {
             tasks: count(runtime.num_alive_tasks()),

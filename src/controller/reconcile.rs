@@ -409,7 +409,11 @@ async fn without_set<C: Cognito>(
         // A read was made: there is nothing that another would tell.
         Decision::Read | Decision::Set(_) => Done::Again,
     };
-    concluded(context, key, facts, fact, done)
+    let done = concluded(context, key, facts, fact, done);
+    if let Done::Wake(_) = done {
+        context.verified.add(key);
+    }
+    done
 }
 
 /// Remembers what was concluded on, once the status says so: not before, or a conflict would look

@@ -24,6 +24,7 @@ mod lifecycle;
 mod lost_replies;
 mod main_job;
 mod manifests;
+mod moved;
 mod namespace_deletion;
 mod namespaced_install;
 mod outages;

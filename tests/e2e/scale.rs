@@ -104,15 +104,28 @@ async fn a_storm_costs_a_read_a_call_and_two_writes_for_each() {
 }
 
 #[tokio::test]
-async fn metadata_of_a_crowd_costs_a_read_each_and_nothing_else() {
+async fn metadata_of_a_crowd_costs_a_read_and_later_a_write_each() {
     let world = World::new("metadata").await;
     let _operator = operator(&world).await;
     crowd(&world).await;
     let (mark, calls) = (world.mark(), world.cognito.call_count());
     let labels = json!({ "metadata": { "labels": { "team": "a" } } });
-    join_all((0..CROWD).map(async |n| world.patch_secret(&name(n), labels.clone()).await)).await;
+    join_all((0..CROWD).map(async |n| {
+        let moved = world.patch_secret(&name(n), labels.clone()).await;
+        let version = moved.metadata.resource_version.expect("a version");
+        world
+            .wait_for(&name(n), "the version recorded", |resource| {
+                resource.data["status"]["synced"]["secretResourceVersion"] == *version
+            })
+            .await;
+    }))
+    .await;
     world.fence().await;
     let sentinels = world.cognito.call_count() - calls;
     assert_eq!(sentinels, 2, "the fence's own");
-    assert_eq!(counts(&world, mark), expected([("get secrets", CROWD)]));
+    let wanted = [
+        ("get secrets", CROWD),
+        ("patch cognitouserpasswords/status", CROWD),
+    ];
+    assert_eq!(counts(&world, mark), expected(wanted));
 }

@@ -19,8 +19,12 @@ use aws_smithy_runtime_api::{
         runtime_components::RuntimeComponents,
     },
 };
-use aws_smithy_types::{body::SdkBody, retry::ErrorKind};
-use http::{HeaderValue, Request, header::PROXY_AUTHORIZATION, uri::Scheme};
+use aws_smithy_types::{DateTime, body::SdkBody, date_time::Format, retry::ErrorKind};
+use http::{
+    HeaderValue, Request,
+    header::{DATE, PROXY_AUTHORIZATION},
+    uri::Scheme,
+};
 use http_body_util::Limited;
 use hyper_util::{
     client::{
@@ -37,7 +41,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::time::timeout;
 
@@ -53,6 +57,9 @@ pub(super) const IDLE_MAX: Duration = Duration::from_secs(20);
 
 /// How many silent connections are kept for each host.
 const IDLE_CONNECTIONS: usize = 32;
+
+/// In seconds.
+const CENTURY: u64 = 100 * 365 * 86_400;
 
 type Pool = Client<Connector, SdkBody>;
 
@@ -176,8 +183,21 @@ async fn send(
     };
     let reply = reply.map_err(|error| classified(error.into()))?;
     suspect.0 = None;
+    let mut reply = reply;
+    if !is_possible_date(reply.headers().get(DATE), SystemTime::now()) {
+        reply.headers_mut().remove(DATE);
+    }
     let reply = reply.map(|body| SdkBody::from_body_1_x(Limited::new(body, REPLY_MAX)));
     HttpResponse::try_from(reply).map_err(|error| ConnectorError::other(error.into(), None))
+}
+
+/// Whether a reply's `Date`, if it has one that can be read, is within a century of now. The SDK adds the
+/// difference to the time of each later request, and a request after the year 9999 panics.
+fn is_possible_date(date: Option<&HeaderValue>, now: SystemTime) -> bool {
+    let date = date.and_then(|date| date.to_str().ok());
+    let date = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
+    let now = DateTime::from(now).secs();
+    date.is_none_or(|date| date.secs().abs_diff(now) <= CENTURY)
 }
 
 /// There was no reply in this time.
@@ -229,4 +249,25 @@ pub(super) fn is_unprocessed(error: &(dyn std::error::Error + 'static)) -> bool 
             let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM);
             error.is_remote() && (error.is_go_away() || (error.is_reset() && refused))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(None, true)]
+    #[case(Some("no date"), true)]
+    #[case(Some("Thu, 01 Jan 1970 00:00:00 GMT"), true)]
+    #[case(Some("Sat, 01 Jan 2050 00:00:00 GMT"), true)]
+    #[case(Some("Fri, 31 Dec 9999 23:59:59 GMT"), false)]
+    fn a_date_with_which_later_requests_could_not_be_signed_is_not_told(
+        #[case] date: Option<&'static str>,
+        #[case] possible: bool,
+    ) {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let date = date.map(HeaderValue::from_static);
+        assert_eq!(is_possible_date(date.as_ref(), now), possible);
+    }
 }

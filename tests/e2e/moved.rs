@@ -1,0 +1,78 @@
+//! Secrets whose metadata moves all day, as External Secrets does it: what a read verified is recorded, so
+//! that neither a restart nor a lost fingerprint key costs anything.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use kube::api::DeleteParams;
+use serde_json::json;
+
+use super::world::{POOL, SOON, World};
+use crate::support::{eventually, operator};
+
+const CROWD: usize = 8;
+
+fn name(number: usize) -> String {
+    format!("bot-{number}")
+}
+
+/// Moves the metadata of all Secrets, and waits until the statuses have the versions.
+async fn move_all(world: &World<'_>, label: &str) {
+    let labels = json!({ "metadata": { "labels": { "moved": label } } });
+    join_all((0..CROWD).map(async |n| {
+        let moved = world.patch_secret(&name(n), labels.clone()).await;
+        let version = moved.metadata.resource_version.expect("a version");
+        world
+            .wait_for(&name(n), "the version recorded", |resource| {
+                resource.data["status"]["synced"]["secretResourceVersion"] == *version
+            })
+            .await;
+    }))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restart_nothing_is_read_written_or_set_although_metadata_moved() {
+    let (world, _turn) = World::alone("moved").await;
+    let operator = world.operator().await;
+    join_all((0..CROWD).map(async |n| {
+        let name = name(n);
+        world.cognito.add_user(POOL, &name);
+        world.apply_secret(&name, "password", "Passw0rd-1").await;
+        // Every other one is temporary.
+        world
+            .apply_resource(&name, |it| it["spec"]["permanent"] = (n % 2 == 0).into())
+            .await;
+        world.wait_set(&name, "Passw0rd-1").await;
+    }))
+    .await;
+    let (mark, calls) = (world.mark(), world.cognito.call_count());
+    move_all(&world, "once").await;
+    assert_eq!(world.status_writes(mark).len(), CROWD, "one for each");
+    assert!(operator.terminate(SOON).await.success());
+
+    let mark = world.mark();
+    let operator = world.operator().await;
+    world.fence().await;
+    assert_eq!(world.traffic(mark), BTreeSet::new(), "after a restart");
+    assert!(operator.terminate(SOON).await.success());
+
+    let secrets: kube::Api<k8s_openapi::api::core::v1::Secret> =
+        kube::Api::namespaced(world.client.clone(), operator::NAMESPACE);
+    let keys = "cognito-password-operator-fingerprint";
+    let deleted = secrets.delete(keys, &DeleteParams::default()).await;
+    deleted.expect("the keys can be deleted");
+    let _operator = world.operator().await;
+    for n in 0..CROWD {
+        let name = name(n);
+        let signed = async || {
+            let signed = !world.events(&name, "FingerprintKeyLost").await.is_empty();
+            signed.then_some(()).ok_or("not signed again".to_owned())
+        };
+        eventually(SOON, signed).await;
+        world.wait_set(&name, "Passw0rd-1").await;
+    }
+    let own = |call: &crate::support::Call| call.username.starts_with("bot-");
+    let made = world.cognito.calls().into_iter().filter(own).count();
+    assert_eq!((made, calls), (CROWD, CROWD), "a lost key sets nothing");
+}
