@@ -151,7 +151,7 @@ fn a_recheck_that_another_version_wrote_is_waited_for_by_nobody(#[case] change: 
             count: 1,
             retry_at,
             request: None,
-        })
+        });
     });
     let minutes = Some(Duration::from_mins(5));
     assert_eq!(scene.look(), Decision::Stay { wake: minutes });

@@ -61,11 +61,10 @@ fn who_is_not_granted_is_called_stalled_after_5_minutes_and_left_alone() {
     let mut scene = Scene::settled();
     let synced = scene.status().synced;
     revoke(&mut scene);
-    let minutes = Some(Duration::from_mins(5));
     assert_eq!(scene.status().failures, None, "an event ends it");
     scene.later(120);
     scene.restart();
-    let left = minutes.map(|it| it - Duration::from_secs(120));
+    let left = Some(Duration::from_mins(3));
     assert_eq!(scene.look(), Decision::Stay { wake: left }, "a restart");
     scene.later(180);
     assert_eq!(scene.say().wake, None);
