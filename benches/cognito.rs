@@ -16,6 +16,9 @@ use tokio::net::TcpStream;
 
 use crate::support::Server;
 
+/// Whose pool's Region contains this gets no answer.
+pub(crate) const HANGING: &str = "hanging";
+
 /// Dropping it ends it.
 pub(crate) struct Cognito {
     server: Server,
@@ -86,6 +89,11 @@ async fn answer(
         calls.count += 1;
         let username = body["Username"].as_str().unwrap_or_default();
         calls.last.insert(username.to_owned(), at);
+    }
+    let pool = body["UserPoolId"].as_str().unwrap_or_default();
+    if pool.contains(HANGING) {
+        // Until the client goes away.
+        std::future::pending::<()>().await;
     }
     let response = Response::builder()
         .header("content-type", "application/x-amz-json-1.1")

@@ -4,10 +4,14 @@
 //! `RESOURCES` says how many resources there are (10,000), `SCENARIO` which scenarios are played (all but
 //! `soak`, separated by commas), `OUT` where the results go as JSON, `OPERATOR` which program is measured.
 //! `STRICT=1` fails when any goal is missed, not only where something was done that nobody asked for.
-//! `MINUTES` says how long `soak` takes (10).
+//! `MINUTES` says how long `soak` takes (10). The crowds have sizes of their own: `CLAIMANTS` (10,000),
+//! `DUPLICATES` (2,000), `GRANTS` (1,000), `GRANTED` (50,000 resources), `MOVED` (10,000), `REGIONS` (1,500),
+//! `CONNECTIONS` (1,000), `SCRAPED` (10,000 resources).
 
 mod bare;
 mod cognito;
+mod crowds;
+mod livez;
 mod process;
 mod scenarios;
 mod soak;
@@ -50,15 +54,12 @@ fn given<T: FromStr>(name: &str) -> Option<T> {
 async fn main() -> ExitCode {
     let operator: PathBuf =
         given("OPERATOR").unwrap_or_else(|| env!("CARGO_BIN_EXE_cognito-password-operator").into());
-    let all = [&FULL[..], &OTHERS].concat().join(",");
-    let wanted: String = given("SCENARIO").unwrap_or(all);
+    let all = [&FULL[..], &OTHERS, &crowds::ALL].concat();
+    let wanted: String = given("SCENARIO").unwrap_or_else(|| all.join(","));
     let wanted: Vec<_> = wanted.split(',').collect();
     for name in &wanted {
-        let known = FULL.contains(name) || OTHERS.contains(name) || *name == SOAK;
-        assert!(
-            known,
-            "no scenario {name}; there are {FULL:?}, {OTHERS:?}, {SOAK:?}"
-        );
+        let known = all.contains(name) || *name == SOAK;
+        assert!(known, "no scenario {name}; there are {all:?}, {SOAK:?}");
     }
     let wants = |name: &str| wanted.contains(&name);
     let resources = given("RESOURCES").unwrap_or(if wants(SOAK) { 1_000 } else { 10_000 });
@@ -72,6 +73,11 @@ async fn main() -> ExitCode {
     }
     if wants("unrelated") {
         table.add(scenarios::unrelated(&operator).await);
+    }
+    for name in crowds::ALL {
+        if wants(name) {
+            table.add(crowds::play(name, &operator).await);
+        }
     }
     if wants(SOAK) {
         let time = Duration::from_mins(given("MINUTES").unwrap_or(10));

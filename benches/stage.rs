@@ -12,8 +12,11 @@ use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams
 use serde_json::{Value, json};
 
 use crate::cognito::Cognito;
-use crate::support::operator::{NAMESPACE, SERVICE_ACCOUNT, USER};
+use crate::support::operator::{NAMESPACE, OperatorBuilder, SERVICE_ACCOUNT, USER};
 use crate::support::{ControlPlane, Mark, Operator, client_for, grants, resources};
+
+/// The grant that is there from the beginning, for everybody.
+pub(crate) const GRANT: &str = "bench";
 
 pub(crate) const POOL: &str = "eu-west-1_AbCdEf123";
 
@@ -49,18 +52,8 @@ impl Stage {
         });
         let plane = plane.await.expect("the control plane starts");
         let client = plane.client().await;
-        let grant = json!({
-            "apiVersion": "cognito-password-operator.io/v1alpha1", "kind": "CognitoUserPoolGrant",
-            "metadata": { "name": "bench" },
-            "spec": {
-                "userPoolId": POOL, "usernames": ["*"],
-                "namespaces": { "selector": {} },
-            },
-        });
-        grants(&client)
-            .patch("bench", &PatchParams::apply("bench"), &Patch::Apply(grant))
-            .await
-            .expect("a grant");
+        let everybody = json!({ "selector": {} });
+        grant(&client, GRANT, &json!(["*"]), &everybody).await;
         let token = plane.token_for(NAMESPACE, SERVICE_ACCOUNT);
         let kubeconfig = plane.kubeconfig_for_token("bench", &token);
         Self {
@@ -82,11 +75,22 @@ impl Stage {
 
     /// Starts the operator as deployed, with so many calls a second.
     pub(crate) async fn operator(&self, rps: u32) -> Operator {
-        self.operator_by(&self.kubeconfig, rps).await
+        self.builder(&self.kubeconfig, rps).start().await
     }
 
     /// The same, by another way to the API server.
     pub(crate) async fn operator_by(&self, kubeconfig: &Path, rps: u32) -> Operator {
+        self.builder(kubeconfig, rps).start().await
+    }
+
+    /// The same, with more arguments.
+    pub(crate) async fn operator_with(&self, rps: u32, args: &[&str]) -> Operator {
+        let builder = self.builder(&self.kubeconfig, rps);
+        let builder = args.iter().fold(builder, |builder, arg| builder.arg(*arg));
+        builder.start().await
+    }
+
+    fn builder(&self, kubeconfig: &Path, rps: u32) -> OperatorBuilder<'_> {
         Operator::builder(&self.plane)
             .binary(&self.operator)
             .kubeconfig(kubeconfig)
@@ -96,8 +100,6 @@ impl Stage {
             .arg(rps.to_string())
             .arg("--cognito-burst")
             .arg(rps.to_string())
-            .start()
-            .await
     }
 
     /// Without a limit that could be felt, and everything in sync.
@@ -130,12 +132,17 @@ impl Stage {
 
     /// Waits until the operator has looked at everything, and all are as their Secrets say.
     pub(crate) async fn verified(&self, operator: &Operator) {
-        let count = number(self.count());
+        self.settled(operator, &[("PasswordSet", self.count())])
+            .await;
+    }
+
+    /// Waits until the operator has looked at everything, and so many resources say this.
+    pub(crate) async fn settled(&self, operator: &Operator, expected: &[(&str, usize)]) {
         let of = |metrics: &str, name: &str, labels: &[(&str, &str)]| {
             let name = format!("cognito_password_operator_{name}");
             crate::support::metrics::value(metrics, &name, labels).unwrap_or(0.0)
         };
-        self.until("everything is in sync", async || {
+        self.until("everything is looked at", async || {
             if let Some(exit) = operator.exit() {
                 panic!("the operator ended, {exit:?}: {}", operator.logs());
             }
@@ -145,12 +152,19 @@ impl Stage {
                 return Err(why);
             }
             let (_, metrics) = operator.try_get("/metrics").await?;
-            let set = of(&metrics, "resources", &[("reason", "PasswordSet")]);
             let queue = of(&metrics, "queue_length", &[]) + of(&metrics, "budget_waiting", &[]);
-            if (set, queue) == (count, 0.0) {
-                return Ok(());
+            let say = |reason: &str| of(&metrics, "resources", &[("reason", reason)]);
+            let unlike = expected.iter().find(|(reason, count)| {
+                say(reason) < number(*count) || say(reason) > number(*count)
+            });
+            match unlike {
+                None if queue == 0.0 => Ok(()),
+                Some((reason, count)) => {
+                    let now = say(reason);
+                    Err(format!("{now} and not {count} say {reason}, {queue} wait"))
+                }
+                None => Err(format!("{queue} wait")),
             }
-            Err(format!("{set} are set, {queue} wait"))
         })
         .await;
     }
@@ -169,6 +183,42 @@ impl Stage {
             );
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    /// When the user was called for, after `since`.
+    pub(crate) async fn called(&self, user: &str, since: Instant) -> Instant {
+        let mut at = since;
+        self.until("the value is set", async || {
+            at = self.cognito.called(user, since).ok_or_else(String::new)?;
+            Ok(())
+        })
+        .await;
+        at
+    }
+
+    /// Writes a grant of the pool.
+    pub(crate) async fn grant(&self, name: &str, usernames: &Value, namespaces: &Value) {
+        grant(&self.client, name, usernames, namespaces).await;
+    }
+
+    /// Waits until what is said of a grant is said of what it is now.
+    pub(crate) async fn grant_told(&self, name: &str) {
+        self.until("the grant's status is up to date", async || {
+            let grant = grants(&self.client).get(name).await;
+            let grant = grant.map_err(|error| error.to_string())?;
+            let observed = grant.data["status"]["observedGeneration"].as_i64();
+            if observed == grant.metadata.generation {
+                return Ok(());
+            }
+            Err(format!("it is of {observed:?}"))
+        })
+        .await;
+    }
+
+    /// A namespace without anything in it.
+    pub(crate) async fn crowd(&self, prefix: &str) -> Crowd {
+        let namespace = self.plane.new_namespace(prefix).await;
+        Crowd::new(&self.client, namespace, Vec::new())
     }
 
     /// Makes a namespace with so many Secrets of 2 KB and the resources for them.
@@ -246,7 +296,7 @@ impl Asked {
 
 /// Resources with their Secrets, by the same names.
 pub(crate) struct Crowd {
-    namespace: String,
+    pub(crate) namespace: String,
     pub(crate) secrets: Api<Secret>,
     pub(crate) resources: Api<DynamicObject>,
     pub(crate) names: Vec<String>,
@@ -268,23 +318,28 @@ impl Crowd {
     }
 
     async fn make(&self, name: &str, suspend: bool) {
+        self.make_secret(name).await;
+        let mut resource = resource(name, POOL, name, name);
+        resource.data["spec"]["suspend"] = json!(suspend);
+        self.make_resource(&resource).await;
+    }
+
+    /// Makes a Secret of 2 KB.
+    pub(crate) async fn make_secret(&self, name: &str) {
         let secret: Secret = from(json!({
             "metadata": { "name": name },
             "stringData": { "password": format!("First-{name}"), "more": "x".repeat(1_900) },
         }));
-        let params = PostParams::default();
-        let made = self.secrets.create(&params, &secret).await;
+        let made = self.secrets.create(&PostParams::default(), &secret).await;
         made.expect("a Secret");
-        let resource: DynamicObject = from(json!({
-            "apiVersion": "cognito-password-operator.io/v1alpha1",
-            "kind": "CognitoUserPassword",
-            "metadata": { "name": name },
-            "spec": {
-                "userPoolId": POOL, "username": name, "suspend": suspend,
-                "passwordSecretRef": { "name": name },
-            },
-        }));
-        let made = self.resources.create(&params, &resource).await;
+    }
+
+    /// Makes a resource as it is.
+    pub(crate) async fn make_resource(&self, resource: &DynamicObject) {
+        let made = self
+            .resources
+            .create(&PostParams::default(), resource)
+            .await;
         made.expect("a resource");
     }
 
@@ -303,6 +358,33 @@ impl Crowd {
         let patched = self.secrets.patch(name, &params, &patch);
         patched.await.expect("the Secret can be patched");
     }
+}
+
+/// A resource for a user of a pool.
+pub(crate) fn resource(name: &str, pool: &str, username: &str, secret: &str) -> DynamicObject {
+    from(json!({
+        "apiVersion": "cognito-password-operator.io/v1alpha1",
+        "kind": "CognitoUserPassword",
+        "metadata": { "name": name },
+        "spec": {
+            "userPoolId": pool, "username": username,
+            "passwordSecretRef": { "name": secret },
+        },
+    }))
+}
+
+/// Writes a grant of the pool.
+async fn grant(client: &Client, name: &str, usernames: &Value, namespaces: &Value) {
+    let grant = json!({
+        "apiVersion": "cognito-password-operator.io/v1alpha1", "kind": "CognitoUserPoolGrant",
+        "metadata": { "name": name },
+        "spec": { "userPoolId": POOL, "usernames": usernames, "namespaces": namespaces },
+    });
+    let params = PatchParams::apply("bench").force();
+    let written = grants(client)
+        .patch(name, &params, &Patch::Apply(grant))
+        .await;
+    written.expect("a grant");
 }
 
 /// All of them, as many at a time as there are places.

@@ -1,0 +1,176 @@
+//! Clients of the operator's own port that never finish what they begin, and many that scrape at once.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::{Stall, stall_lines};
+use crate::given;
+use crate::livez::Livez;
+use crate::process;
+use crate::scenarios::lines;
+use crate::stage::{Stage, number};
+use crate::support::Operator;
+use crate::table::{Goal, Line};
+
+/// Of each head that never ends.
+const HEAD: usize = 380_000;
+
+/// How many scrape at the same time, and for how long.
+const SCRAPERS: usize = 16;
+const SCRAPED_FOR: Duration = Duration::from_secs(10);
+
+/// Nobody waits longer for a connection to be closed.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+pub(super) async fn run(operator: &Path) -> Vec<Line> {
+    let count = given("CONNECTIONS").unwrap_or(1_000);
+    let resources = given("SCRAPED").unwrap_or(10_000);
+    let stage = Stage::set(operator.to_owned()).await;
+    let running = stage.operator_in_sync().await;
+    let livez = Livez::of(&running);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let without = Stall::of(livez, &running).await;
+    let before = process::memory(running.pid()).0;
+    let livez = Livez::of(&running);
+    let (most, closed) = half_open(&running, count).await;
+    let with = Stall::of(livez, &running).await;
+    stage.say(&format!(
+        "{count} half-open connections: {:.1} MB more, the last one closed after {closed:.1} s, {:?}",
+        most - before,
+        with.outside,
+    ));
+    stage.end(running).await;
+    let mut all = lines(
+        "connections",
+        [
+            (
+                format!("{count} unfinished heads of 380 KB: memory more"),
+                "MB",
+                most - before,
+                None,
+                Goal::Most(10.0),
+            ),
+            (
+                "until all are closed".to_owned(),
+                "s",
+                closed,
+                None,
+                Goal::Most(20.0),
+            ),
+            (
+                "longest wait for /livez meanwhile".to_owned(),
+                "s",
+                with.outside.longest / 1e3,
+                Some(without.outside.longest / 1e3),
+                Goal::Most(1.0),
+            ),
+            (
+                "/livez not answered".to_owned(),
+                "",
+                number(with.outside.unanswered),
+                Some(0.0),
+                Goal::Nothing,
+            ),
+            (
+                "longest that a task kept the thread".to_owned(),
+                "ms",
+                with.inside,
+                Some(without.inside),
+                Goal::Most(super::STALL),
+            ),
+        ],
+    );
+
+    stage.fill("scraped", resources, false).await;
+    let running = stage.operator_in_sync().await;
+    stage.end(running).await;
+    // One that has done nothing else.
+    let running = stage.operator_in_sync().await;
+    let livez = Livez::of(&running);
+    tokio::time::sleep(SCRAPED_FOR).await;
+    let without = Stall::of(livez, &running).await;
+    let (livez, cpu) = (Livez::of(&running), process::cpu(running.pid()));
+    let scrapes = scrape(&running).await;
+    let cpu = (process::cpu(running.pid()) - cpu) / SCRAPED_FOR.as_secs_f64() * 100.0;
+    let with = Stall::of(livez, &running).await;
+    stage.say(&format!(
+        "{scrapes} scrapes, {cpu:.1} % CPU, {:?}",
+        with.outside
+    ));
+    stage.end(running).await;
+    all.extend(lines(
+        "connections",
+        [(
+            format!("CPU, {SCRAPERS} that scrape {resources} resources all the time"),
+            "%",
+            cpu,
+            None,
+            Goal::None,
+        )],
+    ));
+    all.extend(stall_lines("connections", "scraped", with, without));
+    all
+}
+
+/// The most memory there was, and when the last connection was closed, in seconds.
+async fn half_open(operator: &Operator, count: usize) -> (f64, f64) {
+    let url = operator.url();
+    let address = url.trim_start_matches("http://").to_owned();
+    let began = Instant::now();
+    let mut clients = JoinSet::new();
+    for _ in 0..count {
+        clients.spawn(half_of_a_request(address.clone()));
+    }
+    let mut most: f64 = 0.0;
+    let mut look = tokio::time::interval(Duration::from_millis(100));
+    let mut last = began;
+    loop {
+        tokio::select! {
+            ended = clients.join_next() => match ended {
+                Some(ended) => last = last.max(ended.expect("no panic")),
+                None => break,
+            },
+            _ = look.tick() => most = most.max(process::memory(operator.pid()).0),
+        }
+    }
+    (most, (last - began).as_secs_f64())
+}
+
+/// Begins a request and never ends it; when the connection was closed.
+async fn half_of_a_request(address: String) -> Instant {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await?;
+        let mut head = b"GET /livez HTTP/1.1\r\nHost: bench\r\n".to_vec();
+        while head.len() < HEAD {
+            head.extend_from_slice(format!("X-{}: ", head.len()).as_bytes());
+            head.extend_from_slice(&[b'x'; 4_000]);
+            head.extend_from_slice(b"\r\n");
+        }
+        stream.write_all(&head).await?;
+        // To the end, whatever comes before it.
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).await
+    };
+    // Refused, reset or ended: closed.
+    let _ = timeout(PATIENCE, exchange).await;
+    Instant::now()
+}
+
+/// How many scrapes there were.
+async fn scrape(operator: &Operator) -> usize {
+    let began = Instant::now();
+    let scrapers = (0..SCRAPERS).map(|_| async {
+        let mut scrapes = 0;
+        while began.elapsed() < SCRAPED_FOR {
+            // Whoever waits too long is turned away, as is one too many.
+            scrapes += usize::from(operator.try_get("/metrics").await.is_ok());
+        }
+        scrapes
+    });
+    futures::future::join_all(scrapers).await.into_iter().sum()
+}

@@ -1,0 +1,205 @@
+//! A thousand grants on one pool. The floor is the same resources with the one grant that lets them in.
+
+use std::path::Path;
+use std::time::Instant;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::{Restart, Stall, restarts, stall_lines};
+use crate::given;
+use crate::livez::Livez;
+use crate::scenarios::lines;
+use crate::stage::{Crowd, GRANT, Stage, UNLIMITED, at_once};
+use crate::support::Operator;
+use crate::table::{Goal, Line, median};
+
+/// In so many namespaces the resources are.
+const NAMESPACES: usize = 10;
+
+/// How often a change is made for one figure.
+const CHANGES: usize = 3;
+
+struct Measured {
+    restart: Restart,
+    /// From the change of the grant that lets all in until its status is of it, in seconds.
+    grant: f64,
+    /// From a label taken from a namespace until its resources say so, and back again, in seconds.
+    label: f64,
+    changes: Stall,
+}
+
+pub(super) async fn run(operator: &Path) -> Vec<Line> {
+    let grants = given("GRANTS").unwrap_or(1_000);
+    let resources = given("GRANTED").unwrap_or(50_000);
+    let stage = Stage::set(operator.to_owned()).await;
+    // Whoever has the label is let in by the first grant, and by nothing else.
+    let labelled = json!({ "selector": { "matchLabels": { "bench": "yes" } } });
+    stage.grant(GRANT, &json!(["*"]), &labelled).await;
+    let mut crowds = Vec::new();
+    for n in 0..NAMESPACES {
+        let crowd = stage
+            .fill(&format!("team-{n}"), resources / NAMESPACES, false)
+            .await;
+        label(&stage, &crowd, "yes").await;
+        crowds.push(crowd);
+    }
+    let operator = stage.operator_in_sync().await;
+    stage.end(operator).await;
+    let without = measure(&stage, &crowds, &labelled).await;
+    let numbers: Vec<usize> = (1..grants).collect();
+    at_once(&numbers, async |n: &usize| {
+        let (usernames, namespaces) = one_of_many(*n, &crowds);
+        stage
+            .grant(&format!("one-of-{n}"), &usernames, &namespaces)
+            .await;
+    })
+    .await;
+    stage.say(&format!("{grants} grants"));
+    // What is said of each is written once.
+    let operator = stage.operator_in_sync().await;
+    for n in numbers.iter().rev().take(1) {
+        stage.grant_told(&format!("one-of-{n}")).await;
+    }
+    stage.end(operator).await;
+    let with = measure(&stage, &crowds, &labelled).await;
+    compared(stage.count(), grants, &with, &without)
+}
+
+/// Grants as there are, none of which a labelled namespace needs: literal names, globs for a team,
+/// namespaces by name and by label.
+fn one_of_many(n: usize, crowds: &[Crowd]) -> (Value, Value) {
+    let here = &crowds[n % crowds.len()].namespace;
+    let elsewhere = format!("elsewhere-{n}");
+    match n % 4 {
+        0 => (
+            json!([format!("user-{n}"), format!("other-{n}")]),
+            json!({ "names": [here] }),
+        ),
+        1 => (
+            json!([format!("team-{n}-*")]),
+            json!({ "names": [here, elsewhere] }),
+        ),
+        2 => (json!(["*"]), json!({ "names": [elsewhere] })),
+        _ => (
+            json!([format!("team-{n}-*"), format!("*-of-{n}")]),
+            json!({ "selector": { "matchLabels": { "bench": "yes", "part": n.to_string() } } }),
+        ),
+    }
+}
+
+async fn measure(stage: &Stage, crowds: &[Crowd], labelled: &Value) -> Measured {
+    let all = stage.count();
+    let restart = restarts(stage, &[], &[("PasswordSet", all)]).await;
+    stage.say(&format!(
+        "restarts: {:.3} s, {:.2} s CPU",
+        restart.took, restart.cpu
+    ));
+    let operator = stage.operator_with(UNLIMITED, &[]).await;
+    stage.verified(&operator).await;
+    let livez = Livez::of(&operator);
+    let mut grant = Vec::new();
+    for change in 0..CHANGES {
+        let began = Instant::now();
+        let usernames = json!(["*", format!("change-{change}-{all}")]);
+        stage.grant(GRANT, &usernames, labelled).await;
+        stage.grant_told(GRANT).await;
+        grant.push(began.elapsed().as_secs_f64());
+    }
+    stage.grant(GRANT, &json!(["*"]), labelled).await;
+    stage.grant_told(GRANT).await;
+    let mut labels = Vec::new();
+    for _ in 0..CHANGES {
+        labels.push(relabel(stage, &operator, &crowds[0]).await);
+    }
+    let changes = Stall::of(livez, &operator).await;
+    stage.end(operator).await;
+    let (grant, label) = (median(&grant), median(&labels));
+    stage.say(&format!(
+        "a grant changed: {grant:.3} s, a label {label:.3} s"
+    ));
+    Measured {
+        restart,
+        grant,
+        label,
+        changes,
+    }
+}
+
+async fn relabel(stage: &Stage, operator: &Operator, crowd: &Crowd) -> f64 {
+    let (all, there) = (stage.count(), crowd.names.len());
+    let began = Instant::now();
+    label(stage, crowd, "no").await;
+    let without = [("NotGranted", there), ("PasswordSet", all - there)];
+    stage.settled(operator, &without).await;
+    label(stage, crowd, "yes").await;
+    stage.verified(operator).await;
+    began.elapsed().as_secs_f64()
+}
+
+async fn label(stage: &Stage, crowd: &Crowd, value: &str) {
+    let namespaces: Api<Namespace> = Api::all(stage.client.clone());
+    let patch = Patch::Merge(json!({ "metadata": { "labels": { "bench": value } } }));
+    let params = PatchParams::default();
+    let patched = namespaces.patch(&crowd.namespace, &params, &patch);
+    patched.await.expect("the namespace can be labelled");
+}
+
+fn compared(resources: usize, grants: usize, with: &Measured, without: &Measured) -> Vec<Line> {
+    let times = Goal::Times(1.3);
+    let (after, before) = (with.restart, without.restart);
+    let mut all = lines(
+        "grants",
+        [
+            (
+                format!("{grants} grants, {resources} resources: start to all verified"),
+                "s",
+                after.took,
+                Some(before.took),
+                times,
+            ),
+            (
+                "CPU of that".to_owned(),
+                "s",
+                after.cpu,
+                Some(before.cpu),
+                times,
+            ),
+            (
+                "memory, all in sync".to_owned(),
+                "MB",
+                after.memory,
+                Some(before.memory),
+                times,
+            ),
+            (
+                "a grant for all changed, until its status is of it".to_owned(),
+                "s",
+                with.grant,
+                Some(without.grant),
+                times,
+            ),
+            (
+                "a namespace's label taken and given back, until all is set".to_owned(),
+                "s",
+                with.label,
+                Some(without.label),
+                times,
+            ),
+        ],
+    );
+    all.extend(stall_lines(
+        "grants",
+        "at a restart",
+        after.stall,
+        before.stall,
+    ));
+    all.extend(stall_lines(
+        "grants",
+        "at these changes",
+        with.changes,
+        without.changes,
+    ));
+    all
+}

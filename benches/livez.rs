@@ -1,0 +1,109 @@
+//! How long the operator's thread was away, from outside: `/livez`, asked every 20 ms.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::support::{Operator, metrics};
+
+const EVERY: Duration = Duration::from_millis(20);
+
+/// Longer than any probe waits.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks, on a thread of its own, until it is [`ended`](Self::ended).
+pub(crate) struct Livez {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Answers>,
+}
+
+/// What was seen.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Answers {
+    /// The longest time from a request to its answer, in ms.
+    pub(crate) longest: f64,
+    /// How late the asking thread itself was at most, in ms: so much of the above the machine may be to
+    /// blame for.
+    pub(crate) late: f64,
+    /// Requests that got no answer, once the first had one.
+    pub(crate) unanswered: usize,
+}
+
+impl Livez {
+    /// The operator need not listen yet: what is refused before the first answer doesn't count.
+    pub(crate) fn of(operator: &Operator) -> Self {
+        let url = operator.url();
+        let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.expect("a port")));
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let ask = move || ask(address, &stopped);
+        let thread = std::thread::Builder::new().name("livez".to_owned());
+        Self {
+            stop,
+            thread: thread.spawn(ask).expect("a thread can be started"),
+        }
+    }
+
+    pub(crate) async fn ended(self) -> Answers {
+        self.stop.store(true, Ordering::Relaxed);
+        let joined = tokio::task::spawn_blocking(|| self.thread.join());
+        joined.await.expect("no panic").expect("no panic")
+    }
+}
+
+impl Answers {
+    /// The worse of both.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            longest: self.longest.max(other.longest),
+            late: self.late.max(other.late),
+            unanswered: self.unanswered + other.unanswered,
+        }
+    }
+}
+
+fn ask(address: SocketAddr, stop: &AtomicBool) -> Answers {
+    let mut answers = Answers::default();
+    let mut listens = false;
+    let mut next = Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        let late = began.saturating_duration_since(next).as_secs_f64() * 1e3;
+        match get(address) {
+            Ok(()) => {
+                listens = true;
+                answers.late = answers.late.max(late);
+                answers.longest = answers.longest.max(began.elapsed().as_secs_f64() * 1e3);
+            }
+            Err(_) if listens => answers.unanswered += 1,
+            Err(_) => {}
+        }
+        next = began.max(Instant::now() - EVERY) + EVERY;
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    answers
+}
+
+fn get(address: SocketAddr) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET /livez HTTP/1.0\r\nHost: bench\r\n\r\n")?;
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply)?;
+    if reply.starts_with(b"HTTP/1.0 200 ") || reply.starts_with(b"HTTP/1.1 200 ") {
+        return Ok(());
+    }
+    Err(std::io::Error::other("not the answer of a live one"))
+}
+
+/// The longest stretch that one task kept the thread, in ms, by the operator's own meter: since its start.
+pub(crate) async fn longest_stall(operator: &Operator) -> f64 {
+    let name = "cognito_password_operator_longest_stall_since_start_seconds";
+    let scrape = operator.metrics().await;
+    metrics::value(&scrape, name, &[]).expect("the meter's metric") * 1e3
+}
