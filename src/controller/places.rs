@@ -3,22 +3,39 @@
 //! else waiting. How many wait for AWS is bounded elsewhere: for calls by the budgets, for credentials
 //! by one for each authority.
 
-use std::{future::Future, sync::Arc};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::Notify;
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
-pub struct Places(Arc<Semaphore>);
+pub struct Places(Arc<Shared>);
+
+struct Shared {
+    max: usize,
+    /// More than `max` for a moment, where a wait is given up and its place has been taken.
+    taken: Mutex<usize>,
+    freed: Notify,
+}
 
 /// A place, which is free again when this is dropped.
-pub struct Place(#[expect(dead_code, reason = "dropped")] OwnedSemaphorePermit);
+pub struct Place(Places);
 
-/// A place that was given to others and is wanted back.
-struct Lent<'a>(&'a Semaphore);
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.free();
+    }
+}
+
+/// A place that its holder gave to others. It is the holder's again when this is dropped, so that the
+/// count stays right where a wait is given up or panics.
+struct Lent<'a>(&'a Places);
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        self.0.forget_permits(1);
+        *self.0.taken() += 1;
     }
 }
 
@@ -26,32 +43,51 @@ impl Places {
     /// So many places.
     #[must_use]
     pub fn new(places: usize) -> Self {
-        Self(Arc::new(Semaphore::new(places)))
+        Self(Arc::new(Shared {
+            max: places,
+            taken: Mutex::new(0),
+            freed: Notify::new(),
+        }))
     }
 
     /// Waits for a place.
-    ///
-    /// # Panics
-    /// Never: the semaphore is never closed.
     pub async fn take(&self) -> Place {
-        let permit = self.0.clone().acquire_owned().await;
-        Place(permit.expect("the semaphore is never closed"))
+        self.enter().await;
+        Place(self.clone())
     }
 
     /// Waits for a service of AWS, without the place that the caller has. The caller goes on once there
     /// is a place again.
-    ///
-    /// # Panics
-    /// Never: the semaphore is never closed.
     pub async fn without<F: Future>(&self, wait: F) -> F::Output {
-        self.0.add_permits(1);
-        // If the wait is given up, or panics, the caller's own place is still counted.
-        let lent = Lent(&self.0);
+        self.free();
+        let lent = Lent(self);
         let output = wait.await;
-        let permit = self.0.acquire().await;
-        permit.expect("the semaphore is never closed").forget();
+        self.enter().await;
         std::mem::forget(lent);
         output
+    }
+
+    async fn enter(&self) {
+        loop {
+            let freed = self.0.freed.notified();
+            {
+                let mut taken = self.taken();
+                if *taken < self.0.max {
+                    *taken += 1;
+                    return;
+                }
+            }
+            freed.await;
+        }
+    }
+
+    fn free(&self) {
+        *self.taken() -= 1;
+        self.0.freed.notify_one();
+    }
+
+    fn taken(&self) -> MutexGuard<'_, usize> {
+        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -61,11 +97,15 @@ mod tests {
     use futures::FutureExt;
     use std::future::{pending, ready};
 
+    fn is_free(places: &Places) -> bool {
+        places.take().now_or_never().is_some()
+    }
+
     #[tokio::test]
     async fn whoever_waits_for_a_service_makes_room_and_comes_back() {
         let places = Places::new(1);
         let one = places.take().await;
-        assert!(places.take().now_or_never().is_none());
+        assert!(!is_free(&places));
         let (done, wait) = tokio::sync::oneshot::channel::<()>();
         let waits = tokio::spawn({
             let places = places.clone();
@@ -78,9 +118,9 @@ mod tests {
         assert!(!waits.is_finished(), "no place is free");
         drop(other);
         assert!(waits.await.expect("no panic").is_ok());
-        assert!(places.take().now_or_never().is_none());
+        assert!(!is_free(&places));
         drop(one);
-        assert!(places.take().now_or_never().is_some());
+        assert!(is_free(&places));
     }
 
     #[tokio::test]
@@ -88,9 +128,45 @@ mod tests {
         let places = Places::new(1);
         let one = places.take().await;
         assert!(places.without(pending::<()>()).now_or_never().is_none());
-        assert!(places.take().now_or_never().is_none());
+        assert!(!is_free(&places));
         assert!(places.without(ready(())).now_or_never().is_some());
         drop(one);
-        assert!(places.take().now_or_never().is_some());
+        assert!(is_free(&places));
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_after_its_place_was_taken_leaves_no_place_too_many() {
+        let places = Places::new(1);
+        let one = places.take().await;
+        let mut waits = Box::pin(places.without(pending::<()>()));
+        assert!(waits.as_mut().now_or_never().is_none());
+        let other = places.take().await;
+        drop(waits);
+        drop(one);
+        assert!(!is_free(&places), "the other has it");
+        drop(other);
+        let only = places.take().await;
+        assert!(!is_free(&places));
+        drop(only);
+    }
+
+    #[tokio::test]
+    async fn each_place_that_is_freed_is_taken_by_whoever_waits() {
+        let places = Places::new(2);
+        let mut taken = vec![places.take().await, places.take().await];
+        let waits: Vec<_> = (0..20)
+            .map(|_| {
+                let places = places.clone();
+                tokio::spawn(async move {
+                    drop(places.take().await);
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        taken.clear();
+        for wait in waits {
+            wait.await.expect("no panic");
+        }
+        assert_eq!(*places.taken(), 0);
     }
 }
