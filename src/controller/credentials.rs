@@ -107,16 +107,15 @@ impl Accounts {
 
 /// One reconcile that waits for credentials. However it ends, the others are woken.
 struct Resolving<'a, C: Cognito> {
-    shared: &'a Shared<C>,
+    shared: &'a Arc<Shared<C>>,
     authority: &'a Authority,
 }
 
 impl<C: Cognito> Drop for Resolving<'_, C> {
     fn drop(&mut self) {
         let waiting = self.shared.resolving().remove(self.authority);
-        for resource in waiting.iter().flatten() {
-            (self.shared.wake)(resource, Wake::Tell);
-        }
+        self.shared
+            .wake_all(waiting.unwrap_or_default(), Wake::Tell);
     }
 }
 
@@ -176,7 +175,7 @@ impl<C: Cognito> Credentials<C> {
         if let Some(found) = authenticated.as_mut().now_or_never() {
             return self.ensured(resource, authority, Some(found), must_tell);
         }
-        let shared = &*self.0;
+        let shared = &self.0;
         shared.resolving().insert(authority.clone(), HashSet::new());
         let _resolving = Resolving { shared, authority };
         let found = timeout(PATIENCE, authenticated);
@@ -349,22 +348,27 @@ impl<C: Cognito> Shared<C> {
             return;
         };
         self.update_refusals(authority, Refusals::count_anew);
-        let mut turned_away = door.turned_away.into_iter();
-        info!(%authority, resources = turned_away.len(), "there are AWS credentials");
-        for resource in turned_away.by_ref().take(WOKEN_AT_ONCE) {
-            (self.wake)(&resource, Wake::Healed);
+        info!(%authority, resources = door.turned_away.len(), "there are AWS credentials");
+        self.wake_all(door.turned_away, Wake::Healed);
+        (self.tell)(authority);
+    }
+
+    /// Wakes the first at once, and the others by and by.
+    fn wake_all(self: &Arc<Self>, resources: HashSet<Key>, why: Wake) {
+        let mut resources = resources.into_iter();
+        for resource in resources.by_ref().take(WOKEN_AT_ONCE) {
+            (self.wake)(&resource, why);
         }
-        if turned_away.len() > 0 {
+        if resources.len() > 0 {
             let shared = self.clone();
             tokio::spawn(async move {
                 let mut pace = Pace::new();
-                for resource in turned_away {
-                    (shared.wake)(&resource, Wake::Healed);
+                for resource in resources {
+                    (shared.wake)(&resource, why);
                     pace.step().await;
                 }
             });
         }
-        (self.tell)(authority);
     }
 
     /// Changes what is known of refusals, where something is; what says nothing is not kept.

@@ -12,16 +12,17 @@ use crate::{
         grant_status::{Finding, grant_status},
     },
 };
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use std::{
     collections::{BTreeSet, HashMap},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// How long changes are gathered before they are said.
 const GATHERED_FOR: Duration = Duration::from_secs(1);
@@ -78,7 +79,12 @@ pub(super) async fn tell<C: Cognito>(context: &Context<C>) {
                 .map(|(name, _)| name.clone()),
         );
         let looks = stream::iter(names).map(|name| async {
-            let looked = look(context, &name).await;
+            // One grant's panic is not the others'.
+            let looked = AssertUnwindSafe(look(context, &name)).catch_unwind().await;
+            let looked = looked.unwrap_or_else(|_| {
+                error!(grant = %name, "the look at a grant panicked; it is repeated");
+                Looked::Again
+            });
             (name, looked)
         });
         let mut looks = looks.buffer_unordered(AT_ONCE);

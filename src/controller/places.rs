@@ -14,9 +14,9 @@ use tokio::sync::Notify;
 pub struct Places(Arc<Shared>);
 
 struct Shared {
-    max: usize,
+    max: isize,
     /// More than `max` for a moment, where a wait is given up and its place has been taken.
-    taken: Mutex<usize>,
+    taken: Mutex<isize>,
     freed: Notify,
 }
 
@@ -44,7 +44,7 @@ impl Places {
     #[must_use]
     pub fn new(places: usize) -> Self {
         Self(Arc::new(Shared {
-            max: places,
+            max: isize::try_from(places).unwrap_or(isize::MAX),
             taken: Mutex::new(0),
             freed: Notify::new(),
         }))
@@ -86,7 +86,7 @@ impl Places {
         self.0.freed.notify_one();
     }
 
-    fn taken(&self) -> MutexGuard<'_, usize> {
+    fn taken(&self) -> MutexGuard<'_, isize> {
         self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         outcome::{Outcome, classify},
         password::Password,
         plan::Plan,
-        reply::Reply,
+        reply::{NotSent, Reply},
         target::Target,
     },
     ops::metrics,
@@ -157,6 +157,14 @@ async fn call<C: Cognito>(
         Reply::NoReply { .. } => turn.no_reply(),
         Reply::Applied { .. } | Reply::ServiceError(_) => {
             turn.answered();
+            alone.answered();
+        }
+        // Nobody knows whether anybody is there: few turns until one answers.
+        Reply::NotSent {
+            cause: NotSent::Connect,
+            ..
+        } => {
+            turn.no_reply();
             alone.answered();
         }
         Reply::NotSent { .. } => alone.answered(),

@@ -11,7 +11,7 @@ use crate::core::{
     target::{Account, Region},
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -50,8 +50,11 @@ struct Shared {
 #[derive(Default)]
 struct State {
     budgets: HashMap<Payer, Budget<Key>>,
-    /// The budgets in which keys wait.
-    waiting: HashSet<Payer>,
+    /// The budgets in which keys wait, in rotation: a budget that was given turns comes after all others.
+    waiting: BTreeMap<u64, Payer>,
+    /// The place of each of them.
+    waiting_at: HashMap<Payer, u64>,
+    last_place: u64,
     /// The services that answered their last call, at most [`ANSWERED_MAX`].
     answered: HashSet<Payer>,
     /// How many turns of all budgets are out.
@@ -138,7 +141,7 @@ impl Turns {
         let budget = state.budgets.entry(payer.clone());
         let budget = budget.or_insert_with(|| Budget::new(self.0.limits, now));
         budget.wait(key.namespace(), key, urgency);
-        state.waiting.insert(payer.clone());
+        state.wait(payer);
         for next in state.give(payer, now) {
             if next != *key {
                 self.0.queue.push_first(next);
@@ -224,8 +227,11 @@ impl Turns {
     fn give_due(&self) -> Option<Duration> {
         let now = self.now();
         let mut state = self.lock();
-        let waiting: Vec<_> = state.waiting.iter().cloned().collect();
+        let waiting: Vec<_> = state.waiting.values().cloned().collect();
         for payer in &waiting {
+            if room(state.turns, true) == 0 {
+                break;
+            }
             for key in state.give(payer, now) {
                 self.0.queue.push_first(key);
             }
@@ -234,8 +240,11 @@ impl Turns {
             state.forget_rested(now);
         }
         let state = &mut *state;
-        let waiting = state.waiting.iter();
-        let next = waiting.filter_map(|payer| state.budgets.get_mut(payer)?.next_turn(now));
+        let waiting = state.waiting.values();
+        let next = waiting.filter_map(|payer| {
+            let room = room(state.turns, state.answered.contains(payer));
+            state.budgets.get_mut(payer)?.next_turn(now, room)
+        });
         next.min()
     }
 
@@ -260,7 +269,7 @@ impl State {
     fn give(&mut self, payer: &Payer, now: Duration) -> Vec<Key> {
         let mut given = Vec::new();
         let Some(budget) = self.budgets.get_mut(payer) else {
-            self.waiting.remove(payer);
+            self.wait_no_longer(payer);
             return given;
         };
         let has_answered = self.answered.contains(payer);
@@ -268,10 +277,29 @@ impl State {
             self.turns += 1;
             given.push(key);
         }
-        if budget.waiting() == 0 {
-            self.waiting.remove(payer);
+        let is_left = budget.waiting() > 0;
+        if !is_left || !given.is_empty() {
+            self.wait_no_longer(payer);
+        }
+        if is_left {
+            self.wait(payer);
         }
         given
+    }
+
+    /// Keys wait in this budget, if they didn't before at the end of the rotation.
+    fn wait(&mut self, payer: &Payer) {
+        if !self.waiting_at.contains_key(payer) {
+            self.last_place += 1;
+            self.waiting.insert(self.last_place, payer.clone());
+            self.waiting_at.insert(payer.clone(), self.last_place);
+        }
+    }
+
+    fn wait_no_longer(&mut self, payer: &Payer) {
+        if let Some(place) = self.waiting_at.remove(payer) {
+            self.waiting.remove(&place);
+        }
     }
 
     /// A turn was used for a call, which has ended.

@@ -11,9 +11,11 @@ use crate::{
     cognito::Cognito,
     core::verified::verified,
 };
+use futures::FutureExt;
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, HashMap},
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -21,7 +23,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, sleep, sleep_until},
 };
-use tracing::debug;
+use tracing::{debug, error};
 
 /// How long moves of a Secret are gathered before the version is recorded.
 const DELAY: Duration = Duration::from_secs(10);
@@ -115,7 +117,13 @@ pub(super) async fn record<C: Cognito>(context: &Context<C>) {
     loop {
         let key = context.verified.next().await;
         let began = Instant::now();
-        if record_one(context, &key).await {
+        let recorded = AssertUnwindSafe(record_one(context, &key)).catch_unwind();
+        let wrote = recorded.await.unwrap_or_else(|_| {
+            error!(object = %key, "recording what was verified panicked; it is dropped");
+            context.metrics.reconcile("panic", Duration::ZERO);
+            false
+        });
+        if wrote {
             sleep(began.elapsed() * PAUSE).await;
         } else {
             pace.step().await;
@@ -145,7 +153,12 @@ async fn record_one<C: Cognito>(context: &Context<C>, key: &Key) -> bool {
         return false;
     }
     match status::write(&context.client, &resource, &status).await {
-        Ok(written) => context.wrote(key, Arc::new(written)),
+        Ok(written) => {
+            context.wrote(key, Arc::new(written));
+            if !context.index().has_resource(key) {
+                context.memory.forget(key);
+            }
+        }
         // The resource has moved on: what is verified of it then is added then.
         Err(CallError::Conflict | CallError::NotFound) => {}
         Err(error) => {
@@ -160,7 +173,6 @@ async fn record_one<C: Cognito>(context: &Context<C>, key: &Key) -> bool {
 mod tests {
     use super::super::key::key;
     use super::*;
-    use futures::FutureExt;
 
     #[tokio::test(start_paused = true)]
     async fn each_is_due_once_after_the_delay_and_whoever_is_gone_is_not() {

@@ -265,12 +265,12 @@ impl<K: Clone + Eq + Hash> Budget<K> {
         self.waiting.pop(urgent)
     }
 
-    /// How long until there is a turn to give. None: nobody waits, or no turn can be given before one
-    /// that is out ends.
+    /// How long until there is a turn to give, with this room. None: nobody waits, or no turn can be
+    /// given before one that is out ends.
     #[must_use]
-    pub fn next_turn(&mut self, now: Duration) -> Option<Duration> {
+    pub fn next_turn(&mut self, now: Duration, room: u32) -> Option<Duration> {
         self.bucket.advance(now);
-        if self.waiting.is_empty() || self.turns >= self.turns_max() {
+        if self.waiting.is_empty() || self.turns >= self.turns_max().min(room) {
             return None;
         }
         let window = self.until_window_has_room(now)?;
@@ -425,7 +425,7 @@ mod tests {
                 budget.used(&key, TurnEnd::Answered, now);
                 served.push((now, key));
             }
-            match budget.next_turn(now) {
+            match budget.next_turn(now, ROOM) {
                 Some(left) if now + left <= seconds(until) => now += left,
                 Some(_) | None => return served,
             }
@@ -487,7 +487,7 @@ mod tests {
             assert!(turns < 40, "{retries} of 5 after {turns} turns");
             // Somebody asks again whenever the last request was served.
             budget.wait("loop", &key(turns), Urgency::Asked);
-            now += budget.next_turn(now).expect("somebody waits");
+            now += budget.next_turn(now, ROOM).expect("somebody waits");
             while let Some(served) = budget.give(now, ROOM) {
                 turns += 1;
                 retries += u32::from(served.0 != "loop");
@@ -512,7 +512,7 @@ mod tests {
         }
         let few: Vec<_> = std::iter::from_fn(|| budget.give(now, ROOM)).collect();
         assert_eq!(few.len(), TURNS_MAX_WITHOUT_REPLY as usize);
-        assert_eq!(budget.next_turn(now), None, "no timer helps");
+        assert_eq!(budget.next_turn(now, ROOM), None, "no timer helps");
         budget.used(&few[0], TurnEnd::Unsent, now);
         assert!(budget.give(now, ROOM).is_some() && budget.give(now, ROOM).is_none());
         budget.used(&few[1], TurnEnd::Answered, now);
@@ -570,7 +570,11 @@ mod tests {
         put(&mut budget, "a", 0..100);
         let given: Vec<_> = std::iter::from_fn(|| budget.give(Duration::ZERO, ROOM)).collect();
         assert_eq!(given.len(), TURNS_MAX as usize);
-        assert_eq!(budget.next_turn(Duration::ZERO), None, "no timer helps");
+        assert_eq!(
+            budget.next_turn(Duration::ZERO, ROOM),
+            None,
+            "no timer helps"
+        );
         budget.used(&given[0], TurnEnd::Answered, Duration::ZERO);
         assert!(budget.give(Duration::ZERO, ROOM).is_some());
     }
@@ -620,7 +624,7 @@ mod tests {
                     budget.throttled(now, now);
                 }
             }
-            now += budget.next_turn(now).expect("somebody waits");
+            now += budget.next_turn(now, ROOM).expect("somebody waits");
         }
         (taken.len(), throttled)
     }
@@ -684,7 +688,7 @@ mod tests {
                 prop_assert!(held.iter().all(|key| budget.has_turn(key)));
                 // Whoever waits has a turn to come.
                 let waits = budget.waiting() > 0 && held.len() < TURNS_MAX as usize;
-                prop_assert_eq!(budget.next_turn(now).is_some(), waits);
+                prop_assert_eq!(budget.next_turn(now, ROOM).is_some(), waits);
             }
             for key in held {
                 budget.used(&key, TurnEnd::Answered, now);
