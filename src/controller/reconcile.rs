@@ -18,7 +18,9 @@ use crate::{
     cognito::Cognito,
     core::{
         backoff,
-        decide::{Decision, decide, while_waiting_for_turn, without_credentials},
+        decide::{
+            Decision, decide, while_turned_away, while_waiting_for_turn, without_credentials,
+        },
         grant::Admission,
         observed::{Observed, SecretFact},
     },
@@ -249,7 +251,13 @@ async fn pass<C: Cognito>(
         Decision::Set(_) | Decision::Read
             if observed.is_unidentified() && is_turned_away(context, key, &facts, &observed) =>
         {
-            Done::Wake(None)
+            match while_turned_away(&observed, now) {
+                Decision::Report(report) => {
+                    record::report(context, key, &facts.resource, &report).await
+                }
+                Decision::Stay { wake } => Done::Wake(wake),
+                Decision::Leave | Decision::Read | Decision::Set(_) => Done::Wake(None),
+            }
         }
         Decision::Set(_) | Decision::Read if awaits_credentials(context, key, &observed) => {
             Done::Wake(None)

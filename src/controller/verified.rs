@@ -133,10 +133,13 @@ pub(super) async fn record<C: Cognito>(context: &Context<C>) {
 
 /// Answers with whether the API server was asked to write.
 async fn record_one<C: Cognito>(context: &Context<C>, key: &Key) -> bool {
-    // What a reconcile under way comes to is recorded by the reconcile; if it finds the same, the key is
-    // added again.
+    if context.is_stopping() {
+        return false;
+    }
+    // Not beside a reconcile, which may find the same without a read, and then adds nothing.
     let is_busy = context.queue.is_taken(key) || context.turns.holds(key);
-    if is_busy || context.memory.has_unrecorded(key) || context.is_stopping() {
+    if is_busy || context.memory.has_unrecorded(key) {
+        context.verified.add(key);
         return false;
     }
     let Some(stored) = context.index().resource(key) else {
@@ -159,8 +162,10 @@ async fn record_one<C: Cognito>(context: &Context<C>, key: &Key) -> bool {
                 context.memory.forget(key);
             }
         }
-        // The resource has moved on: what is verified of it then is added then.
-        Err(CallError::Conflict | CallError::NotFound) => {}
+        Err(CallError::NotFound) => {}
+        // The resource has moved on, perhaps by a label only, which leads to no read. Once the watch shows
+        // it, what is still verified is recorded.
+        Err(CallError::Conflict) => context.verified.add(key),
         Err(error) => {
             debug!(object = %key, %error, "the version of the Secret could not be recorded");
             context.verified.add(key);

@@ -108,6 +108,13 @@ fn while_waiting(observed: &Observed<'_>, wake: Option<Duration>, now: Timestamp
     }
 }
 
+/// What to do while there are no credentials and the status says so: nothing, but to call the wait stalled
+/// in its time.
+#[must_use]
+pub fn while_turned_away(observed: &Observed<'_>, now: Timestamp) -> Decision {
+    while_waiting(observed, None, now)
+}
+
 /// Whether the wait that the status speaks of isn't over, as far as it is known.
 fn still_waits(observed: &Observed<'_>) -> bool {
     let Some(reason) = observed.status.ready_reason() else {

@@ -139,7 +139,7 @@ async fn a_restart_with_an_identity_does_not_wait_out_what_was_waited_for_withou
     // As after a night without.
     let later = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(50);
     let failures =
-        json!({ "status": { "failures": { "count": 5, "retryAt": later.to_string() } } });
+        json!({ "status": { "failures": { "count": 9, "retryAt": later.to_string() } } });
     let patch = failures.to_string();
     let namespace = world.namespace.as_str();
     world.plane.kubectl(&[

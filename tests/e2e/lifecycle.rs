@@ -187,7 +187,7 @@ async fn who_is_suspended_while_it_waits_is_not_tried_again_and_at_once_when_it_
     assert_eq!(world.cognito.calls_for(POOL, "bot").len(), calls);
 
     // Its next try is minutes away.
-    let later = json!({ "failures": { "count": 9, "retryAt": from_now(250) } });
+    let later = json!({ "failures": { "count": 20, "retryAt": from_now(200) } });
     patch_status(&world, "bot", later).await;
     world.cognito.heal();
     world.patch_resource("bot", suspend(false)).await;

@@ -33,6 +33,7 @@ mod pauses;
 mod port;
 mod quiet;
 mod reasons;
+mod rechecks;
 mod rights;
 mod roles;
 mod scale;

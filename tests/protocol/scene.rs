@@ -6,7 +6,7 @@ use cognito_password_operator::{
     api::{AttemptOutcome, ConditionStatus, ConditionType, Reason, Status},
     core::{
         conclude::{Conclusion, Recorded, conclude},
-        decide::{Decision, Report, while_waiting_for_turn},
+        decide::{Decision, Report, while_turned_away, while_waiting_for_turn},
         observed::{Older, SecretFact, Tried},
         outcome::classify,
         plan::Plan,
@@ -111,6 +111,21 @@ impl Scene {
         };
         let status = self.status();
         while_waiting_for_turn(&facts.observed(&self.cluster, &status), self.now)
+    }
+
+    /// What is done while there are no credentials and the status says so.
+    pub fn turned_away(&self) -> Decision {
+        let secret = self.cluster.secret.as_ref();
+        let facts = Facts {
+            resource: &self.cluster.resource,
+            secret: secret.map_or(SecretFact::NotSeen, |s| SecretFact::Seen(s.version.clone())),
+            tried: self.tried.as_ref(),
+            healed: self.healed,
+            older: self.older.clone(),
+            rival_at: self.rival_at,
+        };
+        let status = self.status();
+        while_turned_away(&facts.observed(&self.cluster, &status), self.now)
     }
 
     /// What is decided on the watch's hint.

@@ -7,7 +7,7 @@ use super::{
 use cognito_password_operator::{
     api::{
         Attempt, AttemptOutcome, Condition, ConditionStatus, Failures, REASONS, Reason, Status,
-        Synced,
+        Synced, Unusable,
     },
     core::decide::Decision,
 };
@@ -103,18 +103,29 @@ fn statuses(versions: &[(String, String)]) -> impl Strategy<Value = Status> + us
         option::of(attempt),
         option::of(times()),
         vec(select(fingerprints()), 0..3),
-        option::of(failures),
+        (option::of(failures), option::of(select(versions.to_vec()))),
         conditions(),
     );
     parts.prop_map(
-        |(generation, synced, attempt, quarantined_until, retired, failures, conditions)| Status {
+        |(
+            generation,
+            synced,
+            attempt,
+            quarantined_until,
+            retired,
+            (failures, unusable),
+            conditions,
+        )| Status {
             observed_generation: generation,
             last_handled_reconcile_at: None,
             synced,
             attempt,
             quarantined_until,
             retired,
-            unusable: None,
+            unusable: unusable.map(|(secret_uid, secret_resource_version)| Unusable {
+                secret_uid,
+                secret_resource_version,
+            }),
             failures,
             conditions,
         },

@@ -183,3 +183,22 @@ fn a_take_over_that_succeeds_keeps_the_quarantine_of_the_lost_call() {
         assert_eq!(scene.said().0, ConditionStatus::True);
     }
 }
+
+#[test]
+fn who_is_turned_away_for_5_minutes_is_called_stalled_without_a_read() {
+    let mut scene = Scene::new();
+    scene.set(&refused("ExpiredTokenException"));
+    let before = scene.status();
+    scene.later(120);
+    let left = Some(Duration::from_mins(3));
+    assert_eq!(scene.turned_away(), Decision::Stay { wake: left });
+    scene.later(180);
+    match scene.turned_away() {
+        Decision::Report(report) => scene.write(&report.status),
+        other => panic!("wanted a report, got {other:?}"),
+    }
+    let reason = Reason::InvalidCredentials;
+    assert_eq!(scene.said(), (ConditionStatus::False, reason, false, true));
+    assert_eq!(scene.status().failures, before.failures);
+    assert_eq!(scene.turned_away(), Decision::Stay { wake: None });
+}
