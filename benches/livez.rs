@@ -101,9 +101,14 @@ fn get(address: SocketAddr) -> std::io::Result<()> {
     Err(std::io::Error::other("not the answer of a live one"))
 }
 
-/// The longest stretch that one task kept the thread, in ms, by the operator's own meter: since its start.
-pub(crate) async fn longest_stall(operator: &Operator) -> f64 {
-    let name = "cognito_password_operator_longest_stall_since_start_seconds";
+/// By the operator's own meter: how many stretches of a task kept the thread for more than 50 ms, and the
+/// longest stretch in ms, both since its start.
+pub(crate) async fn stalls(operator: &Operator) -> (f64, f64) {
     let scrape = operator.metrics().await;
-    metrics::value(&scrape, name, &[]).expect("the meter's metric") * 1e3
+    let of = |name: &str| {
+        let name = format!("cognito_password_operator_{name}");
+        metrics::value(&scrape, &name, &[]).expect("the meter's metrics")
+    };
+    let longest = of("longest_stall_since_start_seconds") * 1e3;
+    (of("stalls_total"), longest)
 }

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
-use super::{RESTARTS, Restart, Stall, restarts, rotations, stall_lines};
+use super::{Restart, Stall, Watching, restarts, rotations};
 use crate::given;
-use crate::livez::Livez;
 use crate::process;
 use crate::scenarios::lines;
 use crate::stage::{Crowd, GRANT, POOL, Stage, UNLIMITED, at_once, resource};
@@ -92,7 +91,7 @@ fn compared(
                 without.rotation,
             ),
             time(
-                format!("start until all are looked at, of {RESTARTS}"),
+                "start until all are looked at".to_owned(),
                 "s",
                 with.restart.took,
                 without.restart.took,
@@ -104,7 +103,7 @@ fn compared(
                 without.restart.cpu,
             ),
             time(
-                "the managing resource deleted, until the next one's call".to_owned(),
+                "managing resource deleted, until the next one's call".to_owned(),
                 "ms",
                 with.takeover,
                 without.takeover,
@@ -123,14 +122,16 @@ fn compared(
             ),
         ],
     );
-    let stalls = [
-        ("while made", with.while_made, without.while_made),
-        ("at a restart", with.restart.stall, without.restart.stall),
-        ("in between", with.at_runtime, without.at_runtime),
-    ];
-    for (when, with, without) in stalls {
-        all.extend(stall_lines(scenario, when, with, without));
-    }
+    let (restart, floor) = (with.restart.stall, without.restart.stall);
+    all.extend(
+        with.while_made
+            .at_runtime(scenario, "while made", without.while_made),
+    );
+    all.extend(restart.at_restart(scenario, floor));
+    all.extend(
+        with.at_runtime
+            .at_runtime(scenario, "at these changes", without.at_runtime),
+    );
     all
 }
 
@@ -168,7 +169,7 @@ async fn measure(program: &Path, count: usize, granted: bool, whom: Whom) -> Mea
 
     let running = stage.operator_with(UNLIMITED, &[]).await;
     stage.settled(&running, &[]).await;
-    let livez = Livez::of(&running);
+    let watching = Watching::now(&running).await;
     let began = Instant::now();
     at_once(&crowd.names, async |name: &String| {
         let claimant = resource(name, POOL, &user_of(name), "nothing");
@@ -181,7 +182,7 @@ async fn measure(program: &Path, count: usize, granted: bool, whom: Whom) -> Mea
         false => stage.settled(&running, &[(says, count)]).await,
     }
     let made = began.elapsed().as_secs_f64();
-    let while_made = Stall::of(livez, &running).await;
+    let while_made = watching.ended(&running).await;
     stage.say(&format!("all of them say {says}"));
     if !granted {
         make_owners(&stage, &owner).await;
@@ -192,8 +193,8 @@ async fn measure(program: &Path, count: usize, granted: bool, whom: Whom) -> Mea
     stage.say(&format!("restarts: {:.3} s", restart.took));
 
     let running = stage.operator_with(UNLIMITED, &[]).await;
-    let livez = Livez::of(&running);
     stage.settled(&running, &everybody).await;
+    let watching = Watching::now(&running).await;
     let rotation = rotations(&stage, &owner, OWNERS[0], USER, ROTATIONS).await;
     stage.say(&format!("rotation: {rotation:.2} ms"));
     stage.settled(&running, &everybody).await;
@@ -202,7 +203,7 @@ async fn measure(program: &Path, count: usize, granted: bool, whom: Whom) -> Mea
     let takeover = take_over(&stage, &owner).await;
     stage.say(&format!("takeover: {takeover:.2} ms"));
     let memory = process::memory(running.pid()).0;
-    let at_runtime = Stall::of(livez, &running).await;
+    let at_runtime = watching.ended(&running).await;
     stage.end(running).await;
     Measured {
         made,

@@ -8,9 +8,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{Stall, stall_lines};
+use super::Watching;
 use crate::given;
-use crate::livez::Livez;
 use crate::process;
 use crate::scenarios::lines;
 use crate::stage::{Stage, number};
@@ -32,13 +31,13 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
     let resources = given("SCRAPED").unwrap_or(10_000);
     let stage = Stage::set(operator.to_owned()).await;
     let running = stage.operator_in_sync().await;
-    let livez = Livez::of(&running);
+    let watching = Watching::now(&running).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let without = Stall::of(livez, &running).await;
+    let without = watching.ended(&running).await;
     let before = process::memory(running.pid()).0;
-    let livez = Livez::of(&running);
+    let watching = Watching::now(&running).await;
     let (most, closed) = half_open(&running, count).await;
-    let with = Stall::of(livez, &running).await;
+    let with = watching.ended(&running).await;
     stage.say(&format!(
         "{count} half-open connections: {:.1} MB more, the last one closed after {closed:.1} s, {:?}",
         most - before,
@@ -77,11 +76,11 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
                 Goal::Nothing,
             ),
             (
-                "longest that a task kept the thread".to_owned(),
-                "ms",
-                with.inside,
-                Some(without.inside),
-                Goal::Most(super::STALL),
+                "tasks that kept the thread for 50 ms".to_owned(),
+                "",
+                with.too_long,
+                Some(without.too_long),
+                Goal::Most(1.0),
             ),
         ],
     );
@@ -91,13 +90,14 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
     stage.end(running).await;
     // One that has done nothing else.
     let running = stage.operator_in_sync().await;
-    let livez = Livez::of(&running);
+    let watching = Watching::now(&running).await;
     tokio::time::sleep(SCRAPED_FOR).await;
-    let without = Stall::of(livez, &running).await;
-    let (livez, cpu) = (Livez::of(&running), process::cpu(running.pid()));
+    let without = watching.ended(&running).await;
+    let watching = Watching::now(&running).await;
+    let cpu = process::cpu(running.pid());
     let scrapes = scrape(&running).await;
     let cpu = (process::cpu(running.pid()) - cpu) / SCRAPED_FOR.as_secs_f64() * 100.0;
-    let with = Stall::of(livez, &running).await;
+    let with = watching.ended(&running).await;
     stage.say(&format!(
         "{scrapes} scrapes, {cpu:.1} % CPU, {:?}",
         with.outside
@@ -113,7 +113,7 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
             Goal::None,
         )],
     ));
-    all.extend(stall_lines("connections", "scraped", with, without));
+    all.extend(with.at_runtime("connections", "scraped", without));
     all
 }
 

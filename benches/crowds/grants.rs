@@ -7,9 +7,8 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{Restart, Stall, restarts, stall_lines};
+use super::{Restart, Stall, Watching, restarts};
 use crate::given;
-use crate::livez::Livez;
 use crate::scenarios::lines;
 use crate::stage::{Crowd, GRANT, Stage, UNLIMITED, at_once};
 use crate::support::Operator;
@@ -98,7 +97,7 @@ async fn measure(stage: &Stage, crowds: &[Crowd], labelled: &Value) -> Measured 
     ));
     let operator = stage.operator_with(UNLIMITED, &[]).await;
     stage.verified(&operator).await;
-    let livez = Livez::of(&operator);
+    let watching = Watching::now(&operator).await;
     let mut grant = Vec::new();
     for change in 0..CHANGES {
         let began = Instant::now();
@@ -113,7 +112,7 @@ async fn measure(stage: &Stage, crowds: &[Crowd], labelled: &Value) -> Measured 
     for _ in 0..CHANGES {
         labels.push(relabel(stage, &operator, &crowds[0]).await);
     }
-    let changes = Stall::of(livez, &operator).await;
+    let changes = watching.ended(&operator).await;
     stage.end(operator).await;
     let (grant, label) = (median(&grant), median(&labels));
     stage.say(&format!(
@@ -189,17 +188,10 @@ fn compared(resources: usize, grants: usize, with: &Measured, without: &Measured
             ),
         ],
     );
-    all.extend(stall_lines(
-        "grants",
-        "at a restart",
-        after.stall,
-        before.stall,
-    ));
-    all.extend(stall_lines(
-        "grants",
-        "at these changes",
-        with.changes,
-        without.changes,
-    ));
+    all.extend(after.stall.at_restart("grants", before.stall));
+    all.extend(
+        with.changes
+            .at_runtime("grants", "at these changes", without.changes),
+    );
     all
 }

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use kube::api::DeleteParams;
 
-use super::{Stall, rotations, stall_lines};
+use super::{Watching, rotations};
 use crate::cognito::HANGING;
 use crate::given;
-use crate::livez::Livez;
 use crate::process;
 use crate::scenarios::lines;
 use crate::stage::{Stage, UNLIMITED, at_once, resource};
@@ -28,15 +27,15 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
     let name = good.names[0].clone();
     let running = stage.operator_with(UNLIMITED, &["--ungranted=allow"]).await;
     stage.verified(&running).await;
-    let livez = Livez::of(&running);
+    let watching = Watching::now(&running).await;
     let floor = rotations(&stage, &good, &name, &name, ROTATIONS).await;
-    let without = Stall::of(livez, &running).await;
+    let without = watching.ended(&running).await;
     let before = at_rest(&running).await;
     stage.say(&format!("{before:.1} MB, a rotation {floor:.2} ms"));
 
     let mut made = stage.crowd("made-up").await;
     made.names = (0..count).map(|n| format!("made-{n}")).collect();
-    let livez = Livez::of(&running);
+    let watching = Watching::now(&running).await;
     at_once(&made.names, async |name: &String| {
         made.make_secret(name).await;
         let pool = format!("eu-{}-1_abc", name.replace('-', ""));
@@ -47,7 +46,7 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
     stage.settled(&running, &[("PasswordSet", count + 1)]).await;
     let with = process::memory(running.pid()).0;
     let rotation = rotations(&stage, &good, &name, &name, ROTATIONS).await;
-    let made_up = Stall::of(livez, &running).await;
+    let made_up = watching.ended(&running).await;
     stage.say(&format!(
         "{with:.1} MB with {count} Regions, a rotation {rotation:.2} ms"
     ));
@@ -83,9 +82,9 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
             called.map(|_| ()).ok_or_else(String::new)
         })
         .await;
-    let livez = Livez::of(&running);
+    let watching = Watching::now(&running).await;
     let beside_hanging = rotations(&stage, &good, &name, &name, ROTATIONS).await;
-    let hung = Stall::of(livez, &running).await;
+    let hung = watching.ended(&running).await;
     stage.say(&format!(
         "a rotation {beside_hanging:.2} ms beside hanging Regions"
     ));
@@ -126,8 +125,8 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
             ),
         ],
     );
-    all.extend(stall_lines("regions", "while made", made_up, without));
-    all.extend(stall_lines("regions", "beside hanging ones", hung, without));
+    all.extend(made_up.at_runtime("regions", "while made", without));
+    all.extend(hung.at_runtime("regions", "beside hanging ones", without));
     all
 }
 
