@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::process;
 use crate::support::{Operator, metrics};
 
 const EVERY: Duration = Duration::from_millis(20);
@@ -25,9 +26,9 @@ pub(crate) struct Livez {
 pub(crate) struct Answers {
     /// The longest time from a request to its answer, in ms.
     pub(crate) longest: f64,
-    /// How late the asking thread itself was at most, in ms: so much of the above the machine may be to
-    /// blame for.
-    pub(crate) late: f64,
+    /// The most that the operator's thread worked while a request waited, in ms. On a busy machine a
+    /// request waits longer, because the thread waits for a processor.
+    pub(crate) work: f64,
     /// Requests that got no answer, once the first had one.
     pub(crate) unanswered: usize,
 }
@@ -39,8 +40,8 @@ impl Livez {
         let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.expect("a port")));
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
-        let ask = move || ask(address, &stopped);
+        let (stopped, pid) = (stop.clone(), operator.pid());
+        let ask = move || ask(address, pid, &stopped);
         let thread = std::thread::Builder::new().name("livez".to_owned());
         Self {
             stop,
@@ -60,29 +61,29 @@ impl Answers {
     pub(crate) fn or(self, other: Self) -> Self {
         Self {
             longest: self.longest.max(other.longest),
-            late: self.late.max(other.late),
+            work: self.work.max(other.work),
             unanswered: self.unanswered + other.unanswered,
         }
     }
 }
 
-fn ask(address: SocketAddr, stop: &AtomicBool) -> Answers {
+fn ask(address: SocketAddr, pid: i32, stop: &AtomicBool) -> Answers {
     let mut answers = Answers::default();
     let mut listens = false;
     let mut next = Instant::now();
     while !stop.load(Ordering::Relaxed) {
-        let began = Instant::now();
-        let late = began.saturating_duration_since(next).as_secs_f64() * 1e3;
+        let (began, worked) = (Instant::now(), process::work(pid));
         match get(address) {
             Ok(()) => {
                 listens = true;
-                answers.late = answers.late.max(late);
-                answers.longest = answers.longest.max(began.elapsed().as_secs_f64() * 1e3);
+                let waited = began.elapsed().as_secs_f64() * 1e3;
+                answers.longest = answers.longest.max(waited);
+                answers.work = answers.work.max(process::work(pid) - worked);
             }
             Err(_) if listens => answers.unanswered += 1,
             Err(_) => {}
         }
-        next = began.max(Instant::now() - EVERY) + EVERY;
+        next = Instant::now().max(next + EVERY);
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
     answers
@@ -101,14 +102,10 @@ fn get(address: SocketAddr) -> std::io::Result<()> {
     Err(std::io::Error::other("not the answer of a live one"))
 }
 
-/// By the operator's own meter: how many stretches of a task kept the thread for more than 50 ms, and the
-/// longest stretch in ms, both since its start.
-pub(crate) async fn stalls(operator: &Operator) -> (f64, f64) {
+/// By the operator's own meter: how many stretches of a task kept the thread for more than 50 ms, since its
+/// start.
+pub(crate) async fn stalls(operator: &Operator) -> f64 {
+    let name = "cognito_password_operator_stalls_total";
     let scrape = operator.metrics().await;
-    let of = |name: &str| {
-        let name = format!("cognito_password_operator_{name}");
-        metrics::value(&scrape, &name, &[]).expect("the meter's metrics")
-    };
-    let longest = of("longest_stall_since_start_seconds") * 1e3;
-    (of("stalls_total"), longest)
+    metrics::value(&scrape, name, &[]).expect("the meter's metric")
 }

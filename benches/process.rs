@@ -31,3 +31,11 @@ pub(crate) fn memory(pid: i32) -> (f64, f64) {
     };
     (of("VmRSS:"), of("VmHWM:"))
 }
+
+/// Processor time that a process's first thread has used, in ms, to the microsecond.
+pub(crate) fn work(pid: i32) -> f64 {
+    let schedstat = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/schedstat"));
+    let schedstat = schedstat.expect("it runs");
+    let nanoseconds = schedstat.split(' ').next().unwrap_or_default();
+    nanoseconds.parse::<f64>().expect("a number") / 1e6
+}

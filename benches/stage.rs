@@ -343,7 +343,7 @@ impl Crowd {
         made.expect("a resource");
     }
 
-    async fn delete(&self, name: &str) {
+    pub(crate) async fn delete(&self, name: &str) {
         let params = DeleteParams::default();
         let deleted = self.resources.delete(name, &params).await;
         deleted.expect("the resource can be deleted");

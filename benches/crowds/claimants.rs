@@ -125,12 +125,12 @@ fn compared(
     let (restart, floor) = (with.restart.stall, without.restart.stall);
     all.extend(
         with.while_made
-            .at_runtime(scenario, "while made", without.while_made),
+            .lines(scenario, "while made", without.while_made),
     );
-    all.extend(restart.at_restart(scenario, floor));
+    all.extend(restart.lines(scenario, "at a restart", floor));
     all.extend(
         with.at_runtime
-            .at_runtime(scenario, "at these changes", without.at_runtime),
+            .lines(scenario, "at these changes", without.at_runtime),
     );
     all
 }
@@ -177,10 +177,9 @@ async fn measure(program: &Path, count: usize, granted: bool, whom: Whom) -> Mea
     })
     .await;
     stage.say(&format!("{count} made"));
-    match granted {
-        true => stage.settled(&running, &everybody).await,
-        false => stage.settled(&running, &[(says, count)]).await,
-    }
+    let so_far = [(says, count)];
+    let so_far = if granted { &everybody[..] } else { &so_far };
+    stage.settled(&running, so_far).await;
     let made = began.elapsed().as_secs_f64();
     let while_made = watching.ended(&running).await;
     stage.say(&format!("all of them say {says}"));

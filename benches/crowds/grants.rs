@@ -188,10 +188,10 @@ fn compared(resources: usize, grants: usize, with: &Measured, without: &Measured
             ),
         ],
     );
-    all.extend(after.stall.at_restart("grants", before.stall));
+    all.extend(after.stall.lines("grants", "at a restart", before.stall));
     all.extend(
         with.changes
-            .at_runtime("grants", "at these changes", without.changes),
+            .lines("grants", "at these changes", without.changes),
     );
     all
 }

@@ -44,8 +44,6 @@ struct Stall {
     outside: Answers,
     /// How many stretches of a task were too long, by the operator's own meter.
     too_long: f64,
-    /// The longest stretch since the operator's start, in ms.
-    longest: f64,
 }
 
 /// Watches for stalls, from now on.
@@ -66,17 +64,15 @@ impl Watching {
     async fn now(operator: &Operator) -> Self {
         Self {
             livez: Livez::of(operator),
-            before: livez::stalls(operator).await.0,
+            before: livez::stalls(operator).await,
         }
     }
 
     async fn ended(self, operator: &Operator) -> Stall {
         let outside = self.livez.ended().await;
-        let (stalls, longest) = livez::stalls(operator).await;
         Stall {
             outside,
-            too_long: stalls - self.before,
-            longest,
+            too_long: livez::stalls(operator).await - self.before,
         }
     }
 }
@@ -86,50 +82,39 @@ impl Stall {
         Self {
             outside: self.outside.or(other.outside),
             too_long: self.too_long.max(other.too_long),
-            longest: self.longest.max(other.longest),
         }
     }
 
-    /// Of a restart: with the start itself.
-    fn at_restart(self, scenario: &'static str, without: Self) -> [Line; 2] {
-        let goal = Goal::Most(STALL);
-        [
-            Line {
-                scenario,
-                what: "at a restart: longest that a task kept the thread".to_owned(),
-                unit: "ms",
-                measured: self.longest,
-                floor: Some(without.longest),
-                goal,
-            },
-            self.answer(scenario, "at a restart", without),
-        ]
-    }
-
-    /// Of a running operator, whose start doesn't count.
-    fn at_runtime(self, scenario: &'static str, when: &str, without: Self) -> [Line; 2] {
-        [
-            Line {
-                scenario,
-                what: format!("{when}: tasks that kept the thread for 50 ms"),
-                unit: "",
-                measured: self.too_long,
-                floor: Some(without.too_long),
-                goal: Goal::Most(1.0),
-            },
-            self.answer(scenario, when, without),
-        ]
-    }
-
-    fn answer(self, scenario: &'static str, when: &str, without: Self) -> Line {
-        Line {
+    /// The lines of it.
+    fn lines(self, scenario: &'static str, when: &str, without: Self) -> [Line; 3] {
+        let line = |what: &str, unit, of: fn(&Self) -> f64, goal| Line {
             scenario,
-            what: format!("{when}: longest wait for /livez"),
-            unit: "ms",
-            measured: self.outside.longest,
-            floor: Some(without.outside.longest),
-            goal: Goal::Most(STALL),
-        }
+            what: format!("{when}: {what}"),
+            unit,
+            measured: of(&self),
+            floor: Some(of(&without)),
+            goal,
+        };
+        [
+            line(
+                "most work while /livez waits",
+                "ms",
+                |it| it.outside.work,
+                Goal::Most(STALL),
+            ),
+            line(
+                "longest wait for /livez",
+                "ms",
+                |it| it.outside.longest,
+                Goal::None,
+            ),
+            line(
+                "tasks that kept the thread for 50 ms",
+                "",
+                |it| it.too_long,
+                Goal::None,
+            ),
+        ]
     }
 }
 

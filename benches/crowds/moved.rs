@@ -51,8 +51,8 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
     let calls_again = stage.cognito.count() - called;
 
     let keys: Api<Secret> = Api::namespaced(stage.client.clone(), NAMESPACE);
-    let lost = keys.delete(KEY_SECRET, &DeleteParams::default()).await;
-    lost.expect("the keys can be deleted");
+    let deleted = keys.delete(KEY_SECRET, &DeleteParams::default()).await;
+    deleted.expect("the keys can be deleted");
     let called = stage.cognito.count();
     let operator = stage.operator_in_sync().await;
     stage.end(operator).await;

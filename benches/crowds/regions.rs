@@ -4,14 +4,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kube::api::DeleteParams;
-
 use super::{Watching, rotations};
 use crate::cognito::HANGING;
 use crate::given;
 use crate::process;
 use crate::scenarios::lines;
 use crate::stage::{Stage, UNLIMITED, at_once, resource};
+use crate::support::Operator;
 use crate::table::{Goal, Line};
 
 const ROTATIONS: usize = 30;
@@ -51,37 +50,14 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
         "{with:.1} MB with {count} Regions, a rotation {rotation:.2} ms"
     ));
     at_once(&made.names, async |name: &String| {
-        let deleted = made.resources.delete(name, &DeleteParams::default()).await;
-        deleted.expect("the resource can be deleted");
+        made.delete(name).await;
     })
     .await;
     stage.verified(&running).await;
     let after = at_rest(&running).await;
     stage.say(&format!("{after:.1} MB after that"));
 
-    let mut hanging = stage.crowd("hanging").await;
-    hanging.names = (0..HANGING_REGIONS * HANGING_EACH)
-        .map(|n| format!("hanging-{n}"))
-        .collect();
-    let letters = ["a", "b", "c", "d"];
-    let began = Instant::now();
-    at_once(&hanging.names, async |name: &String| {
-        hanging.make_secret(name).await;
-        let number: usize = name[8..].parse().expect("a number");
-        let region = letters[number % HANGING_REGIONS];
-        let pool = format!("eu-{HANGING}{region}-1_abc");
-        let resource = resource(name, &pool, name, name);
-        hanging.make_resource(&resource).await;
-    })
-    .await;
-    // Their first calls have begun.
-    stage
-        .until("the hanging ones are called for", async || {
-            let first = &hanging.names[0];
-            let called = stage.cognito.called(first, began);
-            called.map(|_| ()).ok_or_else(String::new)
-        })
-        .await;
+    hang(&stage).await;
     let watching = Watching::now(&running).await;
     let beside_hanging = rotations(&stage, &good, &name, &name, ROTATIONS).await;
     let hung = watching.ended(&running).await;
@@ -125,13 +101,39 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
             ),
         ],
     );
-    all.extend(made_up.at_runtime("regions", "while made", without));
-    all.extend(hung.at_runtime("regions", "beside hanging ones", without));
+    all.extend(made_up.lines("regions", "while made", without));
+    all.extend(hung.lines("regions", "beside hanging ones", without));
     all
 }
 
 /// Its memory once it has been left alone for a while: the allocator gives back what is free after 10 s.
-async fn at_rest(operator: &crate::support::Operator) -> f64 {
+async fn at_rest(operator: &Operator) -> f64 {
     tokio::time::sleep(Duration::from_secs(25)).await;
     process::memory(operator.pid()).0
+}
+
+/// Makes the resources in the Regions that hang. Their first calls have begun when this returns.
+async fn hang(stage: &Stage) {
+    let mut hanging = stage.crowd("hanging").await;
+    hanging.names = (0..HANGING_REGIONS * HANGING_EACH)
+        .map(|n| format!("hanging-{n}"))
+        .collect();
+    let letters = ["a", "b", "c", "d"];
+    let began = Instant::now();
+    at_once(&hanging.names, async |name: &String| {
+        hanging.make_secret(name).await;
+        let number: usize = name[8..].parse().expect("a number");
+        let region = letters[number % HANGING_REGIONS];
+        let pool = format!("eu-{HANGING}{region}-1_abc");
+        let resource = resource(name, &pool, name, name);
+        hanging.make_resource(&resource).await;
+    })
+    .await;
+    stage
+        .until("the hanging ones are called for", async || {
+            let first = &hanging.names[0];
+            let called = stage.cognito.called(first, began);
+            called.map(|_| ()).ok_or_else(String::new)
+        })
+        .await;
 }

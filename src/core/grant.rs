@@ -23,8 +23,8 @@ pub struct Grant {
     pub(super) usernames: Vec<Glob>,
     pub(super) names: BTreeSet<String>,
     pub(super) labels: Option<Labels>,
-    /// One label that each namespace has which `labels` fit, if a label is required by its value.
-    pub(super) required_label: Option<(String, String)>,
+    /// The labels that each namespace has which `labels` fit, as far as they are required by their values.
+    pub(super) required_labels: BTreeMap<String, String>,
 }
 
 /// A namespace, as its watch shows it.
@@ -117,13 +117,10 @@ impl Grant {
         };
         let namespaces = &spec.namespaces;
         let selector = namespaces.selector.as_ref();
-        let required_label = selector.and_then(|selector| {
-            let (label, value) = selector.match_labels.first_key_value()?;
-            Some((label.clone(), value.clone()))
-        });
+        let required_labels = selector.map(|selector| selector.match_labels.clone());
         let labels = selector.map(Labels::try_from);
         Ok(Self {
-            required_label,
+            required_labels: required_labels.unwrap_or_default(),
             pool,
             authority: Authority { role, region },
             usernames: spec.usernames.iter().map(|glob| Glob::new(glob)).collect(),

@@ -23,11 +23,17 @@ pub struct GrantIndex<N> {
     /// How many of the prefixes have each length, in bytes.
     prefix_lengths: BTreeMap<usize, usize>,
     by_namespace: HashMap<String, BTreeSet<N>>,
-    /// By one label that the namespace must have.
-    by_label: HashMap<(String, String), BTreeSet<N>>,
+    /// By one label that the namespace must have: of several the one by which the fewest were found when
+    /// the grant came, because all grants of a cluster may require the same first label.
+    by_label: HashMap<Label, BTreeSet<N>>,
+    /// By which label each of these grants is found.
+    labels: BTreeMap<N, Label>,
     /// Those whose selector requires no label by its value.
     by_other_selector: BTreeSet<N>,
 }
+
+/// A label and its value.
+type Label = (String, String);
 
 impl<N> Default for GrantIndex<N> {
     fn default() -> Self {
@@ -38,6 +44,7 @@ impl<N> Default for GrantIndex<N> {
             prefix_lengths: BTreeMap::new(),
             by_namespace: HashMap::new(),
             by_label: HashMap::new(),
+            labels: BTreeMap::new(),
             by_other_selector: BTreeSet::new(),
         }
     }
@@ -63,9 +70,10 @@ impl<N: Ord + Clone> GrantIndex<N> {
             for namespace in &grant.names {
                 add(&mut self.by_namespace, namespace.clone(), &name);
             }
-            match (&grant.labels, &grant.required_label) {
+            match (&grant.labels, self.rarest_label(grant)) {
                 (Some(_), Some(label)) => {
                     add(&mut self.by_label, label.clone(), &name);
+                    self.labels.insert(name.clone(), label);
                 }
                 (Some(_), None) => {
                     self.by_other_selector.insert(name.clone());
@@ -97,8 +105,8 @@ impl<N: Ord + Clone> GrantIndex<N> {
         for namespace in &grant.names {
             take(&mut self.by_namespace, namespace, name);
         }
-        if let Some(label) = &grant.required_label {
-            take(&mut self.by_label, label, name);
+        if let Some(label) = self.labels.remove(name) {
+            take(&mut self.by_label, &label, name);
         }
         self.by_other_selector.remove(name);
     }
@@ -131,6 +139,13 @@ impl<N: Ord + Clone> GrantIndex<N> {
         grants
             .filter(|(_, grant)| grant.lets_in(target, namespace))
             .collect()
+    }
+
+    /// Of the labels that a grant requires, the one by which the fewest grants are found.
+    fn rarest_label(&self, grant: &Grant) -> Option<Label> {
+        let labels = grant.required_labels.iter();
+        let labels = labels.map(|(label, value)| (label.clone(), value.clone()));
+        labels.min_by_key(|label| self.by_label.get(label).map_or(0, BTreeSet::len))
     }
 
     /// The grants that may fit a username.
@@ -219,6 +234,36 @@ mod tests {
         proptest::option::weighted(0.9, grant)
     }
 
+    #[test]
+    fn a_label_that_all_grants_require_does_not_make_all_of_them_candidates() {
+        let mut index = GrantIndex::default();
+        for team in 0..100 {
+            let spec = CognitoUserPoolGrantSpec {
+                user_pool_id: "eu-west-1_a".to_owned(),
+                usernames: vec!["*".to_owned()],
+                namespaces: GrantNamespaces {
+                    names: None,
+                    selector: Some(NamespaceSelector {
+                        match_labels: labels(&[(0, 0), (1, team)]),
+                        match_expressions: Vec::new(),
+                    }),
+                },
+                region: None,
+                role_arn: None,
+                external_id: None,
+            };
+            let grant = Grant::parse(&spec).expect("valid");
+            index.insert(team, Some(Arc::new(grant)));
+        }
+        let of_namespace = labels(&[(0, 0), (1, 7)]);
+        let candidates = index.naming_namespace(Namespace {
+            name: "team-7",
+            labels: &of_namespace,
+        });
+        // The first one had the choice between labels that nobody else required.
+        assert!(candidates.into_iter().map(BTreeSet::len).sum::<usize>() <= 2);
+    }
+
     proptest! {
         /// Compared with asking each grant.
         #[test]
@@ -253,7 +298,8 @@ mod tests {
             }
             prop_assert!(index.is_empty() && index.by_username.is_empty() && index.by_prefix.is_empty());
             prop_assert!(index.prefix_lengths.is_empty() && index.by_namespace.is_empty());
-            prop_assert!(index.by_label.is_empty() && index.by_other_selector.is_empty());
+            prop_assert!(index.by_label.is_empty() && index.labels.is_empty());
+            prop_assert!(index.by_other_selector.is_empty());
         }
     }
 }
