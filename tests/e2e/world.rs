@@ -265,6 +265,17 @@ impl<'a> World<'a> {
             .unwrap_or_else(|error| panic!("could not patch Secret {name}: {error}"))
     }
 
+    /// Moves a Secret's metadata, and waits until the status of the resource of the same name has the
+    /// version.
+    pub(crate) async fn move_secret(&self, name: &str, change: Value) {
+        let moved = self.patch_secret(name, change).await;
+        let version = moved.metadata.resource_version.expect("a version");
+        self.wait_for(name, "the version recorded", |resource| {
+            resource.data["status"]["synced"]["secretResourceVersion"] == *version
+        })
+        .await;
+    }
+
     pub(crate) async fn delete_secret(&self, name: &str) {
         self.secrets()
             .delete(name, &DeleteParams::default())
