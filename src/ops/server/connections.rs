@@ -1,16 +1,18 @@
 //! The connections of the port, and what each may cost.
 //!
 //! Whatever clients do, the server holds at most [`Limits::connections`] connections of some 20 kB, each
-//! for at most [`Limits::age`]. A new connection always gets in: where there is no room, an old one is
-//! closed. So a probe is answered, whatever other clients hold open.
+//! for at most [`Limits::age`]. A new connection always gets in: where there is no room, the server closes
+//! an old one of the address that has the most connections. So a probe is answered, whatever clients at
+//! other addresses hold open, and however fast they open more.
 
 use super::{super::stall::StallMeter, pages::Pages};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     convert::Infallible,
     io,
+    net::{IpAddr, Ipv6Addr},
     pin::pin,
     sync::{
         Arc,
@@ -65,14 +67,14 @@ impl Default for Limits {
 
 /// Where connections come from.
 pub(super) trait Accept {
-    /// The next connection. Dropped before it completes, it loses none.
-    fn accept(&mut self) -> impl Future<Output = io::Result<TcpStream>> + Send;
+    /// The next connection, and its client's address. Dropped before it completes, it loses none.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(TcpStream, IpAddr)>> + Send;
 }
 
 impl Accept for TcpListener {
-    async fn accept(&mut self) -> io::Result<TcpStream> {
-        let (stream, _) = TcpListener::accept(self).await?;
-        Ok(stream)
+    async fn accept(&mut self) -> io::Result<(TcpStream, IpAddr)> {
+        let (stream, client) = TcpListener::accept(self).await?;
+        Ok((stream, client.ip()))
     }
 }
 
@@ -100,12 +102,12 @@ pub(super) async fn serve(
             accepted = accept => accepted,
         };
         match accepted {
-            Ok(stream) => {
+            Ok((stream, address)) => {
                 let full = open.make_room();
                 let asked = Arc::new(AtomicBool::new(false));
                 let connection =
                     attend(stream, pages.clone(), asked.clone(), limits, ended.clone());
-                open.add(stalls.watch(connection), asked);
+                open.add(stalls.watch(connection), Client::at(address), asked);
                 if full {
                     // So that a connection gets to send its request before newer ones push it out.
                     tokio::task::yield_now().await;
@@ -162,6 +164,23 @@ async fn attend(
     let _ = timeout(limits.age, answered).await;
 }
 
+/// Whom a connection belongs to, as far as its address tells: an IPv4 address, or the first 64 bits of an
+/// IPv6 address, because a host may use every address of such a network.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Client(IpAddr);
+
+impl Client {
+    fn at(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+            }
+            address @ IpAddr::V4(_) => address,
+        })
+    }
+}
+
 /// The open connections.
 #[derive(Debug)]
 struct Open {
@@ -174,6 +193,7 @@ struct Open {
 #[derive(Debug)]
 struct Connection {
     task: AbortHandle,
+    client: Client,
     /// Whether it has sent a whole request.
     asked: Arc<AtomicBool>,
 }
@@ -190,10 +210,15 @@ impl Open {
     fn add(
         &mut self,
         connection: impl Future<Output = ()> + Send + 'static,
+        client: Client,
         asked: Arc<AtomicBool>,
     ) {
         let task = self.tasks.spawn(connection);
-        self.connections.push_back(Connection { task, asked });
+        self.connections.push_back(Connection {
+            task,
+            client,
+            asked,
+        });
     }
 
     /// Closes a connection if there is no room for one more; whether that was so.
@@ -207,17 +232,22 @@ impl Open {
         full
     }
 
-    /// Closes the oldest connection that hasn't sent a whole request; or, where those that have take more
-    /// than half of the room (their clients don't read the answers), the oldest of these. So neither kind
-    /// pushes out the other.
+    /// Closes a connection that hasn't sent a whole request; or, where those that have take more than half
+    /// of the room (their clients don't read the answers), one of these. So neither kind pushes out the
+    /// other. Of that kind, the oldest connection of the client that has the most goes.
     fn close_one(&mut self) {
         let has_asked = |connection: &&Connection| connection.asked.load(Ordering::Relaxed);
         let asked = self.connections.iter().filter(has_asked).count();
         let of_asked = asked > self.limit / 2 || asked == self.connections.len();
-        let oldest = self
-            .connections
-            .iter()
-            .position(|connection| has_asked(&connection) == of_asked);
+        let may_go = |connection: &&Connection| has_asked(connection) == of_asked;
+        let mut counts: HashMap<Client, usize> = HashMap::new();
+        for connection in self.connections.iter().filter(may_go) {
+            *counts.entry(connection.client).or_default() += 1;
+        }
+        let most = counts.values().max().copied();
+        let oldest = self.connections.iter().position(|connection| {
+            may_go(&connection) && counts.get(&connection.client).copied() == most
+        });
         if let Some(closed) = oldest.and_then(|oldest| self.connections.remove(oldest)) {
             closed.task.abort();
         }

@@ -10,7 +10,7 @@ struct Says {
 }
 
 impl Accept for &mut Says {
-    async fn accept(&mut self) -> io::Result<TcpStream> {
+    async fn accept(&mut self) -> io::Result<(TcpStream, IpAddr)> {
         self.asked += 1;
         if self.asked > self.first {
             return pending().await;
@@ -82,21 +82,51 @@ async fn still_open(open: &mut Open, handles: &[AbortHandle]) -> Vec<usize> {
         .collect()
 }
 
+fn client(number: u8) -> Client {
+    Client::at([10, 0, 0, number].into())
+}
+
 /// Makes room once for each of `left`, and holds what is open then against it.
 async fn assert_makes_room<const N: usize>(asked: [bool; N], left: &[&[usize]]) {
+    assert_makes_room_among(asked.map(|asked| (client(1), asked)), left).await;
+}
+
+/// The same for connections of several clients.
+async fn assert_makes_room_among<const N: usize>(
+    connections: [(Client, bool); N],
+    left: &[&[usize]],
+) {
     let mut open = Open::at_most(N);
     let mut handles = Vec::new();
-    for asked in asked {
+    for (client, asked) in connections {
         assert!(!open.make_room());
-        open.add(pending(), Arc::new(AtomicBool::new(asked)));
+        open.add(pending(), client, Arc::new(AtomicBool::new(asked)));
         handles.push(open.connections[handles.len()].task.clone());
     }
     for left in left {
         assert!(open.make_room());
         assert_eq!(still_open(&mut open, &handles).await, *left);
         // The next to get in never asks, and isn't looked at.
-        open.add(pending(), Arc::default());
+        open.add(pending(), client(1), Arc::default());
     }
+}
+
+#[tokio::test]
+async fn the_client_with_the_most_connections_makes_room() {
+    let (one, other) = (client(1), client(2));
+    let connections = [other, one, one, other, one].map(|client| (client, false));
+    // The next to get in are all of the first one.
+    let left: [&[usize]; 3] = [&[0, 2, 3, 4], &[0, 3, 4], &[0, 3]];
+    assert_makes_room_among(connections, &left).await;
+}
+
+#[test]
+fn a_network_of_ipv6_is_one_client() {
+    let client = |address: &str| Client::at(address.parse().expect("an address"));
+    assert_eq!(client("2001:db8:1:2::1"), client("2001:db8:1:2:f::2"));
+    assert_ne!(client("2001:db8:1:2::1"), client("2001:db8:1:3::1"));
+    assert_eq!(client("::ffff:10.0.0.1"), client("10.0.0.1"));
+    assert_ne!(client("10.0.0.1"), client("10.0.0.2"));
 }
 
 #[tokio::test]
@@ -119,8 +149,8 @@ async fn where_all_have_asked_the_oldest_makes_room() {
 #[tokio::test]
 async fn one_that_has_ended_takes_no_room() {
     let mut open = Open::at_most(2);
-    open.add(async {}, Arc::default());
-    open.add(pending(), Arc::default());
+    open.add(async {}, client(1), Arc::default());
+    open.add(pending(), client(1), Arc::default());
     open.tasks.join_next().await;
     assert!(!open.make_room());
     assert_eq!(open.connections.len(), 1);
