@@ -3,6 +3,7 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// Rules are tried in order, the first that fits holds. Lists and watches of our resources without
@@ -30,9 +31,25 @@ rules:
   - level: None
 "#;
 
-/// A place in the audit log: what comes after it is news.
+/// A moment: requests that the API server got after it are news. The log alone doesn't tell them apart:
+/// on a busy machine a request is logged after others have seen what it did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Mark(u64);
+pub(crate) struct Mark {
+    /// The length of the log at that time.
+    length: u64,
+    /// By the clock that the API server has too.
+    at: Timestamp,
+}
+
+impl Mark {
+    /// Whether the API server got the request of this event after the moment. A watch that ends is news,
+    /// whenever it began.
+    fn is_before(self, event: &Value) -> bool {
+        let received = event["requestReceivedTimestamp"].as_str();
+        let received = received.and_then(|at| at.parse::<Timestamp>().ok());
+        event["verb"] == "watch" || received.is_none_or(|at| at >= self.at)
+    }
+}
 
 /// Selects requests. What isn't set doesn't matter.
 #[derive(Clone, Debug, Default)]
@@ -118,9 +135,12 @@ pub(crate) fn is_list(request: &Value) -> bool {
     request["verb"] == "list" || (request[BEGUN] == true && uri.contains("sendInitialEvents=true"))
 }
 
-/// The end of the log as it is now.
+/// This moment.
 pub(crate) fn mark(log: &Path) -> Mark {
-    Mark(std::fs::metadata(log).map_or(0, |metadata| metadata.len()))
+    Mark {
+        length: std::fs::metadata(log).map_or(0, |metadata| metadata.len()),
+        at: Timestamp::now(),
+    }
 }
 
 /// The lines of service accounts' requests since then that have one of these names in them.
@@ -142,13 +162,15 @@ fn read(log: &Path, since: Mark) -> impl Iterator<Item = Value> {
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
-    events.into_iter()
+    events
+        .into_iter()
+        .filter(move |event| since.is_before(event))
 }
 
 fn text(log: &Path, since: Mark) -> String {
     let mut text = Vec::new();
     if let Ok(mut file) = std::fs::File::open(log) {
-        file.seek(SeekFrom::Start(since.0))
+        file.seek(SeekFrom::Start(since.length))
             .and_then(|_| file.read_to_end(&mut text))
             .expect("the audit log can be read");
     }
