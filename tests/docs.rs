@@ -26,23 +26,35 @@ fn read(path: &str) -> String {
 
 /// All pages, by their path from the checkout's root.
 fn pages() -> BTreeMap<String, String> {
-    let in_docs = std::fs::read_dir(checkout().join("docs"))
-        .expect("there is docs/")
-        .map(|entry| entry.expect("a file").file_name())
-        .map(|name| format!("docs/{}", name.to_string_lossy()))
-        .filter(|path| Path::new(path).extension().is_some_and(|e| e == "md"));
     let paths = [
         "README.md",
         "CHANGELOG.md",
+        "CODE_OF_CONDUCT.md",
         "CONTRIBUTING.md",
         "SECURITY.md",
     ]
     .map(str::to_owned);
     paths
         .into_iter()
-        .chain(in_docs)
+        .chain(pages_below("docs"))
         .map(|path| (path.clone(), read(&path)))
         .collect()
+}
+
+/// The paths of the pages in a folder and in the folders below it.
+fn pages_below(folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(checkout().join(folder)).expect("the folder exists");
+    let mut paths = Vec::new();
+    for entry in entries {
+        let entry = entry.expect("an entry of the folder");
+        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            paths.extend(pages_below(&path));
+        } else if Path::new(&path).extension().is_some_and(|e| e == "md") {
+            paths.push(path);
+        }
+    }
+    paths
 }
 
 /// A page's lines without its code blocks.

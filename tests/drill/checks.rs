@@ -80,7 +80,7 @@ impl Evidence<'_> {
 
     /// Of two that both act, one was frozen and then recorded what it had set long ago. That took away
     /// the belief in what the other has set since, and the history can't restore it: a risk that
-    /// docs/design.md names, and that the lease is there for. A new value ends it.
+    /// docs/design/accepted-risks.md names, and that the lease is there for. A new value ends it.
     fn is_in_doubt(&self, index: usize) -> bool {
         let taken_away = |states: &[Seen]| states[0].synced.is_some() && states[1].synced.is_none();
         self.actors == Actors::Both && self.seen[..index].windows(2).any(taken_away)
