@@ -24,13 +24,26 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(checkout().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
+/// The pages in this folder and in the folders below, by their path from the checkout's root.
+fn pages_in(folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(checkout().join(folder));
+    let entries = entries.unwrap_or_else(|e| panic!("{folder}: {e}"));
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.expect("an entry");
+        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        if entry.file_type().expect("a type").is_dir() {
+            found.extend(pages_in(&path));
+        } else if Path::new(&path).extension().is_some_and(|e| e == "md") {
+            found.push(path);
+        }
+    }
+    found
+}
+
 /// All pages, by their path from the checkout's root.
 fn pages() -> BTreeMap<String, String> {
-    let in_docs = std::fs::read_dir(checkout().join("docs"))
-        .expect("there is docs/")
-        .map(|entry| entry.expect("a file").file_name())
-        .map(|name| format!("docs/{}", name.to_string_lossy()))
-        .filter(|path| Path::new(path).extension().is_some_and(|e| e == "md"));
+    let in_docs = pages_in("docs");
     let paths = [
         "README.md",
         "CHANGELOG.md",
@@ -126,7 +139,7 @@ fn every_reason_is_explained_with_its_class_and_codes_and_no_other_is() {
 
 #[test]
 fn every_field_of_a_spec_is_in_its_page() {
-    let pages = ["README.md", "docs/multi-tenancy.md"];
+    let pages = ["docs/tenant.md", "docs/multi-tenancy.md"];
     for (crd, path) in crds().into_iter().zip(pages) {
         let crd = serde_json::to_value(crd).expect("a CRD is JSON");
         let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
@@ -146,7 +159,7 @@ fn every_field_of_a_spec_is_in_its_page() {
 }
 
 #[test]
-fn every_flag_is_in_the_install_page_with_its_variable() {
+fn every_flag_is_in_the_settings_page_with_its_variable() {
     let help = Command::new(env!("CARGO_BIN_EXE_cognito-password-operator"))
         .args(["run", "--help"])
         .output()
@@ -163,11 +176,11 @@ fn every_flag_is_in_the_install_page_with_its_variable() {
     };
     let flags = after("--");
     assert!(flags.contains("--listen"), "{help}");
-    let page = read("docs/install.md");
+    let page = read("docs/settings.md");
     for flag in flags.iter().filter(|flag| *flag != "--help") {
         let variable = flag.replacen("--", "CPO_", 1).replace('-', "_");
         let row = format!("| `{flag}` | `{}` |", variable.to_uppercase());
-        assert!(page.contains(&row), "docs/install.md has no row {row}");
+        assert!(page.contains(&row), "docs/settings.md has no row {row}");
     }
     let variables = after("CPO_");
     assert_eq!(variables.len(), flags.len() - 1, "{help}");
@@ -237,15 +250,15 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn every_metric_is_in_the_install_page_with_its_labels_and_no_other_anywhere() {
+fn every_metric_is_in_the_monitoring_page_with_its_labels_and_no_other_anywhere() {
     let metrics = metrics();
-    let page = read("docs/install.md");
+    let page = read("docs/monitoring.md");
     for (name, labels) in &metrics {
         let start = format!("| `{name}` |");
         let row = page
             .lines()
             .find(|line| line.starts_with(&start))
-            .unwrap_or_else(|| panic!("docs/install.md has no row {start}"));
+            .unwrap_or_else(|| panic!("docs/monitoring.md has no row {start}"));
         let told: BTreeSet<_> = row
             .split('|')
             .nth(3)
