@@ -66,13 +66,14 @@ fn documented_kustomization() -> String {
     let yaml = page.split("```yaml\n").skip(1);
     let blocks = yaml.filter_map(|rest| rest.split("```").next());
     let mut of_secrets = blocks.filter(|block| block.contains("secretGenerator:"));
-    of_secrets.next().expect("docs/gitops.md shows one").to_owned()
+    of_secrets.next().expect("the page shows one").to_owned()
 }
 
 #[tokio::test]
 async fn a_generated_secrets_name_is_followed() {
     let plane = ControlPlane::shared();
-    let (kustomization, rule) = (documented_kustomization(), read("deploy/kustomize/name-reference.yaml"));
+    let kustomization = documented_kustomization();
+    let rule = read("deploy/kustomize/name-reference.yaml");
     let mut names = Vec::new();
     for password in ["First-Passw0rd", "Second-Passw0rd"] {
         let overlay = Overlay::new(&[
