@@ -138,7 +138,7 @@ fn every_reason_is_explained_with_its_class_and_codes_and_no_other_is() {
 
 #[test]
 fn every_field_of_a_spec_is_in_its_page() {
-    let pages = ["README.md", "docs/multi-tenancy.md"];
+    let pages = ["docs/tenant.md", "docs/multi-tenancy.md"];
     for (crd, path) in crds().into_iter().zip(pages) {
         let crd = serde_json::to_value(crd).expect("a CRD is JSON");
         let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
@@ -158,7 +158,7 @@ fn every_field_of_a_spec_is_in_its_page() {
 }
 
 #[test]
-fn every_flag_is_in_the_install_page_with_its_variable() {
+fn every_flag_is_in_the_settings_page_with_its_variable() {
     let help = Command::new(env!("CARGO_BIN_EXE_cognito-password-operator"))
         .args(["run", "--help"])
         .output()
@@ -175,11 +175,11 @@ fn every_flag_is_in_the_install_page_with_its_variable() {
     };
     let flags = after("--");
     assert!(flags.contains("--listen"), "{help}");
-    let page = read("docs/install.md");
+    let page = read("docs/settings.md");
     for flag in flags.iter().filter(|flag| *flag != "--help") {
         let variable = flag.replacen("--", "CPO_", 1).replace('-', "_");
         let row = format!("| `{flag}` | `{}` |", variable.to_uppercase());
-        assert!(page.contains(&row), "docs/install.md has no row {row}");
+        assert!(page.contains(&row), "docs/settings.md has no row {row}");
     }
     let variables = after("CPO_");
     assert_eq!(variables.len(), flags.len() - 1, "{help}");
@@ -249,15 +249,15 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn every_metric_is_in_the_install_page_with_its_labels_and_no_other_anywhere() {
+fn every_metric_is_in_the_monitoring_page_with_its_labels_and_no_other_anywhere() {
     let metrics = metrics();
-    let page = read("docs/install.md");
+    let page = read("docs/monitoring.md");
     for (name, labels) in &metrics {
         let start = format!("| `{name}` |");
         let row = page
             .lines()
             .find(|line| line.starts_with(&start))
-            .unwrap_or_else(|| panic!("docs/install.md has no row {start}"));
+            .unwrap_or_else(|| panic!("docs/monitoring.md has no row {start}"));
         let told: BTreeSet<_> = row
             .split('|')
             .nth(3)

@@ -20,9 +20,9 @@ pub(crate) fn what_next(say: &Say) {
     say.output(
         "HOLD=1 make demo        the same, and it stays up for you to play with\n\
          make test               proves all this, and more\n\
-         README.md               how to install it in a cluster of yours\n\
-         docs/reasons.md         every reason, what it means and what cures it\n\
-         docs/multi-tenancy.md   who may manage whose password",
+         docs/install.md         how to install the operator in a cluster of yours\n\
+         docs/reasons.md         every reason, its meaning and its cure\n\
+         docs/multi-tenancy.md   which team may manage which user",
     );
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{Moto, SignIn, TlsFront};
 use crate::world::{POOL, SOON, World};
 
-/// As docs/install.md tells it: the emulator has TLS, and its CA is in `AWS_CA_BUNDLE`.
+/// As docs/network.md shows: the emulator has TLS, and its CA is in `AWS_CA_BUNDLE`.
 #[tokio::test]
 async fn an_emulator_behind_tls_works_with_its_ca_in_aws_ca_bundle() {
     let world = World::new("emulator-tls").await;

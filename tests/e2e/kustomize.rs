@@ -60,19 +60,20 @@ spec:
     name: ci-bot-credentials
 ";
 
-/// The kustomization of README.md.
-fn of_readme() -> String {
-    let readme = read("README.md");
-    let yaml = readme.split("```yaml\n").skip(1);
+/// The kustomization of docs/gitops.md.
+fn documented_kustomization() -> String {
+    let page = read("docs/gitops.md");
+    let yaml = page.split("```yaml\n").skip(1);
     let blocks = yaml.filter_map(|rest| rest.split("```").next());
     let mut of_secrets = blocks.filter(|block| block.contains("secretGenerator:"));
-    of_secrets.next().expect("README.md shows one").to_owned()
+    of_secrets.next().expect("the page shows one").to_owned()
 }
 
 #[tokio::test]
 async fn a_generated_secrets_name_is_followed() {
     let plane = ControlPlane::shared();
-    let (kustomization, rule) = (of_readme(), read("deploy/kustomize/name-reference.yaml"));
+    let kustomization = documented_kustomization();
+    let rule = read("deploy/kustomize/name-reference.yaml");
     let mut names = Vec::new();
     for password in ["First-Passw0rd", "Second-Passw0rd"] {
         let overlay = Overlay::new(&[

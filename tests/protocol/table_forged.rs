@@ -1,4 +1,4 @@
-//! What somebody achieves who writes statuses and has no key: docs/security.md says how little.
+//! What somebody achieves who writes statuses and has no key: docs/forged-status.md says how little.
 
 use super::{
     cluster::{keyring, password, target},
