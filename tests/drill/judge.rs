@@ -14,7 +14,7 @@ use crate::replica::Replica;
 use crate::report::Report;
 use crate::say::time;
 use crate::scene::Scene;
-use crate::support::{AuditQuery, Call, Fault, Outcome, describe};
+use crate::support::{AuditQuery, Call, Fault, Outcome, describe, most_calls_in_a_second};
 use crate::world::{POOL, SENTINEL};
 
 /// From the end of all faults, or from the end of the longest backoff: the quarantine, and what a
@@ -39,6 +39,7 @@ pub(crate) async fn judge(scene: &Scene, replicas: &[&Replica], actors: Actors) 
     leaks(scene, replicas, &mut report).await;
     let calls = scene.world.cognito.calls();
     count(scene, replicas, &calls, &mut report);
+    rate(scene, &calls, &mut report);
     let mut suspects = stuck;
     for user in &scene.users {
         let violations = of_user(scene, user, &calls, actors);
@@ -144,6 +145,18 @@ async fn leaks(scene: &Scene, replicas: &[&Replica], report: &mut Report) {
                 .violations
                 .push("a password is in the log or the metrics".to_owned());
         }
+    }
+}
+
+/// In no second a process makes more calls than its limits allow, whatever pauses or fails. That holds for
+/// one process: the next one, after a kill or a failover, begins with a budget of its own, and so do two
+/// that both act. So a second may see twice as many calls of two processes.
+fn rate(scene: &Scene, calls: &[Call], report: &mut Report) {
+    let (most, allowed) = (most_calls_in_a_second(calls), scene.calls_a_second());
+    let told = format!("at most {most} calls of one process in a second, {allowed} are allowed");
+    scene.say.line(&told);
+    if most > allowed {
+        report.violations.push(told);
     }
 }
 

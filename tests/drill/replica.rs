@@ -14,6 +14,10 @@ pub(crate) struct Replica {
     operator: Option<Operator>,
     pub(crate) proxy: Proxy,
     builder: OperatorBuilder<'static>,
+    /// The first letters of its processes' access keys.
+    name: &'static str,
+    /// How many processes it has had.
+    processes: usize,
     /// The end of what the one before logged.
     earlier: String,
     leaked: bool,
@@ -23,16 +27,18 @@ impl Replica {
     /// It is ready when this returns.
     pub(crate) async fn start(
         scene: &Scene,
-        name: &str,
+        name: &'static str,
         adjust: impl FnOnce(OperatorBuilder<'static>) -> OperatorBuilder<'static>,
     ) -> Self {
         let proxy = Proxy::start(scene.world.plane);
-        let name = format!("{name}-{}", scene.world.namespace);
-        let kubeconfig = proxy.kubeconfig(scene.world.plane, &name, &scene.token);
+        let identity = format!("{name}-{}", scene.world.namespace);
+        let kubeconfig = proxy.kubeconfig(scene.world.plane, &identity, &scene.token);
         let mut replica = Self {
             operator: None,
             proxy,
             builder: adjust(scene.builder().kubeconfig(&kubeconfig)),
+            name,
+            processes: 0,
             earlier: String::new(),
             leaked: false,
         };
@@ -77,9 +83,13 @@ impl Replica {
         self.earlier = tail(&logs);
     }
 
-    /// Starts the next process; it need not be ready.
+    /// Starts the next process; it need not be ready. Each process has an access key of its own, by which
+    /// its calls are known.
     pub(crate) async fn begin(&mut self) {
-        self.operator = Some(self.builder.start().await);
+        self.processes += 1;
+        let key = format!("AKIA{}{:04}", self.name.to_uppercase(), self.processes);
+        let builder = self.builder.clone().env("AWS_ACCESS_KEY_ID", key);
+        self.operator = Some(builder.start().await);
     }
 
     pub(crate) async fn wait_ready(&self) {

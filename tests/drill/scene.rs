@@ -33,6 +33,8 @@ pub(crate) struct Scene {
     goal: usize,
     /// Whether its operators go by grants.
     grants: bool,
+    /// What its operators may call: so many times a second, and so many times at once.
+    limits: (usize, usize),
     rotated: watch::Sender<usize>,
 }
 
@@ -45,13 +47,28 @@ impl Scene {
         }
     }
 
+    /// Its operators may call so many times a second, and so many times at once.
+    pub(crate) fn with_limits(self, rps: usize, burst: usize) -> Self {
+        let limits = (rps, burst);
+        Self { limits, ..self }
+    }
+
+    /// How many calls one process may make within a second.
+    pub(crate) fn calls_a_second(&self) -> usize {
+        self.limits.0 + self.limits.1
+    }
+
     /// An operator, to be adjusted and started.
     pub(crate) fn builder(&self) -> OperatorBuilder<'static> {
-        if self.grants {
+        let builder = if self.grants {
             self.world.cluster_wide()
         } else {
             self.world.builder()
-        }
+        };
+        let (rps, burst) = self.limits;
+        builder
+            .arg(format!("--cognito-rps={rps}"))
+            .arg(format!("--cognito-burst={burst}"))
     }
 
     /// Nobody acts on it yet.
@@ -75,6 +92,7 @@ impl Scene {
             random: settings.random(drill),
             goal,
             grants: false,
+            limits: (10, 10),
             rotated: watch::Sender::new(0),
             world,
         };

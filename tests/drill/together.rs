@@ -11,7 +11,7 @@ use crate::report::Report;
 use crate::say::time;
 use crate::scene::Scene;
 use crate::settings::Settings;
-use crate::support::{ControlPlane, OperatorBuilder};
+use crate::support::ControlPlane;
 
 pub(crate) async fn drill(settings: Settings) -> Report {
     let users = if settings.is_long() { 96 } else { 24 };
@@ -19,11 +19,8 @@ pub(crate) async fn drill(settings: Settings) -> Report {
     let scene = Scene::set("together", ControlPlane::shared(), settings, size).await;
     // One call in twelve is throttled: the default would soon come down to a few calls a second, and
     // the drill would be about that.
-    let adjust = |builder: OperatorBuilder<'static>| {
-        let args = ["--cognito-rps=100", "--cognito-burst=100"];
-        args.into_iter().fold(builder, OperatorBuilder::arg)
-    };
-    let mut replica = Replica::start(&scene, "a", adjust).await;
+    let scene = scene.with_limits(100, 100);
+    let mut replica = Replica::start(&scene, "a", |builder| builder).await;
     let mut random = scene.random(1);
     // Of the kills over the rotations.
     let spread = if settings.is_long() { 18 } else { 8 };

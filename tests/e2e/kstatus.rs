@@ -1,5 +1,5 @@
-//! What Flux, Argo CD, Helm and `kubectl wait` make of a resource: the rules of kstatus, and what
-//! its conventions promise of every resource that the operator has judged.
+//! What Flux and Helm make of a resource: the rules of kstatus, written anew after its source, and what its
+//! conventions promise of every resource that the operator has judged. The library itself isn't run.
 
 use kube::api::DynamicObject;
 use serde_json::Value;

@@ -4,13 +4,24 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use kube::api::{DynamicObject, ListParams};
+use rstest::rstest;
+use serde_json::{Value, json};
 
-use super::world::{POOL, SOON, World};
-use crate::support::{Call, Fault, Hold, Kind, Moment, OperatorBuilder, Outcome};
+use super::world::{Hung, POOL, SOON, World, while_call_hangs};
+use crate::support::{
+    AssumeRole, Call, Fault, Hold, Kind, Moment, Operator, OperatorBuilder, Outcome, condition,
+    most_calls_in_a_second, resources,
+};
 
 /// The operator's own limits, unless it is told others.
 const RPS: usize = 10;
 const BURST: usize = 10;
+
+const FIRST: &str = "First-Passw0rd";
+
+/// A role whose STS answers.
+const OTHER_ROLE: &str = "arn:aws:iam::444455556666:role/other";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_pause_no_second_sees_more_calls_than_are_allowed() {
@@ -38,61 +49,219 @@ async fn after_a_pause_no_second_sees_more_calls_than_are_allowed() {
     for name in &names {
         world.wait_set(name, "Passw0rd-1").await;
     }
-    // A call arrives between its turn and its end, and all that lies in between is counted.
-    let mut arrived: Vec<_> = (world.cognito.calls().iter())
-        .map(|call| call.arrived)
-        .collect();
-    arrived.sort();
-    for (index, first) in arrived.iter().enumerate() {
-        let second = arrived[index..]
-            .iter()
-            .take_while(|at| **at - *first < Duration::from_secs(1))
-            .count();
-        assert!(second <= RPS + BURST, "{second} calls in one second");
-    }
+    let most = most_calls_in_a_second(&world.cognito.calls());
+    assert!(most <= RPS + BURST, "{most} calls in one second");
 }
+
+/// Regions whose Cognito hangs, and how many users are in each: together more than there are places for
+/// reconciles.
+const REGIONS: [&str; 4] = ["eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1"];
+const USERS: usize = 16;
+
+/// So many calls hang when the next Region's change is made.
+const HANGING: usize = 48;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn regions_that_hang_leave_places_and_turns_to_the_next_one() {
     let world = World::new("hanging").await;
-    let regions = ["eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1"];
-    let pools = regions.map(|region| format!("{region}_Hangs"));
-    for pool in &pools {
-        for n in 0..16 {
-            let name = format!("{}-{n}", pool.to_lowercase().replace('_', "-"));
-            world.cognito.add_user(pool, &name);
-            world.cognito.always_for((pool, &name), Fault::HangBefore);
-            world.apply_secret(&name, "password", "Passw0rd-1").await;
-            world
-                .apply_resource(&name, |it| it["spec"]["userPoolId"] = pool.as_str().into())
-                .await;
-        }
+    let cognito = &world.cognito;
+    let next = ("us-east-1_Works".to_owned(), "next".to_owned());
+    let pools = REGIONS.map(|region| format!("{region}_Hangs"));
+    let hanging: Vec<_> = pools.iter().flat_map(|pool| users(pool)).collect();
+    // One Secret for all that hang: they change at the same time.
+    for secret in ["hanging", "next"] {
+        world.apply_secret(secret, "password", FIRST).await;
     }
+    for (pool, name) in hanging.iter().chain([&next]) {
+        cognito.add_user(pool, name);
+        let secret = if pool == &next.0 { "next" } else { "hanging" };
+        let of_pool = |it: &mut Value| {
+            it["spec"]["userPoolId"] = json!(pool);
+            it["spec"]["passwordSecretRef"]["name"] = json!(secret);
+        };
+        world.apply_resource(name, of_pool).await;
+    }
+    let all_set = async |value: &str| {
+        for (pool, name) in hanging.iter().chain([&next]) {
+            settled(&world, (pool, name), value).await;
+        }
+    };
+    let _operator = started(world.builder()).await;
+    all_set(FIRST).await;
+    while_call_hangs(async |number| {
+        let value = &*format!("Passw0rd-of-{number}");
+        for (pool, name) in &hanging {
+            cognito.always_for((pool, name), Fault::HangBefore);
+        }
+        let before = cognito.call_count();
+        world.apply_secret("hanging", "password", value).await;
+        let hang = |calls: &[Call]| {
+            let in_flight = |call: &&Call| matches!(call.outcome, Outcome::InFlight { .. });
+            calls.iter().filter(in_flight).count() >= HANGING
+        };
+        cognito.wait_until("calls that hang", SOON, hang).await;
+        world.apply_secret("next", "password", value).await;
+        let user = (&*next.0, &*next.1);
+        cognito.wait_for_password(user, value, SOON).await;
+
+        let calls = cognito.calls().split_off(before);
+        cognito.heal();
+        cognito.release();
+        all_set(value).await;
+        let of_next = calls.iter().find(|call| call.pool == next.0);
+        let arrived = of_next.expect("its password was set").arrived;
+        let hung_then = |call: &&Call| {
+            pools.contains(&call.pool)
+                && call.arrived < arrived
+                && call.ended.is_none_or(|ended| ended > arrived)
+        };
+        match calls.iter().filter(hung_then).count() {
+            HANGING.. => Hung::LongEnough,
+            _ => Hung::TooShort,
+        }
+    })
+    .await;
+}
+
+/// The users of a pool.
+fn users(pool: &str) -> impl Iterator<Item = (String, String)> {
+    let name = |n| format!("{}-{n}", pool.to_lowercase().replace('_', "-"));
+    (0..USERS).map(move |n| (pool.to_owned(), name(n)))
+}
+
+/// Waits till this is the user's password, and the resource says so.
+async fn settled(world: &World<'_>, (pool, name): (&str, &str), password: &str) {
+    let what = format!("set to {password:?}");
+    world
+        .wait_for(name, &what, |resource| {
+            let status = &resource.data["status"];
+            world.cognito.password_of(pool, name).as_deref() == Some(password)
+                && status["attempt"].is_null()
+                && status["conditions"][0]["reason"] == "PasswordSet"
+        })
+        .await;
+}
+
+/// An operator whose calls need not wait for tokens.
+async fn started(builder: OperatorBuilder<'_>) -> Operator {
     let limits = ["--cognito-rps=1000", "--cognito-burst=1000"];
-    let builder = limits
-        .into_iter()
-        .fold(world.builder(), OperatorBuilder::arg);
+    let builder = limits.into_iter().fold(builder, OperatorBuilder::arg);
     let operator = builder.start().await;
     operator.wait_ready(SOON).await;
-    // More than there are places for reconciles.
-    let hang = |calls: &[Call]| {
-        let in_flight = |call: &&Call| matches!(call.outcome, Outcome::InFlight { .. });
-        calls.iter().filter(in_flight).count() >= 48
-    };
-    world
-        .cognito
-        .wait_until("calls that hang", SOON, hang)
-        .await;
-    let next = "us-east-1_Works";
-    world.cognito.add_user(next, "next");
-    world.apply_secret("next", "password", "Passw0rd-1").await;
-    world
-        .apply_resource("next", |it| it["spec"]["userPoolId"] = next.into())
-        .await;
-    world
-        .cognito
-        .wait_for_password((next, "next"), "Passw0rd-1", SOON)
-        .await;
-    world.cognito.heal();
-    world.cognito.release();
+    operator
+}
+
+/// Both are more resources than there are places for reconciles.
+#[rstest]
+#[case::one_role(1, 33)]
+#[case::ten_roles(10, 4)]
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_whose_sts_hangs_keep_nobody_else_waiting(#[case] roles: usize, #[case] each: usize) {
+    let (own, _turn) = World::alone("own").await;
+    let other = own.neighbour("other").await;
+    let mut hanging = Vec::new();
+    for _ in 0..roles {
+        hanging.push(own.neighbour("hanging").await);
+    }
+    let cognito = &own.cognito;
+    // A session that ends so soon isn't used again: each set asks STS for a new one.
+    cognito.allow_role_for(OTHER_ROLE, None, Duration::from_secs(30));
+    other.grant(by_role(OTHER_ROLE)).await;
+    let _operator = started(own.cluster_wide()).await;
+    own.in_sync("own", FIRST).await;
+    other.in_sync("other", FIRST).await;
+    for world in &hanging {
+        world.apply_secret("shared", "password", FIRST).await;
+        for name in names(world, each) {
+            cognito.add_user(POOL, &name);
+            let of_all = |it: &mut Value| it["spec"]["passwordSecretRef"]["name"] = json!("shared");
+            world.apply_resource(&name, of_all).await;
+        }
+    }
+    all_set(&hanging, each, FIRST).await;
+
+    // The operator waits 2 s for STS. Then statuses say so, and others get the places of those who waited.
+    while_call_hangs(async |number| {
+        let value = &*format!("Passw0rd-of-{number}");
+        let role = |world: &World<'_>| {
+            format!(
+                "arn:aws:iam::111122223333:role/{}-{number}",
+                world.namespace
+            )
+        };
+        // Roles that the operator has no session of.
+        for world in &hanging {
+            cognito.hang_role(&role(world));
+            world.grant(by_role(&role(world))).await;
+        }
+        let asked = |all: &[AssumeRole]| {
+            let is_asked = |role: String| all.iter().any(|asked| asked.arn == role);
+            hanging.iter().map(role).all(is_asked)
+        };
+        cognito
+            .wait_until_assumed("requests that hang", SOON, asked)
+            .await;
+        // The watch tells of these first.
+        let change = |world| World::apply_secret(world, "shared", "password", value);
+        join_all(hanging.iter().map(change)).await;
+        tokio::join!(
+            own.apply_secret("own", "password", value),
+            other.apply_secret("other", "password", value),
+        );
+        tokio::join!(
+            cognito.wait_for_password((POOL, "own"), value, SOON),
+            cognito.wait_for_password((POOL, "other"), value, SOON),
+        );
+        let given_up = given_up(&hanging).await;
+        let waited_for = cognito
+            .calls()
+            .iter()
+            .filter(|call| call.password == value)
+            .count();
+
+        for world in &hanging {
+            cognito.allow_role(&role(world), None);
+        }
+        all_set(&hanging, each, value).await;
+        own.wait_set("own", value).await;
+        other.wait_set("other", value).await;
+        assert_eq!(waited_for, 2, "nobody else had credentials");
+        if given_up == 0 {
+            Hung::LongEnough
+        } else {
+            Hung::TooShort
+        }
+    })
+    .await;
+}
+
+fn by_role(arn: &str) -> impl FnOnce(&mut Value) {
+    move |grant| grant["spec"]["roleArn"] = json!(arn)
+}
+
+fn names(world: &World<'_>, count: usize) -> Vec<String> {
+    let name = |n| format!("{}-{n}", world.namespace);
+    (0..count).map(name).collect()
+}
+
+async fn all_set(worlds: &[World<'_>], each: usize, password: &str) {
+    for world in worlds {
+        for name in names(world, each) {
+            world.wait_set(&name, password).await;
+        }
+    }
+}
+
+/// How many of their resources say that there are no credentials.
+async fn given_up(worlds: &[World<'_>]) -> usize {
+    let mut count = 0;
+    for world in worlds {
+        let all = resources(&world.client, &world.namespace);
+        let all = all.list(&ListParams::default()).await.expect("resources");
+        let says_so = |it: &&DynamicObject| {
+            condition(it, "Ready").is_some_and(|ready| ready["reason"] == "InvalidCredentials")
+        };
+        count += all.items.iter().filter(says_so).count();
+    }
+    count
 }

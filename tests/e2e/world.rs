@@ -491,16 +491,16 @@ pub(crate) fn assert_within(promised: Duration, took: Duration, usual: Duration)
     );
 }
 
-/// Plays a scene in which a call hangs while other things happen. The operator gives a call up after
-/// 5 s. A busy machine may need longer for the other things: then the scene returns
-/// [`Hung::TooShort`], and is played again with another name.
+/// Plays a scene in which a call hangs while other things happen. The operator gives up a call of
+/// Cognito after 5 s, and STS after 2 s. A busy machine may need longer for the other things: then the
+/// scene returns [`Hung::TooShort`], and is played again with another name.
 pub(crate) async fn while_call_hangs(mut scene: impl AsyncFnMut(&str) -> Hung) {
     for number in 1..=20 {
         if scene(&format!("bot-{number}")).await == Hung::LongEnough {
             return;
         }
     }
-    panic!("the operator gave the call up each time");
+    panic!("each time the operator gave up what hung before the other things had happened");
 }
 
 /// The time from one moment to another, which a server of the tests noted.
@@ -511,7 +511,7 @@ pub(crate) fn since(began: SystemTime, seen: Instant) -> Duration {
     since.unwrap_or_else(|error| panic!("it came before that: {error}"))
 }
 
-/// Whether a call hung until it was released.
+/// Whether a call hung until it was released, or the other things had happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hung {
     LongEnough,

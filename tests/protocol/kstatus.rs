@@ -1,4 +1,5 @@
-//! Conditions as Flux, Argo CD, `kubectl wait` and Helm read them.
+//! What this project promises about conditions, for those who read them by kstatus' rules. kstatus itself
+//! isn't run; `tests/e2e/kstatus.rs` has its rules for a custom resource.
 
 use cognito_password_operator::api::{Class, ConditionStatus, ConditionType, Reason, Status};
 

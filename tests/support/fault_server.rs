@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 pub(crate) use faults::{Failure, Fault};
-pub(crate) use record::{Call, Outcome};
+pub(crate) use record::{Call, Outcome, most_calls_in_a_second, most_in_a_second};
 pub(crate) use sts::{AssumeRole, OWN_ACCOUNT, session_key};
 
 use super::process::lock;

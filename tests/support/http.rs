@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// For a server that runs on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// GET over plain HTTP: status and body. HTTP/1.0, so that the body comes unchunked and ends with
 /// the connection.
@@ -31,7 +31,11 @@ async fn ask(port: u16, what: &str, headers: &str, body: &str) -> Result<(u16, S
     let request = request(what, headers, body);
     tokio::time::timeout(PATIENCE, exchange(port, &request))
         .await
-        .unwrap_or_else(|_| Err(std::io::Error::other("no reply within a minute")))
+        .unwrap_or_else(|_| {
+            Err(std::io::Error::other(format!(
+                "no reply within {PATIENCE:?}"
+            )))
+        })
         .map_err(|error| format!("{what}: {error}"))
 }
 

@@ -113,7 +113,7 @@ pub(crate) async fn wait_reason(
 /// A resource and its events as text, for failure messages.
 pub(crate) async fn describe(client: &kube::Client, namespace: &str, name: &str) -> String {
     let mut text = format!("CognitoUserPassword {namespace}/{name}\n");
-    let told = tokio::time::timeout(Duration::from_mins(1), async {
+    let told = tokio::time::timeout(Duration::from_mins(2), async {
         match resources(client, namespace).get(name).await {
             Ok(mut object) => {
                 object.metadata.managed_fields = None;

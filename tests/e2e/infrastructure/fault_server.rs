@@ -1,11 +1,11 @@
 //! The fault server, as the real SDK sees it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 
 use super::sdk::{POOL, SOON, USER, kind, server, set, single_attempt_sdk};
-use crate::support::{Call, Fault, Outcome, moto};
+use crate::support::{Call, Fault, Outcome, most_calls_in_a_second, most_in_a_second, moto};
 
 #[tokio::test]
 async fn a_call_without_faults_sets_the_password_and_is_written_down() {
@@ -291,4 +291,35 @@ async fn under_load_the_record_is_complete_and_agrees_with_the_users() {
             .sum()
     };
     assert_eq!(applied(&server.calls()), passwords());
+}
+
+#[test]
+fn a_second_is_any_second_and_ends_before_the_next_begins() {
+    let began = Instant::now();
+    let most = |millis: &[u64]| {
+        let at = |millis: &u64| began + Duration::from_millis(*millis);
+        most_in_a_second(millis.iter().map(at))
+    };
+    assert_eq!(most(&[]), 0);
+    assert_eq!(most(&[0, 1_000, 2_000]), 1);
+    assert_eq!(most(&[0, 1, 999, 1_000, 1_000]), 4);
+    assert_eq!(most(&[2_500, 900, 100, 1_800, 1_899]), 3);
+}
+
+#[tokio::test]
+async fn each_access_key_and_each_region_has_a_second_of_its_own() {
+    let server = server();
+    let sdk = single_attempt_sdk(&server);
+    for password in ["first-password", "second-password"] {
+        set(&sdk, USER, password).await.expect("the call succeeds");
+    }
+    let mut calls = server.calls();
+    // However long the machine took in between.
+    calls[1].arrived = calls[0].arrived;
+    assert_eq!(most_calls_in_a_second(&calls), 2);
+    let (mut other_key, mut other_region) = (calls.clone(), calls.clone());
+    "other".clone_into(&mut other_key[1].access_key);
+    "eu-north-1".clone_into(&mut other_region[1].region);
+    assert_eq!(most_calls_in_a_second(&other_key), 1);
+    assert_eq!(most_calls_in_a_second(&other_region), 1);
 }

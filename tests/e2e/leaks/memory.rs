@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -94,7 +93,7 @@ resource.prlimit(pid, resource.RLIMIT_CORE, (-1, -1))";
     assert_eq!(core[..2], ["0", "0"], "{limits}");
 
     operator.signal(Signal::TERM);
-    let exit = operator.ended(Duration::from_secs(10)).await;
+    let exit = operator.ended(SOON).await;
     assert_eq!(exit, Ok(Exit::Code(0)), "{}", operator.logs());
 }
 

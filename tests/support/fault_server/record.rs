@@ -62,6 +62,30 @@ impl Call {
     }
 }
 
+/// The most of these moments that lie within one second.
+pub(crate) fn most_in_a_second(moments: impl IntoIterator<Item = Instant>) -> usize {
+    let mut moments: Vec<_> = moments.into_iter().collect();
+    moments.sort();
+    let from = |(index, first): (usize, &Instant)| {
+        let end = *first + Duration::from_secs(1);
+        moments.partition_point(|at| *at < end) - index
+    };
+    moments.iter().enumerate().map(from).max().unwrap_or(0)
+}
+
+/// The most calls of one access key that arrived in one Region within one second. The operator counts
+/// a call from the moment that it is let go until a second after its reply, so its arrival here lies in
+/// between, however slow the machine is.
+pub(crate) fn most_calls_in_a_second(calls: &[Call]) -> usize {
+    let mut arrived: HashMap<(&str, &str), Vec<Instant>> = HashMap::new();
+    for call in calls {
+        let budget = (&*call.access_key, &*call.region);
+        arrived.entry(budget).or_default().push(call.arrived);
+    }
+    let most = arrived.into_values().map(most_in_a_second);
+    most.max().unwrap_or(0)
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     calls: Vec<Call>,

@@ -54,7 +54,18 @@ impl FaultServer {
     /// Waits till `count` `AssumeRole` have arrived (not: been answered). Panics after `deadline`.
     pub(crate) async fn wait_for_assumed(&self, count: usize, deadline: Duration) {
         let what = format!("{count} AssumeRole");
-        let holds = || self.shared.read(|state| state.sts.record().len() >= count);
-        self.wait(&what, deadline, holds).await;
+        let enough = |assumed: &[AssumeRole]| assumed.len() >= count;
+        self.wait_until_assumed(&what, deadline, enough).await;
+    }
+
+    /// Waits till every `AssumeRole` so far, answered or not, are as `wanted`. Panics after `deadline`.
+    pub(crate) async fn wait_until_assumed(
+        &self,
+        what: &str,
+        deadline: Duration,
+        wanted: impl Fn(&[AssumeRole]) -> bool,
+    ) {
+        let holds = || self.shared.read(|state| wanted(state.sts.record()));
+        self.wait(what, deadline, holds).await;
     }
 }
