@@ -2,7 +2,8 @@
 //!
 //! 1. log, memory hardening, the settings that can only be judged here
 //! 2. `/livez`, `/readyz` and `/metrics`, so that whatever is missing can be seen
-//! 3. the fingerprint keys, tried until they are there
+//! 3. the question whether the operator has more rights than it needs, for which nothing waits; the
+//!    fingerprint keys, tried until they are there
 //! 4. the watches, and the election; the controller, once this process leads; until SIGTERM or SIGINT
 //! 5. the calls in flight are finished and recorded, and the lease is released; then the server ends,
 //!    and the process
@@ -10,6 +11,7 @@
 //! A process that has lost the lease ends at once, wherever it is in this list.
 
 mod candidate;
+mod rights;
 
 pub use crate::controller::Rules;
 use crate::{
@@ -154,6 +156,9 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
         cognito_burst = settings.rules.budget.burst,
         "started"
     );
+    // Nothing waits for it, and it ends with the runtime.
+    let rights = rights::check(client.clone(), &settings, metrics.clone());
+    drop(tokio::spawn(stalls.watch(rights)));
 
     let controlled = async {
         let keyring = tokio::select! {

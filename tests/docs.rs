@@ -220,6 +220,7 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     metrics.count_resources_with(|| vec![("PasswordSet", 1)]);
     metrics.measure_queue_with(|| 1);
     metrics.tell_leader_with(|| true);
+    metrics.unneeded_secret_access("own_namespace", true);
     metrics.measure_budget_with(|| BudgetNow {
         waiting: 1,
         rps: 10.0,

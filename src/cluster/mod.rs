@@ -10,6 +10,7 @@ mod leadership;
 pub mod lean;
 pub mod lease;
 mod patience;
+pub mod rights;
 pub mod secrets;
 pub mod selector;
 pub mod status;

@@ -26,6 +26,7 @@ pub mod plan;
 pub mod region;
 pub mod reply;
 pub mod request;
+pub mod rights;
 mod status;
 pub mod target;
 pub mod temporary;

@@ -131,6 +131,11 @@ struct WatchLabel {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct PlaceLabel {
+    place: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct VersionLabel {
     version: &'static str,
 }
@@ -147,6 +152,7 @@ pub struct Metrics {
     watch_errors: Family<WatchLabel, Counter>,
     undecodable_resources: Counter,
     lost_events: Counter,
+    unneeded_secret_access: Family<PlaceLabel, Gauge>,
     at_scrape: Arc<AtScrape>,
     stalls: StallMeter,
 }
@@ -223,6 +229,13 @@ impl Metrics {
             lost_events.clone(),
         );
 
+        let unneeded_secret_access = Family::default();
+        ours.register(
+            "unneeded_secret_access",
+            "1 if at the start the operator might read Secrets that it doesn't need, by where; 0 if not",
+            unneeded_secret_access.clone(),
+        );
+
         let at_scrape = Arc::new(AtScrape::default());
         ours.register_collector(Box::new(Arc::clone(&at_scrape)));
         let stalls = StallMeter::new();
@@ -238,6 +251,7 @@ impl Metrics {
             watch_errors,
             undecodable_resources,
             lost_events,
+            unneeded_secret_access,
             at_scrape,
             stalls,
         }
@@ -279,6 +293,14 @@ impl Metrics {
     /// An event on a resource was not reported.
     pub fn lost_event(&self) {
         self.lost_events.inc();
+    }
+
+    /// Whether the operator may read Secrets in this place (`all_namespaces`, `own_namespace`) that it
+    /// doesn't need. A place of which that isn't known has no sample.
+    pub fn unneeded_secret_access(&self, place: &'static str, is_unneeded: bool) {
+        self.unneeded_secret_access
+            .get_or_create(&PlaceLabel { place })
+            .set(i64::from(is_unneeded));
     }
 
     /// Where the gauge `resources` comes from: the number of resources by the reason of their Ready

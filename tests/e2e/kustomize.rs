@@ -8,7 +8,7 @@ use crate::support::{ControlPlane, tools};
 
 /// A kustomization of a user's own. Below target/, from where deploy/ can be named by a relative path, as
 /// kustomize wants it.
-struct Overlay {
+pub(crate) struct Overlay {
     directory: tempfile::TempDir,
 }
 
@@ -25,7 +25,7 @@ impl Overlay {
         Self { directory }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().to_owned()
     }
 
@@ -92,7 +92,7 @@ async fn a_generated_secrets_name_is_followed() {
     assert_ne!(names[0], names[1]);
 }
 
-fn over(base: &str, more: &str) -> Overlay {
+pub(crate) fn over(base: &str, more: &str) -> Overlay {
     let base = Path::new("../..").join(base);
     let text = format!(
         "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n  - {}\n{more}",

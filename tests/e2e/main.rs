@@ -29,6 +29,7 @@ mod namespace_deletion;
 mod namespaced_install;
 mod outages;
 mod overlays;
+mod own_rights;
 mod pauses;
 mod port;
 mod quiet;

@@ -10,11 +10,11 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams};
 use tokio::sync::MutexGuard;
 
-const OVERLAY: &str = "deploy/watch-namespaces/";
+pub(crate) const OVERLAY: &str = "deploy/watch-namespaces/";
 
 /// A world that has been installed in this way, in the namespace that the overlay watches, and one
 /// that it doesn't.
-async fn installed() -> (World<'static>, World<'static>, MutexGuard<'static, ()>) {
+pub(crate) async fn installed() -> (World<'static>, World<'static>, MutexGuard<'static, ()>) {
     let (elsewhere, turn) = World::alone("elsewhere").await;
     let plane = elsewhere.plane;
     let mut world = elsewhere.neighbour("unused").await;

@@ -57,6 +57,8 @@ async fn the_whole_main_job_uses_these_rights_and_is_refused_nothing() {
     world.in_sync("last", "First-Passw0rd").await;
     assert!(operator.terminate(SOON).await.success());
 
+    // Where every namespace is watched, no right is too much.
+    assert_eq!(world.questions(mark), Vec::<Value>::new());
     let requests = world.requests(mark);
     let mut used = BTreeSet::new();
     for request in &requests {

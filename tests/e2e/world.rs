@@ -447,8 +447,22 @@ impl<'a> World<'a> {
         self.plane.audit_mark()
     }
 
-    /// Every request of theirs since then, whatever the namespace, the sentinel's left out.
+    /// Every request of theirs since then, whatever the namespace. Left out are the sentinel's, and the
+    /// [`questions`](Self::questions), which come at the start, in their own time.
     pub(crate) fn requests(&self, since: Mark) -> Vec<Value> {
+        let mut requests = self.all_requests(since);
+        requests.retain(|request| !is_question(request));
+        requests
+    }
+
+    /// What they asked since then about themselves and their own rights.
+    pub(crate) fn questions(&self, since: Mark) -> Vec<Value> {
+        let mut requests = self.all_requests(since);
+        requests.retain(is_question);
+        requests
+    }
+
+    fn all_requests(&self, since: Mark) -> Vec<Value> {
         let query = AuditQuery::new().since(since).user(operator::USER);
         let mut requests = self.plane.audit(&query);
         requests.retain(|request| {
@@ -478,6 +492,11 @@ impl<'a> World<'a> {
             .retain(|request| request.pointer("/objectRef/subresource") == Some(&json!("status")));
         requests
     }
+}
+
+fn is_question(request: &Value) -> bool {
+    let resource = request["objectRef"]["resource"].as_str();
+    resource.is_some_and(|resource| resource.starts_with("selfsubject"))
 }
 
 /// The operator kept a promise in time: within `promised` on an idle machine, and later on a busy one,

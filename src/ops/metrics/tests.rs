@@ -116,6 +116,18 @@ fn what_fails_is_counted_from_the_start() {
 }
 
 #[test]
+fn rights_have_a_sample_once_they_are_known() {
+    let metrics = Metrics::new("1.2.3");
+    let of = |place| format!("unneeded_secret_access{{place=\"{place}\"}}");
+    assert_eq!(sample(&metrics, &of("own_namespace")), None);
+    metrics.unneeded_secret_access("own_namespace", true);
+    assert_sample(&metrics, &of("own_namespace"), 1.0);
+    assert_eq!(sample(&metrics, &of("all_namespaces")), None);
+    metrics.unneeded_secret_access("all_namespaces", false);
+    assert_sample(&metrics, &of("all_namespaces"), 0.0);
+}
+
+#[test]
 fn resources_are_counted_when_somebody_asks() {
     let metrics = Metrics::new("1.2.3");
     assert_eq!(sample(&metrics, "resources{reason=\"PasswordSet\"}"), None);

@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     List,
     Watch,
     Lease,
+    /// What its sender may do.
+    OwnRights,
     Other,
 }
 
@@ -61,6 +63,7 @@ impl Pending {
             (&Method::GET, "secrets", "") if !key.1.is_empty() => Kind::SecretRead,
             (&Method::GET, "cognitouserpasswords", "") if !key.1.is_empty() => Kind::ResourceRead,
             (_, "leases", _) => Kind::Lease,
+            _ if uri.path().ends_with("/selfsubjectaccessreviews") => Kind::OwnRights,
             (&Method::GET, ..) if uri.query().is_some_and(|query| query.contains("watch=")) => {
                 Kind::Watch
             }
