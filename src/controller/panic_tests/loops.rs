@@ -2,7 +2,7 @@
 
 use super::{
     heal, inject, inject_cluster_wide, key, listed,
-    scene::{Aws, Scene, grant, letting_in, lock, namespace, path, resource, secret, until},
+    scene::{Aws, Scene, grant, letting_in, lock, namespace, next, path, resource, secret, until},
 };
 use crate::{
     api::CognitoUserPoolGrant,
@@ -159,7 +159,7 @@ async fn where_giving_the_turns_of_a_budget_panics_other_budgets_and_its_other_k
     });
     let mut woken = Vec::new();
     for _ in 0..3 {
-        woken.push(queue.take().await);
+        woken.push(next(&queue).await);
     }
     woken.sort();
     assert_eq!(woken, [key("bad"), key("good"), elsewhere.clone()]);
@@ -194,7 +194,7 @@ async fn where_waking_one_at_a_closed_door_panics_the_others_are_woken() {
             .await;
         assert!(ensured.is_err());
     }
-    assert_eq!(scene.context.queue.take().await, key("good"));
+    assert_eq!(next(&scene.context.queue).await, key("good"));
     until(|| scene.panics() == 1).await;
     assert_eq!(scene.context.credentials.len(), 0, "the door is open");
 }

@@ -16,6 +16,7 @@ use crate::{
         context::{Context, Rules},
         follow::{Follower, expect},
         key::Key,
+        queue::Queue,
     },
     core::{
         authority::Authority,
@@ -266,6 +267,12 @@ pub async fn until(holds: impl Fn() -> bool) {
     };
     let waited = tokio::time::timeout(Duration::from_mins(2), wait).await;
     waited.expect("it holds within two minutes");
+}
+
+/// The next one to reconcile.
+pub async fn next(queue: &Queue) -> Key {
+    let taken = tokio::time::timeout(Duration::from_mins(2), queue.take()).await;
+    taken.expect("one within two minutes")
 }
 
 /// Where the API server has a resource of this name.
