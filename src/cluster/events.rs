@@ -4,6 +4,7 @@
 
 use super::{CALL_TIMEOUT, call::chain};
 use crate::api::FIELD_MANAGER;
+use futures::FutureExt;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource,
@@ -11,6 +12,7 @@ use kube::{
 };
 use std::{
     collections::VecDeque,
+    panic::AssertUnwindSafe,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -138,7 +140,15 @@ impl Events {
 
     async fn publish(&self, reporter: &mut Reported, told: Told) {
         let reason = told.reason;
-        if let Err(error) = reporter.publish(told).await {
+        let published = AssertUnwindSafe(reporter.publish(told))
+            .catch_unwind()
+            .await;
+        let published = published.unwrap_or_else(|_| {
+            // Nobody knows what is left of the recorder's state.
+            reporter.forget();
+            Err("the report panicked".to_owned())
+        });
+        if let Err(error) = published {
             warn!(reason, error, "an event could not be reported");
             (self.0.lost)();
         }
@@ -293,6 +303,14 @@ fn cut(note: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::future::BoxFuture;
+    use kube::client::Body;
+    use std::{
+        convert::Infallible,
+        sync::atomic::{AtomicUsize, Ordering},
+        task::{Context, Poll},
+    };
+    use tower_service::Service;
 
     fn told(type_: EventType, name: usize) -> Told {
         Told {
@@ -335,6 +353,59 @@ mod tests {
             told.regarding.name.as_deref() == Some(&*(3_000 + n).to_string())
         };
         assert!(order.all(in_order), "{waiting:?}");
+    }
+
+    /// An API server: a request about `bad` panics, and others are counted.
+    #[derive(Clone, Default)]
+    struct Server(Arc<AtomicUsize>);
+
+    impl Service<http::Request<Body>> for Server {
+        type Response = http::Response<Body>;
+        type Error = Infallible;
+        type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+            let count = self.0.clone();
+            async move {
+                let event = request.into_body().collect_bytes().await.expect("a body");
+                let text = String::from_utf8(event.to_vec()).expect("JSON");
+                assert!(!text.contains("bad"), "a test wants this panic");
+                count.fetch_add(1, Ordering::Relaxed);
+                Ok(http::Response::new(Body::from(event.to_vec())))
+            }
+            .boxed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_the_report_of_an_event_panics_it_is_lost_and_the_others_are_reported() {
+        let server = Server::default();
+        let lost = Arc::new(AtomicUsize::new(0));
+        let count = lost.clone();
+        let client = Client::new(server.clone(), "a");
+        let events = Events::new(client, move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        for name in ["good", "bad", "other"] {
+            let regarding = ObjectReference {
+                name: Some(name.to_owned()),
+                namespace: Some("a".to_owned()),
+                ..ObjectReference::default()
+            };
+            events.tell(regarding, EventType::Normal, "Reason", "Act", "");
+        }
+        let reported = async {
+            while server.0.load(Ordering::Relaxed) < 2 {
+                sleep(INTERVAL).await;
+            }
+        };
+        events.report(reported).await;
+        assert_eq!(server.0.load(Ordering::Relaxed), 2);
+        assert_eq!(lost.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test(start_paused = true)]

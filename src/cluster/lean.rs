@@ -18,7 +18,12 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 use serde_json::value::RawValue;
-use std::{borrow::Cow, collections::BTreeMap, marker::PhantomData};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    marker::PhantomData,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 /// An object, or why this version can't read it. Of its annotations the request to set is left, of its
 /// labels and managed fields nothing.
@@ -178,10 +183,13 @@ impl<const KEPT: bool> From<Names<Labels<KEPT>>> for ObjectMeta {
     }
 }
 
-/// Reads a part from its own text; one that is missing is null.
+/// Reads a part from its own text; one that is missing is null. If that panics, the part can't be read:
+/// the object is one of a list.
 fn read<T: DeserializeOwned>(part: Option<&RawValue>) -> Result<T, String> {
     let text = part.map_or("null", RawValue::get);
-    serde_json::from_str(text).map_err(|error| {
+    let read = catch_unwind(AssertUnwindSafe(|| serde_json::from_str(text)));
+    let read = read.map_err(|_| "reading it panicked".to_owned())?;
+    read.map_err(|error| {
         let said = error.to_string();
         // Where in the part: nobody sees its text, and it tells how long a value is.
         let place = format!(" at line {} column {}", error.line(), error.column());
@@ -322,6 +330,22 @@ mod tests {
                 ("a".into(), Some("c".into()))
             );
         }
+    }
+
+    #[derive(Debug)]
+    struct Panics;
+
+    impl<'de> Deserialize<'de> for Panics {
+        fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+            panic!("a test wants this panic")
+        }
+    }
+
+    #[test]
+    fn a_part_whose_reading_panics_cannot_be_read() {
+        let part: Box<RawValue> = from_str("{}").expect("JSON");
+        let error = read::<Panics>(Some(&part)).expect_err("it panics");
+        assert_eq!(error, "reading it panicked");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{
     call::chain,
     connect::WATCH_TIMEOUT_SECONDS,
     initial::{Incomplete, while_it_gets_on},
-    lean::{Lean, Named},
+    lean::{Lean, Named, Unreadable, UserNamed},
     patience::{NoAnswer, Patience, bounded},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 use futures::{Stream, StreamExt, stream::BoxStream};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     core::Selector,
     runtime::{
         WatchStreamExt,
@@ -28,6 +28,7 @@ use serde::de::DeserializeOwned;
 use std::{
     error::Error,
     fmt::Debug,
+    panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
 
@@ -207,9 +208,9 @@ fn config() -> watcher::Config {
 }
 
 /// What is watched.
-trait Kind: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static {}
+trait Kind: Resource + Clone + Debug + DeserializeOwned + Send + 'static {}
 
-impl<K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static> Kind for K {}
+impl<K: Resource + Clone + Debug + DeserializeOwned + Send + 'static> Kind for K {}
 
 /// One watch, and how it reaches the API server.
 struct Way {
@@ -283,7 +284,7 @@ fn is_unsupported<K>(event: &watcher::Result<watcher::Event<K>>) -> bool {
 
 fn api<K>(client: &Client, scope: &Scope) -> Api<K>
 where
-    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
 {
     match scope {
         Scope::All => Api::all(client.clone()),
@@ -333,6 +334,31 @@ fn in_our_words(error: &(dyn Error + 'static)) -> Option<String> {
 }
 
 fn trim_resource(resource: &mut MaybeResource) {
+    trim_with(trim, resource);
+}
+
+/// The watch serves all objects. One whose trimming panics can't be read, and the watch goes on.
+fn trim_with(trim: impl FnOnce(&mut MaybeResource), resource: &mut MaybeResource) {
+    if catch_unwind(AssertUnwindSafe(|| trim(resource))).is_ok() {
+        return;
+    }
+    let user = match &resource.0 {
+        Ok(resource) => Some(UserNamed {
+            user_pool_id: resource.spec.user_pool_id.clone(),
+            username: resource.spec.username.clone(),
+        }),
+        Err(unreadable) => unreadable.user.clone(),
+    };
+    let mut metadata = resource.meta().clone();
+    metadata.annotations = None;
+    *resource = Lean(Err(Unreadable {
+        error: "trimming it panicked".to_owned(),
+        metadata,
+        user,
+    }));
+}
+
+fn trim(resource: &mut MaybeResource) {
     for requested_at in resource.annotations_mut().values_mut() {
         *requested_at = request::known_by(requested_at).into_owned();
     }

@@ -235,6 +235,8 @@ impl Claims {
         let Some((user, woken)) = self.stale.pop_front() else {
             return Vec::new();
         };
+        // Both at once: a panic below must not keep the user from being swept again.
+        self.is_stale.remove(&user);
         let waiting = self.users.get(&user).map(|it| it.admitted.iter());
         let waiting = waiting.into_iter().flatten();
         let next: Vec<_> = waiting
@@ -242,9 +244,12 @@ impl Claims {
             .take(max)
             .cloned()
             .collect();
-        if next.len() < max {
-            self.is_stale.remove(&user);
-        } else {
+        #[cfg(test)]
+        for (_, key) in &next {
+            super::panic_tests::panic_at("stale", key);
+        }
+        if next.len() == max {
+            self.is_stale.insert(user.clone());
             self.stale.push_back((user, next.last().cloned()));
         }
         next.into_iter().map(|(_, key)| key).collect()

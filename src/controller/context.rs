@@ -4,6 +4,7 @@ use super::{
     credentials::{Credentials, Wake},
     in_flight::InFlight,
     index::Index,
+    isolate::isolated,
     key::Key,
     memory::Memory,
     places::Places,
@@ -20,6 +21,7 @@ use crate::{
 };
 use kube::{Client, core::Selector};
 use std::{
+    fmt::Display,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -96,13 +98,19 @@ impl<C: Cognito> Context<C> {
         let memory = Arc::new(Memory::default());
         let queue = Queue::default();
         let wake = {
-            let (memory, queue) = (memory.clone(), queue.clone());
+            let (memory, queue, metrics) = (memory.clone(), queue.clone(), metrics.clone());
+            // Some are called while a reconcile unwinds, where a panic would abort the process.
             move |key: &Key, why| {
-                match why {
-                    Wake::Healed => memory.healed(key),
-                    Wake::Tell => {}
-                }
-                queue.push(key.clone());
+                let wake = || {
+                    #[cfg(test)]
+                    super::panic_tests::panic_at("wake", key);
+                    match why {
+                        Wake::Healed => memory.healed(key),
+                        Wake::Tell => {}
+                    }
+                    queue.push(key.clone());
+                };
+                let _ = isolated(&metrics, key, "waking a resource", wake);
             }
         };
         let index = Arc::new(Mutex::new(
@@ -114,8 +122,10 @@ impl<C: Cognito> Context<C> {
         let grants_changed = Arc::new(Notify::new());
         let tell = {
             let (index, grants_changed) = (index.clone(), grants_changed.clone());
+            let metrics = metrics.clone();
             move |authority: &Authority| {
-                lock(&index).grants().authority_changed(authority);
+                let tell = || lock(&index).grants().authority_changed(authority);
+                let _ = isolated(&metrics, authority, "finding an authority's grants", tell);
                 grants_changed.notify_one();
             }
         };
@@ -148,6 +158,16 @@ impl<C: Cognito> Context<C> {
     /// What the watches showed.
     pub fn index(&self) -> MutexGuard<'_, Index> {
         lock(&self.index)
+    }
+
+    /// Does the work for one object: see [`isolated`].
+    pub fn isolated<T>(
+        &self,
+        object: &dyn Display,
+        step: &'static str,
+        work: impl FnOnce() -> T,
+    ) -> Option<T> {
+        isolated(&self.metrics, object, step, work)
     }
 
     /// Remembers what a write or a read of a resource returned: the watch shows it later.
@@ -185,6 +205,6 @@ impl<C: Cognito> Context<C> {
 }
 
 pub(super) fn lock(index: &Mutex<Index>) -> MutexGuard<'_, Index> {
-    // Nothing panics half-way through a change of the index.
+    // Where a change of the index panics half-way, its caller makes up for it: see `follow`.
     index.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -442,37 +442,66 @@ async fn probe<C: Cognito>(shared: Arc<Shared<C>>, authority: Authority, number:
     let mut pause = PROBE_FIRST;
     loop {
         tokio::time::sleep(pause).await;
-        // A probe that died would leave the door closed for good.
-        let found = AssertUnwindSafe(shared.cognito.authenticate(&authority))
-            .catch_unwind()
-            .await;
-        let refused = {
-            let mut doors = shared.doors();
-            let door = doors.get_mut(&authority);
-            let Some(door) = door.filter(|door| door.number == number) else {
-                return;
-            };
-            if let Ok(Err(failure)) = &found {
-                door.failure = failure.clone();
-                if door.is_deserted() {
-                    // Whoever comes finds out anew.
-                    doors.remove(&authority);
-                    return;
-                }
+        let probed = AssertUnwindSafe(probe_once(&shared, &authority, number));
+        let longest = match probed.catch_unwind().await {
+            Ok(Probed::Open) => return,
+            Ok(Probed::Closed { refused: true }) => SCOUT_MAX,
+            Ok(Probed::Closed { refused: false }) => PROBE_MAX,
+            Err(_) => {
+                error!(%authority, "what follows from a probe panicked; it is repeated");
+                SCOUT_MAX
             }
-            door.refused
         };
-        match found {
-            Ok(Ok(_)) if refused => {
-                if shared.scout(&authority) {
-                    return;
-                }
-            }
-            Ok(Ok(_)) => return shared.open(&authority),
-            Ok(Err(_)) => {}
-            Err(_) => error!(%authority, "the look for AWS credentials panicked; it is repeated"),
-        }
-        pause = (pause * 2).min(if refused { SCOUT_MAX } else { PROBE_MAX });
-        shared.tell(&authority);
+        pause = (pause * 2).min(longest);
     }
+}
+
+/// How one probe found its door.
+enum Probed {
+    /// Open, or another one by now.
+    Open,
+    /// Closed, and whether AWS refused the credentials.
+    Closed { refused: bool },
+}
+
+async fn probe_once<C: Cognito>(
+    shared: &Arc<Shared<C>>,
+    authority: &Authority,
+    number: u64,
+) -> Probed {
+    // A probe that died would leave the door closed for good.
+    let found = AssertUnwindSafe(shared.cognito.authenticate(authority))
+        .catch_unwind()
+        .await;
+    let refused = {
+        let mut doors = shared.doors();
+        let door = doors.get_mut(authority);
+        let Some(door) = door.filter(|door| door.number == number) else {
+            return Probed::Open;
+        };
+        if let Ok(Err(failure)) = &found {
+            door.failure = failure.clone();
+            if door.is_deserted() {
+                // Whoever comes finds out anew.
+                doors.remove(authority);
+                return Probed::Open;
+            }
+        }
+        door.refused
+    };
+    match found {
+        Ok(Ok(_)) if refused => {
+            if shared.scout(authority) {
+                return Probed::Open;
+            }
+        }
+        Ok(Ok(_)) => {
+            shared.open(authority);
+            return Probed::Open;
+        }
+        Ok(Err(_)) => {}
+        Err(_) => error!(%authority, "the look for AWS credentials panicked; it is repeated"),
+    }
+    shared.tell(authority);
+    Probed::Closed { refused }
 }

@@ -5,32 +5,31 @@
 //! Nor before the grants and the namespaces are listed, where there are grants.
 
 mod grants;
+mod secrets;
 
-use super::{context::Context, key::Key, pace::Pace, reconcile};
+use super::{context::Context, isolate::isolated_async, key::Key, pace::Pace, reconcile};
 use crate::{
     api::CognitoUserPassword,
     cluster::{
         events,
         lean::{Lean, Unreadable},
-        watch::{self, MaybeResource, Scope, SecretName, Told, Watched},
+        watch::{self, MaybeResource, Scope, Told, Watched},
     },
     cognito::Cognito,
-    core::observed::SecretVersion,
     ops::health::{Check, Readiness},
 };
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 use kube::{
     ResourceExt,
     runtime::{events::EventType, watcher::Event},
 };
 use std::{
     collections::HashMap,
-    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::time::sleep_until;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 /// So many resources that wait for a user whom another one manages by now are woken at a time.
 const STALE_AT_ONCE: usize = 32;
@@ -71,8 +70,7 @@ pub(super) async fn follow<C: Cognito>(
             },
             () = sleep_until(next_stale), if has_stale => {
                 next_stale = tokio::time::Instant::now() + STALE_EVERY;
-                let stale = context.index().take_stale(STALE_AT_ONCE);
-                follower.ask(stale).await;
+                follower.ask_stale().await;
                 continue;
             }
         };
@@ -147,13 +145,20 @@ impl<C: Cognito> Follower<C> {
         }
     }
 
-    /// Follows what a watch told. What panics is one object's fault: the others are followed.
+    /// Follows a watch event. The work for each object is isolated by itself, so that the rest of the
+    /// event is followed, and so that a half-done change is made up for. This is for what is left.
     pub(super) async fn follow(&mut self, scope: &Scope, told: Told) {
-        let followed = AssertUnwindSafe(self.told(scope, told)).catch_unwind();
-        if followed.await.is_err() {
-            error!("following an event of a watch panicked; its object is skipped");
-            self.context.metrics.reconcile("panic", Duration::ZERO);
-        }
+        let metrics = self.context.metrics.clone();
+        let step = "following a watch event";
+        isolated_async(&metrics, &scope_name(scope), step, self.told(scope, told)).await;
+    }
+
+    /// Asks for reconciles of some resources whose message may name a former manager of their user.
+    pub(super) async fn ask_stale(&self) {
+        let take = || self.context.index().take_stale(STALE_AT_ONCE);
+        let step = "finding the resources of a user with a new manager";
+        let stale = self.context.isolated(&"claims", step, take);
+        self.ask(stale.unwrap_or_default()).await;
     }
 
     async fn told(&mut self, scope: &Scope, told: Told) {
@@ -208,53 +213,48 @@ impl<C: Cognito> Follower<C> {
         self.works(scope, Watched::Resources);
     }
 
-    async fn secret(&mut self, scope: &Scope, event: Event<SecretName>) {
-        let affected = match event {
-            Event::Init => {
-                self.context.index().secrets_listing(scope);
-                return;
-            }
-            Event::InitApply(secret) | Event::Apply(secret) => {
-                let key = Key::of(&secret);
-                let version = SecretVersion {
-                    uid: secret.metadata.uid.unwrap_or_default(),
-                    resource_version: secret.metadata.resource_version.unwrap_or_default(),
-                };
-                let now = Instant::now();
-                self.context.index().apply_secret(scope, key, &version, now)
-            }
-            Event::Delete(secret) => self.context.index().delete_secret(&Key::of(&secret)),
-            Event::InitDone => {
-                let gone = self.context.index().secrets_listed(scope);
-                let mut pace = Pace::new();
-                for secret in gone {
-                    let affected = self.context.index().delete_secret(&secret);
-                    self.ask(affected).await;
-                    pace.step().await;
-                }
-                self.listed(scope, Watched::Secrets).await;
-                return;
-            }
-        };
-        self.ask(affected).await;
-        self.works(scope, Watched::Secrets);
-    }
-
     async fn apply(&mut self, scope: &Scope, resource: &CognitoUserPassword) {
         let key = Key::of(resource);
         self.moved_on(&key);
-        let affected = self.context.index().apply_resource(scope, resource);
-        // The watch may lag behind what this process itself wrote.
-        if let Some(own) = self.context.memory.later_own(&key, resource) {
-            self.context.index().wrote(&own);
-        }
+        let context = self.context.clone();
+        let index = || {
+            let affected = context.index().apply_resource(scope, resource);
+            // The watch may lag behind what this process itself wrote.
+            if let Some(own) = context.memory.later_own(&key, resource) {
+                context.index().wrote(&own);
+            }
+            affected
+        };
+        let affected = match context.isolated(&key, "indexing a resource", index) {
+            Some(affected) => affected,
+            None => self.keep_claim(scope, &key, resource),
+        };
         self.ask(affected).await;
     }
 
+    /// Indexing this resource panicked, perhaps half-way. Until its next event it is as one that can't be
+    /// read: the resource keeps its claim, or a younger resource's value would be set over its own, and
+    /// is not reconciled.
+    fn keep_claim(&mut self, scope: &Scope, key: &Key, resource: &CognitoUserPassword) -> Vec<Key> {
+        let context = self.context.clone();
+        let keep = || {
+            let affected = context.index().apply_claim_only(scope, resource);
+            self.forget(key);
+            affected
+        };
+        let kept = context.isolated(key, "keeping a resource's claim", keep);
+        kept.unwrap_or_default()
+    }
+
     async fn gone(&mut self, key: &Key) {
-        let affected = self.context.index().delete_resource(key);
-        self.forget(key);
-        self.ask(affected).await;
+        let context = self.context.clone();
+        let remove = || {
+            let affected = context.index().delete_resource(key);
+            self.forget(key);
+            affected
+        };
+        let affected = context.isolated(key, "removing a resource", remove);
+        self.ask(affected.unwrap_or_default()).await;
     }
 
     fn forget(&mut self, key: &Key) {
@@ -275,11 +275,13 @@ impl<C: Cognito> Follower<C> {
         unreadable: &Unreadable,
     ) {
         let key = Key::of(resource);
-        let affected = {
+        let index = || {
             let mut index = self.context.index();
             index.apply_unreadable(scope, &key, unreadable)
         };
-        self.ask(affected).await;
+        let step = "indexing a resource that can't be read";
+        let affected = self.context.isolated(&key, step, index);
+        self.ask(affected.unwrap_or_default()).await;
         let version = resource.resource_version();
         let said = self.unreadable.get(&key);
         if said.is_some_and(|said| *said == version) {

@@ -18,6 +18,7 @@ use std::{
     borrow::Borrow,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     hash::Hash,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Instant,
 };
@@ -288,12 +289,14 @@ impl Grants {
                 return Vec::new();
             }
         }
-        // Those whom it lets in are counted anew below, from where the count is.
-        let lets_in = self.grant(name).map_or(0, |held| held.lets_in);
-        let mut change = self.forget_grant(name);
         let grant = Grant::parse(&object.spec)
             .and_then(|grant| grant.within(self.regions))
             .map(Arc::new);
+        // Those whom it lets in are counted anew below, from where the count is.
+        let lets_in = self.grant(name).map_or(0, |held| held.lets_in);
+        let mut change = self.forget_grant(name);
+        #[cfg(test)]
+        super::panic_tests::panic_at("grant", &Key::new("", name));
         change.grants.extend(grant.clone());
         // Also one that lets nobody in names its pool.
         match PoolId::parse(&object.spec.user_pool_id) {
@@ -324,6 +327,29 @@ impl Grants {
         self.concerned(&change)
     }
 
+    /// A change of this grant panicked and may be half-done. Nobody is let in by the grant; if it still
+    /// is there, it counts as one that can't be read. Answers with the resources to judge: all of them,
+    /// because it isn't known which the grant let in.
+    pub fn panicking_grant(&mut self, name: &str, is_there: bool) -> Vec<Key> {
+        self.by_name.known.remove(name);
+        self.changed.remove(name);
+        self.is_one_gone = true;
+        self.pools.clear();
+        for (name, held) in &self.by_name.known {
+            if let Ok(pool) = PoolId::parse(&held.object.spec.user_pool_id) {
+                let naming = self.pools.entry(pool).or_default();
+                naming.insert(name.clone(), held.grant.clone().ok());
+            }
+        }
+        if is_there {
+            self.by_name.listing.show(&name.into());
+            self.unreadable.insert(name.into());
+        } else {
+            self.unreadable.remove(name);
+        }
+        self.resources.keys().cloned().collect()
+    }
+
     /// A grant is gone. Answers with the resources to judge.
     pub fn delete_grant(&mut self, name: &str) -> Vec<Key> {
         let change = self.forget_grant(name);
@@ -335,6 +361,8 @@ impl Grants {
     /// A namespace is there, with these labels. Answers with the resources to judge.
     pub fn apply_namespace(&mut self, name: &str, labels: NamespaceLabels) -> Vec<Key> {
         self.namespaces.listing.show(&name.into());
+        #[cfg(test)]
+        super::panic_tests::panic_at("namespace", &Key::new("", name));
         if self.namespaces.known.get(name) == Some(&labels) {
             return Vec::new();
         }
@@ -400,6 +428,8 @@ impl Grants {
     fn forget_grant(&mut self, name: &str) -> Change {
         let mut change = Change::default();
         if let Some(held) = self.by_name.known.remove(name) {
+            #[cfg(test)]
+            super::panic_tests::panic_at("forget grant", &Key::new("", name));
             change.grants.extend(held.grant);
             if let Ok(pool) = PoolId::parse(&held.object.spec.user_pool_id) {
                 if let Some(naming) = self.pools.get_mut(&pool) {
@@ -453,8 +483,10 @@ impl Grants {
         if open && !self.unreadable.is_empty() {
             return self.resources.keys().cloned().collect();
         }
-        let is_concerned = |key: &&Key| {
-            let target = self.resources.get(*key).map(|it| it.claim.target());
+        let is_concerned = |key: &Key| {
+            #[cfg(test)]
+            super::panic_tests::panic_at("concerned", key);
+            let target = self.resources.get(key).map(|it| it.claim.target());
             let labels = self.namespaces.known.get(key.namespace());
             let (Some(target), Some(labels)) = (target, labels) else {
                 return false;
@@ -466,6 +498,9 @@ impl Grants {
             let mut grants = change.grants.iter();
             open || grants.any(|grant| grant.lets_in(target, namespace))
         };
+        // Judging that resource panics by itself then, and says so.
+        let is_concerned =
+            |key: &&Key| catch_unwind(AssertUnwindSafe(|| is_concerned(key))).unwrap_or(true);
         let names: Option<Vec<_>> = change.grants.iter().map(|it| it.only_names()).collect();
         match names {
             Some(names) if !open => {
@@ -500,6 +535,8 @@ impl Grants {
             let Some(resident) = self.resources.get(key) else {
                 continue;
             };
+            #[cfg(test)]
+            super::panic_tests::panic_at("judge", key);
             let (admission, mut by) = self.find(resident.claim.target(), key.namespace());
             if admission == Admission::Ambiguous {
                 // None of them lets it in.

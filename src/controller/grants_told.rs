@@ -1,7 +1,7 @@
 //! What is said of the grants themselves: whether each is in force, and how many resources it lets
 //! in. Written once for many changes that come together, and only what differs.
 
-use super::context::Context;
+use super::{context::Context, isolate::isolated_async};
 use crate::{
     api::CognitoUserPoolGrant,
     cluster::{CALL_TIMEOUT, CallError, status},
@@ -12,17 +12,16 @@ use crate::{
         grant_status::{Finding, grant_status},
     },
 };
-use futures::{FutureExt, StreamExt, stream};
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use std::{
     collections::{BTreeSet, HashMap},
-    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 /// How long changes are gathered before they are said.
 const GATHERED_FOR: Duration = Duration::from_secs(1);
@@ -71,7 +70,8 @@ pub(super) async fn tell<C: Cognito>(context: &Context<C>) {
         }
         let now = Instant::now();
         let mut names: BTreeSet<_> = context.index().grants().take_changed();
-        forget_unneeded(context);
+        let forget = || forget_unneeded(context);
+        let _ = context.isolated(&"authorities", "forgetting unneeded credentials", forget);
         names.extend(
             again
                 .iter()
@@ -79,13 +79,9 @@ pub(super) async fn tell<C: Cognito>(context: &Context<C>) {
                 .map(|(name, _)| name.clone()),
         );
         let looks = stream::iter(names).map(|name| async {
-            // One grant's panic is not the others'.
-            let looked = AssertUnwindSafe(look(context, &name)).catch_unwind().await;
-            let looked = looked.unwrap_or_else(|_| {
-                error!(grant = %name, "the look at a grant panicked; it is repeated");
-                Looked::Again
-            });
-            (name, looked)
+            let step = "reporting a grant's status";
+            let looked = isolated_async(&context.metrics, &name, step, look(context, &name)).await;
+            (name, looked.unwrap_or(Looked::Again))
         });
         let mut looks = looks.buffer_unordered(AT_ONCE);
         while let Some((name, looked)) = looks.next().await {
@@ -118,6 +114,8 @@ fn forget_unneeded<C: Cognito>(context: &Context<C>) {
 
 /// Looks at one grant, and says what there is to say.
 async fn look<C: Cognito>(context: &Context<C>, name: &str) -> Looked {
+    #[cfg(test)]
+    super::panic_tests::panic_at("grant status", &super::key::Key::new("", name));
     let held = context.index().grants().grant(name).cloned();
     let Some(held) = held else {
         return Looked::Done;

@@ -103,14 +103,14 @@ impl Index {
         &mut self.grants
     }
 
-    /// The resources are judged anew after a change of grants or namespaces. Answers with the resources
-    /// to look at: those for which something else follows, and those whose user is managed by another
+    /// A resource is judged anew after a change of grants or namespaces. Answers with the resources to
+    /// look at: this one, if something else follows for it, and those whose user is managed by another
     /// one now.
-    pub fn judge(&mut self, resources: &[Key]) -> Vec<Key> {
-        let mut affected = self.grants.judge(resources);
-        for key in affected.clone() {
-            let admitted = self.grants.is_admitted(&key);
-            affected.extend(self.claims.admit(&key, admitted));
+    pub fn judge(&mut self, resource: &Key) -> Vec<Key> {
+        let mut affected = self.grants.judge([resource]);
+        if !affected.is_empty() {
+            let admitted = self.grants.is_admitted(resource);
+            affected.extend(self.claims.admit(resource, admitted));
         }
         affected
     }
@@ -218,6 +218,8 @@ impl Index {
     #[must_use]
     pub fn resource(&self, key: &Key) -> Option<CognitoUserPassword> {
         let resource = self.resources.get(key)?;
+        #[cfg(test)]
+        super::panic_tests::panic_at("unpack", key);
         Some(resource.packed.resource(&self.words))
     }
 
@@ -249,11 +251,11 @@ impl Index {
     /// whose user is managed by another one now.
     pub fn apply_resource(&mut self, scope: &Scope, resource: &CognitoUserPassword) -> Vec<Key> {
         let key = Key::of(resource);
-        #[cfg(test)]
-        super::panic_tests::panic_at("index", &key);
         let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
         listing.show(&key);
         self.unreadable.remove(&key);
+        #[cfg(test)]
+        super::panic_tests::panic_at("index", &key);
         let packed = Packed::of(resource, &self.words);
         let known = self.resources.get(&key);
         if known.is_some_and(|known| known.packed == packed) {
@@ -263,6 +265,8 @@ impl Index {
         let did = sent(resource) != before.unwrap_or_default();
         let claim = Claim::of(resource).map(|claim| self.grants.sharing(claim));
         let admitted = self.grants.apply_resource(&key, claim.as_ref());
+        #[cfg(test)]
+        super::panic_tests::panic_at("index, half-way", &key);
         let mut affected = self.claims.apply(&key, claim.clone(), admitted);
         self.claims.acted(&key, sent(resource));
         if let Some(claim) = claim.filter(|_| did) {
@@ -284,25 +288,46 @@ impl Index {
         resource: &Key,
         unreadable: &Unreadable,
     ) -> Vec<Key> {
+        self.keep_claim(scope, resource, || claim_of(unreadable))
+    }
+
+    /// The same of a resource that can be read, and of which nothing but its claim can be kept.
+    pub fn apply_claim_only(&mut self, scope: &Scope, resource: &CognitoUserPassword) -> Vec<Key> {
+        self.keep_claim(scope, &Key::of(resource), || Claim::of(resource))
+    }
+
+    fn keep_claim(
+        &mut self,
+        scope: &Scope,
+        resource: &Key,
+        claim: impl FnOnce() -> Option<Claim>,
+    ) -> Vec<Key> {
         let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
         listing.show(resource);
         if let Some(Resource { secret, .. }) = self.resources.remove(resource) {
             self.unlink(resource, &secret);
         }
         self.unreadable.insert(resource.clone());
-        let claim = claim_of(unreadable).map(|claim| self.grants.sharing(claim));
+        #[cfg(test)]
+        super::panic_tests::panic_at("keep claim", resource);
+        let claim = claim().map(|claim| self.grants.sharing(claim));
         let admitted = self.grants.apply_resource(resource, claim.as_ref());
         self.claims.apply(resource, claim, admitted)
     }
 
     /// A resource is gone. Answers with the resources to look at, because it managed their user.
     pub fn delete_resource(&mut self, resource: &Key) -> Vec<Key> {
-        self.unreadable.remove(resource);
-        if let Some(Resource { secret, .. }) = self.resources.remove(resource) {
+        let affected = self.claims.remove(resource);
+        #[cfg(test)]
+        super::panic_tests::panic_at("remove", resource);
+        self.grants.delete_resource(resource);
+        if let Some(secret) = self.resources.get(resource).map(|it| it.secret.clone()) {
             self.unlink(resource, &secret);
         }
-        self.grants.delete_resource(resource);
-        self.claims.remove(resource)
+        // Last: after a panic above, the next list finds the resource here and removes it again.
+        self.resources.remove(resource);
+        self.unreadable.remove(resource);
+        affected
     }
 
     /// A Secret is there in this version. Answers with the resources to look at: none when this
@@ -316,6 +341,8 @@ impl Index {
     ) -> Vec<Key> {
         let listing = &mut self.scopes.entry(scope.clone()).or_default().secrets;
         listing.show(&secret);
+        #[cfg(test)]
+        super::panic_tests::panic_at("secret", &secret);
         let since = listing.complete.then_some(now);
         let version = (Text::of(&version.uid), Text::of(&version.resource_version));
         let known = self.secrets.entry(secret).or_default();
@@ -332,6 +359,8 @@ impl Index {
 
     /// A Secret is gone. Answers with the resources to look at.
     pub fn delete_secret(&mut self, secret: &Key) -> Vec<Key> {
+        #[cfg(test)]
+        super::panic_tests::panic_at("remove secret", secret);
         let Some(known) = self.secrets.get_mut(secret) else {
             return Vec::new();
         };

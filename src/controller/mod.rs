@@ -12,6 +12,7 @@ mod grants;
 mod grants_told;
 mod in_flight;
 mod index;
+mod isolate;
 mod key;
 mod listing;
 mod memory;
@@ -48,8 +49,13 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{runtime::Handle, sync::oneshot, task::JoinSet, time::timeout};
-use tracing::debug;
+use tokio::{
+    runtime::Handle,
+    sync::oneshot,
+    task::{JoinError, JoinSet},
+    time::timeout,
+};
+use tracing::{debug, error};
 
 /// What is left of the events at the end has so much time.
 const EVENTS_MAX: Duration = Duration::from_millis(500);
@@ -77,7 +83,7 @@ pub async fn run<C: Cognito>(
     let mut events = tokio::spawn(stalls.watch(tell_events(context.clone(), told)));
     tokio::select! {
         () = reconciles(&context, leading, shutdown) => follow.abort(),
-        () = context.turns.give() => {}
+        () = context.turns.give(&context.metrics) => {}
         () = grants_told::tell(&context) => {}
         () = verified::record(&context) => {}
         _ = &mut follow => panic!("following the watches ended"),
@@ -120,11 +126,24 @@ async fn reconciles<C: Cognito>(
             (place, key) = next(context) => {
                 running.spawn(stalls.watch(attend(context.clone(), key, place)));
             }
-            Some(ended) = running.join_next() => ended.expect("a look catches what panics"),
+            Some(ended) = running.join_next() => report(ended),
         }
     }
     context.stop();
-    running.join_all().await;
+    while let Some(ended) = running.join_next().await {
+        report(ended);
+    }
+}
+
+/// [`attend`] catches the panics of a reconcile. If it panics itself, its resource stays taken in the
+/// queue, and the other resources are reconciled.
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        error!(
+            panicked = error.is_panic(),
+            "the task of a reconcile failed"
+        );
+    }
 }
 
 /// The next resource to look at, once there is a place.

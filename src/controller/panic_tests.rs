@@ -1,33 +1,15 @@
-//! One object's panic stops that object only, wherever it happens. The tests say where.
+//! One object's panic stops that object only, wherever it happens. The tests say where. A panic in the
+//! report of an event is tested where events are reported, and one in reading an object where it is read.
 
-use super::{
-    attend,
-    context::{Context, Rules},
-    follow::Follower,
-    key::Key,
-    reconcile,
-};
-use crate::{
-    api::{CognitoUserPassword, CognitoUserPasswordSpec, PasswordSecretRef},
-    cluster::{
-        Leadership,
-        lean::Lean,
-        watch::{Scope, Told},
-    },
-    cognito::Cognito,
-    core::{
-        authority::Authority,
-        budget::Limits,
-        fingerprint::Keyring,
-        password::Password,
-        region::Regions,
-        reply::{CredentialsFailure, Reply},
-        target::{Account, Target},
-    },
-    ops::{health::Readiness, metrics::Metrics},
-};
-use kube::{Client, Config, runtime::watcher::Event};
-use std::{cell::RefCell, sync::Arc};
+mod access;
+mod loops;
+mod scene;
+
+use super::{attend, key::Key, reconcile};
+use crate::cluster::lean::{Lean, Unreadable, UserNamed};
+use kube::runtime::watcher::Event;
+use scene::{Scene, gone, named, resource, rival, secret, there, told};
+use std::{cell::RefCell, time::Duration};
 
 thread_local! {
     /// Where, and at which key.
@@ -43,123 +25,232 @@ pub(super) fn panic_at(place: &'static str, key: &Key) {
     );
 }
 
+/// From here on this place panics at `team-a/bad`.
 fn inject(place: &'static str) {
     PANIC.set(Some((place, key("bad"))));
 }
 
-struct Nobody;
+/// From here on this place panics at the object `bad`, which is in no namespace.
+fn inject_cluster_wide(place: &'static str) {
+    PANIC.set(Some((place, Key::new("", "bad"))));
+}
 
-impl Cognito for Nobody {
-    fn regions(&self) -> Regions {
-        Regions::OfAws
-    }
-
-    async fn authenticate(&self, _: &Authority) -> Result<Account, CredentialsFailure> {
-        Ok(Account::OfSource)
-    }
-
-    async fn admin_set_user_password(
-        &self,
-        _: &Authority,
-        _: &Target,
-        _: &Password,
-        _: bool,
-    ) -> Reply {
-        unreachable!("no Secret can be read here")
-    }
-
-    fn retain(&self, _: &dyn Fn(&Authority) -> bool) {}
+/// From here on nothing panics.
+fn heal() {
+    PANIC.set(None);
 }
 
 fn key(name: &str) -> Key {
     Key::new("team-a", name)
 }
 
-fn resource(name: &str) -> CognitoUserPassword {
-    let spec = CognitoUserPasswordSpec {
-        user_pool_id: "eu-west-1_a".to_owned(),
-        username: name.to_owned(),
-        password_secret_ref: PasswordSecretRef {
-            name: name.to_owned(),
-            key: "password".to_owned(),
-        },
-        permanent: true,
-        suspend: false,
-    };
-    let mut resource = CognitoUserPassword::new(name, spec);
-    resource.metadata.namespace = Some("team-a".to_owned());
-    resource.metadata.uid = Some(format!("uid-of-{name}"));
-    resource
-}
-
-/// An operator without grants, whose API server isn't there; both resources are listed.
-async fn scene() -> Arc<Context<Nobody>> {
-    let config = Config::new("http://127.0.0.1:1".parse().expect("a URL"));
-    let rules = Rules {
-        ungranted: None,
-        secret_selector: None,
-        budget: Limits {
-            rps: 10.0,
-            burst: 10,
-        },
-    };
-    let context = Arc::new(Context::new(
-        Client::try_from(config).expect("a client"),
-        Arc::new(Nobody),
-        Keyring::new([("key-1", &[7; 32][..])]).expect("a key"),
-        Leadership::always(),
-        Arc::new(Metrics::new("0.0.0")),
-        rules,
-    ));
-    let scope = Scope::Namespace("team-a".to_owned());
-    let readiness = Readiness::new();
-    let mut follower = Follower::new(context.clone(), std::slice::from_ref(&scope), &readiness);
-    let there = |name| Told::Resource(Box::new(Event::InitApply(Lean(Ok(resource(name))))));
-    let events = [
-        Told::Secret(Box::new(Event::Init)),
-        Told::Secret(Box::new(Event::InitDone)),
-        Told::Resource(Box::new(Event::Init)),
-        there("bad"),
-        there("good"),
-        Told::Resource(Box::new(Event::InitDone)),
-    ];
-    for event in events {
-        follower.follow(&scope, event).await;
-    }
-    context
+/// Both resources are listed, of a user of its own each.
+async fn listed() -> Scene {
+    let mut scene = Scene::without_grants();
+    scene
+        .list(vec![resource("bad", 1), resource("good", 2)])
+        .await;
+    scene
 }
 
 #[tokio::test]
-async fn where_an_event_panics_the_others_are_followed() {
-    inject("index");
-    let context = scene().await;
-    assert!(!context.index().has_resource(&key("bad")));
-    assert!(context.index().has_resource(&key("good")));
-    assert_eq!(context.queue.take().await, key("good"));
+async fn where_indexing_a_resource_panics_it_keeps_its_claim_and_the_others_are_followed() {
+    for place in ["index", "index, half-way"] {
+        inject(place);
+        let mut scene = Scene::without_grants();
+        let (bad, young) = (rival("bad", 1, "bot"), rival("young", 2, "bot"));
+        scene
+            .list(vec![bad.clone(), young.clone(), resource("good", 3)])
+            .await;
+        assert_eq!(scene.panics(), 1, "{place}");
+        assert_eq!(scene.readiness.failing(), [""; 0], "{place}");
+        assert_eq!(scene.due(), [key("good"), key("young")], "{place}");
+        let manager = |scene: &Scene| {
+            let claim = super::claims::Claim::of(&young).expect("a user");
+            scene.context.index().older(&key("young"), &claim).cloned()
+        };
+        assert_eq!(manager(&scene), Some(key("bad")), "{place}");
+        assert!(!scene.context.index().has_resource(&key("bad")));
+        // A list that shows the resource leaves its claim.
+        scene.follow([told(Event::Init), there(bad.clone())]).await;
+        scene
+            .follow([there(young.clone()), told(Event::InitDone)])
+            .await;
+        assert_eq!(manager(&scene), Some(key("bad")), "{place}");
+        // The next event heals it.
+        heal();
+        scene.follow([there(bad.clone())]).await;
+        assert_eq!(scene.due(), [key("bad")], "{place}");
+        assert_eq!(manager(&scene), Some(key("bad")), "{place}");
+        // One that was indexed before is not reconciled any more, with its former spec.
+        inject(place);
+        let mut moved = bad.clone();
+        moved.metadata.resource_version = Some("2".to_owned());
+        scene.follow([there(moved)]).await;
+        assert!(!scene.context.index().has_resource(&key("bad")));
+        assert_eq!(manager(&scene), Some(key("bad")), "{place}");
+        heal();
+        scene.follow([gone(bad)]).await;
+        assert_eq!(manager(&scene), None, "{place}");
+    }
+}
+
+#[tokio::test]
+async fn where_indexing_an_unreadable_resource_panics_it_keeps_its_claim() {
+    let mut scene = Scene::without_grants();
+    let (bad, young) = (rival("bad", 1, "bot"), rival("young", 2, "bot"));
+    scene.list(vec![bad.clone(), young.clone()]).await;
+    inject("keep claim");
+    let unreadable = Unreadable {
+        error: String::new(),
+        metadata: bad.metadata,
+        user: Some(UserNamed {
+            user_pool_id: bad.spec.user_pool_id,
+            username: bad.spec.username,
+        }),
+    };
+    scene
+        .follow([told(Event::Apply(Lean(Err(unreadable))))])
+        .await;
+    assert_eq!(scene.panics(), 1);
+    let claim = super::claims::Claim::of(&young).expect("a user");
+    let index = scene.context.index();
+    assert_eq!(index.older(&key("young"), &claim), Some(&key("bad")));
+    assert!(!index.has_resource(&key("bad")), "it is reconciled");
+}
+
+#[tokio::test]
+async fn where_removing_a_resource_panics_the_list_goes_on_and_the_next_one_removes_it() {
+    let mut scene = listed().await;
+    inject("remove");
+    scene
+        .follow([told(Event::Init), told(Event::InitDone)])
+        .await;
+    assert_eq!(scene.panics(), 1);
+    assert!(scene.context.index().has_resource(&key("bad")));
+    assert!(!scene.context.index().has_resource(&key("good")));
+    heal();
+    scene
+        .follow([told(Event::Init), told(Event::InitDone)])
+        .await;
+    assert!(!scene.context.index().has_resource(&key("bad")));
+    let claims = |(of, entries)| of == "claims" && entries > 0;
+    assert!(!scene.context.index().entries().any(claims));
+}
+
+#[tokio::test]
+async fn where_indexing_a_secret_panics_its_resources_are_reconciled_by_a_read() {
+    let mut scene = listed().await;
+    scene
+        .follow([
+            secret(Event::Apply(named("bad", 1))),
+            secret(Event::Apply(named("good", 1))),
+        ])
+        .await;
+    assert_eq!(scene.due(), [key("bad"), key("good")]);
+    inject("secret");
+    scene
+        .follow([
+            secret(Event::Apply(named("bad", 2))),
+            secret(Event::Apply(named("good", 2))),
+        ])
+        .await;
+    assert_eq!(scene.panics(), 1);
+    assert_eq!(scene.due(), [key("bad"), key("good")]);
+    assert_eq!(scene.context.index().secret(&key("bad")), None);
+    assert!(scene.context.index().secret(&key("good")).is_some());
+}
+
+#[tokio::test]
+async fn where_removing_a_secret_panics_the_list_goes_on() {
+    let mut scene = listed().await;
+    for name in ["bad", "good"] {
+        scene.follow([secret(Event::Apply(named(name, 1)))]).await;
+    }
+    scene.due();
+    inject("remove secret");
+    scene
+        .follow([secret(Event::Init), secret(Event::InitDone)])
+        .await;
+    assert_eq!(scene.panics(), 1);
+    assert_eq!(scene.due(), [key("good")]);
+    assert_eq!(scene.context.index().secret(&key("good")), None);
 }
 
 #[tokio::test]
 async fn where_a_first_decision_panics_the_others_are_decided_on_and_it_is_tried_again() {
     inject("decide");
-    let context = scene().await;
-    assert_eq!(context.queue.take().await, key("good"));
-    assert_eq!((context.queue.len(), context.queue.entries()), (0, 2));
+    let scene = listed().await;
+    assert_eq!(scene.panics(), 1);
+    assert_eq!(scene.due(), [key("good")]);
+    assert_eq!(scene.context.queue.entries(), 1, "it is tried again");
     // As after a takeover of the lease.
-    let known = context.index().resources();
-    reconcile::ask(&context, known).await;
-    assert_eq!((context.queue.len(), context.queue.entries()), (0, 2));
+    let known = scene.context.index().resources();
+    reconcile::ask(&scene.context, known).await;
+    assert_eq!(scene.panics(), 2);
+    assert_eq!(scene.due(), [key("good")]);
+    assert_eq!(scene.context.queue.entries(), 1, "it is tried again");
 }
 
 #[tokio::test]
-async fn where_a_reconcile_or_the_decision_after_it_panics_the_task_ends_well() {
-    let context = scene().await;
-    inject("decide");
-    let mut taken = vec![context.queue.take().await, context.queue.take().await];
-    taken.sort();
-    assert_eq!(taken, [key("bad"), key("good")]);
-    // What happens while it is looked at asks for another decision afterwards.
-    context.queue.push(key("bad"));
-    let place = context.places.take().await;
-    attend(context.clone(), key("bad"), place).await;
-    assert_eq!(context.queue.entries(), 2, "it is tried again");
+async fn where_a_reconcile_or_the_decision_after_it_panics_it_is_tried_again_later() {
+    for place in ["unpack", "decide"] {
+        let scene = listed().await;
+        let context = &scene.context;
+        inject(place);
+        let mut taken = vec![context.queue.take().await, context.queue.take().await];
+        taken.sort();
+        assert_eq!(taken, [key("bad"), key("good")]);
+        // What happens while it is looked at asks for another decision afterwards.
+        context.queue.push(key("bad"));
+        let held = context.places.take().await;
+        attend(context.clone(), key("bad"), held).await;
+        assert_eq!(scene.panics(), 2, "{place}");
+        assert_eq!(context.queue.entries(), 2, "it is tried again");
+        assert_eq!(context.queue.len(), 0, "but not at once");
+        // Without anything that happens meanwhile.
+        reconcile::ask(context, [key("good")]).await;
+        let wake = reconcile::reconcile(context, &key("bad")).await;
+        assert!(wake.expect("another try") >= Duration::from_secs(3));
+        let mut later = wake;
+        for _ in 0..6 {
+            later = reconcile::reconcile(context, &key("bad")).await;
+        }
+        assert!(wake < later, "{wake:?} and then {later:?}");
+    }
+}
+
+#[tokio::test]
+async fn where_the_sweep_of_one_user_panics_other_users_are_swept_and_the_user_is_later() {
+    let mut scene = Scene::without_grants();
+    let crowd = |of: &'static str, bad: bool| {
+        let name = move |n: i64| match n {
+            1 if bad => "bad".to_owned(),
+            n => format!("{of}-{n:02}"),
+        };
+        (0..40).map(move |n| rival(&name(n), n, of))
+    };
+    scene
+        .list(crowd("one", true).chain(crowd("two", false)).collect())
+        .await;
+    scene.due();
+    inject("stale");
+    for (name, created, user) in [("one-00", 0, "one"), ("two-00", 0, "two")] {
+        scene.follow([gone(rival(name, created, user))]).await;
+    }
+    scene.due();
+    while scene.context.index().has_stale() {
+        scene.follower.ask_stale().await;
+    }
+    assert_eq!(scene.panics(), 1);
+    let due = scene.due();
+    assert!(due.contains(&key("two-39")), "{due:?}");
+    // Another manager: all are told, the one at which it panicked among them.
+    heal();
+    scene.follow([gone(rival("bad", 1, "one"))]).await;
+    scene.due();
+    while scene.context.index().has_stale() {
+        scene.follower.ask_stale().await;
+    }
+    assert!(scene.due().contains(&key("one-39")));
 }

@@ -29,7 +29,7 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -63,6 +63,17 @@ pub(super) enum Done {
 /// Looks at a resource that was taken from the queue. Answers with when to look again, if no event asks
 /// for it. A panic stops nobody else.
 pub(super) async fn reconcile<C: Cognito>(context: &Context<C>, key: &Key) -> Option<Duration> {
+    let began = Instant::now();
+    let reconciled = AssertUnwindSafe(look(context, key)).catch_unwind().await;
+    reconciled.unwrap_or_else(|_| {
+        error!(object = %key, "the reconcile panicked; it is tried again");
+        context.metrics.reconcile("panic", began.elapsed());
+        context.isolated(key, "leaving the budget", || context.turns.leave(key));
+        Some(after_panic(context, key))
+    })
+}
+
+async fn look<C: Cognito>(context: &Context<C>, key: &Key) -> Option<Duration> {
     let stored = context.index().resource(key);
     let Some(resource) = stored.filter(|_| !context.is_stopping()) else {
         context.turns.leave(key);
@@ -74,31 +85,24 @@ pub(super) async fn reconcile<C: Cognito>(context: &Context<C>, key: &Key) -> Op
     }
     let uid = resource.uid().unwrap_or_default();
     let started = Instant::now();
-    let done = AssertUnwindSafe(attend(context, key, resource))
-        .catch_unwind()
-        .await;
-    if !matches!(done, Ok(Done::Queued(_))) {
+    let done = attend(context, key, resource).await;
+    if !matches!(done, Done::Queued(_)) {
         context.turns.leave(key);
     }
     let (result, wake) = match done {
-        Ok(Done::Wake(wake)) => {
+        Done::Wake(wake) => {
             context.memory.api_works(key);
             ("ok", wake)
         }
-        Ok(Done::Queued(quiet)) => {
+        Done::Queued(quiet) => {
             context.memory.api_works(key);
             ("queued", quiet)
         }
-        Ok(Done::ShortOfLease) => ("ok", Some(SHORT_OF_LEASE)),
-        Ok(Done::Again) => ("conflict", Some(Duration::from_millis(200))),
-        Ok(Done::ApiFailed) => {
+        Done::ShortOfLease => ("ok", Some(SHORT_OF_LEASE)),
+        Done::Again => ("conflict", Some(Duration::from_millis(200))),
+        Done::ApiFailed => {
             let failures = context.memory.api_failed(key);
             ("api_error", Some(retry(failures, &uid)))
-        }
-        Err(_) => {
-            error!(object = %key, "the reconcile panicked; it is tried again");
-            let failures = context.memory.api_failed(key);
-            ("panic", Some(retry(failures.max(4), &uid)))
         }
     };
     context.metrics.reconcile(result, started.elapsed());
@@ -119,21 +123,20 @@ pub(super) async fn ask<C: Cognito>(context: &Context<C>, keys: impl IntoIterato
 }
 
 fn ask_for<C: Cognito>(context: &Context<C>, key: Key) {
-    if !context.index().may_look_at(&key) {
-        return;
-    }
-    let glanced = catch_unwind(AssertUnwindSafe(|| glance(context, &key)));
-    match glanced {
-        Ok(Glance::Look) if context.turns.has_turn(&key) => context.queue.push_first(key),
-        Ok(Glance::Look) => context.queue.push(key),
-        Ok(Glance::LookAfter(wait)) => context.queue.push_after(key, wait),
-        Ok(Glance::NothingToDo) => {}
-        // As after a reconcile that panicked, which this one probably would, too.
-        Err(_) => {
-            error!(object = %key, "the first decision on the resource panicked; it is tried again");
-            context.metrics.reconcile("panic", Duration::ZERO);
-            let failures = context.memory.api_failed(&key);
-            let wait = retry(failures.max(4), &key.to_string());
+    let glance = || {
+        if context.index().may_look_at(&key) {
+            glance(context, &key)
+        } else {
+            Glance::NothingToDo
+        }
+    };
+    match context.isolated(&key, "the first decision on a resource", glance) {
+        Some(Glance::Look) if context.turns.has_turn(&key) => context.queue.push_first(key),
+        Some(Glance::Look) => context.queue.push(key),
+        Some(Glance::LookAfter(wait)) => context.queue.push_after(key, wait),
+        Some(Glance::NothingToDo) => {}
+        None => {
+            let wait = after_panic(context, &key);
             context.queue.push_after(key, wait);
         }
     }
@@ -174,6 +177,15 @@ fn glance<C: Cognito>(context: &Context<C>, key: &Key) -> Glance {
 
 fn retry(failures: u32, uid: &str) -> Duration {
     backoff::delay(Reason::Unreachable, Class::Transient, failures, uid)
+}
+
+/// When to reconcile a resource again after a panic: after 3 s at the earliest, and later with each panic.
+fn after_panic<C: Cognito>(context: &Context<C>, key: &Key) -> Duration {
+    let failures = context.memory.api_failed(key);
+    if !context.index().has_resource(key) {
+        context.memory.forget(key);
+    }
+    retry(failures.saturating_add(3), &key.to_string())
 }
 
 /// Begins again as long as there are conflicts.

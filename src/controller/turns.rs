@@ -5,18 +5,22 @@
 //! Mostly it is known before the Secret is read whose turn it takes. Then it is waited for first, and where
 //! that isn't long, nothing is read or written until it has come: in a storm, one read and two writes for each.
 
-use super::{key::Key, queue::Queue};
-use crate::core::{
-    budget::{Budget, Limits, TurnEnd, Urgency, room},
-    target::{Account, Region},
+use super::{isolate::isolated, key::Key, queue::Queue};
+use crate::{
+    core::{
+        budget::{Budget, Limits, TurnEnd, Urgency, room},
+        target::{Account, Region},
+    },
+    ops::metrics::Metrics,
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::Notify;
-use tracing::warn;
+use tracing::{error, warn};
 
 /// Whoever has a token within this time waits for no more than the calls before theirs.
 const SOON: Duration = Duration::from_secs(1);
@@ -26,6 +30,9 @@ const QUIET_MAX: Duration = Duration::from_secs(30);
 
 /// Budgets that are as good as new are dropped this often.
 const REST_EVERY: Duration = Duration::from_secs(1);
+
+/// How long the keys of a budget that panicked wait before they enter a new one.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// So many services are remembered to have answered a call.
 const ANSWERED_MAX: usize = 1_000;
@@ -180,9 +187,9 @@ impl Turns {
     }
 
     /// Gives turns as they come due, for ever.
-    pub async fn give(&self) {
+    pub async fn give(&self, metrics: &Metrics) {
         loop {
-            let next = self.give_due();
+            let next = self.give_due(metrics);
             let due = async {
                 match next {
                     Some(next) => tokio::time::sleep(next).await,
@@ -224,7 +231,7 @@ impl Turns {
     }
 
     /// Gives the turns that are due; answers with how long it is until the next.
-    fn give_due(&self) -> Option<Duration> {
+    fn give_due(&self, metrics: &Metrics) -> Option<Duration> {
         let now = self.now();
         let mut state = self.lock();
         let waiting: Vec<_> = state.waiting.values().cloned().collect();
@@ -232,20 +239,39 @@ impl Turns {
             if room(state.turns, true) == 0 {
                 break;
             }
-            for key in state.give(payer, now) {
-                self.0.queue.push_first(key);
+            let region = &payer.1;
+            let given = isolated(metrics, region, "giving turns", || state.give(payer, now));
+            match given {
+                Some(given) => given
+                    .into_iter()
+                    .for_each(|key| self.0.queue.push_first(key)),
+                None => self.renew(&mut state, payer),
             }
         }
         if now >= state.rested_at + REST_EVERY {
-            state.forget_rested(now);
+            isolated(metrics, &"budgets", "forgetting those at rest", || {
+                state.forget_rested(now);
+            });
         }
-        let state = &mut *state;
-        let waiting = state.waiting.values();
-        let next = waiting.filter_map(|payer| {
-            let room = room(state.turns, state.answered.contains(payer));
-            state.budgets.get_mut(payer)?.next_turn(now, room)
-        });
-        next.min()
+        let mut next = None;
+        for payer in &waiting {
+            let region = &payer.1;
+            let due = isolated(metrics, region, "finding the next turn", || {
+                state.next_turn(payer, now)
+            });
+            match due {
+                Some(due) => next = next.into_iter().chain(due).min(),
+                None => self.renew(&mut state, payer),
+            }
+        }
+        next
+    }
+
+    /// The work in this budget panicked, so the budget may be half-changed. Its keys begin a new one.
+    fn renew(&self, state: &mut State, payer: &Payer) {
+        for key in state.drop_budget(payer) {
+            self.0.queue.push_after(key, AFTER_PANIC);
+        }
     }
 
     fn now(&self) -> Duration {
@@ -274,6 +300,8 @@ impl State {
         };
         let has_answered = self.answered.contains(payer);
         while let Some(key) = budget.give(now, room(self.turns, has_answered)) {
+            #[cfg(test)]
+            super::panic_tests::panic_at("give", &key);
             self.turns += 1;
             given.push(key);
         }
@@ -285,6 +313,23 @@ impl State {
             self.wait(payer);
         }
         given
+    }
+
+    /// How long until there is a turn to give in this budget, if one comes by itself.
+    fn next_turn(&mut self, payer: &Payer, now: Duration) -> Option<Duration> {
+        let room = room(self.turns, self.answered.contains(payer));
+        self.budgets.get_mut(payer)?.next_turn(now, room)
+    }
+
+    /// Drops a budget. Answers with the keys that had a place in it.
+    fn drop_budget(&mut self, payer: &Payer) -> Vec<Key> {
+        self.budgets.remove(payer);
+        self.wait_no_longer(payer);
+        // The turns that are out in the dropped budget count no longer: when their calls end, the budget
+        // doesn't know them.
+        self.turns = self.budgets.values().map(Budget::turns).sum();
+        let keys = self.places.extract_if(|_, place| place.payer == *payer);
+        keys.map(|(key, _)| key).collect()
     }
 
     /// Keys wait in this budget, if they didn't before at the end of the rotation.
@@ -398,13 +443,19 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let now = self.turns.now();
-        let mut state = self.turns.lock();
-        if self.called_at.is_some() {
-            state.used(&self.payer, &self.key, self.end, now);
-        } else {
-            state.left(&self.payer, &self.key);
+        // A panic here while a reconcile unwinds would abort the process.
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            let mut state = self.turns.lock();
+            if self.called_at.is_some() {
+                state.used(&self.payer, &self.key, self.end, now);
+            } else {
+                state.left(&self.payer, &self.key);
+            }
+        }));
+        if ended.is_err() {
+            error!(object = %self.key, "the end of a turn in the budget panicked; the budget begins anew");
+            self.turns.renew(&mut self.turns.lock(), &self.payer);
         }
-        drop(state);
         self.turns.0.changed.notify_one();
     }
 }
@@ -438,7 +489,7 @@ mod tests {
         let turns = Turns::new(limits, queue.clone());
         let giving = tokio::spawn({
             let turns = turns.clone();
-            async move { turns.give().await }
+            async move { turns.give(&Metrics::new("0.0.0")).await }
         });
         let payer = payer("eu-west-1_a");
         call(turns.claim(&key("a", 0), &payer, Urgency::Asked));
@@ -472,7 +523,11 @@ mod tests {
         assert!(waits.quiet.is_some());
         queue.push(key("a", 99));
         out.truncate(15);
-        assert_eq!(turns.give_due(), None, "all turns are out");
+        assert_eq!(
+            turns.give_due(&Metrics::new("0.0.0")),
+            None,
+            "all turns are out"
+        );
         assert_eq!(
             queue.take().now_or_never(),
             Some(key("a", 16)),
@@ -510,7 +565,7 @@ mod tests {
         assert!(turns.claim(&key("a", 2), &payer, Urgency::Asked).is_err());
         turns.leave(&key("a", 1));
         drop(turn);
-        assert_eq!(turns.give_due(), None);
+        assert_eq!(turns.give_due(&Metrics::new("0.0.0")), None);
         assert_eq!(queue.take().now_or_never(), Some(key("a", 2)));
         assert_eq!(turns.waiting(), 0);
         call(turns.claim(&key("a", 2), &payer, Urgency::Asked));
@@ -547,7 +602,7 @@ mod tests {
         let full = Instant::now() + Duration::from_mins(2);
         while !turns.lock().budgets.is_empty() {
             assert!(Instant::now() < full, "budgets at rest are kept");
-            turns.give_due();
+            turns.give_due(&Metrics::new("0.0.0"));
         }
         assert!(turns.lock().places.is_empty());
     }

@@ -5,17 +5,15 @@
 //! after each write the recorder pauses four times as long as the write took, so that a slow API server
 //! gets few. Only keys are kept.
 
-use super::{context::Context, gather::Facts, key::Key, pace::Pace};
+use super::{context::Context, gather::Facts, isolate::isolated_async, key::Key, pace::Pace};
 use crate::{
     cluster::{CALL_TIMEOUT, CallError, status},
     cognito::Cognito,
     core::verified::verified,
 };
-use futures::FutureExt;
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, HashMap},
-    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -23,7 +21,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, sleep, sleep_until},
 };
-use tracing::{debug, error};
+use tracing::debug;
 
 /// How long moves of a Secret are gathered before the version is recorded.
 const DELAY: Duration = Duration::from_secs(10);
@@ -117,13 +115,11 @@ pub(super) async fn record<C: Cognito>(context: &Context<C>) {
     loop {
         let key = context.verified.next().await;
         let began = Instant::now();
-        let recorded = AssertUnwindSafe(record_one(context, &key)).catch_unwind();
-        let wrote = recorded.await.unwrap_or_else(|_| {
-            error!(object = %key, "recording what was verified panicked; it is dropped");
-            context.metrics.reconcile("panic", Duration::ZERO);
-            false
-        });
-        if wrote {
+        let step = "recording a verified version";
+        let recording = record_one(context, &key);
+        // After a panic nothing is recorded until a read verifies the version again.
+        let wrote = isolated_async(&context.metrics, &key, step, recording).await;
+        if wrote.unwrap_or(false) {
             sleep(began.elapsed() * PAUSE).await;
         } else {
             pace.step().await;
@@ -178,6 +174,7 @@ async fn record_one<C: Cognito>(context: &Context<C>, key: &Key) -> bool {
 mod tests {
     use super::super::key::key;
     use super::*;
+    use futures::FutureExt;
 
     #[tokio::test(start_paused = true)]
     async fn each_is_due_once_after_the_delay_and_whoever_is_gone_is_not() {

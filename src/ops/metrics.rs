@@ -185,7 +185,9 @@ impl Metrics {
             cognito_call_duration.clone(),
         );
 
-        let reconciles = Family::default();
+        let reconciles = Family::<ResultLabel, Counter>::default();
+        // At zero from the start, as the errors of watches below: often there is one panic only.
+        drop(reconciles.get_or_create(&ResultLabel { result: "panic" }));
         ours.register(
             "reconciles",
             "Reconciles, by what they ended with",
@@ -273,6 +275,12 @@ impl Metrics {
     pub fn reconcile(&self, result: &'static str, took: Duration) {
         self.reconciles.get_or_create(&ResultLabel { result }).inc();
         self.reconcile_duration.observe(took.as_secs_f64());
+    }
+
+    /// The work for one object panicked, outside of a reconcile.
+    pub fn panicked(&self) {
+        let result = "panic";
+        self.reconciles.get_or_create(&ResultLabel { result }).inc();
     }
 
     /// A Secret's change has reached Cognito, so long after it was seen.

@@ -285,3 +285,21 @@ fn failures_go_on_in_a_row_for_as_long_as_a_try_takes() {
     now += Duration::from_secs(80);
     assert_eq!(streak.failed(now, Duration::from_mins(1)), 1);
 }
+
+#[test]
+fn a_resource_whose_trimming_panics_cannot_be_read_and_keeps_its_user() {
+    let object = json!({
+        "metadata": metadata("bot"),
+        "spec": {
+            "userPoolId": "eu-west-1_a", "username": "b", "passwordSecretRef": { "name": "a" },
+        },
+    });
+    let mut resource: MaybeResource = serde_json::from_value(object).expect("a resource");
+    for _ in 0..2 {
+        trim_with(|_| panic!("a test wants this panic"), &mut resource);
+        let unreadable = resource.0.as_ref().expect_err("it can't be read");
+        assert_eq!(unreadable.metadata.uid.as_deref(), Some("bot"));
+        let user = unreadable.user.as_ref().map(|user| &*user.username);
+        assert_eq!(user, Some("b"));
+    }
+}

@@ -4,7 +4,9 @@
 use super::identity::{Identity, LIMIT};
 use crate::core::target::Account;
 use aws_sdk_sts::Client;
+use futures::FutureExt;
 use std::{
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -54,10 +56,12 @@ impl OwnAccount {
     }
 
     async fn ask(self, sts: Client, version: u64) {
-        let answer = timeout(LIMIT, sts.get_caller_identity().send()).await;
+        let ask = timeout(LIMIT, sts.get_caller_identity().send());
+        // Also after a panic STS is asked again.
+        let answer = AssertUnwindSafe(ask).catch_unwind().await;
         let id = match &answer {
-            Ok(Ok(identity)) => identity.account().map(str::to_owned),
-            Ok(Err(_)) | Err(_) => None,
+            Ok(Ok(Ok(identity))) => identity.account().map(str::to_owned),
+            Ok(Ok(Err(_)) | Err(_)) | Err(_) => None,
         };
         let mut told = self.told();
         told.asking = false;

@@ -30,8 +30,9 @@ impl<C: Cognito> Follower<C> {
             }
             Event::InitApply(Lean(Ok(grant))) | Event::Apply(Lean(Ok(grant))) => {
                 let (name, grant) = (grant.name_any(), Arc::new(grant));
-                self.regrant(|grants| grants.apply_grant(&name, grant))
-                    .await;
+                let apply = |grants: &mut Grants| grants.apply_grant(&name, grant);
+                let after_panic = |grants: &mut Grants| grants.panicking_grant(&name, true);
+                self.regrant(&name, apply, after_panic).await;
             }
             Event::InitApply(ref unreadable @ Lean(Err(ref invalid)))
             | Event::Apply(ref unreadable @ Lean(Err(ref invalid))) => {
@@ -41,16 +42,17 @@ impl<C: Cognito> Follower<C> {
                     grant = name,
                     why, "this grant can't be read and lets nobody in"
                 );
-                self.regrant(|grants| grants.unreadable_grant(&name)).await;
+                let apply = |grants: &mut Grants| grants.unreadable_grant(&name);
+                let after_panic = |grants: &mut Grants| grants.panicking_grant(&name, true);
+                self.regrant(&name, apply, after_panic).await;
             }
             Event::Delete(grant) => {
-                let name = grant.name_any();
-                self.regrant(|grants| grants.delete_grant(&name)).await;
+                self.grant_gone(&grant.name_any()).await;
             }
             Event::InitDone => {
                 let Relisted { gone, concerned } = self.context.index().grants().grants_listed();
                 for name in gone {
-                    self.regrant(|grants| grants.delete_grant(&name)).await;
+                    self.grant_gone(&name).await;
                 }
                 self.judge(concerned).await;
                 return self.listed_of_cluster(Watched::Grants).await;
@@ -68,18 +70,19 @@ impl<C: Cognito> Follower<C> {
             Event::InitApply(namespace) | Event::Apply(namespace) => {
                 let name = namespace.name_any();
                 let labels = namespace.metadata.labels.unwrap_or_default();
-                self.regrant(|grants| grants.apply_namespace(&name, labels))
-                    .await;
+                let apply = |grants: &mut Grants| grants.apply_namespace(&name, labels);
+                // Nobody is let in where the labels aren't known.
+                let after_panic = |grants: &mut Grants| grants.delete_namespace(&name);
+                self.regrant(&name, apply, after_panic).await;
             }
             Event::Delete(namespace) => {
-                let name = namespace.name_any();
-                self.regrant(|grants| grants.delete_namespace(&name)).await;
+                self.namespace_gone(&namespace.name_any()).await;
             }
             Event::InitDone => {
                 let Relisted { gone, concerned } =
                     self.context.index().grants().namespaces_listed();
                 for name in gone {
-                    self.regrant(|grants| grants.delete_namespace(&name)).await;
+                    self.namespace_gone(&name).await;
                 }
                 self.judge(concerned).await;
                 return self.listed_of_cluster(Watched::Namespaces).await;
@@ -99,34 +102,66 @@ impl<C: Cognito> Follower<C> {
         }
     }
 
-    async fn regrant(&self, change: impl FnOnce(&mut Grants) -> Vec<Key>) {
-        let concerned = change(self.context.index().grants());
-        self.judge(concerned).await;
+    async fn grant_gone(&self, name: &str) {
+        let delete = |grants: &mut Grants| grants.delete_grant(name);
+        let after_panic = |grants: &mut Grants| grants.panicking_grant(name, false);
+        self.regrant(name, delete, after_panic).await;
+    }
+
+    async fn namespace_gone(&self, name: &str) {
+        let delete = |grants: &mut Grants| grants.delete_namespace(name);
+        self.regrant(name, delete, delete).await;
+    }
+
+    /// Changes one grant or namespace. `after_panic` makes up for a change that panicked half-way.
+    async fn regrant(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut Grants) -> Vec<Key>,
+        after_panic: impl FnOnce(&mut Grants) -> Vec<Key>,
+    ) {
+        let context = &self.context;
+        let change = || change(context.index().grants());
+        let after_panic = || after_panic(context.index().grants());
+        let concerned = context
+            .isolated(&name, "indexing a grant or namespace", change)
+            .or_else(|| context.isolated(&name, "closing a grant or namespace", after_panic));
+        self.judge(concerned.unwrap_or_default()).await;
     }
 
     /// Judges the resources that a change concerns, some at a time, and asks for a look at those for
     /// which something else follows.
     async fn judge(&self, concerned: Vec<Key>) {
         for some in concerned.chunks(JUDGED_AT_ONCE) {
-            let affected = {
-                let mut index = self.context.index();
-                let affected = index.judge(some);
-                for key in &affected {
-                    // Its own status names none of them: they may be other tenants' business.
-                    if let Some(grants) = index.grants().conflicting(key) {
-                        let grants = grants.join(",");
-                        warn!(object = %key, grants, "these grants disagree, so none lets it in");
-                    }
-                }
-                affected
-            };
-            self.ask(affected).await;
+            let affected = some.iter().flat_map(|key| {
+                let judge = || self.judge_one(key);
+                // After a panic the resource's claim stays as it was; each decision on the resource asks
+                // the grants anew.
+                let judged = self
+                    .context
+                    .isolated(key, "applying grants to a resource", judge);
+                judged.unwrap_or_default()
+            });
+            self.ask(affected.collect()).await;
             if some.len() == JUDGED_AT_ONCE {
                 yield_now().await;
             }
         }
         // Also where no resource is concerned, something may be to be said of a grant.
         self.ask(Vec::new()).await;
+    }
+
+    fn judge_one(&self, key: &Key) -> Vec<Key> {
+        let mut index = self.context.index();
+        let affected = index.judge(key);
+        // Its own status names none of them: they may be other tenants' business.
+        if affected.contains(key)
+            && let Some(grants) = index.grants().conflicting(key)
+        {
+            let grants = grants.join(",");
+            warn!(object = %key, grants, "these grants disagree, so none lets it in");
+        }
+        affected
     }
 
     async fn listed_of_cluster(&mut self, watched: Watched) {

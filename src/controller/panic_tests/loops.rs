@@ -1,0 +1,200 @@
+//! Panics in the tasks that serve all objects: each goes on with the others.
+
+use super::{
+    heal, inject, inject_cluster_wide, key, listed,
+    scene::{Aws, Scene, grant, letting_in, lock, namespace, next, path, resource, secret, until},
+};
+use crate::{
+    api::CognitoUserPoolGrant,
+    controller::{
+        grants_told,
+        key::Key,
+        queue::Queue,
+        reconciles,
+        turns::{Payer, Turns},
+        verified,
+    },
+    core::{
+        authority::Authority,
+        budget::{Limits, Urgency},
+        grant::Ungranted,
+        target::{Account, PoolId},
+    },
+    ops::metrics::Metrics,
+};
+use futures::FutureExt;
+use kube::{Resource, runtime::watcher::Event};
+use serde_json::json;
+use std::{future::ready, time::Instant};
+use tokio::sync::oneshot;
+
+#[tokio::test]
+async fn where_the_call_to_cognito_panics_the_outcome_is_unknown_and_the_others_are_set() {
+    let aws = Aws {
+        panics_for: Some("bad"),
+        ..Aws::default()
+    };
+    let mut scene = Scene::with(None, aws);
+    for name in ["bad", "good"] {
+        let secret = json!({
+            "metadata": { "name": name, "namespace": "team-a", "uid": name, "resourceVersion": "1" },
+            "data": { "password": "UGFzc3dvcmQtMSE=" },
+        });
+        let path = format!("/api/v1/namespaces/team-a/secrets/{name}");
+        scene.api.put(&path, secret);
+    }
+    scene
+        .list(vec![resource("bad", 1), resource("good", 2)])
+        .await;
+    let context = scene.context.clone();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn({
+        let context = context.clone();
+        async move { reconciles(&context, ready(()), stopped.map(drop)).await }
+    });
+    let is_set = || scene.api.get(&path("good"))["status"]["synced"].is_object();
+    until(|| is_set() && scene.panics() == 1).await;
+    // The attempt is on record, and no more is known of it.
+    let attempt = &scene.api.get(&path("bad"))["status"]["attempt"];
+    assert!(attempt["id"].is_string(), "{attempt}");
+    assert_eq!(context.in_flight.len(Instant::now()), 1, "it may land yet");
+    assert_eq!(context.turns.entries()[0], ("budget", 0));
+    // It is tried again later, and until then not called for.
+    until(|| context.queue.entries() == 1 && context.queue.is_empty()).await;
+    let mut called = lock(&context.cognito.called).clone();
+    called.sort();
+    assert_eq!(called, ["bad", "good"]);
+    // Its place is free.
+    let places: Vec<_> = (0..31)
+        .map_while(|_| context.places.take().now_or_never())
+        .collect();
+    assert_eq!(places.len(), 31, "one is the loop's, which waits for a key");
+    stop.send(()).expect("it runs");
+    running.await.expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_recording_a_verified_version_panics_the_recorder_goes_on() {
+    let scene = listed().await;
+    scene.due();
+    inject("decide");
+    scene.context.verified.add(&key("bad"));
+    scene.context.verified.add(&key("good"));
+    let recording = tokio::spawn({
+        let context = scene.context.clone();
+        async move { verified::record(&context).await }
+    });
+    until(|| scene.context.verified.len() == 0).await;
+    assert_eq!(scene.panics(), 1);
+    assert!(!recording.is_finished());
+    recording.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_a_grants_status_or_its_credentials_panic_the_other_grants_are_reported() {
+    let aws = Aws {
+        retain_panics: true,
+        ..Aws::default()
+    };
+    let mut scene = Scene::with(Some(Ungranted::Deny), aws);
+    let grants = CognitoUserPoolGrant::url_path(&(), None);
+    let path = |name: &str| format!("{grants}/{name}");
+    for name in ["bad", "good"] {
+        let object = serde_json::to_value(letting_in(name, name).0.expect("a grant"));
+        scene.api.put(&path(name), object.expect("JSON"));
+    }
+    let listed = [
+        namespace(Event::Init),
+        namespace(Event::InitDone),
+        grant(Event::Init),
+        grant(Event::InitApply(letting_in("bad", "bad"))),
+        grant(Event::InitApply(letting_in("good", "good"))),
+        grant(Event::InitDone),
+    ];
+    scene.follow(listed).await;
+    scene.list(vec![]).await;
+    inject_cluster_wide("grant status");
+    let telling = tokio::spawn({
+        let context = scene.context.clone();
+        async move { grants_told::tell(&context).await }
+    });
+    let is_told = |name| scene.api.get(&path(name))["status"]["conditions"].is_array();
+    until(|| is_told("good")).await;
+    until(|| scene.panics() >= 2).await;
+    assert!(!is_told("bad"));
+    // It is tried again, after a while and without an event.
+    heal();
+    until(|| is_told("bad")).await;
+    assert!(!telling.is_finished());
+    telling.abort();
+}
+
+#[tokio::test]
+async fn where_giving_the_turns_of_a_budget_panics_other_budgets_and_its_other_keys_get_theirs() {
+    let queue = Queue::default();
+    let limits = Limits {
+        rps: 20.0,
+        burst: 1,
+    };
+    let turns = Turns::new(limits, queue.clone());
+    let payer = |pool: &str| -> Payer {
+        let region = PoolId::parse(pool).expect("valid").region();
+        (Account::OfSource, region)
+    };
+    let (one, two) = (payer("eu-west-1_a"), payer("eu-west-2_a"));
+    let elsewhere = Key::new("team-b", "elsewhere");
+    // The burst is used up in both, so that the others wait.
+    for payer in [&one, &two] {
+        let first = Key::new("team-c", &payer.1.to_string());
+        let turn = turns.claim(&first, payer, Urgency::Asked);
+        turn.expect("a turn").calling();
+    }
+    assert!(turns.line_up(&key("bad"), &one).is_err());
+    assert!(turns.line_up(&key("good"), &one).is_err());
+    assert!(turns.line_up(&elsewhere, &two).is_err());
+    inject("give");
+    let giving = tokio::spawn({
+        let turns = turns.clone();
+        async move { turns.give(&Metrics::new("0.0.0")).await }
+    });
+    let mut woken = Vec::new();
+    for _ in 0..3 {
+        woken.push(next(&queue).await);
+    }
+    woken.sort();
+    assert_eq!(woken, [key("bad"), key("good"), elsewhere.clone()]);
+    assert!(turns.has_turn(&elsewhere));
+    // Both begin anew in their budget.
+    heal();
+    assert!(!turns.holds(&key("bad")) && !turns.holds(&key("good")));
+    assert_eq!(turns.line_up(&key("good"), &one), Ok(()));
+    turns.leave(&key("good"));
+    turns.leave(&elsewhere);
+    assert_eq!(turns.waiting(), 0);
+    assert!(!giving.is_finished());
+    giving.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_waking_one_at_a_closed_door_panics_the_others_are_woken() {
+    let aws = Aws {
+        failures: 2.into(),
+        ..Aws::default()
+    };
+    let mut scene = Scene::with(None, aws);
+    scene.follow([secret(Event::Init)]).await;
+    let region = PoolId::parse("eu-west-1_a").expect("valid").region();
+    let authority = Authority::own(region);
+    inject("wake");
+    for name in ["bad", "good"] {
+        let ensured = scene
+            .context
+            .credentials
+            .ensure(&key(name), &authority, true)
+            .await;
+        assert!(ensured.is_err());
+    }
+    assert_eq!(next(&scene.context.queue).await, key("good"));
+    until(|| scene.panics() == 1).await;
+    assert_eq!(scene.context.credentials.len(), 0, "the door is open");
+}

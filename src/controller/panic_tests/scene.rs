@@ -1,0 +1,375 @@
+//! An operator in the making: its index and queue, a Cognito and an API server in memory.
+
+use super::key;
+use crate::{
+    api::{
+        CognitoUserPassword, CognitoUserPasswordSpec, CognitoUserPoolGrant,
+        CognitoUserPoolGrantSpec, GrantNamespaces, PasswordSecretRef,
+    },
+    cluster::{
+        Leadership,
+        lean::Lean,
+        watch::{LabelledNamespace, MaybeResource, Scope, SecretName, Told},
+    },
+    cognito::Cognito,
+    controller::{
+        context::{Context, Rules},
+        follow::{Follower, expect},
+        key::Key,
+        queue::Queue,
+    },
+    core::{
+        authority::Authority,
+        budget::Limits,
+        fingerprint::Keyring,
+        grant::Ungranted,
+        password::Password,
+        region::Regions,
+        reply::{CredentialsFailure, Reply},
+        target::{Account, Target},
+    },
+    ops::{health::Readiness, metrics::Metrics},
+};
+use futures::{FutureExt, future::BoxFuture};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{Client, Resource, ResourceExt, client::Body, runtime::watcher::Event};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{self, Poll},
+    time::Duration,
+};
+use tower_service::Service;
+
+/// A Cognito that panics where a test wants it to.
+#[derive(Default)]
+pub struct Aws {
+    /// How many lookups of credentials fail before one succeeds.
+    pub failures: Mutex<u32>,
+    /// The call for this user panics.
+    pub panics_for: Option<&'static str>,
+    /// Forgetting credentials panics.
+    pub retain_panics: bool,
+    /// For whom was called.
+    pub called: Mutex<Vec<String>>,
+}
+
+impl Cognito for Aws {
+    fn regions(&self) -> Regions {
+        Regions::OfAws
+    }
+
+    async fn authenticate(&self, _: &Authority) -> Result<Account, CredentialsFailure> {
+        let mut failures = lock(&self.failures);
+        if *failures > 0 {
+            *failures -= 1;
+            return Err(CredentialsFailure("none".to_owned()));
+        }
+        Ok(Account::OfSource)
+    }
+
+    async fn admin_set_user_password(
+        &self,
+        _: &Authority,
+        target: &Target,
+        _: &Password,
+        _: bool,
+    ) -> Reply {
+        let user = target.username.to_string();
+        lock(&self.called).push(user.clone());
+        assert!(
+            self.panics_for != Some(&*user),
+            "a test wants this call to panic"
+        );
+        Reply::Applied { request_id: None }
+    }
+
+    fn retain(&self, _: &dyn Fn(&Authority) -> bool) {
+        assert!(!self.retain_panics, "a test wants this panic");
+    }
+}
+
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An API server that has objects by their path, and takes their statuses.
+#[derive(Clone, Default)]
+pub struct ApiServer(Arc<Mutex<BTreeMap<String, Value>>>);
+
+impl ApiServer {
+    pub fn put(&self, path: &str, object: Value) {
+        lock(&self.0).insert(path.to_owned(), object);
+    }
+
+    pub fn get(&self, path: &str) -> Value {
+        lock(&self.0).get(path).cloned().unwrap_or_default()
+    }
+
+    fn answer(&self, method: &http::Method, path: &str, body: &[u8]) -> Option<Value> {
+        let mut objects = lock(&self.0);
+        if *method == http::Method::GET {
+            return objects.get(path).cloned();
+        }
+        let object = objects.get_mut(path.strip_suffix("/status")?)?;
+        let wanted: Value = serde_json::from_slice(body).ok()?;
+        let mut status = object["status"].as_object().cloned().unwrap_or_default();
+        for (field, value) in wanted["status"].as_object()? {
+            status.insert(field.clone(), value.clone());
+        }
+        status.retain(|_, value| !value.is_null());
+        object["status"] = status.into();
+        let version = object["metadata"]["resourceVersion"].as_str()?;
+        let version = version.parse::<u64>().ok()? + 1;
+        object["metadata"]["resourceVersion"] = json!(version.to_string());
+        Some(object.clone())
+    }
+}
+
+impl Service<http::Request<Body>> for ApiServer {
+    type Response = http::Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let server = self.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.expect("a body in memory").to_bytes();
+            let found = server.answer(&head.method, head.uri.path(), &body);
+            let (code, answer) = match found {
+                Some(object) => (200, object),
+                None => (
+                    404,
+                    json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404, "reason": "NotFound", "message": "not found" }),
+                ),
+            };
+            let mut response = http::Response::new(Full::from(answer.to_string()));
+            *response.status_mut() = http::StatusCode::from_u16(code).expect("a code");
+            Ok(response)
+        }
+        .boxed()
+    }
+}
+
+/// See the module.
+pub struct Scene {
+    pub context: Arc<Context<Aws>>,
+    pub follower: Follower<Aws>,
+    pub readiness: Readiness,
+    pub api: ApiServer,
+    scope: Scope,
+}
+
+impl Scene {
+    /// In one namespace, where there are no grants.
+    pub fn without_grants() -> Self {
+        Self::with(None, Aws::default())
+    }
+
+    /// With grants in all namespaces, if something holds for users whom no grant is about.
+    pub fn with(ungranted: Option<Ungranted>, aws: Aws) -> Self {
+        let api = ApiServer::default();
+        let rules = Rules {
+            ungranted,
+            secret_selector: None,
+            budget: Limits {
+                rps: 10.0,
+                burst: 10,
+            },
+        };
+        let context = Arc::new(Context::new(
+            Client::new(api.clone(), "team-a"),
+            Arc::new(aws),
+            Keyring::new([("key-1", &[7; 32][..])]).expect("a key"),
+            Leadership::always(),
+            Arc::new(Metrics::new("0.0.0")),
+            rules,
+        ));
+        let scope = match ungranted {
+            Some(_) => Scope::All,
+            None => Scope::Namespace("team-a".to_owned()),
+        };
+        let readiness = Readiness::new();
+        expect(&readiness, std::slice::from_ref(&scope));
+        let follower = Follower::new(context.clone(), std::slice::from_ref(&scope), &readiness);
+        Self {
+            context,
+            follower,
+            readiness,
+            api,
+            scope,
+        }
+    }
+
+    pub async fn follow(&mut self, told: impl IntoIterator<Item = Told>) {
+        for told in told {
+            self.follower.follow(&self.scope, told).await;
+        }
+    }
+
+    /// Lists these resources and no Secrets; the resources are in the API server, too.
+    pub async fn list(&mut self, resources: Vec<CognitoUserPassword>) {
+        self.follow([secret(Event::Init), secret(Event::InitDone)])
+            .await;
+        self.follow([told(Event::Init)]).await;
+        for resource in resources {
+            let object = serde_json::to_value(&resource).expect("JSON");
+            self.api.put(&path(resource.name_any().as_str()), object);
+            self.follow([there(resource)]).await;
+        }
+        self.follow([told(Event::InitDone)]).await;
+    }
+
+    /// Those that are due, which are done with then.
+    pub fn due(&self) -> Vec<Key> {
+        let queue = &self.context.queue;
+        let taken = std::iter::from_fn(|| queue.take().now_or_never());
+        let mut due: Vec<_> = taken.collect();
+        for key in &due {
+            assert!(!queue.done(key, None), "nothing happened since");
+        }
+        due.sort();
+        due
+    }
+
+    /// How many panics were counted.
+    pub fn panics(&self) -> u32 {
+        let metrics = self.context.metrics.encode();
+        let counter = r#"cognito_password_operator_reconciles_total{result="panic"} "#;
+        let line = metrics.lines().find_map(|line| line.strip_prefix(counter));
+        line.map_or(0, |count| count.parse().expect("a number"))
+    }
+}
+
+impl Drop for Scene {
+    /// Tests may run one after the other in one thread.
+    fn drop(&mut self) {
+        super::heal();
+    }
+}
+
+/// Waits until this holds.
+pub async fn until(holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_mins(2), wait).await;
+    waited.expect("it holds within two minutes");
+}
+
+/// The next one to reconcile.
+pub async fn next(queue: &Queue) -> Key {
+    let taken = tokio::time::timeout(Duration::from_mins(2), queue.take()).await;
+    taken.expect("one within two minutes")
+}
+
+/// Where the API server has a resource of this name.
+pub fn path(name: &str) -> String {
+    let resources = CognitoUserPassword::url_path(&(), Some("team-a"));
+    format!("{resources}/{name}")
+}
+
+/// For a user of its own name, made then.
+pub fn resource(name: &str, created: i64) -> CognitoUserPassword {
+    let spec = CognitoUserPasswordSpec {
+        user_pool_id: "eu-west-1_a".to_owned(),
+        username: name.to_owned(),
+        password_secret_ref: PasswordSecretRef {
+            name: name.to_owned(),
+            key: "password".to_owned(),
+        },
+        permanent: true,
+        suspend: false,
+    };
+    let mut resource = CognitoUserPassword::new(name, spec);
+    resource.metadata.namespace = Some("team-a".to_owned());
+    resource.metadata.uid = Some(format!("uid-of-{name}"));
+    resource.metadata.resource_version = Some("1".to_owned());
+    resource.metadata.generation = Some(1);
+    let created = Timestamp::from_second(created).expect("a time");
+    resource.metadata.creation_timestamp = Some(Time(created));
+    resource
+}
+
+/// For the user of this name.
+pub fn rival(name: &str, created: i64, username: &str) -> CognitoUserPassword {
+    let mut resource = resource(name, created);
+    resource.spec.username = username.to_owned();
+    resource
+}
+
+pub fn told(event: Event<MaybeResource>) -> Told {
+    Told::Resource(Box::new(event))
+}
+
+/// The watch shows this resource.
+pub fn there(resource: CognitoUserPassword) -> Told {
+    told(Event::InitApply(Lean(Ok(resource))))
+}
+
+/// The watch shows that this resource is gone.
+pub fn gone(resource: CognitoUserPassword) -> Told {
+    told(Event::Delete(Lean(Ok(resource))))
+}
+
+pub fn secret(event: Event<SecretName>) -> Told {
+    Told::Secret(Box::new(event))
+}
+
+/// A Secret of this name and version.
+pub fn named(name: &str, version: u32) -> SecretName {
+    let metadata = json!({
+        "name": name, "namespace": "team-a", "uid": name, "resourceVersion": version.to_string(),
+    });
+    serde_json::from_value(json!({ "metadata": metadata })).expect("a name")
+}
+
+pub fn namespace(event: Event<LabelledNamespace>) -> Told {
+    Told::Namespace(Box::new(event))
+}
+
+/// A namespace with this label `team`.
+pub fn labelled(name: &str, team: &str) -> LabelledNamespace {
+    let metadata = json!({ "name": name, "labels": { "team": team } });
+    serde_json::from_value(json!({ "metadata": metadata })).expect("a namespace")
+}
+
+pub fn grant(event: Event<Lean<CognitoUserPoolGrant>>) -> Told {
+    Told::Grant(Box::new(event))
+}
+
+/// Lets `team-a` manage this user.
+pub fn letting_in(name: &str, username: &str) -> Lean<CognitoUserPoolGrant> {
+    let spec = CognitoUserPoolGrantSpec {
+        user_pool_id: "eu-west-1_a".to_owned(),
+        usernames: vec![username.to_owned()],
+        namespaces: GrantNamespaces {
+            names: Some(vec!["team-a".to_owned()]),
+            selector: None,
+        },
+        region: None,
+        role_arn: None,
+        external_id: None,
+    };
+    let mut grant = CognitoUserPoolGrant::new(name, spec);
+    grant.metadata.resource_version = Some("1".to_owned());
+    grant.metadata.uid = Some(name.to_owned());
+    Lean(Ok(grant))
+}
+
+/// Whether the grants let the resource of this name manage the user of the same name.
+pub fn is_admitted(scene: &Scene, name: &str) -> bool {
+    scene.context.index().grants().is_admitted(&key(name))
+}
