@@ -194,10 +194,12 @@ impl<C: Cognito> Follower<C> {
             }
             Event::Delete(resource) => self.gone(&Key::of(&resource)).await,
             Event::InitDone => {
-                let gone = self.context.index().resources_listed(scope);
+                let known = self.context.index().resources_listed(scope);
                 let mut pace = Pace::new();
-                for key in gone {
-                    self.gone(&key).await;
+                for gone in known {
+                    if let Some(key) = gone {
+                        self.gone(&key).await;
+                    }
                     pace.step().await;
                 }
                 self.listed(scope, Watched::Resources).await;
@@ -225,11 +227,13 @@ impl<C: Cognito> Follower<C> {
             }
             Event::Delete(secret) => self.context.index().delete_secret(&Key::of(&secret)),
             Event::InitDone => {
-                let gone = self.context.index().secrets_listed(scope);
+                let known = self.context.index().secrets_listed(scope);
                 let mut pace = Pace::new();
-                for secret in gone {
-                    let affected = self.context.index().delete_secret(&secret);
-                    self.ask(affected).await;
+                for gone in known {
+                    if let Some(secret) = gone {
+                        let affected = self.context.index().delete_secret(&secret);
+                        self.ask(affected).await;
+                    }
                     pace.step().await;
                 }
                 self.listed(scope, Watched::Secrets).await;

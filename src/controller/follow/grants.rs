@@ -1,25 +1,21 @@
 //! Following grants and namespaces.
 
-use super::{Follower, without_values};
+use super::{Follower, Pace, without_values};
 use crate::{
     cluster::{
         lean::Lean,
         watch::{LabelledNamespace, MaybeGrant, Scope, Watched},
     },
     cognito::Cognito,
-    controller::{
-        grants::{Grants, Relisted},
-        key::Key,
-    },
+    controller::grants::{Concerned, Grants, Relisted},
 };
 use kube::{ResourceExt, runtime::watcher::Event};
 use std::{sync::Arc, time::Instant};
-use tokio::task::yield_now;
 use tracing::warn;
 
-/// So many resources are judged before others have the thread: microseconds each with an index that
-/// helps, and 0.3 ms each where a thousand grants must be asked.
-const JUDGED_AT_ONCE: usize = 64;
+/// So many resources are judged, or some more looked at, before the time is looked at: microseconds each
+/// with an index that helps, and 0.3 ms each where a thousand grants must be asked.
+const JUDGED_AT_ONCE: usize = 16;
 
 impl<C: Cognito> Follower<C> {
     pub(super) async fn grant(&mut self, event: Event<MaybeGrant>) {
@@ -49,8 +45,10 @@ impl<C: Cognito> Follower<C> {
             }
             Event::InitDone => {
                 let Relisted { gone, concerned } = self.context.index().grants().grants_listed();
+                let mut pace = Pace::new();
                 for name in gone {
                     self.regrant(|grants| grants.delete_grant(&name)).await;
+                    pace.step().await;
                 }
                 self.judge(concerned).await;
                 return self.listed_of_cluster(Watched::Grants).await;
@@ -78,8 +76,10 @@ impl<C: Cognito> Follower<C> {
             Event::InitDone => {
                 let Relisted { gone, concerned } =
                     self.context.index().grants().namespaces_listed();
+                let mut pace = Pace::new();
                 for name in gone {
                     self.regrant(|grants| grants.delete_namespace(&name)).await;
+                    pace.step().await;
                 }
                 self.judge(concerned).await;
                 return self.listed_of_cluster(Watched::Namespaces).await;
@@ -99,18 +99,19 @@ impl<C: Cognito> Follower<C> {
         }
     }
 
-    async fn regrant(&self, change: impl FnOnce(&mut Grants) -> Vec<Key>) {
+    async fn regrant(&self, change: impl FnOnce(&mut Grants) -> Concerned) {
         let concerned = change(self.context.index().grants());
         self.judge(concerned).await;
     }
 
     /// Judges the resources that a change concerns, some at a time, and asks for a look at those for
     /// which something else follows.
-    async fn judge(&self, concerned: Vec<Key>) {
-        for some in concerned.chunks(JUDGED_AT_ONCE) {
+    async fn judge(&self, mut concerned: Concerned) {
+        let mut pace = Pace::new();
+        while !concerned.is_done() {
             let affected = {
                 let mut index = self.context.index();
-                let affected = index.judge(some);
+                let affected = index.judge_some(&mut concerned, JUDGED_AT_ONCE);
                 for key in &affected {
                     // Its own status names none of them: they may be other tenants' business.
                     if let Some(grants) = index.grants().conflicting(key) {
@@ -121,9 +122,7 @@ impl<C: Cognito> Follower<C> {
                 affected
             };
             self.ask(affected).await;
-            if some.len() == JUDGED_AT_ONCE {
-                yield_now().await;
-            }
+            pace.step().await;
         }
         // Also where no resource is concerned, something may be to be said of a grant.
         self.ask(Vec::new()).await;
