@@ -67,11 +67,11 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
 }
 
 /// Grants as there are, none of which a labelled namespace needs: literal names, globs for a team,
-/// namespaces by name and by label.
+/// namespaces by name, by label and by expressions.
 fn one_of_many(n: usize, crowds: &[Crowd]) -> (Value, Value) {
     let here = &crowds[n % crowds.len()].namespace;
     let elsewhere = format!("elsewhere-{n}");
-    match n % 4 {
+    match n % 6 {
         0 => (
             json!([format!("user-{n}"), format!("other-{n}")]),
             json!({ "names": [here] }),
@@ -81,11 +81,25 @@ fn one_of_many(n: usize, crowds: &[Crowd]) -> (Value, Value) {
             json!({ "names": [here, elsewhere] }),
         ),
         2 => (json!(["*"]), json!({ "names": [elsewhere] })),
-        _ => (
+        3 => (
             json!([format!("team-{n}-*"), format!("*-of-{n}")]),
             json!({ "selector": { "matchLabels": { "bench": "yes", "part": n.to_string() } } }),
         ),
+        4 => (json!(["*"]), one_of_parts(n)),
+        _ => (
+            json!(["*"]),
+            json!({ "selector": { "matchExpressions": [
+                { "key": format!("part-{n}"), "operator": "Exists" }
+            ] } }),
+        ),
     }
+}
+
+fn one_of_parts(n: usize) -> Value {
+    json!({ "selector": { "matchExpressions": [
+        { "key": "part", "operator": "In", "values": [n.to_string(), format!("also-{n}")] },
+        { "key": "bench", "operator": "NotIn", "values": ["no"] }
+    ] } })
 }
 
 async fn measure(stage: &Stage, crowds: &[Crowd], labelled: &Value) -> Measured {

@@ -1,11 +1,14 @@
 //! The door at which a broken identity stops everybody at once. While there are no credentials, or
 //! AWS refuses those that there are, one probe looks whether that is still so, not each resource;
-//! afterwards all that were turned away are looked at.
+//! afterwards all that were turned away are looked at. Without credentials of the operator's own there is
+//! one door for all Regions.
 //!
 //! Whether there are credentials, the credential chain tells. Whether AWS takes them only a call
 //! can: one resource after the other is let through as a scout.
 
 mod door;
+mod probe;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -16,25 +19,16 @@ use crate::{
     cognito::Cognito,
     core::{authority::Authority, outcome::Standing, reply::CredentialsFailure, target::Account},
 };
-use door::{Door, Refusals};
 use futures::FutureExt;
+use state::{Gate, Left, State};
 use std::{
     collections::{HashMap, HashSet},
-    panic::AssertUnwindSafe,
     pin::pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::timeout;
-use tracing::{error, info, warn};
-
-/// Between two probes: 1 s growing to 5 s, or to 15 s where each is a call to Cognito.
-const PROBE_FIRST: Duration = Duration::from_secs(1);
-const PROBE_MAX: Duration = Duration::from_secs(5);
-const SCOUT_MAX: Duration = Duration::from_secs(15);
+use tracing::{info, warn};
 
 /// How long a resource waits for credentials before its status may say that there are none; the probe
 /// has more time.
@@ -60,19 +54,10 @@ pub struct Credentials<C>(Arc<Shared<C>>);
 
 struct Shared<C> {
     cognito: Arc<C>,
-    /// The closed doors. One for each authority: neither a role that can't be assumed nor a Region
-    /// that doesn't exist or isn't enabled closes the others.
-    doors: Mutex<HashMap<Authority, Door>>,
-    /// What AWS refused.
-    refusals: Mutex<HashMap<Authority, Refusals>>,
+    state: Mutex<State>,
     /// Whose account the credentials were that there were last.
     accounts: Mutex<Accounts>,
-    /// The authorities whose credentials a reconcile waits for, and the resources that wait for what
-    /// that reconcile finds.
-    resolving: Mutex<HashMap<Authority, HashSet<Key>>>,
     places: Places,
-    /// How many doors were closed so far.
-    closed: AtomicU64,
     wake: Box<Waker>,
     tell: Box<Teller>,
 }
@@ -108,14 +93,14 @@ impl Accounts {
 /// One reconcile that waits for credentials. However it ends, the others are woken.
 struct Resolving<'a, C: Cognito> {
     shared: &'a Arc<Shared<C>>,
-    authority: &'a Authority,
+    gate: Gate,
 }
 
 impl<C: Cognito> Drop for Resolving<'_, C> {
     fn drop(&mut self) {
-        let waiting = self.shared.resolving().remove(self.authority);
+        let waiting = self.shared.state().resolved(&self.gate);
         self.shared
-            .wake_all(waiting.unwrap_or_default(), Wake::Tell);
+            .release(&self.gate, waiting, Wake::Tell, Vec::new());
     }
 }
 
@@ -136,12 +121,9 @@ impl<C: Cognito> Credentials<C> {
     ) -> Self {
         Self(Arc::new(Shared {
             cognito,
-            doors: Mutex::default(),
-            refusals: Mutex::default(),
+            state: Mutex::default(),
             accounts: Mutex::default(),
-            resolving: Mutex::default(),
             places,
-            closed: AtomicU64::new(0),
             wake: Box::new(wake),
             tell: Box::new(tell),
         }))
@@ -159,10 +141,11 @@ impl<C: Cognito> Credentials<C> {
         authority: &Authority,
         must_tell: bool,
     ) -> Result<Account, TurnedAway> {
-        if let Some(door) = self.0.doors().get_mut(authority)
-            && door.scout.as_ref() != Some(resource)
-        {
-            return Err(door.turn_away(resource, must_tell));
+        let turned_away = self.0.state().turn_away(resource, authority, |door| {
+            door.turn_away(resource, must_tell)
+        });
+        if let Some(turned_away) = turned_away {
+            return Err(turned_away);
         }
         if self.awaits_resolution(resource, authority) {
             return Err(TurnedAway {
@@ -176,8 +159,9 @@ impl<C: Cognito> Credentials<C> {
             return self.ensured(resource, authority, Some(found), must_tell);
         }
         let shared = &self.0;
-        shared.resolving().insert(authority.clone(), HashSet::new());
-        let _resolving = Resolving { shared, authority };
+        let gate = Gate::of_credentials(authority);
+        shared.state().resolve(gate.clone());
+        let _resolving = Resolving { shared, gate };
         let found = timeout(PATIENCE, authenticated);
         let found = shared.places.without(found).await.ok();
         // Before the others are woken.
@@ -209,18 +193,13 @@ impl<C: Cognito> Credentials<C> {
     /// and looked at when they are there, or aren't.
     #[must_use]
     pub fn awaits_resolution(&self, resource: &Key, authority: &Authority) -> bool {
-        let mut resolving = self.0.resolving();
-        let waiting = resolving.get_mut(authority);
-        waiting.is_some_and(|waiting| {
-            waiting.insert(resource.clone());
-            true
-        })
+        self.0.state().awaits_resolution(resource, authority)
     }
 
     /// Whose account it is, as far as that is known and nobody is turned away.
     #[must_use]
     pub fn account(&self, authority: &Authority) -> Option<Account> {
-        if self.0.doors().contains_key(authority) {
+        if self.0.state().failure(authority).is_some() {
             return None;
         }
         self.0.accounts().get(authority).cloned()
@@ -231,11 +210,7 @@ impl<C: Cognito> Credentials<C> {
     /// # Errors
     /// [`CredentialsFailure`]: it has none.
     pub async fn examine(&self, authority: &Authority) -> Result<(), CredentialsFailure> {
-        let known = self
-            .0
-            .doors()
-            .get(authority)
-            .map(|door| door.failure.clone());
+        let known = self.0.state().failure(authority).cloned();
         match known {
             Some(failure) => Err(failure),
             None => self.0.cognito.authenticate(authority).await.map(|_| ()),
@@ -244,8 +219,8 @@ impl<C: Cognito> Credentials<C> {
 
     /// Nobody calls by other authorities than these any more.
     pub fn retain(&self, needed: impl Fn(&Authority) -> bool) {
-        self.0.doors().retain(|authority, _| needed(authority));
-        self.0.refusals().retain(|authority, _| needed(authority));
+        let left = self.0.state().retain(&needed);
+        self.0.tidy(left);
         let mut accounts = self.0.accounts();
         accounts.of_roles.retain(|authority, _| needed(authority));
     }
@@ -253,53 +228,36 @@ impl<C: Cognito> Credentials<C> {
     /// Whether nobody passes: then the resource is remembered, and looked at when that changes.
     #[must_use]
     pub fn turn_away(&self, resource: &Key, authority: &Authority) -> bool {
-        let mut doors = self.0.doors();
-        let Some(door) = doors.get_mut(authority) else {
-            return false;
-        };
-        if door.scout.as_ref() == Some(resource) {
-            return false;
-        }
-        door.turned_away.insert(resource.clone());
-        true
+        let mut state = self.0.state();
+        let turned_away = state.turn_away(resource, authority, |door| {
+            door.turned_away.insert(resource.clone());
+        });
+        turned_away.is_some()
     }
 
     /// How many entries there are: closed doors, and resources at them or refused.
     #[must_use]
     pub fn len(&self) -> usize {
-        let refused: usize = self.0.refusals().values().map(Refusals::len).sum();
-        let at_doors: usize = self.0.doors().values().map(Door::len).sum();
-        let waiting: usize = self.0.resolving().values().map(HashSet::len).sum();
-        refused + at_doors + waiting + self.0.refusals().len()
+        self.0.state().len()
     }
 
     /// The resource is gone: nobody tells it anything, nor sends it to see.
     pub fn forget(&self, resource: &Key) {
-        for waiting in self.0.resolving().values_mut() {
-            waiting.remove(resource);
-        }
-        self.0.refusals().retain(|_, refusals| {
-            refusals.forget(resource);
-            !refusals.is_empty()
-        });
-        for door in self.0.doors().values_mut() {
-            door.forget(resource);
-        }
+        self.0.state().forget(resource);
     }
 
     /// What a call told of the credentials.
     pub fn answered(&self, resource: &Key, authority: &Authority, standing: &Standing) {
         match standing {
             Standing::Accepted => {
-                self.0
-                    .update_refusals(authority, |refusals| refusals.accepted(resource));
-                let refused = |door: &Door| door.refused;
-                if self.0.doors().get(authority).is_some_and(refused) {
-                    self.0.open(authority);
+                let opens = self.0.state().accepted(resource, authority);
+                if let Some(gate) = opens {
+                    self.0.open(&gate);
                 }
             }
             Standing::Refused(failure) => {
-                if self.0.is_refused_for_good(resource, authority) {
+                let for_good = self.0.state().refused(resource, authority);
+                if for_good {
                     self.close(resource, authority, failure.clone(), true, true);
                 }
             }
@@ -315,193 +273,88 @@ impl<C: Cognito> Credentials<C> {
         refused: bool,
         must_tell: bool,
     ) -> TurnedAway {
-        let mut doors = self.0.doors();
-        if let Some(door) = doors.get_mut(authority) {
-            let news = door.failure != failure;
-            door.failure = failure;
-            door.refused = refused;
-            door.scout.take_if(|scout| scout == resource);
-            let turned_away = door.turn_away(resource, must_tell);
-            drop(doors);
-            if news {
-                (self.0.tell)(authority);
-            }
-            return turned_away;
+        let closed = self
+            .0
+            .state()
+            .close(resource, authority, failure, refused, must_tell);
+        if let Some(number) = closed.number {
+            let (gate, error) = (&closed.gate, &closed.turned_away.failure);
+            warn!(authority = %gate, %error, "no AWS credentials that work: nothing can be set until there are some");
+            tokio::spawn(probe::probe(self.0.clone(), gate.clone(), number));
         }
-        let number = self.0.closed.fetch_add(1, Ordering::Relaxed);
-        let mut door = Door::new(number, failure, refused);
-        let turned_away = door.turn_away(resource, must_tell);
-        doors.insert(authority.clone(), door);
-        drop(doors);
-        let error = &turned_away.failure;
-        warn!(%authority, %error, "no AWS credentials that work: nothing can be set until there are some");
-        (self.0.tell)(authority);
-        tokio::spawn(probe(self.0.clone(), authority.clone(), number));
-        turned_away
+        if closed.news {
+            self.0.tell_of(&closed.gate);
+        }
+        closed.turned_away
     }
 }
 
 impl<C: Cognito> Shared<C> {
     /// Lets everybody through.
-    fn open(self: &Arc<Self>, authority: &Authority) {
-        let Some(door) = self.doors().remove(authority) else {
+    fn open(self: &Arc<Self>, gate: &Gate) {
+        let opened = self.state().open(gate);
+        let Some(opened) = opened else {
             return;
         };
-        self.update_refusals(authority, Refusals::count_anew);
-        info!(%authority, resources = door.turned_away.len(), "there are AWS credentials");
-        self.wake_all(door.turned_away, Wake::Healed);
-        (self.tell)(authority);
+        info!(authority = %gate, resources = opened.turned_away.len(), "there are AWS credentials");
+        self.release(gate, opened.turned_away, Wake::Healed, opened.left);
+        self.tell_of(gate);
     }
 
-    /// Wakes the first at once, and the others by and by.
-    fn wake_all(self: &Arc<Self>, resources: HashSet<Key>, why: Wake) {
+    /// Wakes the first at once, and the others by and by; and tidies up after them and the others that
+    /// left.
+    fn release(self: &Arc<Self>, gate: &Gate, resources: HashSet<Key>, why: Wake, left: Vec<Left>) {
         let mut resources = resources.into_iter();
         for resource in resources.by_ref().take(WOKEN_AT_ONCE) {
+            self.state().tidy(&resource, gate);
             (self.wake)(&resource, why);
         }
-        if resources.len() > 0 {
-            let shared = self.clone();
-            tokio::spawn(async move {
-                let mut pace = Pace::new();
-                for resource in resources {
-                    (shared.wake)(&resource, why);
+        if resources.len() == 0 {
+            return self.tidy(left);
+        }
+        let (shared, gate) = (self.clone(), gate.clone());
+        tokio::spawn(async move {
+            let mut pace = Pace::new();
+            for resource in resources {
+                shared.state().tidy(&resource, &gate);
+                (shared.wake)(&resource, why);
+                pace.step().await;
+            }
+            shared.tidy(left);
+        });
+    }
+
+    fn tidy(self: &Arc<Self>, mut left: Vec<Left>) {
+        left.retain(|(_, keys)| !keys.is_empty());
+        if left.is_empty() {
+            return;
+        }
+        let shared = self.clone();
+        tokio::spawn(async move {
+            let mut pace = Pace::new();
+            for (gate, keys) in left {
+                for key in keys {
+                    shared.state().tidy(&key, &gate);
                     pace.step().await;
                 }
-            });
-        }
-    }
-
-    /// Changes what is known of refusals, where something is; what says nothing is not kept.
-    fn update_refusals(&self, authority: &Authority, change: impl FnOnce(&mut Refusals)) {
-        let mut all = self.refusals();
-        if let Some(refusals) = all.get_mut(authority) {
-            change(refusals);
-            if refusals.is_empty() {
-                all.remove(authority);
             }
+        });
+    }
+
+    /// There is something new to say of a role. Of the operator's own identity no grant says anything.
+    fn tell_of(&self, gate: &Gate) {
+        match gate {
+            Gate::Of(authority) if authority.role.is_some() => (self.tell)(authority),
+            Gate::Own | Gate::Of(_) => {}
         }
-    }
-
-    /// Nobody knows whether AWS takes the credentials that there are now: one goes and sees. Answers
-    /// with whether the door is open, because nobody is left who wants to pass.
-    fn scout(&self, authority: &Authority) -> bool {
-        let scout = {
-            let mut doors = self.doors();
-            let Some(door) = doors.get_mut(authority) else {
-                return true;
-            };
-            let scout = door.send_scout();
-            if scout.is_none() {
-                doors.remove(authority);
-            }
-            scout
-        };
-        if let Some(scout) = &scout {
-            (self.wake)(scout, Wake::Healed);
-        }
-        scout.is_none()
-    }
-
-    /// Some more may say why they are turned away.
-    fn tell(&self, authority: &Authority) {
-        let told = self.doors().get_mut(authority).map(Door::next_told);
-        for resource in told.iter().flatten() {
-            (self.wake)(resource, Wake::Tell);
-        }
-    }
-
-    /// Behind a closed door each refusal is one more of those that closed it.
-    fn is_refused_for_good(&self, resource: &Key, authority: &Authority) -> bool {
-        let mut refusals = self.refusals();
-        let refusals = refusals.entry(authority.clone()).or_default();
-        refusals.refused(resource) || self.doors().contains_key(authority)
-    }
-
-    fn refusals(&self) -> MutexGuard<'_, HashMap<Authority, Refusals>> {
-        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn accounts(&self) -> MutexGuard<'_, Accounts> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn resolving(&self) -> MutexGuard<'_, HashMap<Authority, HashSet<Key>>> {
-        self.resolving
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        // It is whole at any time.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn doors(&self) -> MutexGuard<'_, HashMap<Authority, Door>> {
-        // A door is whole at any time.
-        self.doors.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Runs as long as the door of this number is closed.
-async fn probe<C: Cognito>(shared: Arc<Shared<C>>, authority: Authority, number: u64) {
-    let mut pause = PROBE_FIRST;
-    loop {
-        tokio::time::sleep(pause).await;
-        let probed = AssertUnwindSafe(probe_once(&shared, &authority, number));
-        let longest = match probed.catch_unwind().await {
-            Ok(Probed::Open) => return,
-            Ok(Probed::Closed { refused: true }) => SCOUT_MAX,
-            Ok(Probed::Closed { refused: false }) => PROBE_MAX,
-            Err(_) => {
-                error!(%authority, "what follows from a probe panicked; it is repeated");
-                SCOUT_MAX
-            }
-        };
-        pause = (pause * 2).min(longest);
-    }
-}
-
-/// How one probe found its door.
-enum Probed {
-    /// Open, or another one by now.
-    Open,
-    /// Closed, and whether AWS refused the credentials.
-    Closed { refused: bool },
-}
-
-async fn probe_once<C: Cognito>(
-    shared: &Arc<Shared<C>>,
-    authority: &Authority,
-    number: u64,
-) -> Probed {
-    // A probe that died would leave the door closed for good.
-    let found = AssertUnwindSafe(shared.cognito.authenticate(authority))
-        .catch_unwind()
-        .await;
-    let refused = {
-        let mut doors = shared.doors();
-        let door = doors.get_mut(authority);
-        let Some(door) = door.filter(|door| door.number == number) else {
-            return Probed::Open;
-        };
-        if let Ok(Err(failure)) = &found {
-            door.failure = failure.clone();
-            if door.is_deserted() {
-                // Whoever comes finds out anew.
-                doors.remove(authority);
-                return Probed::Open;
-            }
-        }
-        door.refused
-    };
-    match found {
-        Ok(Ok(_)) if refused => {
-            if shared.scout(authority) {
-                return Probed::Open;
-            }
-        }
-        Ok(Ok(_)) => {
-            shared.open(authority);
-            return Probed::Open;
-        }
-        Ok(Err(_)) => {}
-        Err(_) => error!(%authority, "the look for AWS credentials panicked; it is repeated"),
-    }
-    shared.tell(authority);
-    Probed::Closed { refused }
 }

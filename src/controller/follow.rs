@@ -199,10 +199,12 @@ impl<C: Cognito> Follower<C> {
             }
             Event::Delete(resource) => self.gone(&Key::of(&resource)).await,
             Event::InitDone => {
-                let gone = self.context.index().resources_listed(scope);
+                let known = self.context.index().resources_listed(scope);
                 let mut pace = Pace::new();
-                for key in gone {
-                    self.gone(&key).await;
+                for gone in known {
+                    if let Some(key) = gone {
+                        self.gone(&key).await;
+                    }
                     pace.step().await;
                 }
                 self.listed(scope, Watched::Resources).await;

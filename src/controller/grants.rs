@@ -1,7 +1,11 @@
 //! What the watches showed of grants and namespaces, and what follows from it for each resource. A
 //! synchronous index: it is told what there is and answers with the resources that a change may
-//! concern. [`Grants::judge`] judges these, in portions that its caller chooses: a grant may concern
-//! ten thousand resources.
+//! concern. [`Grants::next_concerned`] finds these, in portions that its caller chooses, because a grant
+//! may concern ten thousand resources. [`Grants::judge`] judges each of them.
+
+mod concerned;
+
+pub use concerned::Concerned;
 
 use super::{claims::Claim, few::Few, key::Key, listing::Listing};
 use crate::{
@@ -14,11 +18,11 @@ use crate::{
         target::{PoolId, Target},
     },
 };
+use concerned::Among;
 use std::{
     borrow::Borrow,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     hash::Hash,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Instant,
 };
@@ -45,6 +49,9 @@ pub struct Grants {
     resources: HashMap<Key, Resident>,
     of_pool: HashMap<PoolId, BTreeSet<Key>>,
     of_namespace: HashMap<Name, BTreeSet<Key>>,
+    /// How many resources each grant lets in, as far as they are judged: also one that is gone, until
+    /// they are.
+    lets_in: HashMap<Name, usize>,
     /// The grants of which something else is to be said now.
     changed: BTreeSet<Name>,
     /// Whether a grant is gone, and with it perhaps the need for an authority.
@@ -52,12 +59,11 @@ pub struct Grants {
 }
 
 /// What a complete list tells.
-#[derive(Default, PartialEq, Eq, Debug)]
 pub struct Relisted {
     /// What is gone: each is to be deleted.
     pub gone: Vec<Name>,
     /// The resources to judge.
-    pub concerned: Vec<Key>,
+    pub concerned: Concerned,
 }
 
 /// A grant.
@@ -67,8 +73,6 @@ pub struct Held {
     pub object: Arc<CognitoUserPoolGrant>,
     /// What it says.
     pub grant: Result<Arc<Grant>, InvalidGrant>,
-    /// How many resources it lets in.
-    pub lets_in: usize,
 }
 
 /// A resource, and what follows for it.
@@ -88,8 +92,10 @@ impl Resident {
 /// What a grant was and what it is.
 #[derive(Default)]
 struct Change {
-    /// The pools that it named and names, or may have.
+    /// The pools that it named and names.
     pools: BTreeSet<PoolId>,
+    /// It couldn't be read, and may have named any.
+    may_name_any: bool,
     /// As far as it could and can be read.
     grants: Vec<Arc<Grant>>,
 }
@@ -140,6 +146,7 @@ impl Grants {
             + self.unreadable.len()
             + self.of_pool.len()
             + self.of_namespace.len()
+            + self.lets_in.len()
             + self.changed.len();
         [
             ("grants", self.by_name.known.len()),
@@ -196,6 +203,12 @@ impl Grants {
     #[must_use]
     pub fn grant(&self, name: &str) -> Option<&Held> {
         self.by_name.known.get(name)
+    }
+
+    /// How many resources a grant lets in.
+    #[must_use]
+    pub fn lets_in(&self, name: &str) -> usize {
+        self.lets_in.get(name).copied().unwrap_or_default()
     }
 
     /// Whether something else is to be said of any grant now, or a grant is gone.
@@ -257,7 +270,7 @@ impl Grants {
             let namespace = resource.namespace().into();
             let of_namespace = self.of_namespace.entry(namespace).or_default();
             of_namespace.insert(resource.clone());
-            self.judge([resource]);
+            self.judge(resource);
         }
         self.is_admitted(resource)
     }
@@ -273,7 +286,7 @@ impl Grants {
     }
 
     /// A grant is there. Answers with the resources to judge.
-    pub fn apply_grant(&mut self, name: &str, object: Arc<CognitoUserPoolGrant>) -> Vec<Key> {
+    pub fn apply_grant(&mut self, name: &str, object: Arc<CognitoUserPoolGrant>) -> Concerned {
         self.by_name.listing.show(&name.into());
         if object.metadata.deletion_timestamp.is_some() {
             // A finalizer keeps the object, not what it gave.
@@ -286,14 +299,12 @@ impl Grants {
                 // At most what is said of it has moved.
                 held.object = object;
                 self.changed.insert(name.into());
-                return Vec::new();
+                return Concerned::default();
             }
         }
         let grant = Grant::parse(&object.spec)
             .and_then(|grant| grant.within(self.regions))
             .map(Arc::new);
-        // Those whom it lets in are counted anew below, from where the count is.
-        let lets_in = self.grant(name).map_or(0, |held| held.lets_in);
         let mut change = self.forget_grant(name);
         #[cfg(test)]
         super::panic_tests::panic_at("grant", &Key::new("", name));
@@ -309,28 +320,24 @@ impl Grants {
                 self.unreadable.insert(name.into());
             }
         }
-        let held = Held {
-            object,
-            grant,
-            lets_in,
-        };
+        let held = Held { object, grant };
         self.by_name.known.insert(name.into(), held);
         self.changed.insert(name.into());
-        self.concerned(&change)
+        self.concerned(change)
     }
 
     /// A grant is there that this version can't read. Answers with the resources to judge.
-    pub fn unreadable_grant(&mut self, name: &str) -> Vec<Key> {
+    pub fn unreadable_grant(&mut self, name: &str) -> Concerned {
         let change = self.forget_grant(name);
         self.by_name.listing.show(&name.into());
         self.unreadable.insert(name.into());
-        self.concerned(&change)
+        self.concerned(change)
     }
 
     /// A change of this grant panicked and may be half-done. Nobody is let in by the grant; if it still
     /// is there, it counts as one that can't be read. Answers with the resources to judge: all of them,
     /// because it isn't known which the grant let in.
-    pub fn panicking_grant(&mut self, name: &str, is_there: bool) -> Vec<Key> {
+    pub fn panicking_grant(&mut self, name: &str, is_there: bool) -> Concerned {
         self.by_name.known.remove(name);
         self.changed.remove(name);
         self.is_one_gone = true;
@@ -347,33 +354,33 @@ impl Grants {
         } else {
             self.unreadable.remove(name);
         }
-        self.resources.keys().cloned().collect()
+        self.everybody()
     }
 
     /// A grant is gone. Answers with the resources to judge.
-    pub fn delete_grant(&mut self, name: &str) -> Vec<Key> {
+    pub fn delete_grant(&mut self, name: &str) -> Concerned {
         let change = self.forget_grant(name);
         self.changed.remove(name);
         self.is_one_gone = true;
-        self.concerned(&change)
+        self.concerned(change)
     }
 
     /// A namespace is there, with these labels. Answers with the resources to judge.
-    pub fn apply_namespace(&mut self, name: &str, labels: NamespaceLabels) -> Vec<Key> {
+    pub fn apply_namespace(&mut self, name: &str, labels: NamespaceLabels) -> Concerned {
         self.namespaces.listing.show(&name.into());
         #[cfg(test)]
         super::panic_tests::panic_at("namespace", &Key::new("", name));
         if self.namespaces.known.get(name) == Some(&labels) {
-            return Vec::new();
+            return Concerned::default();
         }
         self.namespaces.known.insert(name.into(), labels);
-        self.of_namespace(name)
+        Concerned::all([Among::Namespace(name.into())])
     }
 
     /// A namespace is gone. Answers with the resources to judge.
-    pub fn delete_namespace(&mut self, name: &str) -> Vec<Key> {
+    pub fn delete_namespace(&mut self, name: &str) -> Concerned {
         self.namespaces.known.remove(name);
-        self.of_namespace(name)
+        Concerned::all([Among::Namespace(name.into())])
     }
 
     /// A list of the grants begins.
@@ -386,7 +393,7 @@ impl Grants {
         let Listed { known, listing, .. } = &mut self.by_name;
         let first = !listing.complete;
         let gone = listing.finish(known.keys().chain(&self.unreadable));
-        self.relisted(gone, first)
+        self.relisted(gone.flatten().collect(), first)
     }
 
     /// A list of the namespaces begins.
@@ -399,16 +406,17 @@ impl Grants {
         let Listed { known, listing, .. } = &mut self.namespaces;
         let first = !listing.complete;
         let gone = listing.finish(known.keys());
-        self.relisted(gone, first)
+        self.relisted(gone.flatten().collect(), first)
     }
 
     /// Nothing is judged before both lists are complete, so then everything is.
     fn relisted(&self, gone: Vec<Name>, first: bool) -> Relisted {
-        let all = self.resources.keys().filter(|_| first && self.is_listed());
-        Relisted {
-            gone,
-            concerned: all.cloned().collect(),
-        }
+        let concerned = if first && self.is_listed() {
+            self.everybody()
+        } else {
+            Concerned::default()
+        };
+        Relisted { gone, concerned }
     }
 
     fn is_listed(&self) -> bool {
@@ -441,9 +449,7 @@ impl Grants {
                 change.pools.insert(pool);
             }
         }
-        if self.unreadable.remove(name) {
-            change.pools.extend(self.of_pool.keys().cloned());
-        }
+        change.may_name_any = self.unreadable.remove(name);
         change
     }
 
@@ -473,108 +479,87 @@ impl Grants {
 
     /// The resources that a change may concern: of ten thousand in a pool, those that the grant lets in
     /// or let in.
-    fn concerned(&self, change: &Change) -> Vec<Key> {
+    fn concerned(&self, change: Change) -> Concerned {
         if !self.is_listed() {
-            return Vec::new();
+            return Concerned::default();
         }
-        // Where pools that none names are open to all, it also matters whether one is named; and a
-        // grant that can't be read may name any.
-        let open = self.ungranted == Some(Ungranted::Allow);
-        if open && !self.unreadable.is_empty() {
-            return self.resources.keys().cloned().collect();
+        if self.ungranted == Some(Ungranted::Allow) {
+            // Where pools that none names are open to all, it also matters whether one is named; and a
+            // grant that can't be read may name any.
+            return if change.may_name_any || !self.unreadable.is_empty() {
+                self.everybody()
+            } else {
+                Concerned::all(change.pools.into_iter().map(Among::Pool))
+            };
         }
-        let is_concerned = |key: &Key| {
-            #[cfg(test)]
-            super::panic_tests::panic_at("concerned", key);
-            let target = self.resources.get(key).map(|it| it.claim.target());
-            let labels = self.namespaces.known.get(key.namespace());
-            let (Some(target), Some(labels)) = (target, labels) else {
-                return false;
-            };
-            let namespace = Namespace {
-                name: key.namespace(),
-                labels,
-            };
-            let mut grants = change.grants.iter();
-            open || grants.any(|grant| grant.lets_in(target, namespace))
+        let grants = change.grants;
+        let names: Option<Vec<_>> = grants.iter().map(|it| it.only_names()).collect();
+        let among: Vec<_> = if let Some(names) = names {
+            let names: BTreeSet<&String> = names.into_iter().flatten().collect();
+            names
+                .into_iter()
+                .filter_map(|name| self.of_namespace.get_key_value(name.as_str()))
+                .map(|(name, _)| Among::Namespace(name.clone()))
+                .collect()
+        } else {
+            let pools: BTreeSet<_> = grants.iter().map(|grant| &grant.pool).collect();
+            pools.into_iter().cloned().map(Among::Pool).collect()
         };
-        // Judging that resource panics by itself then, and says so.
-        let is_concerned =
-            |key: &&Key| catch_unwind(AssertUnwindSafe(|| is_concerned(key))).unwrap_or(true);
-        let names: Option<Vec<_>> = change.grants.iter().map(|it| it.only_names()).collect();
-        match names {
-            Some(names) if !open => {
-                let names: BTreeSet<&String> = names.into_iter().flatten().collect();
-                let residents = names
-                    .into_iter()
-                    .filter_map(|name| self.of_namespace.get(name.as_str()))
-                    .flatten();
-                residents.filter(is_concerned).cloned().collect()
-            }
-            Some(_) | None => {
-                let of = |pool| self.of_pool.get(pool).into_iter().flatten();
-                let residents = change.pools.iter().flat_map(of);
-                residents.filter(is_concerned).cloned().collect()
-            }
-        }
+        Concerned::let_in_by(grants, among)
     }
 
-    fn of_namespace(&self, name: &str) -> Vec<Key> {
-        let residents = self.of_namespace.get(name);
-        residents.into_iter().flatten().cloned().collect()
+    fn everybody(&self) -> Concerned {
+        Concerned::all(self.of_namespace.keys().cloned().map(Among::Namespace))
     }
 
-    /// Judges resources anew. Answers with those for which something else follows now. Nothing is
-    /// judged before everything is listed.
-    pub fn judge<'a>(&mut self, resources: impl IntoIterator<Item = &'a Key>) -> Vec<Key> {
+    /// Judges a resource anew. Answers with whether something else follows for it now. Nothing is judged
+    /// before everything is listed.
+    pub fn judge(&mut self, resource: &Key) -> bool {
         if self.ungranted.is_some() && !self.is_listed() {
-            return Vec::new();
+            return false;
         }
-        let mut changed = Vec::new();
-        for key in resources {
-            let Some(resident) = self.resources.get(key) else {
-                continue;
-            };
-            #[cfg(test)]
-            super::panic_tests::panic_at("judge", key);
-            let (admission, mut by) = self.find(resident.claim.target(), key.namespace());
-            if admission == Admission::Ambiguous {
-                // None of them lets it in.
-                by.clear();
-            }
-            let by: Few<_> = by.into_iter().collect();
-            let Some(resident) = self.resources.get_mut(key) else {
-                continue;
-            };
-            let before = std::mem::replace(&mut resident.admission, admission);
-            if resident.admission != before {
-                changed.push(key.clone());
-            }
-            if resident.by != by {
-                let before = std::mem::take(&mut resident.by);
-                self.count(&before, &by);
-                if let Some(resident) = self.resources.get_mut(key) {
-                    resident.by = by;
-                }
+        let Some(resident) = self.resources.get(resource) else {
+            return false;
+        };
+        #[cfg(test)]
+        super::panic_tests::panic_at("judge", resource);
+        let (admission, mut by) = self.find(resident.claim.target(), resource.namespace());
+        if admission == Admission::Ambiguous {
+            // None of them lets it in.
+            by.clear();
+        }
+        let by: Few<_> = by.into_iter().collect();
+        let Some(resident) = self.resources.get_mut(resource) else {
+            return false;
+        };
+        let before = std::mem::replace(&mut resident.admission, admission);
+        let has_changed = resident.admission != before;
+        if resident.by != by {
+            let before = std::mem::take(&mut resident.by);
+            self.count(&before, &by);
+            if let Some(resident) = self.resources.get_mut(resource) {
+                resident.by = by;
             }
         }
-        changed
+        has_changed
     }
 
     /// A resource that was let in by some grants is let in by others.
     fn count(&mut self, before: &Few<Name>, now: &Few<Name>) {
         for name in before.iter() {
-            if let Some(held) = self.by_name.known.get_mut(name) {
-                held.lets_in = held.lets_in.saturating_sub(1);
-                self.changed.insert(name.clone());
+            let lets_in = self.lets_in.entry(name.clone()).or_default();
+            *lets_in = lets_in.saturating_sub(1);
+            if *lets_in == 0 {
+                self.lets_in.remove(name);
             }
         }
         for name in now.iter() {
-            if let Some(held) = self.by_name.known.get_mut(name) {
-                held.lets_in += 1;
-                self.changed.insert(name.clone());
-            }
+            *self.lets_in.entry(name.clone()).or_default() += 1;
         }
+        let known = &self.by_name.known;
+        let counted = before.iter().chain(now.iter());
+        let counted = counted.filter(|name| known.contains_key(*name));
+        self.changed.extend(counted.cloned());
     }
 }
 

@@ -116,21 +116,19 @@ fn forget_unneeded<C: Cognito>(context: &Context<C>) {
 async fn look<C: Cognito>(context: &Context<C>, name: &str) -> Looked {
     #[cfg(test)]
     super::panic_tests::panic_at("grant status", &super::key::Key::new("", name));
-    let held = context.index().grants().grant(name).cloned();
-    let Some(held) = held else {
-        return Looked::Done;
+    let (held, lets_in) = {
+        let mut index = context.index();
+        let grants = index.grants();
+        let Some(held) = grants.grant(name).cloned() else {
+            return Looked::Done;
+        };
+        (held, grants.lets_in(name))
     };
     let finding = find(context, &held.grant).await;
     let failed = matches!(finding, Finding::NoCredentials(..));
     let before = held.object.status.clone().unwrap_or_default();
     let generation = held.object.metadata.generation.unwrap_or_default();
-    let status = grant_status(
-        &before,
-        generation,
-        held.lets_in,
-        &finding,
-        Timestamp::now(),
-    );
+    let status = grant_status(&before, generation, lets_in, &finding, Timestamp::now());
     let written = if status == before {
         Ok(())
     } else if context.leadership.has_left(CALL_TIMEOUT) {

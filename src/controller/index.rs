@@ -7,7 +7,7 @@ use super::{
     few::Few,
     grants::Grants,
     key::Key,
-    listing::Listing,
+    listing::{Listing, Sweep},
     packed::{Packed, Text, Words, sent},
 };
 use crate::{
@@ -107,8 +107,9 @@ impl Index {
     /// look at: this one, if something else follows for it, and those whose user is managed by another
     /// one now.
     pub fn judge(&mut self, resource: &Key) -> Vec<Key> {
-        let mut affected = self.grants.judge([resource]);
-        if !affected.is_empty() {
+        let mut affected = Vec::new();
+        if self.grants.judge(resource) {
+            affected.push(resource.clone());
             let admitted = self.grants.is_admitted(resource);
             affected.extend(self.claims.admit(resource, admitted));
         }
@@ -392,16 +393,15 @@ impl Index {
             .begin();
     }
 
-    /// The list of resources is complete. Answers with the resources that are gone: each is to be
-    /// deleted.
-    pub fn resources_listed(&mut self, scope: &Scope) -> Vec<Key> {
+    /// The list of resources is complete. What is gone is to be deleted.
+    pub fn resources_listed(&mut self, scope: &Scope) -> Sweep<Key> {
         let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
         let known = self.resources.keys().chain(&self.unreadable);
         listing.finish(known.filter(|key| contains(scope, key)))
     }
 
-    /// The list of Secrets is complete. Answers with the Secrets that are gone: each is to be deleted.
-    pub fn secrets_listed(&mut self, scope: &Scope) -> Vec<Key> {
+    /// The list of Secrets is complete. What is gone is to be deleted.
+    pub fn secrets_listed(&mut self, scope: &Scope) -> Sweep<Key> {
         let listing = &mut self.scopes.entry(scope.clone()).or_default().secrets;
         let seen = self.secrets.iter().filter(|(_, it)| it.seen.is_some());
         let known = seen.map(|(key, _)| key);
@@ -503,6 +503,10 @@ mod tests {
             .collect()
     }
 
+    fn resources_gone(index: &mut Index, scope: &Scope) -> Vec<Key> {
+        index.resources_listed(scope).flatten().collect()
+    }
+
     #[test]
     fn two_resources_on_one_secret_are_both_followed() {
         let mut index = Index::default();
@@ -541,7 +545,8 @@ mod tests {
         let elsewhere = Key::new("team-b", "secret");
         index.apply_secret(&other, elsewhere.clone(), &version(1), Instant::now());
         index.secrets_listing(&scope);
-        assert_eq!(index.secrets_listed(&scope), [key("secret")]);
+        let gone: Vec<_> = index.secrets_listed(&scope).flatten().collect();
+        assert_eq!(gone, [key("secret")]);
         assert_eq!(index.delete_secret(&key("secret")), [key("one")]);
         assert_eq!(index.secret(&key("secret")), None);
         assert!(
@@ -549,7 +554,7 @@ mod tests {
             "another scope's list says nothing of it"
         );
         index.resources_listing(&scope);
-        assert_eq!(index.resources_listed(&scope), [key("one")]);
+        assert_eq!(resources_gone(&mut index, &scope), [key("one")]);
         index.delete_resource(&key("one"));
         assert_eq!(held(&index), [("secrets", 1)]);
         assert!(index.is_listed(&scope) && !index.is_listed(&other));
@@ -600,10 +605,10 @@ mod tests {
         index.resources_listing(&scope);
         index.apply_resource(&scope, &young);
         index.apply_unreadable(&scope, &key("old"), &illegible);
-        assert_eq!(index.resources_listed(&scope), []);
+        assert_eq!(resources_gone(&mut index, &scope), []);
         index.resources_listing(&scope);
         index.apply_resource(&scope, &young);
-        assert_eq!(index.resources_listed(&scope), [key("old")]);
+        assert_eq!(resources_gone(&mut index, &scope), [key("old")]);
         assert_eq!(index.delete_resource(&key("old")), [key("young")]);
         assert_eq!(manager(&index), None);
         index.delete_resource(&key("young"));
@@ -616,7 +621,7 @@ mod tests {
         let now = Instant::now();
         index.secrets_listing(&Scope::All);
         index.apply_secret(&Scope::All, key("secret"), &version(1), now);
-        index.secrets_listed(&Scope::All);
+        let _: Vec<_> = index.secrets_listed(&Scope::All).collect();
         assert_eq!(index.changed_at(&key("secret"), "1"), None);
         index.apply_secret(&Scope::All, key("secret"), &version(2), now);
         assert_eq!(index.changed_at(&key("secret"), "2"), Some(now));

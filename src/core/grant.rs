@@ -7,11 +7,14 @@ use super::{
     region::Regions,
     target::{InvalidTarget, PoolId, Region, Target},
 };
-use crate::api::{CognitoUserPoolGrantSpec, Labels};
+use crate::api::{CognitoUserPoolGrantSpec, LabelOperator, Labels, NamespaceSelector};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
+
+/// A label, and its value; none for any value.
+pub(super) type Label = (String, Option<String>);
 
 /// A grant that was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,8 +26,8 @@ pub struct Grant {
     pub(super) usernames: Vec<Glob>,
     pub(super) names: BTreeSet<String>,
     pub(super) labels: Option<Labels>,
-    /// The labels that each namespace has which `labels` fit, as far as they are required by their values.
-    pub(super) required_labels: BTreeMap<String, String>,
+    /// What each namespace has which `labels` fit: of each of these at least one.
+    pub(super) required_labels: Vec<Vec<Label>>,
 }
 
 /// A namespace, as its watch shows it.
@@ -117,7 +120,7 @@ impl Grant {
         };
         let namespaces = &spec.namespaces;
         let selector = namespaces.selector.as_ref();
-        let required_labels = selector.map(|selector| selector.match_labels.clone());
+        let required_labels = selector.map(required_labels);
         let labels = selector.map(Labels::try_from);
         Ok(Self {
             required_labels: required_labels.unwrap_or_default(),
@@ -196,6 +199,24 @@ pub fn admit<'a>(
             Ungranted::Allow | Ungranted::Deny => Admission::NotGranted,
         },
     }
+}
+
+/// What can be told of the labels that a selector fits. That a label isn't there tells nothing by which
+/// a namespace could be found.
+fn required_labels(selector: &NamespaceSelector) -> Vec<Vec<Label>> {
+    let equal = selector.match_labels.iter();
+    let equal = equal.map(|(label, value)| vec![(label.clone(), Some(value.clone()))]);
+    let expressions = selector.match_expressions.iter();
+    let expressions = expressions.filter_map(|it| match it.operator {
+        LabelOperator::In => {
+            let values: BTreeSet<_> = it.values.iter().collect();
+            let label = |value: &String| (it.key.clone(), Some(value.clone()));
+            Some(values.into_iter().map(label).collect())
+        }
+        LabelOperator::Exists => Some(vec![(it.key.clone(), None)]),
+        LabelOperator::NotIn | LabelOperator::DoesNotExist => None,
+    });
+    equal.chain(expressions).collect()
 }
 
 #[cfg(test)]

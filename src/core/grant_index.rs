@@ -2,7 +2,7 @@
 //! found without looking at all of them.
 
 use super::{
-    grant::{Grant, Namespace},
+    grant::{Grant, Label, Namespace},
     target::Target,
 };
 use std::{
@@ -23,17 +23,15 @@ pub struct GrantIndex<N> {
     /// How many of the prefixes have each length, in bytes.
     prefix_lengths: BTreeMap<usize, usize>,
     by_namespace: HashMap<String, BTreeSet<N>>,
-    /// By one label that the namespace must have: of several the one by which the fewest were found when
-    /// the grant came, because all grants of a cluster may require the same first label.
+    /// By the labels of one requirement, of which the namespace must have one: of several requirements the
+    /// one by which the fewest were found when the grant came, because all grants of a cluster may require
+    /// the same first label.
     by_label: HashMap<Label, BTreeSet<N>>,
-    /// By which label each of these grants is found.
-    labels: BTreeMap<N, Label>,
-    /// Those whose selector requires no label by its value.
+    /// By which of its requirements each of these grants is found.
+    requirements: BTreeMap<N, usize>,
+    /// Those whose selector requires no label to be there.
     by_other_selector: BTreeSet<N>,
 }
-
-/// A label and its value.
-type Label = (String, String);
 
 impl<N> Default for GrantIndex<N> {
     fn default() -> Self {
@@ -44,7 +42,7 @@ impl<N> Default for GrantIndex<N> {
             prefix_lengths: BTreeMap::new(),
             by_namespace: HashMap::new(),
             by_label: HashMap::new(),
-            labels: BTreeMap::new(),
+            requirements: BTreeMap::new(),
             by_other_selector: BTreeSet::new(),
         }
     }
@@ -70,10 +68,12 @@ impl<N: Ord + Clone> GrantIndex<N> {
             for namespace in &grant.names {
                 add(&mut self.by_namespace, namespace.clone(), &name);
             }
-            match (&grant.labels, self.rarest_label(grant)) {
-                (Some(_), Some(label)) => {
-                    add(&mut self.by_label, label.clone(), &name);
-                    self.labels.insert(name.clone(), label);
+            match (&grant.labels, self.rarest_requirement(grant)) {
+                (Some(_), Some((number, labels))) => {
+                    for label in labels {
+                        add(&mut self.by_label, label.clone(), &name);
+                    }
+                    self.requirements.insert(name.clone(), number);
                 }
                 (Some(_), None) => {
                     self.by_other_selector.insert(name.clone());
@@ -105,8 +105,10 @@ impl<N: Ord + Clone> GrantIndex<N> {
         for namespace in &grant.names {
             take(&mut self.by_namespace, namespace, name);
         }
-        if let Some(label) = self.labels.remove(name) {
-            take(&mut self.by_label, &label, name);
+        let requirement = self.requirements.remove(name);
+        let labels = requirement.and_then(|number| grant.required_labels.get(number));
+        for label in labels.into_iter().flatten() {
+            take(&mut self.by_label, label, name);
         }
         self.by_other_selector.remove(name);
     }
@@ -135,11 +137,15 @@ impl<N: Ord + Clone> GrantIndex<N> {
             .collect()
     }
 
-    /// Of the labels that a grant requires, the one by which the fewest grants are found.
-    fn rarest_label(&self, grant: &Grant) -> Option<Label> {
-        let labels = grant.required_labels.iter();
-        let labels = labels.map(|(label, value)| (label.clone(), value.clone()));
-        labels.min_by_key(|label| self.by_label.get(label).map_or(0, BTreeSet::len))
+    /// Of what a grant requires of labels, that by which the fewest grants are found, and its number.
+    fn rarest_requirement<'a>(&self, grant: &'a Grant) -> Option<(usize, &'a [Label])> {
+        let found_by = |label| self.by_label.get(label).map_or(0, BTreeSet::len);
+        let requirements = grant.required_labels.iter().map(Vec::as_slice).enumerate();
+        // A namespace has one value of a label, so the largest set tells what a lookup costs at most.
+        requirements.min_by_key(|(_, labels)| {
+            let largest = labels.iter().map(found_by).max();
+            (largest.unwrap_or_default(), labels.len())
+        })
     }
 
     /// The grants that may fit a username.
@@ -153,12 +159,12 @@ impl<N: Ord + Clone> GrantIndex<N> {
 
     /// The grants that may fit a namespace.
     fn naming_namespace(&self, namespace: Namespace<'_>) -> Vec<&BTreeSet<N>> {
-        let labels = namespace.labels.iter();
         // Without this, each lookup would copy the label.
-        let by_label = labels.filter_map(|(label, value)| {
-            (!self.by_label.is_empty())
-                .then(|| self.by_label.get(&(label.clone(), value.clone())))
-                .flatten()
+        let labels = (!self.by_label.is_empty()).then_some(namespace.labels);
+        let by_label = labels.into_iter().flatten().flat_map(|(label, value)| {
+            [Some(value.clone()), None]
+                .into_iter()
+                .filter_map(|value| self.by_label.get(&(label.clone(), value)))
         });
         let by_namespace = self.by_namespace.get(namespace.name);
         by_namespace
@@ -197,7 +203,10 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{CognitoUserPoolGrantSpec, GrantNamespaces, NamespaceSelector};
+    use crate::api::{
+        CognitoUserPoolGrantSpec, GrantNamespaces, LabelOperator, LabelRequirement,
+        NamespaceSelector,
+    };
     use proptest::prelude::*;
 
     fn labels(labels: &[(u8, u8)]) -> BTreeMap<String, String> {
@@ -205,15 +214,50 @@ mod tests {
         labels.iter().map(text).collect()
     }
 
+    fn selecting(usernames: &[&str], selector: NamespaceSelector) -> Arc<Grant> {
+        let spec = CognitoUserPoolGrantSpec {
+            user_pool_id: "eu-west-1_a".to_owned(),
+            usernames: usernames.iter().map(|&it| it.to_owned()).collect(),
+            namespaces: GrantNamespaces {
+                names: None,
+                selector: Some(selector),
+            },
+            region: None,
+            role_arn: None,
+            external_id: None,
+        };
+        Arc::new(Grant::parse(&spec).expect("valid"))
+    }
+
+    fn expression(label: u8, operator: LabelOperator, values: &[u8]) -> LabelRequirement {
+        LabelRequirement {
+            key: format!("label-{label}"),
+            operator,
+            values: values.iter().map(u8::to_string).collect(),
+        }
+    }
+
+    fn expressions() -> impl Strategy<Value = Vec<LabelRequirement>> {
+        let values = || proptest::collection::vec(0_u8..3, 1..4);
+        let expression = prop_oneof![
+            3 => (0_u8..2, values()).prop_map(|(label, values)| expression(label, LabelOperator::In, &values)),
+            1 => (0_u8..2, values()).prop_map(|(label, values)| expression(label, LabelOperator::NotIn, &values)),
+            1 => (0_u8..2).prop_map(|label| expression(label, LabelOperator::Exists, &[])),
+            1 => (0_u8..2).prop_map(|label| expression(label, LabelOperator::DoesNotExist, &[])),
+        ];
+        proptest::collection::vec(expression, 0..3)
+    }
+
     fn grant() -> impl Strategy<Value = Option<Arc<Grant>>> {
         let username = "[ab]{0,3}[*?]?[ab]{0,2}";
         let usernames = proptest::collection::vec(username, 1..4);
         let names = proptest::option::of(proptest::collection::vec("[ab]", 0..3));
-        let selector = proptest::option::of(proptest::collection::vec((0_u8..2, 0_u8..2), 0..3));
+        let required = proptest::collection::vec((0_u8..2, 0_u8..2), 0..3);
+        let selector = proptest::option::of((required, expressions()));
         let grant = (usernames, names, selector).prop_map(|(usernames, names, selector)| {
-            let selector = selector.map(|required| NamespaceSelector {
+            let selector = selector.map(|(required, match_expressions)| NamespaceSelector {
                 match_labels: labels(&required),
-                match_expressions: Vec::new(),
+                match_expressions,
             });
             let spec = CognitoUserPoolGrantSpec {
                 user_pool_id: "eu-west-1_a".to_owned(),
@@ -228,34 +272,62 @@ mod tests {
         proptest::option::weighted(0.9, grant)
     }
 
+    /// How many grants are asked for a namespace with these labels, where any may name the user.
+    fn candidates(index: &GrantIndex<u8>, of_namespace: &[(u8, u8)]) -> usize {
+        let labels = labels(of_namespace);
+        let candidates = index.naming_namespace(Namespace {
+            name: "team",
+            labels: &labels,
+        });
+        candidates.into_iter().map(BTreeSet::len).sum()
+    }
+
     #[test]
     fn a_label_that_all_grants_require_does_not_make_all_of_them_candidates() {
         let mut index = GrantIndex::default();
         for team in 0..100 {
-            let spec = CognitoUserPoolGrantSpec {
-                user_pool_id: "eu-west-1_a".to_owned(),
-                usernames: vec!["*".to_owned()],
-                namespaces: GrantNamespaces {
-                    names: None,
-                    selector: Some(NamespaceSelector {
-                        match_labels: labels(&[(0, 0), (1, team)]),
-                        match_expressions: Vec::new(),
-                    }),
-                },
-                region: None,
-                role_arn: None,
-                external_id: None,
+            let selector = NamespaceSelector {
+                match_labels: labels(&[(0, 0), (1, team)]),
+                match_expressions: Vec::new(),
             };
-            let grant = Grant::parse(&spec).expect("valid");
-            index.insert(team, Some(Arc::new(grant)));
+            index.insert(team, Some(selecting(&["*"], selector)));
         }
-        let of_namespace = labels(&[(0, 0), (1, 7)]);
-        let candidates = index.naming_namespace(Namespace {
-            name: "team-7",
-            labels: &of_namespace,
-        });
         // The first one had the choice between labels that nobody else required.
-        assert!(candidates.into_iter().map(BTreeSet::len).sum::<usize>() <= 2);
+        assert!(candidates(&index, &[(0, 0), (1, 7)]) <= 2);
+    }
+
+    #[test]
+    fn a_namespace_is_found_by_each_value_that_an_expression_lets_a_label_have() {
+        let mut index = GrantIndex::default();
+        for team in 0..100 {
+            let one_of = [2 * team, 2 * team + 1];
+            let selector = NamespaceSelector {
+                match_labels: labels(&[(0, 0)]),
+                match_expressions: vec![
+                    expression(1, LabelOperator::In, &one_of),
+                    expression(2, LabelOperator::NotIn, &[0]),
+                ],
+            };
+            index.insert(team, Some(selecting(&["*"], selector)));
+        }
+        for value in [14, 15] {
+            let found = candidates(&index, &[(0, 0), (1, value)]);
+            assert!((1..=2).contains(&found), "{found}");
+        }
+        assert!(candidates(&index, &[(1, 200)]) == 0);
+    }
+
+    #[test]
+    fn a_namespace_is_found_by_a_label_of_which_any_value_will_do() {
+        let mut index = GrantIndex::default();
+        for team in 0..100 {
+            let selector = NamespaceSelector {
+                match_labels: BTreeMap::new(),
+                match_expressions: vec![expression(team, LabelOperator::Exists, &[])],
+            };
+            index.insert(team, Some(selecting(&["*"], selector)));
+        }
+        assert_eq!(candidates(&index, &[(7, 3)]), 1);
     }
 
     proptest! {
@@ -263,7 +335,7 @@ mod tests {
         #[test]
         fn exactly_the_grants_that_let_a_resource_in_are_found(
             changes in proptest::collection::vec((0_u8..6, proptest::option::weighted(0.8, grant())), 1..20),
-            asked in proptest::collection::vec(("[ab]{1,4}", "[abc]", proptest::collection::vec((0_u8..2, 0_u8..2), 0..3)), 1..8),
+            asked in proptest::collection::vec(("[ab]{1,4}", "[abc]", proptest::collection::vec((0_u8..2, 0_u8..3), 0..3)), 1..8),
         ) {
             let mut index = GrantIndex::default();
             let mut all = BTreeMap::new();
@@ -292,7 +364,7 @@ mod tests {
             }
             prop_assert!(index.is_empty() && index.by_username.is_empty() && index.by_prefix.is_empty());
             prop_assert!(index.prefix_lengths.is_empty() && index.by_namespace.is_empty());
-            prop_assert!(index.by_label.is_empty() && index.labels.is_empty());
+            prop_assert!(index.by_label.is_empty() && index.requirements.is_empty());
             prop_assert!(index.by_other_selector.is_empty());
         }
     }

@@ -15,7 +15,11 @@ use aws_credential_types::{
 };
 use aws_sdk_cognitoidentityprovider::config;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use std::time::Duration;
+use futures::future::BoxFuture;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 const NONE_FOUND: &str = "no credentials found: not in the environment, a profile, a web \
     identity token, EKS Pod Identity or the instance metadata service";
@@ -27,7 +31,33 @@ const NONE_FOUND: &str = "no credentials found: not in the environment, a profil
 /// found, also that there was nothing (aws-config 1.13.0, `ProviderConfig::try_profile`), so a kept
 /// one would not see credentials that appear later.
 pub(super) fn default_chain(http: SharedHttpClient) -> Source {
-    Box::new(move |region| Box::pin(resolve(chain(region, http.clone()), LIMIT)))
+    where_it_worked(move |region| Box::pin(resolve(chain(region, http.clone()), LIMIT)))
+}
+
+type Found = Result<Credentials, CredentialsFailure>;
+
+/// Asks in the Region in which there were credentials last, as long as there are: the Region of whoever
+/// asks may be mistyped.
+fn where_it_worked(
+    source: impl Fn(Region) -> BoxFuture<'static, Found> + Send + Sync + 'static,
+) -> Source {
+    let worked = Arc::new(Mutex::new(None));
+    let set = |worked: &Mutex<Option<Region>>, region| {
+        let mut worked = worked.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *worked, region)
+    };
+    Box::new(move |region| {
+        let worked = worked.clone();
+        let region = set(&worked, None).unwrap_or(region);
+        let found = source(region.clone());
+        Box::pin(async move {
+            let found = found.await;
+            if found.is_ok() {
+                set(&worked, Some(region));
+            }
+            found
+        })
+    })
 }
 
 /// What comes of a chain in this time.
@@ -71,4 +101,45 @@ async fn chain(region: Region, http: SharedHttpClient) -> Option<SharedCredentia
 pub(super) fn home() -> RegionProviderChain {
     RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::target::PoolId;
+
+    #[tokio::test]
+    async fn credentials_are_asked_for_where_there_were_some_until_there_are_none() {
+        let region = |name: &str| {
+            let pool = PoolId::parse(&format!("{name}_a"));
+            pool.expect("valid").region()
+        };
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let source = where_it_worked({
+            let asked = asked.clone();
+            move |region| {
+                let mut asked = asked.lock().expect("no panic");
+                asked.push(region.to_string());
+                // One Region has no STS, and the other one loses it after its second answer.
+                let found = match (region.as_str(), asked.len()) {
+                    ("eu-west-1", ..=3) => {
+                        Ok(Credentials::new("key", "secret", None, None, "test"))
+                    }
+                    (_, _) => Err(CredentialsFailure("no STS".to_owned())),
+                };
+                Box::pin(std::future::ready(found))
+            }
+        });
+        for (asker, finds) in [
+            ("eu-nowhere-1", false),
+            ("eu-west-1", true),
+            ("eu-nowhere-1", true),
+            ("eu-nowhere-1", false),
+            ("eu-nowhere-1", false),
+        ] {
+            assert_eq!(source(region(asker)).await.is_ok(), finds);
+        }
+        let wanted = "eu-nowhere-1 eu-west-1 eu-west-1 eu-west-1 eu-nowhere-1";
+        assert_eq!(asked.lock().expect("no panic").join(" "), wanted);
+    }
 }

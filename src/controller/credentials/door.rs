@@ -1,8 +1,11 @@
 //! What is known at a door: who was turned away and told so, and whose calls were refused.
 
 use super::Key;
-use crate::core::reply::CredentialsFailure;
-use std::collections::HashSet;
+use crate::core::{authority::Authority, reply::CredentialsFailure};
+use std::{
+    collections::{HashSet, VecDeque},
+    mem,
+};
 
 /// After so many refusals in a row it is the credentials and not the call.
 const REFUSALS_MAX: usize = 3;
@@ -10,6 +13,9 @@ const REFUSALS_MAX: usize = 3;
 /// How many resources are told at once, and again at each probe, whose status need not say it for
 /// the sake of truth: in a short outage of ten thousand few are written.
 pub(super) const TOLD_AT_ONCE: usize = 25;
+
+/// By so many authorities the probe of one door asks, one after the other.
+const ASKERS_MAX: usize = 64;
 
 /// Why a resource was turned away.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,10 +53,25 @@ impl Refusals {
         self.in_a_row >= REFUSALS_MAX
     }
 
-    /// There are other credentials: what was refused before doesn't count.
-    pub(super) fn count_anew(&mut self) {
+    /// There are other credentials: what was refused before doesn't count. Answers with whose calls
+    /// that were.
+    pub(super) fn count_anew(&mut self) -> HashSet<Key> {
         self.in_a_row = 0;
-        self.whose.clear();
+        mem::take(&mut self.whose)
+    }
+
+    /// All resources that are known here.
+    pub(super) fn keys(self) -> [HashSet<Key>; 2] {
+        [self.whose, self.their_own]
+    }
+
+    pub(super) fn knows(&self, resource: &Key) -> bool {
+        self.whose.contains(resource) || self.their_own.contains(resource)
+    }
+
+    #[cfg(test)]
+    pub(super) fn all(&self) -> impl Iterator<Item = &Key> {
+        self.whose.iter().chain(&self.their_own)
     }
 
     /// How many resources are known here.
@@ -58,9 +79,9 @@ impl Refusals {
         self.whose.len() + self.their_own.len()
     }
 
-    /// Whether nothing was refused that still counts.
+    /// Whether nothing was refused to anybody who is still there.
     pub(super) fn is_empty(&self) -> bool {
-        self.in_a_row == 0 && self.len() == 0
+        self.len() == 0
     }
 
     pub(super) fn forget(&mut self, resource: &Key) {
@@ -85,9 +106,13 @@ pub(super) struct Door {
     untold: HashSet<Key>,
     /// How many more are told before the next probe.
     tellings: usize,
+    /// By which authorities the probe asks, the next one first: without a Region in the environment, STS is
+    /// asked in that of the call, and tenants make up Regions.
+    askers: VecDeque<Authority>,
 }
 
 impl Door {
+    /// Nobody has been turned away yet.
     pub(super) fn new(number: u64, failure: CredentialsFailure, refused: bool) -> Self {
         Self {
             number,
@@ -98,6 +123,7 @@ impl Door {
             been_scout: HashSet::new(),
             untold: HashSet::new(),
             tellings: TOLD_AT_ONCE,
+            askers: VecDeque::new(),
         }
     }
 
@@ -128,9 +154,40 @@ impl Door {
         told
     }
 
+    /// Somebody would call by this authority. The one that came last is asked by first.
+    pub(super) fn wanted_by(&mut self, authority: &Authority) {
+        if !self.askers.contains(authority) {
+            self.askers.push_front(authority.clone());
+            self.askers.truncate(ASKERS_MAX);
+        }
+    }
+
+    /// By whom the next probe asks.
+    pub(super) fn next_asker(&mut self) -> Option<Authority> {
+        let asker = self.askers.pop_front()?;
+        self.askers.push_back(asker.clone());
+        Some(asker)
+    }
+
     /// How many entries it is: its own, and its resources' in each of their parts.
     pub(super) fn len(&self) -> usize {
         1 + self.turned_away.len() + self.been_scout.len() + self.untold.len()
+    }
+
+    pub(super) fn knows(&self, resource: &Key) -> bool {
+        let parts = [&self.turned_away, &self.been_scout, &self.untold];
+        parts.iter().any(|part| part.contains(resource))
+    }
+
+    #[cfg(test)]
+    pub(super) fn all(&self) -> impl Iterator<Item = &Key> {
+        let parts = self.turned_away.iter().chain(&self.been_scout);
+        parts.chain(&self.untold)
+    }
+
+    /// All that were turned away, and all others that are known here.
+    pub(super) fn keys(self) -> (HashSet<Key>, [HashSet<Key>; 2]) {
+        (self.turned_away, [self.been_scout, self.untold])
     }
 
     pub(super) fn forget(&mut self, resource: &Key) {
@@ -145,20 +202,21 @@ impl Door {
     }
 
     /// Another one goes and sees, and the same one again only after all others: what is refused to it
-    /// may be its own business.
-    pub(super) fn send_scout(&mut self) -> Option<Key> {
+    /// may be its own business. Answers also with those that may not be known here any more.
+    pub(super) fn send_scout(&mut self) -> (Option<Key>, HashSet<Key>) {
         let fresh = |door: &Self| {
             let mut waiting = door.turned_away.iter();
             waiting.find(|key| !door.been_scout.contains(*key)).cloned()
         };
+        let mut forgotten = HashSet::new();
         self.scout = fresh(self).or_else(|| {
-            self.been_scout.clear();
+            forgotten = mem::take(&mut self.been_scout);
             fresh(self)
         });
         if let Some(scout) = &self.scout {
             self.turned_away.remove(scout);
             self.been_scout.insert(scout.clone());
         }
-        self.scout.clone()
+        (self.scout.clone(), forgotten)
     }
 }

@@ -1,6 +1,6 @@
 //! Following grants and namespaces.
 
-use super::{Follower, without_values};
+use super::{Follower, Pace, without_values};
 use crate::{
     cluster::{
         lean::Lean,
@@ -8,18 +8,17 @@ use crate::{
     },
     cognito::Cognito,
     controller::{
-        grants::{Grants, Relisted},
+        grants::{Concerned, Grants, Relisted},
         key::Key,
     },
 };
 use kube::{ResourceExt, runtime::watcher::Event};
 use std::{sync::Arc, time::Instant};
-use tokio::task::yield_now;
 use tracing::warn;
 
-/// So many resources are judged before others have the thread: microseconds each with an index that
-/// helps, and 0.3 ms each where a thousand grants must be asked.
-const JUDGED_AT_ONCE: usize = 64;
+/// So many resources are judged, or sixteen times as many walked past, before the loop looks at the clock.
+/// One takes microseconds, and up to 1 ms where a thousand grants, or hundreds of globs, must be asked.
+const JUDGED_AT_ONCE: usize = 4;
 
 impl<C: Cognito> Follower<C> {
     pub(super) async fn grant(&mut self, event: Event<MaybeGrant>) {
@@ -51,8 +50,10 @@ impl<C: Cognito> Follower<C> {
             }
             Event::InitDone => {
                 let Relisted { gone, concerned } = self.context.index().grants().grants_listed();
+                let mut pace = Pace::new();
                 for name in gone {
                     self.grant_gone(&name).await;
+                    pace.step().await;
                 }
                 self.judge(concerned).await;
                 return self.listed_of_cluster(Watched::Grants).await;
@@ -81,8 +82,10 @@ impl<C: Cognito> Follower<C> {
             Event::InitDone => {
                 let Relisted { gone, concerned } =
                     self.context.index().grants().namespaces_listed();
+                let mut pace = Pace::new();
                 for name in gone {
                     self.namespace_gone(&name).await;
+                    pace.step().await;
                 }
                 self.judge(concerned).await;
                 return self.listed_of_cluster(Watched::Namespaces).await;
@@ -117,8 +120,8 @@ impl<C: Cognito> Follower<C> {
     async fn regrant(
         &self,
         name: &str,
-        change: impl FnOnce(&mut Grants) -> Vec<Key>,
-        after_panic: impl FnOnce(&mut Grants) -> Vec<Key>,
+        change: impl FnOnce(&mut Grants) -> Concerned,
+        after_panic: impl FnOnce(&mut Grants) -> Concerned,
     ) {
         let context = &self.context;
         let change = || change(context.index().grants());
@@ -131,8 +134,11 @@ impl<C: Cognito> Follower<C> {
 
     /// Judges the resources that a change concerns, some at a time, and asks for a look at those for
     /// which something else follows.
-    async fn judge(&self, concerned: Vec<Key>) {
-        for some in concerned.chunks(JUDGED_AT_ONCE) {
+    async fn judge(&self, mut concerned: Concerned) {
+        let mut pace = Pace::new();
+        while !concerned.is_done() {
+            let some =
+                (self.context.index().grants()).next_concerned(&mut concerned, JUDGED_AT_ONCE);
             let affected = some.iter().flat_map(|key| {
                 let judge = || self.judge_one(key);
                 // After a panic the resource's claim stays as it was; each decision on the resource asks
@@ -143,9 +149,7 @@ impl<C: Cognito> Follower<C> {
                 judged.unwrap_or_default()
             });
             self.ask(affected.collect()).await;
-            if some.len() == JUDGED_AT_ONCE {
-                yield_now().await;
-            }
+            pace.step().await;
         }
         // Also where no resource is concerned, something may be to be said of a grant.
         self.ask(Vec::new()).await;

@@ -36,11 +36,13 @@ impl<C: Cognito> Follower<C> {
             }
             Event::Delete(secret) => self.without_secret(&Key::of(&secret)),
             Event::InitDone => {
-                let gone = self.context.index().secrets_listed(scope);
+                let known = self.context.index().secrets_listed(scope);
                 let mut pace = Pace::new();
-                for secret in gone {
-                    let affected = self.without_secret(&secret);
-                    self.ask(affected).await;
+                for gone in known {
+                    if let Some(secret) = gone {
+                        let affected = self.without_secret(&secret);
+                        self.ask(affected).await;
+                    }
                     pace.step().await;
                 }
                 self.listed(scope, Watched::Secrets).await;

@@ -4,7 +4,7 @@ use crate::controller::{key::key, packed::Text};
 use crate::core::region::Regions;
 use jiff::Timestamp;
 use proptest::prelude::*;
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 const POOL: &str = "eu-west-1_a";
 
@@ -34,39 +34,50 @@ fn labels(team: &str) -> NamespaceLabels {
 
 /// Each change, with all whom it concerns judged at once.
 impl Grants {
-    fn judged(&mut self, concerned: &[Key]) -> Vec<Key> {
-        self.judge(concerned)
+    /// The next whom a change concerns and for whom something else follows.
+    fn judge_some(&mut self, concerned: &mut Concerned, max: usize) -> Vec<Key> {
+        let found = self.next_concerned(concerned, max);
+        assert!(found.len() <= max, "{} at once", found.len());
+        found.into_iter().filter(|key| self.judge(key)).collect()
+    }
+
+    fn judged(&mut self, mut concerned: Concerned) -> Vec<Key> {
+        let mut changed = Vec::new();
+        while !concerned.is_done() {
+            changed.extend(self.judge_some(&mut concerned, 1));
+        }
+        changed
     }
 
     fn set_grant(&mut self, name: &str, object: Arc<CognitoUserPoolGrant>) -> Vec<Key> {
         let concerned = self.apply_grant(name, object);
-        self.judged(&concerned)
+        self.judged(concerned)
     }
 
     fn set_unreadable(&mut self, name: &str) -> Vec<Key> {
         let concerned = self.unreadable_grant(name);
-        self.judged(&concerned)
+        self.judged(concerned)
     }
 
     fn unset_grant(&mut self, name: &str) -> Vec<Key> {
         let concerned = self.delete_grant(name);
-        self.judged(&concerned)
+        self.judged(concerned)
     }
 
     fn set_namespace(&mut self, name: &str, labels: NamespaceLabels) -> Vec<Key> {
         let concerned = self.apply_namespace(name, labels);
-        self.judged(&concerned)
+        self.judged(concerned)
     }
 
     fn unset_namespace(&mut self, name: &str) -> Vec<Key> {
         let concerned = self.delete_namespace(name);
-        self.judged(&concerned)
+        self.judged(concerned)
     }
 
     fn end_grants(&mut self) -> Vec<Key> {
         let Relisted { gone, concerned } = self.grants_listed();
         let mut affected: Vec<_> = gone.iter().flat_map(|it| self.unset_grant(it)).collect();
-        affected.extend(self.judged(&concerned));
+        affected.extend(self.judged(concerned));
         affected
     }
 
@@ -76,7 +87,7 @@ impl Grants {
             .iter()
             .flat_map(|it| self.unset_namespace(it))
             .collect();
-        affected.extend(self.judged(&concerned));
+        affected.extend(self.judged(concerned));
         affected
     }
 }
@@ -126,7 +137,7 @@ fn nothing_is_known_before_both_are_listed() {
     assert_eq!(grants.end_namespaces(), [key("bot")]);
     assert_eq!(admission(&grants), own());
     assert!(grants.is_admitted(&key("bot")));
-    assert_eq!(grants.grant("a").map(|held| held.lets_in), Some(1));
+    assert_eq!(grants.lets_in("a"), 1);
 }
 
 #[test]
@@ -200,7 +211,7 @@ fn a_grant_that_comes_changes_or_goes_tells_whom_it_is_about() {
         grants.set_grant("a", grant("eu-west-1_b", "*", "a")).len(),
         2
     );
-    assert_eq!(grants.grant("a").map(|held| held.lets_in), Some(1));
+    assert_eq!(grants.lets_in("a"), 1);
     assert_eq!(grants.unset_grant("a"), [key("elsewhere")]);
 }
 
@@ -208,16 +219,38 @@ fn a_grant_that_comes_changes_or_goes_tells_whom_it_is_about() {
 fn what_a_grant_lets_in_is_let_in_once_it_is_judged_and_no_longer_than_the_grant_is_there() {
     let mut grants = listed(Ungranted::Deny);
     let concerned = grants.apply_grant("a", grant(POOL, "*", "a"));
-    assert_eq!(concerned, [key("bot")]);
     assert_eq!(admission(&grants), Admission::Unknown, "not judged yet");
-    assert_eq!(grants.judge(&concerned), [key("bot")]);
+    assert_eq!(grants.judged(concerned), [key("bot")]);
     assert_eq!(admission(&grants), own());
-    assert_eq!(grants.delete_grant("a"), [key("bot")]);
+    let concerned = grants.delete_grant("a");
     assert_eq!(
         admission(&grants),
         Admission::NotGranted,
         "before it is judged"
     );
+    assert_eq!(grants.judged(concerned), [key("bot")]);
+}
+
+#[test]
+fn of_a_crowd_no_portion_looks_at_more_than_some() {
+    for whom in ["a", "b"] {
+        let mut grants = listed(Ungranted::Deny);
+        for n in 0..1_000 {
+            let name = format!("user-{n}");
+            grants.apply_resource(&key(&name), Some(&claim(POOL, &name)));
+        }
+        let mut concerned = grants.apply_grant("a", grant(POOL, "*-1*", whom));
+        let (mut portions, mut changed) = (0, 0);
+        while !concerned.is_done() {
+            let judged = grants.judge_some(&mut concerned, 4).len();
+            assert!(judged <= 4);
+            changed += judged;
+            portions += 1;
+        }
+        // A tenth of them and more, or nobody: all are looked at.
+        assert_eq!(changed, if whom == "a" { 111 } else { 0 });
+        assert!(portions >= 1_000 / (4 * 16), "{portions}");
+    }
 }
 
 #[test]
@@ -312,7 +345,7 @@ fn what_is_to_be_said_of_a_grant_is_said_when_it_changes() {
     assert!(!grants.have_changed(), "it was there");
     grants.delete_resource(&key("bot"));
     assert_eq!(grants.take_changed(), ["a".into()].into());
-    assert_eq!(grants.grant("a").map(|held| held.lets_in), Some(0));
+    assert_eq!(grants.lets_in("a"), 0);
     let authority = Authority::own(target(POOL, "bot").pool.region());
     grants.authority_changed(&authority);
     assert_eq!(grants.take_changed(), ["a".into()].into());
@@ -342,10 +375,10 @@ fn grants_that_disagree_are_named() {
     assert_eq!(admission(&grants), Admission::Ambiguous);
     let named = grants.conflicting(&key("bot"));
     assert_eq!(named, Some(vec!["one".into(), "two".into()]));
-    assert_eq!(grants.grant("one").map(|held| held.lets_in), Some(0));
+    assert_eq!(grants.lets_in("one"), 0);
     assert_eq!(grants.unset_grant("one"), [key("bot")]);
     assert_eq!(grants.conflicting(&key("bot")), None);
-    assert_eq!(grants.grant("two").map(|held| held.lets_in), Some(1));
+    assert_eq!(grants.lets_in("two"), 1);
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -373,44 +406,62 @@ fn happens() -> impl Strategy<Value = Happens> {
 }
 
 proptest! {
-    /// Held against the plain way: all grants, looked through each time.
+    /// Held against the plain way: all grants, looked through each time. After some of the changes all whom
+    /// they concern are judged, after the others only some of them, before the next change comes.
     #[test]
     fn whoever_is_let_in_is_known_told_and_counted(
         allow in any::<bool>(),
-        events in proptest::collection::vec(happens(), 1..60),
+        events in proptest::collection::vec((happens(), proptest::option::of(0_usize..3)), 1..60),
     ) {
         let mut grants = listed(if allow { Ungranted::Allow } else { Ungranted::Deny });
         grants.delete_resource(&key("bot"));
         let mut there: HashMap<Key, Target> = HashMap::new();
         let mut before: HashMap<Key, Admission> = HashMap::new();
+        let mut begun: VecDeque<Concerned> = VecDeque::new();
+        let mut told: HashSet<Key> = HashSet::new();
         let name = |number: u8| format!("{number}");
         let resource = |namespace: u8, number: u8| Key::new(&name(namespace), &name(number));
-        for event in events {
-            let told = match event {
+        let last = events.len() - 1;
+        for (number, (event, portions)) in events.into_iter().enumerate() {
+            let concerned = match event {
                 Happens::Grant(number, pool, whom) => {
                     // The last pool is none.
                     let pool = if pool == 2 { "none".to_owned() } else { format!("eu-west-1_{pool}") };
-                    grants.set_grant(&name(number), grant(&pool, "*", &name(whom)))
+                    grants.apply_grant(&name(number), grant(&pool, "*", &name(whom)))
                 }
-                Happens::Unreadable(number) => grants.set_unreadable(&name(number)),
-                Happens::Revoke(number) => grants.unset_grant(&name(number)),
-                Happens::Label(namespace, whom) => grants.set_namespace(&name(namespace), labels(&name(whom))),
-                Happens::Unlabel(namespace) => grants.unset_namespace(&name(namespace)),
+                Happens::Unreadable(number) => grants.unreadable_grant(&name(number)),
+                Happens::Revoke(number) => grants.delete_grant(&name(number)),
+                Happens::Label(namespace, whom) => grants.apply_namespace(&name(namespace), labels(&name(whom))),
+                Happens::Unlabel(namespace) => grants.delete_namespace(&name(namespace)),
                 Happens::Resource(namespace, number, pool) => {
                     let target = target(&format!("eu-west-1_{pool}"), "bot");
                     let key = resource(namespace, number);
                     grants.apply_resource(&key, Some(&of(target.clone())));
                     there.insert(key.clone(), target);
-                    vec![key]
+                    told.insert(key);
+                    Concerned::default()
                 }
                 Happens::Gone(namespace, number) => {
                     let key = resource(namespace, number);
                     grants.delete_resource(&key);
                     there.remove(&key);
                     before.remove(&key);
-                    vec![]
+                    Concerned::default()
                 }
             };
+            begun.push_back(concerned);
+            if let Some(portions) = portions.filter(|_| number < last) {
+                for _ in 0..portions {
+                    if let Some(mut concerned) = begun.pop_front() {
+                        told.extend(grants.judge_some(&mut concerned, 1));
+                        begun.push_back(concerned);
+                    }
+                }
+                continue;
+            }
+            for concerned in begun.drain(..) {
+                told.extend(grants.judged(concerned));
+            }
             let mut counts: HashMap<&str, usize> = HashMap::new();
             for (key, target) in &there {
                 let now = grants.admission(key, target, Instant::now());
@@ -433,13 +484,15 @@ proptest! {
                 let open = allow && !grants.pools.contains_key(&target.pool) && grants.unreadable.is_empty();
                 prop_assert_eq!(matches!(now, Admission::Granted(_)), fits || open);
             }
-            for (name, held) in &grants.by_name.known {
-                prop_assert_eq!(held.lets_in, counts.get(&**name).copied().unwrap_or_default());
-            }
+            let counted: HashMap<&str, usize> =
+                grants.lets_in.iter().map(|(name, lets_in)| (&**name, *lets_in)).collect();
+            prop_assert_eq!(counted, counts);
+            told.clear();
         }
         for key in there.keys() {
             grants.delete_resource(key);
         }
         prop_assert!(grants.resources.is_empty() && grants.of_pool.is_empty() && grants.of_namespace.is_empty());
+        prop_assert!(grants.lets_in.is_empty());
     }
 }
