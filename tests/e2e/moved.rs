@@ -42,8 +42,9 @@ async fn after_a_restart_nothing_is_read_written_or_set_although_metadata_moved(
     world.fence().await;
     let mark = world.mark();
     move_all(&world, "once").await;
-    assert_eq!(world.status_writes(mark).len(), CROWD, "one for each");
+    // The API server logs a write before the operator gets the answer, and perhaps after the watch shows it.
     assert!(operator.terminate(SOON).await.success());
+    assert_eq!(world.status_writes(mark).len(), CROWD, "one for each");
 
     let mark = world.mark();
     let operator = world.operator().await;
