@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cognito_password_operator::api::CognitoUserPassword;
-use cognito_password_operator::core::lease::{LEASE_DURATION, RETRY};
+use cognito_password_operator::{
+    api::CognitoUserPassword,
+    core::schedule::lease::{LEASE_DURATION, RETRY},
+};
 use futures::{StreamExt, TryStreamExt};
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
@@ -22,9 +24,11 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use crate::process;
-use crate::stage::{Crowd, POOL, Stage, from};
-use crate::support::client_for;
+use crate::{
+    process,
+    stage::{Crowd, POOL, Stage, from},
+    support::client_for,
+};
 
 /// Makes sets. Keeps as many connections to Cognito as there were calls at a time.
 pub(crate) struct Caller<'a> {

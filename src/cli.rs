@@ -3,11 +3,12 @@
 #![allow(clippy::doc_markdown, reason = "these docs are the help text")]
 
 mod iam_policy;
+mod names;
 
 use crate::{
     api,
-    cluster::{lease::LEASE, selector},
-    core::{budget::Limits, grant::Ungranted},
+    cluster::{election::lease::LEASE, watch::selector},
+    core::{access::grant::Ungranted, schedule::rate_limit::Limits},
     ops::logging,
     run,
 };
@@ -15,6 +16,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, error
 use iam_policy::IamPolicyArgs;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::Selector;
+use names::{lease_name, namespace};
 use std::{ffi::OsString, net::SocketAddr, process::ExitCode};
 
 /// What a wrong command line or a wrong configuration ends with.
@@ -337,35 +339,6 @@ fn command(args: &[OsString]) -> String {
         path = format!("{path} {}", command.get_name());
     }
     path
-}
-
-/// A namespace's name: an RFC 1123 label.
-fn namespace(text: &str) -> Result<String, String> {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let edge = |c: Option<char>| c.is_some_and(|c| inner(c) && c != '-');
-    let fits = text.len() <= 63
-        && text.chars().all(inner)
-        && edge(text.chars().next())
-        && edge(text.chars().next_back());
-    fits.then(|| text.to_owned()).ok_or_else(|| {
-        "a namespace's name has 1 to 63 lower case letters, digits and '-', and begins and ends with a letter or digit".to_owned()
-    })
-}
-
-/// A `ServiceAccount`'s name: an RFC 1123 subdomain.
-fn service_account(text: &str) -> Result<String, String> {
-    let fits = text.len() <= 253 && text.split('.').all(|label| namespace(label).is_ok());
-    fits.then(|| text.to_owned()).ok_or_else(|| {
-        "a ServiceAccount's name has lower case letters, digits, '-' and '.', and begins and ends with a letter or digit".to_owned()
-    })
-}
-
-/// A Lease's name: an RFC 1123 subdomain.
-fn lease_name(text: &str) -> Result<String, String> {
-    let fits = text.len() <= 253 && text.split('.').all(|label| namespace(label).is_ok());
-    fits.then(|| text.to_owned()).ok_or_else(|| {
-        "a Lease's name has lower case letters, digits, '-' and '.', and begins and ends with a letter or digit".to_owned()
-    })
 }
 
 fn cognito_rps(text: &str) -> Result<f64, String> {

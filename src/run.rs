@@ -12,13 +12,14 @@
 
 mod candidate;
 mod rights;
+mod settings;
 
 pub use crate::controller::Rules;
 use crate::{
-    cluster::{client, keys, watch::Scope},
+    cluster::{connect, keys, watch::Scope},
     cognito::{Cognito, aws::AwsCognito},
     controller::{self, Context},
-    core::{fingerprint::Keyring, grant::Ungranted},
+    core::{access::grant::Ungranted, credential::fingerprint::Keyring},
     ops::{
         hardening,
         health::{Check, Readiness},
@@ -27,12 +28,13 @@ use crate::{
         server,
     },
 };
-use candidate::{Candidacy, Candidate};
+use candidate::{Candidacy, Candidate, is_true};
 use kube::{
     Client,
     config::{InferConfigError, KubeconfigError},
 };
-use std::{error::Error as _, net::SocketAddr, sync::Arc, time::Duration};
+pub use settings::{Settings, StartError};
+use std::{error::Error as _, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -45,42 +47,6 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
 
 /// Between two tries to get the fingerprint keys: 1 s growing to 10 s.
 const KEYS_RETRY_MAX: Duration = Duration::from_secs(10);
-
-/// What `run` was told.
-#[derive(Debug)]
-pub struct Settings {
-    /// The namespaces to watch; none for all.
-    pub watch_namespaces: Vec<String>,
-    /// Where the Secret with the fingerprint keys is.
-    pub operator_namespace: String,
-    /// The name of the Lease by which one of several operators leads, in the same namespace.
-    pub lease_name: String,
-    /// Whose passwords are set, from which Secrets, and how fast.
-    pub rules: Rules,
-    /// Whether others may run beside it.
-    pub leader_elect: bool,
-    /// The pod's name, if it is one.
-    pub pod_name: Option<String>,
-    /// The pod's uid, if it is one.
-    pub pod_uid: Option<String>,
-    /// Where `/livez`, `/readyz` and `/metrics` are served.
-    pub listen: SocketAddr,
-    /// How log lines are written.
-    pub log_format: logging::Format,
-    /// What is logged.
-    pub log: logging::Filter,
-}
-
-/// Why it didn't start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A setting is wrong: nothing that waiting would mend.
-    #[error("{0}")]
-    Settings(String),
-    /// The machine didn't allow it.
-    #[error("{0}")]
-    Failed(String),
-}
 
 /// Runs until SIGTERM or SIGINT.
 ///
@@ -123,7 +89,7 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
             without_content(&error)
         ))
     })?;
-    let client = client(config).map_err(StartError::Settings)?;
+    let client = connect(config).map_err(StartError::Settings)?;
     let cant_listen =
         |error| StartError::Failed(format!("can't listen on {}: {error}", settings.listen));
     let listener = server::bind(settings.listen).map_err(cant_listen)?;
@@ -280,11 +246,6 @@ fn scopes(namespaces: &[String]) -> Vec<Scope> {
     scopes.sort();
     scopes.dedup();
     scopes
-}
-
-async fn is_true(mut flag: watch::Receiver<bool>) {
-    // An error says that the sender is gone, and with it what was waited for.
-    let _ = flag.wait_for(|flag| *flag).await;
 }
 
 /// What is wrong with the kubeconfig, without what stands in it: a parser quotes the lines around,

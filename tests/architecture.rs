@@ -1,21 +1,216 @@
-//! Imports point inward only: what decides knows of no network, no clock and no SDK.
+//! The map of the house, held against its imports: which room may import which, no circle between any
+//! files, and what the core and the doors may name.
 
+#[path = "architecture/imports.rs"]
+mod imports;
+
+use imports::{File, files};
 use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    path::Path,
 };
 
-/// Each room, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 8] = [
+/// Each room, and the rooms that its files may import. A room is a folder or a file of `src`; a file
+/// belongs to the innermost room that is listed. No room imports one that is listed below it.
+const ROOMS: &[(&str, &[&str])] = &[
     ("api", &[]),
-    ("core", &["api"]),
+    // Two small files that need nothing: the clock's resolution, and legible text.
+    ("core", &[]),
+    ("core::names", &["core"]),
+    ("core::credential", &["core::names"]),
+    ("core::condition", &["api", "core"]),
+    (
+        "core::access",
+        &[
+            "api",
+            "core",
+            "core::condition",
+            "core::credential",
+            "core::names",
+        ],
+    ),
+    ("core::schedule", &["core"]),
+    (
+        "core::protocol",
+        &[
+            "api",
+            "core",
+            "core::access",
+            "core::condition",
+            "core::credential",
+            "core::names",
+            "core::schedule",
+        ],
+    ),
     ("ops", &[]),
-    ("cognito", &["core"]),
-    ("cluster", &["api", "core"]),
-    ("controller", &["api", "cluster", "cognito", "core", "ops"]),
-    ("run", &["cluster", "cognito", "controller", "core", "ops"]),
-    ("cli", &["api", "cluster", "core", "ops", "run"]),
+    (
+        "cognito",
+        &[
+            "core",
+            "core::access",
+            "core::credential",
+            "core::names",
+            "core::protocol",
+        ],
+    ),
+    ("cluster::client", &[]),
+    (
+        "cluster::election",
+        &["api", "cluster::client", "core::schedule"],
+    ),
+    (
+        "cluster::watch",
+        &["api", "cluster::client", "core::protocol"],
+    ),
+    (
+        "cluster",
+        &[
+            "api",
+            "cluster::client",
+            "cluster::election",
+            "cluster::watch",
+            "core::access",
+            "core::credential",
+            "core::protocol",
+        ],
+    ),
+    (
+        "controller::state",
+        &[
+            "api",
+            "cluster::watch",
+            "core::access",
+            "core::condition",
+            "core::names",
+            "core::protocol",
+        ],
+    ),
+    ("controller::isolate", &["ops"]),
+    (
+        "controller::schedule",
+        &[
+            "cognito",
+            "controller::isolate",
+            "controller::state",
+            "core::access",
+            "core::credential",
+            "core::names",
+            "core::protocol",
+            "core::schedule",
+            "ops",
+        ],
+    ),
+    (
+        "controller::context",
+        &[
+            "api",
+            "cluster",
+            "cluster::election",
+            "cognito",
+            "controller::isolate",
+            "controller::schedule",
+            "controller::state",
+            "core::access",
+            "core::credential",
+            "core::schedule",
+            "ops",
+        ],
+    ),
+    (
+        "controller::reconcile",
+        &[
+            "api",
+            "cluster",
+            "cluster::client",
+            "cognito",
+            "controller::context",
+            "controller::schedule",
+            "controller::state",
+            "core::access",
+            "core::condition",
+            "core::credential",
+            "core::names",
+            "core::protocol",
+            "ops",
+        ],
+    ),
+    (
+        "controller::report",
+        &[
+            "api",
+            "cluster",
+            "cluster::client",
+            "cognito",
+            "controller::context",
+            "controller::isolate",
+            "controller::reconcile",
+            "controller::schedule",
+            "controller::state",
+            "core::access",
+            "core::protocol",
+        ],
+    ),
+    (
+        "controller::watch",
+        &[
+            "api",
+            "cluster",
+            "cluster::watch",
+            "cognito",
+            "controller::context",
+            "controller::isolate",
+            "controller::reconcile",
+            "controller::schedule",
+            "controller::state",
+            "core::protocol",
+            "ops",
+        ],
+    ),
+    (
+        "controller",
+        &[
+            "api",
+            "cluster::watch",
+            "cognito",
+            "controller::context",
+            "controller::reconcile",
+            "controller::report",
+            "controller::schedule",
+            "controller::state",
+            "controller::watch",
+            "ops",
+        ],
+    ),
+    (
+        "run",
+        &[
+            "cluster",
+            "cluster::client",
+            "cluster::election",
+            "cluster::watch",
+            "cognito",
+            "controller",
+            "controller::context",
+            "core::access",
+            "core::credential",
+            "ops",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "api",
+            "cluster::election",
+            "cluster::watch",
+            "core::access",
+            "core::names",
+            "core::schedule",
+            "ops",
+            "run",
+        ],
+    ),
+    ("main", &["cli"]),
+    ("lib", &[]),
 ];
 
 /// What the core may not even name: I/O, a runtime, a clock, randomness.
@@ -45,122 +240,112 @@ const NOT_IN_CORE: &[&str] = &[
     "static mut",
 ];
 
-struct Source {
-    room: String,
-    path: PathBuf,
-    /// Without comments.
-    code: String,
+fn room(module: &str) -> &'static str {
+    let holds = |room: &str| module == room || module.starts_with(&format!("{room}::"));
+    let rooms = ROOMS.iter().map(|(room, _)| *room);
+    let innermost = rooms
+        .filter(|room| holds(room))
+        .max_by_key(|room| room.len());
+    innermost.unwrap_or_else(|| panic!("{module} is in no room"))
 }
 
-fn sources() -> Vec<Source> {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut folders = vec![src.clone()];
-    let mut sources = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder of src") {
-            let path = entry.expect("an entry of src").path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
+/// The rooms that a room's files import, each with one of these files.
+fn imports() -> BTreeMap<&'static str, BTreeMap<&'static str, String>> {
+    let mut found: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+    for file in files() {
+        let from = room(&file.module);
+        for import in &file.imports {
+            let to = room(import);
+            if from != to {
+                let path = file.path.display().to_string();
+                found.entry(from).or_default().insert(to, path);
             }
-            let inner = path.strip_prefix(&src).expect("below src").to_path_buf();
-            let first = inner.iter().next().expect("a name").to_string_lossy();
-            let text = fs::read_to_string(&path).expect("a source file");
-            sources.push(Source {
-                room: first.trim_end_matches(".rs").to_owned(),
-                path: inner,
-                code: without_comments(&text),
-            });
         }
     }
-    assert!(sources.len() > 30, "where is the code?");
-    sources
-}
-
-fn without_comments(text: &str) -> String {
-    text.lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-/// The rooms that follow a `crate::`, groups included.
-fn imported(code: &str) -> BTreeSet<String> {
-    let mut rooms = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::") {
-        if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
-            continue;
-        }
-        let rest = &code[at + "crate::".len()..];
-        match rest.strip_prefix('{') {
-            Some(group) => rooms.extend(heads(group)),
-            None => rooms.extend(head(rest)),
-        }
-    }
-    rooms
-}
-
-fn head(path: &str) -> Option<String> {
-    let end = path.find(|c: char| !c.is_alphanumeric() && c != '_');
-    let name = &path[..end.unwrap_or(path.len())];
-    (!name.is_empty()).then(|| name.to_owned())
-}
-
-/// The first names of a group, up to its closing brace.
-fn heads(group: &str) -> Vec<String> {
-    let mut heads = Vec::new();
-    let mut depth = 0;
-    let mut begins = true;
-    for (at, c) in group.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' if depth == 0 => break,
-            '}' => depth -= 1,
-            ',' if depth == 0 => begins = true,
-            c if begins && !c.is_whitespace() => {
-                heads.extend(head(&group[at..]));
-                begins = false;
-            }
-            _ => {}
-        }
-    }
-    heads
+    found
 }
 
 #[test]
-fn imports_are_read_as_rust_reads_them() {
-    let code = "use crate::{\n api::{A, b::C}, core::x,\n};\nuse crate::ops;\nfn f() { crate::cognito::g() }";
-    let rooms: Vec<_> = imported(code).into_iter().collect();
-    assert_eq!(rooms, ["api", "cognito", "core", "ops"]);
+fn a_room_imports_only_what_the_map_allows() {
+    let mut found = imports();
+    for (room, allowed) in ROOMS {
+        if let Some(found) = found.get_mut(room) {
+            found.retain(|import, _| !allowed.contains(import));
+        }
+    }
+    found.retain(|_, imports| !imports.is_empty());
+    assert!(found.is_empty(), "not on the map: {found:#?}");
 }
 
 #[test]
-fn imports_point_inward_only() {
-    for source in sources() {
-        let Some((_, allowed)) = ROOMS.iter().find(|(room, _)| *room == source.room) else {
-            let outside = ["lib", "main"].contains(&source.room.as_str());
-            assert!(outside, "{} is in no room", source.path.display());
-            continue;
-        };
-        for room in imported(&source.code) {
+fn the_map_says_no_more_than_there_is() {
+    let found = imports();
+    for (room, allowed) in ROOMS {
+        for import in *allowed {
+            let is_imported = found
+                .get(room)
+                .is_some_and(|found| found.contains_key(import));
+            assert!(is_imported, "no file of {room} imports {import}");
+        }
+    }
+}
+
+#[test]
+fn no_room_imports_one_that_is_listed_below_it() {
+    let place = |room: &str| ROOMS.iter().position(|(other, _)| *other == room);
+    for (room, allowed) in ROOMS {
+        for import in *allowed {
             assert!(
-                room == source.room || allowed.contains(&room.as_str()),
-                "{} imports {room}, but {} may import {allowed:?} only",
-                source.path.display(),
-                source.room,
+                place(import) < place(room),
+                "{import} is listed below {room}"
             );
         }
     }
 }
 
 #[test]
+fn no_file_imports_itself_by_way_of_others() {
+    let files = files();
+    let circles: Vec<_> = files
+        .iter()
+        .filter_map(|file| way_back(&files, &file.module))
+        .map(|way| way.join(" -> "))
+        .collect();
+    assert!(circles.is_empty(), "{circles:#?}");
+}
+
+/// The shortest way over imports from a module back to itself.
+fn way_back(files: &[File], module: &str) -> Option<Vec<String>> {
+    let imports: BTreeMap<&str, &BTreeSet<String>> = files
+        .iter()
+        .map(|file| (file.module.as_str(), &file.imports))
+        .collect();
+    let mut ways = VecDeque::from([vec![module.to_owned()]]);
+    let mut seen = BTreeSet::new();
+    while let Some(way) = ways.pop_front() {
+        let last = way.last()?.as_str();
+        for next in imports.get(last).into_iter().copied().flatten() {
+            let mut way = way.clone();
+            way.push(next.clone());
+            if next == module {
+                return Some(way);
+            }
+            if seen.insert(next.clone()) {
+                ways.push_back(way);
+            }
+        }
+    }
+    None
+}
+
+#[test]
 fn the_core_does_no_io_and_reads_no_clock() {
-    for source in sources().iter().filter(|source| source.room == "core") {
+    for file in files().iter().filter(|file| file.path.starts_with("core")) {
         for word in NOT_IN_CORE {
             assert!(
-                !source.code.contains(word),
+                !file.code.contains(word),
                 "{} has `{word}` in it",
-                source.path.display()
+                file.path.display()
             );
         }
     }
@@ -168,28 +353,28 @@ fn the_core_does_no_io_and_reads_no_clock() {
 
 #[test]
 fn only_the_door_to_aws_knows_the_sdk() {
-    for source in sources() {
-        let door =
-            source.path.starts_with("cognito/aws") || source.path == Path::new("cognito/aws.rs");
+    for file in files() {
+        let is_door =
+            file.path.starts_with("cognito/aws") || file.path == Path::new("cognito/aws.rs");
         let imports = ["use aws_", "aws_sdk_", "aws_config::", "aws_smithy_"];
-        let knows = imports.iter().any(|import| source.code.contains(import));
-        let log = source.path == Path::new("ops/logging.rs"); // names them to cap their log
+        let knows = imports.iter().any(|import| file.code.contains(import));
+        let is_log = file.path == Path::new("ops/logging.rs"); // names them to cap their log
         assert!(
-            door || log || !knows,
+            is_door || is_log || !knows,
             "{} imports the SDK",
-            source.path.display()
+            file.path.display()
         );
     }
 }
 
 #[test]
 fn status_has_one_writer() {
-    let writers: Vec<_> = sources()
+    let patches =
+        |file: &File| file.code.contains("patch_status") || file.code.contains("replace_status");
+    let writers: Vec<_> = files()
         .into_iter()
-        .filter(|source| {
-            source.code.contains("patch_status") || source.code.contains("replace_status")
-        })
-        .map(|source| source.path)
+        .filter(patches)
+        .map(|file| file.path)
         .collect();
     assert_eq!(writers, [Path::new("cluster/status.rs")]);
 }

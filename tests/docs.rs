@@ -3,7 +3,7 @@
 
 use cognito_password_operator::{
     api::{Class, CognitoUserPassword, CognitoUserPoolGrant, REASONS, crds},
-    core::{grant::Grant, iam::Feature},
+    core::access::{grant::Grant, iam::Feature},
     ops::metrics::{BudgetNow, HeldNow, Metrics, OK},
 };
 use serde_json::Value;

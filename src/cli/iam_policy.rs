@@ -1,9 +1,9 @@
 //! `iam-policy`: one policy document on standard output, to be piped into the AWS CLI.
 
-use super::{namespace, service_account};
+use super::names::{namespace, service_account};
 use crate::core::{
-    arn::{ClusterArn, OidcProviderArn, PoolArn, RoleArn},
-    iam::{Document, Permissions, ServiceAccount, Trust},
+    access::iam::{Document, Permissions, ServiceAccount, Trust},
+    names::arn::{ClusterArn, OidcProviderArn, PoolArn, RoleArn},
 };
 use clap::{Args, Subcommand};
 

@@ -2,7 +2,7 @@
 //! nobody waits for them: they go through a bounded queue, at a bounded pace, and a lost one is
 //! counted and nothing more.
 
-use super::{CALL_TIMEOUT, call::chain};
+use super::{CALL_TIMEOUT, client::call::chain};
 use crate::api::FIELD_MANAGER;
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::ObjectReference;

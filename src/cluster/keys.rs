@@ -1,10 +1,10 @@
 //! The Secret with the fingerprint keys, in the operator's own namespace. Made at first start; its
 //! loss costs one set for each Secret that moves afterwards, and nothing else.
 
-use super::{CallError, call::call};
+use super::{CallError, client::call::call};
 use crate::{
     api::FIELD_MANAGER,
-    core::fingerprint::{InvalidKey, KEY_BYTES, Keyring},
+    core::credential::fingerprint::{InvalidKey, KEY_BYTES, Keyring},
 };
 use k8s_openapi::{
     ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,

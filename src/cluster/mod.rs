@@ -1,21 +1,17 @@
 //! The door to Kubernetes: it reads, writes and watches, and decides nothing.
+//!
+//! The rooms: `client` is the client with its time limits, `election` the Lease, and `watch` the watches.
+//! The files beside them read or write one kind of object each.
 
-mod call;
-mod connect;
+mod client;
+pub mod election;
 pub mod events;
-pub mod holder;
-mod initial;
 pub mod keys;
-mod leadership;
-pub mod lean;
-pub mod lease;
-mod patience;
 pub mod rights;
 pub mod secrets;
-pub mod selector;
 pub mod status;
 pub mod watch;
 
-pub use call::{CALL_TIMEOUT, CallError};
-pub use connect::client;
-pub use leadership::{Held, Leadership};
+pub use client::call::{CALL_TIMEOUT, CallError};
+pub use client::connect::connect;
+pub use election::leadership::{Held, Leadership};

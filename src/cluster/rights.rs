@@ -1,8 +1,8 @@
 //! What the operator may do with Secrets, asked of the API server. Every authenticated user may ask this
 //! for themselves (`system:basic-user`), so no right of the operator's own is needed.
 
-use super::{CallError, call::call};
-use crate::core::rights::{Answer, Place, Question};
+use super::{CallError, client::call::call};
+use crate::core::access::rights::{Answer, Place, Question};
 use k8s_openapi::api::{
     authentication::v1::SelfSubjectReview,
     authorization::v1::{

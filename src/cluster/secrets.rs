@@ -1,8 +1,8 @@
 //! Reading the one key of a Secret. What came over the wire is kept as it came, nothing else of it is
 //! copied or decoded, and it is zeroized at once.
 
-use super::{CallError, call::call};
-use crate::core::observed::SecretVersion;
+use super::{CallError, client::call::call};
+use crate::core::protocol::observed::SecretVersion;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Client, Resource as _,

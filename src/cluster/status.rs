@@ -1,7 +1,7 @@
 //! The one writer of status. Every write names the resourceVersion that it was decided on, so that
 //! nobody writes over what they haven't seen (a uid in the patch protects nothing, as measured).
 
-use super::{CallError, call::call, lean::Lean};
+use super::{CallError, client::call::call, watch::lean::Lean};
 use crate::api::{
     Attempt, CognitoUserPassword, CognitoUserPoolGrant, Condition, FIELD_MANAGER, Failures,
     GrantStatus, Status, Synced, Unusable,

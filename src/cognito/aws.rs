@@ -25,12 +25,13 @@ pub use trust::BundleError;
 
 use super::Cognito;
 use crate::core::{
-    authority::{Authority, Role},
-    outcome::blames_credentials,
-    password::Password,
-    region::Regions,
-    reply::{CredentialsFailure, Reply},
-    target::{Account, Target},
+    access::authority::{Authority, Role},
+    credential::{failure::CredentialsFailure, password::Password},
+    names::{
+        region::Regions,
+        target::{Account, Target},
+    },
+    protocol::{outcome::blames_credentials, reply::Reply},
 };
 use account::OwnAccount;
 use aws_config::{BehaviorVersion, SdkConfig};

@@ -4,11 +4,13 @@
 pub mod aws;
 
 use crate::core::{
-    authority::Authority,
-    password::Password,
-    region::Regions,
-    reply::{CredentialsFailure, Reply},
-    target::{Account, Target},
+    access::authority::Authority,
+    credential::{failure::CredentialsFailure, password::Password},
+    names::{
+        region::Regions,
+        target::{Account, Target},
+    },
+    protocol::reply::Reply,
 };
 use std::future::Future;
 

@@ -1,22 +1,26 @@
 //! What a reconcile works with.
 
 use super::{
-    credentials::{Credentials, Wake},
-    in_flight::InFlight,
-    index::Index,
     isolate::isolated,
-    key::Key,
-    memory::Memory,
-    places::Places,
-    queue::Queue,
-    turns::Turns,
-    verified::Verified,
+    schedule::{
+        credentials::{Credentials, Wake},
+        in_flight::InFlight,
+        places::Places,
+        queue::Queue,
+        turns::Turns,
+        verified::Verified,
+    },
+    state::{index::Index, key::Key, memory::Memory},
 };
 use crate::{
     api::CognitoUserPassword,
     cluster::{Leadership, events::Events},
     cognito::Cognito,
-    core::{authority::Authority, budget::Limits, fingerprint::Keyring, grant::Ungranted},
+    core::{
+        access::{authority::Authority, grant::Ungranted},
+        credential::fingerprint::Keyring,
+        schedule::rate_limit::Limits,
+    },
     ops::metrics::Metrics,
 };
 use kube::{Client, core::Selector};

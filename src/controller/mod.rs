@@ -1,36 +1,28 @@
-//! The controller: kube-runtime's watches around the pure core. What happened goes through the index
-//! into the queue, unless a glance tells that there is nothing to do; from there, once this process
-//! leads, to at most one reconcile a resource at a time.
+//! The controller: kube-runtime's watches around the pure core. A watch event changes the index. The resources
+//! that the event concerns get into the queue, unless a first decision finds nothing to do. Once this process
+//! leads, a reconcile takes each resource from the queue, at most one reconcile a resource at a time.
+//!
+//! The rooms, each of which imports only rooms above it:
+//! - `state`: what the watches showed, and what this process remembers
+//! - `schedule`: the queue, the permits, the places of reconciles, one call a user, the credentials
+//! - `context`: what a reconcile works with
+//! - `reconcile`: the stages, from the decision to the record of the outcome
+//! - `report`: the status of grants, and the recorded versions of Secrets
+//! - `watch`: watch events, into the index and the queue
 
-mod claims;
 mod context;
-mod credentials;
-mod few;
-mod follow;
-mod gather;
-mod grants;
-mod grants_told;
-mod in_flight;
-mod index;
 mod isolate;
-mod key;
-mod listing;
-mod memory;
-mod pace;
-mod packed;
 #[cfg(test)]
 mod panic_tests;
-mod places;
-mod queue;
 mod reconcile;
-mod record;
-mod set;
-mod turns;
-mod verified;
+mod report;
+mod schedule;
+mod state;
+mod watch;
 
 pub use context::{Context, Rules};
-pub use follow::expect;
-pub use key::Key;
+pub use state::key::Key;
+pub use watch::expect;
 
 use crate::{
     api::{REASONS, Reason},
@@ -42,7 +34,8 @@ use crate::{
     },
 };
 use futures::FutureExt;
-use places::Place;
+use reconcile::triage;
+use schedule::places::Place;
 use std::{
     future::Future,
     pin::pin,
@@ -77,15 +70,15 @@ pub async fn run<C: Cognito>(
 ) {
     measure(&context);
     let stalls = context.metrics.stalls();
-    let followed = follow::follow(context.clone(), scopes, readiness);
+    let followed = watch::follow(context.clone(), scopes, readiness);
     let mut follow = tokio::spawn(stalls.watch(followed));
     let (telling, told) = oneshot::channel::<()>();
     let mut events = tokio::spawn(stalls.watch(tell_events(context.clone(), told)));
     tokio::select! {
         () = reconciles(&context, leading, shutdown) => follow.abort(),
         () = context.turns.give(&context.metrics) => {}
-        () = grants_told::tell(&context) => {}
-        () = verified::record(&context) => {}
+        () = report::grant_status::tell(&context) => {}
+        () = report::verified::record(&context) => {}
         _ = &mut follow => panic!("following the watches ended"),
     }
     drop(telling);
@@ -119,7 +112,7 @@ async fn reconciles<C: Cognito>(
     }
     // What was nothing to do for another's keys may be something to do for the keys as they are now.
     let known = context.index().resources();
-    reconcile::ask(context, known).await;
+    triage::ask(context, known).await;
     loop {
         tokio::select! {
             () = &mut shutdown => break,
@@ -158,7 +151,7 @@ async fn attend<C: Cognito>(context: Arc<Context<C>>, key: Key, place: Place) {
     drop(place);
     debug!(object = %key, ?wake, "reconciled");
     if context.queue.done(&key, wake) {
-        reconcile::ask(&context, [key]).await;
+        triage::ask(&context, [key]).await;
     }
 }
 

@@ -5,8 +5,12 @@ mod access;
 mod loops;
 mod scene;
 
-use super::{attend, key::Key, reconcile};
-use crate::cluster::lean::{Lean, Unreadable, UserNamed};
+use super::{
+    attend,
+    reconcile::{reconcile, triage},
+    state::key::Key,
+};
+use crate::cluster::watch::lean::{Lean, Unreadable, UserNamed};
 use kube::runtime::watcher::Event;
 use scene::{Scene, gone, named, resource, rival, secret, there, told};
 use std::{cell::RefCell, time::Duration};
@@ -66,7 +70,7 @@ async fn where_indexing_a_resource_panics_it_keeps_its_claim_and_the_others_are_
         assert_eq!(scene.readiness.failing(), [""; 0], "{place}");
         assert_eq!(scene.due(), [key("good"), key("young")], "{place}");
         let manager = |scene: &Scene| {
-            let claim = super::claims::Claim::of(&young).expect("a user");
+            let claim = crate::controller::state::claims::Claim::of(&young).expect("a user");
             scene.context.index().older(&key("young"), &claim).cloned()
         };
         assert_eq!(manager(&scene), Some(key("bad")), "{place}");
@@ -113,7 +117,7 @@ async fn where_indexing_an_unreadable_resource_panics_it_keeps_its_claim() {
         .follow([told(Event::Apply(Lean(Err(unreadable))))])
         .await;
     assert_eq!(scene.panics(), 1);
-    let claim = super::claims::Claim::of(&young).expect("a user");
+    let claim = crate::controller::state::claims::Claim::of(&young).expect("a user");
     let index = scene.context.index();
     assert_eq!(index.older(&key("young"), &claim), Some(&key("bad")));
     assert!(!index.has_resource(&key("bad")), "it is reconciled");
@@ -186,7 +190,7 @@ async fn where_a_first_decision_panics_the_others_are_decided_on_and_it_is_tried
     assert_eq!(scene.context.queue.entries(), 1, "it is tried again");
     // As after a takeover of the lease.
     let known = scene.context.index().resources();
-    reconcile::ask(&scene.context, known).await;
+    triage::ask(&scene.context, known).await;
     assert_eq!(scene.panics(), 2);
     assert_eq!(scene.due(), [key("good")]);
     assert_eq!(scene.context.queue.entries(), 1, "it is tried again");
@@ -209,12 +213,12 @@ async fn where_a_reconcile_or_the_decision_after_it_panics_it_is_tried_again_lat
         assert_eq!(context.queue.entries(), 2, "it is tried again");
         assert_eq!(context.queue.len(), 0, "but not at once");
         // Without anything that happens meanwhile.
-        reconcile::ask(context, [key("good")]).await;
-        let wake = reconcile::reconcile(context, &key("bad")).await;
+        triage::ask(context, [key("good")]).await;
+        let wake = reconcile(context, &key("bad")).await;
         assert!(wake.expect("another try") >= Duration::from_secs(3));
         let mut later = wake;
         for _ in 0..6 {
-            later = reconcile::reconcile(context, &key("bad")).await;
+            later = reconcile(context, &key("bad")).await;
         }
         assert!(wake < later, "{wake:?} and then {later:?}");
     }

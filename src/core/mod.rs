@@ -1,35 +1,20 @@
-//! The pure core: what decides. It does no I/O and reads no clock; time, randomness and what was
-//! read are arguments. It imports the contract ([`crate::api`]) and nobody else.
+//! The pure core: what decides. The core does no I/O and reads no clock: time, randomness and what was
+//! read are arguments. The core imports the contract ([`crate::api`]) and nobody else.
+//!
+//! The rooms, each of which imports only rooms above it:
+//! - [`names`]: the names of AWS's things
+//! - [`credential`]: passwords and their fingerprints
+//! - [`condition`]: what a status says
+//! - [`access`]: grants, authorities and IAM policies
+//! - [`schedule`]: the rate limit, the fair queue and the election
+//! - [`protocol`]: observation, decision, attempt, outcome
 
-pub mod arn;
-pub mod authority;
-pub mod backoff;
-pub mod budget;
+pub mod access;
+pub mod condition;
+pub mod credential;
+pub mod names;
+pub mod protocol;
+pub mod schedule;
+pub mod text;
+
 pub mod clock;
-pub mod conclude;
-pub mod conditions;
-pub mod decide;
-mod duplicate;
-pub mod fair_queue;
-pub mod fingerprint;
-pub mod glob;
-pub mod grant;
-pub mod grant_index;
-pub mod grant_status;
-pub mod iam;
-pub mod lease;
-pub mod legible;
-pub mod observed;
-pub mod outcome;
-pub mod password;
-pub mod plan;
-pub mod region;
-pub mod reply;
-pub mod request;
-pub mod rights;
-mod status;
-pub mod target;
-pub mod temporary;
-pub mod verdict;
-pub mod verified;
-pub mod wait;

@@ -1,12 +1,14 @@
 //! The election as a part of the process: a candidate stands once it could do the work, and whoever
 //! loses what it had won ends the process.
 
-use super::{Settings, StartError, is_true};
+use super::settings::{Settings, StartError};
 use crate::{
     cluster::{
         Held, Leadership,
-        holder::Holder,
-        lease::{Election, End},
+        election::{
+            holder::Holder,
+            lease::{Election, End},
+        },
     },
     ops::{health::Readiness, stall::StallMeter},
 };
@@ -104,4 +106,10 @@ impl Candidacy {
             warn!("the lease could not be released in time; it lapses");
         }
     }
+}
+
+/// Waits until a flag is raised, or until nobody is left who could raise it.
+pub(super) async fn is_true(mut flag: watch::Receiver<bool>) {
+    // An error says that the sender is gone, and with it what was waited for.
+    let _ = flag.wait_for(|flag| *flag).await;
 }

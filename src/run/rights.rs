@@ -1,9 +1,11 @@
 //! Beside everything else, once at the start: has the operator more rights on Secrets than it needs?
 
-use super::Settings;
+use super::settings::Settings;
 use crate::{
     cluster::{CallError, rights},
-    core::rights::{Answer, Place, Question, Verb, Verdict, command, judge, questions, to_report},
+    core::access::rights::{
+        Answer, Place, Question, Verb, Verdict, command, judge, questions, to_report,
+    },
     ops::metrics::Metrics,
 };
 use kube::Client;

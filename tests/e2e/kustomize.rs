@@ -138,7 +138,7 @@ async fn rights_on_a_watched_namespace_cant_be_moved_into_the_operators() {
 /// Applied unedited, the examples set no password that everybody knows.
 #[tokio::test]
 async fn an_unedited_example_sets_no_password() {
-    use cognito_password_operator::core::password::Password;
+    use cognito_password_operator::core::credential::password::Password;
 
     let examples = tools::checkout().join("deploy/examples");
     let mut secrets = 0;

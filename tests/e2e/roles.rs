@@ -9,10 +9,9 @@ use std::time::Duration;
 use cognito_password_operator::{
     cognito::{Cognito, aws::AwsCognito},
     core::{
-        arn::RoleArn,
-        authority::{Authority, ExternalId, Role},
-        password::Password,
-        target::Target,
+        access::authority::{Authority, ExternalId, Role},
+        credential::password::Password,
+        names::{arn::RoleArn, target::Target},
     },
 };
 use tokio::process::Command;

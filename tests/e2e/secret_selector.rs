@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use cognito_password_operator::cluster::{secrets, selector};
+use cognito_password_operator::cluster::{secrets, watch::selector};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DynamicObject, ListParams};
 use kube::core::SelectorExt;
 use serde_json::{Value, json};
 
-use crate::support::{ControlPlane, Operator, scratch, tools};
-use crate::world::{POOL, SENTINEL, SOON, World};
+use crate::{
+    support::{ControlPlane, Operator, scratch, tools},
+    world::{POOL, SENTINEL, SOON, World},
+};
 
 const SELECTOR: &str = "password-operator=yes,team in (a,b)";
 const NOT_SEEN: &str = "The Secret bot does not exist in this namespace with the labels without \

@@ -9,13 +9,14 @@ use super::{
 use cognito_password_operator::{
     api::{AttemptOutcome, ConditionStatus, Reason},
     core::{
-        conclude::Conclusion,
-        fingerprint::Match,
-        outcome::{Effect, Outcome},
-        password::Password,
-        plan::Plan,
-        temporary::Kind,
-        wait::QUARANTINE,
+        credential::{fingerprint::Match, password::Password},
+        protocol::{
+            conclude::Conclusion,
+            outcome::{Effect, Outcome},
+            plan::Plan,
+            resend::Kind,
+            wait::QUARANTINE,
+        },
     },
 };
 use jiff::Timestamp;

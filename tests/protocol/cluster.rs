@@ -5,12 +5,13 @@ use super::cognito::{WEAK, text};
 use cognito_password_operator::{
     api::{CognitoUserPasswordSpec, PasswordSecretRef, Status},
     core::{
-        authority::Authority,
-        fingerprint::{Keyring, retire},
-        grant::Admission,
-        observed::{Comparison, NewestSigned, SecretFact, SecretVersion, compare},
-        password::Password,
-        target::Target,
+        access::{authority::Authority, grant::Admission},
+        credential::{
+            fingerprint::{Keyring, retire},
+            password::Password,
+        },
+        names::target::Target,
+        protocol::observed::{Comparison, NewestSigned, SecretFact, SecretVersion, compare},
     },
 };
 use std::{

@@ -1,7 +1,7 @@
 //! A model of Cognito: one user of one pool, with a password policy and, if wanted, a history that
 //! counts the current password. A call does what its fault says.
 
-use cognito_password_operator::core::reply::{NotSent, Reply, ServiceError};
+use cognito_password_operator::core::protocol::reply::{NotSent, Reply, ServiceError};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeSet, VecDeque};
 

@@ -7,9 +7,9 @@ use cognito_password_operator::{
         Attempt, AttemptOutcome, CONDITIONS_MAX, Condition, ConditionStatus, ConditionType,
         Failures, REASONS, Status, Synced, Unusable, crds,
     },
-    core::{
+    core::protocol::{
         conclude::{Conclusion, conclude},
-        decide::Decision,
+        decision::Decision,
         outcome::classify,
         reply::Reply,
     },

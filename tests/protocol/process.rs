@@ -10,14 +10,17 @@ use super::{
 use cognito_password_operator::{
     api::{Class, Reason, Status},
     core::{
-        conclude::{Conclusion, conclude, withdraw},
-        decide::{Decision, Report, decide},
-        observed::{Observed, Older, SecretFact, Tried},
-        outcome::{Outcome, classify},
-        password::Password,
-        plan::Plan,
-        reply::Reply,
-        verified::verified,
+        credential::password::Password,
+        protocol::{
+            conclude::{Conclusion, conclude, withdraw},
+            decide::decide,
+            decision::{Decision, Report},
+            observed::{Observed, Older, SecretFact, Tried},
+            outcome::{Outcome, classify},
+            plan::Plan,
+            reply::Reply,
+            verified::verified,
+        },
     },
 };
 use jiff::{SignedDuration, Timestamp};

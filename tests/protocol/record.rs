@@ -10,7 +10,8 @@ use super::{
 use cognito_password_operator::{
     api::{Attempt, AttemptOutcome, Class, ConditionStatus, ConditionType, Reason, Status},
     core::{
-        conclude::Conclusion, fingerprint::Match, password::Password, plan::Plan, temporary::Kind,
+        credential::{fingerprint::Match, password::Password},
+        protocol::{conclude::Conclusion, plan::Plan, resend::Kind},
     },
 };
 

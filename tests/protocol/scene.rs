@@ -4,9 +4,10 @@
 use super::{cluster::Cluster, cognito::text, process::Facts};
 use cognito_password_operator::{
     api::{AttemptOutcome, ConditionStatus, ConditionType, Reason, Status},
-    core::{
+    core::protocol::{
         conclude::{Conclusion, Recorded, conclude},
-        decide::{Decision, Report, while_turned_away, while_waiting_for_turn},
+        decide::{while_turned_away, while_waiting_for_turn},
+        decision::{Decision, Report},
         observed::{Older, SecretFact, Tried},
         outcome::classify,
         plan::Plan,

@@ -6,7 +6,7 @@ use super::{
 };
 use cognito_password_operator::{
     api::{AttemptOutcome, ConditionStatus, Failures, Reason},
-    core::decide::Decision,
+    core::protocol::decision::Decision,
 };
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;

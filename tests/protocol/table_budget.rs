@@ -1,7 +1,7 @@
 //! Whose turn in the budget comes first: what somebody just asked for.
 
 use super::scene::{Scene, applied, error, lost, not_sent, refused};
-use cognito_password_operator::core::{budget::Urgency, reply::Reply};
+use cognito_password_operator::core::{protocol::reply::Reply, schedule::rate_limit::Urgency};
 use rstest::rstest;
 
 /// After so many failures in a row, each tried again when it is due.

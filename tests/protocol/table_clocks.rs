@@ -4,7 +4,7 @@
 use super::scene::{Scene, applied, lost, refused};
 use cognito_password_operator::{
     api::{ConditionStatus, ConditionType, Reason},
-    core::{decide::Decision, reply::Reply},
+    core::protocol::{decision::Decision, reply::Reply},
 };
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

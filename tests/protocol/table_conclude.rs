@@ -6,9 +6,9 @@ use cognito_password_operator::{
         AttemptOutcome::{self, InHistory, Refused, Unknown, UserNotFound},
         Class, Condition, ConditionStatus, ConditionType, RETIRED_MAX, Reason,
     },
-    core::{
+    core::protocol::{
         conclude::{Conclusion, conclude, withdraw},
-        decide::Decision,
+        decision::Decision,
         outcome::classify,
         reply::Reply,
     },

@@ -4,9 +4,11 @@ use super::scene::{Scene, applied, lost, refused};
 use cognito_password_operator::{
     api::{AttemptOutcome, CognitoUserPasswordSpec, ConditionStatus, Reason, Status},
     core::{
-        decide::{Decision, Report},
-        fingerprint::retire,
-        observed::Older,
+        credential::fingerprint::retire,
+        protocol::{
+            decision::{Decision, Report},
+            observed::Older,
+        },
     },
 };
 use jiff::SignedDuration;

@@ -9,7 +9,7 @@ use cognito_password_operator::{
         Attempt, AttemptOutcome, Condition, ConditionStatus, Failures, REASONS, Reason, Status,
         Synced, Unusable,
     },
-    core::decide::Decision,
+    core::protocol::decision::Decision,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};

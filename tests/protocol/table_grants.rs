@@ -3,7 +3,7 @@
 use super::scene::{Scene, refused};
 use cognito_password_operator::{
     api::{ConditionStatus, ConditionType, Reason},
-    core::{decide::Decision, observed::Older},
+    core::protocol::{decision::Decision, observed::Older},
 };
 use rstest::rstest;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use super::scene::{Scene, applied, lost, not_sent, refused};
 use cognito_password_operator::{
     api::{ConditionStatus, ConditionType, Reason},
-    core::decide::Decision,
+    core::protocol::decision::Decision,
 };
 use rstest::rstest;
 

@@ -4,7 +4,7 @@
 use super::scene::{Scene, applied, error, lost, not_sent, refused};
 use cognito_password_operator::{
     api::{AttemptOutcome, ConditionStatus, Reason},
-    core::{decide::Decision, observed::Older, reply::Reply},
+    core::protocol::{decision::Decision, observed::Older, reply::Reply},
 };
 use rstest::rstest;
 

@@ -7,7 +7,7 @@ use super::{
 };
 use cognito_password_operator::{
     api::{ConditionStatus, Reason, Status},
-    core::{decide::Decision, observed::Older},
+    core::protocol::{decision::Decision, observed::Older},
 };
 use rstest::rstest;
 

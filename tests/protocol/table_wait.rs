@@ -3,7 +3,7 @@
 use super::scene::{Scene, applied, error, lost, not_sent, refused};
 use cognito_password_operator::{
     api::{ConditionStatus, Reason},
-    core::{decide::Decision, reply::Reply},
+    core::protocol::{decision::Decision, reply::Reply},
 };
 use jiff::SignedDuration;
 use rstest::rstest;

@@ -6,7 +6,7 @@ use super::{
     cognito::{Cognito, Fault, WEAK, text},
     process::{Next, Process},
 };
-use cognito_password_operator::{api::Status, core::decide::Decision};
+use cognito_password_operator::{api::Status, core::protocol::decision::Decision};
 use jiff::{SignedDuration, Timestamp};
 
 /// What happens. Processes are 0 and 1.

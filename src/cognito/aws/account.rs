@@ -2,7 +2,7 @@
 //! don't. It matters only beside roles: one of the same account shares its quota.
 
 use super::identity::{Identity, LIMIT};
-use crate::core::target::Account;
+use crate::core::names::target::Account;
 use aws_sdk_sts::Client;
 use futures::FutureExt;
 use std::{

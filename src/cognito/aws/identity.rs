@@ -1,7 +1,7 @@
 //! Credentials resolved before a call, never within one: those of one identity, the operator's own or
 //! a role's.
 
-use crate::core::{reply::CredentialsFailure, target::Region};
+use crate::core::{credential::failure::CredentialsFailure, names::target::Region};
 use aws_credential_types::{
     Credentials,
     provider::{

@@ -4,7 +4,7 @@ use super::{
     identity::{LIMIT, Source},
     words::{causes, tidy},
 };
-use crate::core::{reply::CredentialsFailure, target::Region};
+use crate::core::{credential::failure::CredentialsFailure, names::target::Region};
 use aws_config::{
     BehaviorVersion, environment::EnvironmentVariableRegionProvider,
     meta::region::RegionProviderChain, profile::ProfileFileRegionProvider,
@@ -106,7 +106,7 @@ pub(super) fn home() -> RegionProviderChain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::target::PoolId;
+    use crate::core::names::target::PoolId;
 
     #[tokio::test]
     async fn credentials_are_asked_for_where_there_were_some_until_there_are_none() {

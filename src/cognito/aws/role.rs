@@ -6,7 +6,9 @@ use super::{
     words::{causes, find, steady, tidy},
 };
 use crate::core::{
-    arn::RoleArn, authority::Role, iam::SESSION_NAME, reply::CredentialsFailure, target::Region,
+    access::{authority::Role, iam::SESSION_NAME},
+    credential::failure::CredentialsFailure,
+    names::{arn::RoleArn, target::Region},
 };
 use aws_config::{SdkConfig, sts::AssumeRoleProvider};
 use aws_credential_types::{

@@ -13,7 +13,7 @@ mod sts;
 mod tls;
 
 use super::*;
-use crate::core::target::Region;
+use crate::core::names::target::Region;
 use aws_smithy_async::time::SystemTimeSource;
 use server::Server;
 use std::sync::{

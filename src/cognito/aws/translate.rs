@@ -5,8 +5,8 @@ use super::{
     words::{causes, find, scrub, tidy},
 };
 use crate::core::{
-    password::Password,
-    reply::{NotSent, Reply, ServiceError},
+    credential::password::Password,
+    protocol::reply::{NotSent, Reply, ServiceError},
 };
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cognitoidentityprovider::{

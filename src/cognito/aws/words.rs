@@ -1,8 +1,8 @@
 //! The SDK's and AWS's words, made fit for a status that many may read.
 
 use crate::core::{
-    legible::{is_unseen, legible},
-    password::Password,
+    credential::password::Password,
+    text::{is_unseen, legible},
 };
 use aws_smithy_types::error::ErrorMetadata;
 use std::error::Error;

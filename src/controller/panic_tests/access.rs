@@ -4,7 +4,7 @@ use super::{
     heal, inject, inject_cluster_wide, key,
     scene::{Aws, Scene, grant, is_admitted, labelled, letting_in, namespace, resource},
 };
-use crate::core::grant::Ungranted;
+use crate::core::access::grant::Ungranted;
 use kube::runtime::watcher::Event;
 
 /// Both resources, each with a grant of its own name.

@@ -7,18 +7,18 @@ use super::{
 use crate::{
     api::CognitoUserPoolGrant,
     controller::{
-        grants_told,
-        key::Key,
-        queue::Queue,
         reconciles,
-        turns::{Payer, Turns},
-        verified,
+        report::{grant_status, verified},
+        schedule::{
+            queue::Queue,
+            turns::{Payer, Turns},
+        },
+        state::key::Key,
     },
     core::{
-        authority::Authority,
-        budget::{Limits, Urgency},
-        grant::Ungranted,
-        target::{Account, PoolId},
+        access::{authority::Authority, grant::Ungranted},
+        names::target::{Account, PoolId},
+        schedule::rate_limit::{Limits, Urgency},
     },
     ops::metrics::Metrics,
 };
@@ -116,7 +116,7 @@ async fn where_a_grants_status_or_its_credentials_panic_the_other_grants_are_rep
     inject_cluster_wide("grant status");
     let telling = tokio::spawn({
         let context = scene.context.clone();
-        async move { grants_told::tell(&context).await }
+        async move { grant_status::tell(&context).await }
     });
     let is_told = |name| scene.api.get(&path(name))["status"]["conditions"].is_array();
     until(|| is_told("good")).await;

@@ -7,23 +7,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cognito_password_operator::cluster::watch::Scope;
-use cognito_password_operator::cluster::{Leadership, client, keys};
-use cognito_password_operator::cognito::Cognito;
-use cognito_password_operator::controller::{self, Context, Rules};
-use cognito_password_operator::core::authority::Authority;
-use cognito_password_operator::core::budget::Limits;
-use cognito_password_operator::core::password::Password;
-use cognito_password_operator::core::region::Regions;
-use cognito_password_operator::core::reply::{CredentialsFailure, Reply};
-use cognito_password_operator::core::target::{Account, Target};
-use cognito_password_operator::ops::health::Readiness;
-use cognito_password_operator::ops::logging;
-use cognito_password_operator::ops::metrics::Metrics;
-use cognito_password_operator::ops::server;
+use cognito_password_operator::{
+    cluster::{Leadership, connect, keys, watch::Scope},
+    cognito::Cognito,
+    controller::{self, Context, Rules},
+    core::{
+        access::authority::Authority,
+        credential::{failure::CredentialsFailure, password::Password},
+        names::{
+            region::Regions,
+            target::{Account, Target},
+        },
+        protocol::reply::Reply,
+        schedule::rate_limit::Limits,
+    },
+    ops::{health::Readiness, logging, metrics::Metrics, server},
+};
 
-use super::super::gate::Gate;
-use super::super::world::World;
+use super::super::{gate::Gate, world::World};
 use crate::support::{Process, Spec, operator, scratch};
 
 /// How a call panics, by the name of its user.
@@ -101,7 +102,7 @@ fn an_operator_with_another_cognito() {
 
 async fn run(listen: SocketAddr, namespace: String, cognito: Willing) {
     let config = kube::Config::infer().await.expect("a kubeconfig");
-    let client = client(config).expect("a client");
+    let client = connect(config).expect("a client");
     let keyring = keys::load_or_create(&client, operator::NAMESPACE).await;
     let keyring = keyring.expect("it may read them");
     let (metrics, readiness) = (Arc::new(Metrics::new("test")), Readiness::new());

@@ -1,8 +1,10 @@
 //! What a call comes to, and that it is one request whatever happens.
 
-use super::server::{Act, Server, error, http, ok};
-use super::*;
-use crate::core::reply::{NotSent, ServiceError};
+use super::{
+    server::{Act, Server, error, http, ok},
+    *,
+};
+use crate::core::protocol::reply::{NotSent, ServiceError};
 use rstest::rstest;
 use tokio::net::TcpListener;
 

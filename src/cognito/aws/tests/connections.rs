@@ -1,11 +1,13 @@
 //! Connections: how long a silent one is used again, whose certificates are trusted, and the proxies of
 //! the environment.
 
-use super::alone::{ALONE, run_alone};
-use super::server::{Act, Server, http as reply, ok};
-use super::tls::Ca;
-use super::*;
-use crate::core::reply::NotSent;
+use super::{
+    alone::{ALONE, run_alone},
+    server::{Act, Server, http as reply, ok},
+    tls::Ca,
+    *,
+};
+use crate::core::protocol::reply::NotSent;
 use std::fs;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},

@@ -1,10 +1,12 @@
 //! Who the operator is, and how it recovers from being nobody.
 
-use super::super::{identity::LIMIT, own};
-use super::alone::{ALONE, run_alone};
-use super::server::{Server, error, key, ok};
-use super::*;
-use crate::core::{reply::NotSent, target::Account};
+use super::{
+    super::{identity::LIMIT, own},
+    alone::{ALONE, run_alone},
+    server::{Server, error, key, ok},
+    *,
+};
+use crate::core::{names::target::Account, protocol::reply::NotSent};
 use aws_config::{
     profile::ProfileFileCredentialsProvider,
     provider_config::ProviderConfig,

@@ -1,10 +1,12 @@
 //! Where a request may go.
 
-use super::alone::{ALONE, run_alone};
-use super::roles::role;
-use super::server::{Server, ok};
-use super::*;
-use crate::core::reply::NotSent;
+use super::{
+    alone::{ALONE, run_alone},
+    roles::role,
+    server::{Server, ok},
+    *,
+};
+use crate::core::protocol::reply::NotSent;
 
 fn plain() -> SdkConfig {
     SdkConfig::builder()

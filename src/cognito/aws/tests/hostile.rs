@@ -1,11 +1,11 @@
 //! Replies that are meant to do harm, from whatever sits where AWS should be.
 
-use super::*;
 use super::{
     roles::role,
     server::{Act, Server},
+    *,
 };
-use crate::core::{legible::is_unseen, outcome::classify};
+use crate::core::{protocol::outcome::classify, text::is_unseen};
 use proptest::{
     collection::vec,
     prelude::*,
@@ -43,7 +43,7 @@ async fn a_reply_without_end_is_not_read_to_it(#[case] status: &'static str) {
     let server = Server::start([Act::Endless(status)]).await;
     let reply = set_at(&server).await;
     assert_harmless(&reply);
-    let unknown = classify(&reply).effect == crate::core::outcome::Effect::Unknown;
+    let unknown = classify(&reply).effect == crate::core::protocol::outcome::Effect::Unknown;
     assert!(unknown, "{reply:?}");
     // It was given up long before its time was; what is on the way is the sockets' business.
     let seen = server.until(|seen| seen.let_go == 1).await;

@@ -1,8 +1,7 @@
 //! HTTP/2, frame by frame: what a server says of a request that it doesn't answer.
 
-use super::tls::Ca;
-use super::*;
-use crate::core::reply::NotSent;
+use super::{tls::Ca, *};
+use crate::core::protocol::reply::NotSent;
 use rstest::rstest;
 use std::{collections::VecDeque, net::SocketAddr};
 use tokio::{

@@ -1,10 +1,12 @@
 //! Roles: how they are assumed, renewed, refused and dropped.
 
-use super::server::{Act, Server, error, http, key, ok};
-use super::*;
+use super::{
+    server::{Act, Server, error, http, key, ok},
+    *,
+};
 use crate::core::{
-    arn::RoleArn,
-    authority::{ExternalId, Role},
+    access::authority::{ExternalId, Role},
+    names::arn::RoleArn,
 };
 use rstest::rstest;
 

@@ -1,0 +1,208 @@
+//! The client of the API server: how it connects, what it calls itself, and what it does about
+//! connections that have fallen silent.
+//!
+//! A network may drop what is sent without a word: under the network policies of some CNIs the first
+//! connections of a pod are half dead, and middleboxes forget connections that were idle. Three things keep
+//! such a connection from being waited for again and again:
+//!
+//! - TCP keepalive ends a connection whose other side has answered no probe for a minute.
+//! - A connection that was idle for 30 s isn't used again.
+//! - When a request is given up without an answer, its connection is closed, and no idle connection
+//!   from before is used again: the next request connects anew.
+
+use super::call::{CALL_TIMEOUT, chain};
+use futures::future::BoxFuture;
+use hyper::body::Incoming;
+use hyper_timeout::TimeoutConnector;
+use hyper_util::{
+    client::legacy::{
+        self,
+        connect::{Connect, HttpConnector},
+    },
+    rt::{TokioExecutor, TokioTimer},
+};
+use kube::{
+    Client, Config,
+    client::{Body, ClientBuilder, ConfigExt},
+};
+use std::{
+    error::Error,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+use tower_service::Service;
+
+/// What the API server's audit log knows the operator by.
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// A watch ends after 200 s, because some load balancers drop connections that were idle for 240 s. kube
+/// gives up a watch that has been silent for 5 s longer.
+pub(crate) const WATCH_TIMEOUT_SECONDS: u32 = 200;
+
+/// Nothing came on a connection for so long: it is dead. Longer than any watch is silent.
+const READ_TIMEOUT: Duration = Duration::from_secs(210);
+
+/// After so long without traffic TCP asks the other side whether it is there,
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// again after this,
+const KEEPALIVE_AGAIN: Duration = Duration::from_secs(10);
+/// and so many times before the connection is given up.
+const KEEPALIVE_TRIES: u32 = 3;
+
+/// A connection that was idle for longer isn't used again.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// The client for a configuration that was inferred: without kube's own retries (they would repeat
+/// a fenced write up to 15 times) and with a read timeout that no idle watch reaches.
+///
+/// # Errors
+/// Whatever is wrong with certificates, proxy or credentials, in one line.
+pub fn connect(mut config: Config) -> Result<Client, String> {
+    config.default_retry = false;
+    config.connect_timeout = Some(CALL_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
+    let agent = http::HeaderValue::from_static(USER_AGENT);
+    config.headers.push((http::header::USER_AGENT, agent));
+    if is_loopback(config.cluster_url.host()) {
+        // As in Go and so in kubectl: no proxy leads to this machine.
+        config.proxy_url = None;
+    }
+    let client = if config.proxy_url.is_some() {
+        // The proxy's credentials are kube's business.
+        Client::try_from(config)
+    } else {
+        direct(&config)
+    };
+    client.map_err(|error| chain(&error))
+}
+
+/// As kube's own builder does it, but for what the module says.
+fn direct(config: &Config) -> kube::Result<Client> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(KEEPALIVE));
+    tcp.set_keepalive_interval(Some(KEEPALIVE_AGAIN));
+    tcp.set_keepalive_retries(Some(KEEPALIVE_TRIES));
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
+    connector.set_connect_timeout(config.connect_timeout);
+    connector.set_read_timeout(config.read_timeout);
+
+    let service = Connections::new(connector);
+    let builder = ClientBuilder::new(service, config.default_namespace.clone());
+    let builder = builder.with_layer(&config.extra_headers_layer()?);
+    let base = config.base_uri_layer();
+    Ok(match config.auth_layer()? {
+        Some(auth) => builder.with_layer(&auth).with_layer(&base).build(),
+        None => builder.with_layer(&base).build(),
+    })
+}
+
+fn is_loopback(host: Option<&str>) -> bool {
+    let host = host.unwrap_or_default().trim_matches(['[', ']']);
+    let ip = host.parse::<IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The connections that are open, as a service.
+struct Connections<C>(Arc<Pools<C>>);
+
+/// The pool in use, and how to make the next one.
+struct Pools<C> {
+    connector: C,
+    current: Mutex<Numbered<C>>,
+}
+
+/// A pool, and which one it is.
+struct Numbered<C> {
+    number: u64,
+    pool: legacy::Client<C, Body>,
+}
+
+/// A request that has no answer yet. Dropped so, it makes the next request connect anew.
+struct Unanswered<C: Connect + Clone> {
+    pools: Arc<Pools<C>>,
+    number: u64,
+    is_answered: bool,
+}
+
+impl<C: Connect + Clone> Connections<C> {
+    fn new(connector: C) -> Self {
+        let pool = pool(connector.clone());
+        let current = Mutex::new(Numbered { number: 0, pool });
+        Self(Arc::new(Pools { connector, current }))
+    }
+}
+
+fn pool<C: Connect + Clone>(connector: C) -> legacy::Client<C, Body> {
+    legacy::Builder::new(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_MAX)
+        .build(connector)
+}
+
+impl<C> Pools<C> {
+    fn current(&self) -> MutexGuard<'_, Numbered<C>> {
+        // Nothing can panic while it is locked.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C> Clone for Connections<C> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<C: Connect + Clone> Unanswered<C> {
+    fn answered(mut self) {
+        self.is_answered = true;
+    }
+}
+
+impl<C: Connect + Clone> Drop for Unanswered<C> {
+    fn drop(&mut self) {
+        if self.is_answered {
+            return;
+        }
+        let mut current = self.pools.current();
+        // Else somebody has replaced it already. Requests under way keep their connections.
+        if current.number == self.number {
+            current.number += 1;
+            current.pool = pool(self.pools.connector.clone());
+        }
+    }
+}
+
+impl<C: Connect + Clone + Send + Sync + 'static> Service<http::Request<Body>> for Connections<C> {
+    type Response = http::Response<Incoming>;
+    type Error = Box<dyn Error + Send + Sync>;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let (pool, number) = {
+            let current = self.0.current();
+            (current.pool.clone(), current.number)
+        };
+        let unanswered = Unanswered {
+            pools: self.0.clone(),
+            number,
+            is_answered: false,
+        };
+        Box::pin(async move {
+            let answer = pool.request(request).await;
+            // Or an error, which closes the connection, too.
+            unanswered.answered();
+            answer.map_err(Into::into)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

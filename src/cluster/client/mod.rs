@@ -1,0 +1,5 @@
+//! The client to the API server: connections, time limits, and the errors of calls.
+
+pub(crate) mod call;
+pub(crate) mod connect;
+pub(crate) mod patience;

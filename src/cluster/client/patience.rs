@@ -1,0 +1,160 @@
+//! How long a watch waits for the API server's first answer. Nothing else bounds that wait: kube gives up a
+//! watch after 205 s of silence, which is right for one that has begun.
+//!
+//! Each watch has a client of its own, in front of the common one. The first answer (the head of a watch's
+//! response, each part of a list) must come within 10 s. After three such failures in a row the next try
+//! waits longer, up to a minute: an API server that is merely slow answers in the end.
+
+use futures::future::BoxFuture;
+use http_body_util::BodyExt;
+use kube::{Client, client::Body};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep, timeout};
+use tower_service::Service;
+
+/// How long the first answer may take at first,
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+/// in so many tries,
+const FIRST_TRIES: u32 = 3;
+/// and at most: the API server itself ends an ordinary request after so long.
+const FIRST_ANSWER_MAX: Duration = Duration::from_mins(1);
+
+/// Between the beginnings of two watches. kube begins the next one at once when one ends, also where each
+/// is answered and ended at once.
+const PACE: Duration = Duration::from_secs(1);
+
+/// How long a try of a watch may take to fail where the API server answers.
+const FAILS_WITHIN: Duration = Duration::from_secs(7);
+
+/// No answer came in time.
+#[derive(Debug, thiserror::Error)]
+#[error("the API server didn't answer within {} s", .0.as_secs_f32())]
+pub(crate) struct NoAnswer(Duration);
+
+/// How often in a row the first answer to a watch didn't come. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Patience(Arc<AtomicU32>);
+
+impl Patience {
+    /// How long the next first answer may take.
+    fn bound(&self) -> Duration {
+        let longer = (self.0.load(Ordering::Relaxed) + 1).saturating_sub(FIRST_TRIES);
+        let bound = FIRST_ANSWER.saturating_mul(2_u32.saturating_pow(longer));
+        bound.min(FIRST_ANSWER_MAX)
+    }
+
+    /// How long the next try may take to fail.
+    pub(crate) fn fails_within(&self) -> Duration {
+        let answers = self.0.load(Ordering::Relaxed) == 0;
+        if answers {
+            FAILS_WITHIN
+        } else {
+            self.bound() + PACE
+        }
+    }
+
+    async fn wait<T>(&self, answer: impl Future<Output = T>) -> kube::Result<T> {
+        let bound = self.bound();
+        timeout(bound, answer).await.map_err(|_| {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            kube::Error::Service(Box::new(NoAnswer(bound)))
+        })
+    }
+}
+
+/// A client for one watch that has this patience.
+pub(crate) fn bounded(client: &Client, patience: &Patience) -> Client {
+    let watch = OneWatch {
+        client: client.clone(),
+        patience: patience.clone(),
+        began: None,
+    };
+    Client::new(watch, client.default_namespace())
+}
+
+struct OneWatch {
+    client: Client,
+    patience: Patience,
+    /// When the last watch began.
+    began: Option<Instant>,
+}
+
+impl OneWatch {
+    /// How long a watch that is to begin now must wait.
+    fn pause(&mut self) -> Duration {
+        let now = Instant::now();
+        let earliest = self.began.map_or(now, |began| began + PACE);
+        let begins = earliest.max(now);
+        self.began = Some(begins);
+        begins - now
+    }
+}
+
+impl Service<http::Request<Body>> for OneWatch {
+    type Response = http::Response<Body>;
+    type Error = kube::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let query = request.uri().query().unwrap_or_default();
+        let is_watch = query.split('&').any(|part| part == "watch=true");
+        let pause = if is_watch {
+            self.pause()
+        } else {
+            Duration::ZERO
+        };
+        let (client, patience) = (self.client.clone(), self.patience.clone());
+        Box::pin(async move {
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
+            let (head, body) = patience.wait(client.send(request)).await??.into_parts();
+            let body = if is_watch {
+                body
+            } else {
+                whole(body, &patience).await?
+            };
+            patience.0.store(0, Ordering::Relaxed);
+            Ok(http::Response::from_parts(head, body))
+        })
+    }
+}
+
+/// The body of a list, each part of which must come in time.
+async fn whole(mut body: Body, patience: &Patience) -> kube::Result<Body> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = patience.wait(body.frame()).await? {
+        if let Ok(data) = frame?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok(bytes.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_tries_are_short_and_the_next_ones_longer() {
+        let patience = Patience::default();
+        let bounds = (0..7).map(|unanswered| {
+            patience.0.store(unanswered, Ordering::Relaxed);
+            patience.bound().as_secs()
+        });
+        assert_eq!(bounds.collect::<Vec<_>>(), [10, 10, 10, 20, 40, 60, 60]);
+        patience.0.store(u32::MAX - 1, Ordering::Relaxed);
+        assert_eq!(patience.bound(), FIRST_ANSWER_MAX);
+    }
+}

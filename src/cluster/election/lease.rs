@@ -1,0 +1,316 @@
+//! The Lease by which one of several operators leads: what [`crate::core::schedule::lease`] decides is read and
+//! written here, and [`crate::cluster::Leadership`] is told.
+
+use super::{
+    holder::Holder,
+    leadership::{Held, clock},
+};
+use crate::{
+    api::FIELD_MANAGER,
+    cluster::{CallError, client::call::call_within},
+    core::schedule::lease::{Elector, LEASE_DURATION, Lost, Record, Step},
+};
+use futures::FutureExt;
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+use kube::{Api, Client, api::PostParams};
+use std::{future::Future, pin::pin, time::Duration};
+use tracing::{debug, info, warn};
+
+/// The name of the Lease in the operator's own namespace, unless another one is given.
+pub const LEASE: &str = "cognito-password-operator";
+
+/// What the Lease's holder serves, for candidates that would serve something else.
+const SERVES: &str = "cognito-password-operator.io/serves";
+
+/// How an election ended for this process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum End {
+    /// It led and must stop at once.
+    Lost(Lost),
+    /// It was asked to leave, and holds nothing any more, or as little as it could.
+    Left,
+}
+
+/// Stands for election, leads, and leaves.
+pub struct Election {
+    leases: Api<Lease>,
+    /// The Lease's name.
+    name: String,
+    holder: Holder,
+    /// What this process would serve.
+    serves: String,
+    elector: Elector,
+    held: Held,
+    /// As it was read or written last: what isn't ours in it stays as it is.
+    lease: Lease,
+    trouble: Option<Trouble>,
+    rival: String,
+    /// Why the Lease seems to be another installation's, if it does.
+    misplaced: Option<String>,
+}
+
+struct Trouble {
+    why: String,
+    since: Duration,
+}
+
+impl Election {
+    /// For the Lease of this name in this namespace, to serve what `serves` says; what it comes to is told
+    /// to `held`.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        (namespace, name): (&str, &str),
+        serves: String,
+        holder: Holder,
+        held: Held,
+    ) -> Self {
+        Self {
+            leases: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            serves,
+            elector: Elector::new(holder.identity().to_owned()),
+            holder,
+            held,
+            lease: Lease::default(),
+            trouble: None,
+            rival: String::new(),
+            misplaced: None,
+        }
+    }
+
+    /// Runs until it is lost, or until `leave` and the release that follows it. `ailing` is told
+    /// when the Lease couldn't be had for longer than a lease lasts, and why; and when it can again. The
+    /// same when its holder is another installation that serves something else.
+    pub async fn run(
+        mut self,
+        leave: impl Future<Output = ()>,
+        ailing: impl Fn(Option<&str>),
+    ) -> End {
+        let mut leave = pin!(leave);
+        while leave.as_mut().now_or_never().is_none() {
+            let now = clock();
+            match self.elector.step(now, Timestamp::now()) {
+                Step::Lost(lost) => {
+                    self.held.until(None);
+                    return End::Lost(lost);
+                }
+                Step::Wait(until) => tokio::select! {
+                    () = &mut leave => break,
+                    () = tokio::time::sleep(until.saturating_sub(now)) => {}
+                },
+                Step::Read => tokio::select! {
+                    () = &mut leave => break,
+                    () = self.read(now, &ailing) => {}
+                },
+                // Waited for: what it came to must be known to be released.
+                Step::Write(record) => self.write(record, now, &ailing).await,
+            }
+        }
+        self.release().await;
+        End::Left
+    }
+
+    async fn read(&mut self, now: Duration, ailing: &impl Fn(Option<&str>)) {
+        let patience = self.elector.patience(now);
+        match call_within(patience, self.leases.get_opt(&self.name)).await {
+            Ok(lease) => {
+                self.lease = lease.clone().unwrap_or_default();
+                let record = lease.as_ref().map(record_of);
+                let outlived = |record: &Record| self.holder.outlives(&record.holder);
+                let dead = record.as_ref().is_some_and(outlived);
+                self.elector.read(record, clock(), dead);
+                // What is to be written now must work too before all is well.
+                if let Step::Wait(_) = self.elector.step(clock(), Timestamp::now()) {
+                    self.works(ailing);
+                }
+                let rival = self.elector.other().unwrap_or_default();
+                if rival != self.rival {
+                    rival.clone_into(&mut self.rival);
+                    info!(holder = rival, dead, "the Lease is another's");
+                }
+                let misplaced = self.misplaced();
+                if misplaced != self.misplaced {
+                    if let Some(why) = &misplaced {
+                        warn!(why, "this operator waits for another installation's Lease");
+                    }
+                    ailing(misplaced.as_deref());
+                    self.misplaced = misplaced;
+                }
+            }
+            Err(error) => {
+                self.elector.failed(now);
+                self.broken(&format!("it can't be read: {error}"), now, ailing);
+            }
+        }
+    }
+
+    async fn write(&mut self, record: Record, sent: Duration, ailing: &impl Fn(Option<&str>)) {
+        let lease = self.lease_of(&record);
+        let removable = record.version.is_some();
+        let patience = self.elector.patience(sent);
+        match call_within(patience, self.put(&lease)).await {
+            Ok(lease) => {
+                let leads = self.elector.held_until().is_some();
+                self.elector.wrote(record_of(&lease), sent);
+                self.held.until(self.elector.held_until());
+                self.lease = lease;
+                if self.misplaced.take().is_some() {
+                    ailing(None);
+                }
+                self.works(ailing);
+                if !leads {
+                    let transitions = record.transitions;
+                    info!(identity = self.holder.identity(), transitions, "leading");
+                }
+            }
+            // Somebody else has written or removed it. Until it is known who, nothing new is begun.
+            Err(error)
+                if error == CallError::Conflict || (removable && error == CallError::NotFound) =>
+            {
+                debug!(%error, "somebody else wrote the Lease");
+                self.held.until(None);
+                self.elector.conflicted(sent);
+            }
+            Err(error) => {
+                self.elector.failed(sent);
+                self.broken(&format!("it can't be written: {error}"), sent, ailing);
+            }
+        }
+    }
+
+    /// Gives it up, so that another needn't wait. Nothing is tried again: the lease lapses anyway.
+    async fn release(&mut self) {
+        let led = self.elector.held_until().is_some();
+        // Before anybody else can have it.
+        self.held.until(None);
+        if !led {
+            return;
+        }
+        let patience = self.elector.patience(clock());
+        let known = match self.elector.record() {
+            Some(record) => Ok(record.clone()),
+            None => call_within(patience, self.leases.get(&self.name))
+                .await
+                .map(|lease| {
+                    self.lease = lease;
+                    record_of(&self.lease)
+                }),
+        };
+        let released = match known {
+            Ok(record) => match self.elector.release(record, Timestamp::now()) {
+                Some(record) => {
+                    let lease = self.lease_of(&record);
+                    call_within(patience, self.put(&lease)).await.map(|_| ())
+                }
+                None => return,
+            },
+            Err(error) => Err(error),
+        };
+        match released {
+            Ok(()) => info!("released the lease"),
+            Err(error) => warn!(%error, "the lease could not be released; it lapses"),
+        }
+    }
+
+    async fn put(&self, lease: &Lease) -> Result<Lease, kube::Error> {
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        if lease.metadata.resource_version.is_some() {
+            self.leases.replace(&self.name, &params, lease).await
+        } else {
+            self.leases.create(&params, lease).await
+        }
+    }
+
+    fn lease_of(&self, record: &Record) -> Lease {
+        let mut metadata = if record.version.is_some() {
+            ObjectMeta {
+                resource_version: record.version.clone(),
+                managed_fields: None,
+                ..self.lease.metadata.clone()
+            }
+        } else {
+            let ours = ("app.kubernetes.io/managed-by", FIELD_MANAGER);
+            ObjectMeta {
+                name: Some(self.name.clone()),
+                labels: Some(
+                    [ours]
+                        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                        .into(),
+                ),
+                ..ObjectMeta::default()
+            }
+        };
+        let annotations = metadata.annotations.get_or_insert_default();
+        annotations.insert(SERVES.to_owned(), self.serves.clone());
+        Lease {
+            metadata,
+            spec: Some(LeaseSpec {
+                holder_identity: Some(record.holder.clone()),
+                lease_duration_seconds: record.seconds,
+                lease_transitions: Some(record.transitions),
+                acquire_time: record.acquired.map(MicroTime),
+                renew_time: record.renewed.map(MicroTime),
+                ..self.lease.spec.clone().unwrap_or_default()
+            }),
+        }
+    }
+
+    /// Why the Lease seems to be another installation's: whoever holds it serves something else, and is no
+    /// other pod of this Deployment. (One of those may be from before or after a change of flags.)
+    fn misplaced(&self) -> Option<String> {
+        let holder = self.elector.other().filter(|holder| !holder.is_empty())?;
+        let serves = self.lease.metadata.annotations.as_ref()?.get(SERVES)?;
+        let (ours, name) = (&self.serves, &self.name);
+        if serves == ours || self.holder.is_of_the_deployment_of(holder) {
+            return None;
+        }
+        Some(format!(
+            "{holder} holds it and serves {serves}; this operator would serve {ours}, and does nothing as long as the other one runs. If these are two installations, give one of them another Lease than {name} by --lease-name"
+        ))
+    }
+
+    /// Said once for each thing that is wrong.
+    fn broken(&mut self, why: &str, now: Duration, ailing: &impl Fn(Option<&str>)) {
+        let since = match &self.trouble {
+            Some(trouble) if trouble.why == why => trouble.since,
+            earlier => {
+                warn!(why, "the Lease can't be had; it is tried again");
+                earlier.as_ref().map_or(now, |earlier| earlier.since)
+            }
+        };
+        if clock() >= since + LEASE_DURATION {
+            ailing(Some(why));
+        }
+        self.trouble = Some(Trouble {
+            why: why.to_owned(),
+            since,
+        });
+    }
+
+    fn works(&mut self, ailing: &impl Fn(Option<&str>)) {
+        if self.trouble.take().is_some() {
+            info!("the Lease can be had again");
+            ailing(self.misplaced.as_deref());
+        }
+    }
+}
+
+fn record_of(lease: &Lease) -> Record {
+    let spec = lease.spec.clone().unwrap_or_default();
+    Record {
+        version: lease.metadata.resource_version.clone(),
+        holder: spec.holder_identity.unwrap_or_default(),
+        seconds: spec.lease_duration_seconds,
+        transitions: spec.lease_transitions.unwrap_or_default(),
+        acquired: spec.acquire_time.map(|time| time.0),
+        renewed: spec.renew_time.map(|time| time.0),
+    }
+}

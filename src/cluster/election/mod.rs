@@ -1,0 +1,7 @@
+//! The Lease by which one of several operators leads.
+//!
+//! Imports `client`.
+
+pub mod holder;
+pub(crate) mod leadership;
+pub mod lease;

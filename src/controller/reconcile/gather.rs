@@ -1,0 +1,264 @@
+//! Gathering: the resource, what is remembered of it, and the one key of its Secret. Plain facts
+//! come out; the password itself stays beside them.
+
+use crate::{cluster::status, controller::reconcile::action::Done};
+use tracing::warn;
+
+use crate::{
+    api::{CognitoUserPassword, REQUESTED_AT, Reason, Status},
+    cluster::{CallError, secrets},
+    cognito::Cognito,
+    controller::{
+        context::Context,
+        state::{
+            claims::Claim,
+            key::Key,
+            memory::{Remembered, Unrecorded},
+        },
+    },
+    core::{
+        access::{authority::Authority, grant::Admission},
+        credential::password::Password,
+        names::target::Target,
+        protocol::{
+            observed::{NewestSigned, Observed, Older, SecretFact, SecretVersion, compare},
+            request,
+        },
+    },
+};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use std::{sync::Arc, time::Instant};
+
+/// One resource, as it is known when a pass begins.
+pub(crate) struct Facts {
+    /// The resource.
+    pub(crate) resource: Arc<CognitoUserPassword>,
+    key: Key,
+    uid: String,
+    /// On its user; none if it names no user that there could be.
+    claim: Option<Claim>,
+    /// Of a resource that has none yet.
+    no_status: Status,
+    secret: Key,
+    requested_at: Option<String>,
+    remembered: Remembered,
+}
+
+/// What a read of the Secret found.
+pub(crate) struct Gathered {
+    /// What it comes to.
+    pub(crate) fact: SecretFact,
+    /// The value, if it is one; zeroized when dropped.
+    pub(crate) password: Option<Password>,
+    /// When it was read.
+    pub(crate) read_at: Instant,
+}
+
+impl Facts {
+    pub(crate) fn new<C: Cognito>(
+        context: &Context<C>,
+        key: &Key,
+        resource: Arc<CognitoUserPassword>,
+    ) -> Self {
+        #[cfg(test)]
+        crate::controller::panic_tests::panic_at("decide", key);
+        let uid = resource.uid().unwrap_or_default();
+        Self {
+            remembered: context.memory.recall(key, &uid),
+            key: key.clone(),
+            uid,
+            claim: Claim::of(&resource),
+            no_status: Status::default(),
+            secret: Key::of_secret(&resource),
+            requested_at: (resource.annotations().get(REQUESTED_AT))
+                .map(|value| request::known_by(value).into_owned()),
+            resource,
+        }
+    }
+
+    pub(crate) fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    fn status(&self) -> &Status {
+        self.resource.status.as_ref().unwrap_or(&self.no_status)
+    }
+
+    /// An outcome that must be written down before anything else.
+    pub(crate) fn unrecorded(&self) -> Option<Arc<Unrecorded>> {
+        self.remembered.unrecorded.clone()
+    }
+
+    /// Something was done about it.
+    pub(crate) fn acted<C: Cognito>(&self, context: &Context<C>, key: &Key) {
+        context
+            .memory
+            .acted(key, &self.uid, self.remembered.healing);
+    }
+
+    /// Whose password it is; none if it names no user that there could be.
+    pub(crate) fn target(&self) -> Option<&Target> {
+        self.claim.as_ref().map(Claim::target)
+    }
+
+    /// Whether the grants let it manage its user, as the watches show them now.
+    pub(crate) fn admission<C: Cognito>(&self, context: &Context<C>) -> Admission {
+        match self.target() {
+            Some(target) => {
+                let index = context.index();
+                index.admission(&self.key, target, Instant::now())
+            }
+            // Nothing is done for one that names no user, and that is said first.
+            None => Admission::NotGranted,
+        }
+    }
+
+    /// Whether it may still manage its user, by this authority.
+    pub(crate) fn is_granted<C: Cognito>(
+        &self,
+        context: &Context<C>,
+        authority: &Authority,
+    ) -> bool {
+        self.admission(context) == Admission::Granted(authority.clone())
+    }
+
+    /// Which older resource for the same user the watches show.
+    pub(crate) fn older<C: Cognito>(&self, context: &Context<C>) -> Option<Older> {
+        let index = context.index();
+        let older = index.older(&self.key, self.claim.as_ref()?)?;
+        Some(if older.namespace() == self.key.namespace() {
+            Older::Here(older.name().to_owned())
+        } else {
+            Older::Elsewhere
+        })
+    }
+
+    /// When another resource for the same user set it last, or tried to.
+    fn rival_at<C: Cognito>(&self, context: &Context<C>) -> Option<Timestamp> {
+        let claim = self.claim.as_ref()?;
+        context.index().rival_at(&self.key, claim, Timestamp::now())
+    }
+
+    /// What the watch shows of the Secret.
+    pub(crate) fn hint<C: Cognito>(&self, context: &Context<C>) -> SecretFact {
+        match context.index().secret(&self.secret) {
+            Some(version) => SecretFact::Seen(version),
+            None => absent(context, SecretFact::NotSeen),
+        }
+    }
+
+    /// Reads the Secret; not one that the watch must show and doesn't.
+    pub(crate) async fn read<C: Cognito>(
+        &self,
+        context: &Context<C>,
+    ) -> Result<Gathered, CallError> {
+        let read_at = Instant::now();
+        let hint = self.hint(context);
+        if let SecretFact::NotSelected(_) = hint {
+            return Ok(Gathered {
+                fact: hint,
+                password: None,
+                read_at,
+            });
+        }
+        let reference = &self.resource.spec.password_secret_ref;
+        let (namespace, name) = (self.secret.namespace(), self.secret.name());
+        let selector = context.secret_selector.as_ref();
+        let read = secrets::read(&context.client, namespace, name, &reference.key, selector);
+        let (fact, password) = match read.await? {
+            secrets::Read::NotFound | secrets::Read::NotSelected => {
+                (absent(context, SecretFact::NotFound), None)
+            }
+            secrets::Read::KeyNotFound(version) => (SecretFact::KeyNotFound(version), None),
+            secrets::Read::Value(version, bytes) => match Password::parse(&bytes) {
+                Err(why) => (SecretFact::Invalid(version, why), None),
+                Ok(password) => self.compared(context, version, password),
+            },
+        };
+        Ok(Gathered {
+            fact,
+            password,
+            read_at,
+        })
+    }
+
+    fn compared<C: Cognito>(
+        &self,
+        context: &Context<C>,
+        version: SecretVersion,
+        password: Password,
+    ) -> (SecretFact, Option<Password>) {
+        // Without a target there is nothing to compare, and the decision says why.
+        let Some(target) = self.target() else {
+            return (SecretFact::Seen(version), None);
+        };
+        let permanent = self.resource.spec.permanent;
+        let value = compare(
+            &context.keyring(),
+            target,
+            permanent,
+            &password,
+            self.status(),
+        );
+        (SecretFact::Value(version, value), Some(password))
+    }
+
+    /// Whether a wait is over that no event of the cluster ends. A new process has new credentials:
+    /// with IRSA and Pod Identity a restart is the cure.
+    fn is_healed(&self) -> bool {
+        let unidentified = self.status().ready_reason() == Some(Reason::InvalidCredentials);
+        self.remembered.healed || (unidentified && !self.remembered.looked)
+    }
+
+    /// Everything that a decision needs.
+    pub(crate) fn observed<'a, C: Cognito>(
+        &'a self,
+        context: &Context<C>,
+        secret: SecretFact,
+    ) -> Observed<'a> {
+        let older = self.older(context);
+        // Where there is an older one, that decides.
+        let rival_at = older.is_none().then(|| self.rival_at(context)).flatten();
+        Observed {
+            uid: &self.uid,
+            generation: self.resource.metadata.generation.unwrap_or_default(),
+            deleting: self.resource.metadata.deletion_timestamp.is_some(),
+            spec: &self.resource.spec,
+            requested_at: self.requested_at.as_deref(),
+            status: self.status(),
+            admission: self.admission(context),
+            older,
+            rival_at,
+            newest_signed: NewestSigned::of(self.status(), &context.keyring()),
+            secret,
+            tried: self.remembered.tried.as_deref(),
+            healed: self.is_healed(),
+        }
+    }
+}
+
+/// What an absent Secret comes to: where only some are seen, it may be there all the same.
+fn absent<C: Cognito>(context: &Context<C>, otherwise: SecretFact) -> SecretFact {
+    let selector = context.secret_selector.as_ref();
+    selector.map_or(otherwise, |fits| SecretFact::NotSelected(fits.to_string()))
+}
+
+/// Reads the resource as it is now; none when it is gone.
+pub(crate) async fn refresh<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+) -> Result<Option<Arc<CognitoUserPassword>>, Done> {
+    match status::read(&context.client, key.namespace(), key.name()).await {
+        Ok(resource) => {
+            let resource = Arc::new(resource);
+            context.wrote(key, resource.clone());
+            Ok(Some(resource))
+        }
+        Err(CallError::NotFound) => Ok(None),
+        Err(error) => {
+            warn!(object = %key, %error, "the resource could not be read");
+            Err(Done::ApiFailed)
+        }
+    }
+}

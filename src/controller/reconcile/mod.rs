@@ -1,0 +1,177 @@
+//! One reconcile: gather, decide, act, report. What it does is decided in [`crate::core`]; here is
+//! the order in which things are read, written and called.
+//!
+//! 1. gather what the watches showed, and decide; mostly that is all
+//! 2. read the Secret, and decide again; not before there is a turn in the budget, where that isn't long
+//! 3. for a set: credentials; a turn in the budget, for which the reconcile ends if it has to wait;
+//!    the Secret again if the read is older than 1 s; then [`set`](crate::controller::reconcile::set)
+//!
+//! At each conflict it begins again with the resource as it is then.
+
+pub(crate) mod action;
+pub(crate) mod gather;
+pub(crate) mod record;
+pub(crate) mod set;
+pub(crate) mod triage;
+mod value;
+mod wait;
+
+use self::{
+    action::{Done, SHORT_OF_LEASE},
+    gather::{Facts, refresh},
+    triage::{after_panic, retry},
+    value::with_value,
+    wait::{awaits_credentials, is_turned_away, line_up},
+};
+use super::{context::Context, state::key::Key};
+use crate::{
+    api::CognitoUserPassword,
+    cognito::Cognito,
+    core::protocol::{
+        decide::{decide, while_turned_away},
+        decision::Decision,
+    },
+};
+use futures::FutureExt;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tracing::error;
+
+/// How often a reconcile begins again after a conflict before it lets others have their turn.
+const CONFLICTS_MAX: u32 = 5;
+
+/// Looks at a resource that was taken from the queue. Answers with when to look again, if no event asks
+/// for it. A panic stops nobody else.
+pub(crate) async fn reconcile<C: Cognito>(context: &Context<C>, key: &Key) -> Option<Duration> {
+    let began = Instant::now();
+    let reconciled = AssertUnwindSafe(look(context, key)).catch_unwind().await;
+    reconciled.unwrap_or_else(|_| {
+        error!(object = %key, "the reconcile panicked; it is tried again");
+        context.metrics.reconcile("panic", began.elapsed());
+        context.isolated(key, "leaving the budget", || context.turns.leave(key));
+        Some(after_panic(context, key))
+    })
+}
+
+async fn look<C: Cognito>(context: &Context<C>, key: &Key) -> Option<Duration> {
+    let stored = context.index().resource(key);
+    let Some(resource) = stored.filter(|_| !context.is_stopping()) else {
+        context.turns.leave(key);
+        return None;
+    };
+    if !context.leads_for_a_call() {
+        context.turns.leave(key);
+        return Some(SHORT_OF_LEASE);
+    }
+    let uid = resource.uid().unwrap_or_default();
+    let started = Instant::now();
+    let done = attend(context, key, resource).await;
+    if !matches!(done, Done::Queued(_)) {
+        context.turns.leave(key);
+    }
+    let (result, wake) = match done {
+        Done::Wake(wake) => {
+            context.memory.api_works(key);
+            ("ok", wake)
+        }
+        Done::Queued(quiet) => {
+            context.memory.api_works(key);
+            ("queued", quiet)
+        }
+        Done::ShortOfLease => ("ok", Some(SHORT_OF_LEASE)),
+        Done::Again => ("conflict", Some(Duration::from_millis(200))),
+        Done::ApiFailed => {
+            let failures = context.memory.api_failed(key);
+            ("api_error", Some(retry(failures, &uid)))
+        }
+    };
+    context.metrics.reconcile(result, started.elapsed());
+    if !context.index().has_resource(key) {
+        context.memory.forget(key);
+    }
+    wake
+}
+
+/// Begins again as long as there are conflicts.
+async fn attend<C: Cognito>(context: &Context<C>, key: &Key, stored: CognitoUserPassword) -> Done {
+    let mut resource = context.memory.freshest(key, stored);
+    for _ in 0..CONFLICTS_MAX {
+        match pass(context, key, resource).await {
+            Done::Again => {}
+            done @ (Done::Wake(_) | Done::Queued(_) | Done::ShortOfLease | Done::ApiFailed) => {
+                return done;
+            }
+        }
+        resource = match refresh(context, key).await {
+            Ok(Some(resource)) => resource,
+            Ok(None) => return Done::Wake(None),
+            Err(done) => return done,
+        };
+    }
+    Done::Again
+}
+
+/// One pass over the stages.
+async fn pass<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    resource: Arc<CognitoUserPassword>,
+) -> Done {
+    let facts = Facts::new(context, key, resource);
+    if let Some(unrecorded) = facts.unrecorded() {
+        let resource = match &unrecorded.outcome {
+            Some(_) => facts.resource,
+            // Whether the attempt is on record only a read tells: the watch may not show it yet.
+            None => match refresh(context, key).await {
+                Ok(Some(now)) => now,
+                Ok(None) => return Done::Wake(None),
+                Err(done) => return done,
+            },
+        };
+        return match record::record(context, key, &resource, &unrecorded).await {
+            // What asked for this look is still to be looked at.
+            Done::Wake(_) => Done::Again,
+            done @ (Done::Queued(_) | Done::ShortOfLease | Done::Again | Done::ApiFailed) => done,
+        };
+    }
+    let Some(id) = fresh_id() else {
+        error!("the system's random source failed");
+        return Done::ApiFailed;
+    };
+    let now = Timestamp::now();
+    let observed = facts.observed(context, facts.hint(context));
+    match decide(&observed, now, &id) {
+        Decision::Leave => Done::Wake(None),
+        Decision::Stay { wake } => Done::Wake(wake),
+        Decision::Report(report) => record::report(context, key, &facts.resource, &report).await,
+        // Without the value there is no plan.
+        Decision::Set(_) | Decision::Read
+            if observed.is_unidentified() && is_turned_away(context, key, &facts, &observed) =>
+        {
+            match while_turned_away(&observed, now) {
+                Decision::Report(report) => {
+                    record::report(context, key, &facts.resource, &report).await
+                }
+                Decision::Stay { wake } => Done::Wake(wake),
+                Decision::Leave | Decision::Read | Decision::Set(_) => Done::Wake(None),
+            }
+        }
+        Decision::Set(_) | Decision::Read if awaits_credentials(context, key, &observed) => {
+            Done::Wake(None)
+        }
+        Decision::Set(_) | Decision::Read => match line_up(context, key, &observed) {
+            Some(quiet) => Done::Queued(Some(quiet)),
+            None => with_value(context, key, &facts, &id).await,
+        },
+    }
+}
+
+/// 64 random bits, as hex.
+fn fresh_id() -> Option<String> {
+    getrandom::u64().ok().map(|id| format!("{id:016x}"))
+}

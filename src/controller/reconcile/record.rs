@@ -1,0 +1,198 @@
+//! Reporting: the status, and after it the event. Equal statuses are not written.
+
+use crate::{controller::reconcile::gather::Facts, core::protocol::observed::SecretFact};
+
+use super::{
+    action::{Done, write_failed},
+    gather::refresh,
+};
+use crate::{
+    api::{Class, CognitoUserPassword, Reason, Status},
+    cluster::{CALL_TIMEOUT, CallError, events, status},
+    cognito::Cognito,
+    controller::{
+        context::Context,
+        state::{key::Key, memory::Unrecorded},
+    },
+    core::{
+        condition::verdict::Verdict,
+        protocol::{
+            conclude::{Conclusion, Recorded, conclude, withdraw},
+            decision::Report,
+            outcome::Outcome,
+            plan::Plan,
+        },
+    },
+};
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::events::EventType};
+use std::sync::Arc;
+use tracing::warn;
+
+/// How often the outcome of a call is concluded anew after a conflict before others have a turn.
+const CONFLICTS_MAX: u32 = 5;
+
+/// Says a verdict that needed no call.
+pub(crate) async fn report<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    resource: &CognitoUserPassword,
+    report: &Report,
+) -> Done {
+    if resource.status.as_ref() == Some(&report.status) {
+        return Done::Wake(report.wake);
+    }
+    if !context.leadership.has_left(CALL_TIMEOUT) {
+        return Done::ShortOfLease;
+    }
+    let before = resource.status.as_ref().and_then(Status::ready_reason);
+    match status::write(&context.client, resource, &report.status).await {
+        Ok(written) => context.wrote(key, Arc::new(written)),
+        Err(CallError::NotFound) => return Done::Wake(None),
+        Err(CallError::Conflict) => return Done::Again,
+        Err(error) => return write_failed(key, &error),
+    }
+    let progress = report.verdict.reason == Reason::Progressing;
+    if before != Some(report.verdict.reason) && !progress {
+        tell(context, resource, &report.verdict, None);
+    }
+    Done::Wake(report.wake)
+}
+
+/// Writes down the outcome of a call. It is remembered until that succeeds, so that a call whose
+/// outcome is known is not made again because the API server was away.
+pub(crate) async fn record<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    resource: &Arc<CognitoUserPassword>,
+    unrecorded: &Unrecorded,
+) -> Done {
+    let uid = resource.uid().unwrap_or_default();
+    let forget = || context.memory.recorded(key);
+    let mut resource = resource.clone();
+    for _ in 0..CONFLICTS_MAX {
+        let current = resource.status.clone().unwrap_or_default();
+        let Unrecorded { plan, outcome } = unrecorded;
+        let now = Timestamp::now();
+        let (wanted, recorded) = match outcome {
+            None => (withdraw(&current, plan), None),
+            Some(outcome) => match conclude(&current, plan, outcome, &uid, now) {
+                Conclusion::Record(recorded) => {
+                    (Some(recorded.status.clone()), Some((recorded, outcome)))
+                }
+                Conclusion::Superseded(doubtful) => (doubtful.map(|status| *status), None),
+            },
+        };
+        let Some(wanted) = wanted else {
+            forget();
+            return Done::Again;
+        };
+        match status::write(&context.client, &resource, &wanted).await {
+            Ok(written) => {
+                context.wrote(key, Arc::new(written));
+                forget();
+                let Some((recorded, outcome)) = recorded else {
+                    return Done::Again;
+                };
+                said(context, &resource, plan, outcome, &recorded);
+                return Done::Wake(recorded.wake);
+            }
+            Err(CallError::NotFound) => {
+                forget();
+                return Done::Wake(None);
+            }
+            Err(CallError::Conflict) => {}
+            Err(error) => return write_failed(key, &error),
+        }
+        resource = match refresh(context, key).await {
+            Ok(Some(now)) if now.uid().as_deref() == Some(&uid) => now,
+            Ok(_) => {
+                forget();
+                return Done::Again;
+            }
+            Err(done) => return done,
+        };
+    }
+    Done::Again
+}
+
+/// What follows a recorded outcome: the event, and the time from the Secret's change.
+fn said<C: Cognito>(
+    context: &Context<C>,
+    resource: &CognitoUserPassword,
+    plan: &Plan,
+    outcome: &Outcome,
+    recorded: &Recorded,
+) {
+    let before = plan.before.ready_reason();
+    // A first set isn't late, however old its Secret is.
+    let followed = plan.before.synced.is_some()
+        && plan.before.observed_generation == Some(plan.attempt.generation);
+    if recorded.applied && followed {
+        let secret = Key::of_secret(resource);
+        let version = &plan.attempt.secret_resource_version;
+        let changed_at = context.index().changed_at(&secret, version);
+        if let Some(changed_at) = changed_at {
+            context.metrics.secret_change_to_set(changed_at.elapsed());
+        }
+    }
+    if recorded.applied || before != Some(recorded.verdict.reason) {
+        let request_id = outcome.request_id.as_deref();
+        tell(context, resource, &recorded.verdict, request_id);
+    }
+}
+
+/// Says that a fingerprint was signed again.
+pub(crate) fn warn_signed_again<C: Cognito>(context: &Context<C>, resource: &CognitoUserPassword) {
+    let note = "The fingerprint key that signed status.synced is gone; the Secret has not moved, so its value was signed again with the present key, and nothing was set.";
+    warn!(object = %Key::of(resource), "{note}");
+    let regarding = events::reference(resource);
+    let type_ = EventType::Warning;
+    let events = &context.events;
+    events.tell(regarding, type_, "FingerprintKeyLost", "Sign", note);
+}
+
+fn tell<C: Cognito>(
+    context: &Context<C>,
+    resource: &CognitoUserPassword,
+    verdict: &Verdict,
+    request_id: Option<&str>,
+) {
+    let type_ = match verdict.class {
+        Class::Settled => EventType::Normal,
+        Class::Stalled | Class::Waiting | Class::Transient | Class::Unknown => EventType::Warning,
+    };
+    if type_ == EventType::Warning {
+        warn!(object = %Key::of(resource), reason = verdict.reason.as_str(), said = verdict.message, "not set");
+    }
+    let note = match request_id {
+        Some(id) => format!("{} (request id {id})", verdict.message),
+        None => verdict.message.clone(),
+    };
+    let action = if verdict.reason == Reason::PasswordSet {
+        "SetPassword"
+    } else {
+        "Reconcile"
+    };
+    let regarding = events::reference(resource);
+    let events = &context.events;
+    events.tell(regarding, type_, verdict.reason.as_str(), action, &note);
+}
+
+/// Remembers what was concluded on, once the status says so: not before, or a conflict would look
+/// like a wait that holds.
+pub(crate) fn concluded<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    facts: &Facts,
+    fact: &SecretFact,
+    done: Done,
+) -> Done {
+    if let Done::Wake(_) = done {
+        let observed = facts.observed(context, fact.clone());
+        let tried = observed.tried();
+        context.memory.concluded(key, facts.uid(), tried);
+        facts.acted(context, key);
+    }
+    done
+}

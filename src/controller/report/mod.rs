@@ -1,0 +1,6 @@
+//! What is written beside reconciles: the grants' status, and the recorded versions of Secrets.
+//!
+//! Imports `context`, `reconcile`, `schedule` and `state`.
+
+pub(crate) mod grant_status;
+pub(crate) mod verified;

@@ -1,0 +1,234 @@
+//! One call in flight for a user of a pool, also where two resources name the same one: which of
+//! two overlapping calls is applied last, nobody could tell. A call that got no reply may land yet:
+//! until then no other resource sends another value for its user. (The same resource's next value
+//! waits by its status.)
+//!
+//! In memory only: what was lost before a restart is known for resources that are still there.
+
+use crate::core::{
+    names::target::{Target, User},
+    protocol::wait::QUARANTINE,
+};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Who is being called for.
+#[derive(Clone, Default)]
+pub struct InFlight(Arc<Mutex<Users>>);
+
+/// See the module, without the lock.
+#[derive(Default)]
+struct Users {
+    busy: HashSet<User>,
+    lost: HashMap<User, Vec<Lost>>,
+}
+
+/// A call that got no reply.
+struct Lost {
+    sent: Sent,
+    /// No longer than until then it may land.
+    until: Instant,
+}
+
+/// What is sent, for whom: the uid of the resource, and the value's fingerprint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sent {
+    /// The resource's uid.
+    pub uid: String,
+    /// The value's fingerprint.
+    pub fingerprint: String,
+}
+
+/// Why it is somebody's turn not yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotYet {
+    /// A call for this user is in flight.
+    Busy,
+    /// For so long, another resource's lost call may still land.
+    Landing(Duration),
+}
+
+/// The right to call for a user, given back when it is dropped. A call that began and was not
+/// answered by then counts as lost.
+pub struct Turn {
+    users: InFlight,
+    user: User,
+    sent: Sent,
+    began: Option<Instant>,
+}
+
+impl InFlight {
+    /// The turn for this user.
+    ///
+    /// # Errors
+    /// [`NotYet`]
+    pub fn enter(&self, target: &Target, sent: Sent, now: Instant) -> Result<Turn, NotYet> {
+        let user = target.user();
+        self.lock().enter(&user, &sent, now)?;
+        Ok(Turn {
+            users: self.clone(),
+            user,
+            sent,
+            began: None,
+        })
+    }
+
+    /// For how many users a call is under way, or may land yet.
+    #[must_use]
+    pub fn len(&self, now: Instant) -> usize {
+        let mut users = self.lock();
+        users.forget_landed(now);
+        users.busy.len() + users.lost.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Users> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn {
+    /// The call is made now.
+    pub fn begin(&mut self, now: Instant) {
+        self.began = Some(now);
+    }
+
+    /// The call has ended, by a reply or because it was never sent: it can't land any more.
+    pub fn answered(&mut self) {
+        self.began = None;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let lost = self.began.map(|began| Lost {
+            sent: self.sent.clone(),
+            until: began + QUARANTINE.unsigned_abs(),
+        });
+        self.users.lock().leave(&self.user, lost);
+    }
+}
+
+impl Users {
+    fn enter(&mut self, user: &User, sent: &Sent, now: Instant) -> Result<(), NotYet> {
+        self.forget_landed(now);
+        if self.busy.contains(user) {
+            return Err(NotYet::Busy);
+        }
+        let lost = self.lost.get(user).into_iter().flatten();
+        let others = lost
+            .filter(|call| call.sent.uid != sent.uid && call.sent.fingerprint != sent.fingerprint);
+        if let Some(until) = others.map(|call| call.until).max() {
+            return Err(NotYet::Landing(until - now));
+        }
+        self.busy.insert(user.clone());
+        Ok(())
+    }
+
+    fn forget_landed(&mut self, now: Instant) {
+        self.lost.retain(|_, calls| {
+            calls.retain(|call| call.until > now);
+            !calls.is_empty()
+        });
+    }
+
+    fn leave(&mut self, user: &User, lost: Option<Lost>) {
+        self.busy.remove(user);
+        if let Some(lost) = lost {
+            self.lost.entry(user.clone()).or_default().push(lost);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OVER: Duration = QUARANTINE.unsigned_abs();
+
+    fn target(username: &str) -> Target {
+        Target::parse("eu-west-1_a", username).expect("valid")
+    }
+
+    fn sent(uid: &str, fingerprint: &str) -> Sent {
+        Sent {
+            uid: uid.to_owned(),
+            fingerprint: fingerprint.to_owned(),
+        }
+    }
+
+    /// What `later` is told when a call of `first` has come to nothing known.
+    fn after_loss(first: Sent, later: Sent, after: Duration) -> Option<NotYet> {
+        let users = InFlight::default();
+        let start = Instant::now();
+        let mut turn = users.enter(&target("bot"), first, start).expect("free");
+        turn.begin(start);
+        drop(turn);
+        users.enter(&target("Bot"), later, start + after).err()
+    }
+
+    #[test]
+    fn one_at_a_time_for_a_user_and_all_at_once_for_others() {
+        let now = Instant::now();
+        let users = InFlight::default();
+        let enter = |username| users.enter(&target(username), sent("a", "x"), now);
+        let turn = enter("Bot");
+        assert!(turn.is_ok());
+        assert_eq!(enter("bot").err(), Some(NotYet::Busy));
+        assert!(enter("other").is_ok());
+        drop(turn);
+        assert!(enter("bot").is_ok());
+    }
+
+    #[test]
+    fn another_resources_other_value_waits_until_a_lost_call_can_no_longer_land() {
+        let later = Duration::from_secs(10);
+        let (first, other) = (sent("a", "x"), sent("b", "y"));
+        assert_eq!(
+            after_loss(first.clone(), other.clone(), later),
+            Some(NotYet::Landing(Duration::from_secs(20)))
+        );
+        assert_eq!(after_loss(first.clone(), other, OVER), None);
+        assert_eq!(
+            after_loss(first.clone(), sent("b", "x"), later),
+            None,
+            "the same value does no harm"
+        );
+        assert_eq!(
+            after_loss(first, sent("a", "y"), later),
+            None,
+            "its own status sees to that"
+        );
+    }
+
+    #[test]
+    fn what_was_answered_or_never_sent_keeps_nobody_waiting() {
+        let now = Instant::now();
+        let users = InFlight::default();
+        let enter = |uid| users.enter(&target("bot"), sent(uid, uid), now);
+        drop(enter("a"));
+        let mut turn = enter("b").expect("nothing was sent");
+        turn.begin(now);
+        turn.answered();
+        drop(turn);
+        assert!(enter("c").is_ok());
+    }
+
+    #[test]
+    fn of_several_lost_calls_the_last_to_land_counts_and_none_is_kept_for_ever() {
+        let users = InFlight::default();
+        let start = Instant::now();
+        for (uid, second) in [("a", 0), ("a", 5), ("a", 2)] {
+            let at = start + Duration::from_secs(second);
+            let turn = users.enter(&target("bot"), sent(uid, "x"), at);
+            turn.expect("its own").begin(at);
+        }
+        let enter = |at| users.enter(&target("bot"), sent("b", "y"), at);
+        let waits = enter(start + Duration::from_secs(30)).err();
+        assert_eq!(waits, Some(NotYet::Landing(Duration::from_secs(5))));
+        assert!(enter(start + Duration::from_secs(35)).is_ok());
+        assert!(users.lock().lost.is_empty());
+    }
+}

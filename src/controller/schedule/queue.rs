@@ -1,0 +1,357 @@
+//! The way from what happened to a reconcile: keys only, each at most once until it is taken, and by one at
+//! a time. Namespaces take turns, and within one the first comes first: one change doesn't wait for
+//! another team's ten thousand. Before all come those whose turn in the budget has come, because others
+//! wait for theirs. What happens while one is being looked at asks for another look after it.
+//!
+//! Not kube-runtime's applier: that has no order, and takes each resource from a store of whole objects.
+
+use crate::{controller::state::key::Key, core::schedule::fair_queue::FairQueue};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+
+/// See the module. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Queue(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    keys: Mutex<Keys>,
+    /// There is something to take, or sooner than before.
+    came: Notify,
+}
+
+#[derive(Default)]
+struct Keys {
+    states: HashMap<Key, State>,
+    /// Who is to be taken before all others, in this order.
+    first: BTreeMap<u64, Key>,
+    /// Who is to be taken.
+    due: FairQueue<Key>,
+    /// Who is due later.
+    later: BTreeMap<(Instant, u64), Key>,
+    places: u64,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    First(u64),
+    Due(u64),
+    Later(Instant, u64),
+    /// It is being looked at; and whether it is to be looked at again.
+    Taken {
+        again: bool,
+    },
+}
+
+impl Queue {
+    /// Asks for a look, unless one was asked for that hasn't begun.
+    pub fn push(&self, key: Key) {
+        self.lock().push(key);
+        self.0.came.notify_one();
+    }
+
+    /// Asks for a look before all others.
+    pub fn push_first(&self, key: Key) {
+        self.lock().push_first(key);
+        self.0.came.notify_one();
+    }
+
+    /// Asks for a look after this time, unless there will be one before.
+    pub fn push_after(&self, key: Key, wait: Duration) {
+        self.lock().push_at(key, Instant::now() + wait);
+        self.0.came.notify_one();
+    }
+
+    /// The next one to look at; [`done`](Self::done) gives it back. Nothing is lost where the wait for
+    /// it is given up.
+    pub async fn take(&self) -> Key {
+        loop {
+            let came = self.0.came.notified();
+            let next = match self.lock().take(Instant::now()) {
+                Ok(key) => return key,
+                Err(next) => next,
+            };
+            match next {
+                Some(next) => tokio::select! {
+                    () = came => {}
+                    () = sleep_until(next) => {}
+                },
+                None => came.await,
+            }
+        }
+    }
+
+    /// A look has ended. Answers with whether another was asked for meanwhile, which is forgotten; else
+    /// the next one is after `wake`, if it is given.
+    #[must_use]
+    pub fn done(&self, key: &Key, wake: Option<Duration>) -> bool {
+        let mut keys = self.lock();
+        let state = keys.states.remove(key);
+        if matches!(state, Some(State::Taken { again: true })) {
+            return true;
+        }
+        if let Some(wake) = wake {
+            keys.push_at(key.clone(), Instant::now() + wake);
+            drop(keys);
+            self.0.came.notify_one();
+        }
+        false
+    }
+
+    /// Whether it is being looked at.
+    #[must_use]
+    pub fn is_taken(&self, key: &Key) -> bool {
+        matches!(self.lock().states.get(key), Some(State::Taken { .. }))
+    }
+
+    /// The resource is gone: nobody need look.
+    pub fn forget(&self, key: &Key) {
+        self.lock().forget(key);
+    }
+
+    /// How many are due.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let keys = self.lock();
+        keys.first.len() + keys.due.len(0)
+    }
+
+    /// How many there are: due, to be looked at later, or being looked at.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.lock().states.len()
+    }
+
+    /// Whether none is due.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Keys> {
+        // Nothing here panics half-way through a change.
+        self.0.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Keys {
+    fn push(&mut self, key: Key) {
+        match self.states.get_mut(&key) {
+            Some(State::First(_) | State::Due(_)) => return,
+            Some(State::Taken { again }) => {
+                *again = true;
+                return;
+            }
+            Some(State::Later(..)) | None => {}
+        }
+        self.forget(&key);
+        let place = self.place();
+        self.states.insert(key.clone(), State::Due(place));
+        self.due.push(0, key.clone().namespace(), place, key);
+    }
+
+    fn push_first(&mut self, key: Key) {
+        match self.states.get_mut(&key) {
+            Some(State::First(_)) => return,
+            Some(State::Taken { again }) => {
+                *again = true;
+                return;
+            }
+            Some(State::Due(_) | State::Later(..)) | None => {}
+        }
+        self.forget(&key);
+        let place = self.place();
+        self.states.insert(key.clone(), State::First(place));
+        self.first.insert(place, key);
+    }
+
+    fn push_at(&mut self, key: Key, at: Instant) {
+        match self.states.get_mut(&key) {
+            Some(State::First(_) | State::Due(_)) => return,
+            Some(State::Later(sooner, _)) if *sooner <= at => return,
+            Some(State::Taken { again }) => {
+                *again = true;
+                return;
+            }
+            Some(State::Later(..)) | None => {}
+        }
+        self.forget(&key);
+        let place = self.place();
+        self.states.insert(key.clone(), State::Later(at, place));
+        self.later.insert((at, place), key);
+    }
+
+    /// The next one; or when there will be one, as far as that is known.
+    fn take(&mut self, now: Instant) -> Result<Key, Option<Instant>> {
+        while let Some(first) = self.later.first_entry()
+            && first.key().0 <= now
+        {
+            let key = first.remove();
+            self.states.remove(&key);
+            self.push(key);
+        }
+        let first = self.first.pop_first().map(|(_, key)| key);
+        match first.or_else(|| self.due.pop(0)) {
+            Some(key) => {
+                let taken = State::Taken { again: false };
+                self.states.insert(key.clone(), taken);
+                Ok(key)
+            }
+            None => Err(self.later.first_key_value().map(|((at, _), _)| *at)),
+        }
+    }
+
+    fn forget(&mut self, key: &Key) {
+        match self.states.get_mut(key) {
+            Some(State::Taken { again }) => *again = false,
+            Some(State::First(place)) => {
+                self.first.remove(place);
+                self.states.remove(key);
+            }
+            Some(State::Due(place)) => {
+                self.due.remove(0, key.namespace(), *place);
+                self.states.remove(key);
+            }
+            Some(State::Later(at, place)) => {
+                self.later.remove(&(*at, *place));
+                self.states.remove(key);
+            }
+            None => {}
+        }
+    }
+
+    fn place(&mut self) -> u64 {
+        self.places += 1;
+        self.places
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::state::key::key;
+    use futures::FutureExt;
+    use proptest::prelude::*;
+
+    fn taken_now(queue: &Queue) -> Option<Key> {
+        queue.take().now_or_never()
+    }
+
+    #[tokio::test]
+    async fn a_key_waits_once_and_is_looked_at_by_one_at_a_time() {
+        let queue = Queue::default();
+        queue.push(key("bot"));
+        queue.push(key("bot"));
+        assert_eq!(queue.len(), 1);
+        assert_eq!(queue.take().await, key("bot"));
+        assert!(queue.is_taken(&key("bot")) && queue.is_empty());
+        queue.push(key("bot"));
+        assert_eq!(taken_now(&queue), None, "two look at it");
+        assert!(queue.done(&key("bot"), None), "what came meanwhile is lost");
+        queue.push(key("bot"));
+        assert_eq!(taken_now(&queue), Some(key("bot")));
+        assert!(!queue.done(&key("bot"), None));
+        assert_eq!(taken_now(&queue), None);
+    }
+
+    #[tokio::test]
+    async fn keys_come_out_in_the_order_in_which_they_came_also_to_whoever_waits_already() {
+        let queue = Queue::default();
+        let waits = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.take().await }
+        });
+        tokio::task::yield_now().await;
+        queue.push(key("one"));
+        assert_eq!(waits.await.expect("no panic"), key("one"));
+        queue.push(key("two"));
+        queue.push(key("three"));
+        assert_eq!(queue.take().await, key("two"));
+        assert_eq!(queue.take().await, key("three"));
+    }
+
+    #[tokio::test]
+    async fn one_change_does_not_wait_for_another_namespaces_ten_thousand() {
+        let queue = Queue::default();
+        for n in 0..10_000 {
+            queue.push(Key::new("busy", &n.to_string()));
+        }
+        queue.push(Key::new("quiet", "one"));
+        queue.push_first(Key::new("busy", "7777"));
+        let first = [queue.take().await, queue.take().await, queue.take().await];
+        let wanted = [("busy", "7777"), ("busy", "0"), ("quiet", "one")];
+        assert_eq!(
+            first,
+            wanted.map(|(namespace, name)| Key::new(namespace, name))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earliest_wins_and_an_event_does_not_wait() {
+        let queue = Queue::default();
+        let began = Instant::now();
+        let second = Duration::from_secs(1);
+        queue.push_after(key("late"), 9 * second);
+        queue.push_after(key("bot"), 5 * second);
+        queue.push_after(key("bot"), 2 * second);
+        queue.push_after(key("bot"), 7 * second);
+        assert_eq!(queue.take().await, key("bot"));
+        assert_eq!(began.elapsed().as_secs(), 2);
+        assert!(!queue.done(&key("bot"), Some(3 * second)));
+        queue.push(key("late"));
+        assert_eq!(taken_now(&queue), Some(key("late")));
+        assert_eq!(queue.take().await, key("bot"));
+        assert_eq!(began.elapsed().as_secs(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wake_that_is_asked_for_while_somebody_waits_is_not_overslept() {
+        let queue = Queue::default();
+        let began = Instant::now();
+        queue.push_after(key("late"), Duration::from_hours(1));
+        let waits = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.take().await }
+        });
+        tokio::task::yield_now().await;
+        queue.push_after(key("soon"), Duration::from_secs(1));
+        assert_eq!(waits.await.expect("no panic"), key("soon"));
+        assert_eq!(began.elapsed().as_secs(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_who_is_gone_is_kept(moves in proptest::collection::vec((0_u8..6, 0_u8..4), 0..60)) {
+            let queue = Queue::default();
+            for (action, name) in moves {
+                let key = key(&name.to_string());
+                match action {
+                    0 => queue.push(key),
+                    1 => queue.push_after(key, Duration::from_secs(1)),
+                    2 => queue.forget(&key),
+                    3 => drop(queue.lock().take(Instant::now())),
+                    4 => queue.push_first(key),
+                    _ if queue.is_taken(&key) => drop(queue.done(&key, None)),
+                    _ => {}
+                }
+                let keys = queue.lock();
+                let taken = keys.states.values().filter(|state| matches!(state, State::Taken { .. }));
+                let due = keys.first.len() + keys.due.len(0);
+                prop_assert_eq!(keys.states.len(), due + keys.later.len() + taken.count());
+            }
+            for name in 0..4_u8 {
+                let key = key(&name.to_string());
+                let _ = queue.is_taken(&key) && queue.done(&key, None);
+                queue.forget(&key);
+            }
+            prop_assert!(queue.lock().states.is_empty());
+        }
+    }
+}

@@ -1,0 +1,648 @@
+//! What the watches showed of grants and namespaces, and what follows from it for each resource. A
+//! synchronous index: it is told what there is and answers with the resources that a change may
+//! concern. [`Grants::next_concerned`] finds these, in portions that its caller chooses, because a grant
+//! may concern ten thousand resources. [`Grants::judge`] judges each of them.
+
+mod concerned;
+
+pub use concerned::Concerned;
+use concerned::{Among, WALKED_FOR_ONE_JUDGED};
+
+use super::{
+    claims::Claim,
+    few::Few,
+    key::{Key, Name},
+    listing::Listing,
+};
+use crate::{
+    api::CognitoUserPoolGrant,
+    core::{
+        access::{
+            authority::Authority,
+            grant::{Admission, Grant, InvalidGrant, Namespace, Ungranted, admit},
+            grant_index::GrantIndex,
+        },
+        names::{
+            region::Regions,
+            target::{PoolId, Target},
+        },
+    },
+};
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    hash::Hash,
+    ops::Bound,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Instant,
+};
+
+/// The labels of a namespace.
+pub type NamespaceLabels = BTreeMap<String, String>;
+
+/// See the module.
+#[derive(Default)]
+pub struct Grants {
+    /// What holds without a grant; none where grants are off, and everybody is let in.
+    ungranted: Option<Ungranted>,
+    /// In which Regions Cognito is called.
+    regions: Regions,
+    by_name: Listed<Held>,
+    namespaces: Listed<NamespaceLabels>,
+    /// The grants that name a pool.
+    pools: HashMap<PoolId, GrantIndex<Name>>,
+    /// Those that can't be read, and may name any.
+    unreadable: BTreeSet<Name>,
+    resources: HashMap<Key, Resident>,
+    of_pool: HashMap<PoolId, BTreeSet<Key>>,
+    of_namespace: HashMap<Name, BTreeSet<Key>>,
+    /// How many resources each grant lets in, as far as they are judged: also one that is gone, until
+    /// they are.
+    lets_in: HashMap<Name, usize>,
+    /// The grants of which something else is to be said now.
+    changed: BTreeSet<Name>,
+    /// Whether a grant is gone, and with it perhaps the need for an authority.
+    is_one_gone: bool,
+}
+
+/// What a complete list tells.
+pub struct Relisted {
+    /// What is gone: each is to be deleted.
+    pub gone: Vec<Name>,
+    /// The resources to judge.
+    pub concerned: Concerned,
+}
+
+/// A grant.
+#[derive(Clone)]
+pub struct Held {
+    /// As the watch showed it.
+    pub object: Arc<CognitoUserPoolGrant>,
+    /// What it says.
+    pub grant: Result<Arc<Grant>, InvalidGrant>,
+}
+
+/// A resource, and what follows for it.
+struct Resident {
+    claim: Claim,
+    admission: Admission,
+    /// The grants that let it in.
+    by: Few<Name>,
+}
+
+impl Resident {
+    const fn is_admitted(&self) -> bool {
+        matches!(self.admission, Admission::Granted(_))
+    }
+}
+
+/// What a grant was and what it is.
+#[derive(Default)]
+struct Change {
+    /// The pools that it named and names.
+    pools: BTreeSet<PoolId>,
+    /// It couldn't be read, and may have named any.
+    may_name_any: bool,
+    /// As far as it could and can be read.
+    grants: Vec<Arc<Grant>>,
+}
+
+/// What there is of one kind, by name.
+struct Listed<V> {
+    known: HashMap<Name, V>,
+    listing: Listing<Name>,
+    /// Until then what is known may be out of date.
+    doubtful_until: Option<Instant>,
+}
+
+impl<V> Default for Listed<V> {
+    fn default() -> Self {
+        Self {
+            known: HashMap::new(),
+            listing: Listing::default(),
+            doubtful_until: None,
+        }
+    }
+}
+
+impl<V> Listed<V> {
+    fn is_doubtful(&self, now: Instant) -> bool {
+        self.doubtful_until.is_some_and(|until| now < until)
+    }
+}
+
+impl Grants {
+    /// With grants, and what holds where there is none.
+    #[must_use]
+    pub fn new(ungranted: Ungranted) -> Self {
+        Self {
+            ungranted: Some(ungranted),
+            ..Self::default()
+        }
+    }
+
+    /// The same, for calls in these Regions.
+    #[must_use]
+    pub fn within(self, regions: Regions) -> Self {
+        Self { regions, ..self }
+    }
+
+    /// How many entries there are, by what of.
+    pub fn entries(&self) -> [(&'static str, usize); 4] {
+        let index = self.pools.len()
+            + self.unreadable.len()
+            + self.of_pool.len()
+            + self.of_namespace.len()
+            + self.lets_in.len()
+            + self.changed.len();
+        [
+            ("grants", self.by_name.known.len()),
+            ("namespaces", self.namespaces.known.len()),
+            ("granted", self.resources.len()),
+            ("grant_index", index),
+        ]
+    }
+
+    /// Whether a resource may manage this user. Unknown also while a change that lets the resource in
+    /// hasn't reached [`judge`](Self::judge): until then the resource doesn't count among those that
+    /// claim the user.
+    #[must_use]
+    pub fn admission(&self, resource: &Key, target: &Target, now: Instant) -> Admission {
+        if self.by_name.is_doubtful(now) || self.namespaces.is_doubtful(now) {
+            return Admission::Unknown;
+        }
+        let admission = self.find(target, resource.namespace()).0;
+        let is_judged = self.ungranted.is_none() || {
+            let resident = self.resources.get(resource);
+            resident.is_some_and(|it| it.claim.target() == target && it.is_admitted())
+        };
+        match admission {
+            Admission::Granted(_) if !is_judged => Admission::Unknown,
+            admission => admission,
+        }
+    }
+
+    /// Whether a resource was let in when it was last judged.
+    #[must_use]
+    pub fn is_admitted(&self, resource: &Key) -> bool {
+        self.resources
+            .get(resource)
+            .is_some_and(Resident::is_admitted)
+    }
+
+    /// The grants that disagree on a resource, if some do.
+    #[must_use]
+    pub fn conflicting(&self, resource: &Key) -> Option<Vec<Name>> {
+        let resident = self.resources.get(resource)?;
+        match self.find(resident.claim.target(), resource.namespace()) {
+            (Admission::Ambiguous, by) => Some(by),
+            (
+                Admission::Granted(_)
+                | Admission::NotGranted
+                | Admission::UnknownRegion
+                | Admission::Unknown,
+                _,
+            ) => None,
+        }
+    }
+
+    /// A grant.
+    #[must_use]
+    pub fn grant(&self, name: &str) -> Option<&Held> {
+        self.by_name.known.get(name)
+    }
+
+    /// How many resources a grant lets in.
+    #[must_use]
+    pub fn lets_in(&self, name: &str) -> usize {
+        self.lets_in.get(name).copied().unwrap_or_default()
+    }
+
+    /// Whether something else is to be said of any grant now, or a grant is gone.
+    #[must_use]
+    pub fn have_changed(&self) -> bool {
+        self.is_one_gone || !self.changed.is_empty()
+    }
+
+    /// The grants of which something else is to be said now.
+    pub fn take_changed(&mut self) -> BTreeSet<Name> {
+        self.is_one_gone = false;
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Something about an authority has changed: what is said of the grants that name it.
+    pub fn authority_changed(&mut self, authority: &Authority) {
+        let naming = self.by_name.known.iter().filter(|(_, held)| {
+            let grant = held.grant.as_ref();
+            grant.is_ok_and(|grant| grant.authority == *authority)
+        });
+        self.changed.extend(naming.map(|(name, _)| name.clone()));
+    }
+
+    /// The authorities that grants name.
+    #[must_use]
+    pub fn authorities(&self) -> HashSet<Authority> {
+        let grants = self.by_name.known.values();
+        let readable = grants.filter_map(|held| held.grant.as_ref().ok());
+        readable.map(|grant| grant.authority.clone()).collect()
+    }
+
+    /// The same claim; the id of its pool where it is already known.
+    #[must_use]
+    pub fn sharing(&self, claim: Claim) -> Claim {
+        match self.of_pool.get_key_value(&claim.target().pool) {
+            Some((pool, _)) => claim.sharing(pool),
+            None => claim,
+        }
+    }
+
+    /// A resource is there, and makes this claim. Answers with whether it is let in.
+    pub fn apply_resource(&mut self, resource: &Key, claim: Option<&Claim>) -> bool {
+        let Some(claim) = claim else {
+            self.delete_resource(resource);
+            return false;
+        };
+        let known = self.resources.get(resource);
+        if known.map(|it| it.claim.target()) != Some(claim.target()) {
+            self.delete_resource(resource);
+            let resident = Resident {
+                claim: claim.clone(),
+                admission: Admission::Unknown,
+                by: Few::None,
+            };
+            self.resources.insert(resource.clone(), resident);
+            let pool = claim.target().pool.clone();
+            let of_pool = self.of_pool.entry(pool).or_default();
+            of_pool.insert(resource.clone());
+            let namespace = resource.namespace().into();
+            let of_namespace = self.of_namespace.entry(namespace).or_default();
+            of_namespace.insert(resource.clone());
+            self.judge(resource);
+        }
+        self.is_admitted(resource)
+    }
+
+    /// A resource is gone.
+    pub fn delete_resource(&mut self, resource: &Key) {
+        let Some(resident) = self.resources.remove(resource) else {
+            return;
+        };
+        self.count(&resident.by, &Few::None);
+        leave(&mut self.of_pool, &resident.claim.target().pool, resource);
+        leave(&mut self.of_namespace, resource.namespace(), resource);
+    }
+
+    /// A grant is there. Answers with the resources to judge.
+    pub fn apply_grant(&mut self, name: &str, object: Arc<CognitoUserPoolGrant>) -> Concerned {
+        self.by_name.listing.show(&name.into());
+        if object.metadata.deletion_timestamp.is_some() {
+            // A finalizer keeps the object, not what it gave.
+            return self.delete_grant(name);
+        }
+        if let Some(held) = self.by_name.known.get_mut(name) {
+            let same =
+                held.object.spec == object.spec && held.object.metadata.uid == object.metadata.uid;
+            if same {
+                // At most what is said of it has moved.
+                held.object = object;
+                self.changed.insert(name.into());
+                return Concerned::default();
+            }
+        }
+        let grant = Grant::parse(&object.spec)
+            .and_then(|grant| grant.within(self.regions))
+            .map(Arc::new);
+        let mut change = self.forget_grant(name);
+        #[cfg(test)]
+        crate::controller::panic_tests::panic_at("grant", &Key::new("", name));
+        change.grants.extend(grant.clone());
+        // Also one that lets nobody in names its pool.
+        match PoolId::parse(&object.spec.user_pool_id) {
+            Ok(pool) => {
+                let naming = self.pools.entry(pool.clone()).or_default();
+                naming.insert(name.into(), grant.clone().ok());
+                change.pools.insert(pool);
+            }
+            Err(_) => {
+                self.unreadable.insert(name.into());
+            }
+        }
+        let held = Held { object, grant };
+        self.by_name.known.insert(name.into(), held);
+        self.changed.insert(name.into());
+        self.concerned(change)
+    }
+
+    /// A grant is there that this version can't read. Answers with the resources to judge.
+    pub fn unreadable_grant(&mut self, name: &str) -> Concerned {
+        let change = self.forget_grant(name);
+        self.by_name.listing.show(&name.into());
+        self.unreadable.insert(name.into());
+        self.concerned(change)
+    }
+
+    /// A change of this grant panicked and may be half-done. Nobody is let in by the grant; if it still
+    /// is there, it counts as one that can't be read. Answers with the resources to judge: all of them,
+    /// because it isn't known which the grant let in.
+    pub fn panicking_grant(&mut self, name: &str, is_there: bool) -> Concerned {
+        self.by_name.known.remove(name);
+        self.changed.remove(name);
+        self.is_one_gone = true;
+        self.pools.clear();
+        for (name, held) in &self.by_name.known {
+            if let Ok(pool) = PoolId::parse(&held.object.spec.user_pool_id) {
+                let naming = self.pools.entry(pool).or_default();
+                naming.insert(name.clone(), held.grant.clone().ok());
+            }
+        }
+        if is_there {
+            self.by_name.listing.show(&name.into());
+            self.unreadable.insert(name.into());
+        } else {
+            self.unreadable.remove(name);
+        }
+        self.everybody()
+    }
+
+    /// A grant is gone. Answers with the resources to judge.
+    pub fn delete_grant(&mut self, name: &str) -> Concerned {
+        let change = self.forget_grant(name);
+        self.changed.remove(name);
+        self.is_one_gone = true;
+        self.concerned(change)
+    }
+
+    /// A namespace is there, with these labels. Answers with the resources to judge.
+    pub fn apply_namespace(&mut self, name: &str, labels: NamespaceLabels) -> Concerned {
+        self.namespaces.listing.show(&name.into());
+        #[cfg(test)]
+        crate::controller::panic_tests::panic_at("namespace", &Key::new("", name));
+        if self.namespaces.known.get(name) == Some(&labels) {
+            return Concerned::default();
+        }
+        self.namespaces.known.insert(name.into(), labels);
+        Concerned::all([Among::Namespace(name.into())])
+    }
+
+    /// A namespace is gone. Answers with the resources to judge.
+    pub fn delete_namespace(&mut self, name: &str) -> Concerned {
+        self.namespaces.known.remove(name);
+        Concerned::all([Among::Namespace(name.into())])
+    }
+
+    /// A list of the grants begins.
+    pub fn grants_listing(&mut self) {
+        self.by_name.listing.begin();
+    }
+
+    /// The list of the grants is complete.
+    pub fn grants_listed(&mut self) -> Relisted {
+        let Listed { known, listing, .. } = &mut self.by_name;
+        let first = !listing.complete;
+        let gone = listing.finish(known.keys().chain(&self.unreadable));
+        self.relisted(gone.flatten().collect(), first)
+    }
+
+    /// A list of the namespaces begins.
+    pub fn namespaces_listing(&mut self) {
+        self.namespaces.listing.begin();
+    }
+
+    /// The list of the namespaces is complete.
+    pub fn namespaces_listed(&mut self) -> Relisted {
+        let Listed { known, listing, .. } = &mut self.namespaces;
+        let first = !listing.complete;
+        let gone = listing.finish(known.keys());
+        self.relisted(gone.flatten().collect(), first)
+    }
+
+    /// Nothing is judged before both lists are complete, so then everything is.
+    fn relisted(&self, gone: Vec<Name>, first: bool) -> Relisted {
+        let concerned = if first && self.is_listed() {
+            self.everybody()
+        } else {
+            Concerned::default()
+        };
+        Relisted { gone, concerned }
+    }
+
+    fn is_listed(&self) -> bool {
+        self.by_name.listing.complete && self.namespaces.listing.complete
+    }
+
+    /// Until then the grants that are known may be out of date: nobody is let in. None: they aren't.
+    pub fn doubt_grants(&mut self, until: Option<Instant>) {
+        self.by_name.doubtful_until = until;
+    }
+
+    /// The same of the namespaces.
+    pub fn doubt_namespaces(&mut self, until: Option<Instant>) {
+        self.namespaces.doubtful_until = until;
+    }
+
+    fn forget_grant(&mut self, name: &str) -> Change {
+        let mut change = Change::default();
+        if let Some(held) = self.by_name.known.remove(name) {
+            #[cfg(test)]
+            crate::controller::panic_tests::panic_at("forget grant", &Key::new("", name));
+            change.grants.extend(held.grant);
+            if let Ok(pool) = PoolId::parse(&held.object.spec.user_pool_id) {
+                if let Some(naming) = self.pools.get_mut(&pool) {
+                    naming.remove(&name.into());
+                    if naming.is_empty() {
+                        self.pools.remove(&pool);
+                    }
+                }
+                change.pools.insert(pool);
+            }
+        }
+        change.may_name_any = self.unreadable.remove(name);
+        change
+    }
+
+    /// Whether a resource of a namespace may manage a user, and which grants say so.
+    fn find(&self, target: &Target, namespace: &str) -> (Admission, Vec<Name>) {
+        let Some(ungranted) = self.ungranted else {
+            let own = Authority::own(target.pool.region());
+            return (Admission::Granted(own).within(self.regions), Vec::new());
+        };
+        // A namespace that isn't known yet is a new one: its event is on the way.
+        let labels = self.namespaces.known.get(namespace);
+        let Some(labels) = labels.filter(|_| self.is_listed()) else {
+            return (Admission::Unknown, Vec::new());
+        };
+        let namespace = Namespace {
+            name: namespace,
+            labels,
+        };
+        let of_pool = self.pools.get(&target.pool);
+        let fitting = of_pool.map(|grants| grants.fitting(target, namespace));
+        let fitting = fitting.unwrap_or_default();
+        let is_named = of_pool.is_some() || !self.unreadable.is_empty();
+        let admission =
+            admit(fitting.values().copied(), is_named, ungranted, target).within(self.regions);
+        (admission, fitting.into_keys().cloned().collect())
+    }
+
+    /// The resources that a change may concern: of ten thousand in a pool, those that the grant lets in
+    /// or let in.
+    fn concerned(&self, change: Change) -> Concerned {
+        if !self.is_listed() {
+            return Concerned::default();
+        }
+        if self.ungranted == Some(Ungranted::Allow) {
+            // Where pools that none names are open to all, it also matters whether one is named; and a
+            // grant that can't be read may name any.
+            return if change.may_name_any || !self.unreadable.is_empty() {
+                self.everybody()
+            } else {
+                Concerned::all(change.pools.into_iter().map(Among::Pool))
+            };
+        }
+        let grants = change.grants;
+        let names: Option<Vec<_>> = grants.iter().map(|it| it.only_names()).collect();
+        let among: Vec<_> = if let Some(names) = names {
+            let names: BTreeSet<&String> = names.into_iter().flatten().collect();
+            names
+                .into_iter()
+                .filter_map(|name| self.of_namespace.get_key_value(name.as_str()))
+                .map(|(name, _)| Among::Namespace(name.clone()))
+                .collect()
+        } else {
+            let pools: BTreeSet<_> = grants.iter().map(|grant| &grant.pool).collect();
+            pools.into_iter().cloned().map(Among::Pool).collect()
+        };
+        Concerned::let_in_by(grants, among)
+    }
+
+    fn everybody(&self) -> Concerned {
+        Concerned::all(self.of_namespace.keys().cloned().map(Among::Namespace))
+    }
+
+    /// The next resources to judge: at most `max`, and at least one step of the walk. None may be found
+    /// in a portion although the walk isn't done.
+    pub fn next_concerned(&self, concerned: &mut Concerned, max: usize) -> Vec<Key> {
+        let most = max * WALKED_FOR_ONE_JUDGED;
+        let mut found = Vec::new();
+        let mut cost = 0;
+        let Concerned {
+            among,
+            after,
+            grants,
+        } = concerned;
+        while let Some(those) = among.front() {
+            let residents = match those {
+                Among::Pool(pool) => self.of_pool.get(pool),
+                Among::Namespace(name) => self.of_namespace.get(name),
+            };
+            let begin = after.take().map_or(Bound::Unbounded, Bound::Excluded);
+            let range = (begin, Bound::Unbounded);
+            for key in residents
+                .into_iter()
+                .flat_map(|all| all.range(range.clone()))
+            {
+                cost += 1;
+                let is_concerned = || self.is_concerned(key, grants.as_deref());
+                // After a panic, judging that resource panics by itself, and says so.
+                if catch_unwind(AssertUnwindSafe(is_concerned)).unwrap_or(true) {
+                    found.push(key.clone());
+                    cost += WALKED_FOR_ONE_JUDGED - 1;
+                }
+                if cost >= most {
+                    *after = Some(key.clone());
+                    return found;
+                }
+            }
+            cost += 1;
+            among.pop_front();
+        }
+        found
+    }
+
+    fn is_concerned(&self, key: &Key, grants: Option<&[Arc<Grant>]>) -> bool {
+        #[cfg(test)]
+        crate::controller::panic_tests::panic_at("concerned", key);
+        let Some(grants) = grants else {
+            return true;
+        };
+        let target = self.resources.get(key).map(|it| it.claim.target());
+        let labels = self.namespaces.known.get(key.namespace());
+        let (Some(target), Some(labels)) = (target, labels) else {
+            return false;
+        };
+        let namespace = Namespace {
+            name: key.namespace(),
+            labels,
+        };
+        grants.iter().any(|grant| grant.lets_in(target, namespace))
+    }
+
+    /// Judges a resource anew. Answers with whether something else follows for it now. Nothing is judged
+    /// before everything is listed.
+    pub fn judge(&mut self, resource: &Key) -> bool {
+        if self.ungranted.is_some() && !self.is_listed() {
+            return false;
+        }
+        let Some(resident) = self.resources.get(resource) else {
+            return false;
+        };
+        #[cfg(test)]
+        crate::controller::panic_tests::panic_at("judge", resource);
+        let (admission, mut by) = self.find(resident.claim.target(), resource.namespace());
+        if admission == Admission::Ambiguous {
+            // None of them lets it in.
+            by.clear();
+        }
+        let by: Few<_> = by.into_iter().collect();
+        let Some(resident) = self.resources.get_mut(resource) else {
+            return false;
+        };
+        let before = std::mem::replace(&mut resident.admission, admission);
+        let has_changed = resident.admission != before;
+        if resident.by != by {
+            let before = std::mem::take(&mut resident.by);
+            self.count(&before, &by);
+            if let Some(resident) = self.resources.get_mut(resource) {
+                resident.by = by;
+            }
+        }
+        has_changed
+    }
+
+    /// A resource that was let in by some grants is let in by others.
+    fn count(&mut self, before: &Few<Name>, now: &Few<Name>) {
+        for name in before.iter() {
+            let lets_in = self.lets_in.entry(name.clone()).or_default();
+            *lets_in = lets_in.saturating_sub(1);
+            if *lets_in == 0 {
+                self.lets_in.remove(name);
+            }
+        }
+        for name in now.iter() {
+            *self.lets_in.entry(name.clone()).or_default() += 1;
+        }
+        let known = &self.by_name.known;
+        let counted = before.iter().chain(now.iter());
+        let counted = counted.filter(|name| known.contains_key(*name));
+        self.changed.extend(counted.cloned());
+    }
+}
+
+fn leave<K, W, V, Q>(of: &mut HashMap<K, BTreeSet<V>>, whom: &W, who: &Q)
+where
+    K: Eq + Hash + Borrow<W>,
+    W: Eq + Hash + ?Sized,
+    V: Ord + Borrow<Q>,
+    Q: Ord + ?Sized,
+{
+    if let Some(all) = of.get_mut(whom) {
+        all.remove(who);
+        if all.is_empty() {
+            of.remove(whom);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

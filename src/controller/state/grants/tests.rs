@@ -1,0 +1,500 @@
+use super::*;
+use crate::{
+    api::{CognitoUserPoolGrantSpec, GrantNamespaces, NamespaceSelector},
+    controller::state::{key::key, packed::Text},
+    core::names::region::Regions,
+};
+use jiff::Timestamp;
+use proptest::prelude::*;
+use std::{collections::VecDeque, time::Duration};
+
+const POOL: &str = "eu-west-1_a";
+
+/// Lets the namespaces with the label `team=WHOM` manage the users of this glob.
+fn grant(pool: &str, usernames: &str, whom: &str) -> Arc<CognitoUserPoolGrant> {
+    let selector = NamespaceSelector {
+        match_labels: labels(whom),
+        match_expressions: Vec::new(),
+    };
+    let spec = CognitoUserPoolGrantSpec {
+        user_pool_id: pool.to_owned(),
+        usernames: vec![usernames.to_owned()],
+        namespaces: GrantNamespaces {
+            names: None,
+            selector: Some(selector),
+        },
+        region: None,
+        role_arn: None,
+        external_id: None,
+    };
+    Arc::new(CognitoUserPoolGrant::new("grant", spec))
+}
+
+fn labels(team: &str) -> NamespaceLabels {
+    [("team".to_owned(), team.to_owned())].into()
+}
+
+/// Each change, with all whom it concerns judged at once.
+impl Grants {
+    /// The next whom a change concerns and for whom something else follows.
+    fn judge_some(&mut self, concerned: &mut Concerned, max: usize) -> Vec<Key> {
+        let found = self.next_concerned(concerned, max);
+        assert!(found.len() <= max, "{} at once", found.len());
+        found.into_iter().filter(|key| self.judge(key)).collect()
+    }
+
+    fn judged(&mut self, mut concerned: Concerned) -> Vec<Key> {
+        let mut changed = Vec::new();
+        while !concerned.is_done() {
+            changed.extend(self.judge_some(&mut concerned, 1));
+        }
+        changed
+    }
+
+    fn set_grant(&mut self, name: &str, object: Arc<CognitoUserPoolGrant>) -> Vec<Key> {
+        let concerned = self.apply_grant(name, object);
+        self.judged(concerned)
+    }
+
+    fn set_unreadable(&mut self, name: &str) -> Vec<Key> {
+        let concerned = self.unreadable_grant(name);
+        self.judged(concerned)
+    }
+
+    fn unset_grant(&mut self, name: &str) -> Vec<Key> {
+        let concerned = self.delete_grant(name);
+        self.judged(concerned)
+    }
+
+    fn set_namespace(&mut self, name: &str, labels: NamespaceLabels) -> Vec<Key> {
+        let concerned = self.apply_namespace(name, labels);
+        self.judged(concerned)
+    }
+
+    fn unset_namespace(&mut self, name: &str) -> Vec<Key> {
+        let concerned = self.delete_namespace(name);
+        self.judged(concerned)
+    }
+
+    fn end_grants(&mut self) -> Vec<Key> {
+        let Relisted { gone, concerned } = self.grants_listed();
+        let mut affected: Vec<_> = gone.iter().flat_map(|it| self.unset_grant(it)).collect();
+        affected.extend(self.judged(concerned));
+        affected
+    }
+
+    fn end_namespaces(&mut self) -> Vec<Key> {
+        let Relisted { gone, concerned } = self.namespaces_listed();
+        let mut affected: Vec<_> = gone
+            .iter()
+            .flat_map(|it| self.unset_namespace(it))
+            .collect();
+        affected.extend(self.judged(concerned));
+        affected
+    }
+}
+
+fn target(pool: &str, username: &str) -> Target {
+    Target::parse(pool, username).expect("valid")
+}
+
+fn of(target: Target) -> Claim {
+    Claim::new(target, (Timestamp::UNIX_EPOCH, Text::of("uid")))
+}
+
+fn claim(pool: &str, username: &str) -> Claim {
+    of(target(pool, username))
+}
+
+/// Everything is listed: the namespace `team-a`, the resource `bot` in it, and no grant.
+fn listed(ungranted: Ungranted) -> Grants {
+    let mut grants = Grants::new(ungranted);
+    grants.grants_listing();
+    grants.namespaces_listing();
+    grants.set_namespace("team-a", labels("a"));
+    grants.apply_resource(&key("bot"), Some(&claim(POOL, "bot")));
+    grants.end_grants();
+    grants.end_namespaces();
+    grants
+}
+
+fn admission(grants: &Grants) -> Admission {
+    grants.admission(&key("bot"), &target(POOL, "bot"), Instant::now())
+}
+
+fn own() -> Admission {
+    Admission::Granted(Authority::own(target(POOL, "bot").pool.region()))
+}
+
+#[test]
+fn nothing_is_known_before_both_are_listed() {
+    let mut grants = Grants::new(Ungranted::Allow);
+    grants.apply_resource(&key("bot"), Some(&claim(POOL, "bot")));
+    grants.grants_listing();
+    assert_eq!(grants.set_grant("a", grant(POOL, "*", "a")), []);
+    assert_eq!(grants.end_grants(), []);
+    assert_eq!(admission(&grants), Admission::Unknown);
+    grants.namespaces_listing();
+    grants.set_namespace("team-a", labels("a"));
+    assert_eq!(grants.end_namespaces(), [key("bot")]);
+    assert_eq!(admission(&grants), own());
+    assert!(grants.is_admitted(&key("bot")));
+    assert_eq!(grants.lets_in("a"), 1);
+}
+
+#[test]
+fn without_grants_everybody_is_let_in() {
+    let mut grants = Grants::default();
+    assert!(grants.apply_resource(&key("bot"), Some(&claim(POOL, "bot"))));
+    assert_eq!(admission(&grants), own());
+}
+
+#[test]
+fn without_grants_nobody_is_let_in_where_aws_has_no_region() {
+    let made_up = claim("made-up-17_a", "bot");
+    for (regions, let_in) in [(Regions::OfAws, false), (Regions::Any, true)] {
+        let mut grants = Grants::default().within(regions);
+        assert_eq!(grants.apply_resource(&key("bot"), Some(&made_up)), let_in);
+        let admission = grants.admission(&key("bot"), made_up.target(), Instant::now());
+        assert_eq!(admission == Admission::UnknownRegion, !let_in);
+    }
+}
+
+#[test]
+fn a_grant_says_where_a_pool_is_whose_id_does_not() {
+    const LOCAL: &str = "local_a";
+    let mut grants = listed(Ungranted::Allow);
+    let local = claim(LOCAL, "bot");
+    let admission =
+        |grants: &Grants| grants.admission(&key("local"), local.target(), Instant::now());
+    grants.apply_resource(&key("local"), Some(&local));
+    assert_eq!(admission(&grants), Admission::UnknownRegion);
+    assert!(!grants.is_admitted(&key("local")));
+
+    let changed = grants.set_grant("a", grant(LOCAL, "*", "a"));
+    assert_eq!(changed, [key("local")]);
+    assert_eq!(admission(&grants), Admission::NotGranted);
+    let held = grants.grant("a").expect("it is there");
+    let why = held
+        .grant
+        .as_ref()
+        .expect_err("it lets nobody in")
+        .to_string();
+    assert!(
+        why.starts_with("local is not the name of an AWS Region: "),
+        "{why}"
+    );
+
+    let mut object = (*grant(LOCAL, "*", "a")).clone();
+    object.spec.region = Some("eu-west-1".to_owned());
+    assert_eq!(grants.set_grant("a", Arc::new(object)), [key("local")]);
+    let granted = Admission::Granted(Authority::own(target(POOL, "bot").pool.region()));
+    assert_eq!(admission(&grants), granted);
+    assert_eq!(grants.unset_grant("a"), [key("local")]);
+    assert_eq!(admission(&grants), Admission::UnknownRegion);
+}
+
+#[test]
+fn a_grant_that_comes_changes_or_goes_tells_whom_it_is_about() {
+    let mut grants = listed(Ungranted::Deny);
+    grants.apply_resource(&key("alice"), Some(&claim(POOL, "alice")));
+    grants.apply_resource(&key("elsewhere"), Some(&claim("eu-west-1_b", "bot")));
+    assert_eq!(admission(&grants), Admission::NotGranted);
+    assert_eq!(grants.set_grant("a", grant(POOL, "b*", "a")), [key("bot")]);
+    assert_eq!(admission(&grants), own());
+    assert_eq!(
+        grants.set_grant("a", grant(POOL, "b*", "a")),
+        [],
+        "the same"
+    );
+    assert_eq!(grants.set_grant("a", grant(POOL, "a*", "a")).len(), 2);
+    assert_eq!(admission(&grants), Admission::NotGranted);
+    assert_eq!(
+        grants.set_grant("a", grant("eu-west-1_b", "*", "a")).len(),
+        2
+    );
+    assert_eq!(grants.lets_in("a"), 1);
+    assert_eq!(grants.unset_grant("a"), [key("elsewhere")]);
+}
+
+#[test]
+fn what_a_grant_lets_in_is_let_in_once_it_is_judged_and_no_longer_than_the_grant_is_there() {
+    let mut grants = listed(Ungranted::Deny);
+    let concerned = grants.apply_grant("a", grant(POOL, "*", "a"));
+    assert_eq!(admission(&grants), Admission::Unknown, "not judged yet");
+    assert_eq!(grants.judged(concerned), [key("bot")]);
+    assert_eq!(admission(&grants), own());
+    let concerned = grants.delete_grant("a");
+    assert_eq!(
+        admission(&grants),
+        Admission::NotGranted,
+        "before it is judged"
+    );
+    assert_eq!(grants.judged(concerned), [key("bot")]);
+}
+
+#[test]
+fn of_a_crowd_no_portion_looks_at_more_than_some() {
+    for whom in ["a", "b"] {
+        let mut grants = listed(Ungranted::Deny);
+        for n in 0..1_000 {
+            let name = format!("user-{n}");
+            grants.apply_resource(&key(&name), Some(&claim(POOL, &name)));
+        }
+        let mut concerned = grants.apply_grant("a", grant(POOL, "*-1*", whom));
+        let (mut portions, mut changed) = (0, 0);
+        while !concerned.is_done() {
+            let judged = grants.judge_some(&mut concerned, 4).len();
+            assert!(judged <= 4);
+            changed += judged;
+            portions += 1;
+        }
+        // A tenth of them and more, or nobody: all are looked at.
+        assert_eq!(changed, if whom == "a" { 111 } else { 0 });
+        assert!(portions >= 1_000 / (4 * 16), "{portions}");
+    }
+}
+
+#[test]
+fn nothing_is_kept_to_be_said_of_a_grant_that_is_gone() {
+    let mut grants = listed(Ungranted::Deny);
+    for n in 0..100 {
+        let name = format!("grant-{n}");
+        grants.set_grant(&name, grant(POOL, "*", "a"));
+        grants.unset_grant(&name);
+    }
+    assert!(grants.changed.is_empty() && grants.have_changed());
+    assert!(grants.take_changed().is_empty() && !grants.have_changed());
+}
+
+#[test]
+fn a_namespace_that_is_labelled_tells_its_resources() {
+    let mut grants = listed(Ungranted::Deny);
+    grants.set_grant("b", grant(POOL, "*", "b"));
+    assert_eq!(admission(&grants), Admission::NotGranted);
+    assert_eq!(grants.set_namespace("team-a", labels("b")), [key("bot")]);
+    assert_eq!(admission(&grants), own());
+    assert_eq!(grants.unset_namespace("team-a"), [key("bot")]);
+    assert_eq!(admission(&grants), Admission::Unknown);
+}
+
+#[test]
+fn what_a_relist_does_not_show_lets_nobody_in() {
+    let mut grants = listed(Ungranted::Deny);
+    grants.set_grant("a", grant(POOL, "*", "a"));
+    grants.grants_listing();
+    assert_eq!(admission(&grants), own(), "until the list is complete");
+    assert_eq!(grants.end_grants(), [key("bot")]);
+    assert_eq!(admission(&grants), Admission::NotGranted);
+}
+
+#[test]
+fn what_may_be_out_of_date_lets_nobody_in() {
+    let mut grants = listed(Ungranted::Allow);
+    let now = Instant::now();
+    let at = |grants: &Grants, at| grants.admission(&key("bot"), &target(POOL, "bot"), at);
+    let later = now + Duration::from_secs(10);
+    for doubt in [Grants::doubt_grants, Grants::doubt_namespaces] {
+        doubt(&mut grants, Some(later));
+        assert_eq!(at(&grants, now), Admission::Unknown);
+        assert_eq!(at(&grants, later), own());
+        doubt(&mut grants, None);
+        assert_eq!(at(&grants, now), own());
+    }
+}
+
+#[test]
+fn a_pool_that_is_named_is_open_to_nobody_else_even_where_the_grant_cannot_be_read() {
+    let mut grants = listed(Ungranted::Allow);
+    assert_eq!(admission(&grants), own());
+    assert_eq!(grants.set_grant("b", grant("eu-west-1_b", "*", "b")), []);
+    assert_eq!(admission(&grants), own(), "another pool");
+    assert_eq!(grants.set_grant("a", grant(POOL, "*", "b")), [key("bot")]);
+    assert_eq!(admission(&grants), Admission::NotGranted);
+    assert_eq!(grants.unset_grant("a"), [key("bot")]);
+
+    let mut invalid = CognitoUserPoolGrant::clone(&grant(POOL, "*", "a"));
+    invalid.spec.role_arn = Some("nobody".to_owned());
+    assert_eq!(grants.set_grant("a", Arc::new(invalid)), [key("bot")]);
+    assert_eq!(admission(&grants), Admission::NotGranted);
+    assert_eq!(grants.unset_grant("a"), [key("bot")]);
+
+    // It may name any pool.
+    assert_eq!(grants.set_unreadable("a"), [key("bot")]);
+    assert_eq!(admission(&grants), Admission::NotGranted);
+    grants.grants_listing();
+    assert_eq!(grants.end_grants(), [key("bot")]);
+    assert_eq!(admission(&grants), own());
+}
+
+#[test]
+fn a_grant_that_can_no_longer_be_read_lets_nobody_in() {
+    let mut grants = listed(Ungranted::Deny);
+    grants.set_grant("a", grant(POOL, "*", "a"));
+    assert_eq!(grants.set_unreadable("a"), [key("bot")]);
+    assert_eq!(admission(&grants), Admission::NotGranted);
+    assert_eq!(grants.set_grant("a", grant(POOL, "*", "a")), [key("bot")]);
+    assert_eq!(admission(&grants), own());
+}
+
+#[test]
+fn what_is_to_be_said_of_a_grant_is_said_when_it_changes() {
+    let mut grants = listed(Ungranted::Deny);
+    grants.set_grant("a", grant(POOL, "*", "a"));
+    assert_eq!(grants.take_changed(), ["a".into()].into());
+    assert!(!grants.have_changed());
+    grants.apply_resource(&key("bot"), Some(&claim(POOL, "bot")));
+    assert!(!grants.have_changed(), "it was there");
+    grants.delete_resource(&key("bot"));
+    assert_eq!(grants.take_changed(), ["a".into()].into());
+    assert_eq!(grants.lets_in("a"), 0);
+    let authority = Authority::own(target(POOL, "bot").pool.region());
+    grants.authority_changed(&authority);
+    assert_eq!(grants.take_changed(), ["a".into()].into());
+}
+
+#[test]
+fn a_grant_that_is_being_deleted_lets_nobody_in() {
+    let mut grants = listed(Ungranted::Deny);
+    grants.set_grant("a", grant(POOL, "*", "a"));
+    let mut going = CognitoUserPoolGrant::clone(&grant(POOL, "*", "a"));
+    going.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+        jiff::Timestamp::UNIX_EPOCH,
+    ));
+    going.metadata.finalizers = Some(vec!["example.com/slow".to_owned()]);
+    assert_eq!(grants.set_grant("a", Arc::new(going)), [key("bot")]);
+    assert_eq!(admission(&grants), Admission::NotGranted);
+}
+
+#[test]
+fn grants_that_disagree_are_named() {
+    let mut grants = listed(Ungranted::Deny);
+    grants.set_grant("one", grant(POOL, "*", "a"));
+    assert_eq!(grants.conflicting(&key("bot")), None);
+    let mut elsewhere = CognitoUserPoolGrant::clone(&grant(POOL, "b*", "a"));
+    elsewhere.spec.region = Some("us-east-1".to_owned());
+    assert_eq!(grants.set_grant("two", Arc::new(elsewhere)), [key("bot")]);
+    assert_eq!(admission(&grants), Admission::Ambiguous);
+    let named = grants.conflicting(&key("bot"));
+    assert_eq!(named, Some(vec!["one".into(), "two".into()]));
+    assert_eq!(grants.lets_in("one"), 0);
+    assert_eq!(grants.unset_grant("one"), [key("bot")]);
+    assert_eq!(grants.conflicting(&key("bot")), None);
+    assert_eq!(grants.lets_in("two"), 1);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Happens {
+    Grant(u8, u8, u8),
+    Unreadable(u8),
+    Revoke(u8),
+    Label(u8, u8),
+    Unlabel(u8),
+    Resource(u8, u8, u8),
+    Gone(u8, u8),
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let three = || 0_u8..3;
+    prop_oneof![
+        3 => (three(), three(), three()).prop_map(|(a, b, c)| Happens::Grant(a, b, c)),
+        1 => three().prop_map(Happens::Unreadable),
+        2 => three().prop_map(Happens::Revoke),
+        3 => (three(), three()).prop_map(|(a, b)| Happens::Label(a, b)),
+        1 => three().prop_map(Happens::Unlabel),
+        4 => (three(), three(), three()).prop_map(|(a, b, c)| Happens::Resource(a, b, c)),
+        2 => (three(), three()).prop_map(|(a, b)| Happens::Gone(a, b)),
+    ]
+}
+
+proptest! {
+    /// Held against the plain way: all grants, looked through each time. After some of the changes all whom
+    /// they concern are judged, after the others only some of them, before the next change comes.
+    #[test]
+    fn whoever_is_let_in_is_known_told_and_counted(
+        allow in any::<bool>(),
+        events in proptest::collection::vec((happens(), proptest::option::of(0_usize..3)), 1..60),
+    ) {
+        let mut grants = listed(if allow { Ungranted::Allow } else { Ungranted::Deny });
+        grants.delete_resource(&key("bot"));
+        let mut there: HashMap<Key, Target> = HashMap::new();
+        let mut before: HashMap<Key, Admission> = HashMap::new();
+        let mut begun: VecDeque<Concerned> = VecDeque::new();
+        let mut told: HashSet<Key> = HashSet::new();
+        let name = |number: u8| format!("{number}");
+        let resource = |namespace: u8, number: u8| Key::new(&name(namespace), &name(number));
+        let last = events.len() - 1;
+        for (number, (event, portions)) in events.into_iter().enumerate() {
+            let concerned = match event {
+                Happens::Grant(number, pool, whom) => {
+                    // The last pool is none.
+                    let pool = if pool == 2 { "none".to_owned() } else { format!("eu-west-1_{pool}") };
+                    grants.apply_grant(&name(number), grant(&pool, "*", &name(whom)))
+                }
+                Happens::Unreadable(number) => grants.unreadable_grant(&name(number)),
+                Happens::Revoke(number) => grants.delete_grant(&name(number)),
+                Happens::Label(namespace, whom) => grants.apply_namespace(&name(namespace), labels(&name(whom))),
+                Happens::Unlabel(namespace) => grants.delete_namespace(&name(namespace)),
+                Happens::Resource(namespace, number, pool) => {
+                    let target = target(&format!("eu-west-1_{pool}"), "bot");
+                    let key = resource(namespace, number);
+                    grants.apply_resource(&key, Some(&of(target.clone())));
+                    there.insert(key.clone(), target);
+                    told.insert(key);
+                    Concerned::default()
+                }
+                Happens::Gone(namespace, number) => {
+                    let key = resource(namespace, number);
+                    grants.delete_resource(&key);
+                    there.remove(&key);
+                    before.remove(&key);
+                    Concerned::default()
+                }
+            };
+            begun.push_back(concerned);
+            if let Some(portions) = portions.filter(|_| number < last) {
+                for _ in 0..portions {
+                    if let Some(mut concerned) = begun.pop_front() {
+                        told.extend(grants.judge_some(&mut concerned, 1));
+                        begun.push_back(concerned);
+                    }
+                }
+                continue;
+            }
+            for concerned in begun.drain(..) {
+                told.extend(grants.judged(concerned));
+            }
+            let mut counts: HashMap<&str, usize> = HashMap::new();
+            for (key, target) in &there {
+                let now = grants.admission(key, target, Instant::now());
+                prop_assert_eq!(grants.is_admitted(key), matches!(now, Admission::Granted(_)));
+                if before.insert(key.clone(), now.clone()) != Some(now.clone()) {
+                    prop_assert!(told.contains(key), "{} wasn't told", key);
+                }
+                let Some(labels) = grants.namespaces.known.get(key.namespace()) else {
+                    prop_assert_eq!(now, Admission::Unknown);
+                    continue;
+                };
+                let namespace = Namespace { name: key.namespace(), labels };
+                let mut fits = false;
+                for (name, held) in &grants.by_name.known {
+                    if held.grant.as_ref().is_ok_and(|grant| grant.lets_in(target, namespace)) {
+                        fits = true;
+                        *counts.entry(name).or_default() += 1;
+                    }
+                }
+                let open = allow && !grants.pools.contains_key(&target.pool) && grants.unreadable.is_empty();
+                prop_assert_eq!(matches!(now, Admission::Granted(_)), fits || open);
+            }
+            let counted: HashMap<&str, usize> =
+                grants.lets_in.iter().map(|(name, lets_in)| (&**name, *lets_in)).collect();
+            prop_assert_eq!(counted, counts);
+            told.clear();
+        }
+        for key in there.keys() {
+            grants.delete_resource(key);
+        }
+        prop_assert!(grants.resources.is_empty() && grants.of_pool.is_empty() && grants.of_namespace.is_empty());
+        prop_assert!(grants.lets_in.is_empty());
+    }
+}

@@ -1,0 +1,639 @@
+//! What the watches showed: which Secrets there are, in which version, which resources reference
+//! them, and which claim the same user. A synchronous index: it is told events and answers with the resources to look
+//! at. It follows relists, so that what is gone is forgotten.
+
+use super::{
+    claims::{Claim, Claims},
+    few::Few,
+    grants::Grants,
+    key::Key,
+    listing::{Listing, Sweep},
+    packed::{Packed, Text, Words, sent},
+};
+use crate::{
+    api::{CognitoUserPassword, CognitoUserPasswordSpec, PasswordSecretRef, Reason},
+    cluster::watch::{Scope, Watched, lean::Unreadable},
+    core::{
+        access::grant::{Admission, Ungranted},
+        names::{region::Regions, target::Target},
+        protocol::observed::SecretVersion,
+    },
+};
+use jiff::Timestamp;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Instant,
+};
+
+/// See the module.
+#[derive(Default)]
+pub struct Index {
+    secrets: HashMap<Key, Secret>,
+    resources: HashMap<Key, Resource>,
+    /// Resources that this version can't read: they claim their users, and nothing is done for them.
+    unreadable: HashSet<Key>,
+    claims: Claims,
+    grants: Grants,
+    scopes: HashMap<Scope, Listings>,
+    /// The watches without which nothing is looked at: of resources, as long as they are neither listed
+    /// nor known to be broken; of grants and namespaces, until they are listed.
+    awaited: HashSet<(Scope, Watched)>,
+    words: Words,
+}
+
+struct Resource {
+    packed: Packed,
+    secret: Key,
+}
+
+/// A Secret that is there, or that some reference.
+#[derive(Default)]
+struct Secret {
+    seen: Option<Seen>,
+    resources: Few<Key>,
+}
+
+struct Seen {
+    version: Version,
+    /// When the watch told of this version; none for what a first list showed.
+    since: Option<Instant>,
+}
+
+/// The uid and resourceVersion of a Secret.
+type Version = (Text, Text);
+
+#[derive(Default)]
+struct Listings {
+    resources: Listing<Key>,
+    secrets: Listing<Key>,
+}
+
+impl Index {
+    /// With grants, and what holds where there is none.
+    #[must_use]
+    pub fn with_grants(ungranted: Ungranted) -> Self {
+        Self {
+            grants: Grants::new(ungranted),
+            ..Self::default()
+        }
+    }
+
+    /// The same, for calls in these Regions.
+    #[must_use]
+    pub fn within(self, regions: Regions) -> Self {
+        Self {
+            grants: self.grants.within(regions),
+            ..self
+        }
+    }
+
+    /// Whether a resource may manage this user.
+    #[must_use]
+    pub fn admission(&self, resource: &Key, target: &Target, now: Instant) -> Admission {
+        self.grants.admission(resource, target, now)
+    }
+
+    /// What is known of the grants.
+    #[must_use]
+    pub fn grants(&mut self) -> &mut Grants {
+        &mut self.grants
+    }
+
+    /// A resource is judged anew after a change of grants or namespaces. Answers with the resources to
+    /// look at: this one, if something else follows for it, and those whose user is managed by another
+    /// one now.
+    pub fn judge(&mut self, resource: &Key) -> Vec<Key> {
+        let mut affected = Vec::new();
+        if self.grants.judge(resource) {
+            affected.push(resource.clone());
+            let admitted = self.grants.is_admitted(resource);
+            affected.extend(self.claims.admit(resource, admitted));
+        }
+        affected
+    }
+
+    /// Some of the resources that wait for a user whom another one manages by now: see
+    /// [`Claims::take_stale`].
+    pub fn take_stale(&mut self, max: usize) -> Vec<Key> {
+        self.claims.take_stale(max)
+    }
+
+    /// Whether there is something for [`take_stale`](Self::take_stale).
+    #[must_use]
+    pub fn has_stale(&self) -> bool {
+        self.claims.has_stale()
+    }
+
+    /// Whether both kinds were listed in this scope: before that, an absent Secret means nothing.
+    #[must_use]
+    pub fn is_listed(&self, scope: &Scope) -> bool {
+        self.scopes
+            .get(scope)
+            .is_some_and(|listings| listings.resources.complete && listings.secrets.complete)
+    }
+
+    /// Nothing is looked at before all of these are listed, or known not to be for now.
+    pub fn await_all(&mut self, watches: impl Iterator<Item = (Scope, Watched)>) {
+        self.awaited = watches.collect();
+    }
+
+    /// This one is listed, or can't be for now. Answers with whether it was the last one that was
+    /// waited for.
+    pub fn await_no_longer(&mut self, scope: &Scope, watched: Watched) -> bool {
+        self.awaited.remove(&(scope.clone(), watched)) && self.awaited.is_empty()
+    }
+
+    /// Whether some of these are waited for.
+    #[must_use]
+    pub fn awaits_any(&self) -> bool {
+        !self.awaited.is_empty()
+    }
+
+    /// Whether what is known is enough to look at this resource.
+    #[must_use]
+    pub fn may_look_at(&self, resource: &Key) -> bool {
+        !self.awaits_any() && self.is_listed_for(resource)
+    }
+
+    /// Whether both kinds were listed where this resource is.
+    fn is_listed_for(&self, resource: &Key) -> bool {
+        let namespace = Scope::Namespace(resource.namespace().to_owned());
+        self.is_listed(&Scope::All) || self.is_listed(&namespace)
+    }
+
+    /// The resource that manages the user instead of this one, if it isn't this one itself.
+    #[must_use]
+    pub fn older(&self, resource: &Key, claim: &Claim) -> Option<&Key> {
+        self.claims.older(resource, claim)
+    }
+
+    /// When another resource last set the same user's password, or tried to: see [`Claims::rival_at`].
+    #[must_use]
+    pub fn rival_at(&self, resource: &Key, claim: &Claim, now: Timestamp) -> Option<Timestamp> {
+        self.claims.rival_at(resource, claim, now)
+    }
+
+    /// What this process wrote last of a resource tells more than the watch does.
+    pub fn wrote(&mut self, resource: &CognitoUserPassword) {
+        self.claims.acted(&Key::of(resource), sent(resource));
+    }
+
+    /// The version in which a Secret was last seen.
+    #[must_use]
+    pub fn secret(&self, key: &Key) -> Option<SecretVersion> {
+        let (uid, version) = &self.secrets.get(key)?.seen.as_ref()?.version;
+        Some(SecretVersion {
+            uid: self.words.string(uid),
+            resource_version: self.words.string(version),
+        })
+    }
+
+    /// When the watch told of this version of a Secret, if it was told of as a change.
+    #[must_use]
+    pub fn changed_at(&self, key: &Key, resource_version: &str) -> Option<Instant> {
+        let seen = self.secrets.get(key)?.seen.as_ref()?;
+        (seen.version.1 == Text::of(resource_version)).then_some(seen.since)?
+    }
+
+    /// The resources of a scope.
+    #[must_use]
+    pub fn resources_in(&self, scope: &Scope) -> Vec<Key> {
+        self.resources
+            .keys()
+            .filter(|key| contains(scope, key))
+            .cloned()
+            .collect()
+    }
+
+    /// All resources.
+    #[must_use]
+    pub fn resources(&self) -> Vec<Key> {
+        self.resources.keys().cloned().collect()
+    }
+
+    /// A resource, as the watch showed it last.
+    #[must_use]
+    pub fn resource(&self, key: &Key) -> Option<CognitoUserPassword> {
+        let resource = self.resources.get(key)?;
+        #[cfg(test)]
+        crate::controller::panic_tests::panic_at("unpack", key);
+        Some(resource.packed.resource(&self.words))
+    }
+
+    /// Whether the watch shows this resource.
+    #[must_use]
+    pub fn has_resource(&self, key: &Key) -> bool {
+        self.resources.contains_key(key)
+    }
+
+    /// What the resources' statuses say.
+    pub fn reasons(&self) -> impl Iterator<Item = Option<Reason>> {
+        self.resources
+            .values()
+            .map(|resource| resource.packed.reason)
+    }
+
+    /// How many entries there are, by what of.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        [
+            ("resources", self.resources.len() + self.unreadable.len()),
+            ("secrets", self.secrets.len()),
+        ]
+        .into_iter()
+        .chain(self.claims.entries())
+        .chain(self.grants.entries())
+    }
+
+    /// A resource is there. Answers with the resources to look at: this one, if it has moved, and those
+    /// whose user is managed by another one now.
+    pub fn apply_resource(&mut self, scope: &Scope, resource: &CognitoUserPassword) -> Vec<Key> {
+        let key = Key::of(resource);
+        let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
+        listing.show(&key);
+        self.unreadable.remove(&key);
+        #[cfg(test)]
+        crate::controller::panic_tests::panic_at("index", &key);
+        let packed = Packed::of(resource, &self.words);
+        let known = self.resources.get(&key);
+        if known.is_some_and(|known| known.packed == packed) {
+            return Vec::new();
+        }
+        let before = known.map(|known| known.packed.sent());
+        let did = sent(resource) != before.unwrap_or_default();
+        let claim = Claim::of(resource).map(|claim| self.grants.sharing(claim));
+        let admitted = self.grants.apply_resource(&key, claim.as_ref());
+        #[cfg(test)]
+        crate::controller::panic_tests::panic_at("index, half-way", &key);
+        let mut affected = self.claims.apply(&key, claim.clone(), admitted);
+        self.claims.acted(&key, sent(resource));
+        if let Some(claim) = claim.filter(|_| did) {
+            // What a younger one did before it knew is for the older one to look at. Not whatever else
+            // is said of it: a thousand for one user would wake one another a thousand times.
+            affected.extend(self.claims.concerned(&key, &claim).cloned());
+        }
+        self.link(&key, &Key::of_secret(resource), packed);
+        affected.push(key);
+        affected
+    }
+
+    /// A resource is there that this version can't read. It keeps the place among those for its user:
+    /// what it has set, or tried to, isn't known. Answers with the resources to look at, as
+    /// [`apply_resource`](Self::apply_resource) does, but for this one.
+    pub fn apply_unreadable(
+        &mut self,
+        scope: &Scope,
+        resource: &Key,
+        unreadable: &Unreadable,
+    ) -> Vec<Key> {
+        self.keep_claim(scope, resource, || claim_of(unreadable))
+    }
+
+    /// The same of a resource that can be read, and of which nothing but its claim can be kept.
+    pub fn apply_claim_only(&mut self, scope: &Scope, resource: &CognitoUserPassword) -> Vec<Key> {
+        self.keep_claim(scope, &Key::of(resource), || Claim::of(resource))
+    }
+
+    fn keep_claim(
+        &mut self,
+        scope: &Scope,
+        resource: &Key,
+        claim: impl FnOnce() -> Option<Claim>,
+    ) -> Vec<Key> {
+        let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
+        listing.show(resource);
+        if let Some(Resource { secret, .. }) = self.resources.remove(resource) {
+            self.unlink(resource, &secret);
+        }
+        self.unreadable.insert(resource.clone());
+        #[cfg(test)]
+        crate::controller::panic_tests::panic_at("keep claim", resource);
+        let claim = claim().map(|claim| self.grants.sharing(claim));
+        let admitted = self.grants.apply_resource(resource, claim.as_ref());
+        self.claims.apply(resource, claim, admitted)
+    }
+
+    /// A resource is gone. Answers with the resources to look at, because it managed their user.
+    pub fn delete_resource(&mut self, resource: &Key) -> Vec<Key> {
+        let affected = self.claims.remove(resource);
+        #[cfg(test)]
+        crate::controller::panic_tests::panic_at("remove", resource);
+        self.grants.delete_resource(resource);
+        if let Some(secret) = self.resources.get(resource).map(|it| it.secret.clone()) {
+            self.unlink(resource, &secret);
+        }
+        // Last: after a panic above, the next list finds the resource here and removes it again.
+        self.resources.remove(resource);
+        self.unreadable.remove(resource);
+        affected
+    }
+
+    /// A Secret is there in this version. Answers with the resources to look at: none when this
+    /// version was known.
+    pub fn apply_secret(
+        &mut self,
+        scope: &Scope,
+        secret: Key,
+        version: &SecretVersion,
+        now: Instant,
+    ) -> Vec<Key> {
+        let listing = &mut self.scopes.entry(scope.clone()).or_default().secrets;
+        listing.show(&secret);
+        #[cfg(test)]
+        crate::controller::panic_tests::panic_at("secret", &secret);
+        let since = listing.complete.then_some(now);
+        let version = (Text::of(&version.uid), Text::of(&version.resource_version));
+        let known = self.secrets.entry(secret).or_default();
+        if known
+            .seen
+            .as_ref()
+            .is_some_and(|seen| seen.version == version)
+        {
+            return Vec::new();
+        }
+        known.seen = Some(Seen { version, since });
+        known.resources.iter().cloned().collect()
+    }
+
+    /// A Secret is gone. Answers with the resources to look at.
+    pub fn delete_secret(&mut self, secret: &Key) -> Vec<Key> {
+        #[cfg(test)]
+        crate::controller::panic_tests::panic_at("remove secret", secret);
+        let Some(known) = self.secrets.get_mut(secret) else {
+            return Vec::new();
+        };
+        if known.seen.take().is_none() {
+            return Vec::new();
+        }
+        let affected: Vec<_> = known.resources.iter().cloned().collect();
+        if affected.is_empty() {
+            self.secrets.remove(secret);
+        }
+        affected
+    }
+
+    /// A list of the resources of a scope begins.
+    pub fn resources_listing(&mut self, scope: &Scope) {
+        self.scopes
+            .entry(scope.clone())
+            .or_default()
+            .resources
+            .begin();
+    }
+
+    /// A list of the Secrets of a scope begins.
+    pub fn secrets_listing(&mut self, scope: &Scope) {
+        self.scopes
+            .entry(scope.clone())
+            .or_default()
+            .secrets
+            .begin();
+    }
+
+    /// The list of resources is complete. What is gone is to be deleted.
+    pub fn resources_listed(&mut self, scope: &Scope) -> Sweep<Key> {
+        let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
+        let known = self.resources.keys().chain(&self.unreadable);
+        listing.finish(known.filter(|key| contains(scope, key)))
+    }
+
+    /// The list of Secrets is complete. What is gone is to be deleted.
+    pub fn secrets_listed(&mut self, scope: &Scope) -> Sweep<Key> {
+        let listing = &mut self.scopes.entry(scope.clone()).or_default().secrets;
+        let seen = self.secrets.iter().filter(|(_, it)| it.seen.is_some());
+        let known = seen.map(|(key, _)| key);
+        listing.finish(known.filter(|key| contains(scope, key)))
+    }
+
+    fn link(&mut self, resource: &Key, secret: &Key, packed: Packed) {
+        if let Some(known) = self.resources.get_mut(resource) {
+            if known.secret == *secret {
+                known.packed = packed;
+                return;
+            }
+            let before = known.secret.clone();
+            self.unlink(resource, &before);
+        }
+        // One text for each Secret, too.
+        let known = self.secrets.get_key_value(secret);
+        let secret = known.map_or(secret, |(key, _)| key).clone();
+        let referenced = self.secrets.entry(secret.clone()).or_default();
+        referenced.resources.insert(resource.clone());
+        self.resources
+            .insert(resource.clone(), Resource { packed, secret });
+    }
+
+    fn unlink(&mut self, resource: &Key, secret: &Key) {
+        if let Some(referenced) = self.secrets.get_mut(secret) {
+            referenced.resources.remove(resource);
+            if referenced.resources.is_empty() && referenced.seen.is_none() {
+                self.secrets.remove(secret);
+            }
+        }
+    }
+}
+
+/// The claim of a resource that can't be read; none where not even its user can.
+fn claim_of(unreadable: &Unreadable) -> Option<Claim> {
+    let user = unreadable.user.clone()?;
+    // Its claim is all that is asked of it.
+    Claim::of(&CognitoUserPassword {
+        metadata: unreadable.metadata.clone(),
+        spec: CognitoUserPasswordSpec {
+            user_pool_id: user.user_pool_id,
+            username: user.username,
+            password_secret_ref: PasswordSecretRef {
+                name: String::new(),
+                key: String::new(),
+            },
+            permanent: true,
+            suspend: true,
+        },
+        status: None,
+    })
+}
+
+fn contains(scope: &Scope, key: &Key) -> bool {
+    match scope {
+        Scope::All => true,
+        Scope::Namespace(namespace) => key.namespace() == namespace,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::key::key, *};
+    use crate::cluster::watch::lean::UserNamed;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use proptest::prelude::*;
+
+    /// In `team-a`, with a user of its own.
+    fn resource(name: &str, secret: &str) -> CognitoUserPassword {
+        let spec = CognitoUserPasswordSpec {
+            user_pool_id: "eu-west-1_a".to_owned(),
+            username: name.to_owned(),
+            password_secret_ref: PasswordSecretRef {
+                name: secret.to_owned(),
+                key: "password".to_owned(),
+            },
+            permanent: true,
+            suspend: false,
+        };
+        let mut resource = CognitoUserPassword::new(name, spec);
+        resource.metadata.namespace = Some("team-a".to_owned());
+        resource
+    }
+
+    fn version(resource_version: u32) -> SecretVersion {
+        SecretVersion {
+            uid: "uid".to_owned(),
+            resource_version: resource_version.to_string(),
+        }
+    }
+
+    /// What is held at all.
+    fn held(index: &Index) -> Vec<(&'static str, usize)> {
+        index
+            .entries()
+            .filter(|(_, entries)| *entries > 0)
+            .collect()
+    }
+
+    fn resources_gone(index: &mut Index, scope: &Scope) -> Vec<Key> {
+        index.resources_listed(scope).flatten().collect()
+    }
+
+    #[test]
+    fn two_resources_on_one_secret_are_both_followed() {
+        let mut index = Index::default();
+        index.apply_resource(&Scope::All, &resource("one", "secret"));
+        index.apply_resource(&Scope::All, &resource("two", "secret"));
+        let now = Instant::now();
+        let affected = index.apply_secret(&Scope::All, key("secret"), &version(1), now);
+        assert_eq!(affected, [key("one"), key("two")]);
+        let again = index.apply_secret(&Scope::All, key("secret"), &version(1), now);
+        assert_eq!(again, [], "a version that was known");
+    }
+
+    #[test]
+    fn a_resource_that_moved_to_another_secret_is_followed_there_only() {
+        let mut index = Index::default();
+        index.apply_resource(&Scope::All, &resource("one", "old"));
+        index.apply_resource(&Scope::All, &resource("one", "new"));
+        let now = Instant::now();
+        assert_eq!(
+            index.apply_secret(&Scope::All, key("old"), &version(1), now),
+            []
+        );
+        assert_eq!(
+            index.apply_secret(&Scope::All, key("new"), &version(1), now),
+            [key("one")]
+        );
+    }
+
+    #[test]
+    fn what_a_relist_does_not_show_is_gone() {
+        let mut index = Index::default();
+        let scope = Scope::Namespace("team-a".to_owned());
+        let other = Scope::Namespace("team-b".to_owned());
+        index.apply_resource(&scope, &resource("one", "secret"));
+        index.apply_secret(&scope, key("secret"), &version(1), Instant::now());
+        let elsewhere = Key::new("team-b", "secret");
+        index.apply_secret(&other, elsewhere.clone(), &version(1), Instant::now());
+        index.secrets_listing(&scope);
+        let gone: Vec<_> = index.secrets_listed(&scope).flatten().collect();
+        assert_eq!(gone, [key("secret")]);
+        assert_eq!(index.delete_secret(&key("secret")), [key("one")]);
+        assert_eq!(index.secret(&key("secret")), None);
+        assert!(
+            index.secret(&elsewhere).is_some(),
+            "another scope's list says nothing of it"
+        );
+        index.resources_listing(&scope);
+        assert_eq!(resources_gone(&mut index, &scope), [key("one")]);
+        index.delete_resource(&key("one"));
+        assert_eq!(held(&index), [("secrets", 1)]);
+        assert!(index.is_listed(&scope) && !index.is_listed(&other));
+    }
+
+    /// For the user `bot`, made then, in a namespace that may manage it.
+    fn claimant(name: &str, created: i64) -> CognitoUserPassword {
+        let mut resource = resource(name, name);
+        resource.spec.username = "bot".to_owned();
+        let created = Timestamp::from_second(created).expect("a time");
+        resource.metadata.creation_timestamp = Some(Time(created));
+        resource.metadata.uid = Some(name.to_owned());
+        resource
+    }
+
+    /// The same, as a version sees it that can't read it.
+    fn unreadable(resource: &CognitoUserPassword) -> Unreadable {
+        Unreadable {
+            error: String::new(),
+            metadata: resource.metadata.clone(),
+            user: Some(UserNamed {
+                user_pool_id: resource.spec.user_pool_id.clone(),
+                username: resource.spec.username.clone(),
+            }),
+        }
+    }
+
+    #[test]
+    fn a_resource_that_cannot_be_read_keeps_its_place_and_nothing_is_done_for_it() {
+        let mut index = Index::default();
+        let scope = Scope::All;
+        let (old, young) = (claimant("old", 1), claimant("young", 2));
+        let claim = Claim::of(&young).expect("a user");
+        let manager = |index: &Index| index.older(&key("young"), &claim).cloned();
+        index.apply_resource(&scope, &young);
+        let illegible = unreadable(&old);
+        // It comes as one that can't be read.
+        let affected = index.apply_unreadable(&scope, &key("old"), &illegible);
+        assert_eq!(affected, [key("young")]);
+        assert_eq!(manager(&index), Some(key("old")));
+        assert!(!index.has_resource(&key("old")) && index.resources() == [key("young")]);
+        // It can be read, and then it can't again: whose user it is doesn't change.
+        assert_eq!(index.apply_resource(&scope, &old), [key("old")]);
+        assert!(index.has_resource(&key("old")));
+        assert_eq!(index.apply_unreadable(&scope, &key("old"), &illegible), []);
+        assert_eq!(manager(&index), Some(key("old")));
+        // A list that shows it leaves it where it is, one that doesn't takes it away.
+        index.resources_listing(&scope);
+        index.apply_resource(&scope, &young);
+        index.apply_unreadable(&scope, &key("old"), &illegible);
+        assert_eq!(resources_gone(&mut index, &scope), []);
+        index.resources_listing(&scope);
+        index.apply_resource(&scope, &young);
+        assert_eq!(resources_gone(&mut index, &scope), [key("old")]);
+        assert_eq!(index.delete_resource(&key("old")), [key("young")]);
+        assert_eq!(manager(&index), None);
+        index.delete_resource(&key("young"));
+        assert_eq!(held(&index), []);
+    }
+
+    #[test]
+    fn only_a_change_after_the_first_list_has_a_time() {
+        let mut index = Index::default();
+        let now = Instant::now();
+        index.secrets_listing(&Scope::All);
+        index.apply_secret(&Scope::All, key("secret"), &version(1), now);
+        let _: Vec<_> = index.secrets_listed(&Scope::All).collect();
+        assert_eq!(index.changed_at(&key("secret"), "1"), None);
+        index.apply_secret(&Scope::All, key("secret"), &version(2), now);
+        assert_eq!(index.changed_at(&key("secret"), "2"), Some(now));
+        assert_eq!(index.changed_at(&key("secret"), "1"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_left_behind(moves in proptest::collection::vec((0_u8..5, 0_u8..3), 0..40)) {
+            let mut index = Index::default();
+            for (number, secret) in &moves {
+                index.apply_resource(&Scope::All, &resource(&format!("r{number}"), &format!("s{secret}")));
+            }
+            for (number, _) in &moves {
+                index.delete_resource(&key(&format!("r{number}")));
+            }
+            prop_assert_eq!(held(&index), []);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+use super::*;
+use crate::core::condition::verdict::Verdict;
+use proptest::prelude::*;
+
+// Boxed: a resource has many of them, and a strategy of them all doesn't fit onto a test's stack.
+fn text() -> BoxedStrategy<String> {
+    prop_oneof![
+        "[0-9]{1,20}",
+        "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+        "[0-9a-f]{8}\\.[0-9a-f]{64}",
+        "PasswordSet|Ready|Stalled|password",
+        "\\PC{0,40}",
+    ]
+    .boxed()
+}
+
+/// As far as there are times: they have nanoseconds.
+fn timestamp() -> impl Strategy<Value = Timestamp> {
+    let seconds = Timestamp::MIN.as_second()..Timestamp::MAX.as_second();
+    (seconds, 0..1_000_000_000_i32)
+        .prop_filter_map("a time", |(second, nano)| Timestamp::new(second, nano).ok())
+}
+
+fn micro() -> impl Strategy<Value = MicroTime> {
+    timestamp().prop_map(MicroTime)
+}
+
+fn maybe<T: std::fmt::Debug>(it: impl Strategy<Value = T>) -> impl Strategy<Value = Option<T>> {
+    proptest::option::of(it)
+}
+
+fn synced() -> impl Strategy<Value = Synced> {
+    (text(), text(), text(), micro()).prop_map(|(fingerprint, uid, version, at)| Synced {
+        fingerprint,
+        secret_uid: uid,
+        secret_resource_version: version,
+        at,
+    })
+}
+
+fn attempt() -> impl Strategy<Value = Attempt> {
+    let outcome = prop_oneof![
+        Just(AttemptOutcome::Pending),
+        Just(AttemptOutcome::Unknown),
+        Just(AttemptOutcome::UserNotFound),
+        Just(AttemptOutcome::InHistory),
+        Just(AttemptOutcome::Refused),
+    ];
+    let all = (text(), synced(), any::<i64>(), outcome, maybe(text()));
+    all.prop_map(|(id, of, generation, outcome, request)| Attempt {
+        id,
+        fingerprint: of.fingerprint,
+        generation,
+        secret_uid: of.secret_uid,
+        secret_resource_version: of.secret_resource_version,
+        started_at: of.at,
+        outcome,
+        request,
+    })
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    let status = prop_oneof![
+        Just(ConditionStatus::True),
+        Just(ConditionStatus::False),
+        Just(ConditionStatus::Unknown),
+    ];
+    let words = (text(), text(), text());
+    (words, status, maybe(any::<i64>()), timestamp()).prop_map(
+        |((type_, reason, message), status, observed_generation, since)| Condition {
+            type_,
+            status,
+            observed_generation,
+            last_transition_time: Time(since),
+            reason,
+            message,
+        },
+    )
+}
+
+fn status() -> impl Strategy<Value = Status> {
+    let failures = (any::<u32>(), micro(), maybe(text()));
+    let failures = failures.prop_map(|(count, retry_at, request)| Failures {
+        count,
+        retry_at,
+        request,
+    });
+    let lists = (
+        proptest::collection::vec(text(), 0..30),
+        proptest::collection::vec(condition(), 0..5),
+    );
+    let times = (maybe(any::<i64>()), maybe(text()), maybe(micro()));
+    let unusable = maybe((text(), text()).prop_map(|(uid, version)| Unusable {
+        secret_uid: uid,
+        secret_resource_version: version,
+    }));
+    let records = (maybe(synced()), maybe(attempt()), unusable, maybe(failures));
+    (times, records, lists).prop_map(
+        |(
+            (generation, handled, until),
+            (synced, attempt, unusable, failures),
+            (retired, conditions),
+        )| {
+            Status {
+                observed_generation: generation,
+                last_handled_reconcile_at: handled,
+                synced,
+                attempt,
+                quarantined_until: until,
+                retired,
+                unusable,
+                failures,
+                conditions,
+            }
+        },
+    )
+}
+
+fn resource() -> impl Strategy<Value = CognitoUserPassword> {
+    let metadata = (
+        (maybe(text()), maybe(text()), maybe(text()), maybe(text())),
+        (
+            maybe(any::<i64>()),
+            maybe(timestamp()),
+            maybe(timestamp()),
+            maybe(text()),
+        ),
+    );
+    let spec = (text(), text(), text(), text(), any::<bool>(), any::<bool>());
+    (metadata, spec, maybe(status())).prop_map(|(metadata, spec, status)| {
+        let ((namespace, name, uid, version), (generation, created, deleted, request)) = metadata;
+        let (pool, username, secret, key, permanent, suspend) = spec;
+        CognitoUserPassword {
+            metadata: ObjectMeta {
+                namespace,
+                name,
+                uid,
+                resource_version: version,
+                generation,
+                creation_timestamp: created.map(Time),
+                deletion_timestamp: deleted.map(Time),
+                annotations: request.map(|it| [(REQUESTED_AT.to_owned(), it)].into()),
+                ..ObjectMeta::default()
+            },
+            spec: CognitoUserPasswordSpec {
+                user_pool_id: pool,
+                username,
+                password_secret_ref: PasswordSecretRef { name: secret, key },
+                permanent,
+                suspend,
+            },
+            status,
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_unpacked_is_what_was_packed(resource in resource()) {
+        let words = Words::default();
+        let packed = Packed::of(&resource, &words);
+        prop_assert_eq!(packed.resource(&words), resource.clone());
+        prop_assert_eq!(packed.sent(), sent(&resource));
+        prop_assert!(packed == Packed::of(&resource, &words), "two forms of the same resource");
+    }
+}
+
+/// In sync, after a full history.
+#[test]
+fn a_resource_in_sync_takes_a_few_hundred_bytes() {
+    let uid = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
+    let at = "2026-01-02T03:04:05.678901Z".parse().expect("a time");
+    let verdict = Verdict::new(Reason::PasswordSet);
+    let ready = Condition {
+        type_: "Ready".to_owned(),
+        status: ConditionStatus::True,
+        observed_generation: Some(1),
+        last_transition_time: Time(at),
+        reason: verdict.reason.as_str().to_owned(),
+        message: verdict.message,
+    };
+    let status = Status {
+        observed_generation: Some(1),
+        synced: Some(Synced {
+            fingerprint: format!("0a1b2c3d.{}", "5f".repeat(32)),
+            secret_uid: uid.to_owned(),
+            secret_resource_version: "1234567".to_owned(),
+            at: MicroTime(at),
+        }),
+        conditions: vec![ready],
+        ..Status::default()
+    };
+    let spec = CognitoUserPasswordSpec {
+        user_pool_id: "eu-west-1_AbCdEf123".to_owned(),
+        username: "ci-bot-of-team-a".to_owned(),
+        password_secret_ref: PasswordSecretRef {
+            name: "ci-bot-credentials".to_owned(),
+            key: "password".to_owned(),
+        },
+        permanent: true,
+        suspend: false,
+    };
+    let mut resource = CognitoUserPassword::new("ci-bot", spec);
+    resource.metadata.namespace = Some("team-a".to_owned());
+    resource.metadata.uid = Some(uid.to_owned());
+    resource.metadata.resource_version = Some("1234568".to_owned());
+    resource.metadata.creation_timestamp = Some(Time(at));
+    resource.status = Some(status);
+    let words = Words::default();
+    let short = Packed::of(&resource, &words).bytes.len();
+    let status = resource.status.as_mut().expect("a status");
+    status.retired = vec!["0a1b2c3d.5f5f5f5f5f5f5f5f".to_owned(); 24];
+    let long = Packed::of(&resource, &words).bytes.len();
+    assert!(short <= 240 && long <= 600, "{short}, {long}");
+}

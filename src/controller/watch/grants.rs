@@ -1,0 +1,180 @@
+//! Following grants and namespaces.
+
+use super::{Follower, Pace, without_values};
+use crate::{
+    cluster::watch::{LabelledNamespace, MaybeGrant, Scope, Watched, lean::Lean},
+    cognito::Cognito,
+    controller::state::{
+        grants::{Concerned, Grants, Relisted},
+        key::Key,
+    },
+};
+use kube::{ResourceExt, runtime::watcher::Event};
+use std::{sync::Arc, time::Instant};
+use tracing::warn;
+
+/// So many resources are judged, or sixteen times as many walked past, before the loop looks at the clock.
+/// One takes microseconds, and up to 1 ms where a thousand grants, or hundreds of globs, must be asked.
+const JUDGED_AT_ONCE: usize = 4;
+
+impl<C: Cognito> Follower<C> {
+    pub(crate) async fn grant(&mut self, event: Event<MaybeGrant>) {
+        match event {
+            Event::Init => {
+                self.context.index().grants().grants_listing();
+                return;
+            }
+            Event::InitApply(Lean(Ok(grant))) | Event::Apply(Lean(Ok(grant))) => {
+                let (name, grant) = (grant.name_any(), Arc::new(grant));
+                let apply = |grants: &mut Grants| grants.apply_grant(&name, grant);
+                let after_panic = |grants: &mut Grants| grants.panicking_grant(&name, true);
+                self.regrant(&name, apply, after_panic).await;
+            }
+            Event::InitApply(ref unreadable @ Lean(Err(ref invalid)))
+            | Event::Apply(ref unreadable @ Lean(Err(ref invalid))) => {
+                let name = unreadable.name_any();
+                let why = without_values(&invalid.error);
+                warn!(
+                    grant = name,
+                    why, "this grant can't be read and lets nobody in"
+                );
+                let apply = |grants: &mut Grants| grants.unreadable_grant(&name);
+                let after_panic = |grants: &mut Grants| grants.panicking_grant(&name, true);
+                self.regrant(&name, apply, after_panic).await;
+            }
+            Event::Delete(grant) => {
+                self.grant_gone(&grant.name_any()).await;
+            }
+            Event::InitDone => {
+                let Relisted { gone, concerned } = self.context.index().grants().grants_listed();
+                let mut pace = Pace::new();
+                for name in gone {
+                    self.grant_gone(&name).await;
+                    pace.step().await;
+                }
+                self.judge(concerned).await;
+                return self.listed_of_cluster(Watched::Grants).await;
+            }
+        }
+        self.known_again(Watched::Grants);
+    }
+
+    pub(crate) async fn namespace(&mut self, event: Event<LabelledNamespace>) {
+        match event {
+            Event::Init => {
+                self.context.index().grants().namespaces_listing();
+                return;
+            }
+            Event::InitApply(namespace) | Event::Apply(namespace) => {
+                let name = namespace.name_any();
+                let labels = namespace.metadata.labels.unwrap_or_default();
+                let apply = |grants: &mut Grants| grants.apply_namespace(&name, labels);
+                // Nobody is let in where the labels aren't known.
+                let after_panic = |grants: &mut Grants| grants.delete_namespace(&name);
+                self.regrant(&name, apply, after_panic).await;
+            }
+            Event::Delete(namespace) => {
+                self.namespace_gone(&namespace.name_any()).await;
+            }
+            Event::InitDone => {
+                let Relisted { gone, concerned } =
+                    self.context.index().grants().namespaces_listed();
+                let mut pace = Pace::new();
+                for name in gone {
+                    self.namespace_gone(&name).await;
+                    pace.step().await;
+                }
+                self.judge(concerned).await;
+                return self.listed_of_cluster(Watched::Namespaces).await;
+            }
+        }
+        self.known_again(Watched::Namespaces);
+    }
+
+    /// What is known of them may be out of date until then; or isn't.
+    pub(crate) fn doubt(&self, watched: Watched, until: Option<Instant>) {
+        let mut index = self.context.index();
+        match watched {
+            Watched::Grants => index.grants().doubt_grants(until),
+            Watched::Namespaces => index.grants().doubt_namespaces(until),
+            // What is decided on them is written with the version that it was decided on, or read.
+            Watched::Resources | Watched::Secrets => {}
+        }
+    }
+
+    async fn grant_gone(&self, name: &str) {
+        let delete = |grants: &mut Grants| grants.delete_grant(name);
+        let after_panic = |grants: &mut Grants| grants.panicking_grant(name, false);
+        self.regrant(name, delete, after_panic).await;
+    }
+
+    async fn namespace_gone(&self, name: &str) {
+        let delete = |grants: &mut Grants| grants.delete_namespace(name);
+        self.regrant(name, delete, delete).await;
+    }
+
+    /// Changes one grant or namespace. `after_panic` makes up for a change that panicked half-way.
+    async fn regrant(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut Grants) -> Concerned,
+        after_panic: impl FnOnce(&mut Grants) -> Concerned,
+    ) {
+        let context = &self.context;
+        let change = || change(context.index().grants());
+        let after_panic = || after_panic(context.index().grants());
+        let concerned = context
+            .isolated(&name, "indexing a grant or namespace", change)
+            .or_else(|| context.isolated(&name, "closing a grant or namespace", after_panic));
+        self.judge(concerned.unwrap_or_default()).await;
+    }
+
+    /// Judges the resources that a change concerns, some at a time, and asks for a look at those for
+    /// which something else follows.
+    async fn judge(&self, mut concerned: Concerned) {
+        let mut pace = Pace::new();
+        while !concerned.is_done() {
+            let some =
+                (self.context.index().grants()).next_concerned(&mut concerned, JUDGED_AT_ONCE);
+            let affected = some.iter().flat_map(|key| {
+                let judge = || self.judge_one(key);
+                // After a panic the resource's claim stays as it was; each decision on the resource asks
+                // the grants anew.
+                let judged = self
+                    .context
+                    .isolated(key, "applying grants to a resource", judge);
+                judged.unwrap_or_default()
+            });
+            self.ask(affected.collect()).await;
+            pace.step().await;
+        }
+        // Also where no resource is concerned, something may be to be said of a grant.
+        self.ask(Vec::new()).await;
+    }
+
+    fn judge_one(&self, key: &Key) -> Vec<Key> {
+        let mut index = self.context.index();
+        let affected = index.judge(key);
+        // Its own status names none of them: they may be other tenants' business.
+        if affected.contains(key)
+            && let Some(grants) = index.grants().conflicting(key)
+        {
+            let grants = grants.join(",");
+            warn!(object = %key, grants, "these grants disagree, so none lets it in");
+        }
+        affected
+    }
+
+    async fn listed_of_cluster(&mut self, watched: Watched) {
+        if let Some(state) = self.watches.get_mut(&(Scope::All, watched)) {
+            state.listed = true;
+        }
+        self.known_again(watched);
+        self.await_no_longer(&Scope::All, watched).await;
+    }
+
+    fn known_again(&mut self, watched: Watched) {
+        self.doubt(watched, None);
+        self.works(&Scope::All, watched);
+    }
+}

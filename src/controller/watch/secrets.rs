@@ -1,0 +1,73 @@
+//! Following the metadata of Secrets.
+
+use super::Follower;
+use crate::{
+    cluster::watch::{Scope, SecretName, Watched},
+    cognito::Cognito,
+    controller::{schedule::pace::Pace, state::key::Key},
+    core::protocol::observed::SecretVersion,
+};
+use kube::runtime::watcher::Event;
+use std::time::Instant;
+
+impl<C: Cognito> Follower<C> {
+    pub(crate) async fn secret(&mut self, scope: &Scope, event: Event<SecretName>) {
+        let affected = match event {
+            Event::Init => {
+                self.context.index().secrets_listing(scope);
+                return;
+            }
+            Event::InitApply(secret) | Event::Apply(secret) => {
+                let key = Key::of(&secret);
+                let index = || {
+                    let version = SecretVersion {
+                        uid: secret.metadata.uid.unwrap_or_default(),
+                        resource_version: secret.metadata.resource_version.unwrap_or_default(),
+                    };
+                    let (secret, now) = (key.clone(), Instant::now());
+                    self.context
+                        .index()
+                        .apply_secret(scope, secret, &version, now)
+                };
+                match self.context.isolated(&key, "indexing a Secret", index) {
+                    Some(affected) => affected,
+                    None => self.unknown_version(&key),
+                }
+            }
+            Event::Delete(secret) => self.without_secret(&Key::of(&secret)),
+            Event::InitDone => {
+                let known = self.context.index().secrets_listed(scope);
+                let mut pace = Pace::new();
+                for gone in known {
+                    if let Some(secret) = gone {
+                        let affected = self.without_secret(&secret);
+                        self.ask(affected).await;
+                    }
+                    pace.step().await;
+                }
+                self.listed(scope, Watched::Secrets).await;
+                return;
+            }
+        };
+        self.ask(affected).await;
+        self.works(scope, Watched::Secrets);
+    }
+
+    /// Indexing this Secret panicked. Without a version in the index, a reconcile reads the Secret, so no
+    /// rotation is missed. Where only Secrets with some labels are read, the index is what tells which:
+    /// there the former version stays until the Secret's next event.
+    fn unknown_version(&self, secret: &Key) -> Vec<Key> {
+        if self.context.secret_selector.is_some() {
+            return Vec::new();
+        }
+        self.without_secret(secret)
+    }
+
+    fn without_secret(&self, secret: &Key) -> Vec<Key> {
+        let remove = || self.context.index().delete_secret(secret);
+        let affected = self
+            .context
+            .isolated(secret, "removing a Secret from the index", remove);
+        affected.unwrap_or_default()
+    }
+}

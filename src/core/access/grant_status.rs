@@ -1,0 +1,166 @@
+//! What is said of a grant: conditions after kstatus, as of a resource.
+
+use super::grant::InvalidGrant;
+use crate::{
+    api::{CONDITIONS_MAX, Condition, ConditionStatus, ConditionType, GrantStatus},
+    core::{
+        clock, condition::verdict::sentence, credential::failure::CredentialsFailure,
+        names::arn::RoleArn,
+    },
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+/// What was found out about a grant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Finding {
+    /// Those whom it lets in are acted for.
+    Accepted,
+    /// It lets nobody in.
+    Invalid(InvalidGrant),
+    /// It lets in, and its role can't be assumed, or AWS refuses what the role got.
+    NoCredentials(RoleArn, CredentialsFailure),
+}
+
+/// The status of a grant that lets in so many resources.
+#[must_use]
+pub fn grant_status(
+    before: &GrantStatus,
+    generation: i64,
+    resources: usize,
+    finding: &Finding,
+    now: Timestamp,
+) -> GrantStatus {
+    let (reason, message, also) = match finding {
+        Finding::Accepted => ("Accepted", "The grant is in force.".to_owned(), None),
+        Finding::Invalid(why) => (
+            "InvalidSpec",
+            sentence("the grant lets nobody in", None, &why.to_string()),
+            Some(ConditionType::Stalled),
+        ),
+        Finding::NoCredentials(role, failure) => (
+            "InvalidCredentials",
+            sentence(
+                &format!("the operator can't act as {role}"),
+                Some(&failure.0),
+                "let the role's trust policy name the operator's identity, and spec.externalId if it asks for one, and let the operator's own policy allow sts:AssumeRole on it; it is tried again by itself",
+            ),
+            Some(ConditionType::Reconciling),
+        ),
+    };
+    let ready = match also {
+        None => ConditionStatus::True,
+        Some(_) => ConditionStatus::False,
+    };
+    let said = [(ConditionType::Ready, ready)]
+        .into_iter()
+        .chain(also.map(|type_| (type_, ConditionStatus::True)));
+    let ours = said.map(|(type_, status)| {
+        let known = before
+            .conditions
+            .iter()
+            .find(|it| it.type_ == type_.as_str());
+        let since = known.filter(|it| it.status == status);
+        Condition {
+            type_: type_.as_str().to_owned(),
+            status,
+            observed_generation: Some(generation),
+            last_transition_time: since.map_or_else(
+                || Time(clock::seconds(now)),
+                |it| it.last_transition_time.clone(),
+            ),
+            reason: reason.to_owned(),
+            message: message.clone(),
+        }
+    });
+    let is_ours = |it: &&Condition| ConditionType::ALL.iter().any(|t| t.as_str() == it.type_);
+    let others = before.conditions.iter().filter(|it| !is_ours(it)).cloned();
+    GrantStatus {
+        observed_generation: Some(generation),
+        resources: Some(i64::try_from(resources).unwrap_or(i64::MAX)),
+        conditions: ours.chain(others).take(CONDITIONS_MAX).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    fn refused() -> Finding {
+        let role = RoleArn::parse("arn:aws:iam::111122223333:role/passwords").expect("valid");
+        let why = "AccessDenied: not authorized to perform: sts:AssumeRole";
+        Finding::NoCredentials(role, CredentialsFailure(why.to_owned()))
+    }
+
+    fn said(status: &GrantStatus) -> Vec<(&str, ConditionStatus, &str)> {
+        let conditions = status.conditions.iter();
+        conditions
+            .map(|it| (it.type_.as_str(), it.status, it.reason.as_str()))
+            .collect()
+    }
+
+    #[test]
+    fn a_grant_says_whether_it_is_in_force() {
+        let none = GrantStatus::default();
+        let accepted = grant_status(&none, 1, 3, &Finding::Accepted, at(1));
+        assert_eq!(accepted.resources, Some(3));
+        assert_eq!(
+            said(&accepted),
+            [("Ready", ConditionStatus::True, "Accepted")]
+        );
+        let invalid = Finding::Invalid(InvalidGrant::Region);
+        let invalid = grant_status(&accepted, 2, 0, &invalid, at(2));
+        assert_eq!(invalid.observed_generation, Some(2));
+        assert_eq!(
+            said(&invalid),
+            [
+                ("Ready", ConditionStatus::False, "InvalidSpec"),
+                ("Stalled", ConditionStatus::True, "InvalidSpec")
+            ]
+        );
+    }
+
+    #[test]
+    fn a_role_that_cannot_be_assumed_is_said_in_the_words_of_sts() {
+        let refused = grant_status(&GrantStatus::default(), 1, 3, &refused(), at(1));
+        assert_eq!(
+            said(&refused),
+            [
+                ("Ready", ConditionStatus::False, "InvalidCredentials"),
+                ("Reconciling", ConditionStatus::True, "InvalidCredentials")
+            ]
+        );
+        let message = &refused.conditions[0].message;
+        for words in [
+            "arn:aws:iam::111122223333:role/passwords",
+            "(AccessDenied: not authorized",
+            "trust policy",
+        ] {
+            assert!(message.contains(words), "{words}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_same_is_the_same_bytes_and_others_conditions_stay() {
+        let mut before = grant_status(&GrantStatus::default(), 1, 3, &refused(), at(1));
+        let mut foreign = before.conditions[0].clone();
+        foreign.type_ = "Audited".to_owned();
+        before.conditions.push(foreign.clone());
+        assert_eq!(grant_status(&before, 1, 3, &refused(), at(9)), before);
+        let healed = grant_status(&before, 1, 3, &Finding::Accepted, at(9));
+        assert_eq!(healed.conditions[0].last_transition_time, Time(at(9)));
+        assert_eq!(healed.conditions[1..], [foreign.clone()]);
+        // As many as the API server takes, and ours are among them.
+        let full = GrantStatus {
+            conditions: vec![foreign; CONDITIONS_MAX],
+            ..GrantStatus::default()
+        };
+        let crowded = grant_status(&full, 1, 3, &refused(), at(9));
+        assert_eq!(crowded.conditions.len(), CONDITIONS_MAX);
+        assert_eq!(said(&crowded)[..2], said(&before)[..2]);
+    }
+}

@@ -1,0 +1,552 @@
+//! What is to be done now. Everything that makes this operator correct is here and in
+//! [`super::conclude`]: no I/O, and the clock and the random id are arguments.
+//!
+//! A decision is made twice: first on what the watches show, which mostly ends in `Stay`; then, if
+//! the value is needed, on what a read of the Secret found.
+
+use crate::core::protocol::decision::{Decision, Report};
+
+use super::{
+    duplicate,
+    observed::{Comparison, Observed, SecretFact, SecretVersion},
+    plan::plan,
+    record::handled,
+    resend::{Kind, kind},
+    temporary::spare,
+    wait::{corrected, landing_left, quarantine_left, sooner, until_stalled, wait_left, wake},
+};
+use crate::{
+    api::{Attempt, Class, Reason, Status, Synced, Unusable},
+    core::{
+        access::{authority::Authority, grant::Admission},
+        condition::{
+            conditions::{conditions, suspended as suspended_conditions},
+            ready::{said, said_verdict},
+            status::{failed, said_again, settled},
+            verdict::Verdict,
+        },
+        credential::fingerprint::Match,
+        names::target::Target,
+    },
+};
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// How long until the next look where the grants aren't known.
+const UNTIL_GRANTS_ARE_KNOWN: Duration = Duration::from_secs(5);
+
+/// Decides.
+#[must_use]
+pub fn decide(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision {
+    match decided(observed, now, fresh_id) {
+        Decision::Report(report) if says_the_same(observed.status, &report.status) => {
+            Decision::Stay { wake: report.wake }
+        }
+        Decision::Stay { wake } => while_waiting(observed, wake, now),
+        other => other,
+    }
+}
+
+/// Whether a status is not worth a write: it is there already, but for a time of a recheck that nothing
+/// waits for (versions before this one wrote it), or for a version of the Secret, which
+/// [`super::verified`] records at its own pace.
+fn says_the_same(before: &Status, after: &Status) -> bool {
+    let mut before = before.clone();
+    let reason = before.ready_reason();
+    if reason.is_some_and(Reason::ends_with_an_event) {
+        before.failures.clone_from(&after.failures);
+    }
+    if before.unusable.is_some() && after.unusable.is_some() {
+        before.unusable.clone_from(&after.unusable);
+    }
+    before == *after
+}
+
+/// What still waits is called stalled after 5 minutes, by a wake of its own: no recheck is needed for that,
+/// and nothing else is written.
+fn while_waiting(observed: &Observed<'_>, wake: Option<Duration>, now: Timestamp) -> Decision {
+    let status = observed.status;
+    let left = until_stalled(status, now).filter(|_| still_waits(observed));
+    match left {
+        Some(left) if left.is_zero() => say_stalled(observed, wake, now),
+        Some(_) | None => Decision::Stay {
+            wake: sooner(wake, left),
+        },
+    }
+}
+
+/// What to do while there are no credentials and the status says so: nothing, but to call the wait stalled
+/// in its time.
+#[must_use]
+pub fn while_turned_away(observed: &Observed<'_>, now: Timestamp) -> Decision {
+    while_waiting(observed, None, now)
+}
+
+/// Whether the wait that the status speaks of isn't over, as far as it is known.
+fn still_waits(observed: &Observed<'_>) -> bool {
+    let Some(reason) = observed.status.ready_reason() else {
+        return false;
+    };
+    let has_value = matches!(observed.secret, SecretFact::Value(..));
+    let waits_for_a_value =
+        reason == Reason::SecretNotFound || reason.is_about_an_unusable_secret();
+    observed.is_judged()
+        && matches!(observed.admission, Admission::Granted(_))
+        && !reason.is_about_grants()
+        && !(waits_for_a_value && has_value)
+}
+
+/// Says the same verdict again, with the conditions as they are by now.
+fn say_stalled(observed: &Observed<'_>, wake: Option<Duration>, now: Timestamp) -> Decision {
+    let before = observed.status;
+    let Some(verdict) = said_verdict(before) else {
+        return Decision::Stay { wake };
+    };
+    let mut status = said_again(before, &verdict, observed.generation, now);
+    // Versions before this one wrote a time for it.
+    status
+        .failures
+        .take_if(|_| verdict.reason.ends_with_an_event());
+    let wake = sooner(wake, until_stalled(&status, now));
+    Decision::Report(Box::new(Report::new(status, verdict, wake)))
+}
+
+fn decided(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision {
+    if observed.deleting {
+        return Decision::Leave;
+    }
+    if observed.spec.suspend {
+        return suspended(observed, now, fresh_id);
+    }
+    if let Err(why) = Target::parse(&observed.spec.user_pool_id, &observed.spec.username) {
+        let meaning = "The resource can't be acted on, and Cognito was not called";
+        let cure = "delete it and make one with a correct spec";
+        let words = why.to_string();
+        let verdict = Verdict::with(Reason::InvalidParameter, meaning, Some(&words), cure);
+        return report(observed, verdict, now);
+    }
+    let authority = match &observed.admission {
+        Admission::Granted(authority) => authority,
+        Admission::NotGranted => return not_admitted(observed, Reason::NotGranted, now, fresh_id),
+        Admission::Ambiguous => {
+            return not_admitted(observed, Reason::AmbiguousGrant, now, fresh_id);
+        }
+        Admission::UnknownRegion => {
+            return not_admitted(observed, Reason::UnknownRegion, now, fresh_id);
+        }
+        // Whatever tells of it also asks for another look; this is for what no event tells.
+        Admission::Unknown => {
+            return Decision::Stay {
+                wake: Some(UNTIL_GRANTS_ARE_KNOWN),
+            };
+        }
+    };
+    if let Some(older) = &observed.older {
+        return report(observed, duplicate::verdict(older), now);
+    }
+    if let Some(report) = duplicate::take_over(observed, now, fresh_id) {
+        return Decision::Report(Box::new(report));
+    }
+    let reference = &observed.spec.password_secret_ref;
+    match &observed.secret {
+        SecretFact::Seen(version) => decide_unread(observed, version, now),
+        // The watch shows it when it comes.
+        SecretFact::NotSeen => {
+            let said = observed.status.ready_reason() == Some(Reason::SecretNotFound);
+            if said && observed.is_judged() && !observed.has_new_request() {
+                Decision::Stay { wake: None }
+            } else {
+                Decision::Read
+            }
+        }
+        SecretFact::NotFound => {
+            let meaning = format!(
+                "the Secret {} does not exist in this namespace",
+                reference.name
+            );
+            let cure = Reason::SecretNotFound.entry().cure;
+            let verdict = Verdict::with(Reason::SecretNotFound, &meaning, None, cure);
+            report(observed, verdict, now)
+        }
+        // Never read: what the watch doesn't show is nobody's business here, and it shows what comes.
+        SecretFact::NotSelected(selector) => {
+            let meaning = format!(
+                "the Secret {} does not exist in this namespace with the labels without which this operator sees no Secret",
+                reference.name
+            );
+            let cure = "create or label it, or correct spec.passwordSecretRef.name";
+            let verdict = Verdict::with(Reason::SecretNotFound, &meaning, Some(selector), cure);
+            report(observed, verdict, now)
+        }
+        SecretFact::KeyNotFound(version) => {
+            let meaning = format!(
+                "the Secret {} does not have the key {}",
+                reference.name, reference.key
+            );
+            let cure = Reason::SecretKeyNotFound.entry().cure;
+            let verdict = Verdict::with(Reason::SecretKeyNotFound, &meaning, None, cure);
+            report_unusable(observed, version, verdict, now)
+        }
+        SecretFact::Invalid(version, why) => {
+            let meaning = format!(
+                "the value of key {} of the Secret {} can't be a password, and Cognito was not called",
+                reference.key, reference.name
+            );
+            let verdict =
+                Verdict::with(Reason::InvalidSecretValue, &meaning, None, &why.to_string());
+            report_unusable(observed, version, verdict, now)
+        }
+        SecretFact::Value(version, value) => match corrected(observed.status, now) {
+            None => decide_read(observed, authority, version, value, now, fresh_id),
+            Some(status) => {
+                let observed = Observed {
+                    status: &status,
+                    ..observed.clone()
+                };
+                match decide_read(&observed, authority, version, value, now, fresh_id) {
+                    // The times must be on record, or the wait would begin anew each time.
+                    Decision::Stay { wake: Some(wake) } => {
+                        let verdict = said_verdict(&status)
+                            .unwrap_or_else(|| Verdict::new(Reason::Progressing));
+                        Decision::Report(Box::new(Report::new(status.clone(), verdict, Some(wake))))
+                    }
+                    other => other,
+                }
+            }
+        },
+    }
+}
+
+/// What to say when there are no credentials: nothing was attempted, a request stays unanswered.
+#[must_use]
+pub fn without_credentials(observed: &Observed<'_>, why: &str, now: Timestamp) -> Report {
+    let verdict = Verdict::quoting(Reason::InvalidCredentials, why);
+    let mut report = unanswered(observed, verdict, now);
+    // Nothing was tried again, so that whoever says it already goes on waiting, also for a new process. The
+    // credentials' own probe tells when there are some.
+    if let Some(failures) =
+        (observed.status.failures.as_ref()).filter(|_| observed.is_unidentified())
+    {
+        report.status.failures = Some(failures.clone());
+        report.wake = wake(&report.status, observed.uid, now);
+    }
+    report
+}
+
+/// Nothing is done, and that is said once: who waits for this generation is to wait no longer. What is on
+/// record stays. But another resource that manages the user meanwhile may be gone when this one goes on:
+/// what it made untrue is taken off the record as long as that is known.
+fn suspended(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision {
+    let before = observed.status;
+    let status = Status {
+        observed_generation: Some(observed.generation),
+        conditions: suspended_conditions(before, observed.generation, now),
+        ..duplicate::superseded(observed, now, fresh_id)
+    };
+    if status == *before {
+        return Decision::Leave;
+    }
+    // What is said of the password stays as it was: no news.
+    let said = said_verdict(before).unwrap_or_else(|| Verdict::new(Reason::Progressing));
+    Decision::Report(Box::new(Report::new(status, said, None)))
+}
+
+/// It may not be done: neither the Secret is read nor Cognito called. What is on record stays, also an
+/// open attempt, until it may be done again; unless another resource manages the user meanwhile.
+fn not_admitted(observed: &Observed<'_>, why: Reason, now: Timestamp, fresh_id: &str) -> Decision {
+    let observed = Observed {
+        status: &duplicate::superseded(observed, now, fresh_id),
+        ..observed.clone()
+    };
+    Decision::Report(Box::new(unanswered(&observed, Verdict::new(why), now)))
+}
+
+/// Says a verdict before anything was tried: what was asked for is still to be done.
+fn unanswered(observed: &Observed<'_>, verdict: Verdict, now: Timestamp) -> Report {
+    let mut report = reported(observed, verdict, now);
+    report
+        .status
+        .last_handled_reconcile_at
+        .clone_from(&observed.status.last_handled_reconcile_at);
+    report
+}
+
+/// What to say while a set waits for its turn in the budget: nothing, unless the status says that
+/// all is well, or that a person must act, which is no longer so.
+#[must_use]
+pub fn while_waiting_for_turn(observed: &Observed<'_>, now: Timestamp) -> Option<Report> {
+    observed.says_what_is_over().then(|| {
+        progressing(
+            observed,
+            "the set waits for its turn in the operator's share of Cognito's quota",
+            None,
+            now,
+        )
+    })
+}
+
+/// Whether the value need not even be read.
+fn decide_unread(observed: &Observed<'_>, version: &SecretVersion, now: Timestamp) -> Decision {
+    let status = observed.status;
+    let tried_this = observed.tried_at(version).is_some();
+    let tried_value = observed.tried.and_then(|tried| tried.fingerprint.as_ref());
+    if observed.is_settled() && !observed.has_new_request() {
+        // A look that found another value, on a status that was stale, doesn't vouch for this one.
+        let found = |s: &Synced| tried_this && tried_value == Some(&s.fingerprint);
+        let is_this = |s: &Synced| version.is_of(s) || found(s);
+        return if observed.newest_signed.synced && status.synced.as_ref().is_some_and(is_this) {
+            Decision::Stay { wake: None }
+        } else {
+            Decision::Read
+        };
+    }
+    if observed.says_unusable() && !observed.has_new_request() {
+        let on_record = (status.unusable.as_ref())
+            .is_some_and(|it| version.is(&it.secret_uid, &it.secret_resource_version));
+        let found_none = tried_this && tried_value.is_none();
+        return if on_record || found_none {
+            Decision::Stay { wake: None }
+        } else {
+            Decision::Read
+        };
+    }
+    let attempted_this = !observed.has_untried_request()
+        && (status.attempt.as_ref()).is_some_and(|a| observed.is_attempt_at(a, version));
+    // An open attempt at another value waits for its quarantine, not for its backoff.
+    let same_value = (status.attempt.as_ref()).is_none_or(|a| tried_value == Some(&a.fingerprint));
+    // A look that found a value says nothing of a verdict that there is none (somebody else's).
+    let of_no_value = matches!(
+        status.ready_reason(),
+        Some(Reason::SecretNotFound | Reason::SecretKeyNotFound | Reason::InvalidSecretValue)
+    );
+    let same_look = tried_this && same_value && !(of_no_value && tried_value.is_some());
+    let judged = observed.is_judged()
+        && !observed.waited_for_grant()
+        && (same_look || (attempted_this && !of_no_value));
+    match said(status) {
+        // A request that isn't answered yet waits for something.
+        Some(Class::Stalled)
+            if judged && observed.newest_signed.attempt && !observed.has_new_request() =>
+        {
+            Decision::Stay { wake: None }
+        }
+        Some(Class::Waiting | Class::Transient | Class::Unknown) if judged => {
+            match wait_left(observed, None, now) {
+                Some(wake) => Decision::Stay { wake: Some(wake) },
+                None => Decision::Read,
+            }
+        }
+        Some(_) | None => Decision::Read,
+    }
+}
+
+/// What to do with a value that was read.
+fn decide_read(
+    observed: &Observed<'_>,
+    authority: &Authority,
+    version: &SecretVersion,
+    value: &Comparison,
+    now: Timestamp,
+    fresh_id: &str,
+) -> Decision {
+    let status = observed.status;
+    let plan = |inherited| {
+        let authority = authority.clone();
+        let plan = plan(
+            observed, authority, version, value, inherited, now, fresh_id,
+        );
+        Decision::Set(Box::new(plan))
+    };
+    // What may have been sent for this request already isn't sent for it once more.
+    let asked = observed.has_new_request() && !observed.is_acted_on();
+    let spent = !asked && kind(observed, version, value) == Kind::Spent;
+    if spent && let Some(spared) = spare(observed, version, value, now, fresh_id) {
+        return spared;
+    }
+    if let Some(attempt) = &status.attempt {
+        let same = observed.is_attempted(attempt, version, value);
+        if same && let Some(stay) = hold(observed, attempt, value, now) {
+            return stay;
+        }
+        match (attempt.is_open(), same) {
+            (true, true) => {
+                // On request, although it can't be told whether it is what may still land.
+                let landing = landing_left(status, now).filter(|_| !observed.spec.permanent);
+                return match landing {
+                    Some(wake) => Decision::Stay { wake: Some(wake) },
+                    None => plan(true),
+                };
+            }
+            (true, false) => {
+                return match quarantine_left(attempt, now).max(landing_left(status, now)) {
+                    Some(wake) => Decision::Stay { wake: Some(wake) },
+                    None => plan(false),
+                };
+            }
+            (false, true) if !spent => return plan(false),
+            // A refused value that isn't wanted any more, or is set all the same.
+            (false, _) => {}
+        }
+    }
+    match &status.synced {
+        // Signed again, if another key than the newest one signed it: so old keys can go.
+        Some(synced)
+            if observed.is_synced(synced, version, value) && !observed.has_new_request() =>
+        {
+            let signed = Synced {
+                fingerprint: value.fingerprint.clone(),
+                ..synced.clone()
+            };
+            let key_gone = value.synced == Some(Match::KeyGone);
+            settle(observed, signed, version, key_gone, now)
+        }
+        Some(_) | None => match wait_left(observed, Some(value), now) {
+            Some(wake) => Decision::Stay { wake: Some(wake) },
+            None => match landing_left(status, now) {
+                Some(wake) if value.synced != Some(Match::Same) => {
+                    Decision::Report(Box::new(await_landing(observed, wake, now)))
+                }
+                Some(_) | None => plan(false),
+            },
+        },
+    }
+}
+
+/// What to say when another value is wanted than that of a lost call, which may still land.
+#[must_use]
+pub fn await_landing(observed: &Observed<'_>, wake: Duration, now: Timestamp) -> Report {
+    progressing(
+        observed,
+        "the new value waits, at most 30 s, until an earlier call whose reply was lost can no longer land",
+        Some(wake),
+        now,
+    )
+}
+
+/// Another value than the one in the status is on its way.
+fn progressing(
+    observed: &Observed<'_>,
+    meaning: &str,
+    wake: Option<Duration>,
+    now: Timestamp,
+) -> Report {
+    let verdict = Verdict::with(Reason::Progressing, meaning, None, "");
+    let mut status = Status {
+        conditions: conditions(observed.status, &verdict, observed.generation, now),
+        ..observed.status.clone()
+    };
+    // Its wait is over, and once this is said nothing tells any more that it was for a grant.
+    status.failures.take_if(|_| observed.waited_for_grant());
+    status.unusable = None;
+    Report::new(status, verdict, wake)
+}
+
+/// Whether an attempt at this same value is to be left alone for now.
+fn hold(
+    observed: &Observed<'_>,
+    attempt: &Attempt,
+    value: &Comparison,
+    now: Timestamp,
+) -> Option<Decision> {
+    let asked_anew = observed.has_new_request() || attempt.generation != observed.generation;
+    match said(observed.status) {
+        // I5: a person must act. A verdict on what the Secret held in between says nothing of this
+        // value.
+        Some(Class::Stalled)
+            if !asked_anew
+                && observed.is_judged()
+                && !observed.waited_for_grant()
+                && observed.status.ready_reason() != Some(Reason::InvalidSecretValue) =>
+        {
+            Some(sign_again(observed, attempt, value))
+        }
+        Some(Class::Waiting | Class::Transient | Class::Unknown) => {
+            let wake = wait_left(observed, Some(value), now)?;
+            Some(Decision::Stay { wake: Some(wake) })
+        }
+        Some(Class::Stalled | Class::Settled) | None => None,
+    }
+}
+
+/// Nothing, once the newest key has signed what is left alone: so old keys can go.
+fn sign_again(observed: &Observed<'_>, attempt: &Attempt, value: &Comparison) -> Decision {
+    let told = said_verdict(observed.status);
+    match told.filter(|_| attempt.fingerprint != value.fingerprint) {
+        None => Decision::Stay { wake: None },
+        Some(verdict) => {
+            let mut status = observed.status.clone();
+            status.attempt = Some(Attempt {
+                fingerprint: value.fingerprint.clone(),
+                ..attempt.clone()
+            });
+            Decision::Report(Box::new(Report::new(status, verdict, None)))
+        }
+    }
+}
+
+/// The value is set: say so, and forget attempt and failures.
+fn settle(
+    observed: &Observed<'_>,
+    synced: Synced,
+    version: &SecretVersion,
+    signed_again: bool,
+    now: Timestamp,
+) -> Decision {
+    let before = observed.status;
+    let verdict = match before.ready_reason() {
+        Some(Reason::AppliedAfterLostReply) => Verdict::new(Reason::AppliedAfterLostReply),
+        Some(_) | None => Verdict::new(Reason::PasswordSet),
+    };
+    let mut status = settled(before, &verdict, observed.generation, now);
+    status.synced = Some(synced.clone());
+    status.last_handled_reconcile_at = handled(observed);
+    if status == *before {
+        // At most the Secret's metadata or other keys moved: not worth a write.
+        return Decision::Stay { wake: None };
+    }
+    status.synced = Some(Synced {
+        secret_uid: version.uid.clone(),
+        secret_resource_version: version.resource_version.clone(),
+        ..synced
+    });
+    Decision::Report(Box::new(Report {
+        status,
+        verdict,
+        wake: None,
+        signed_again,
+    }))
+}
+
+fn report(observed: &Observed<'_>, verdict: Verdict, now: Timestamp) -> Decision {
+    Decision::Report(Box::new(reported(observed, verdict, now)))
+}
+
+/// Says that this version of the Secret holds no usable value.
+fn report_unusable(
+    observed: &Observed<'_>,
+    version: &SecretVersion,
+    verdict: Verdict,
+    now: Timestamp,
+) -> Decision {
+    let mut report = reported(observed, verdict, now);
+    report.status.unusable = Some(Unusable {
+        secret_uid: version.uid.clone(),
+        secret_resource_version: version.resource_version.clone(),
+    });
+    Decision::Report(Box::new(report))
+}
+
+/// Says a verdict that needed no call.
+fn reported(observed: &Observed<'_>, verdict: Verdict, now: Timestamp) -> Report {
+    let mut status = failed(
+        observed.status,
+        &verdict,
+        false,
+        observed.generation,
+        observed.uid,
+        now,
+    );
+    status.last_handled_reconcile_at = handled(observed);
+    let wake = wake(&status, observed.uid, now);
+    Report::new(status, verdict, wake)
+}

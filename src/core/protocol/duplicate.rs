@@ -1,0 +1,87 @@
+//! Two resources for one user: the oldest manages it, and whoever takes it over, in either direction,
+//! believes its own record no longer.
+
+use super::{
+    decision::Report,
+    observed::{Observed, Older},
+    record::{in_doubt, retire_into, retire_synced},
+};
+use crate::{
+    api::{Attempt, Reason, Status},
+    core::{
+        clock::is_yet_to_come,
+        condition::{conditions::conditions, verdict::Verdict},
+        credential::fingerprint::retire,
+    },
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use std::time::Duration;
+
+/// What is said of a duplicate. What is on record stays: it tells the older one, should it have been
+/// away, that somebody else has set its user.
+pub(crate) fn verdict(older: &Older) -> Verdict {
+    let (meaning, cure) = match older {
+        Older::Here(name) => (
+            format!(
+                "the older resource {name} manages this user of this pool already, and Cognito was not called"
+            ),
+            Reason::DuplicateUser.entry().cure,
+        ),
+        Older::Elsewhere => (
+            "an older resource in another namespace manages this user of this pool already, and Cognito was not called".to_owned(),
+            "delete this resource, or have the other one deleted; or, if the pool is case-sensitive and the usernames differ in case, name the user by the sub, in a new resource",
+        ),
+    };
+    Verdict::with(Reason::DuplicateUser, &meaning, None, cure)
+}
+
+/// Takes the user over from another resource, if one managed it since this one did.
+pub(crate) fn take_over(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Option<Report> {
+    let before = observed.status;
+    let mut status = superseded(observed, now, fresh_id);
+    if status == *before && !was_duplicate(before) {
+        return None;
+    }
+    let verdict = Verdict::new(Reason::Progressing);
+    status.failures = None;
+    status.conditions = conditions(before, &verdict, observed.generation, now);
+    Some(Report::new(status, verdict, Some(Duration::ZERO)))
+}
+
+fn was_duplicate(status: &Status) -> bool {
+    status.ready_reason() == Some(Reason::DuplicateUser)
+}
+
+/// The status after another resource managed the user, if one did since this one: what was set or
+/// refused before counts no longer, and what may have been set by an open attempt is no longer the
+/// last that was sent, so that a history's refusal will not prove it. The open attempt itself stays
+/// on record: its call may still land. So does, as one, a temporary password that was set: its user
+/// may have chosen another since.
+pub(crate) fn superseded(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Status {
+    let before = observed.status;
+    let was_duplicate = was_duplicate(before) || observed.older.is_some();
+    // What is in the future was written by a clock that was wrong, and would never be over.
+    let rival_at = observed.rival_at.filter(|at| *at <= now);
+    // Nor can it be told whether an own time in the future is earlier than the other one's.
+    let is_past = |at: &MicroTime| {
+        was_duplicate || rival_at.is_some_and(|rival| at.0 < rival || is_yet_to_come(at.0, now))
+    };
+    let mut status = before.clone();
+    let synced = retire_synced(&mut status, |synced| is_past(&synced.at));
+    match &status.attempt {
+        Some(attempt) if attempt.is_open() && is_past(&attempt.started_at) => {
+            let known = status.retired.contains(&retire(&attempt.fingerprint));
+            let doubtful = (!known).then_some(attempt.fingerprint.as_str());
+            retire_into(&mut status.retired, doubtful);
+        }
+        Some(attempt) if is_past(&attempt.started_at) => status.attempt = None,
+        Some(_) | None => {}
+    }
+    let open = status.attempt.as_ref().is_some_and(Attempt::is_open);
+    if let Some(synced) = synced.filter(|_| !open && !observed.spec.permanent) {
+        let id = fresh_id.to_owned();
+        status.attempt = Some(in_doubt(synced, id, observed.generation));
+    }
+    status
+}

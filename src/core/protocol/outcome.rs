@@ -1,0 +1,359 @@
+//! What a reply means: an allow-list. What is neither provably unsent nor on the list of codes that
+//! say "refused" is unknown, because a password that may have been applied must not be called
+//! refused (nor an old one current).
+
+use super::reply::{NotSent, Reply, ServiceError};
+use crate::{
+    api::{Class, Reason},
+    core::{condition::verdict::Verdict, credential::failure::CredentialsFailure},
+};
+
+/// What one call came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// What it did to the user's password.
+    pub effect: Effect,
+    /// What is said of it.
+    pub verdict: Verdict,
+    /// What it says of the credentials.
+    pub standing: Standing,
+    /// AWS's or the SDK's own words, if it wasn't applied.
+    pub words: Option<String>,
+    /// AWS's request id, for the event and the log.
+    pub request_id: Option<String>,
+}
+
+/// What a reply says of the credentials that the call was made with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// AWS knew who was calling.
+    Accepted,
+    /// AWS refused them, or there were none.
+    Refused(CredentialsFailure),
+    /// Nothing.
+    Untold,
+}
+
+/// What one call did to the user's password.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Effect {
+    /// It is set.
+    Applied,
+    /// This call did nothing: Cognito refused it.
+    Refused,
+    /// The password history has this value already. What that means depends on what was sent
+    /// before: see [`super::conclude`].
+    InHistory,
+    /// This call did nothing and says nothing of the value: never sent, or throttled.
+    Nothing,
+    /// Can't be told.
+    Unknown,
+}
+
+/// Classifies a reply.
+#[must_use]
+pub fn classify(reply: &Reply) -> Outcome {
+    match reply {
+        Reply::Applied { request_id } => Outcome {
+            effect: Effect::Applied,
+            verdict: Verdict::new(Reason::PasswordSet),
+            standing: Standing::Accepted,
+            words: None,
+            request_id: request_id.clone(),
+        },
+        Reply::NotSent { cause, detail } => Outcome {
+            effect: Effect::Nothing,
+            verdict: match cause {
+                NotSent::Credentials => Verdict::quoting(Reason::InvalidCredentials, detail),
+                NotSent::Connect | NotSent::Request => {
+                    Verdict::quoting(Reason::Unreachable, detail)
+                }
+                NotSent::Unprocessed => Verdict::with(
+                    Reason::Unreachable,
+                    "Cognito's side closed the connection and says that it did nothing with the request",
+                    Some(detail),
+                    "nothing needs to be done: it is tried again by itself",
+                ),
+            },
+            standing: match cause {
+                NotSent::Credentials => Standing::Refused(CredentialsFailure(detail.clone())),
+                NotSent::Connect | NotSent::Request | NotSent::Unprocessed => Standing::Untold,
+            },
+            words: Some(detail.clone()),
+            request_id: None,
+        },
+        Reply::NoReply { detail } => Outcome {
+            effect: Effect::Unknown,
+            verdict: Verdict::quoting(Reason::OutcomeUnknown, detail),
+            standing: Standing::Untold,
+            words: Some(detail.clone()),
+            request_id: None,
+        },
+        Reply::ServiceError(error) => service_error(error),
+    }
+}
+
+fn service_error(error: &ServiceError) -> Outcome {
+    let reason = error
+        .code
+        .as_deref()
+        .and_then(Reason::of_code)
+        .unwrap_or(Reason::UnhandledError);
+    let client_error = (400..500).contains(&error.status) && error.code.is_some();
+    // Whatever its code says: a fault of the server proves nothing, and nobody can mend it.
+    let unproven = !client_error
+        && match reason.class() {
+            Class::Stalled | Class::Waiting => true,
+            Class::Settled | Class::Transient | Class::Unknown => reason == Reason::UnhandledError,
+        };
+    Outcome {
+        effect: if client_error {
+            effect(reason)
+        } else {
+            Effect::Unknown
+        },
+        verdict: if unproven {
+            Verdict::quoting(Reason::UnhandledError, &words(error)).of_class(Class::Unknown)
+        } else {
+            Verdict::quoting(reason, &words(error))
+        },
+        standing: if !client_error || reason == Reason::TooManyRequests {
+            // Its rate may be the first thing that AWS judges of a call.
+            Standing::Untold
+        } else if reason == Reason::InvalidCredentials {
+            Standing::Refused(CredentialsFailure(words(error)))
+        } else {
+            Standing::Accepted
+        },
+        words: Some(words(error)),
+        request_id: error.request_id.clone(),
+    }
+}
+
+/// Whether a reply says that other credentials might do better.
+#[must_use]
+pub fn blames_credentials(reply: &Reply) -> bool {
+    matches!(classify(reply).standing, Standing::Refused(_))
+}
+
+/// The allow-list: what a reason that came as a client error says of the call.
+const fn effect(reason: Reason) -> Effect {
+    match reason {
+        Reason::InvalidParameter
+        | Reason::InvalidPassword
+        | Reason::NotAuthorized
+        | Reason::OperationNotEnabled
+        | Reason::ResourceNotFound
+        | Reason::AccessDenied
+        | Reason::InvalidCredentials => Effect::Refused,
+        Reason::PasswordHistoryPolicyViolation => Effect::InHistory,
+        Reason::TooManyRequests => Effect::Nothing,
+        // With an alias, UserNotFoundException was seen although the password changed. No code of
+        // AWS leads to the reasons from OutcomeUnknown on.
+        Reason::UserNotFound
+        | Reason::InternalError
+        | Reason::UnhandledError
+        | Reason::OutcomeUnknown
+        | Reason::NotConfirmed
+        | Reason::PasswordSet
+        | Reason::AppliedAfterLostReply
+        | Reason::Progressing
+        | Reason::Unreachable
+        | Reason::SecretNotFound
+        | Reason::SecretKeyNotFound
+        | Reason::InvalidSecretValue
+        | Reason::NotGranted
+        | Reason::AmbiguousGrant
+        | Reason::UnknownRegion
+        | Reason::DuplicateUser => Effect::Unknown,
+    }
+}
+
+/// AWS's own words.
+fn words(error: &ServiceError) -> String {
+    match (&error.code, &error.message) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.clone(),
+        (None, Some(message)) => format!("HTTP {} without an error code: {message}", error.status),
+        (None, None) => format!("HTTP {} without an error code", error.status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn refused(status: u16, code: Option<&str>) -> Outcome {
+        classify(&Reply::ServiceError(ServiceError {
+            status,
+            code: code.map(str::to_owned),
+            message: Some("AWS's own words".to_owned()),
+            request_id: Some("11111111-2222".to_owned()),
+        }))
+    }
+
+    #[rstest]
+    #[case(
+        "InvalidParameterException",
+        Reason::InvalidParameter,
+        Class::Stalled,
+        Effect::Refused
+    )]
+    #[case(
+        "InvalidPasswordException",
+        Reason::InvalidPassword,
+        Class::Stalled,
+        Effect::Refused
+    )]
+    #[case(
+        "PasswordHistoryPolicyViolationException",
+        Reason::PasswordHistoryPolicyViolation,
+        Class::Stalled,
+        Effect::InHistory
+    )]
+    #[case(
+        "NotAuthorizedException",
+        Reason::NotAuthorized,
+        Class::Waiting,
+        Effect::Refused
+    )]
+    #[case(
+        "OperationNotEnabledException",
+        Reason::OperationNotEnabled,
+        Class::Waiting,
+        Effect::Refused
+    )]
+    #[case(
+        "ResourceNotFoundException",
+        Reason::ResourceNotFound,
+        Class::Waiting,
+        Effect::Refused
+    )]
+    #[case(
+        "UserNotFoundException",
+        Reason::UserNotFound,
+        Class::Waiting,
+        Effect::Unknown
+    )]
+    #[case(
+        "TooManyRequestsException",
+        Reason::TooManyRequests,
+        Class::Transient,
+        Effect::Nothing
+    )]
+    #[case(
+        "ThrottlingException",
+        Reason::TooManyRequests,
+        Class::Transient,
+        Effect::Nothing
+    )]
+    #[case(
+        "InternalErrorException",
+        Reason::InternalError,
+        Class::Unknown,
+        Effect::Unknown
+    )]
+    #[case(
+        "AccessDeniedException",
+        Reason::AccessDenied,
+        Class::Waiting,
+        Effect::Refused
+    )]
+    #[case(
+        "ExpiredTokenException",
+        Reason::InvalidCredentials,
+        Class::Waiting,
+        Effect::Refused
+    )]
+    #[case(
+        "UnrecognizedClientException",
+        Reason::InvalidCredentials,
+        Class::Waiting,
+        Effect::Refused
+    )]
+    #[case(
+        "InvalidSignatureException",
+        Reason::InvalidCredentials,
+        Class::Waiting,
+        Effect::Refused
+    )]
+    #[case(
+        "TeapotException",
+        Reason::UnhandledError,
+        Class::Transient,
+        Effect::Unknown
+    )]
+    fn each_code_has_its_reason(
+        #[case] code: &str,
+        #[case] reason: Reason,
+        #[case] class: Class,
+        #[case] effect: Effect,
+    ) {
+        let outcome = refused(400, Some(code));
+        assert_eq!(
+            (
+                outcome.verdict.reason,
+                outcome.verdict.class,
+                outcome.effect
+            ),
+            (reason, class, effect)
+        );
+        assert!(outcome.verdict.message.contains(code));
+        assert!(outcome.verdict.message.contains("AWS's own words"));
+        assert!(!outcome.verdict.message.contains("11111111"));
+    }
+
+    #[rstest]
+    #[case(500, None)]
+    #[case(502, None)]
+    #[case(400, None)]
+    #[case(503, Some("TeapotException"))]
+    fn an_answer_that_nobody_knows_leaves_the_outcome_unknown(
+        #[case] status: u16,
+        #[case] code: Option<&str>,
+    ) {
+        let outcome = refused(status, code);
+        assert_eq!(outcome.verdict.reason, Reason::UnhandledError);
+        assert_eq!(outcome.verdict.class, Class::Unknown);
+        assert_eq!(outcome.effect, Effect::Unknown);
+    }
+
+    #[rstest]
+    #[case("TooManyRequestsException")]
+    #[case("InvalidPasswordException")]
+    #[case("AccessDeniedException")]
+    fn a_server_fault_proves_nothing_whatever_its_code(#[case] code: &str) {
+        let outcome = refused(503, Some(code));
+        assert_eq!(outcome.effect, Effect::Unknown);
+        assert!(
+            matches!(outcome.verdict.class, Class::Transient | Class::Unknown),
+            "it is tried again by itself"
+        );
+    }
+
+    #[test]
+    fn what_never_left_did_nothing_and_what_got_no_reply_is_unknown() {
+        let not_sent = |cause| {
+            let detail = "dns error".to_owned();
+            classify(&Reply::NotSent { cause, detail })
+        };
+        for (cause, reason) in [
+            (NotSent::Connect, Reason::Unreachable),
+            (NotSent::Request, Reason::Unreachable),
+            (NotSent::Unprocessed, Reason::Unreachable),
+            (NotSent::Credentials, Reason::InvalidCredentials),
+        ] {
+            let outcome = not_sent(cause);
+            assert_eq!(
+                (outcome.verdict.reason, outcome.effect),
+                (reason, Effect::Nothing)
+            );
+        }
+        let lost = classify(&Reply::NoReply {
+            detail: "connection closed".to_owned(),
+        });
+        assert_eq!(lost.verdict.reason, Reason::OutcomeUnknown);
+        assert_eq!(lost.effect, Effect::Unknown);
+    }
+}

@@ -1,0 +1,50 @@
+//! Changes of the record in a status: what is synced, retired, or in doubt.
+
+use crate::{
+    api::{Attempt, AttemptOutcome, RETIRED_MAX, Status, Synced},
+    core::{credential::fingerprint::retire, protocol::observed::Observed},
+};
+
+/// What is believed to be set is so no longer, if it is one of these: it goes to the retired ones.
+/// Answers with it.
+pub(crate) fn retire_synced(
+    status: &mut Status,
+    which: impl FnOnce(&Synced) -> bool,
+) -> Option<Synced> {
+    let synced = status.synced.take_if(|synced| which(synced))?;
+    retire_into(&mut status.retired, Some(&synced.fingerprint));
+    Some(synced)
+}
+
+/// What was believed to be set, as an attempt of which nobody knows any more what came of it.
+pub(crate) fn in_doubt(synced: Synced, id: String, generation: i64) -> Attempt {
+    Attempt {
+        id,
+        fingerprint: synced.fingerprint,
+        generation,
+        secret_uid: synced.secret_uid,
+        secret_resource_version: synced.secret_resource_version,
+        started_at: synced.at,
+        outcome: AttemptOutcome::Unknown,
+        request: None,
+    }
+}
+
+/// Adds a superseded fingerprint to the retired ones; the oldest goes when there are too many.
+pub(crate) fn retire_into(retired: &mut Vec<String>, fingerprint: Option<&str>) {
+    let Some(short) = fingerprint.map(retire) else {
+        return;
+    };
+    retired.retain(|other| *other != short);
+    retired.push(short);
+    let surplus = retired.len().saturating_sub(RETIRED_MAX);
+    retired.drain(..surplus);
+}
+
+/// What `lastHandledReconcileAt` becomes once the outcome of the request at hand is known.
+pub(crate) fn handled(observed: &Observed<'_>) -> Option<String> {
+    observed
+        .requested_at
+        .map(str::to_owned)
+        .or_else(|| observed.status.last_handled_reconcile_at.clone())
+}

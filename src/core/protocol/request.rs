@@ -1,0 +1,58 @@
+//! A request to set now: the annotation `requestedAt`, which anybody may write who may write the
+//! resource, and which is answered in its status.
+
+use crate::core::{credential::fingerprint::hex, text::is_unseen};
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+
+/// A longer value isn't repeated.
+const MAX: usize = 128;
+
+/// What a request is known by: the annotation's value. One that is longer than 128 characters (an
+/// annotation may have 256 KiB), or has some that nobody sees, is known by its digest, `sha256:` and 64
+/// hex digits.
+#[must_use]
+pub fn known_by(requested_at: &str) -> Cow<'_, str> {
+    if requested_at.chars().count() <= MAX && !requested_at.chars().any(is_unseen) {
+        return Cow::Borrowed(requested_at);
+    }
+    let digest = hex(&Sha256::digest(requested_at));
+    Cow::Owned(format!("sha256:{digest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_value_that_people_write_is_known_by_itself() {
+        let longest = "é".repeat(MAX);
+        for value in ["", "now", "1760781600", "2026-01-01T00:00:00Z", &longest] {
+            assert_eq!(known_by(value), value);
+        }
+    }
+
+    #[test]
+    fn another_is_known_by_its_digest() {
+        assert_eq!(
+            known_by(&"a".repeat(129)),
+            "sha256:c12cb024a2e5551cca0e08fce8f1c5e314555cc3fef6329ee994a3db752166ae"
+        );
+        assert_eq!(known_by("now\u{202e}").len(), "sha256:".len() + 64);
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_short_and_stays_the_same(value in "\\PC{0,300}|.{0,300}|[\\x00-\\x7f]{0,300}") {
+            let known = known_by(&value);
+            prop_assert!(known.chars().count() <= MAX && !known.chars().any(is_unseen));
+            prop_assert_eq!(known_by(&known), known.clone());
+        }
+
+        #[test]
+        fn another_value_is_another_request(one in ".{0,200}", two in ".{0,200}") {
+            prop_assert_eq!(known_by(&one) == known_by(&two), one == two);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! A temporary password is set once for each distinct value. Sent again, it would put a user who
+//! has chosen their own since back to `FORCE_CHANGE_PASSWORD`: what may have been applied is left
+//! alone until somebody asks for it.
+
+use super::{
+    decision::{Decision, Report},
+    observed::{Comparison, Observed, SecretVersion},
+    record::retire_into,
+    wait::quarantined_until,
+};
+use crate::{
+    api::{Attempt, AttemptOutcome, Class, Reason, Status},
+    core::{
+        clock::micros,
+        condition::{ready::said_verdict, status::failed, verdict::Verdict},
+    },
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+const NO_REPLY: &str =
+    "no usable reply came back, so whether the temporary password was applied can't be told";
+const KEY_GONE: &str = "the fingerprint key is gone and the Secret or the resource has changed since, so whether this temporary password was set before can't be told";
+
+/// What is done instead of sending a value that may be spent: nothing, or to say so. None where it
+/// is known to be set.
+pub(crate) fn spare(
+    observed: &Observed<'_>,
+    version: &SecretVersion,
+    value: &Comparison,
+    now: Timestamp,
+    fresh_id: &str,
+) -> Option<Decision> {
+    let status = observed.status;
+    let at_hand = |id: &str, started_at: &MicroTime, outcome| Attempt {
+        id: id.to_owned(),
+        fingerprint: value.fingerprint.clone(),
+        generation: observed.generation,
+        secret_uid: version.uid.clone(),
+        secret_resource_version: version.resource_version.clone(),
+        started_at: started_at.clone(),
+        outcome,
+        request: None,
+    };
+    let open = status.attempt.as_ref().filter(|a| a.is_open());
+    // A call that was made for a request may have been applied: that is the request's outcome.
+    let mut before = status.clone();
+    if let Some(request) = open.and_then(|attempt| attempt.request.clone()) {
+        before.last_handled_reconcile_at = Some(request);
+    }
+    if let Some(attempt) = open.filter(|a| observed.is_attempted(a, version, value)) {
+        let said = said_verdict(status).filter(|said| {
+            let of_value = said.reason != Reason::InvalidSecretValue;
+            said.class == Class::Stalled && of_value && !said.reason.is_about_grants()
+        });
+        if said.is_some() && observed.is_judged() && attempt.fingerprint == value.fingerprint {
+            return Some(Decision::Stay { wake: None });
+        }
+        let attempt = at_hand(&attempt.id, &attempt.started_at, attempt.outcome);
+        let verdict = said
+            .filter(|said| said.reason == Reason::OutcomeUnknown)
+            .unwrap_or_else(|| match attempt.outcome {
+                AttemptOutcome::InHistory => Verdict::new(Reason::NotConfirmed),
+                AttemptOutcome::Pending
+                | AttemptOutcome::Unknown
+                | AttemptOutcome::UserNotFound
+                | AttemptOutcome::Refused => doubt(happened(&attempt), None),
+            });
+        return Some(report(observed, &before, attempt, verdict, now));
+    }
+    if let Some(synced) = &status.synced
+        && open.is_none()
+        && observed.is_synced(synced, version, value)
+    {
+        return None;
+    }
+    // From now on the value at hand is what is in doubt, so that another one can be told from it.
+    let attempted_at = status.attempt.as_ref().map(|a| &a.started_at);
+    let synced_at = status.synced.as_ref().map(|synced| &synced.at);
+    let attempt = at_hand(
+        fresh_id,
+        attempted_at
+            .or(synced_at)
+            .unwrap_or(&MicroTime(micros(now))),
+        AttemptOutcome::Unknown,
+    );
+    before.quarantined_until = quarantined_until(status);
+    retire_into(&mut before.retired, open.map(|a| a.fingerprint.as_str()));
+    let verdict = doubt(
+        if value.retired {
+            happened(&attempt)
+        } else {
+            KEY_GONE
+        },
+        None,
+    );
+    Some(report(observed, &before, attempt, verdict, now))
+}
+
+/// What is said after a call that may have applied a temporary password.
+pub(crate) fn without_reply(words: Option<&str>) -> Verdict {
+    doubt(NO_REPLY, words)
+}
+
+/// What happened to an attempt, as far as it is on record.
+const fn happened(attempt: &Attempt) -> &'static str {
+    match attempt.outcome {
+        AttemptOutcome::Pending => {
+            "the operator stopped before it knew whether the temporary password was applied"
+        }
+        AttemptOutcome::Unknown
+        | AttemptOutcome::UserNotFound
+        | AttemptOutcome::InHistory
+        | AttemptOutcome::Refused => "whether the temporary password was applied can't be told",
+    }
+}
+
+fn doubt(happened: &str, words: Option<&str>) -> Verdict {
+    let meaning = format!(
+        "{happened}, and it isn't sent again by itself, because the user may have chosen their own password since"
+    );
+    let cure = "if the user can't sign in, annotate the resource with cognito-password-operator.io/requestedAt, which sends it again, or put a new value into the Secret";
+    Verdict::with(Reason::OutcomeUnknown, &meaning, words, cure).of_class(Class::Stalled)
+}
+
+fn report(
+    observed: &Observed<'_>,
+    before: &Status,
+    attempt: Attempt,
+    verdict: Verdict,
+    now: Timestamp,
+) -> Decision {
+    let before = Status {
+        attempt: Some(attempt),
+        ..before.clone()
+    };
+    let (generation, uid) = (observed.generation, observed.uid);
+    let status = failed(&before, &verdict, false, generation, uid, now);
+    Decision::Report(Box::new(Report::new(status, verdict, None)))
+}
