@@ -8,7 +8,7 @@ mod names;
 use crate::{
     api,
     cluster::{election::lease::LEASE, watch::selector},
-    core::{access::grant::Ungranted, schedule::rate_limit::Limits},
+    core::{access::grant::UngrantedPolicy, schedule::rate_limit::RateLimits},
     ops::logging,
     run,
 };
@@ -253,8 +253,8 @@ fn settings(args: RunArgs) -> Result<run::Settings, String> {
             );
         }
         (Some(Rule::Allow) | None, false) => None,
-        (Some(Rule::Allow), true) => Some(Ungranted::Allow),
-        (Some(Rule::Deny) | None, true) => Some(Ungranted::Deny),
+        (Some(Rule::Allow), true) => Some(UngrantedPolicy::Allow),
+        (Some(Rule::Deny) | None, true) => Some(UngrantedPolicy::Deny),
     };
     Ok(run::Settings {
         watch_namespaces: args.watch_namespaces,
@@ -262,7 +262,7 @@ fn settings(args: RunArgs) -> Result<run::Settings, String> {
         rules: run::Rules {
             ungranted,
             secret_selector: args.secret_selector,
-            budget: Limits {
+            budget: RateLimits {
                 rps: args.cognito_rps,
                 burst: args.cognito_burst,
             },

@@ -19,7 +19,7 @@ use crate::{
     cluster::{connect, keys, watch::Scope},
     cognito::{Cognito, aws::AwsCognito},
     controller::{self, Context},
-    core::{access::grant::Ungranted, credential::fingerprint::Keyring},
+    core::{access::grant::UngrantedPolicy, credential::fingerprint::Keyring},
     ops::{
         hardening,
         health::{Check, Readiness},
@@ -183,8 +183,8 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
 const fn ungranted(rules: &Rules) -> &'static str {
     match rules.ungranted {
         None => "allow, without grants",
-        Some(Ungranted::Allow) => "allow",
-        Some(Ungranted::Deny) => "deny",
+        Some(UngrantedPolicy::Allow) => "allow",
+        Some(UngrantedPolicy::Deny) => "deny",
     }
 }
 

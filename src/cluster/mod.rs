@@ -14,4 +14,4 @@ pub mod watch;
 
 pub use client::call::{CALL_TIMEOUT, CallError};
 pub use client::connect::connect;
-pub use election::leadership::{Held, Leadership};
+pub use election::leadership::{Leadership, LeadershipHandle};

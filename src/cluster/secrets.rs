@@ -2,7 +2,7 @@
 //! copied or decoded, and it is zeroized at once.
 
 use super::{CallError, client::call::call};
-use crate::core::protocol::observed::SecretVersion;
+use crate::core::protocol::observation::SecretVersion;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Client, Resource as _,
@@ -17,7 +17,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use zeroize::{Zeroize, Zeroizing};
 
 /// What a read found.
-pub enum Read {
+pub enum SecretLookup {
     /// No such Secret.
     NotFound,
     /// The Secret hasn't the labels that it must have to be used.
@@ -39,16 +39,16 @@ pub async fn read(
     name: &str,
     key: &str,
     selector: Option<&Selector>,
-) -> Result<Read, CallError> {
+) -> Result<SecretLookup, CallError> {
     if !can_be_named(name) {
-        return Ok(Read::NotFound);
+        return Ok(SecretLookup::NotFound);
     }
     let secrets = Request::new(Secret::url_path(&(), Some(namespace)));
     let request = secrets.get(name, &GetParams::default());
     let request = request.map_err(kube::Error::BuildRequest)?;
     match call(client.request_text(request)).await {
         Ok(text) => find(&Zeroizing::new(text), key, selector),
-        Err(CallError::NotFound) => Ok(Read::NotFound),
+        Err(CallError::NotFound) => Ok(SecretLookup::NotFound),
         Err(error) => Err(error),
     }
 }
@@ -99,12 +99,12 @@ impl Encoded<'_> {
     }
 }
 
-fn find(secret: &str, key: &str, selector: Option<&Selector>) -> Result<Read, CallError> {
+fn find(secret: &str, key: &str, selector: Option<&Selector>) -> Result<SecretLookup, CallError> {
     // Serde quotes what it couldn't read.
     let unreadable = || CallError::Failed("its reply can't be read".to_owned());
     let parts: Parts<'_> = serde_json::from_str(secret).map_err(|_| unreadable())?;
     if selector.is_some_and(|selector| !selector.matches(&parts.metadata.labels)) {
-        return Ok(Read::NotSelected);
+        return Ok(SecretLookup::NotSelected);
     }
     let version = SecretVersion {
         uid: parts.metadata.uid,
@@ -113,9 +113,9 @@ fn find(secret: &str, key: &str, selector: Option<&Selector>) -> Result<Read, Ca
     match parts.data.as_ref().and_then(|data| data.get(key)) {
         Some(encoded) => {
             let value = encoded.decode().map_err(|_| unreadable())?;
-            Ok(Read::Value(version, value))
+            Ok(SecretLookup::Value(version, value))
         }
-        None => Ok(Read::KeyNotFound(version)),
+        None => Ok(SecretLookup::KeyNotFound(version)),
     }
 }
 
@@ -124,13 +124,15 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn value(found: Result<Read, CallError>) -> Option<Vec<u8>> {
+    fn value(found: Result<SecretLookup, CallError>) -> Option<Vec<u8>> {
         match found.expect("it can be read") {
-            Read::Value(version, value) => {
+            SecretLookup::Value(version, value) => {
                 assert_eq!((&*version.uid, &*version.resource_version), ("u", "7"));
                 Some(value.to_vec())
             }
-            Read::NotFound | Read::NotSelected | Read::KeyNotFound(_) => None,
+            SecretLookup::NotFound | SecretLookup::NotSelected | SecretLookup::KeyNotFound(_) => {
+                None
+            }
         }
     }
 
@@ -183,7 +185,7 @@ mod tests {
             let selector: Selector = [("team".to_owned(), team.to_owned())].into_iter().collect();
             find(&secret.to_string(), "password", Some(&selector))
         };
-        assert!(matches!(selects("b"), Ok(Read::NotSelected)));
+        assert!(matches!(selects("b"), Ok(SecretLookup::NotSelected)));
         assert_eq!(value(selects("a")), Some("ü!".into()));
     }
 

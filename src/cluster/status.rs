@@ -1,7 +1,7 @@
 //! The one writer of status. Every write names the resourceVersion that it was decided on, so that
 //! nobody writes over what they haven't seen (a uid in the patch protects nothing, as measured).
 
-use super::{CallError, client::call::call, watch::lean::Lean};
+use super::{CallError, client::call::call, watch::lean_object::LeanObject};
 use crate::api::{
     Attempt, CognitoUserPassword, CognitoUserPoolGrant, Condition, FIELD_MANAGER, Failures,
     GrantStatus, Status, Synced, Unusable,
@@ -23,7 +23,7 @@ pub async fn read(
     namespace: &str,
     name: &str,
 ) -> Result<CognitoUserPassword, CallError> {
-    let api: Api<Lean<CognitoUserPassword>> = Api::namespaced(client.clone(), namespace);
+    let api: Api<LeanObject<CognitoUserPassword>> = Api::namespaced(client.clone(), namespace);
     readable(call(api.get(name)).await?)
 }
 
@@ -37,7 +37,7 @@ pub async fn write(
     status: &Status,
 ) -> Result<CognitoUserPassword, CallError> {
     let namespace = resource.namespace().unwrap_or_default();
-    let api: Api<Lean<CognitoUserPassword>> = Api::namespaced(client.clone(), &namespace);
+    let api: Api<LeanObject<CognitoUserPassword>> = Api::namespaced(client.clone(), &namespace);
     // Without a version the write would go through whatever has happened since.
     let Some(version) = resource.resource_version() else {
         return Err(CallError::Conflict);
@@ -46,7 +46,7 @@ pub async fn write(
     readable(call(api.patch_status(&resource.name_any(), &params(), &Patch::Merge(patch))).await?)
 }
 
-fn readable<K>(object: Lean<K>) -> Result<K, CallError> {
+fn readable<K>(object: LeanObject<K>) -> Result<K, CallError> {
     // Serde quotes what it couldn't read.
     object
         .0
@@ -62,7 +62,7 @@ pub async fn write_grant(
     grant: &CognitoUserPoolGrant,
     status: &GrantStatus,
 ) -> Result<(), CallError> {
-    let api: Api<Lean<CognitoUserPoolGrant>> = Api::all(client.clone());
+    let api: Api<LeanObject<CognitoUserPoolGrant>> = Api::all(client.clone());
     let Some(version) = grant.resource_version() else {
         return Err(CallError::Conflict);
     };

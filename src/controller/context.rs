@@ -3,12 +3,12 @@
 use super::{
     isolate::isolated,
     schedule::{
-        credentials::{Credentials, Wake},
-        in_flight::InFlight,
-        places::Places,
+        credential_gate::{CredentialGate, Wake},
+        permits::Permits,
         queue::Queue,
-        turns::Turns,
-        verified::Verified,
+        slots::Slots,
+        user_locks::UserLocks,
+        version_queue::VersionQueue,
     },
     state::{index::Index, key::Key, memory::Memory},
 };
@@ -17,9 +17,9 @@ use crate::{
     cluster::{Leadership, events::Events},
     cognito::Cognito,
     core::{
-        access::{authority::Authority, grant::Ungranted},
+        access::{authority::Authority, grant::UngrantedPolicy},
         credential::fingerprint::Keyring,
-        schedule::rate_limit::Limits,
+        schedule::rate_limit::RateLimits,
     },
     ops::metrics::Metrics,
 };
@@ -48,7 +48,7 @@ pub struct Context<C> {
     /// To Cognito.
     pub cognito: Arc<C>,
     /// The door in front of Cognito.
-    pub credentials: Credentials<C>,
+    pub credential_gate: CredentialGate<C>,
     /// The fingerprint keys: see [`Context::keyring`].
     keyring: Mutex<Arc<Keyring>>,
     /// To the resources' events.
@@ -66,13 +66,13 @@ pub struct Context<C> {
     /// What is to be looked at.
     pub queue: Queue,
     /// How many are looked at at the same time.
-    pub places: Places,
+    pub slots: Slots,
     /// Whose Secret was read and found as the record says.
-    pub verified: Verified,
+    pub version_queue: VersionQueue,
     /// Whose turn it is in the budget.
-    pub turns: Turns,
+    pub permits: Permits,
     /// For whom a call is being made.
-    pub in_flight: InFlight,
+    pub user_locks: UserLocks,
     /// Which labels a Secret must have to be seen; none for all Secrets.
     pub secret_selector: Option<Selector>,
     stopping: AtomicBool,
@@ -82,11 +82,11 @@ pub struct Context<C> {
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// What holds for users whom no grant is about; none where grants are off.
-    pub ungranted: Option<Ungranted>,
+    pub ungranted: Option<UngrantedPolicy>,
     /// Which labels a Secret must have to be seen; none for all Secrets.
     pub secret_selector: Option<Selector>,
     /// How many calls Cognito gets, for each account and Region.
-    pub budget: Limits,
+    pub budget: RateLimits,
 }
 
 impl<C: Cognito> Context<C> {
@@ -137,12 +137,12 @@ impl<C: Cognito> Context<C> {
             let metrics = metrics.clone();
             move || metrics.lost_event()
         };
-        let places = Places::new(PLACES);
+        let slots = Slots::new(PLACES);
         Self {
             events: Events::new(client.clone(), lost),
             client,
-            credentials: Credentials::new(cognito.clone(), places.clone(), wake, tell),
-            places,
+            credential_gate: CredentialGate::new(cognito.clone(), slots.clone(), wake, tell),
+            slots,
             cognito,
             keyring: Mutex::new(Arc::new(keyring)),
             leadership,
@@ -150,9 +150,9 @@ impl<C: Cognito> Context<C> {
             index,
             grants_changed,
             memory,
-            verified: Verified::default(),
-            turns: Turns::new(rules.budget, queue.clone()),
-            in_flight: InFlight::default(),
+            version_queue: VersionQueue::default(),
+            permits: Permits::new(rules.budget, queue.clone()),
+            user_locks: UserLocks::default(),
             queue,
             secret_selector: rules.secret_selector,
             stopping: AtomicBool::new(false),

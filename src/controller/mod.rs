@@ -35,7 +35,7 @@ use crate::{
 };
 use futures::FutureExt;
 use reconcile::triage;
-use schedule::places::Place;
+use schedule::slots::Slot;
 use std::{
     future::Future,
     pin::pin,
@@ -76,9 +76,9 @@ pub async fn run<C: Cognito>(
     let mut events = tokio::spawn(stalls.watch(tell_events(context.clone(), told)));
     tokio::select! {
         () = reconciles(&context, leading, shutdown) => follow.abort(),
-        () = context.turns.give(&context.metrics) => {}
+        () = context.permits.give(&context.metrics) => {}
         () = report::grant_status::tell(&context) => {}
-        () = report::verified::record(&context) => {}
+        () = report::version_recorder::record(&context) => {}
         _ = &mut follow => panic!("following the watches ended"),
     }
     drop(telling);
@@ -116,8 +116,8 @@ async fn reconciles<C: Cognito>(
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            (place, key) = next(context) => {
-                running.spawn(stalls.watch(attend(context.clone(), key, place)));
+            (slot, key) = next(context) => {
+                running.spawn(stalls.watch(attend(context.clone(), key, slot)));
             }
             Some(ended) = running.join_next() => report(ended),
         }
@@ -140,15 +140,15 @@ fn report(ended: Result<(), JoinError>) {
 }
 
 /// The next resource to look at, once there is a place.
-async fn next<C: Cognito>(context: &Context<C>) -> (Place, Key) {
-    let place = context.places.take().await;
-    (place, context.queue.take().await)
+async fn next<C: Cognito>(context: &Context<C>) -> (Slot, Key) {
+    let slot = context.slots.take().await;
+    (slot, context.queue.take().await)
 }
 
 /// Looks at one resource, and asks for another look where something happened meanwhile.
-async fn attend<C: Cognito>(context: Arc<Context<C>>, key: Key, place: Place) {
+async fn attend<C: Cognito>(context: Arc<Context<C>>, key: Key, slot: Slot) {
     let wake = reconcile::reconcile(&context, &key).await;
-    drop(place);
+    drop(slot);
     debug!(object = %key, ?wake, "reconciled");
     if context.queue.done(&key, wake) {
         triage::ask(&context, [key]).await;
@@ -159,10 +159,10 @@ fn measure<C: Cognito>(context: &Arc<Context<C>>) {
     let queue = context.queue.clone();
     let length = move || count(queue.len());
     context.metrics.measure_queue_with(length);
-    let turns = context.turns.clone();
+    let permits = context.permits.clone();
     context.metrics.measure_budget_with(move || BudgetNow {
-        waiting: count(turns.waiting()),
-        rps: turns.rate(),
+        waiting: count(permits.waiting()),
+        rps: permits.rate(),
     });
     let index = context.index.clone();
     let by_reason = move || by_reason(context::lock(&index).reasons());
@@ -190,19 +190,20 @@ fn by_reason(reasons: impl Iterator<Item = Option<Reason>>) -> Vec<(&'static str
 /// Counts what is held. Not through the context, which has the metrics: they would keep each other.
 fn held<C: Cognito>(context: &Context<C>) -> impl Fn() -> HeldNow + Send + Sync + use<C> {
     let (index, memory) = (context.index.clone(), context.memory.clone());
-    let (queue, turns) = (context.queue.clone(), context.turns.clone());
-    let (in_flight, credentials) = (context.in_flight.clone(), context.credentials.clone());
-    let verified = context.verified.clone();
+    let (queue, permits) = (context.queue.clone(), context.permits.clone());
+    let (user_locks, credential_gate) =
+        (context.user_locks.clone(), context.credential_gate.clone());
+    let version_queue = context.version_queue.clone();
     let runtime = Handle::current().metrics();
     move || {
         let mut entries: Vec<_> = context::lock(&index).entries().collect();
-        entries.extend(turns.entries());
+        entries.extend(permits.entries());
         entries.extend([
             ("queue", queue.entries()),
-            ("in_flight", in_flight.len(Instant::now())),
+            ("in_flight", user_locks.len(Instant::now())),
             ("memory", memory.len()),
-            ("credentials", credentials.len()),
-            ("verified", verified.len()),
+            ("credentials", credential_gate.len()),
+            ("verified", version_queue.len()),
         ]);
         HeldNow {
             tasks: count(runtime.num_alive_tasks()),

@@ -10,7 +10,7 @@ use super::{
     reconcile::{reconcile, triage},
     state::key::Key,
 };
-use crate::cluster::watch::lean::{Lean, Unreadable, UserNamed};
+use crate::cluster::watch::lean_object::{DecodeError, LeanObject, UserNamed};
 use kube::runtime::watcher::Event;
 use scene::{Scene, gone, named, resource, rival, secret, there, told};
 use std::{cell::RefCell, time::Duration};
@@ -105,7 +105,7 @@ async fn where_indexing_an_unreadable_resource_panics_it_keeps_its_claim() {
     let (bad, young) = (rival("bad", 1, "bot"), rival("young", 2, "bot"));
     scene.list(vec![bad.clone(), young.clone()]).await;
     inject("keep claim");
-    let unreadable = Unreadable {
+    let unreadable = DecodeError {
         error: String::new(),
         metadata: bad.metadata,
         user: Some(UserNamed {
@@ -114,7 +114,7 @@ async fn where_indexing_an_unreadable_resource_panics_it_keeps_its_claim() {
         }),
     };
     scene
-        .follow([told(Event::Apply(Lean(Err(unreadable))))])
+        .follow([told(Event::Apply(LeanObject(Err(unreadable))))])
         .await;
     assert_eq!(scene.panics(), 1);
     let claim = crate::controller::state::claims::Claim::of(&young).expect("a user");
@@ -207,7 +207,7 @@ async fn where_a_reconcile_or_the_decision_after_it_panics_it_is_tried_again_lat
         assert_eq!(taken, [key("bad"), key("good")]);
         // What happens while it is looked at asks for another decision afterwards.
         context.queue.push(key("bad"));
-        let held = context.places.take().await;
+        let held = context.slots.take().await;
         attend(context.clone(), key("bad"), held).await;
         assert_eq!(scene.panics(), 2, "{place}");
         assert_eq!(context.queue.entries(), 2, "it is tried again");

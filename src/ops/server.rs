@@ -10,7 +10,7 @@ mod pages;
 pub use listen::bind;
 
 use super::{health::Readiness, metrics::Metrics};
-use connections::Limits;
+use connections::ConnectionLimits;
 use pages::Pages;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -28,7 +28,14 @@ pub async fn serve(
 ) {
     let stalls = metrics.stalls();
     let pages = Arc::new(Pages::new(readiness, metrics));
-    connections::serve(listener, pages, stalls, Limits::default(), shutdown).await;
+    connections::serve(
+        listener,
+        pages,
+        stalls,
+        ConnectionLimits::default(),
+        shutdown,
+    )
+    .await;
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use super::settings::{Settings, StartError};
 use crate::{
     cluster::{
-        Held, Leadership,
+        Leadership, LeadershipHandle,
         election::{
             holder::Holder,
             lease::{Election, End},
@@ -26,7 +26,7 @@ const LOST_LEASE: i32 = 3;
 
 /// One that will stand for election.
 pub(super) struct Candidate {
-    held: Held,
+    held: LeadershipHandle,
 }
 
 impl Candidate {

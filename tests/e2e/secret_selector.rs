@@ -142,9 +142,9 @@ async fn a_read_that_finds_the_labels_gone_keeps_nothing_of_the_secret() {
         let read = secrets::read(client, namespace, "bot", "password", Some(&fits)).await;
         read.expect("an answer")
     };
-    assert!(matches!(read().await, secrets::Read::NotSelected));
+    assert!(matches!(read().await, secrets::SecretLookup::NotSelected));
     world.patch_secret("bot", labels(Some("yes"))).await;
-    assert!(matches!(read().await, secrets::Read::Value(..)));
+    assert!(matches!(read().await, secrets::SecretLookup::Value(..)));
 }
 
 /// What is sent to the API server's watch and what is asked of a read's answer must be the same.

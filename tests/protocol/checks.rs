@@ -14,7 +14,7 @@ use cognito_password_operator::{
             conclude::Conclusion,
             outcome::{Effect, Outcome},
             plan::Plan,
-            resend::Kind,
+            resend::ResendPolicy,
             wait::QUARANTINE,
         },
     },
@@ -177,7 +177,7 @@ impl Watch {
     /// A call was made; `effect` is what the operator may conclude of it.
     pub fn called(&mut self, password: &str, plan: &Plan, outcome: &Outcome) {
         let no_user = outcome.verdict.reason == Reason::UserNotFound;
-        let permanent = plan.kind == Kind::Permanent;
+        let permanent = plan.kind == ResendPolicy::Permanent;
         if !permanent && matches!(outcome.effect, Effect::Applied | Effect::Unknown) && !no_user {
             self.spent.insert(password.to_owned(), request_of(plan));
         }

@@ -11,7 +11,9 @@ use cognito_password_operator::{
             password::Password,
         },
         names::target::Target,
-        protocol::observed::{Comparison, NewestSigned, SecretFact, SecretVersion, compare},
+        protocol::observation::{
+            Comparison, SecretState, SecretVersion, SignedByNewestKey, compare,
+        },
     },
 };
 use std::{
@@ -248,20 +250,20 @@ impl Cluster {
     }
 
     /// What a read of the Secret finds, for somebody who sees the resource as `seen`.
-    pub fn read(&self, seen: &Resource) -> (SecretFact, Option<Password>) {
+    pub fn read(&self, seen: &Resource) -> (SecretState, Option<Password>) {
         let Some(secret) = &self.secret else {
-            return (SecretFact::NotFound, None);
+            return (SecretState::NotFound, None);
         };
         let version = secret.version.clone();
         let key = seen.spec.password_secret_ref.key.as_str();
         let Some(bytes) = secret.data.get(key) else {
-            return (SecretFact::KeyNotFound(version), None);
+            return (SecretState::KeyNotFound(version), None);
         };
         match Password::parse(bytes) {
-            Err(why) => (SecretFact::Invalid(version, why), None),
+            Err(why) => (SecretState::Invalid(version, why), None),
             Ok(password) => {
                 let comparison = self.compare(seen, &password);
-                (SecretFact::Value(version, comparison), Some(password))
+                (SecretState::Value(version, comparison), Some(password))
             }
         }
     }
@@ -287,7 +289,7 @@ impl Cluster {
         }
     }
 
-    pub fn newest_signed(&self, status: &Status) -> NewestSigned {
-        NewestSigned::of(status, &keyring(&self.keys).ring)
+    pub fn newest_signed(&self, status: &Status) -> SignedByNewestKey {
+        SignedByNewestKey::of(status, &keyring(&self.keys).ring)
     }
 }

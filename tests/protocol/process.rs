@@ -15,11 +15,11 @@ use cognito_password_operator::{
             conclude::{Conclusion, conclude, withdraw},
             decide::decide,
             decision::{Decision, Report},
-            observed::{Observed, Older, SecretFact, Tried},
+            observation::{DecisionBasis, Observation, OlderResource, SecretState},
             outcome::{Outcome, classify},
             plan::Plan,
             reply::Reply,
-            verified::verified,
+            version::verified,
         },
     },
 };
@@ -39,18 +39,18 @@ pub struct Process {
     /// The resource as the decision was made on it: the writes of a set are fenced on this.
     decided_on: Resource,
     secret: Option<Secret>,
-    tried: Option<Tried>,
+    tried: Option<DecisionBasis>,
     phase: Phase,
 }
 
 #[derive(Clone, Debug)]
 enum Phase {
     Idle,
-    Planned(Box<Plan>, Tried, Rc<Password>),
+    Planned(Box<Plan>, DecisionBasis, Rc<Password>),
     /// It can't be told whether the attempt is on record; the call isn't made.
     Unacknowledged(Box<Plan>),
-    Acknowledged(Box<Plan>, Tried, Rc<Password>),
-    Sent(Box<Plan>, Tried, Outcome),
+    Acknowledged(Box<Plan>, DecisionBasis, Rc<Password>),
+    Sent(Box<Plan>, DecisionBasis, Outcome),
 }
 
 /// Why a write of status isn't known to be made.
@@ -119,24 +119,29 @@ impl Process {
 /// What a decision is made on.
 pub struct Facts<'a> {
     pub resource: &'a Resource,
-    pub secret: SecretFact,
-    pub tried: Option<&'a Tried>,
+    pub secret: SecretState,
+    pub tried: Option<&'a DecisionBasis>,
     pub healed: bool,
-    pub older: Option<Older>,
+    pub older: Option<OlderResource>,
     pub rival_at: Option<Timestamp>,
 }
 
 impl Facts<'_> {
     /// The decision, what is remembered of it, and what was seen as it would be printed.
-    pub fn decide(&self, cluster: &Cluster, now: Timestamp, id: &str) -> (Decision, Tried, String) {
+    pub fn decide(
+        &self,
+        cluster: &Cluster,
+        now: Timestamp,
+        id: &str,
+    ) -> (Decision, DecisionBasis, String) {
         let status = self.resource.status();
         let observed = self.observed(cluster, &status);
         let printed = format!("{observed:?}");
         (decide(&observed, now, id), observed.tried(), printed)
     }
 
-    pub fn observed<'a>(&'a self, cluster: &Cluster, status: &'a Status) -> Observed<'a> {
-        Observed {
+    pub fn observed<'a>(&'a self, cluster: &Cluster, status: &'a Status) -> Observation<'a> {
+        Observation {
             uid: &self.resource.uid,
             generation: self.resource.generation,
             deleting: false,
@@ -166,7 +171,7 @@ impl World {
         }
     }
 
-    fn decide(&mut self, who: usize, secret: SecretFact) -> (Decision, Tried) {
+    fn decide(&mut self, who: usize, secret: SecretState) -> (Decision, DecisionBasis) {
         let process = &self.processes[who];
         // Never on record twice, and the same for the same state.
         let id = format!("{:06}-{who}", process.resource.version);
@@ -188,7 +193,9 @@ impl World {
         self.processes[who].decided_on = self.processes[who].resource.clone();
         let process = &self.processes[who];
         let seen = process.secret.as_ref();
-        let hint = seen.map_or(SecretFact::NotSeen, |s| SecretFact::Seen(s.version.clone()));
+        let hint = seen.map_or(SecretState::NotSeen, |s| {
+            SecretState::Seen(s.version.clone())
+        });
         let unread = !self.cluster.granted || process.resource.spec.suspend;
         match self.decide(who, hint).0 {
             Decision::Leave => Next::Wait(None),
@@ -234,7 +241,9 @@ impl World {
         let seen = process.secret.as_ref();
         let facts = Facts {
             resource: &process.resource,
-            secret: seen.map_or(SecretFact::NotSeen, |s| SecretFact::Seen(s.version.clone())),
+            secret: seen.map_or(SecretState::NotSeen, |s| {
+                SecretState::Seen(s.version.clone())
+            }),
             tried: process.tried.as_ref(),
             healed: false,
             older: None,
@@ -282,14 +291,20 @@ impl World {
         }
     }
 
-    fn report(&mut self, who: usize, report: &Report, tried: Tried, fact: SecretFact) -> Next {
+    fn report(
+        &mut self,
+        who: usize,
+        report: &Report,
+        tried: DecisionBasis,
+        fact: SecretState,
+    ) -> Next {
         if self.write(who, &report.status, &Write::Report).is_err() {
             return Next::Again;
         }
         self.processes[who].tried = Some(tried);
         // The same look again has nothing new to say. What it compares to is what was written.
         let fact = match fact {
-            SecretFact::Value(..) => self.cluster.read(&self.processes[who].resource).0,
+            SecretState::Value(..) => self.cluster.read(&self.processes[who].resource).0,
             fact => fact,
         };
         if let (Decision::Report(again), _) = self.decide(who, fact)
@@ -305,7 +320,7 @@ impl World {
         &mut self,
         who: usize,
         plan: Box<Plan>,
-        tried: Tried,
+        tried: DecisionBasis,
         value: Rc<Password>,
     ) -> Next {
         self.check_plan(&self.processes[who].decided_on.clone(), &plan, &value);
@@ -337,7 +352,13 @@ impl World {
         }
     }
 
-    fn call(&mut self, who: usize, plan: Box<Plan>, tried: Tried, value: &Password) -> Next {
+    fn call(
+        &mut self,
+        who: usize,
+        plan: Box<Plan>,
+        tried: DecisionBasis,
+        value: &Password,
+    ) -> Next {
         if !self.cluster.granted {
             self.processes[who].phase = Phase::Unacknowledged(plan);
             return Next::Mid;
@@ -358,7 +379,13 @@ impl World {
         Next::Mid
     }
 
-    fn conclude(&mut self, who: usize, plan: &Plan, tried: Tried, outcome: &Outcome) -> Next {
+    fn conclude(
+        &mut self,
+        who: usize,
+        plan: &Plan,
+        tried: DecisionBasis,
+        outcome: &Outcome,
+    ) -> Next {
         let uid = self.processes[who].decided_on.uid.clone();
         loop {
             let current = self.processes[who].decided_on.status();

@@ -11,7 +11,7 @@ use cognito_password_operator::{
     api::{Attempt, AttemptOutcome, Class, ConditionStatus, ConditionType, Reason, Status},
     core::{
         credential::{fingerprint::Match, password::Password},
-        protocol::{conclude::Conclusion, plan::Plan, resend::Kind},
+        protocol::{conclude::Conclusion, plan::Plan, resend::ResendPolicy},
     },
 };
 
@@ -182,7 +182,7 @@ impl World {
         self.watch.attempts(
             &plan.attempt.id,
             value.expose(),
-            plan.kind == Kind::Permanent,
+            plan.kind == ResendPolicy::Permanent,
         );
         if self.watch.refused.as_ref() == Some(&now) && !self.watch.keys_lost {
             let how = format!("{now:?} is to be sent again");

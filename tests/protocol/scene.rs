@@ -5,14 +5,14 @@ use super::{cluster::Cluster, cognito::text, process::Facts};
 use cognito_password_operator::{
     api::{AttemptOutcome, ConditionStatus, ConditionType, Reason, Status},
     core::protocol::{
-        conclude::{Conclusion, Recorded, conclude},
-        decide::{while_turned_away, while_waiting_for_turn},
+        conclude::{Conclusion, OutcomeReport, conclude},
+        decide::{decide_at_closed_gate, report_while_queued},
         decision::{Decision, Report},
-        observed::{Older, SecretFact, Tried},
+        observation::{DecisionBasis, OlderResource, SecretState},
         outcome::classify,
         plan::Plan,
         reply::{NotSent, Reply, ServiceError},
-        verified::verified,
+        version::verified,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -22,9 +22,9 @@ use std::time::Duration;
 pub struct Scene {
     pub cluster: Cluster,
     pub now: Timestamp,
-    pub tried: Option<Tried>,
+    pub tried: Option<DecisionBasis>,
     pub healed: bool,
-    pub older: Option<Older>,
+    pub older: Option<OlderResource>,
     pub rival_at: Option<Timestamp>,
     ids: u32,
 }
@@ -85,7 +85,7 @@ impl Scene {
         self.tried = None;
     }
 
-    fn decide(&mut self, secret: SecretFact) -> (Decision, Tried) {
+    fn decide(&mut self, secret: SecretState) -> (Decision, DecisionBasis) {
         self.ids += 1;
         let facts = Facts {
             resource: &self.cluster.resource,
@@ -111,7 +111,7 @@ impl Scene {
             rival_at: self.rival_at,
         };
         let status = self.status();
-        while_waiting_for_turn(&facts.observed(&self.cluster, &status), self.now)
+        report_while_queued(&facts.observed(&self.cluster, &status), self.now)
     }
 
     /// What is done while there are no credentials and the status says so.
@@ -119,26 +119,30 @@ impl Scene {
         let secret = self.cluster.secret.as_ref();
         let facts = Facts {
             resource: &self.cluster.resource,
-            secret: secret.map_or(SecretFact::NotSeen, |s| SecretFact::Seen(s.version.clone())),
+            secret: secret.map_or(SecretState::NotSeen, |s| {
+                SecretState::Seen(s.version.clone())
+            }),
             tried: self.tried.as_ref(),
             healed: self.healed,
             older: self.older.clone(),
             rival_at: self.rival_at,
         };
         let status = self.status();
-        while_turned_away(&facts.observed(&self.cluster, &status), self.now)
+        decide_at_closed_gate(&facts.observed(&self.cluster, &status), self.now)
     }
 
     /// What is decided on the watch's hint.
     pub fn look(&mut self) -> Decision {
         let secret = self.cluster.secret.as_ref();
-        let hint = secret.map_or(SecretFact::NotSeen, |s| SecretFact::Seen(s.version.clone()));
+        let hint = secret.map_or(SecretState::NotSeen, |s| {
+            SecretState::Seen(s.version.clone())
+        });
         self.decide(hint).0
     }
 
     /// What is decided where only Secrets with labels are seen, and this isn't one.
     pub fn unselected(&mut self) -> Decision {
-        self.decide(SecretFact::NotSelected("a=b".to_owned())).0
+        self.decide(SecretState::NotSelected("a=b".to_owned())).0
     }
 
     /// Writes what is reported on what the watch shows.
@@ -157,7 +161,9 @@ impl Scene {
         let secret = self.cluster.secret.as_ref();
         let facts = Facts {
             resource: &self.cluster.resource,
-            secret: secret.map_or(SecretFact::NotSeen, |s| SecretFact::Seen(s.version.clone())),
+            secret: secret.map_or(SecretState::NotSeen, |s| {
+                SecretState::Seen(s.version.clone())
+            }),
             tried: self.tried.as_ref(),
             healed: self.healed,
             older: self.older.clone(),
@@ -197,7 +203,7 @@ impl Scene {
     }
 
     /// Reads, writes ahead, gets this reply, concludes and writes.
-    pub fn set(&mut self, reply: &Reply) -> Box<Recorded> {
+    pub fn set(&mut self, reply: &Reply) -> Box<OutcomeReport> {
         let plan = self.plan();
         self.write(&plan.ahead);
         let conclusion = conclude(

@@ -16,19 +16,19 @@ fn failed(reply: &Reply, times: u32) -> Scene {
 
 #[test]
 fn what_is_new_is_asked_for() {
-    assert_eq!(Scene::new().plan().urgency, Urgency::Asked);
+    assert_eq!(Scene::new().plan().urgency, Urgency::Requested);
     let mut rotated = Scene::settled();
     rotated.put(1);
-    assert_eq!(rotated.plan().urgency, Urgency::Asked);
+    assert_eq!(rotated.plan().urgency, Urgency::Requested);
     let mut requested = Scene::settled();
     requested.cluster.request();
-    assert_eq!(requested.plan().urgency, Urgency::Asked);
+    assert_eq!(requested.plan().urgency, Urgency::Requested);
     // Whoever crashed left something in doubt.
     let mut inherited = Scene::new();
     let ahead = inherited.plan().ahead;
     inherited.write(&ahead);
     inherited.restart();
-    assert_eq!(inherited.plan().urgency, Urgency::Asked);
+    assert_eq!(inherited.plan().urgency, Urgency::Requested);
 }
 
 #[rstest]
@@ -41,9 +41,9 @@ fn what_is_new_is_asked_for() {
 fn the_first_tries_are_asked_for_and_later_ones_are_not(#[case] reply: Reply) {
     for restart in [false, true] {
         for (times, wanted) in [
-            (1, Urgency::Asked),
-            (8, Urgency::Asked),
-            (9, Urgency::Unasked),
+            (1, Urgency::Requested),
+            (8, Urgency::Requested),
+            (9, Urgency::Retry),
         ] {
             let mut scene = failed(&reply, times);
             if restart {
@@ -61,8 +61,8 @@ fn the_first_tries_are_asked_for_and_later_ones_are_not(#[case] reply: Reply) {
 fn a_recheck_is_asked_for_by_nobody_until_something_changes(#[case] change: fn(&mut Scene)) {
     let denied = refused("AccessDeniedException");
     let mut scene = failed(&denied, 1);
-    assert_eq!(scene.plan().urgency, Urgency::Unasked);
+    assert_eq!(scene.plan().urgency, Urgency::Retry);
     change(&mut scene);
-    assert_eq!(scene.plan().urgency, Urgency::Asked);
+    assert_eq!(scene.plan().urgency, Urgency::Requested);
     scene.set(&applied());
 }

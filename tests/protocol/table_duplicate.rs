@@ -7,7 +7,7 @@ use cognito_password_operator::{
         credential::fingerprint::retire,
         protocol::{
             decision::{Decision, Report},
-            observed::Older,
+            observation::OlderResource,
         },
     },
 };
@@ -32,7 +32,7 @@ fn said(scene: &mut Scene) -> Box<Report> {
 }
 
 fn become_duplicate(scene: &mut Scene) -> Status {
-    scene.older = Some(Older::Elsewhere);
+    scene.older = Some(OlderResource::OtherNamespace);
     let report = said(scene);
     assert_eq!(report.wake, None);
     assert_eq!(scene.said(), DUPLICATE);
@@ -76,14 +76,14 @@ fn a_duplicate_is_said_once_whatever_it_was_before_and_changes_nothing(#[case] m
 #[test]
 fn the_older_one_is_named_in_its_own_namespace_only() {
     let mut scene = Scene::new();
-    scene.older = Some(Older::Here("ci-bot".to_owned()));
+    scene.older = Some(OlderResource::SameNamespace("ci-bot".to_owned()));
     assert_eq!(
         said(&mut scene).verdict.message,
         "The older resource ci-bot manages this user of this pool already, and Cognito was not \
          called: delete one of the two; or, if the pool is case-sensitive and the usernames differ \
          in case, name one of the users by the sub, in a new resource."
     );
-    scene.older = Some(Older::Elsewhere);
+    scene.older = Some(OlderResource::OtherNamespace);
     assert_eq!(
         said(&mut scene).verdict.message,
         "An older resource in another namespace manages this user of this pool already, and \
@@ -229,7 +229,7 @@ fn nor_does_the_history_prove_what_a_younger_one_may_have_set_before() {
 #[test]
 fn who_takes_over_what_may_be_set_already_is_not_told_that_it_was_refused() {
     let mut scene = Scene::settled();
-    scene.older = Some(Older::Elsewhere);
+    scene.older = Some(OlderResource::OtherNamespace);
     scene.report();
     scene.older = None;
     scene.report();
@@ -247,7 +247,7 @@ fn who_is_no_target_at_all_is_no_duplicate() {
     let mut scene = Scene::settled();
     let invalid = |spec: &mut CognitoUserPasswordSpec| spec.username = "a b".to_owned();
     scene.cluster.change(invalid);
-    scene.older = Some(Older::Elsewhere);
+    scene.older = Some(OlderResource::OtherNamespace);
     let before = scene.status();
     assert_eq!(said(&mut scene).verdict.reason, Reason::InvalidParameter);
     assert_eq!(before.synced, scene.status().synced);
@@ -257,7 +257,7 @@ fn who_is_no_target_at_all_is_no_duplicate() {
 fn who_is_suspended_says_the_same_and_believes_its_record_no_longer() {
     let mut scene = Scene::settled();
     scene.cluster.change(|spec| spec.suspend = true);
-    scene.older = Some(Older::Elsewhere);
+    scene.older = Some(OlderResource::OtherNamespace);
     let before = scene.status();
     said(&mut scene);
     assert_eq!(before.conditions[0], scene.status().conditions[0]);

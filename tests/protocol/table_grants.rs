@@ -3,7 +3,7 @@
 use super::scene::{Scene, refused};
 use cognito_password_operator::{
     api::{ConditionStatus, ConditionType, Reason},
-    core::protocol::{decision::Decision, observed::Older},
+    core::protocol::{decision::Decision, observation::OlderResource},
 };
 use rstest::rstest;
 use std::time::Duration;
@@ -108,7 +108,7 @@ fn what_an_older_one_set_while_a_suspended_one_had_its_user_is_believed_no_longe
     scene.cluster.change(|spec| spec.suspend = true);
     scene.later(10);
     // An older one is let in, and sets the user.
-    scene.older = Some(Older::Elsewhere);
+    scene.older = Some(OlderResource::OtherNamespace);
     if let Decision::Report(report) = scene.look() {
         scene.write(&report.status);
     }

@@ -4,7 +4,7 @@
 use super::scene::{Scene, applied, error, lost, not_sent, refused};
 use cognito_password_operator::{
     api::{AttemptOutcome, ConditionStatus, Reason},
-    core::protocol::{decision::Decision, observed::Older, reply::Reply},
+    core::protocol::{decision::Decision, observation::OlderResource, reply::Reply},
 };
 use rstest::rstest;
 
@@ -207,7 +207,7 @@ fn a_history_that_proves_nothing_needs_somebody() {
 fn a_resource_that_was_a_duplicate_for_a_while_asks_before_it_sets_the_same_again() {
     for first in [lost(), applied()] {
         let mut scene = after(&first);
-        scene.older = Some(Older::Elsewhere);
+        scene.older = Some(OlderResource::OtherNamespace);
         scene.report();
         assert_eq!(scene.said().1, Reason::DuplicateUser);
         scene.older = None;

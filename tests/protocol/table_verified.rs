@@ -7,7 +7,7 @@ use super::{
 };
 use cognito_password_operator::{
     api::{ConditionStatus, Reason, Status},
-    core::protocol::{decision::Decision, observed::Older},
+    core::protocol::{decision::Decision, observation::OlderResource},
 };
 use rstest::rstest;
 
@@ -90,7 +90,7 @@ fn a_moved_secret_is_read_once_and_once_its_version_is_recorded_never_again() {
 #[case::generation(|s: &mut Scene| s.cluster.change(|spec| spec.permanent = false))]
 #[case::suspended(|s: &mut Scene| s.cluster.change(|spec| spec.suspend = true))]
 #[case::not_granted(|s: &mut Scene| s.cluster.granted = false)]
-#[case::duplicate(|s: &mut Scene| s.older = Some(Older::Elsewhere))]
+#[case::duplicate(|s: &mut Scene| s.older = Some(OlderResource::OtherNamespace))]
 #[case::restart(|s: &mut Scene| s.restart())]
 #[case::new_key(|s: &mut Scene| s.cluster.keys.push(("key-2".to_owned(), 2)))]
 fn what_has_changed_since_the_read_is_not_recorded(#[case] change: fn(&mut Scene)) {

@@ -16,7 +16,7 @@ pub struct Leadership(Option<Arc<State>>);
 
 /// The end that says it.
 #[derive(Debug)]
-pub struct Held(Arc<State>);
+pub struct LeadershipHandle(Arc<State>);
 
 #[derive(Debug)]
 struct State {
@@ -34,12 +34,12 @@ impl Leadership {
 
     /// By an election, and not yet. Whoever has the other end says when.
     #[must_use]
-    pub fn elected() -> (Held, Self) {
+    pub fn elected() -> (LeadershipHandle, Self) {
         let state = Arc::new(State {
             until: AtomicU64::new(0),
             won: watch::Sender::new(false),
         });
-        (Held(state.clone()), Self(Some(state)))
+        (LeadershipHandle(state.clone()), Self(Some(state)))
     }
 
     /// Whether there is an election at all.
@@ -67,7 +67,7 @@ impl Leadership {
     }
 }
 
-impl Held {
+impl LeadershipHandle {
     /// It is held until then, by [`clock`]; or it isn't.
     pub(crate) fn until(&self, until: Option<Duration>) {
         let nanos = until.map_or(0, |until| u64::try_from(until.as_nanos()).unwrap_or(0));

@@ -3,7 +3,7 @@
 
 use super::{
     holder::Holder,
-    leadership::{Held, clock},
+    leadership::{LeadershipHandle, clock},
 };
 use crate::{
     api::FIELD_MANAGER,
@@ -44,7 +44,7 @@ pub struct Election {
     /// What this process would serve.
     serves: String,
     elector: Elector,
-    held: Held,
+    held: LeadershipHandle,
     /// As it was read or written last: what isn't ours in it stays as it is.
     lease: Lease,
     trouble: Option<Trouble>,
@@ -67,7 +67,7 @@ impl Election {
         (namespace, name): (&str, &str),
         serves: String,
         holder: Holder,
-        held: Held,
+        held: LeadershipHandle,
     ) -> Self {
         Self {
             leases: Api::namespaced(client, namespace),

@@ -1,9 +1,10 @@
 //! The watches: resources, and the metadata of Secrets. What comes out is trimmed to what is used
-//! ([`crate::cluster::watch::lean`]); a Secret's annotations are dropped unseen, because `kubectl apply` with
+//! ([`crate::cluster::watch::lean_object`]); a Secret's annotations are dropped unseen, because `kubectl apply` with
 //! `stringData` puts the password there.
 
+pub mod lean_object;
+
 pub(crate) mod initial;
-pub mod lean;
 pub mod selector;
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
     },
     watch::{
         initial::{Incomplete, while_it_gets_on},
-        lean::{Lean, Named, Unreadable, UserNamed},
+        lean_object::{DecodeError, LeanObject, Named, UserNamed},
     },
 };
 use crate::{
@@ -51,7 +52,7 @@ pub enum Scope {
 
 /// What is watched.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Watched {
+pub enum WatchKind {
     /// `CognitoUserPassword` resources.
     Resources,
     /// The metadata of Secrets.
@@ -63,10 +64,10 @@ pub enum Watched {
 }
 
 /// A resource, or the metadata of one that this version can't read.
-pub type MaybeResource = Lean<CognitoUserPassword>;
+pub type MaybeResource = LeanObject<CognitoUserPassword>;
 
 /// A grant, or the metadata of one that this version can't read.
-pub type MaybeGrant = Lean<CognitoUserPoolGrant>;
+pub type MaybeGrant = LeanObject<CognitoUserPoolGrant>;
 
 /// A Secret's name and version.
 pub type SecretName = Named<Secret, false>;
@@ -75,7 +76,7 @@ pub type SecretName = Named<Secret, false>;
 pub type LabelledNamespace = Named<Namespace, true>;
 
 /// What a watch told.
-pub enum Told {
+pub enum WatchEvent {
     /// Of a resource.
     Resource(Box<watcher::Event<MaybeResource>>),
     /// Of a Secret.
@@ -87,7 +88,7 @@ pub enum Told {
     /// It is broken, and tried again by itself.
     Broken {
         /// What was being watched.
-        watched: Watched,
+        watched: WatchKind,
         /// Why, in one line.
         why: String,
         /// The code that the API server answered with, if it did.
@@ -164,21 +165,21 @@ pub fn watch(
     client: &Client,
     scope: &Scope,
     secret_selector: Option<&Selector>,
-) -> BoxStream<'static, Told> {
-    let resources = Way::to(client, Watched::Resources);
+) -> BoxStream<'static, WatchEvent> {
+    let resources = Way::to(client, WatchKind::Resources);
     let to_resources = api::<MaybeResource>(&resources.client, scope);
     let resources = streamed(to_resources, config(), &resources)
         .modify(trim_resource)
         .map(move |event| match event {
-            Ok(event) => Some(Told::Resource(Box::new(event))),
+            Ok(event) => Some(WatchEvent::Resource(Box::new(event))),
             Err(error) => resources.broken(&error),
         });
     // Metadata-only requests: 1 MB instead of 5 for 2,000 Secrets, and no value on the wire.
     let selected = secret_selector.map_or_else(config, |fits| config().labels_from(fits));
-    let secrets = Way::to(client, Watched::Secrets);
+    let secrets = Way::to(client, WatchKind::Secrets);
     let to_secrets = api::<SecretName>(&secrets.client, scope);
     let secrets = streamed(to_secrets, selected, &secrets).map(move |event| match event {
-        Ok(event) => Some(Told::Secret(Box::new(event))),
+        Ok(event) => Some(WatchEvent::Secret(Box::new(event))),
         Err(error) => secrets.broken(&error),
     });
     told(futures::stream::select(resources, secrets))
@@ -186,23 +187,25 @@ pub fn watch(
 
 /// Watches grants, and the labels of namespaces. A broken watch is reported and tried again, for ever.
 #[must_use]
-pub fn watch_grants(client: &Client) -> BoxStream<'static, Told> {
-    let grants = Way::to(client, Watched::Grants);
+pub fn watch_grants(client: &Client) -> BoxStream<'static, WatchEvent> {
+    let grants = Way::to(client, WatchKind::Grants);
     let to_grants: Api<MaybeGrant> = Api::all(grants.client.clone());
     let grants = in_pages(to_grants, config(), &grants).map(move |event| match event {
-        Ok(event) => Some(Told::Grant(Box::new(event))),
+        Ok(event) => Some(WatchEvent::Grant(Box::new(event))),
         Err(error) => grants.broken(&error),
     });
-    let namespaces = Way::to(client, Watched::Namespaces);
+    let namespaces = Way::to(client, WatchKind::Namespaces);
     let to_namespaces: Api<LabelledNamespace> = Api::all(namespaces.client.clone());
     let namespaces = in_pages(to_namespaces, config(), &namespaces).map(move |event| match event {
-        Ok(event) => Some(Told::Namespace(Box::new(event))),
+        Ok(event) => Some(WatchEvent::Namespace(Box::new(event))),
         Err(error) => namespaces.broken(&error),
     });
     told(futures::stream::select(grants, namespaces))
 }
 
-fn told(stream: impl Stream<Item = Option<Told>> + Send + 'static) -> BoxStream<'static, Told> {
+fn told(
+    stream: impl Stream<Item = Option<WatchEvent>> + Send + 'static,
+) -> BoxStream<'static, WatchEvent> {
     stream.filter_map(std::future::ready).boxed()
 }
 
@@ -222,13 +225,13 @@ impl<K: Resource + Clone + Debug + DeserializeOwned + Send + 'static> Kind for K
 
 /// One watch, and how it reaches the API server.
 struct Way {
-    watched: Watched,
+    watched: WatchKind,
     client: Client,
     patience: Patience,
 }
 
 impl Way {
-    fn to(client: &Client, watched: Watched) -> Self {
+    fn to(client: &Client, watched: WatchKind) -> Self {
         let patience = Patience::default();
         Self {
             watched,
@@ -244,9 +247,9 @@ impl Way {
         }
     }
 
-    fn broken(&self, error: &watcher::Error) -> Option<Told> {
+    fn broken(&self, error: &watcher::Error) -> Option<WatchEvent> {
         let (why, code) = why_broken(error)?;
-        Some(Told::Broken {
+        Some(WatchEvent::Broken {
             watched: self.watched,
             why,
             code,
@@ -359,7 +362,7 @@ fn trim_with(trim: impl FnOnce(&mut MaybeResource), resource: &mut MaybeResource
     };
     let mut metadata = resource.meta().clone();
     metadata.annotations = None;
-    *resource = Lean(Err(Unreadable {
+    *resource = LeanObject(Err(DecodeError {
         error: "trimming it panicked".to_owned(),
         metadata,
         user,

@@ -115,7 +115,7 @@ impl Scene {
             asked: asked.clone(),
         };
         let client = Client::new(script, "a");
-        let way = Way::to(&client, Watched::Secrets);
+        let way = Way::to(&client, WatchKind::Secrets);
         Self { way, asked }
     }
 
@@ -135,7 +135,7 @@ impl Scene {
             told.push(match event.expect("a watch is for ever") {
                 Ok(event) => event.to_string(),
                 Err(error) => match self.way.broken(&error) {
-                    Some(Told::Broken { why, .. }) => why,
+                    Some(WatchEvent::Broken { why, .. }) => why,
                     _ => continue,
                 },
             });

@@ -4,12 +4,12 @@ use super::{
     heal, inject, inject_cluster_wide, key,
     scene::{Aws, Scene, grant, is_admitted, labelled, letting_in, namespace, resource},
 };
-use crate::core::access::grant::Ungranted;
+use crate::core::access::grant::UngrantedPolicy;
 use kube::runtime::watcher::Event;
 
 /// Both resources, each with a grant of its own name.
 async fn listed() -> Scene {
-    let mut scene = Scene::with(Some(Ungranted::Deny), Aws::default());
+    let mut scene = Scene::with(Some(UngrantedPolicy::Deny), Aws::default());
     let listed = [
         namespace(Event::Init),
         namespace(Event::InitApply(labelled("bad", "a"))),
@@ -90,7 +90,7 @@ async fn where_removing_a_grant_panics_it_lets_nobody_in_and_the_others_do() {
 
 #[tokio::test]
 async fn where_indexing_a_namespace_panics_nobody_is_let_in_there_and_others_are() {
-    let mut scene = Scene::with(Some(Ungranted::Deny), Aws::default());
+    let mut scene = Scene::with(Some(UngrantedPolicy::Deny), Aws::default());
     inject_cluster_wide("namespace");
     let listed = [
         namespace(Event::Init),

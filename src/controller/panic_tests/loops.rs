@@ -8,17 +8,17 @@ use crate::{
     api::CognitoUserPoolGrant,
     controller::{
         reconciles,
-        report::{grant_status, verified},
+        report::{grant_status, version_recorder},
         schedule::{
+            permits::{Payer, Permits},
             queue::Queue,
-            turns::{Payer, Turns},
         },
         state::key::Key,
     },
     core::{
-        access::{authority::Authority, grant::Ungranted},
+        access::{authority::Authority, grant::UngrantedPolicy},
         names::target::{Account, PoolId},
-        schedule::rate_limit::{Limits, Urgency},
+        schedule::rate_limit::{RateLimits, Urgency},
     },
     ops::metrics::Metrics,
 };
@@ -57,18 +57,18 @@ async fn where_the_call_to_cognito_panics_the_outcome_is_unknown_and_the_others_
     // The attempt is on record, and no more is known of it.
     let attempt = &scene.api.get(&path("bad"))["status"]["attempt"];
     assert!(attempt["id"].is_string(), "{attempt}");
-    assert_eq!(context.in_flight.len(Instant::now()), 1, "it may land yet");
-    assert_eq!(context.turns.entries()[0], ("budget", 0));
+    assert_eq!(context.user_locks.len(Instant::now()), 1, "it may land yet");
+    assert_eq!(context.permits.entries()[0], ("budget", 0));
     // It is tried again later, and until then not called for.
     until(|| context.queue.entries() == 1 && context.queue.is_empty()).await;
     let mut called = lock(&context.cognito.called).clone();
     called.sort();
     assert_eq!(called, ["bad", "good"]);
     // Its place is free.
-    let places: Vec<_> = (0..31)
-        .map_while(|_| context.places.take().now_or_never())
+    let slots: Vec<_> = (0..31)
+        .map_while(|_| context.slots.take().now_or_never())
         .collect();
-    assert_eq!(places.len(), 31, "one is the loop's, which waits for a key");
+    assert_eq!(slots.len(), 31, "one is the loop's, which waits for a key");
     stop.send(()).expect("it runs");
     running.await.expect("no panic");
 }
@@ -78,13 +78,13 @@ async fn where_recording_a_verified_version_panics_the_recorder_goes_on() {
     let scene = listed().await;
     scene.due();
     inject("decide");
-    scene.context.verified.add(&key("bad"));
-    scene.context.verified.add(&key("good"));
+    scene.context.version_queue.add(&key("bad"));
+    scene.context.version_queue.add(&key("good"));
     let recording = tokio::spawn({
         let context = scene.context.clone();
-        async move { verified::record(&context).await }
+        async move { version_recorder::record(&context).await }
     });
-    until(|| scene.context.verified.len() == 0).await;
+    until(|| scene.context.version_queue.len() == 0).await;
     assert_eq!(scene.panics(), 1);
     assert!(!recording.is_finished());
     recording.abort();
@@ -96,7 +96,7 @@ async fn where_a_grants_status_or_its_credentials_panic_the_other_grants_are_rep
         retain_panics: true,
         ..Aws::default()
     };
-    let mut scene = Scene::with(Some(Ungranted::Deny), aws);
+    let mut scene = Scene::with(Some(UngrantedPolicy::Deny), aws);
     let grants = CognitoUserPoolGrant::url_path(&(), None);
     let path = |name: &str| format!("{grants}/{name}");
     for name in ["bad", "good"] {
@@ -132,11 +132,11 @@ async fn where_a_grants_status_or_its_credentials_panic_the_other_grants_are_rep
 #[tokio::test]
 async fn where_giving_the_turns_of_a_budget_panics_other_budgets_and_its_other_keys_get_theirs() {
     let queue = Queue::default();
-    let limits = Limits {
+    let limits = RateLimits {
         rps: 20.0,
         burst: 1,
     };
-    let turns = Turns::new(limits, queue.clone());
+    let permits = Permits::new(limits, queue.clone());
     let payer = |pool: &str| -> Payer {
         let region = PoolId::parse(pool).expect("valid").region();
         (Account::OfSource, region)
@@ -146,16 +146,16 @@ async fn where_giving_the_turns_of_a_budget_panics_other_budgets_and_its_other_k
     // The burst is used up in both, so that the others wait.
     for payer in [&one, &two] {
         let first = Key::new("team-c", &payer.1.to_string());
-        let turn = turns.claim(&first, payer, Urgency::Asked);
-        turn.expect("a turn").calling();
+        let permit = permits.claim(&first, payer, Urgency::Requested);
+        permit.expect("a permit").calling();
     }
-    assert!(turns.line_up(&key("bad"), &one).is_err());
-    assert!(turns.line_up(&key("good"), &one).is_err());
-    assert!(turns.line_up(&elsewhere, &two).is_err());
+    assert!(permits.line_up(&key("bad"), &one).is_err());
+    assert!(permits.line_up(&key("good"), &one).is_err());
+    assert!(permits.line_up(&elsewhere, &two).is_err());
     inject("give");
     let giving = tokio::spawn({
-        let turns = turns.clone();
-        async move { turns.give(&Metrics::new("0.0.0")).await }
+        let permits = permits.clone();
+        async move { permits.give(&Metrics::new("0.0.0")).await }
     });
     let mut woken = Vec::new();
     for _ in 0..3 {
@@ -163,14 +163,14 @@ async fn where_giving_the_turns_of_a_budget_panics_other_budgets_and_its_other_k
     }
     woken.sort();
     assert_eq!(woken, [key("bad"), key("good"), elsewhere.clone()]);
-    assert!(turns.has_turn(&elsewhere));
+    assert!(permits.has_permit(&elsewhere));
     // Both begin anew in their budget.
     heal();
-    assert!(!turns.holds(&key("bad")) && !turns.holds(&key("good")));
-    assert_eq!(turns.line_up(&key("good"), &one), Ok(()));
-    turns.leave(&key("good"));
-    turns.leave(&elsewhere);
-    assert_eq!(turns.waiting(), 0);
+    assert!(!permits.holds(&key("bad")) && !permits.holds(&key("good")));
+    assert_eq!(permits.line_up(&key("good"), &one), Ok(()));
+    permits.leave(&key("good"));
+    permits.leave(&elsewhere);
+    assert_eq!(permits.waiting(), 0);
     assert!(!giving.is_finished());
     giving.abort();
 }
@@ -189,12 +189,12 @@ async fn where_waking_one_at_a_closed_door_panics_the_others_are_woken() {
     for name in ["bad", "good"] {
         let ensured = scene
             .context
-            .credentials
+            .credential_gate
             .ensure(&key(name), &authority, true)
             .await;
         assert!(ensured.is_err());
     }
     assert_eq!(next(&scene.context.queue).await, key("good"));
     until(|| scene.panics() == 1).await;
-    assert_eq!(scene.context.credentials.len(), 0, "the door is open");
+    assert_eq!(scene.context.credential_gate.len(), 0, "the door is open");
 }

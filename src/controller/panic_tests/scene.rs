@@ -8,24 +8,27 @@ use crate::{
     },
     cluster::{
         Leadership,
-        watch::{LabelledNamespace, MaybeResource, Scope, SecretName, Told, lean::Lean},
+        watch::{
+            LabelledNamespace, MaybeResource, Scope, SecretName, WatchEvent,
+            lean_object::LeanObject,
+        },
     },
     cognito::Cognito,
     controller::{
         context::{Context, Rules},
         schedule::queue::Queue,
         state::key::Key,
-        watch::{Follower, expect},
+        watch::{EventHandler, expect},
     },
     core::{
-        access::{authority::Authority, grant::Ungranted},
+        access::{authority::Authority, grant::UngrantedPolicy},
         credential::{failure::CredentialsFailure, fingerprint::Keyring, password::Password},
         names::{
             region::Regions,
             target::{Account, Target},
         },
         protocol::reply::Reply,
-        schedule::rate_limit::Limits,
+        schedule::rate_limit::RateLimits,
     },
     ops::{health::Readiness, metrics::Metrics},
 };
@@ -163,7 +166,7 @@ impl Service<http::Request<Body>> for ApiServer {
 /// See the module.
 pub struct Scene {
     pub context: Arc<Context<Aws>>,
-    pub follower: Follower<Aws>,
+    pub follower: EventHandler<Aws>,
     pub readiness: Readiness,
     pub api: ApiServer,
     scope: Scope,
@@ -176,12 +179,12 @@ impl Scene {
     }
 
     /// With grants in all namespaces, if something holds for users whom no grant is about.
-    pub fn with(ungranted: Option<Ungranted>, aws: Aws) -> Self {
+    pub fn with(ungranted: Option<UngrantedPolicy>, aws: Aws) -> Self {
         let api = ApiServer::default();
         let rules = Rules {
             ungranted,
             secret_selector: None,
-            budget: Limits {
+            budget: RateLimits {
                 rps: 10.0,
                 burst: 10,
             },
@@ -200,7 +203,7 @@ impl Scene {
         };
         let readiness = Readiness::new();
         expect(&readiness, std::slice::from_ref(&scope));
-        let follower = Follower::new(context.clone(), std::slice::from_ref(&scope), &readiness);
+        let follower = EventHandler::new(context.clone(), std::slice::from_ref(&scope), &readiness);
         Self {
             context,
             follower,
@@ -210,7 +213,7 @@ impl Scene {
         }
     }
 
-    pub async fn follow(&mut self, told: impl IntoIterator<Item = Told>) {
+    pub async fn follow(&mut self, told: impl IntoIterator<Item = WatchEvent>) {
         for told in told {
             self.follower.follow(&self.scope, told).await;
         }
@@ -309,22 +312,22 @@ pub fn rival(name: &str, created: i64, username: &str) -> CognitoUserPassword {
     resource
 }
 
-pub fn told(event: Event<MaybeResource>) -> Told {
-    Told::Resource(Box::new(event))
+pub fn told(event: Event<MaybeResource>) -> WatchEvent {
+    WatchEvent::Resource(Box::new(event))
 }
 
 /// The watch shows this resource.
-pub fn there(resource: CognitoUserPassword) -> Told {
-    told(Event::InitApply(Lean(Ok(resource))))
+pub fn there(resource: CognitoUserPassword) -> WatchEvent {
+    told(Event::InitApply(LeanObject(Ok(resource))))
 }
 
 /// The watch shows that this resource is gone.
-pub fn gone(resource: CognitoUserPassword) -> Told {
-    told(Event::Delete(Lean(Ok(resource))))
+pub fn gone(resource: CognitoUserPassword) -> WatchEvent {
+    told(Event::Delete(LeanObject(Ok(resource))))
 }
 
-pub fn secret(event: Event<SecretName>) -> Told {
-    Told::Secret(Box::new(event))
+pub fn secret(event: Event<SecretName>) -> WatchEvent {
+    WatchEvent::Secret(Box::new(event))
 }
 
 /// A Secret of this name and version.
@@ -335,8 +338,8 @@ pub fn named(name: &str, version: u32) -> SecretName {
     serde_json::from_value(json!({ "metadata": metadata })).expect("a name")
 }
 
-pub fn namespace(event: Event<LabelledNamespace>) -> Told {
-    Told::Namespace(Box::new(event))
+pub fn namespace(event: Event<LabelledNamespace>) -> WatchEvent {
+    WatchEvent::Namespace(Box::new(event))
 }
 
 /// A namespace with this label `team`.
@@ -345,12 +348,12 @@ pub fn labelled(name: &str, team: &str) -> LabelledNamespace {
     serde_json::from_value(json!({ "metadata": metadata })).expect("a namespace")
 }
 
-pub fn grant(event: Event<Lean<CognitoUserPoolGrant>>) -> Told {
-    Told::Grant(Box::new(event))
+pub fn grant(event: Event<LeanObject<CognitoUserPoolGrant>>) -> WatchEvent {
+    WatchEvent::Grant(Box::new(event))
 }
 
 /// Lets `team-a` manage this user.
-pub fn letting_in(name: &str, username: &str) -> Lean<CognitoUserPoolGrant> {
+pub fn letting_in(name: &str, username: &str) -> LeanObject<CognitoUserPoolGrant> {
     let spec = CognitoUserPoolGrantSpec {
         user_pool_id: "eu-west-1_a".to_owned(),
         usernames: vec![username.to_owned()],
@@ -365,7 +368,7 @@ pub fn letting_in(name: &str, username: &str) -> Lean<CognitoUserPoolGrant> {
     let mut grant = CognitoUserPoolGrant::new(name, spec);
     grant.metadata.resource_version = Some("1".to_owned());
     grant.metadata.uid = Some(name.to_owned());
-    Lean(Ok(grant))
+    LeanObject(Ok(grant))
 }
 
 /// Whether the grants let the resource of this name manage the user of the same name.

@@ -6,7 +6,7 @@ use tracing::warn;
 
 /// How a reconcile ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Done {
+pub(crate) enum Action {
     /// Nothing more to do until an event, or until this time has passed.
     Wake(Option<Duration>),
     /// It waits for its turn in the budget, which puts it into the queue; after this time there is
@@ -23,12 +23,12 @@ pub(crate) enum Done {
 /// How long to wait while too little is left of the lease. It is renewed, or the process ends.
 pub(crate) const SHORT_OF_LEASE: Duration = Duration::from_secs(1);
 
-pub(crate) fn write_failed(key: &Key, error: &CallError) -> Done {
+pub(crate) fn write_failed(key: &Key, error: &CallError) -> Action {
     warn!(object = %key, %error, "the status could not be written");
-    Done::ApiFailed
+    Action::ApiFailed
 }
 
-pub(crate) fn read_failed(key: &Key, error: &CallError) -> Done {
+pub(crate) fn read_failed(key: &Key, error: &CallError) -> Action {
     warn!(object = %key, %error, "the Secret could not be read");
-    Done::ApiFailed
+    Action::ApiFailed
 }

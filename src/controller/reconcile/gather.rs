@@ -1,7 +1,7 @@
 //! Gathering: the resource, what is remembered of it, and the one key of its Secret. Plain facts
 //! come out; the password itself stays beside them.
 
-use crate::{cluster::status, controller::reconcile::action::Done};
+use crate::{cluster::status, controller::reconcile::action::Action};
 use tracing::warn;
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         state::{
             claims::Claim,
             key::Key,
-            memory::{Remembered, Unrecorded},
+            memory::{PendingOutcome, Recollection},
         },
     },
     core::{
@@ -21,7 +21,9 @@ use crate::{
         credential::password::Password,
         names::target::Target,
         protocol::{
-            observed::{NewestSigned, Observed, Older, SecretFact, SecretVersion, compare},
+            observation::{
+                Observation, OlderResource, SecretState, SecretVersion, SignedByNewestKey, compare,
+            },
             request,
         },
     },
@@ -31,7 +33,7 @@ use kube::ResourceExt;
 use std::{sync::Arc, time::Instant};
 
 /// One resource, as it is known when a pass begins.
-pub(crate) struct Facts {
+pub(crate) struct Snapshot {
     /// The resource.
     pub(crate) resource: Arc<CognitoUserPassword>,
     key: Key,
@@ -42,20 +44,20 @@ pub(crate) struct Facts {
     no_status: Status,
     secret: Key,
     requested_at: Option<String>,
-    remembered: Remembered,
+    remembered: Recollection,
 }
 
 /// What a read of the Secret found.
-pub(crate) struct Gathered {
+pub(crate) struct SecretRead {
     /// What it comes to.
-    pub(crate) fact: SecretFact,
+    pub(crate) fact: SecretState,
     /// The value, if it is one; zeroized when dropped.
     pub(crate) password: Option<Password>,
     /// When it was read.
     pub(crate) read_at: Instant,
 }
 
-impl Facts {
+impl Snapshot {
     pub(crate) fn new<C: Cognito>(
         context: &Context<C>,
         key: &Key,
@@ -86,8 +88,8 @@ impl Facts {
     }
 
     /// An outcome that must be written down before anything else.
-    pub(crate) fn unrecorded(&self) -> Option<Arc<Unrecorded>> {
-        self.remembered.unrecorded.clone()
+    pub(crate) fn pending_outcome(&self) -> Option<Arc<PendingOutcome>> {
+        self.remembered.pending_outcome.clone()
     }
 
     /// Something was done about it.
@@ -124,13 +126,13 @@ impl Facts {
     }
 
     /// Which older resource for the same user the watches show.
-    pub(crate) fn older<C: Cognito>(&self, context: &Context<C>) -> Option<Older> {
+    pub(crate) fn older<C: Cognito>(&self, context: &Context<C>) -> Option<OlderResource> {
         let index = context.index();
         let older = index.older(&self.key, self.claim.as_ref()?)?;
         Some(if older.namespace() == self.key.namespace() {
-            Older::Here(older.name().to_owned())
+            OlderResource::SameNamespace(older.name().to_owned())
         } else {
-            Older::Elsewhere
+            OlderResource::OtherNamespace
         })
     }
 
@@ -141,10 +143,10 @@ impl Facts {
     }
 
     /// What the watch shows of the Secret.
-    pub(crate) fn hint<C: Cognito>(&self, context: &Context<C>) -> SecretFact {
+    pub(crate) fn hint<C: Cognito>(&self, context: &Context<C>) -> SecretState {
         match context.index().secret(&self.secret) {
-            Some(version) => SecretFact::Seen(version),
-            None => absent(context, SecretFact::NotSeen),
+            Some(version) => SecretState::Seen(version),
+            None => absent(context, SecretState::NotSeen),
         }
     }
 
@@ -152,11 +154,11 @@ impl Facts {
     pub(crate) async fn read<C: Cognito>(
         &self,
         context: &Context<C>,
-    ) -> Result<Gathered, CallError> {
+    ) -> Result<SecretRead, CallError> {
         let read_at = Instant::now();
         let hint = self.hint(context);
-        if let SecretFact::NotSelected(_) = hint {
-            return Ok(Gathered {
+        if let SecretState::NotSelected(_) = hint {
+            return Ok(SecretRead {
                 fact: hint,
                 password: None,
                 read_at,
@@ -167,16 +169,18 @@ impl Facts {
         let selector = context.secret_selector.as_ref();
         let read = secrets::read(&context.client, namespace, name, &reference.key, selector);
         let (fact, password) = match read.await? {
-            secrets::Read::NotFound | secrets::Read::NotSelected => {
-                (absent(context, SecretFact::NotFound), None)
+            secrets::SecretLookup::NotFound | secrets::SecretLookup::NotSelected => {
+                (absent(context, SecretState::NotFound), None)
             }
-            secrets::Read::KeyNotFound(version) => (SecretFact::KeyNotFound(version), None),
-            secrets::Read::Value(version, bytes) => match Password::parse(&bytes) {
-                Err(why) => (SecretFact::Invalid(version, why), None),
+            secrets::SecretLookup::KeyNotFound(version) => {
+                (SecretState::KeyNotFound(version), None)
+            }
+            secrets::SecretLookup::Value(version, bytes) => match Password::parse(&bytes) {
+                Err(why) => (SecretState::Invalid(version, why), None),
                 Ok(password) => self.compared(context, version, password),
             },
         };
-        Ok(Gathered {
+        Ok(SecretRead {
             fact,
             password,
             read_at,
@@ -188,10 +192,10 @@ impl Facts {
         context: &Context<C>,
         version: SecretVersion,
         password: Password,
-    ) -> (SecretFact, Option<Password>) {
+    ) -> (SecretState, Option<Password>) {
         // Without a target there is nothing to compare, and the decision says why.
         let Some(target) = self.target() else {
-            return (SecretFact::Seen(version), None);
+            return (SecretState::Seen(version), None);
         };
         let permanent = self.resource.spec.permanent;
         let value = compare(
@@ -201,7 +205,7 @@ impl Facts {
             &password,
             self.status(),
         );
-        (SecretFact::Value(version, value), Some(password))
+        (SecretState::Value(version, value), Some(password))
     }
 
     /// Whether a wait is over that no event of the cluster ends. A new process has new credentials:
@@ -215,12 +219,12 @@ impl Facts {
     pub(crate) fn observed<'a, C: Cognito>(
         &'a self,
         context: &Context<C>,
-        secret: SecretFact,
-    ) -> Observed<'a> {
+        secret: SecretState,
+    ) -> Observation<'a> {
         let older = self.older(context);
         // Where there is an older one, that decides.
         let rival_at = older.is_none().then(|| self.rival_at(context)).flatten();
-        Observed {
+        Observation {
             uid: &self.uid,
             generation: self.resource.metadata.generation.unwrap_or_default(),
             deleting: self.resource.metadata.deletion_timestamp.is_some(),
@@ -230,7 +234,7 @@ impl Facts {
             admission: self.admission(context),
             older,
             rival_at,
-            newest_signed: NewestSigned::of(self.status(), &context.keyring()),
+            newest_signed: SignedByNewestKey::of(self.status(), &context.keyring()),
             secret,
             tried: self.remembered.tried.as_deref(),
             healed: self.is_healed(),
@@ -239,16 +243,16 @@ impl Facts {
 }
 
 /// What an absent Secret comes to: where only some are seen, it may be there all the same.
-fn absent<C: Cognito>(context: &Context<C>, otherwise: SecretFact) -> SecretFact {
+fn absent<C: Cognito>(context: &Context<C>, otherwise: SecretState) -> SecretState {
     let selector = context.secret_selector.as_ref();
-    selector.map_or(otherwise, |fits| SecretFact::NotSelected(fits.to_string()))
+    selector.map_or(otherwise, |fits| SecretState::NotSelected(fits.to_string()))
 }
 
 /// Reads the resource as it is now; none when it is gone.
 pub(crate) async fn refresh<C: Cognito>(
     context: &Context<C>,
     key: &Key,
-) -> Result<Option<Arc<CognitoUserPassword>>, Done> {
+) -> Result<Option<Arc<CognitoUserPassword>>, Action> {
     match status::read(&context.client, key.namespace(), key.name()).await {
         Ok(resource) => {
             let resource = Arc::new(resource);
@@ -258,7 +262,7 @@ pub(crate) async fn refresh<C: Cognito>(
         Err(CallError::NotFound) => Ok(None),
         Err(error) => {
             warn!(object = %key, %error, "the resource could not be read");
-            Err(Done::ApiFailed)
+            Err(Action::ApiFailed)
         }
     }
 }

@@ -17,8 +17,8 @@ mod value;
 mod wait;
 
 use self::{
-    action::{Done, SHORT_OF_LEASE},
-    gather::{Facts, refresh},
+    action::{Action, SHORT_OF_LEASE},
+    gather::{Snapshot, refresh},
     triage::{after_panic, retry},
     value::with_value,
     wait::{awaits_credentials, is_turned_away, line_up},
@@ -28,7 +28,7 @@ use crate::{
     api::CognitoUserPassword,
     cognito::Cognito,
     core::protocol::{
-        decide::{decide, while_turned_away},
+        decide::{decide, decide_at_closed_gate},
         decision::Decision,
     },
 };
@@ -53,7 +53,7 @@ pub(crate) async fn reconcile<C: Cognito>(context: &Context<C>, key: &Key) -> Op
     reconciled.unwrap_or_else(|_| {
         error!(object = %key, "the reconcile panicked; it is tried again");
         context.metrics.reconcile("panic", began.elapsed());
-        context.isolated(key, "leaving the budget", || context.turns.leave(key));
+        context.isolated(key, "leaving the budget", || context.permits.leave(key));
         Some(after_panic(context, key))
     })
 }
@@ -61,31 +61,31 @@ pub(crate) async fn reconcile<C: Cognito>(context: &Context<C>, key: &Key) -> Op
 async fn look<C: Cognito>(context: &Context<C>, key: &Key) -> Option<Duration> {
     let stored = context.index().resource(key);
     let Some(resource) = stored.filter(|_| !context.is_stopping()) else {
-        context.turns.leave(key);
+        context.permits.leave(key);
         return None;
     };
     if !context.leads_for_a_call() {
-        context.turns.leave(key);
+        context.permits.leave(key);
         return Some(SHORT_OF_LEASE);
     }
     let uid = resource.uid().unwrap_or_default();
     let started = Instant::now();
     let done = attend(context, key, resource).await;
-    if !matches!(done, Done::Queued(_)) {
-        context.turns.leave(key);
+    if !matches!(done, Action::Queued(_)) {
+        context.permits.leave(key);
     }
     let (result, wake) = match done {
-        Done::Wake(wake) => {
+        Action::Wake(wake) => {
             context.memory.api_works(key);
             ("ok", wake)
         }
-        Done::Queued(quiet) => {
+        Action::Queued(quiet) => {
             context.memory.api_works(key);
             ("queued", quiet)
         }
-        Done::ShortOfLease => ("ok", Some(SHORT_OF_LEASE)),
-        Done::Again => ("conflict", Some(Duration::from_millis(200))),
-        Done::ApiFailed => {
+        Action::ShortOfLease => ("ok", Some(SHORT_OF_LEASE)),
+        Action::Again => ("conflict", Some(Duration::from_millis(200))),
+        Action::ApiFailed => {
             let failures = context.memory.api_failed(key);
             ("api_error", Some(retry(failures, &uid)))
         }
@@ -98,22 +98,29 @@ async fn look<C: Cognito>(context: &Context<C>, key: &Key) -> Option<Duration> {
 }
 
 /// Begins again as long as there are conflicts.
-async fn attend<C: Cognito>(context: &Context<C>, key: &Key, stored: CognitoUserPassword) -> Done {
+async fn attend<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    stored: CognitoUserPassword,
+) -> Action {
     let mut resource = context.memory.freshest(key, stored);
     for _ in 0..CONFLICTS_MAX {
         match pass(context, key, resource).await {
-            Done::Again => {}
-            done @ (Done::Wake(_) | Done::Queued(_) | Done::ShortOfLease | Done::ApiFailed) => {
+            Action::Again => {}
+            done @ (Action::Wake(_)
+            | Action::Queued(_)
+            | Action::ShortOfLease
+            | Action::ApiFailed) => {
                 return done;
             }
         }
         resource = match refresh(context, key).await {
             Ok(Some(resource)) => resource,
-            Ok(None) => return Done::Wake(None),
+            Ok(None) => return Action::Wake(None),
             Err(done) => return done,
         };
     }
-    Done::Again
+    Action::Again
 }
 
 /// One pass over the stages.
@@ -121,51 +128,54 @@ async fn pass<C: Cognito>(
     context: &Context<C>,
     key: &Key,
     resource: Arc<CognitoUserPassword>,
-) -> Done {
-    let facts = Facts::new(context, key, resource);
-    if let Some(unrecorded) = facts.unrecorded() {
-        let resource = match &unrecorded.outcome {
+) -> Action {
+    let facts = Snapshot::new(context, key, resource);
+    if let Some(pending_outcome) = facts.pending_outcome() {
+        let resource = match &pending_outcome.outcome {
             Some(_) => facts.resource,
             // Whether the attempt is on record only a read tells: the watch may not show it yet.
             None => match refresh(context, key).await {
                 Ok(Some(now)) => now,
-                Ok(None) => return Done::Wake(None),
+                Ok(None) => return Action::Wake(None),
                 Err(done) => return done,
             },
         };
-        return match record::record(context, key, &resource, &unrecorded).await {
+        return match record::record(context, key, &resource, &pending_outcome).await {
             // What asked for this look is still to be looked at.
-            Done::Wake(_) => Done::Again,
-            done @ (Done::Queued(_) | Done::ShortOfLease | Done::Again | Done::ApiFailed) => done,
+            Action::Wake(_) => Action::Again,
+            done @ (Action::Queued(_)
+            | Action::ShortOfLease
+            | Action::Again
+            | Action::ApiFailed) => done,
         };
     }
     let Some(id) = fresh_id() else {
         error!("the system's random source failed");
-        return Done::ApiFailed;
+        return Action::ApiFailed;
     };
     let now = Timestamp::now();
     let observed = facts.observed(context, facts.hint(context));
     match decide(&observed, now, &id) {
-        Decision::Leave => Done::Wake(None),
-        Decision::Stay { wake } => Done::Wake(wake),
+        Decision::Leave => Action::Wake(None),
+        Decision::Stay { wake } => Action::Wake(wake),
         Decision::Report(report) => record::report(context, key, &facts.resource, &report).await,
         // Without the value there is no plan.
         Decision::Set(_) | Decision::Read
             if observed.is_unidentified() && is_turned_away(context, key, &facts, &observed) =>
         {
-            match while_turned_away(&observed, now) {
+            match decide_at_closed_gate(&observed, now) {
                 Decision::Report(report) => {
                     record::report(context, key, &facts.resource, &report).await
                 }
-                Decision::Stay { wake } => Done::Wake(wake),
-                Decision::Leave | Decision::Read | Decision::Set(_) => Done::Wake(None),
+                Decision::Stay { wake } => Action::Wake(wake),
+                Decision::Leave | Decision::Read | Decision::Set(_) => Action::Wake(None),
             }
         }
         Decision::Set(_) | Decision::Read if awaits_credentials(context, key, &observed) => {
-            Done::Wake(None)
+            Action::Wake(None)
         }
         Decision::Set(_) | Decision::Read => match line_up(context, key, &observed) {
-            Some(quiet) => Done::Queued(Some(quiet)),
+            Some(quiet) => Action::Queued(Some(quiet)),
             None => with_value(context, key, &facts, &id).await,
         },
     }

@@ -1,9 +1,9 @@
 //! Reporting: the status, and after it the event. Equal statuses are not written.
 
-use crate::{controller::reconcile::gather::Facts, core::protocol::observed::SecretFact};
+use crate::{controller::reconcile::gather::Snapshot, core::protocol::observation::SecretState};
 
 use super::{
-    action::{Done, write_failed},
+    action::{Action, write_failed},
     gather::refresh,
 };
 use crate::{
@@ -12,12 +12,12 @@ use crate::{
     cognito::Cognito,
     controller::{
         context::Context,
-        state::{key::Key, memory::Unrecorded},
+        state::{key::Key, memory::PendingOutcome},
     },
     core::{
         condition::verdict::Verdict,
         protocol::{
-            conclude::{Conclusion, Recorded, conclude, withdraw},
+            conclude::{Conclusion, OutcomeReport, conclude, withdraw},
             decision::Report,
             outcome::Outcome,
             plan::Plan,
@@ -38,25 +38,25 @@ pub(crate) async fn report<C: Cognito>(
     key: &Key,
     resource: &CognitoUserPassword,
     report: &Report,
-) -> Done {
+) -> Action {
     if resource.status.as_ref() == Some(&report.status) {
-        return Done::Wake(report.wake);
+        return Action::Wake(report.wake);
     }
     if !context.leadership.has_left(CALL_TIMEOUT) {
-        return Done::ShortOfLease;
+        return Action::ShortOfLease;
     }
     let before = resource.status.as_ref().and_then(Status::ready_reason);
     match status::write(&context.client, resource, &report.status).await {
         Ok(written) => context.wrote(key, Arc::new(written)),
-        Err(CallError::NotFound) => return Done::Wake(None),
-        Err(CallError::Conflict) => return Done::Again,
+        Err(CallError::NotFound) => return Action::Wake(None),
+        Err(CallError::Conflict) => return Action::Again,
         Err(error) => return write_failed(key, &error),
     }
     let progress = report.verdict.reason == Reason::Progressing;
     if before != Some(report.verdict.reason) && !progress {
         tell(context, resource, &report.verdict, None);
     }
-    Done::Wake(report.wake)
+    Action::Wake(report.wake)
 }
 
 /// Writes down the outcome of a call. It is remembered until that succeeds, so that a call whose
@@ -65,14 +65,14 @@ pub(crate) async fn record<C: Cognito>(
     context: &Context<C>,
     key: &Key,
     resource: &Arc<CognitoUserPassword>,
-    unrecorded: &Unrecorded,
-) -> Done {
+    pending_outcome: &PendingOutcome,
+) -> Action {
     let uid = resource.uid().unwrap_or_default();
     let forget = || context.memory.recorded(key);
     let mut resource = resource.clone();
     for _ in 0..CONFLICTS_MAX {
         let current = resource.status.clone().unwrap_or_default();
-        let Unrecorded { plan, outcome } = unrecorded;
+        let PendingOutcome { plan, outcome } = pending_outcome;
         let now = Timestamp::now();
         let (wanted, recorded) = match outcome {
             None => (withdraw(&current, plan), None),
@@ -85,21 +85,21 @@ pub(crate) async fn record<C: Cognito>(
         };
         let Some(wanted) = wanted else {
             forget();
-            return Done::Again;
+            return Action::Again;
         };
         match status::write(&context.client, &resource, &wanted).await {
             Ok(written) => {
                 context.wrote(key, Arc::new(written));
                 forget();
                 let Some((recorded, outcome)) = recorded else {
-                    return Done::Again;
+                    return Action::Again;
                 };
                 said(context, &resource, plan, outcome, &recorded);
-                return Done::Wake(recorded.wake);
+                return Action::Wake(recorded.wake);
             }
             Err(CallError::NotFound) => {
                 forget();
-                return Done::Wake(None);
+                return Action::Wake(None);
             }
             Err(CallError::Conflict) => {}
             Err(error) => return write_failed(key, &error),
@@ -108,12 +108,12 @@ pub(crate) async fn record<C: Cognito>(
             Ok(Some(now)) if now.uid().as_deref() == Some(&uid) => now,
             Ok(_) => {
                 forget();
-                return Done::Again;
+                return Action::Again;
             }
             Err(done) => return done,
         };
     }
-    Done::Again
+    Action::Again
 }
 
 /// What follows a recorded outcome: the event, and the time from the Secret's change.
@@ -122,7 +122,7 @@ fn said<C: Cognito>(
     resource: &CognitoUserPassword,
     plan: &Plan,
     outcome: &Outcome,
-    recorded: &Recorded,
+    recorded: &OutcomeReport,
 ) {
     let before = plan.before.ready_reason();
     // A first set isn't late, however old its Secret is.
@@ -184,11 +184,11 @@ fn tell<C: Cognito>(
 pub(crate) fn concluded<C: Cognito>(
     context: &Context<C>,
     key: &Key,
-    facts: &Facts,
-    fact: &SecretFact,
-    done: Done,
-) -> Done {
-    if let Done::Wake(_) = done {
+    facts: &Snapshot,
+    fact: &SecretState,
+    done: Action,
+) -> Action {
+    if let Action::Wake(_) = done {
         let observed = facts.observed(context, fact.clone());
         let tried = observed.tried();
         context.memory.concluded(key, facts.uid(), tried);

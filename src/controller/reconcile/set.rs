@@ -1,8 +1,8 @@
 //! One set: the attempt written ahead, fenced by resourceVersion; one call; the outcome recorded.
 
 use super::{
-    action::{Done, SHORT_OF_LEASE, write_failed},
-    gather::{Facts, Gathered},
+    action::{Action, SHORT_OF_LEASE, write_failed},
+    gather::{SecretRead, Snapshot},
     record::{self, concluded},
 };
 use crate::{
@@ -12,16 +12,16 @@ use crate::{
     controller::{
         context::Context,
         schedule::{
-            in_flight::{self, NotYet, Sent},
-            turns::Turn,
+            permits::Permit,
+            user_locks::{CallIdentity, LockError, UserLock},
         },
-        state::{key::Key, memory::Unrecorded},
+        state::{key::Key, memory::PendingOutcome},
     },
     core::{
         credential::password::Password,
         names::target::Target,
         protocol::{
-            decide::await_landing,
+            decide::report_pending_call,
             outcome::{Outcome, classify},
             plan::Plan,
             reply::{NotSent, Reply},
@@ -43,37 +43,37 @@ const BUSY: Duration = Duration::from_millis(250);
 pub(crate) async fn set<C: Cognito>(
     context: &Context<C>,
     key: &Key,
-    facts: &Facts,
-    gathered: Gathered,
+    facts: &Snapshot,
+    gathered: SecretRead,
     plan: &Plan,
-    turn: Turn,
-) -> Done {
-    let Gathered { fact, password, .. } = gathered;
+    permit: Permit,
+) -> Action {
+    let SecretRead { fact, password, .. } = gathered;
     let (Some(target), Some(password)) = (facts.target(), password) else {
-        return Done::Wake(None);
+        return Action::Wake(None);
     };
     if context.is_stopping() {
-        return Done::Wake(None);
+        return Action::Wake(None);
     }
     if !context.leads_for_a_call() {
-        return Done::Wake(Some(SHORT_OF_LEASE));
+        return Action::Wake(Some(SHORT_OF_LEASE));
     }
-    let sent = Sent {
+    let sent = CallIdentity {
         uid: facts.uid().to_owned(),
         fingerprint: plan.attempt.fingerprint.clone(),
     };
-    let alone = match context.in_flight.enter(target, sent, Instant::now()) {
-        Ok(alone) => alone,
-        Err(NotYet::Busy) => return Done::Wake(Some(BUSY)),
-        Err(NotYet::Landing(left)) => {
+    let user_lock = match context.user_locks.enter(target, sent, Instant::now()) {
+        Ok(user_lock) => user_lock,
+        Err(LockError::Busy) => return Action::Wake(Some(BUSY)),
+        Err(LockError::Landing(left)) => {
             let observed = facts.observed(context, fact);
-            let report = await_landing(&observed, left, Timestamp::now());
+            let report = report_pending_call(&observed, left, Timestamp::now());
             return record::report(context, key, &facts.resource, &report).await;
         }
     };
     // An older one that came since has its turn after this one, or had it: then its value stands.
     if facts.older(context).is_some() || !facts.is_granted(context, &plan.authority) {
-        return Done::Again;
+        return Action::Again;
     }
     let ahead = match write_ahead(context, key, facts, plan).await {
         Ok(ahead) => ahead,
@@ -86,14 +86,14 @@ pub(crate) async fn set<C: Cognito>(
         plan,
         (target, permanent),
         password,
-        (turn, alone),
+        (permit, user_lock),
     );
-    let outcome = context.places.without(called).await;
-    let unrecorded = came_to(plan, Some(outcome));
+    let outcome = context.slots.without(called).await;
+    let pending_outcome = came_to(plan, Some(outcome));
     context
         .memory
-        .unrecorded(key, facts.uid(), unrecorded.clone());
-    let done = record::record(context, key, &ahead, &unrecorded).await;
+        .pending_outcome(key, facts.uid(), pending_outcome.clone());
+    let done = record::record(context, key, &ahead, &pending_outcome).await;
     concluded(context, key, facts, &fact, done)
 }
 
@@ -102,19 +102,19 @@ pub(crate) async fn set<C: Cognito>(
 async fn write_ahead<C: Cognito>(
     context: &Context<C>,
     key: &Key,
-    facts: &Facts,
+    facts: &Snapshot,
     plan: &Plan,
-) -> Result<Arc<CognitoUserPassword>, Done> {
+) -> Result<Arc<CognitoUserPassword>, Action> {
     let ahead = match status::write(&context.client, &facts.resource, &plan.ahead).await {
         Ok(ahead) => Arc::new(ahead),
-        Err(CallError::NotFound) => return Err(Done::Wake(None)),
-        Err(CallError::Conflict) => return Err(Done::Again),
+        Err(CallError::NotFound) => return Err(Action::Wake(None)),
+        Err(CallError::Conflict) => return Err(Action::Again),
         // It may have been written all the same. That no call followed is known here only: an
         // attempt that somebody takes over would count as perhaps applied.
         Err(error) => {
             context
                 .memory
-                .unrecorded(key, facts.uid(), came_to(plan, None));
+                .pending_outcome(key, facts.uid(), came_to(plan, None));
             return Err(write_failed(key, &error));
         }
     };
@@ -122,22 +122,22 @@ async fn write_ahead<C: Cognito>(
     facts.acted(context, key);
     if ahead.status.as_ref().and_then(|s| s.attempt.as_ref()) != Some(&plan.attempt) {
         error!(object = %key, "the API server did not keep the attempt: is the CRD of this version installed?");
-        return Err(Done::ApiFailed);
+        return Err(Action::ApiFailed);
     }
     let granted = facts.is_granted(context, &plan.authority);
     if !granted || context.is_stopping() || !context.leads_for_a_call() {
         let withdrawn = came_to(plan, None);
         context
             .memory
-            .unrecorded(key, facts.uid(), withdrawn.clone());
+            .pending_outcome(key, facts.uid(), withdrawn.clone());
         return Err(record::record(context, key, &ahead, &withdrawn).await);
     }
     Ok(ahead)
 }
 
-fn came_to(plan: &Plan, outcome: Option<Outcome>) -> Arc<Unrecorded> {
+fn came_to(plan: &Plan, outcome: Option<Outcome>) -> Arc<PendingOutcome> {
     let plan = plan.clone();
-    Arc::new(Unrecorded { plan, outcome })
+    Arc::new(PendingOutcome { plan, outcome })
 }
 
 /// Makes the one call.
@@ -147,34 +147,34 @@ async fn call<C: Cognito>(
     plan: &Plan,
     (target, permanent): (&Target, bool),
     password: Password,
-    (mut turn, mut alone): (Turn, in_flight::Turn),
+    (mut permit, mut user_lock): (Permit, UserLock),
 ) -> Outcome {
     debug!(object = %key, attempt = plan.attempt.id, inherited = plan.inherited, "calling AdminSetUserPassword");
-    turn.calling();
+    permit.calling();
     let authority = &plan.authority;
     let started = Instant::now();
-    alone.begin(started);
+    user_lock.begin(started);
     let reply = context
         .cognito
         .admin_set_user_password(authority, target, &password, permanent)
         .await;
     match reply {
-        Reply::NoReply { .. } => turn.no_reply(),
+        Reply::NoReply { .. } => permit.no_reply(),
         Reply::Applied { .. } | Reply::ServiceError(_) => {
-            turn.answered();
-            alone.answered();
+            permit.answered();
+            user_lock.answered();
         }
         // Nobody knows whether anybody is there: few turns until one answers.
         Reply::NotSent {
             cause: NotSent::Connect,
             ..
         } => {
-            turn.no_reply();
-            alone.answered();
+            permit.no_reply();
+            user_lock.answered();
         }
-        Reply::NotSent { .. } => alone.answered(),
+        Reply::NotSent { .. } => user_lock.answered(),
     }
-    drop(alone);
+    drop(user_lock);
     // Zeroized as soon as it has served.
     drop(password);
     context
@@ -182,11 +182,11 @@ async fn call<C: Cognito>(
         .cognito_call("AdminSetUserPassword", code(&reply), started.elapsed());
     let outcome = classify(&reply);
     if outcome.verdict.reason == Reason::TooManyRequests {
-        turn.throttled();
+        permit.throttled();
     }
-    drop(turn);
+    drop(permit);
     let standing = &outcome.standing;
-    context.credentials.answered(key, authority, standing);
+    context.credential_gate.answered(key, authority, standing);
     info!(
         object = %key,
         pool = %target.pool,

@@ -5,7 +5,7 @@ use crate::{
     api::{Class, Reason},
     cognito::Cognito,
     controller::{
-        context::Context, reconcile::gather::Facts, schedule::pace::Pace, state::key::Key,
+        context::Context, reconcile::gather::Snapshot, schedule::pace::Pace, state::key::Key,
     },
     core::{
         condition::backoff,
@@ -30,14 +30,14 @@ pub(crate) fn ask_for<C: Cognito>(context: &Context<C>, key: Key) {
         if context.index().may_look_at(&key) {
             glance(context, &key)
         } else {
-            Glance::NothingToDo
+            Triage::NothingToDo
         }
     };
     match context.isolated(&key, "the first decision on a resource", glance) {
-        Some(Glance::Look) if context.turns.has_turn(&key) => context.queue.push_first(key),
-        Some(Glance::Look) => context.queue.push(key),
-        Some(Glance::LookAfter(wait)) => context.queue.push_after(key, wait),
-        Some(Glance::NothingToDo) => {}
+        Some(Triage::Look) if context.permits.has_permit(&key) => context.queue.push_first(key),
+        Some(Triage::Look) => context.queue.push(key),
+        Some(Triage::LookAfter(wait)) => context.queue.push_after(key, wait),
+        Some(Triage::NothingToDo) => {}
         None => {
             let wait = after_panic(context, &key);
             context.queue.push_after(key, wait);
@@ -46,35 +46,35 @@ pub(crate) fn ask_for<C: Cognito>(context: &Context<C>, key: Key) {
 }
 
 /// What a glance at a resource tells.
-pub(crate) enum Glance {
+pub(crate) enum Triage {
     NothingToDo,
     Look,
     LookAfter(Duration),
 }
 
 /// Decides on what the watches show, as a look begins.
-pub(crate) fn glance<C: Cognito>(context: &Context<C>, key: &Key) -> Glance {
-    let begun = context.queue.is_taken(key) || context.turns.holds(key);
-    if begun || context.memory.has_unrecorded(key) {
-        return Glance::Look;
+pub(crate) fn glance<C: Cognito>(context: &Context<C>, key: &Key) -> Triage {
+    let begun = context.queue.is_taken(key) || context.permits.holds(key);
+    if begun || context.memory.has_pending_outcome(key) {
+        return Triage::Look;
     }
     let Some(stored) = context.index().resource(key) else {
-        return Glance::NothingToDo;
+        return Triage::NothingToDo;
     };
     let resource = context.memory.freshest(key, stored);
-    let facts = Facts::new(context, key, resource);
+    let facts = Snapshot::new(context, key, resource);
     let observed = facts.observed(context, facts.hint(context));
     // What would need an id is for the look.
     match decide(&observed, Timestamp::now(), "") {
-        Decision::Leave => Glance::NothingToDo,
+        Decision::Leave => Triage::NothingToDo,
         Decision::Stay { wake: None } => {
             if observed.is_at_rest() {
                 context.memory.rest(key);
             }
-            Glance::NothingToDo
+            Triage::NothingToDo
         }
-        Decision::Stay { wake: Some(wake) } => Glance::LookAfter(wake),
-        Decision::Read | Decision::Report(_) | Decision::Set(_) => Glance::Look,
+        Decision::Stay { wake: Some(wake) } => Triage::LookAfter(wake),
+        Decision::Read | Decision::Report(_) | Decision::Set(_) => Triage::Look,
     }
 }
 

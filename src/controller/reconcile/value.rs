@@ -6,18 +6,18 @@ use crate::{
     controller::{
         context::Context,
         reconcile::{
-            action::{Done, read_failed},
-            gather::Facts,
+            action::{Action, read_failed},
+            gather::Snapshot,
             record::concluded,
             set::set,
         },
-        schedule::{credentials::TurnedAway, turns::Waits},
+        schedule::{credential_gate::GateRefusal, permits::PermitWait},
         state::key::Key,
     },
     core::protocol::{
-        decide::{decide, while_waiting_for_turn, without_credentials},
+        decide::{decide, report_missing_credentials, report_while_queued},
         decision::Decision,
-        observed::{Observed, SecretFact},
+        observation::{Observation, SecretState},
     },
 };
 use jiff::Timestamp;
@@ -27,9 +27,9 @@ use std::time::Duration;
 pub(crate) async fn with_value<C: Cognito>(
     context: &Context<C>,
     key: &Key,
-    facts: &Facts,
+    facts: &Snapshot,
     id: &str,
-) -> Done {
+) -> Action {
     let mut gathered = match facts.read(context).await {
         Ok(gathered) => gathered,
         Err(error) => return read_failed(key, &error),
@@ -47,33 +47,36 @@ pub(crate) async fn with_value<C: Cognito>(
     let authority = &plan.authority;
     let must_tell = observed.says_what_is_over();
     context.memory.expect_healing(key, facts.uid());
-    let ensured = context.credentials.ensure(key, authority, must_tell).await;
+    let ensured = context
+        .credential_gate
+        .ensure(key, authority, must_tell)
+        .await;
     let account = match ensured {
         Ok(account) => account,
-        Err(TurnedAway { tell: false, .. }) => return Done::Wake(None),
-        Err(TurnedAway { failure, .. }) => {
+        Err(GateRefusal { tell: false, .. }) => return Action::Wake(None),
+        Err(GateRefusal { failure, .. }) => {
             gathered.password = None;
-            let report = without_credentials(&observed, &failure.0, Timestamp::now());
+            let report = report_missing_credentials(&observed, &failure.0, Timestamp::now());
             let done = record::report(context, key, &facts.resource, &report).await;
             return concluded(context, key, facts, &gathered.fact, done);
         }
     };
     let payer = (account, authority.region.clone());
-    let turn = match context.turns.claim(key, &payer, plan.urgency) {
-        Ok(turn) => turn,
-        Err(Waits { quiet: Some(quiet) }) => return Done::Queued(Some(quiet)),
-        Err(Waits { quiet: None }) => {
+    let permit = match context.permits.claim(key, &payer, plan.urgency) {
+        Ok(permit) => permit,
+        Err(PermitWait { quiet: Some(quiet) }) => return Action::Queued(Some(quiet)),
+        Err(PermitWait { quiet: None }) => {
             gathered.password = None;
             return queued(context, key, facts, &observed).await;
         }
     };
     if gathered.read_at.elapsed() < READ_IS_FRESH {
-        return set(context, key, facts, gathered, &plan, turn).await;
+        return set(context, key, facts, gathered, &plan, permit).await;
     }
     // The credentials took their time: decide on what is true now.
     gathered.password = None;
     if !facts.is_granted(context, authority) {
-        return Done::Again;
+        return Action::Again;
     }
     let mut gathered = match facts.read(context).await {
         Ok(gathered) => gathered,
@@ -81,8 +84,8 @@ pub(crate) async fn with_value<C: Cognito>(
     };
     let observed = facts.observed(context, gathered.fact.clone());
     match decide(&observed, Timestamp::now(), id) {
-        Decision::Set(now) if now.authority != *authority => Done::Again,
-        Decision::Set(plan) => set(context, key, facts, gathered, &plan, turn).await,
+        Decision::Set(now) if now.authority != *authority => Action::Again,
+        Decision::Set(plan) => set(context, key, facts, gathered, &plan, permit).await,
         other => {
             gathered.password = None;
             without_set(context, key, facts, &gathered.fact, other).await
@@ -94,15 +97,17 @@ pub(crate) async fn with_value<C: Cognito>(
 pub(crate) async fn queued<C: Cognito>(
     context: &Context<C>,
     key: &Key,
-    facts: &Facts,
-    observed: &Observed<'_>,
-) -> Done {
-    let Some(report) = while_waiting_for_turn(observed, Timestamp::now()) else {
-        return Done::Queued(None);
+    facts: &Snapshot,
+    observed: &Observation<'_>,
+) -> Action {
+    let Some(report) = report_while_queued(observed, Timestamp::now()) else {
+        return Action::Queued(None);
     };
     match record::report(context, key, &facts.resource, &report).await {
-        Done::Wake(_) => Done::Queued(None),
-        done @ (Done::Queued(_) | Done::ShortOfLease | Done::Again | Done::ApiFailed) => done,
+        Action::Wake(_) => Action::Queued(None),
+        done @ (Action::Queued(_) | Action::ShortOfLease | Action::Again | Action::ApiFailed) => {
+            done
+        }
     }
 }
 
@@ -110,26 +115,26 @@ pub(crate) async fn queued<C: Cognito>(
 pub(crate) async fn without_set<C: Cognito>(
     context: &Context<C>,
     key: &Key,
-    facts: &Facts,
-    fact: &SecretFact,
+    facts: &Snapshot,
+    fact: &SecretState,
     decision: Decision,
-) -> Done {
+) -> Action {
     let done = match decision {
-        Decision::Leave => Done::Wake(None),
-        Decision::Stay { wake } => Done::Wake(wake),
+        Decision::Leave => Action::Wake(None),
+        Decision::Stay { wake } => Action::Wake(wake),
         Decision::Report(report) => {
             let done = record::report(context, key, &facts.resource, &report).await;
-            if report.signed_again && matches!(done, Done::Wake(_)) {
+            if report.signed_again && matches!(done, Action::Wake(_)) {
                 record::warn_signed_again(context, &facts.resource);
             }
             done
         }
         // A read was made: there is nothing that another would tell.
-        Decision::Read | Decision::Set(_) => Done::Again,
+        Decision::Read | Decision::Set(_) => Action::Again,
     };
     let done = concluded(context, key, facts, fact, done);
-    if let Done::Wake(_) = done {
-        context.verified.add(key);
+    if let Action::Wake(_) = done {
+        context.version_queue.add(key);
     }
     done
 }

@@ -2,10 +2,10 @@
 
 use crate::{
     cognito::Cognito,
-    controller::{context::Context, reconcile::gather::Facts, state::key::Key},
+    controller::{context::Context, reconcile::gather::Snapshot, state::key::Key},
     core::{
         access::grant::Admission,
-        protocol::observed::{Observed, SecretFact},
+        protocol::observation::{Observation, SecretState},
     },
 };
 use std::time::Duration;
@@ -15,10 +15,10 @@ use std::time::Duration;
 pub(crate) fn awaits_credentials<C: Cognito>(
     context: &Context<C>,
     key: &Key,
-    observed: &Observed<'_>,
+    observed: &Observation<'_>,
 ) -> bool {
     match &observed.admission {
-        Admission::Granted(authority) => context.credentials.awaits_resolution(key, authority),
+        Admission::Granted(authority) => context.credential_gate.awaits_resolution(key, authority),
         Admission::NotGranted
         | Admission::Ambiguous
         | Admission::UnknownRegion
@@ -31,17 +31,17 @@ pub(crate) fn awaits_credentials<C: Cognito>(
 pub(crate) fn line_up<C: Cognito>(
     context: &Context<C>,
     key: &Key,
-    observed: &Observed<'_>,
+    observed: &Observation<'_>,
 ) -> Option<Duration> {
     let Admission::Granted(authority) = &observed.admission else {
         return None;
     };
-    if !matches!(observed.secret, SecretFact::Seen(_)) || observed.status.failures.is_some() {
+    if !matches!(observed.secret, SecretState::Seen(_)) || observed.status.failures.is_some() {
         return None;
     }
-    let account = context.credentials.account(authority)?;
+    let account = context.credential_gate.account(authority)?;
     let payer = (account, authority.region.clone());
-    context.turns.line_up(key, &payer).err()?.quiet
+    context.permits.line_up(key, &payer).err()?.quiet
 }
 
 /// While there are no credentials and the status says so, there is nothing to read and nothing to
@@ -49,12 +49,12 @@ pub(crate) fn line_up<C: Cognito>(
 pub(crate) fn is_turned_away<C: Cognito>(
     context: &Context<C>,
     key: &Key,
-    facts: &Facts,
-    observed: &Observed<'_>,
+    facts: &Snapshot,
+    observed: &Observation<'_>,
 ) -> bool {
     let Admission::Granted(authority) = &observed.admission else {
         return false;
     };
     context.memory.expect_healing(key, facts.uid());
-    context.credentials.turn_away(key, authority)
+    context.credential_gate.turn_away(key, authority)
 }

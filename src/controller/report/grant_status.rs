@@ -41,7 +41,7 @@ struct Again {
 
 /// What came of a look at a grant.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Looked {
+enum GrantCheck {
     Done,
     /// Nothing will tell when it is otherwise.
     Again,
@@ -81,15 +81,15 @@ pub(crate) async fn tell<C: Cognito>(context: &Context<C>) {
         let looks = stream::iter(names).map(|name| async {
             let step = "reporting a grant's status";
             let looked = isolated_async(&context.metrics, &name, step, look(context, &name)).await;
-            (name, looked.unwrap_or(Looked::Again))
+            (name, looked.unwrap_or(GrantCheck::Again))
         });
         let mut looks = looks.buffer_unordered(AT_ONCE);
         while let Some((name, looked)) = looks.next().await {
             match looked {
-                Looked::Done => {
+                GrantCheck::Done => {
                     again.remove(&name);
                 }
-                Looked::Again => {
+                GrantCheck::Again => {
                     // What was looked at for something else is no further failure.
                     let before = again
                         .get(&name)
@@ -108,12 +108,12 @@ fn forget_unneeded<C: Cognito>(context: &Context<C>) {
     let named = context.index().grants().authorities();
     // The operator's own identity is always needed.
     let needed = |authority: &Authority| authority.role.is_none() || named.contains(authority);
-    context.credentials.retain(needed);
+    context.credential_gate.retain(needed);
     context.cognito.retain(&needed);
 }
 
 /// Looks at one grant, and says what there is to say.
-async fn look<C: Cognito>(context: &Context<C>, name: &str) -> Looked {
+async fn look<C: Cognito>(context: &Context<C>, name: &str) -> GrantCheck {
     #[cfg(test)]
     crate::controller::panic_tests::panic_at(
         "grant status",
@@ -123,7 +123,7 @@ async fn look<C: Cognito>(context: &Context<C>, name: &str) -> Looked {
         let mut index = context.index();
         let grants = index.grants();
         let Some(held) = grants.grant(name).cloned() else {
-            return Looked::Done;
+            return GrantCheck::Done;
         };
         (held, grants.lets_in(name))
     };
@@ -138,12 +138,12 @@ async fn look<C: Cognito>(context: &Context<C>, name: &str) -> Looked {
         write(context, &held.object, &status, &finding).await
     } else {
         // The lease is renewed, or the process ends.
-        return Looked::Again;
+        return GrantCheck::Again;
     };
     match written {
         // After a conflict the watch tells of it anew.
-        Ok(()) | Err(CallError::Conflict | CallError::NotFound) if !failed => Looked::Done,
-        Ok(()) | Err(_) => Looked::Again,
+        Ok(()) | Err(CallError::Conflict | CallError::NotFound) if !failed => GrantCheck::Done,
+        Ok(()) | Err(_) => GrantCheck::Again,
     }
 }
 
@@ -158,7 +158,7 @@ async fn find<C: Cognito>(
     let Some(role) = &authority.role else {
         return Finding::Accepted;
     };
-    match context.credentials.examine(authority).await {
+    match context.credential_gate.examine(authority).await {
         Ok(()) => Finding::Accepted,
         Err(failure) => Finding::NoCredentials(role.arn.clone(), failure),
     }

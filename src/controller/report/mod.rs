@@ -2,5 +2,6 @@
 //!
 //! Imports `context`, `reconcile`, `schedule` and `state`.
 
+pub(crate) mod version_recorder;
+
 pub(crate) mod grant_status;
-pub(crate) mod verified;

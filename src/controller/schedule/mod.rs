@@ -3,10 +3,11 @@
 //!
 //! Imports `state`.
 
-pub(crate) mod credentials;
-pub(crate) mod in_flight;
+pub(crate) mod credential_gate;
+pub(crate) mod permits;
+pub(crate) mod slots;
+pub(crate) mod user_locks;
+pub(crate) mod version_queue;
+
 pub(crate) mod pace;
-pub(crate) mod places;
 pub(crate) mod queue;
-pub(crate) mod turns;
-pub(crate) mod verified;

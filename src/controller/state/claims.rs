@@ -7,7 +7,7 @@
 //! and where many wait for one user, a change wakes the few that must act, and the rest, whose messages
 //! name the manager, are woken by and by: see [`Claims::take_stale`].
 
-use super::{few::Few, key::Key, packed::Text};
+use super::{compact_record::Text, key::Key, small_set::SmallSet};
 use crate::{
     api::CognitoUserPassword,
     core::names::target::{PoolId, Target, User},
@@ -25,7 +25,7 @@ const WOKEN_AT_ONCE: usize = 32;
 #[derive(Default)]
 pub struct Claims {
     users: HashMap<User, Claimants>,
-    resources: HashMap<Key, Standing>,
+    resources: HashMap<Key, ClaimantEntry>,
     /// The users whose waiting resources are yet to be woken, and up to which claimant they were.
     stale: VecDeque<(User, Option<Claimant>)>,
     /// The same users.
@@ -36,9 +36,9 @@ pub struct Claims {
 #[derive(Default)]
 struct Claimants {
     /// Those that the grants let in, the oldest first.
-    admitted: Few<Claimant>,
+    admitted: SmallSet<Claimant>,
     /// When a resource set the user's password, or tried to with an unknown outcome.
-    acts: Few<(Timestamp, Key)>,
+    acts: SmallSet<(Timestamp, Key)>,
 }
 
 /// A resource's claim on its user. Both are immutable in one object; under one name they change
@@ -61,7 +61,7 @@ type Claimant = (Claim, Key);
 
 /// Where a resource stands.
 #[derive(PartialEq, Eq)]
-struct Standing {
+struct ClaimantEntry {
     claim: Claim,
     /// Whether the grants let it in: whoever they don't, keeps nobody else from managing the user.
     admitted: bool,
@@ -110,7 +110,7 @@ impl Claims {
     /// A resource is there, with this claim or without one. Answers with the resources to look at,
     /// because another one manages their user now.
     pub fn apply(&mut self, resource: &Key, claim: Option<Claim>, admitted: bool) -> Vec<Key> {
-        let standing = claim.map(|claim| Standing { claim, admitted });
+        let standing = claim.map(|claim| ClaimantEntry { claim, admitted });
         if self.resources.get(resource) == standing.as_ref() {
             return Vec::new();
         }

@@ -10,16 +10,16 @@ use concerned::{Among, WALKED_FOR_ONE_JUDGED};
 
 use super::{
     claims::Claim,
-    few::Few,
     key::{Key, Name},
     listing::Listing,
+    small_set::SmallSet,
 };
 use crate::{
     api::CognitoUserPoolGrant,
     core::{
         access::{
             authority::Authority,
-            grant::{Admission, Grant, InvalidGrant, Namespace, Ungranted, admit},
+            grant::{Admission, Grant, InvalidGrant, Namespace, UngrantedPolicy, admit},
             grant_index::GrantIndex,
         },
         names::{
@@ -45,16 +45,16 @@ pub type NamespaceLabels = BTreeMap<String, String>;
 #[derive(Default)]
 pub struct Grants {
     /// What holds without a grant; none where grants are off, and everybody is let in.
-    ungranted: Option<Ungranted>,
+    ungranted: Option<UngrantedPolicy>,
     /// In which Regions Cognito is called.
     regions: Regions,
-    by_name: Listed<Held>,
-    namespaces: Listed<NamespaceLabels>,
+    by_name: WatchedObjects<GrantEntry>,
+    namespaces: WatchedObjects<NamespaceLabels>,
     /// The grants that name a pool.
     pools: HashMap<PoolId, GrantIndex<Name>>,
     /// Those that can't be read, and may name any.
     unreadable: BTreeSet<Name>,
-    resources: HashMap<Key, Resident>,
+    resources: HashMap<Key, AdmissionEntry>,
     of_pool: HashMap<PoolId, BTreeSet<Key>>,
     of_namespace: HashMap<Name, BTreeSet<Key>>,
     /// How many resources each grant lets in, as far as they are judged: also one that is gone, until
@@ -67,7 +67,7 @@ pub struct Grants {
 }
 
 /// What a complete list tells.
-pub struct Relisted {
+pub struct RelistChange {
     /// What is gone: each is to be deleted.
     pub gone: Vec<Name>,
     /// The resources to judge.
@@ -76,7 +76,7 @@ pub struct Relisted {
 
 /// A grant.
 #[derive(Clone)]
-pub struct Held {
+pub struct GrantEntry {
     /// As the watch showed it.
     pub object: Arc<CognitoUserPoolGrant>,
     /// What it says.
@@ -84,14 +84,14 @@ pub struct Held {
 }
 
 /// A resource, and what follows for it.
-struct Resident {
+struct AdmissionEntry {
     claim: Claim,
     admission: Admission,
     /// The grants that let it in.
-    by: Few<Name>,
+    by: SmallSet<Name>,
 }
 
-impl Resident {
+impl AdmissionEntry {
     const fn is_admitted(&self) -> bool {
         matches!(self.admission, Admission::Granted(_))
     }
@@ -109,14 +109,14 @@ struct Change {
 }
 
 /// What there is of one kind, by name.
-struct Listed<V> {
+struct WatchedObjects<V> {
     known: HashMap<Name, V>,
     listing: Listing<Name>,
     /// Until then what is known may be out of date.
     doubtful_until: Option<Instant>,
 }
 
-impl<V> Default for Listed<V> {
+impl<V> Default for WatchedObjects<V> {
     fn default() -> Self {
         Self {
             known: HashMap::new(),
@@ -126,7 +126,7 @@ impl<V> Default for Listed<V> {
     }
 }
 
-impl<V> Listed<V> {
+impl<V> WatchedObjects<V> {
     fn is_doubtful(&self, now: Instant) -> bool {
         self.doubtful_until.is_some_and(|until| now < until)
     }
@@ -135,7 +135,7 @@ impl<V> Listed<V> {
 impl Grants {
     /// With grants, and what holds where there is none.
     #[must_use]
-    pub fn new(ungranted: Ungranted) -> Self {
+    pub fn new(ungranted: UngrantedPolicy) -> Self {
         Self {
             ungranted: Some(ungranted),
             ..Self::default()
@@ -188,7 +188,7 @@ impl Grants {
     pub fn is_admitted(&self, resource: &Key) -> bool {
         self.resources
             .get(resource)
-            .is_some_and(Resident::is_admitted)
+            .is_some_and(AdmissionEntry::is_admitted)
     }
 
     /// The grants that disagree on a resource, if some do.
@@ -209,7 +209,7 @@ impl Grants {
 
     /// A grant.
     #[must_use]
-    pub fn grant(&self, name: &str) -> Option<&Held> {
+    pub fn grant(&self, name: &str) -> Option<&GrantEntry> {
         self.by_name.known.get(name)
     }
 
@@ -266,10 +266,10 @@ impl Grants {
         let known = self.resources.get(resource);
         if known.map(|it| it.claim.target()) != Some(claim.target()) {
             self.delete_resource(resource);
-            let resident = Resident {
+            let resident = AdmissionEntry {
                 claim: claim.clone(),
                 admission: Admission::Unknown,
-                by: Few::None,
+                by: SmallSet::None,
             };
             self.resources.insert(resource.clone(), resident);
             let pool = claim.target().pool.clone();
@@ -288,7 +288,7 @@ impl Grants {
         let Some(resident) = self.resources.remove(resource) else {
             return;
         };
-        self.count(&resident.by, &Few::None);
+        self.count(&resident.by, &SmallSet::None);
         leave(&mut self.of_pool, &resident.claim.target().pool, resource);
         leave(&mut self.of_namespace, resource.namespace(), resource);
     }
@@ -328,7 +328,7 @@ impl Grants {
                 self.unreadable.insert(name.into());
             }
         }
-        let held = Held { object, grant };
+        let held = GrantEntry { object, grant };
         self.by_name.known.insert(name.into(), held);
         self.changed.insert(name.into());
         self.concerned(change)
@@ -397,8 +397,8 @@ impl Grants {
     }
 
     /// The list of the grants is complete.
-    pub fn grants_listed(&mut self) -> Relisted {
-        let Listed { known, listing, .. } = &mut self.by_name;
+    pub fn grants_listed(&mut self) -> RelistChange {
+        let WatchedObjects { known, listing, .. } = &mut self.by_name;
         let first = !listing.complete;
         let gone = listing.finish(known.keys().chain(&self.unreadable));
         self.relisted(gone.flatten().collect(), first)
@@ -410,21 +410,21 @@ impl Grants {
     }
 
     /// The list of the namespaces is complete.
-    pub fn namespaces_listed(&mut self) -> Relisted {
-        let Listed { known, listing, .. } = &mut self.namespaces;
+    pub fn namespaces_listed(&mut self) -> RelistChange {
+        let WatchedObjects { known, listing, .. } = &mut self.namespaces;
         let first = !listing.complete;
         let gone = listing.finish(known.keys());
         self.relisted(gone.flatten().collect(), first)
     }
 
     /// Nothing is judged before both lists are complete, so then everything is.
-    fn relisted(&self, gone: Vec<Name>, first: bool) -> Relisted {
+    fn relisted(&self, gone: Vec<Name>, first: bool) -> RelistChange {
         let concerned = if first && self.is_listed() {
             self.everybody()
         } else {
             Concerned::default()
         };
-        Relisted { gone, concerned }
+        RelistChange { gone, concerned }
     }
 
     fn is_listed(&self) -> bool {
@@ -491,7 +491,7 @@ impl Grants {
         if !self.is_listed() {
             return Concerned::default();
         }
-        if self.ungranted == Some(Ungranted::Allow) {
+        if self.ungranted == Some(UngrantedPolicy::Allow) {
             // Where pools that none names are open to all, it also matters whether one is named; and a
             // grant that can't be read may name any.
             return if change.may_name_any || !self.unreadable.is_empty() {
@@ -594,7 +594,7 @@ impl Grants {
             // None of them lets it in.
             by.clear();
         }
-        let by: Few<_> = by.into_iter().collect();
+        let by: SmallSet<_> = by.into_iter().collect();
         let Some(resident) = self.resources.get_mut(resource) else {
             return false;
         };
@@ -611,7 +611,7 @@ impl Grants {
     }
 
     /// A resource that was let in by some grants is let in by others.
-    fn count(&mut self, before: &Few<Name>, now: &Few<Name>) {
+    fn count(&mut self, before: &SmallSet<Name>, now: &SmallSet<Name>) {
         for name in before.iter() {
             let lets_in = self.lets_in.entry(name.clone()).or_default();
             *lets_in = lets_in.saturating_sub(1);

@@ -4,19 +4,19 @@
 
 use super::{
     claims::{Claim, Claims},
-    few::Few,
+    compact_record::{CompactRecord, Interner, Text, sent},
     grants::Grants,
     key::Key,
     listing::{Listing, Sweep},
-    packed::{Packed, Text, Words, sent},
+    small_set::SmallSet,
 };
 use crate::{
     api::{CognitoUserPassword, CognitoUserPasswordSpec, PasswordSecretRef, Reason},
-    cluster::watch::{Scope, Watched, lean::Unreadable},
+    cluster::watch::{Scope, WatchKind, lean_object::DecodeError},
     core::{
-        access::grant::{Admission, Ungranted},
+        access::grant::{Admission, UngrantedPolicy},
         names::{region::Regions, target::Target},
-        protocol::observed::SecretVersion,
+        protocol::observation::SecretVersion,
     },
 };
 use jiff::Timestamp;
@@ -37,23 +37,23 @@ pub struct Index {
     scopes: HashMap<Scope, Listings>,
     /// The watches without which nothing is looked at: of resources, as long as they are neither listed
     /// nor known to be broken; of grants and namespaces, until they are listed.
-    awaited: HashSet<(Scope, Watched)>,
-    words: Words,
+    awaited: HashSet<(Scope, WatchKind)>,
+    words: Interner,
 }
 
 struct Resource {
-    packed: Packed,
+    packed: CompactRecord,
     secret: Key,
 }
 
 /// A Secret that is there, or that some reference.
 #[derive(Default)]
 struct Secret {
-    seen: Option<Seen>,
-    resources: Few<Key>,
+    seen: Option<ResourceEntry>,
+    resources: SmallSet<Key>,
 }
 
-struct Seen {
+struct ResourceEntry {
     version: Version,
     /// When the watch told of this version; none for what a first list showed.
     since: Option<Instant>,
@@ -71,7 +71,7 @@ struct Listings {
 impl Index {
     /// With grants, and what holds where there is none.
     #[must_use]
-    pub fn with_grants(ungranted: Ungranted) -> Self {
+    pub fn with_grants(ungranted: UngrantedPolicy) -> Self {
         Self {
             grants: Grants::new(ungranted),
             ..Self::default()
@@ -133,13 +133,13 @@ impl Index {
     }
 
     /// Nothing is looked at before all of these are listed, or known not to be for now.
-    pub fn await_all(&mut self, watches: impl Iterator<Item = (Scope, Watched)>) {
+    pub fn await_all(&mut self, watches: impl Iterator<Item = (Scope, WatchKind)>) {
         self.awaited = watches.collect();
     }
 
     /// This one is listed, or can't be for now. Answers with whether it was the last one that was
     /// waited for.
-    pub fn await_no_longer(&mut self, scope: &Scope, watched: Watched) -> bool {
+    pub fn await_no_longer(&mut self, scope: &Scope, watched: WatchKind) -> bool {
         self.awaited.remove(&(scope.clone(), watched)) && self.awaited.is_empty()
     }
 
@@ -253,7 +253,7 @@ impl Index {
         self.unreadable.remove(&key);
         #[cfg(test)]
         crate::controller::panic_tests::panic_at("index", &key);
-        let packed = Packed::of(resource, &self.words);
+        let packed = CompactRecord::of(resource, &self.words);
         let known = self.resources.get(&key);
         if known.is_some_and(|known| known.packed == packed) {
             return Vec::new();
@@ -283,7 +283,7 @@ impl Index {
         &mut self,
         scope: &Scope,
         resource: &Key,
-        unreadable: &Unreadable,
+        unreadable: &DecodeError,
     ) -> Vec<Key> {
         self.keep_claim(scope, resource, || claim_of(unreadable))
     }
@@ -350,7 +350,7 @@ impl Index {
         {
             return Vec::new();
         }
-        known.seen = Some(Seen { version, since });
+        known.seen = Some(ResourceEntry { version, since });
         known.resources.iter().cloned().collect()
     }
 
@@ -404,7 +404,7 @@ impl Index {
         listing.finish(known.filter(|key| contains(scope, key)))
     }
 
-    fn link(&mut self, resource: &Key, secret: &Key, packed: Packed) {
+    fn link(&mut self, resource: &Key, secret: &Key, packed: CompactRecord) {
         if let Some(known) = self.resources.get_mut(resource) {
             if known.secret == *secret {
                 known.packed = packed;
@@ -433,7 +433,7 @@ impl Index {
 }
 
 /// The claim of a resource that can't be read; none where not even its user can.
-fn claim_of(unreadable: &Unreadable) -> Option<Claim> {
+fn claim_of(unreadable: &DecodeError) -> Option<Claim> {
     let user = unreadable.user.clone()?;
     // Its claim is all that is asked of it.
     Claim::of(&CognitoUserPassword {
@@ -462,7 +462,7 @@ fn contains(scope: &Scope, key: &Key) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{super::key::key, *};
-    use crate::cluster::watch::lean::UserNamed;
+    use crate::cluster::watch::lean_object::UserNamed;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use proptest::prelude::*;
 
@@ -566,8 +566,8 @@ mod tests {
     }
 
     /// The same, as a version sees it that can't read it.
-    fn unreadable(resource: &CognitoUserPassword) -> Unreadable {
-        Unreadable {
+    fn unreadable(resource: &CognitoUserPassword) -> DecodeError {
+        DecodeError {
             error: String::new(),
             metadata: resource.metadata.clone(),
             user: Some(UserNamed {

@@ -5,7 +5,7 @@
 use super::key::Key;
 use crate::{
     api::CognitoUserPassword,
-    core::protocol::{observed::Tried, outcome::Outcome, plan::Plan},
+    core::protocol::{observation::DecisionBasis, outcome::Outcome, plan::Plan},
 };
 use kube::ResourceExt;
 use std::{
@@ -24,8 +24,8 @@ struct Entry {
     uid: String,
     /// What the last own write returned, until the store shows it or something later.
     own: Option<Arc<CognitoUserPassword>>,
-    tried: Option<Arc<Tried>>,
-    unrecorded: Option<Arc<Unrecorded>>,
+    tried: Option<Arc<DecisionBasis>>,
+    pending_outcome: Option<Arc<PendingOutcome>>,
     /// Calls to the API server that failed in a row.
     api_failures: u32,
     healings: Healings,
@@ -40,7 +40,7 @@ struct Healings {
 }
 
 /// What came of a plan, while it could not be written down yet.
-pub struct Unrecorded {
+pub struct PendingOutcome {
     /// What was planned, and perhaps written ahead.
     pub plan: Plan,
     /// What came of the call; none when it was never made.
@@ -49,12 +49,12 @@ pub struct Unrecorded {
 
 /// What is remembered of one resource.
 #[derive(Default)]
-pub struct Remembered {
-    /// See [`Tried`].
-    pub tried: Option<Arc<Tried>>,
+pub struct Recollection {
+    /// See [`DecisionBasis`].
+    pub tried: Option<Arc<DecisionBasis>>,
     /// An outcome to write down before anything else.
-    pub unrecorded: Option<Arc<Unrecorded>>,
-    /// What it waited for has healed: see [`crate::core::protocol::observed::Observed::healed`].
+    pub pending_outcome: Option<Arc<PendingOutcome>>,
+    /// What it waited for has healed: see [`crate::core::protocol::observation::Observation::healed`].
     pub healed: bool,
     /// Up to which healing that is, for [`Memory::acted`].
     pub healing: u64,
@@ -77,14 +77,14 @@ impl Memory {
 
     /// What is remembered of this resource, if it is still the same one.
     #[must_use]
-    pub fn recall(&self, key: &Key, uid: &str) -> Remembered {
+    pub fn recall(&self, key: &Key, uid: &str) -> Recollection {
         let entries = self.lock();
         let Some(entry) = entries.get(key).filter(|entry| entry.uid == uid) else {
-            return Remembered::default();
+            return Recollection::default();
         };
-        Remembered {
+        Recollection {
             tried: entry.tried.clone(),
-            unrecorded: entry.unrecorded.clone(),
+            pending_outcome: entry.pending_outcome.clone(),
             healed: entry.healings.seen > entry.healings.used,
             healing: entry.healings.seen,
             looked: entry.looked,
@@ -98,7 +98,7 @@ impl Memory {
     }
 
     /// Remembers what was concluded on.
-    pub fn concluded(&self, key: &Key, uid: &str, tried: Tried) {
+    pub fn concluded(&self, key: &Key, uid: &str, tried: DecisionBasis) {
         self.update(key, uid, |entry| entry.tried = Some(Arc::new(tried)));
     }
 
@@ -117,14 +117,16 @@ impl Memory {
     }
 
     /// Remembers what came of a plan until it is recorded.
-    pub fn unrecorded(&self, key: &Key, uid: &str, unrecorded: Arc<Unrecorded>) {
-        self.update(key, uid, |entry| entry.unrecorded = Some(unrecorded));
+    pub fn pending_outcome(&self, key: &Key, uid: &str, pending_outcome: Arc<PendingOutcome>) {
+        self.update(key, uid, |entry| {
+            entry.pending_outcome = Some(pending_outcome);
+        });
     }
 
     /// It is recorded.
     pub fn recorded(&self, key: &Key) {
         if let Some(entry) = self.lock().get_mut(key) {
-            entry.unrecorded = None;
+            entry.pending_outcome = None;
         }
     }
 
@@ -165,18 +167,18 @@ impl Memory {
 
     /// Whether an outcome is still to be written down.
     #[must_use]
-    pub fn has_unrecorded(&self, key: &Key) -> bool {
+    pub fn has_pending_outcome(&self, key: &Key) -> bool {
         let entries = self.lock();
         entries
             .get(key)
-            .is_some_and(|entry| entry.unrecorded.is_some())
+            .is_some_and(|entry| entry.pending_outcome.is_some())
     }
 
     /// All is well with it, as far as its status and the watches tell: what is remembered beyond that
     /// says nothing any more.
     pub fn rest(&self, key: &Key) {
         let mut entries = self.lock();
-        let is_needed = |entry: &Entry| entry.own.is_some() || entry.unrecorded.is_some();
+        let is_needed = |entry: &Entry| entry.own.is_some() || entry.pending_outcome.is_some();
         if entries.get(key).is_some_and(|entry| !is_needed(entry)) {
             entries.remove(key);
         }
@@ -290,7 +292,7 @@ mod tests {
     #[test]
     fn a_recreated_resource_inherits_no_memory() {
         let memory = Memory::default();
-        let tried = Tried {
+        let tried = DecisionBasis {
             generation: 1,
             requested_at: None,
             secret: None,

@@ -1,11 +1,11 @@
 //! Following grants and namespaces.
 
-use super::{Follower, Pace, without_values};
+use super::{EventHandler, Pace, without_values};
 use crate::{
-    cluster::watch::{LabelledNamespace, MaybeGrant, Scope, Watched, lean::Lean},
+    cluster::watch::{LabelledNamespace, MaybeGrant, Scope, WatchKind, lean_object::LeanObject},
     cognito::Cognito,
     controller::state::{
-        grants::{Concerned, Grants, Relisted},
+        grants::{Concerned, Grants, RelistChange},
         key::Key,
     },
 };
@@ -17,21 +17,21 @@ use tracing::warn;
 /// One takes microseconds, and up to 1 ms where a thousand grants, or hundreds of globs, must be asked.
 const JUDGED_AT_ONCE: usize = 4;
 
-impl<C: Cognito> Follower<C> {
+impl<C: Cognito> EventHandler<C> {
     pub(crate) async fn grant(&mut self, event: Event<MaybeGrant>) {
         match event {
             Event::Init => {
                 self.context.index().grants().grants_listing();
                 return;
             }
-            Event::InitApply(Lean(Ok(grant))) | Event::Apply(Lean(Ok(grant))) => {
+            Event::InitApply(LeanObject(Ok(grant))) | Event::Apply(LeanObject(Ok(grant))) => {
                 let (name, grant) = (grant.name_any(), Arc::new(grant));
                 let apply = |grants: &mut Grants| grants.apply_grant(&name, grant);
                 let after_panic = |grants: &mut Grants| grants.panicking_grant(&name, true);
                 self.regrant(&name, apply, after_panic).await;
             }
-            Event::InitApply(ref unreadable @ Lean(Err(ref invalid)))
-            | Event::Apply(ref unreadable @ Lean(Err(ref invalid))) => {
+            Event::InitApply(ref unreadable @ LeanObject(Err(ref invalid)))
+            | Event::Apply(ref unreadable @ LeanObject(Err(ref invalid))) => {
                 let name = unreadable.name_any();
                 let why = without_values(&invalid.error);
                 warn!(
@@ -46,17 +46,18 @@ impl<C: Cognito> Follower<C> {
                 self.grant_gone(&grant.name_any()).await;
             }
             Event::InitDone => {
-                let Relisted { gone, concerned } = self.context.index().grants().grants_listed();
+                let RelistChange { gone, concerned } =
+                    self.context.index().grants().grants_listed();
                 let mut pace = Pace::new();
                 for name in gone {
                     self.grant_gone(&name).await;
                     pace.step().await;
                 }
                 self.judge(concerned).await;
-                return self.listed_of_cluster(Watched::Grants).await;
+                return self.listed_of_cluster(WatchKind::Grants).await;
             }
         }
-        self.known_again(Watched::Grants);
+        self.known_again(WatchKind::Grants);
     }
 
     pub(crate) async fn namespace(&mut self, event: Event<LabelledNamespace>) {
@@ -77,7 +78,7 @@ impl<C: Cognito> Follower<C> {
                 self.namespace_gone(&namespace.name_any()).await;
             }
             Event::InitDone => {
-                let Relisted { gone, concerned } =
+                let RelistChange { gone, concerned } =
                     self.context.index().grants().namespaces_listed();
                 let mut pace = Pace::new();
                 for name in gone {
@@ -85,20 +86,20 @@ impl<C: Cognito> Follower<C> {
                     pace.step().await;
                 }
                 self.judge(concerned).await;
-                return self.listed_of_cluster(Watched::Namespaces).await;
+                return self.listed_of_cluster(WatchKind::Namespaces).await;
             }
         }
-        self.known_again(Watched::Namespaces);
+        self.known_again(WatchKind::Namespaces);
     }
 
     /// What is known of them may be out of date until then; or isn't.
-    pub(crate) fn doubt(&self, watched: Watched, until: Option<Instant>) {
+    pub(crate) fn doubt(&self, watched: WatchKind, until: Option<Instant>) {
         let mut index = self.context.index();
         match watched {
-            Watched::Grants => index.grants().doubt_grants(until),
-            Watched::Namespaces => index.grants().doubt_namespaces(until),
+            WatchKind::Grants => index.grants().doubt_grants(until),
+            WatchKind::Namespaces => index.grants().doubt_namespaces(until),
             // What is decided on them is written with the version that it was decided on, or read.
-            Watched::Resources | Watched::Secrets => {}
+            WatchKind::Resources | WatchKind::Secrets => {}
         }
     }
 
@@ -165,7 +166,7 @@ impl<C: Cognito> Follower<C> {
         affected
     }
 
-    async fn listed_of_cluster(&mut self, watched: Watched) {
+    async fn listed_of_cluster(&mut self, watched: WatchKind) {
         if let Some(state) = self.watches.get_mut(&(Scope::All, watched)) {
             state.listed = true;
         }
@@ -173,7 +174,7 @@ impl<C: Cognito> Follower<C> {
         self.await_no_longer(&Scope::All, watched).await;
     }
 
-    fn known_again(&mut self, watched: Watched) {
+    fn known_again(&mut self, watched: WatchKind) {
         self.doubt(watched, None);
         self.works(&Scope::All, watched);
     }

@@ -16,8 +16,8 @@ use crate::{
     cluster::{
         events,
         watch::{
-            self, MaybeResource, Scope, Told, Watched,
-            lean::{Lean, Unreadable},
+            self, MaybeResource, Scope, WatchEvent, WatchKind,
+            lean_object::{DecodeError, LeanObject},
         },
     },
     cognito::Cognito,
@@ -63,7 +63,7 @@ pub(crate) async fn follow<C: Cognito>(
     });
     let watches = watches.chain(grants);
     let mut told = futures::stream::select_all(watches);
-    let mut follower = Follower::new(context.clone(), &scopes, &readiness);
+    let mut follower = EventHandler::new(context.clone(), &scopes, &readiness);
     let mut pace = Pace::new();
     let mut next_stale = tokio::time::Instant::now();
     loop {
@@ -92,24 +92,24 @@ pub fn expect(readiness: &Readiness, scopes: &[Scope]) {
     }
 }
 
-fn all_watches(scopes: &[Scope]) -> impl Iterator<Item = (Scope, Watched)> {
+fn all_watches(scopes: &[Scope]) -> impl Iterator<Item = (Scope, WatchKind)> {
     scopes.iter().flat_map(|scope| {
-        let watched: &[Watched] = match scope {
+        let watched: &[WatchKind] = match scope {
             Scope::All => &[
-                Watched::Resources,
-                Watched::Secrets,
-                Watched::Grants,
-                Watched::Namespaces,
+                WatchKind::Resources,
+                WatchKind::Secrets,
+                WatchKind::Grants,
+                WatchKind::Namespaces,
             ],
-            Scope::Namespace(_) => &[Watched::Resources, Watched::Secrets],
+            Scope::Namespace(_) => &[WatchKind::Resources, WatchKind::Secrets],
         };
         watched.iter().map(|watched| (scope.clone(), *watched))
     })
 }
 
-pub(crate) struct Follower<C> {
+pub(crate) struct EventHandler<C> {
     context: Arc<Context<C>>,
-    watches: HashMap<(Scope, Watched), State>,
+    watches: HashMap<(Scope, WatchKind), State>,
     /// What was last reported as unreadable.
     unreadable: HashMap<Key, Option<String>>,
 }
@@ -129,9 +129,9 @@ struct State {
     streak: watch::Streak,
 }
 
-impl<C: Cognito> Follower<C> {
+impl<C: Cognito> EventHandler<C> {
     pub(crate) fn new(context: Arc<Context<C>>, scopes: &[Scope], readiness: &Readiness) -> Self {
-        let state = |(scope, watched): (Scope, Watched)| {
+        let state = |(scope, watched): (Scope, WatchKind)| {
             let check = readiness.check(check_name(&scope, watched));
             let state = State {
                 check,
@@ -141,7 +141,7 @@ impl<C: Cognito> Follower<C> {
             };
             ((scope, watched), state)
         };
-        let awaited = all_watches(scopes).filter(|(_, watched)| *watched != Watched::Secrets);
+        let awaited = all_watches(scopes).filter(|(_, watched)| *watched != WatchKind::Secrets);
         context.index().await_all(awaited);
         Self {
             context,
@@ -152,7 +152,7 @@ impl<C: Cognito> Follower<C> {
 
     /// Follows a watch event. The work for each object is isolated by itself, so that the rest of the
     /// event is followed, and so that a half-done change is made up for. This is for what is left.
-    pub(crate) async fn follow(&mut self, scope: &Scope, told: Told) {
+    pub(crate) async fn follow(&mut self, scope: &Scope, told: WatchEvent) {
         let metrics = self.context.metrics.clone();
         let step = "following a watch event";
         isolated_async(&metrics, &scope_name(scope), step, self.told(scope, told)).await;
@@ -166,13 +166,13 @@ impl<C: Cognito> Follower<C> {
         self.ask(stale.unwrap_or_default()).await;
     }
 
-    async fn told(&mut self, scope: &Scope, told: Told) {
+    async fn told(&mut self, scope: &Scope, told: WatchEvent) {
         match told {
-            Told::Resource(event) => self.resource(scope, *event).await,
-            Told::Secret(event) => self.secret(scope, *event).await,
-            Told::Grant(event) => self.grant(*event).await,
-            Told::Namespace(event) => self.namespace(*event).await,
-            Told::Broken {
+            WatchEvent::Resource(event) => self.resource(scope, *event).await,
+            WatchEvent::Secret(event) => self.secret(scope, *event).await,
+            WatchEvent::Grant(event) => self.grant(*event).await,
+            WatchEvent::Namespace(event) => self.namespace(*event).await,
+            WatchEvent::Broken {
                 watched,
                 why,
                 code,
@@ -195,11 +195,11 @@ impl<C: Cognito> Follower<C> {
                 self.context.index().resources_listing(scope);
                 return;
             }
-            Event::InitApply(Lean(Ok(resource))) | Event::Apply(Lean(Ok(resource))) => {
+            Event::InitApply(LeanObject(Ok(resource))) | Event::Apply(LeanObject(Ok(resource))) => {
                 self.apply(scope, &resource).await;
             }
-            Event::InitApply(ref unreadable @ Lean(Err(ref invalid)))
-            | Event::Apply(ref unreadable @ Lean(Err(ref invalid))) => {
+            Event::InitApply(ref unreadable @ LeanObject(Err(ref invalid)))
+            | Event::Apply(ref unreadable @ LeanObject(Err(ref invalid))) => {
                 self.unreadable(scope, unreadable, invalid).await;
             }
             Event::Delete(resource) => self.gone(&Key::of(&resource)).await,
@@ -212,12 +212,12 @@ impl<C: Cognito> Follower<C> {
                     }
                     pace.step().await;
                 }
-                self.listed(scope, Watched::Resources).await;
-                self.await_no_longer(scope, Watched::Resources).await;
+                self.listed(scope, WatchKind::Resources).await;
+                self.await_no_longer(scope, WatchKind::Resources).await;
                 return;
             }
         }
-        self.works(scope, Watched::Resources);
+        self.works(scope, WatchKind::Resources);
     }
 
     async fn apply(&mut self, scope: &Scope, resource: &CognitoUserPassword) {
@@ -267,10 +267,10 @@ impl<C: Cognito> Follower<C> {
     fn forget(&mut self, key: &Key) {
         self.moved_on(key);
         self.context.memory.forget(key);
-        self.context.turns.leave(key);
+        self.context.permits.leave(key);
         self.context.queue.forget(key);
-        self.context.verified.forget(key);
-        self.context.credentials.forget(key);
+        self.context.version_queue.forget(key);
+        self.context.credential_gate.forget(key);
     }
 
     /// A resource that this version can't read: said once for each of its versions. It keeps its claim on
@@ -279,7 +279,7 @@ impl<C: Cognito> Follower<C> {
         &mut self,
         scope: &Scope,
         resource: &MaybeResource,
-        unreadable: &Unreadable,
+        unreadable: &DecodeError,
     ) {
         let key = Key::of(resource);
         let index = || {
@@ -327,7 +327,7 @@ impl<C: Cognito> Follower<C> {
 
     /// Something is listed, or can't be for now: if it is the last one that was waited for, everything
     /// is looked at.
-    async fn await_no_longer(&mut self, scope: &Scope, watched: Watched) {
+    async fn await_no_longer(&mut self, scope: &Scope, watched: WatchKind) {
         let all = {
             let mut index = self.context.index();
             let last = index.await_no_longer(scope, watched);
@@ -337,7 +337,7 @@ impl<C: Cognito> Follower<C> {
     }
 
     /// A list is complete: when it is the last one of its scope, everything is looked at.
-    async fn listed(&mut self, scope: &Scope, watched: Watched) {
+    async fn listed(&mut self, scope: &Scope, watched: WatchKind) {
         let Some(state) = self.watches.get_mut(&(scope.clone(), watched)) else {
             return;
         };
@@ -357,7 +357,7 @@ impl<C: Cognito> Follower<C> {
         self.ask(all).await;
     }
 
-    fn works(&mut self, scope: &Scope, watched: Watched) {
+    fn works(&mut self, scope: &Scope, watched: WatchKind) {
         if let Some(state) = self.watches.get_mut(&(scope.clone(), watched))
             && state.listed
         {
@@ -372,16 +372,16 @@ impl<C: Cognito> Follower<C> {
     async fn broken(
         &mut self,
         scope: &Scope,
-        watched: Watched,
+        watched: WatchKind,
         why: &str,
         now: Instant,
         fails_within: Duration,
     ) -> u32 {
         self.context.metrics.watch_error(match watched {
-            Watched::Resources => "resources",
-            Watched::Secrets => "secrets",
-            Watched::Grants => "grants",
-            Watched::Namespaces => "namespaces",
+            WatchKind::Resources => "resources",
+            WatchKind::Secrets => "secrets",
+            WatchKind::Grants => "grants",
+            WatchKind::Namespaces => "namespaces",
         });
         let Some(state) = self.watches.get_mut(&(scope.clone(), watched)) else {
             return 0;
@@ -405,8 +405,8 @@ impl<C: Cognito> Follower<C> {
         // After the log: whoever reads it at /readyz finds it there too.
         let fails_for = watch::repeats_within(failures, fails_within);
         state.check.fail_for(why, fails_for);
-        if watched == Watched::Resources && failures >= BROKEN_AFTER {
-            self.await_no_longer(scope, Watched::Resources).await;
+        if watched == WatchKind::Resources && failures >= BROKEN_AFTER {
+            self.await_no_longer(scope, WatchKind::Resources).await;
         }
         failures
     }
@@ -423,12 +423,12 @@ const fn is_doubtful(code: Option<u16>, failures: u32) -> bool {
     }
 }
 
-fn check_name(scope: &Scope, watched: Watched) -> String {
+fn check_name(scope: &Scope, watched: WatchKind) -> String {
     let kind = match watched {
-        Watched::Resources => "CognitoUserPasswords",
-        Watched::Secrets => "Secrets",
-        Watched::Grants => "CognitoUserPoolGrants",
-        Watched::Namespaces => "Namespaces",
+        WatchKind::Resources => "CognitoUserPasswords",
+        WatchKind::Secrets => "Secrets",
+        WatchKind::Grants => "CognitoUserPoolGrants",
+        WatchKind::Namespaces => "Namespaces",
     };
     format!("watch of {kind} in {}", scope_name(scope))
 }

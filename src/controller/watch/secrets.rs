@@ -1,16 +1,16 @@
 //! Following the metadata of Secrets.
 
-use super::Follower;
+use super::EventHandler;
 use crate::{
-    cluster::watch::{Scope, SecretName, Watched},
+    cluster::watch::{Scope, SecretName, WatchKind},
     cognito::Cognito,
     controller::{schedule::pace::Pace, state::key::Key},
-    core::protocol::observed::SecretVersion,
+    core::protocol::observation::SecretVersion,
 };
 use kube::runtime::watcher::Event;
 use std::time::Instant;
 
-impl<C: Cognito> Follower<C> {
+impl<C: Cognito> EventHandler<C> {
     pub(crate) async fn secret(&mut self, scope: &Scope, event: Event<SecretName>) {
         let affected = match event {
             Event::Init => {
@@ -45,12 +45,12 @@ impl<C: Cognito> Follower<C> {
                     }
                     pace.step().await;
                 }
-                self.listed(scope, Watched::Secrets).await;
+                self.listed(scope, WatchKind::Secrets).await;
                 return;
             }
         };
         self.ask(affected).await;
-        self.works(scope, Watched::Secrets);
+        self.works(scope, WatchKind::Secrets);
     }
 
     /// Indexing this Secret panicked. Without a version in the index, a reconcile reads the Secret, so no

@@ -45,7 +45,7 @@ pub struct Namespace<'a> {
 
 /// What holds for a pool that no grant names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ungranted {
+pub enum UngrantedPolicy {
     /// Nobody manages its users.
     Deny,
     /// Everybody may, with the operator's own identity.
@@ -189,7 +189,7 @@ impl Admission {
 pub fn admit<'a>(
     fitting: impl IntoIterator<Item = &'a Grant>,
     named: bool,
-    ungranted: Ungranted,
+    ungranted: UngrantedPolicy,
     target: &Target,
 ) -> Admission {
     let mut fitting = fitting.into_iter().map(|grant| &grant.authority);
@@ -199,8 +199,10 @@ pub fn admit<'a>(
         }
         Some(_) => Admission::Ambiguous,
         None => match ungranted {
-            Ungranted::Allow if !named => Admission::Granted(Authority::own(target.pool.region())),
-            Ungranted::Allow | Ungranted::Deny => Admission::NotGranted,
+            UngrantedPolicy::Allow if !named => {
+                Admission::Granted(Authority::own(target.pool.region()))
+            }
+            UngrantedPolicy::Allow | UngrantedPolicy::Deny => Admission::NotGranted,
         },
     }
 }
@@ -372,7 +374,8 @@ mod tests {
     #[test]
     fn grants_that_fit_must_agree() {
         let bot = target("eu-west-1_a", "ci-bot");
-        let admit = |grants: &[&Grant]| admit(grants.iter().copied(), true, Ungranted::Deny, &bot);
+        let admit =
+            |grants: &[&Grant]| admit(grants.iter().copied(), true, UngrantedPolicy::Deny, &bot);
         let own = grant(|_| ());
         let same = grant(|spec| spec.region = Some("eu-west-1".to_owned()));
         let granted = Admission::Granted(own.authority.clone());
@@ -395,12 +398,12 @@ mod tests {
     }
 
     #[rstest]
-    #[case(Ungranted::Deny, false, false)]
-    #[case(Ungranted::Deny, true, false)]
-    #[case(Ungranted::Allow, true, false)]
-    #[case(Ungranted::Allow, false, true)]
+    #[case(UngrantedPolicy::Deny, false, false)]
+    #[case(UngrantedPolicy::Deny, true, false)]
+    #[case(UngrantedPolicy::Allow, true, false)]
+    #[case(UngrantedPolicy::Allow, false, true)]
     fn without_a_grant_only_a_pool_that_none_names_is_open(
-        #[case] ungranted: Ungranted,
+        #[case] ungranted: UngrantedPolicy,
         #[case] named: bool,
         #[case] granted: bool,
     ) {

@@ -16,7 +16,7 @@ pub(crate) fn said(status: &Status) -> Option<Class> {
 }
 
 /// What a status says.
-pub(crate) fn said_verdict(status: &Status) -> Option<Verdict> {
+pub(crate) fn ready_verdict(status: &Status) -> Option<Verdict> {
     let ready = status.condition(ConditionType::Ready)?;
     Some(Verdict {
         reason: ready.known_reason()?,

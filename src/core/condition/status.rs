@@ -9,7 +9,7 @@ use crate::api::Status;
 use jiff::Timestamp;
 
 /// A status that says that all is well.
-pub(crate) fn settled(
+pub(crate) fn settled_status(
     before: &Status,
     verdict: &Verdict,
     generation: i64,
@@ -29,7 +29,7 @@ pub(crate) fn settled(
 }
 
 /// A status with a verdict that isn't "all is well" in it.
-pub(crate) fn failed(
+pub(crate) fn failed_status(
     before: &Status,
     verdict: &Verdict,
     called: bool,
@@ -40,12 +40,12 @@ pub(crate) fn failed(
     Status {
         failures: backoff::next(before, verdict, called, generation, uid, now),
         unusable: None,
-        ..said_again(before, verdict, generation, now)
+        ..with_verdict(before, verdict, generation, now)
     }
 }
 
 /// A status that says a verdict, with everything else on record as it was.
-pub(crate) fn said_again(
+pub(crate) fn with_verdict(
     before: &Status,
     verdict: &Verdict,
     generation: i64,

@@ -2,9 +2,9 @@
 
 use super::{
     outcome::{Effect, Outcome},
-    plan::{Believed, Plan},
+    plan::{Plan, RecordedValue},
     record::{in_doubt, retire_into, retire_synced},
-    resend::Kind,
+    resend::ResendPolicy,
     temporary::without_reply,
     wait::wake,
 };
@@ -14,7 +14,7 @@ use crate::{
         clock,
         condition::{
             conditions,
-            status::{failed, settled},
+            status::{failed_status, settled_status},
             verdict::Verdict,
         },
     },
@@ -27,7 +27,7 @@ use std::time::Duration;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Conclusion {
     /// The attempt is still on record: write this.
-    Record(Box<Recorded>),
+    Record(Box<OutcomeReport>),
     /// Somebody else went on in the meantime: the result is discarded. If it had been applied, what
     /// is believed to be set is in doubt, and this status says so.
     Superseded(Option<Box<Status>>),
@@ -35,7 +35,7 @@ pub enum Conclusion {
 
 /// A status to write after a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Recorded {
+pub struct OutcomeReport {
     /// The whole new status.
     pub status: Status,
     /// What it says.
@@ -78,7 +78,7 @@ pub fn conclude(
     let generation = plan.attempt.generation;
     let request = &plan.attempt.request;
     let fail = |status: &Status, verdict: &Verdict| {
-        let mut status = failed(status, verdict, true, generation, uid, now);
+        let mut status = failed_status(status, verdict, true, generation, uid, now);
         if let Some(failures) = &mut status.failures {
             failures.request.clone_from(request);
         }
@@ -86,7 +86,7 @@ pub fn conclude(
     };
     let (mut status, verdict, applied) = match meaning {
         Meaning::Applied(verdict) => {
-            let mut status = settled(current, &verdict, generation, now);
+            let mut status = settled_status(current, &verdict, generation, now);
             retire_synced(&mut status, |s| s.fingerprint != plan.attempt.fingerprint);
             status.synced = Some(Synced {
                 fingerprint: plan.attempt.fingerprint.clone(),
@@ -111,7 +111,7 @@ pub fn conclude(
             // may be the user's all the same, so the attempt stays open.
             let outcome = match taken_over(plan) {
                 // Nor does one that somebody asked for, of a value that was in doubt before.
-                None if plan.kind == Kind::Spent && !plan.equals_synced() => {
+                None if plan.kind == ResendPolicy::Spent && !plan.equals_synced() => {
                     AttemptOutcome::Unknown
                 }
                 None => AttemptOutcome::Refused,
@@ -142,12 +142,14 @@ pub fn conclude(
         Meaning::Unknown(verdict) => {
             let known = taken_over(plan).is_none_or(|it| it == AttemptOutcome::UserNotFound);
             let no_user = known && verdict.reason == Reason::UserNotFound;
-            let verdict =
-                if plan.kind == Kind::Permanent || no_user || verdict.class == Class::Stalled {
-                    verdict
-                } else {
-                    without_reply(outcome.words.as_deref())
-                };
+            let verdict = if plan.kind == ResendPolicy::Permanent
+                || no_user
+                || verdict.class == Class::Stalled
+            {
+                verdict
+            } else {
+                without_reply(outcome.words.as_deref())
+            };
             let mut status = fail(current, &verdict);
             let outcome = if no_user {
                 AttemptOutcome::UserNotFound
@@ -161,7 +163,7 @@ pub fn conclude(
     answer(&mut status, plan, &verdict);
     status.quarantined_until.take_if(|until| until.0 <= now);
     let wake = wake(&status, uid, now);
-    Conclusion::Record(Box::new(Recorded {
+    Conclusion::Record(Box::new(OutcomeReport {
         status,
         verdict,
         wake,
@@ -229,7 +231,10 @@ fn in_history(plan: &Plan, verdict: Verdict) -> Meaning {
         return Meaning::Applied(Verdict::new(Reason::AppliedAfterLostReply));
     }
     // The user's password may be this one: no other is believed to be.
-    if plan.kind != Kind::Temporary && plan.known_before && plan.believed == Believed::Untold {
+    if plan.kind != ResendPolicy::Temporary
+        && plan.known_before
+        && plan.believed == RecordedValue::Untold
+    {
         return Meaning::NotConfirmed;
     }
     Meaning::Refused(verdict)

@@ -8,10 +8,10 @@ use crate::core::protocol::decision::{Decision, Report};
 
 use super::{
     duplicate,
-    observed::{Comparison, Observed, SecretFact, SecretVersion},
+    observation::{Comparison, Observation, SecretState, SecretVersion},
     plan::plan,
-    record::handled,
-    resend::{Kind, kind},
+    record::handled_request,
+    resend::{ResendPolicy, kind},
     temporary::spare,
     wait::{corrected, landing_left, quarantine_left, sooner, until_stalled, wait_left, wake},
 };
@@ -21,8 +21,8 @@ use crate::{
         access::{authority::Authority, grant::Admission},
         condition::{
             conditions::{conditions, suspended as suspended_conditions},
-            ready::{said, said_verdict},
-            status::{failed, said_again, settled},
+            ready::{ready_verdict, said},
+            status::{failed_status, settled_status, with_verdict},
             verdict::Verdict,
         },
         credential::fingerprint::Match,
@@ -37,7 +37,7 @@ const UNTIL_GRANTS_ARE_KNOWN: Duration = Duration::from_secs(5);
 
 /// Decides.
 #[must_use]
-pub fn decide(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision {
+pub fn decide(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decision {
     match decided(observed, now, fresh_id) {
         Decision::Report(report) if says_the_same(observed.status, &report.status) => {
             Decision::Stay { wake: report.wake }
@@ -49,7 +49,7 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decisi
 
 /// Whether a status is not worth a write: it is there already, but for a time of a recheck that nothing
 /// waits for (versions before this one wrote it), or for a version of the Secret, which
-/// [`super::verified`] records at its own pace.
+/// [`crate::core::protocol::version`] records at its own pace.
 fn says_the_same(before: &Status, after: &Status) -> bool {
     let mut before = before.clone();
     let reason = before.ready_reason();
@@ -64,7 +64,7 @@ fn says_the_same(before: &Status, after: &Status) -> bool {
 
 /// What still waits is called stalled after 5 minutes, by a wake of its own: no recheck is needed for that,
 /// and nothing else is written.
-fn while_waiting(observed: &Observed<'_>, wake: Option<Duration>, now: Timestamp) -> Decision {
+fn while_waiting(observed: &Observation<'_>, wake: Option<Duration>, now: Timestamp) -> Decision {
     let status = observed.status;
     let left = until_stalled(status, now).filter(|_| still_waits(observed));
     match left {
@@ -78,16 +78,16 @@ fn while_waiting(observed: &Observed<'_>, wake: Option<Duration>, now: Timestamp
 /// What to do while there are no credentials and the status says so: nothing, but to call the wait stalled
 /// in its time.
 #[must_use]
-pub fn while_turned_away(observed: &Observed<'_>, now: Timestamp) -> Decision {
+pub fn decide_at_closed_gate(observed: &Observation<'_>, now: Timestamp) -> Decision {
     while_waiting(observed, None, now)
 }
 
 /// Whether the wait that the status speaks of isn't over, as far as it is known.
-fn still_waits(observed: &Observed<'_>) -> bool {
+fn still_waits(observed: &Observation<'_>) -> bool {
     let Some(reason) = observed.status.ready_reason() else {
         return false;
     };
-    let has_value = matches!(observed.secret, SecretFact::Value(..));
+    let has_value = matches!(observed.secret, SecretState::Value(..));
     let waits_for_a_value =
         reason == Reason::SecretNotFound || reason.is_about_an_unusable_secret();
     observed.is_judged()
@@ -97,12 +97,12 @@ fn still_waits(observed: &Observed<'_>) -> bool {
 }
 
 /// Says the same verdict again, with the conditions as they are by now.
-fn say_stalled(observed: &Observed<'_>, wake: Option<Duration>, now: Timestamp) -> Decision {
+fn say_stalled(observed: &Observation<'_>, wake: Option<Duration>, now: Timestamp) -> Decision {
     let before = observed.status;
-    let Some(verdict) = said_verdict(before) else {
+    let Some(verdict) = ready_verdict(before) else {
         return Decision::Stay { wake };
     };
-    let mut status = said_again(before, &verdict, observed.generation, now);
+    let mut status = with_verdict(before, &verdict, observed.generation, now);
     // Versions before this one wrote a time for it.
     status
         .failures
@@ -111,7 +111,7 @@ fn say_stalled(observed: &Observed<'_>, wake: Option<Duration>, now: Timestamp) 
     Decision::Report(Box::new(Report::new(status, verdict, wake)))
 }
 
-fn decided(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision {
+fn decided(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decision {
     if observed.deleting {
         return Decision::Leave;
     }
@@ -149,9 +149,9 @@ fn decided(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision 
     }
     let reference = &observed.spec.password_secret_ref;
     match &observed.secret {
-        SecretFact::Seen(version) => decide_unread(observed, version, now),
+        SecretState::Seen(version) => decide_unread(observed, version, now),
         // The watch shows it when it comes.
-        SecretFact::NotSeen => {
+        SecretState::NotSeen => {
             let said = observed.status.ready_reason() == Some(Reason::SecretNotFound);
             if said && observed.is_judged() && !observed.has_new_request() {
                 Decision::Stay { wake: None }
@@ -159,7 +159,7 @@ fn decided(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision 
                 Decision::Read
             }
         }
-        SecretFact::NotFound => {
+        SecretState::NotFound => {
             let meaning = format!(
                 "the Secret {} does not exist in this namespace",
                 reference.name
@@ -169,7 +169,7 @@ fn decided(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision 
             report(observed, verdict, now)
         }
         // Never read: what the watch doesn't show is nobody's business here, and it shows what comes.
-        SecretFact::NotSelected(selector) => {
+        SecretState::NotSelected(selector) => {
             let meaning = format!(
                 "the Secret {} does not exist in this namespace with the labels without which this operator sees no Secret",
                 reference.name
@@ -178,7 +178,7 @@ fn decided(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision 
             let verdict = Verdict::with(Reason::SecretNotFound, &meaning, Some(selector), cure);
             report(observed, verdict, now)
         }
-        SecretFact::KeyNotFound(version) => {
+        SecretState::KeyNotFound(version) => {
             let meaning = format!(
                 "the Secret {} does not have the key {}",
                 reference.name, reference.key
@@ -187,7 +187,7 @@ fn decided(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision 
             let verdict = Verdict::with(Reason::SecretKeyNotFound, &meaning, None, cure);
             report_unusable(observed, version, verdict, now)
         }
-        SecretFact::Invalid(version, why) => {
+        SecretState::Invalid(version, why) => {
             let meaning = format!(
                 "the value of key {} of the Secret {} can't be a password, and Cognito was not called",
                 reference.key, reference.name
@@ -196,17 +196,17 @@ fn decided(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision 
                 Verdict::with(Reason::InvalidSecretValue, &meaning, None, &why.to_string());
             report_unusable(observed, version, verdict, now)
         }
-        SecretFact::Value(version, value) => match corrected(observed.status, now) {
+        SecretState::Value(version, value) => match corrected(observed.status, now) {
             None => decide_read(observed, authority, version, value, now, fresh_id),
             Some(status) => {
-                let observed = Observed {
+                let observed = Observation {
                     status: &status,
                     ..observed.clone()
                 };
                 match decide_read(&observed, authority, version, value, now, fresh_id) {
                     // The times must be on record, or the wait would begin anew each time.
                     Decision::Stay { wake: Some(wake) } => {
-                        let verdict = said_verdict(&status)
+                        let verdict = ready_verdict(&status)
                             .unwrap_or_else(|| Verdict::new(Reason::Progressing));
                         Decision::Report(Box::new(Report::new(status.clone(), verdict, Some(wake))))
                     }
@@ -219,7 +219,7 @@ fn decided(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision 
 
 /// What to say when there are no credentials: nothing was attempted, a request stays unanswered.
 #[must_use]
-pub fn without_credentials(observed: &Observed<'_>, why: &str, now: Timestamp) -> Report {
+pub fn report_missing_credentials(observed: &Observation<'_>, why: &str, now: Timestamp) -> Report {
     let verdict = Verdict::quoting(Reason::InvalidCredentials, why);
     let mut report = unanswered(observed, verdict, now);
     // Nothing was tried again, so that whoever says it already goes on waiting, also for a new process. The
@@ -236,7 +236,7 @@ pub fn without_credentials(observed: &Observed<'_>, why: &str, now: Timestamp) -
 /// Nothing is done, and that is said once: who waits for this generation is to wait no longer. What is on
 /// record stays. But another resource that manages the user meanwhile may be gone when this one goes on:
 /// what it made untrue is taken off the record as long as that is known.
-fn suspended(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decision {
+fn suspended(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decision {
     let before = observed.status;
     let status = Status {
         observed_generation: Some(observed.generation),
@@ -247,14 +247,19 @@ fn suspended(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Decisio
         return Decision::Leave;
     }
     // What is said of the password stays as it was: no news.
-    let said = said_verdict(before).unwrap_or_else(|| Verdict::new(Reason::Progressing));
+    let said = ready_verdict(before).unwrap_or_else(|| Verdict::new(Reason::Progressing));
     Decision::Report(Box::new(Report::new(status, said, None)))
 }
 
 /// It may not be done: neither the Secret is read nor Cognito called. What is on record stays, also an
 /// open attempt, until it may be done again; unless another resource manages the user meanwhile.
-fn not_admitted(observed: &Observed<'_>, why: Reason, now: Timestamp, fresh_id: &str) -> Decision {
-    let observed = Observed {
+fn not_admitted(
+    observed: &Observation<'_>,
+    why: Reason,
+    now: Timestamp,
+    fresh_id: &str,
+) -> Decision {
+    let observed = Observation {
         status: &duplicate::superseded(observed, now, fresh_id),
         ..observed.clone()
     };
@@ -262,7 +267,7 @@ fn not_admitted(observed: &Observed<'_>, why: Reason, now: Timestamp, fresh_id: 
 }
 
 /// Says a verdict before anything was tried: what was asked for is still to be done.
-fn unanswered(observed: &Observed<'_>, verdict: Verdict, now: Timestamp) -> Report {
+fn unanswered(observed: &Observation<'_>, verdict: Verdict, now: Timestamp) -> Report {
     let mut report = reported(observed, verdict, now);
     report
         .status
@@ -274,7 +279,7 @@ fn unanswered(observed: &Observed<'_>, verdict: Verdict, now: Timestamp) -> Repo
 /// What to say while a set waits for its turn in the budget: nothing, unless the status says that
 /// all is well, or that a person must act, which is no longer so.
 #[must_use]
-pub fn while_waiting_for_turn(observed: &Observed<'_>, now: Timestamp) -> Option<Report> {
+pub fn report_while_queued(observed: &Observation<'_>, now: Timestamp) -> Option<Report> {
     observed.says_what_is_over().then(|| {
         progressing(
             observed,
@@ -286,7 +291,7 @@ pub fn while_waiting_for_turn(observed: &Observed<'_>, now: Timestamp) -> Option
 }
 
 /// Whether the value need not even be read.
-fn decide_unread(observed: &Observed<'_>, version: &SecretVersion, now: Timestamp) -> Decision {
+fn decide_unread(observed: &Observation<'_>, version: &SecretVersion, now: Timestamp) -> Decision {
     let status = observed.status;
     let tried_this = observed.tried_at(version).is_some();
     let tried_value = observed.tried.and_then(|tried| tried.fingerprint.as_ref());
@@ -342,7 +347,7 @@ fn decide_unread(observed: &Observed<'_>, version: &SecretVersion, now: Timestam
 
 /// What to do with a value that was read.
 fn decide_read(
-    observed: &Observed<'_>,
+    observed: &Observation<'_>,
     authority: &Authority,
     version: &SecretVersion,
     value: &Comparison,
@@ -359,7 +364,7 @@ fn decide_read(
     };
     // What may have been sent for this request already isn't sent for it once more.
     let asked = observed.has_new_request() && !observed.is_acted_on();
-    let spent = !asked && kind(observed, version, value) == Kind::Spent;
+    let spent = !asked && kind(observed, version, value) == ResendPolicy::Spent;
     if spent && let Some(spared) = spare(observed, version, value, now, fresh_id) {
         return spared;
     }
@@ -404,7 +409,7 @@ fn decide_read(
             Some(wake) => Decision::Stay { wake: Some(wake) },
             None => match landing_left(status, now) {
                 Some(wake) if value.synced != Some(Match::Same) => {
-                    Decision::Report(Box::new(await_landing(observed, wake, now)))
+                    Decision::Report(Box::new(report_pending_call(observed, wake, now)))
                 }
                 Some(_) | None => plan(false),
             },
@@ -414,7 +419,7 @@ fn decide_read(
 
 /// What to say when another value is wanted than that of a lost call, which may still land.
 #[must_use]
-pub fn await_landing(observed: &Observed<'_>, wake: Duration, now: Timestamp) -> Report {
+pub fn report_pending_call(observed: &Observation<'_>, wake: Duration, now: Timestamp) -> Report {
     progressing(
         observed,
         "the new value waits, at most 30 s, until an earlier call whose reply was lost can no longer land",
@@ -425,7 +430,7 @@ pub fn await_landing(observed: &Observed<'_>, wake: Duration, now: Timestamp) ->
 
 /// Another value than the one in the status is on its way.
 fn progressing(
-    observed: &Observed<'_>,
+    observed: &Observation<'_>,
     meaning: &str,
     wake: Option<Duration>,
     now: Timestamp,
@@ -443,7 +448,7 @@ fn progressing(
 
 /// Whether an attempt at this same value is to be left alone for now.
 fn hold(
-    observed: &Observed<'_>,
+    observed: &Observation<'_>,
     attempt: &Attempt,
     value: &Comparison,
     now: Timestamp,
@@ -469,8 +474,8 @@ fn hold(
 }
 
 /// Nothing, once the newest key has signed what is left alone: so old keys can go.
-fn sign_again(observed: &Observed<'_>, attempt: &Attempt, value: &Comparison) -> Decision {
-    let told = said_verdict(observed.status);
+fn sign_again(observed: &Observation<'_>, attempt: &Attempt, value: &Comparison) -> Decision {
+    let told = ready_verdict(observed.status);
     match told.filter(|_| attempt.fingerprint != value.fingerprint) {
         None => Decision::Stay { wake: None },
         Some(verdict) => {
@@ -486,7 +491,7 @@ fn sign_again(observed: &Observed<'_>, attempt: &Attempt, value: &Comparison) ->
 
 /// The value is set: say so, and forget attempt and failures.
 fn settle(
-    observed: &Observed<'_>,
+    observed: &Observation<'_>,
     synced: Synced,
     version: &SecretVersion,
     signed_again: bool,
@@ -497,9 +502,9 @@ fn settle(
         Some(Reason::AppliedAfterLostReply) => Verdict::new(Reason::AppliedAfterLostReply),
         Some(_) | None => Verdict::new(Reason::PasswordSet),
     };
-    let mut status = settled(before, &verdict, observed.generation, now);
+    let mut status = settled_status(before, &verdict, observed.generation, now);
     status.synced = Some(synced.clone());
-    status.last_handled_reconcile_at = handled(observed);
+    status.last_handled_reconcile_at = handled_request(observed);
     if status == *before {
         // At most the Secret's metadata or other keys moved: not worth a write.
         return Decision::Stay { wake: None };
@@ -517,13 +522,13 @@ fn settle(
     }))
 }
 
-fn report(observed: &Observed<'_>, verdict: Verdict, now: Timestamp) -> Decision {
+fn report(observed: &Observation<'_>, verdict: Verdict, now: Timestamp) -> Decision {
     Decision::Report(Box::new(reported(observed, verdict, now)))
 }
 
 /// Says that this version of the Secret holds no usable value.
 fn report_unusable(
-    observed: &Observed<'_>,
+    observed: &Observation<'_>,
     version: &SecretVersion,
     verdict: Verdict,
     now: Timestamp,
@@ -537,8 +542,8 @@ fn report_unusable(
 }
 
 /// Says a verdict that needed no call.
-fn reported(observed: &Observed<'_>, verdict: Verdict, now: Timestamp) -> Report {
-    let mut status = failed(
+fn reported(observed: &Observation<'_>, verdict: Verdict, now: Timestamp) -> Report {
+    let mut status = failed_status(
         observed.status,
         &verdict,
         false,
@@ -546,7 +551,7 @@ fn reported(observed: &Observed<'_>, verdict: Verdict, now: Timestamp) -> Report
         observed.uid,
         now,
     );
-    status.last_handled_reconcile_at = handled(observed);
+    status.last_handled_reconcile_at = handled_request(observed);
     let wake = wake(&status, observed.uid, now);
     Report::new(status, verdict, wake)
 }

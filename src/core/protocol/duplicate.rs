@@ -3,7 +3,7 @@
 
 use super::{
     decision::Report,
-    observed::{Observed, Older},
+    observation::{Observation, OlderResource},
     record::{in_doubt, retire_into, retire_synced},
 };
 use crate::{
@@ -20,15 +20,15 @@ use std::time::Duration;
 
 /// What is said of a duplicate. What is on record stays: it tells the older one, should it have been
 /// away, that somebody else has set its user.
-pub(crate) fn verdict(older: &Older) -> Verdict {
+pub(crate) fn verdict(older: &OlderResource) -> Verdict {
     let (meaning, cure) = match older {
-        Older::Here(name) => (
+        OlderResource::SameNamespace(name) => (
             format!(
                 "the older resource {name} manages this user of this pool already, and Cognito was not called"
             ),
             Reason::DuplicateUser.entry().cure,
         ),
-        Older::Elsewhere => (
+        OlderResource::OtherNamespace => (
             "an older resource in another namespace manages this user of this pool already, and Cognito was not called".to_owned(),
             "delete this resource, or have the other one deleted; or, if the pool is case-sensitive and the usernames differ in case, name the user by the sub, in a new resource",
         ),
@@ -37,7 +37,11 @@ pub(crate) fn verdict(older: &Older) -> Verdict {
 }
 
 /// Takes the user over from another resource, if one managed it since this one did.
-pub(crate) fn take_over(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Option<Report> {
+pub(crate) fn take_over(
+    observed: &Observation<'_>,
+    now: Timestamp,
+    fresh_id: &str,
+) -> Option<Report> {
     let before = observed.status;
     let mut status = superseded(observed, now, fresh_id);
     if status == *before && !was_duplicate(before) {
@@ -58,7 +62,7 @@ fn was_duplicate(status: &Status) -> bool {
 /// last that was sent, so that a history's refusal will not prove it. The open attempt itself stays
 /// on record: its call may still land. So does, as one, a temporary password that was set: its user
 /// may have chosen another since.
-pub(crate) fn superseded(observed: &Observed<'_>, now: Timestamp, fresh_id: &str) -> Status {
+pub(crate) fn superseded(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Status {
     let before = observed.status;
     let was_duplicate = was_duplicate(before) || observed.older.is_some();
     // What is in the future was written by a clock that was wrong, and would never be over.

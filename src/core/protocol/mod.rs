@@ -2,11 +2,13 @@
 //!
 //! Imports every other room of the core; no other room of the core imports the protocol.
 
+pub mod observation;
+pub mod version;
+
 pub mod conclude;
 pub mod decide;
 pub mod decision;
 pub(crate) mod duplicate;
-pub mod observed;
 pub mod outcome;
 pub mod plan;
 pub mod record;
@@ -14,5 +16,4 @@ pub mod reply;
 pub mod request;
 pub mod resend;
 pub mod temporary;
-pub mod verified;
 pub mod wait;

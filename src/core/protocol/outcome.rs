@@ -16,7 +16,7 @@ pub struct Outcome {
     /// What is said of it.
     pub verdict: Verdict,
     /// What it says of the credentials.
-    pub standing: Standing,
+    pub standing: CredentialsEvidence,
     /// AWS's or the SDK's own words, if it wasn't applied.
     pub words: Option<String>,
     /// AWS's request id, for the event and the log.
@@ -25,7 +25,7 @@ pub struct Outcome {
 
 /// What a reply says of the credentials that the call was made with.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum CredentialsEvidence {
     /// AWS knew who was calling.
     Accepted,
     /// AWS refused them, or there were none.
@@ -57,7 +57,7 @@ pub fn classify(reply: &Reply) -> Outcome {
         Reply::Applied { request_id } => Outcome {
             effect: Effect::Applied,
             verdict: Verdict::new(Reason::PasswordSet),
-            standing: Standing::Accepted,
+            standing: CredentialsEvidence::Accepted,
             words: None,
             request_id: request_id.clone(),
         },
@@ -76,8 +76,12 @@ pub fn classify(reply: &Reply) -> Outcome {
                 ),
             },
             standing: match cause {
-                NotSent::Credentials => Standing::Refused(CredentialsFailure(detail.clone())),
-                NotSent::Connect | NotSent::Request | NotSent::Unprocessed => Standing::Untold,
+                NotSent::Credentials => {
+                    CredentialsEvidence::Refused(CredentialsFailure(detail.clone()))
+                }
+                NotSent::Connect | NotSent::Request | NotSent::Unprocessed => {
+                    CredentialsEvidence::Untold
+                }
             },
             words: Some(detail.clone()),
             request_id: None,
@@ -85,7 +89,7 @@ pub fn classify(reply: &Reply) -> Outcome {
         Reply::NoReply { detail } => Outcome {
             effect: Effect::Unknown,
             verdict: Verdict::quoting(Reason::OutcomeUnknown, detail),
-            standing: Standing::Untold,
+            standing: CredentialsEvidence::Untold,
             words: Some(detail.clone()),
             request_id: None,
         },
@@ -119,11 +123,11 @@ fn service_error(error: &ServiceError) -> Outcome {
         },
         standing: if !client_error || reason == Reason::TooManyRequests {
             // Its rate may be the first thing that AWS judges of a call.
-            Standing::Untold
+            CredentialsEvidence::Untold
         } else if reason == Reason::InvalidCredentials {
-            Standing::Refused(CredentialsFailure(words(error)))
+            CredentialsEvidence::Refused(CredentialsFailure(words(error)))
         } else {
-            Standing::Accepted
+            CredentialsEvidence::Accepted
         },
         words: Some(words(error)),
         request_id: error.request_id.clone(),
@@ -133,7 +137,7 @@ fn service_error(error: &ServiceError) -> Outcome {
 /// Whether a reply says that other credentials might do better.
 #[must_use]
 pub fn blames_credentials(reply: &Reply) -> bool {
-    matches!(classify(reply).standing, Standing::Refused(_))
+    matches!(classify(reply).standing, CredentialsEvidence::Refused(_))
 }
 
 /// The allow-list: what a reason that came as a client error says of the call.

@@ -1,9 +1,9 @@
 //! The set of a value, as it is written ahead of its call.
 
 use super::{
-    observed::{Comparison, Observed, SecretVersion},
+    observation::{Comparison, Observation, SecretVersion},
     record::{retire_into, retire_synced},
-    resend::{Kind, kind},
+    resend::{ResendPolicy, kind},
     wait::{quarantined_until, urgency},
 };
 use crate::{
@@ -42,16 +42,16 @@ pub struct Plan {
     /// See [`Comparison::known_before`]; also whether another resource has set this user, whatever value.
     pub known_before: bool,
     /// What the record says is set.
-    pub believed: Believed,
+    pub believed: RecordedValue,
     /// Whether somebody just asked for it.
     pub urgency: Urgency,
     /// Whether it may be sent again by itself.
-    pub kind: Kind,
+    pub kind: ResendPolicy,
 }
 
 /// What the record says is set, beside the value of a plan.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Believed {
+pub enum RecordedValue {
     /// This same value.
     ThisValue,
     /// Another one.
@@ -64,7 +64,7 @@ impl Plan {
     /// Whether the value is what the record says is set.
     #[must_use]
     pub fn equals_synced(&self) -> bool {
-        self.believed == Believed::ThisValue
+        self.believed == RecordedValue::ThisValue
     }
 
     /// Whether somebody asked for this set after the calls of the attempt that it takes over: they have a
@@ -83,7 +83,7 @@ fn is_asked_since(before: &Status, attempt: &Attempt) -> bool {
 
 /// The set of a value, written ahead.
 pub(crate) fn plan(
-    observed: &Observed<'_>,
+    observed: &Observation<'_>,
     authority: Authority,
     version: &SecretVersion,
     value: &Comparison,
@@ -135,9 +135,9 @@ pub(crate) fn plan(
         urgency: urgency(observed, value),
         // Only while nothing else may have been sent since.
         believed: match &ahead.synced {
-            Some(synced) if observed.is_synced(synced, version, value) => Believed::ThisValue,
-            Some(_) if value.synced == Some(Match::Different) => Believed::AnotherValue,
-            Some(_) | None => Believed::Untold,
+            Some(synced) if observed.is_synced(synced, version, value) => RecordedValue::ThisValue,
+            Some(_) if value.synced == Some(Match::Different) => RecordedValue::AnotherValue,
+            Some(_) | None => RecordedValue::Untold,
         },
         before: before.clone(),
         ahead,

@@ -1,8 +1,9 @@
 //! Changes of the record in a status: what is synced, retired, or in doubt.
 
+use super::observation::Observation;
 use crate::{
     api::{Attempt, AttemptOutcome, RETIRED_MAX, Status, Synced},
-    core::{credential::fingerprint::retire, protocol::observed::Observed},
+    core::credential::fingerprint::retire,
 };
 
 /// What is believed to be set is so no longer, if it is one of these: it goes to the retired ones.
@@ -42,7 +43,7 @@ pub(crate) fn retire_into(retired: &mut Vec<String>, fingerprint: Option<&str>) 
 }
 
 /// What `lastHandledReconcileAt` becomes once the outcome of the request at hand is known.
-pub(crate) fn handled(observed: &Observed<'_>) -> Option<String> {
+pub(crate) fn handled_request(observed: &Observation<'_>) -> Option<String> {
     observed
         .requested_at
         .map(str::to_owned)

@@ -1,16 +1,14 @@
 //! Whether a value may be sent again without a request.
 
+use super::observation::{Comparison, Observation, SecretVersion};
 use crate::{
     api::{Attempt, AttemptOutcome},
-    core::{
-        credential::fingerprint::Match,
-        protocol::observed::{Comparison, Observed, SecretVersion},
-    },
+    core::credential::fingerprint::Match,
 };
 
 /// What a value is, as to whether it may be sent again by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Kind {
+pub enum ResendPolicy {
     /// It may, as often as need be.
     Permanent,
     /// Once.
@@ -21,9 +19,13 @@ pub enum Kind {
 
 /// The kind of the value at hand. A user who doesn't exist has chosen nothing, so an attempt that
 /// found none doesn't count.
-pub(crate) fn kind(observed: &Observed<'_>, version: &SecretVersion, value: &Comparison) -> Kind {
+pub(crate) fn kind(
+    observed: &Observation<'_>,
+    version: &SecretVersion,
+    value: &Comparison,
+) -> ResendPolicy {
     if observed.spec.permanent {
-        return Kind::Permanent;
+        return ResendPolicy::Permanent;
     }
     let key_gone = Some(Match::KeyGone);
     let spent = match &observed.status.attempt {
@@ -40,7 +42,11 @@ pub(crate) fn kind(observed: &Observed<'_>, version: &SecretVersion, value: &Com
             None => value.attempt != Some(Match::Same) && value.retired,
         },
     };
-    if spent { Kind::Spent } else { Kind::Temporary }
+    if spent {
+        ResendPolicy::Spent
+    } else {
+        ResendPolicy::Temporary
+    }
 }
 
 /// Whether a call that was made for this attempt may have been applied.

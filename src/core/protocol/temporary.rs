@@ -4,7 +4,7 @@
 
 use super::{
     decision::{Decision, Report},
-    observed::{Comparison, Observed, SecretVersion},
+    observation::{Comparison, Observation, SecretVersion},
     record::retire_into,
     wait::quarantined_until,
 };
@@ -12,7 +12,7 @@ use crate::{
     api::{Attempt, AttemptOutcome, Class, Reason, Status},
     core::{
         clock::micros,
-        condition::{ready::said_verdict, status::failed, verdict::Verdict},
+        condition::{ready::ready_verdict, status::failed_status, verdict::Verdict},
     },
 };
 use jiff::Timestamp;
@@ -25,7 +25,7 @@ const KEY_GONE: &str = "the fingerprint key is gone and the Secret or the resour
 /// What is done instead of sending a value that may be spent: nothing, or to say so. None where it
 /// is known to be set.
 pub(crate) fn spare(
-    observed: &Observed<'_>,
+    observed: &Observation<'_>,
     version: &SecretVersion,
     value: &Comparison,
     now: Timestamp,
@@ -49,7 +49,7 @@ pub(crate) fn spare(
         before.last_handled_reconcile_at = Some(request);
     }
     if let Some(attempt) = open.filter(|a| observed.is_attempted(a, version, value)) {
-        let said = said_verdict(status).filter(|said| {
+        let said = ready_verdict(status).filter(|said| {
             let of_value = said.reason != Reason::InvalidSecretValue;
             said.class == Class::Stalled && of_value && !said.reason.is_about_grants()
         });
@@ -124,7 +124,7 @@ fn doubt(happened: &str, words: Option<&str>) -> Verdict {
 }
 
 fn report(
-    observed: &Observed<'_>,
+    observed: &Observation<'_>,
     before: &Status,
     attempt: Attempt,
     verdict: Verdict,
@@ -135,6 +135,6 @@ fn report(
         ..before.clone()
     };
     let (generation, uid) = (observed.generation, observed.uid);
-    let status = failed(&before, &verdict, false, generation, uid, now);
+    let status = failed_status(&before, &verdict, false, generation, uid, now);
     Decision::Report(Box::new(Report::new(status, verdict, None)))
 }

@@ -1,7 +1,7 @@
 //! What is waited for before the next call: the backoff after a failure, and the quarantine after a
 //! call without a known outcome.
 
-use super::observed::{Comparison, Observed};
+use super::observation::{Comparison, Observation};
 use crate::{
     api::{Attempt, AttemptOutcome, Class, ConditionType, Reason, Status},
     core::{
@@ -30,7 +30,7 @@ const FIRST_TRIES: u32 = 8;
 /// was read. Where a person must act, or nobody need, nothing waits for a time: who wrote that it does
 /// forged it.
 pub(crate) fn wait_left(
-    observed: &Observed<'_>,
+    observed: &Observation<'_>,
     value: Option<&Comparison>,
     now: Timestamp,
 ) -> Option<Duration> {
@@ -76,7 +76,7 @@ pub(crate) fn until_stalled(status: &Status, now: Timestamp) -> Option<Duration>
 }
 
 /// Whether what is wanted is no longer what failed.
-fn is_cut_short(observed: &Observed<'_>, value: Option<&Comparison>) -> bool {
+fn is_cut_short(observed: &Observation<'_>, value: Option<&Comparison>) -> bool {
     let status = observed.status;
     let waits_for_a_value = matches!(
         status.ready_reason(),
@@ -100,13 +100,13 @@ fn is_cut_short(observed: &Observed<'_>, value: Option<&Comparison>) -> bool {
 
 /// Whether somebody just asked for this value: it is new, or asked for anew, or in the first tries
 /// after that. What failed for longer, or waits for something else than time, is merely tried again.
-pub(crate) fn urgency(observed: &Observed<'_>, value: &Comparison) -> Urgency {
+pub(crate) fn urgency(observed: &Observation<'_>, value: &Comparison) -> Urgency {
     let failures = observed.status.failures.as_ref();
     let Some(failures) = failures.filter(|_| observed.is_judged()) else {
-        return Urgency::Asked;
+        return Urgency::Requested;
     };
     if is_cut_short(observed, Some(value)) {
-        return Urgency::Asked;
+        return Urgency::Requested;
     }
     let reason = observed.status.ready_reason();
     let waits = reason.map(Reason::class) == Some(Class::Waiting);
@@ -114,9 +114,9 @@ pub(crate) fn urgency(observed: &Observed<'_>, value: &Comparison) -> Urgency {
     let untried = reason == Some(Reason::InvalidCredentials) || observed.waited_for_grant();
     let is_first = !waits || untried;
     if is_first && failures.count <= FIRST_TRIES {
-        Urgency::Asked
+        Urgency::Requested
     } else {
-        Urgency::Unasked
+        Urgency::Retry
     }
 }
 

@@ -1,7 +1,7 @@
 //! The connections of the port, and what each may cost.
 //!
-//! Whatever clients do, the server holds at most [`Limits::connections`] connections of some 20 kB, each
-//! for at most [`Limits::age`]. A new connection always gets in: where there is no room, the server closes
+//! Whatever clients do, the server holds at most [`ConnectionLimits::connections`] connections of some 20 kB, each
+//! for at most [`ConnectionLimits::age`]. A new connection always gets in: where there is no room, the server closes
 //! an old one of the address that has the most connections. So a probe is answered, whatever clients at
 //! other addresses hold open, and however fast they open more.
 
@@ -46,7 +46,7 @@ const SAID_EVERY: Duration = Duration::from_mins(1);
 
 /// What clients may hold.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct ConnectionLimits {
     /// How many connections are open at the same time.
     pub(super) connections: usize,
     /// How long a client may take to send its request's head.
@@ -55,7 +55,7 @@ pub(super) struct Limits {
     pub(super) age: Duration,
 }
 
-impl Default for Limits {
+impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             connections: 256,
@@ -83,7 +83,7 @@ pub(super) async fn serve(
     mut listener: impl Accept,
     pages: Arc<Pages>,
     stalls: StallMeter,
-    limits: Limits,
+    limits: ConnectionLimits,
     shutdown: impl Future<Output = ()>,
 ) {
     let mut shutdown = pin!(shutdown);
@@ -134,7 +134,7 @@ async fn attend(
     stream: TcpStream,
     pages: Arc<Pages>,
     asked: Arc<AtomicBool>,
-    limits: Limits,
+    limits: ConnectionLimits,
     mut ended: watch::Receiver<bool>,
 ) {
     let answer = service_fn(|request: hyper::Request<Incoming>| {

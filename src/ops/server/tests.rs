@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_mins(2);
 const NEVER: Duration = Duration::from_hours(1);
 
 /// Limits that no test meets unless it sets them.
-const LIMITS: Limits = Limits {
+const LIMITS: ConnectionLimits = ConnectionLimits {
     connections: 1_000,
     head: NEVER,
     age: NEVER,
@@ -26,7 +26,7 @@ struct Server {
     done: JoinHandle<()>,
 }
 
-fn start(readiness: Readiness, metrics: Arc<Metrics>, limits: Limits) -> Server {
+fn start(readiness: Readiness, metrics: Arc<Metrics>, limits: ConnectionLimits) -> Server {
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel::<()>();
@@ -43,7 +43,7 @@ fn start(readiness: Readiness, metrics: Arc<Metrics>, limits: Limits) -> Server 
     }
 }
 
-fn limited(limits: Limits) -> Server {
+fn limited(limits: ConnectionLimits) -> Server {
     start(Readiness::new(), Arc::new(Metrics::new("1.2.3")), limits)
 }
 
@@ -99,7 +99,7 @@ async fn probes_and_metrics_answer_on_their_paths() {
     let (lease, watch) = (readiness.check("lease"), readiness.check("watch"));
     let metrics = Arc::new(Metrics::new("1.2.3"));
     metrics.watch_error("secrets");
-    let server = start(readiness, Arc::clone(&metrics), Limits::default());
+    let server = start(readiness, Arc::clone(&metrics), ConnectionLimits::default());
 
     let live = ask(server.address, "/livez").await;
     assert_eq!((live.status, live.body.as_str()), (200, "ok"));
@@ -157,7 +157,7 @@ async fn a_connection_is_for_one_request() {
 #[tokio::test]
 async fn who_does_not_finish_a_request_is_let_go_in_time() {
     let head = Duration::from_millis(50);
-    let server = limited(Limits { head, ..LIMITS });
+    let server = limited(ConnectionLimits { head, ..LIMITS });
     let mut silent = send(server.address, b"").await;
     let mut half = send(server.address, HALF).await;
     // One byte after the other doesn't put the end off.
@@ -214,7 +214,7 @@ async fn ask_and_ignore(address: SocketAddr) -> TcpStream {
 #[tokio::test]
 async fn who_does_not_read_the_answer_is_let_go_in_time() {
     let age = Duration::from_secs(2);
-    let limits = Limits { age, ..LIMITS };
+    let limits = ConnectionLimits { age, ..LIMITS };
     let metrics = long_metrics();
     let whole = metrics.encode().len();
     let server = start(Readiness::new(), metrics, limits);
@@ -228,7 +228,7 @@ async fn who_does_not_read_the_answer_is_let_go_in_time() {
 
 #[tokio::test]
 async fn a_new_connection_gets_in_whatever_others_hold_open() {
-    let limits = Limits {
+    let limits = ConnectionLimits {
         connections: 4,
         ..LIMITS
     };

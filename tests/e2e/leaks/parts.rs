@@ -19,7 +19,7 @@ use cognito_password_operator::{
             target::{Account, Target},
         },
         protocol::reply::Reply,
-        schedule::rate_limit::Limits,
+        schedule::rate_limit::RateLimits,
     },
     ops::{health::Readiness, logging, metrics::Metrics, server},
 };
@@ -112,7 +112,7 @@ async fn run(listen: SocketAddr, namespace: String, cognito: Willing) {
     let rules = Rules {
         ungranted: None,
         secret_selector: None,
-        budget: Limits {
+        budget: RateLimits {
             rps: 100.0,
             burst: 100,
         },

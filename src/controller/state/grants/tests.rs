@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     api::{CognitoUserPoolGrantSpec, GrantNamespaces, NamespaceSelector},
-    controller::state::{key::key, packed::Text},
+    controller::state::{compact_record::Text, key::key},
     core::names::region::Regions,
 };
 use jiff::Timestamp;
@@ -77,14 +77,14 @@ impl Grants {
     }
 
     fn end_grants(&mut self) -> Vec<Key> {
-        let Relisted { gone, concerned } = self.grants_listed();
+        let RelistChange { gone, concerned } = self.grants_listed();
         let mut affected: Vec<_> = gone.iter().flat_map(|it| self.unset_grant(it)).collect();
         affected.extend(self.judged(concerned));
         affected
     }
 
     fn end_namespaces(&mut self) -> Vec<Key> {
-        let Relisted { gone, concerned } = self.namespaces_listed();
+        let RelistChange { gone, concerned } = self.namespaces_listed();
         let mut affected: Vec<_> = gone
             .iter()
             .flat_map(|it| self.unset_namespace(it))
@@ -107,7 +107,7 @@ fn claim(pool: &str, username: &str) -> Claim {
 }
 
 /// Everything is listed: the namespace `team-a`, the resource `bot` in it, and no grant.
-fn listed(ungranted: Ungranted) -> Grants {
+fn listed(ungranted: UngrantedPolicy) -> Grants {
     let mut grants = Grants::new(ungranted);
     grants.grants_listing();
     grants.namespaces_listing();
@@ -128,7 +128,7 @@ fn own() -> Admission {
 
 #[test]
 fn nothing_is_known_before_both_are_listed() {
-    let mut grants = Grants::new(Ungranted::Allow);
+    let mut grants = Grants::new(UngrantedPolicy::Allow);
     grants.apply_resource(&key("bot"), Some(&claim(POOL, "bot")));
     grants.grants_listing();
     assert_eq!(grants.set_grant("a", grant(POOL, "*", "a")), []);
@@ -163,7 +163,7 @@ fn without_grants_nobody_is_let_in_where_aws_has_no_region() {
 #[test]
 fn a_grant_says_where_a_pool_is_whose_id_does_not() {
     const LOCAL: &str = "local_a";
-    let mut grants = listed(Ungranted::Allow);
+    let mut grants = listed(UngrantedPolicy::Allow);
     let local = claim(LOCAL, "bot");
     let admission =
         |grants: &Grants| grants.admission(&key("local"), local.target(), Instant::now());
@@ -196,7 +196,7 @@ fn a_grant_says_where_a_pool_is_whose_id_does_not() {
 
 #[test]
 fn a_grant_that_comes_changes_or_goes_tells_whom_it_is_about() {
-    let mut grants = listed(Ungranted::Deny);
+    let mut grants = listed(UngrantedPolicy::Deny);
     grants.apply_resource(&key("alice"), Some(&claim(POOL, "alice")));
     grants.apply_resource(&key("elsewhere"), Some(&claim("eu-west-1_b", "bot")));
     assert_eq!(admission(&grants), Admission::NotGranted);
@@ -219,7 +219,7 @@ fn a_grant_that_comes_changes_or_goes_tells_whom_it_is_about() {
 
 #[test]
 fn what_a_grant_lets_in_is_let_in_once_it_is_judged_and_no_longer_than_the_grant_is_there() {
-    let mut grants = listed(Ungranted::Deny);
+    let mut grants = listed(UngrantedPolicy::Deny);
     let concerned = grants.apply_grant("a", grant(POOL, "*", "a"));
     assert_eq!(admission(&grants), Admission::Unknown, "not judged yet");
     assert_eq!(grants.judged(concerned), [key("bot")]);
@@ -236,7 +236,7 @@ fn what_a_grant_lets_in_is_let_in_once_it_is_judged_and_no_longer_than_the_grant
 #[test]
 fn of_a_crowd_no_portion_looks_at_more_than_some() {
     for whom in ["a", "b"] {
-        let mut grants = listed(Ungranted::Deny);
+        let mut grants = listed(UngrantedPolicy::Deny);
         for n in 0..1_000 {
             let name = format!("user-{n}");
             grants.apply_resource(&key(&name), Some(&claim(POOL, &name)));
@@ -257,7 +257,7 @@ fn of_a_crowd_no_portion_looks_at_more_than_some() {
 
 #[test]
 fn nothing_is_kept_to_be_said_of_a_grant_that_is_gone() {
-    let mut grants = listed(Ungranted::Deny);
+    let mut grants = listed(UngrantedPolicy::Deny);
     for n in 0..100 {
         let name = format!("grant-{n}");
         grants.set_grant(&name, grant(POOL, "*", "a"));
@@ -269,7 +269,7 @@ fn nothing_is_kept_to_be_said_of_a_grant_that_is_gone() {
 
 #[test]
 fn a_namespace_that_is_labelled_tells_its_resources() {
-    let mut grants = listed(Ungranted::Deny);
+    let mut grants = listed(UngrantedPolicy::Deny);
     grants.set_grant("b", grant(POOL, "*", "b"));
     assert_eq!(admission(&grants), Admission::NotGranted);
     assert_eq!(grants.set_namespace("team-a", labels("b")), [key("bot")]);
@@ -280,7 +280,7 @@ fn a_namespace_that_is_labelled_tells_its_resources() {
 
 #[test]
 fn what_a_relist_does_not_show_lets_nobody_in() {
-    let mut grants = listed(Ungranted::Deny);
+    let mut grants = listed(UngrantedPolicy::Deny);
     grants.set_grant("a", grant(POOL, "*", "a"));
     grants.grants_listing();
     assert_eq!(admission(&grants), own(), "until the list is complete");
@@ -290,7 +290,7 @@ fn what_a_relist_does_not_show_lets_nobody_in() {
 
 #[test]
 fn what_may_be_out_of_date_lets_nobody_in() {
-    let mut grants = listed(Ungranted::Allow);
+    let mut grants = listed(UngrantedPolicy::Allow);
     let now = Instant::now();
     let at = |grants: &Grants, at| grants.admission(&key("bot"), &target(POOL, "bot"), at);
     let later = now + Duration::from_secs(10);
@@ -305,7 +305,7 @@ fn what_may_be_out_of_date_lets_nobody_in() {
 
 #[test]
 fn a_pool_that_is_named_is_open_to_nobody_else_even_where_the_grant_cannot_be_read() {
-    let mut grants = listed(Ungranted::Allow);
+    let mut grants = listed(UngrantedPolicy::Allow);
     assert_eq!(admission(&grants), own());
     assert_eq!(grants.set_grant("b", grant("eu-west-1_b", "*", "b")), []);
     assert_eq!(admission(&grants), own(), "another pool");
@@ -329,7 +329,7 @@ fn a_pool_that_is_named_is_open_to_nobody_else_even_where_the_grant_cannot_be_re
 
 #[test]
 fn a_grant_that_can_no_longer_be_read_lets_nobody_in() {
-    let mut grants = listed(Ungranted::Deny);
+    let mut grants = listed(UngrantedPolicy::Deny);
     grants.set_grant("a", grant(POOL, "*", "a"));
     assert_eq!(grants.set_unreadable("a"), [key("bot")]);
     assert_eq!(admission(&grants), Admission::NotGranted);
@@ -339,7 +339,7 @@ fn a_grant_that_can_no_longer_be_read_lets_nobody_in() {
 
 #[test]
 fn what_is_to_be_said_of_a_grant_is_said_when_it_changes() {
-    let mut grants = listed(Ungranted::Deny);
+    let mut grants = listed(UngrantedPolicy::Deny);
     grants.set_grant("a", grant(POOL, "*", "a"));
     assert_eq!(grants.take_changed(), ["a".into()].into());
     assert!(!grants.have_changed());
@@ -355,7 +355,7 @@ fn what_is_to_be_said_of_a_grant_is_said_when_it_changes() {
 
 #[test]
 fn a_grant_that_is_being_deleted_lets_nobody_in() {
-    let mut grants = listed(Ungranted::Deny);
+    let mut grants = listed(UngrantedPolicy::Deny);
     grants.set_grant("a", grant(POOL, "*", "a"));
     let mut going = CognitoUserPoolGrant::clone(&grant(POOL, "*", "a"));
     going.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
@@ -368,7 +368,7 @@ fn a_grant_that_is_being_deleted_lets_nobody_in() {
 
 #[test]
 fn grants_that_disagree_are_named() {
-    let mut grants = listed(Ungranted::Deny);
+    let mut grants = listed(UngrantedPolicy::Deny);
     grants.set_grant("one", grant(POOL, "*", "a"));
     assert_eq!(grants.conflicting(&key("bot")), None);
     let mut elsewhere = CognitoUserPoolGrant::clone(&grant(POOL, "b*", "a"));
@@ -386,7 +386,7 @@ fn grants_that_disagree_are_named() {
 #[derive(Clone, Copy, Debug)]
 enum Happens {
     Grant(u8, u8, u8),
-    Unreadable(u8),
+    DecodeError(u8),
     Revoke(u8),
     Label(u8, u8),
     Unlabel(u8),
@@ -398,7 +398,7 @@ fn happens() -> impl Strategy<Value = Happens> {
     let three = || 0_u8..3;
     prop_oneof![
         3 => (three(), three(), three()).prop_map(|(a, b, c)| Happens::Grant(a, b, c)),
-        1 => three().prop_map(Happens::Unreadable),
+        1 => three().prop_map(Happens::DecodeError),
         2 => three().prop_map(Happens::Revoke),
         3 => (three(), three()).prop_map(|(a, b)| Happens::Label(a, b)),
         1 => three().prop_map(Happens::Unlabel),
@@ -415,7 +415,7 @@ proptest! {
         allow in any::<bool>(),
         events in proptest::collection::vec((happens(), proptest::option::of(0_usize..3)), 1..60),
     ) {
-        let mut grants = listed(if allow { Ungranted::Allow } else { Ungranted::Deny });
+        let mut grants = listed(if allow { UngrantedPolicy::Allow } else { UngrantedPolicy::Deny });
         grants.delete_resource(&key("bot"));
         let mut there: HashMap<Key, Target> = HashMap::new();
         let mut before: HashMap<Key, Admission> = HashMap::new();
@@ -431,7 +431,7 @@ proptest! {
                     let pool = if pool == 2 { "none".to_owned() } else { format!("eu-west-1_{pool}") };
                     grants.apply_grant(&name(number), grant(&pool, "*", &name(whom)))
                 }
-                Happens::Unreadable(number) => grants.unreadable_grant(&name(number)),
+                Happens::DecodeError(number) => grants.unreadable_grant(&name(number)),
                 Happens::Revoke(number) => grants.delete_grant(&name(number)),
                 Happens::Label(namespace, whom) => grants.apply_namespace(&name(namespace), labels(&name(whom))),
                 Happens::Unlabel(namespace) => grants.delete_namespace(&name(namespace)),

@@ -36,7 +36,7 @@ async fn asked_in_a_minute(first: usize, what: io::ErrorKind) -> usize {
         &mut says,
         pages(),
         StallMeter::new(),
-        Limits::default(),
+        ConnectionLimits::default(),
         minute,
     )
     .await;

@@ -3,7 +3,7 @@
 
 mod text;
 
-pub use text::{Text, Words};
+pub use text::{Interner, Text};
 
 use crate::api::{
     Attempt, AttemptOutcome, CognitoUserPassword, CognitoUserPasswordSpec, Condition,
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 /// See the module. What is equal is the same version of the same resource.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Packed {
+pub struct CompactRecord {
     bytes: Box<[u8]>,
     /// What its status says, to be counted.
     pub reason: Option<Reason>,
@@ -41,21 +41,21 @@ struct Form {
     key: Text,
     permanent: bool,
     suspend: bool,
-    status: Option<Said>,
+    status: Option<CompactCondition>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Said {
+struct CompactCondition {
     observed_generation: Option<i64>,
     last_handled: Option<Text>,
     synced: Option<Origin>,
-    attempt: Option<Tried>,
+    attempt: Option<CompactAttempt>,
     quarantined_until: Option<Moment>,
     retired: Vec<Text>,
     /// Uid and version.
     unusable: Option<(Text, Text)>,
     failures: Option<(u32, Moment, Option<Text>)>,
-    conditions: Vec<Found>,
+    conditions: Vec<CompactUnusable>,
 }
 
 /// A value, where it came from, and when it was set or tried.
@@ -68,7 +68,7 @@ struct Origin {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Tried {
+struct CompactAttempt {
     id: Text,
     of: Origin,
     generation: i64,
@@ -77,7 +77,7 @@ struct Tried {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Found {
+struct CompactUnusable {
     type_: Text,
     status: ConditionStatus,
     observed_generation: Option<i64>,
@@ -90,12 +90,12 @@ struct Found {
 #[derive(Serialize, Deserialize)]
 struct Moment(i64, i32);
 
-impl Packed {
+impl CompactRecord {
     /// Packs what a watch showed.
     ///
     /// # Panics
     /// Never: writing into memory doesn't fail.
-    pub fn of(resource: &CognitoUserPassword, words: &Words) -> Self {
+    pub fn of(resource: &CognitoUserPassword, words: &Interner) -> Self {
         let form = Form::of(resource, words);
         let bytes = postcard::to_allocvec(&form).expect("memory takes any form");
         let status = resource.status.as_ref();
@@ -109,7 +109,7 @@ impl Packed {
     ///
     /// # Panics
     /// Never: it reads what [`of`](Self::of) wrote.
-    pub fn resource(&self, words: &Words) -> CognitoUserPassword {
+    pub fn resource(&self, words: &Interner) -> CognitoUserPassword {
         let form: Form = postcard::from_bytes(&self.bytes).expect("what was written is read");
         form.resource(words)
     }
@@ -135,7 +135,7 @@ pub fn sent(resource: &CognitoUserPassword) -> [Option<Timestamp>; 2] {
 }
 
 impl Form {
-    fn of(resource: &CognitoUserPassword, words: &Words) -> Self {
+    fn of(resource: &CognitoUserPassword, words: &Interner) -> Self {
         let CognitoUserPassword {
             metadata,
             spec,
@@ -162,11 +162,13 @@ impl Form {
             key: text(&spec.password_secret_ref.key),
             permanent: spec.permanent,
             suspend: spec.suspend,
-            status: status.as_ref().map(|status| Said::of(status, words)),
+            status: status
+                .as_ref()
+                .map(|status| CompactCondition::of(status, words)),
         }
     }
 
-    fn resource(self, words: &Words) -> CognitoUserPassword {
+    fn resource(self, words: &Interner) -> CognitoUserPassword {
         let maybe = |it: Option<Text>| it.map(|it| words.string(&it));
         let time = |it: Option<Moment>| it.map(|it| Time(it.timestamp()));
         let spec = CognitoUserPasswordSpec {
@@ -199,8 +201,8 @@ impl Form {
     }
 }
 
-impl Said {
-    fn of(status: &Status, words: &Words) -> Self {
+impl CompactCondition {
+    fn of(status: &Status, words: &Interner) -> Self {
         let text = |text: &str| words.text(text);
         let origin = |fingerprint: &str, uid: &str, version: &str, at: &MicroTime| Origin {
             fingerprint: text(fingerprint),
@@ -214,7 +216,7 @@ impl Said {
         });
         let attempt = status.attempt.as_ref().map(|it| {
             let version = &it.secret_resource_version;
-            Tried {
+            CompactAttempt {
                 id: text(&it.id),
                 of: origin(&it.fingerprint, &it.secret_uid, version, &it.started_at),
                 generation: it.generation,
@@ -222,7 +224,7 @@ impl Said {
                 request: it.request.as_deref().map(text),
             }
         });
-        let conditions = status.conditions.iter().map(|it| Found {
+        let conditions = status.conditions.iter().map(|it| CompactUnusable {
             type_: text(&it.type_),
             status: it.status,
             observed_generation: it.observed_generation,
@@ -249,7 +251,7 @@ impl Said {
         }
     }
 
-    fn status(self, words: &Words) -> Status {
+    fn status(self, words: &Interner) -> Status {
         let string = |text: &Text| words.string(text);
         let micro = |at: Moment| MicroTime(at.timestamp());
         let conditions = self.conditions.into_iter().map(|it| Condition {

@@ -1,4 +1,4 @@
-use super::{door::TOLD_AT_ONCE, probe::MAX as PROBE_MAX, *};
+use super::{closed_gate::TOLD_AT_ONCE, probe::MAX as PROBE_MAX, *};
 use crate::core::{
     access::authority::Role,
     credential::password::Password,
@@ -70,11 +70,11 @@ impl Cognito for Identity {
 
 type Woken = UnboundedReceiver<(Key, Wake)>;
 
-fn door(failures: u32) -> (Arc<Identity>, Credentials<Identity>, Woken) {
+fn door(failures: u32) -> (Arc<Identity>, CredentialGate<Identity>, Woken) {
     slow_door(failures, Duration::ZERO)
 }
 
-fn slow_door(failures: u32, takes: Duration) -> (Arc<Identity>, Credentials<Identity>, Woken) {
+fn slow_door(failures: u32, takes: Duration) -> (Arc<Identity>, CredentialGate<Identity>, Woken) {
     door_of(Identity {
         failures: AtomicU32::new(failures),
         asked: AtomicU32::new(0),
@@ -83,14 +83,14 @@ fn slow_door(failures: u32, takes: Duration) -> (Arc<Identity>, Credentials<Iden
     })
 }
 
-fn door_of(identity: Identity) -> (Arc<Identity>, Credentials<Identity>, Woken) {
+fn door_of(identity: Identity) -> (Arc<Identity>, CredentialGate<Identity>, Woken) {
     let identity = Arc::new(identity);
     let (told, woken) = unbounded_channel();
     let wake = move |key: &Key, why| {
         // The test may have ended.
         let _ = told.send((key.clone(), why));
     };
-    let credentials = Credentials::new(identity.clone(), Places::new(32), wake, |_| ());
+    let credentials = CredentialGate::new(identity.clone(), Slots::new(32), wake, |_| ());
     (identity, credentials, woken)
 }
 
@@ -130,8 +130,8 @@ async fn next(woken: &mut Woken, wanted: Wake) -> Key {
     }
 }
 
-fn refusal() -> Standing {
-    Standing::Refused(CredentialsFailure("expired".to_owned()))
+fn refusal() -> CredentialsEvidence {
+    CredentialsEvidence::Refused(CredentialsFailure("expired".to_owned()))
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,7 +252,7 @@ async fn refused_credentials_are_tried_by_one_resource_at_a_time() {
             .await
             .is_ok()
     );
-    credentials.answered(&scout, &authority(), &Standing::Accepted);
+    credentials.answered(&scout, &authority(), &CredentialsEvidence::Accepted);
     let mut seen = HashSet::from([scout]);
     while seen.len() < 100 {
         seen.insert(next(&mut woken, Wake::Healed).await);
@@ -269,7 +269,8 @@ async fn refused_credentials_are_tried_by_one_resource_at_a_time() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_between_calls_that_are_taken_is_one_calls_own() {
     let (_, credentials, _woken) = door(0);
-    let answered = |n, standing: &Standing| credentials.answered(&key(n), &authority(), standing);
+    let answered =
+        |n, standing: &CredentialsEvidence| credentials.answered(&key(n), &authority(), standing);
     let passes = async || {
         credentials
             .ensure(&key(9), &authority(), false)
@@ -278,14 +279,14 @@ async fn a_refusal_between_calls_that_are_taken_is_one_calls_own() {
     };
     answered(1, &refusal());
     answered(2, &refusal());
-    answered(3, &Standing::Accepted);
+    answered(3, &CredentialsEvidence::Accepted);
     // These two have something of their own, however often.
     for _ in 0..10 {
         answered(1, &refusal());
         answered(2, &refusal());
     }
     assert!(passes().await);
-    answered(1, &Standing::Accepted);
+    answered(1, &CredentialsEvidence::Accepted);
     for _ in 0..3 {
         assert!(passes().await);
         answered(1, &refusal());
@@ -297,7 +298,7 @@ async fn a_refusal_between_calls_that_are_taken_is_one_calls_own() {
 async fn who_is_always_refused_does_not_keep_the_door_closed() {
     let (_, credentials, mut woken) = door(0);
     let standing = |key: &Key| match key {
-        key if *key == self::key(9) => Standing::Accepted,
+        key if *key == self::key(9) => CredentialsEvidence::Accepted,
         _ => refusal(),
     };
     for n in 0..3 {
@@ -474,7 +475,7 @@ async fn a_scout_that_finds_no_credentials_waits_with_all_others() {
             authority()
         };
         if credentials.ensure(&resource, &by, false).await.is_ok() {
-            credentials.answered(&resource, &by, &Standing::Accepted);
+            credentials.answered(&resource, &by, &CredentialsEvidence::Accepted);
             healed.insert(resource);
         }
     }
@@ -520,7 +521,7 @@ async fn live(takes: u64, events: Vec<Happens>) -> Result<(), TestCaseError> {
                 tokio::task::yield_now().await;
             }
             Happens::Accepted(n, of) => {
-                credentials.answered(&key(n), &authorities[of], &Standing::Accepted);
+                credentials.answered(&key(n), &authorities[of], &CredentialsEvidence::Accepted);
             }
             Happens::Refused(n, of) => credentials.answered(&key(n), &authorities[of], &refusal()),
             Happens::Gone(n) => {

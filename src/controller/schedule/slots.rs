@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
-pub struct Places(Arc<Shared>);
+pub struct Slots(Arc<Shared>);
 
 struct Shared {
     max: isize,
@@ -21,9 +21,9 @@ struct Shared {
 }
 
 /// A place, which is free again when this is dropped.
-pub struct Place(Places);
+pub struct Slot(Slots);
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.0.free();
     }
@@ -31,7 +31,7 @@ impl Drop for Place {
 
 /// A place that its holder gave to others. It is the holder's again when this is dropped, so that the
 /// count stays right where a wait is given up or panics.
-struct Lent<'a>(&'a Places);
+struct Lent<'a>(&'a Slots);
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
@@ -39,7 +39,7 @@ impl Drop for Lent<'_> {
     }
 }
 
-impl Places {
+impl Slots {
     /// So many places.
     #[must_use]
     pub fn new(places: usize) -> Self {
@@ -51,9 +51,9 @@ impl Places {
     }
 
     /// Waits for a place.
-    pub async fn take(&self) -> Place {
+    pub async fn take(&self) -> Slot {
         self.enter().await;
-        Place(self.clone())
+        Slot(self.clone())
     }
 
     /// Waits for a service of AWS, without the place that the caller has. The caller goes on once there
@@ -97,13 +97,13 @@ mod tests {
     use futures::FutureExt;
     use std::future::{pending, ready};
 
-    fn is_free(places: &Places) -> bool {
+    fn is_free(places: &Slots) -> bool {
         places.take().now_or_never().is_some()
     }
 
     #[tokio::test]
     async fn whoever_waits_for_a_service_makes_room_and_comes_back() {
-        let places = Places::new(1);
+        let places = Slots::new(1);
         let one = places.take().await;
         assert!(!is_free(&places));
         let (done, wait) = tokio::sync::oneshot::channel::<()>();
@@ -125,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wait_that_is_given_up_leaves_as_many_places_as_before() {
-        let places = Places::new(1);
+        let places = Slots::new(1);
         let one = places.take().await;
         assert!(places.without(pending::<()>()).now_or_never().is_none());
         assert!(!is_free(&places));
@@ -136,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wait_that_is_given_up_after_its_place_was_taken_leaves_no_place_too_many() {
-        let places = Places::new(1);
+        let places = Slots::new(1);
         let one = places.take().await;
         let mut waits = Box::pin(places.without(pending::<()>()));
         assert!(waits.as_mut().now_or_never().is_none());
@@ -152,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_place_that_is_freed_is_taken_by_whoever_waits() {
-        let places = Places::new(2);
+        let places = Slots::new(2);
         let mut taken = vec![places.take().await, places.take().await];
         let waits: Vec<_> = (0..20)
             .map(|_| {

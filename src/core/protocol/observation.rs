@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 /// One resource and its Secret, as they are.
 #[derive(Clone, Debug)]
-pub struct Observed<'a> {
+pub struct Observation<'a> {
     /// The resource's uid.
     pub uid: &'a str,
     /// The resource's generation.
@@ -35,16 +35,16 @@ pub struct Observed<'a> {
     /// Whether it may manage its user, and by whose authority.
     pub admission: Admission,
     /// The oldest of the older resources for the same user, if there are any.
-    pub older: Option<Older>,
+    pub older: Option<OlderResource>,
     /// When another resource last set this user's password or tried to, as far as there are any
     /// whose statuses tell.
     pub rival_at: Option<Timestamp>,
     /// What of the status the newest key signed.
-    pub newest_signed: NewestSigned,
+    pub newest_signed: SignedByNewestKey,
     /// What is known of the Secret.
-    pub secret: SecretFact,
+    pub secret: SecretState,
     /// What this process last concluded on, if it did: a hint that is lost in a restart.
-    pub tried: Option<&'a Tried>,
+    pub tried: Option<&'a DecisionBasis>,
     /// Whether what the last failure waited for has healed, without the cluster showing it (the
     /// operator's own credentials): the wait is over.
     pub healed: bool,
@@ -52,16 +52,16 @@ pub struct Observed<'a> {
 
 /// Another resource for the same user of the same pool, which came first.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Older {
+pub enum OlderResource {
     /// In the same namespace, by its name.
-    Here(String),
+    SameNamespace(String),
     /// In another namespace, of which nothing is said.
-    Elsewhere,
+    OtherNamespace,
 }
 
 /// Whether the newest key signed what a status holds; also true where it holds nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NewestSigned {
+pub struct SignedByNewestKey {
     /// `status.synced`
     pub synced: bool,
     /// `status.attempt`
@@ -70,7 +70,7 @@ pub struct NewestSigned {
 
 /// What is known of the Secret, from the watch (a hint) or from a read (which decides).
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum SecretFact {
+pub enum SecretState {
     /// The watch shows it in this version; its value wasn't read.
     Seen(SecretVersion),
     /// The watch doesn't show it.
@@ -116,7 +116,7 @@ pub struct Comparison {
 
 /// What this process last concluded on: while it stands unchanged, a wait isn't cut short.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Tried {
+pub struct DecisionBasis {
     /// The resource's generation.
     pub generation: i64,
     /// The request at that time.
@@ -160,7 +160,7 @@ pub fn compare(
     }
 }
 
-impl NewestSigned {
+impl SignedByNewestKey {
     /// Looks at what this status holds.
     #[must_use]
     pub fn of(status: &Status, keyring: &Keyring) -> Self {
@@ -173,7 +173,7 @@ impl NewestSigned {
     }
 }
 
-impl SecretFact {
+impl SecretState {
     /// The version that was seen or read, if the Secret was there.
     #[must_use]
     pub const fn version(&self) -> Option<&SecretVersion> {
@@ -199,7 +199,7 @@ impl SecretVersion {
     }
 }
 
-impl Observed<'_> {
+impl Observation<'_> {
     /// Whether a set was asked for whose outcome isn't known yet.
     #[must_use]
     pub fn has_new_request(&self) -> bool {
@@ -328,7 +328,7 @@ impl Observed<'_> {
 
     /// What this process found in this version of the Secret, if it concluded on it, and neither spec nor
     /// request has changed since.
-    pub(crate) fn tried_at(&self, version: &SecretVersion) -> Option<&Tried> {
+    pub(crate) fn tried_at(&self, version: &SecretVersion) -> Option<&DecisionBasis> {
         self.tried.filter(|tried| {
             tried.generation == self.generation
                 && tried.requested_at.as_deref() == self.requested_at
@@ -338,19 +338,19 @@ impl Observed<'_> {
 
     /// What to remember of this look.
     #[must_use]
-    pub fn tried(&self) -> Tried {
-        Tried {
+    pub fn tried(&self) -> DecisionBasis {
+        DecisionBasis {
             generation: self.generation,
             requested_at: self.requested_at.map(str::to_owned),
             secret: self.secret.version().cloned(),
             fingerprint: match &self.secret {
-                SecretFact::Value(_, value) => Some(value.fingerprint.clone()),
-                SecretFact::Seen(_)
-                | SecretFact::NotSeen
-                | SecretFact::NotFound
-                | SecretFact::NotSelected(_)
-                | SecretFact::KeyNotFound(_)
-                | SecretFact::Invalid(..) => None,
+                SecretState::Value(_, value) => Some(value.fingerprint.clone()),
+                SecretState::Seen(_)
+                | SecretState::NotSeen
+                | SecretState::NotFound
+                | SecretState::NotSelected(_)
+                | SecretState::KeyNotFound(_)
+                | SecretState::Invalid(..) => None,
             },
         }
     }

@@ -4,7 +4,7 @@ use super::state::{Gate, Left, State};
 use crate::{
     cognito::Cognito,
     controller::{
-        schedule::{pace::Pace, places::Places},
+        schedule::{pace::Pace, slots::Slots},
         state::key::Key,
     },
     core::{access::authority::Authority, names::target::Account},
@@ -29,31 +29,31 @@ pub(crate) type Waker = dyn Fn(&Key, Wake) + Send + Sync;
 pub(crate) type Teller = dyn Fn(&Authority) + Send + Sync;
 
 pub(crate) struct Shared<C> {
-    pub(super) cognito: Arc<C>,
-    pub(super) state: Mutex<State>,
+    pub(crate) cognito: Arc<C>,
+    pub(crate) state: Mutex<State>,
     /// Whose account the credentials were that there were last.
-    pub(super) accounts: Mutex<Accounts>,
-    pub(super) places: Places,
-    pub(super) wake: Box<Waker>,
-    pub(super) tell: Box<Teller>,
+    pub(crate) accounts: Mutex<Accounts>,
+    pub(crate) places: Slots,
+    pub(crate) wake: Box<Waker>,
+    pub(crate) tell: Box<Teller>,
 }
 
 /// The operator's own account is the same in all Regions, of which tenants can name any number.
 #[derive(Default)]
 pub(crate) struct Accounts {
-    pub(super) own: Option<Account>,
-    pub(super) of_roles: HashMap<Authority, Account>,
+    pub(crate) own: Option<Account>,
+    pub(crate) of_roles: HashMap<Authority, Account>,
 }
 
 impl Accounts {
-    pub(super) fn get(&self, authority: &Authority) -> Option<&Account> {
+    pub(crate) fn get(&self, authority: &Authority) -> Option<&Account> {
         match authority.role {
             None => self.own.as_ref(),
             Some(_) => self.of_roles.get(authority),
         }
     }
 
-    pub(super) fn set(&mut self, authority: &Authority, account: &Account) {
+    pub(crate) fn set(&mut self, authority: &Authority, account: &Account) {
         if self.get(authority) == Some(account) {
             return;
         }
@@ -68,7 +68,7 @@ impl Accounts {
 
 impl<C: Cognito> Shared<C> {
     /// Lets everybody through.
-    pub(super) fn open(self: &Arc<Self>, gate: &Gate) {
+    pub(crate) fn open(self: &Arc<Self>, gate: &Gate) {
         let opened = self.state().open(gate);
         let Some(opened) = opened else {
             return;
@@ -80,7 +80,7 @@ impl<C: Cognito> Shared<C> {
 
     /// Wakes the first at once, and the others by and by; and tidies up after them and the others that
     /// left.
-    pub(super) fn release(
+    pub(crate) fn release(
         self: &Arc<Self>,
         gate: &Gate,
         resources: HashSet<Key>,
@@ -107,7 +107,7 @@ impl<C: Cognito> Shared<C> {
         });
     }
 
-    pub(super) fn tidy(self: &Arc<Self>, mut left: Vec<Left>) {
+    pub(crate) fn tidy(self: &Arc<Self>, mut left: Vec<Left>) {
         left.retain(|(_, keys)| !keys.is_empty());
         if left.is_empty() {
             return;
@@ -125,18 +125,18 @@ impl<C: Cognito> Shared<C> {
     }
 
     /// There is something new to say of a role. Of the operator's own identity no grant says anything.
-    pub(super) fn tell_of(&self, gate: &Gate) {
+    pub(crate) fn tell_of(&self, gate: &Gate) {
         match gate {
             Gate::Of(authority) if authority.role.is_some() => (self.tell)(authority),
             Gate::Own | Gate::Of(_) => {}
         }
     }
 
-    pub(super) fn accounts(&self) -> MutexGuard<'_, Accounts> {
+    pub(crate) fn accounts(&self) -> MutexGuard<'_, Accounts> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         // It is whole at any time.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,9 +1,9 @@
 //! Who waits where: the closed doors, what AWS refused, and who waits while credentials are resolved. For
 //! each resource it is known where, so that one that is gone is forgotten without asking everywhere.
 
-use super::door::{Door, Refusals, TurnedAway};
+use super::closed_gate::{ClosedGate, GateRefusal, Refusals};
 use crate::{
-    controller::state::{few::Few, key::Key},
+    controller::state::{key::Key, small_set::SmallSet},
     core::{access::authority::Authority, credential::failure::CredentialsFailure},
 };
 use std::{
@@ -63,14 +63,14 @@ impl fmt::Display for Gate {
 #[derive(Default)]
 pub(crate) struct State {
     /// The closed doors.
-    doors: HashMap<Gate, Door>,
+    doors: HashMap<Gate, ClosedGate>,
     /// What AWS refused.
     refusals: HashMap<Gate, Refusals>,
     /// The gates whose credentials a reconcile waits for, and the resources that wait for what that
     /// reconcile finds.
     resolving: HashMap<Gate, HashSet<Key>>,
     /// At which gates each resource is known: in a door, by a refusal, or waiting.
-    whereabouts: HashMap<Key, Few<Gate>>,
+    whereabouts: HashMap<Key, SmallSet<Gate>>,
     /// How many doors were closed so far.
     closed: u64,
 }
@@ -81,7 +81,7 @@ pub(crate) type Left = (Gate, HashSet<Key>);
 /// What comes of closing a door.
 pub(crate) struct Closed {
     pub(crate) gate: Gate,
-    pub(crate) turned_away: TurnedAway,
+    pub(crate) turned_away: GateRefusal,
     /// Whether it says something else than before.
     pub(crate) news: bool,
     /// The door's number, if it was open.
@@ -120,9 +120,9 @@ impl State {
         &mut self,
         resource: &Key,
         authority: &Authority,
-        turn_away: impl FnOnce(&mut Door) -> R,
+        turn_away: impl FnOnce(&mut ClosedGate) -> R,
     ) -> Option<R> {
-        let keeps_out = |door: &Door| door.scout.as_ref() != Some(resource);
+        let keeps_out = |door: &ClosedGate| door.scout.as_ref() != Some(resource);
         let gate = Gate::all(authority).find(|gate| self.doors.get(gate).is_some_and(keeps_out))?;
         let door = self.doors.get_mut(&gate)?;
         door.wanted_by(authority);
@@ -154,7 +154,7 @@ impl State {
         let door = self.doors.entry(gate.clone()).or_insert_with(|| {
             number = Some(self.closed);
             self.closed += 1;
-            Door::new(self.closed - 1, failure.clone(), refused)
+            ClosedGate::new(self.closed - 1, failure.clone(), refused)
         });
         let news = number.is_some() || door.failure != failure;
         door.failure = failure;
@@ -243,7 +243,7 @@ impl State {
 
     /// Some more that may say why they are turned away.
     pub(crate) fn next_told(&mut self, gate: &Gate) -> Vec<Key> {
-        let told = self.doors.get_mut(gate).map(Door::next_told);
+        let told = self.doors.get_mut(gate).map(ClosedGate::next_told);
         let told = told.unwrap_or_default();
         for key in &told {
             self.tidy(key, gate);
@@ -365,7 +365,7 @@ impl State {
     /// How many entries there are.
     pub(crate) fn len(&self) -> usize {
         let refused: usize = self.refusals.values().map(Refusals::len).sum();
-        let at_doors: usize = self.doors.values().map(Door::len).sum();
+        let at_doors: usize = self.doors.values().map(ClosedGate::len).sum();
         let waiting: usize = self.resolving.values().map(HashSet::len).sum();
         refused + self.refusals.len() + at_doors + waiting + self.whereabouts.len()
     }

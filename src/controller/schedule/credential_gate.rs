@@ -6,23 +6,23 @@
 //! Whether there are credentials, the credential chain tells. Whether AWS takes them only a call
 //! can: one resource after the other is let through as a scout.
 
-mod door;
+mod closed_gate;
 mod probe;
 mod shared;
 mod state;
 #[cfg(test)]
 mod tests;
 
-pub use door::TurnedAway;
+pub use closed_gate::GateRefusal;
 pub use shared::Wake;
 
-use super::places::Places;
+use super::slots::Slots;
 use crate::{
     cognito::Cognito,
     controller::state::key::Key,
     core::{
         access::authority::Authority, credential::failure::CredentialsFailure,
-        names::target::Account, protocol::outcome::Standing,
+        names::target::Account, protocol::outcome::CredentialsEvidence,
     },
 };
 use futures::FutureExt;
@@ -41,7 +41,7 @@ use tracing::warn;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// See the module.
-pub struct Credentials<C>(Arc<Shared<C>>);
+pub struct CredentialGate<C>(Arc<Shared<C>>);
 
 /// One reconcile that waits for credentials. However it ends, the others are woken.
 struct Resolving<'a, C: Cognito> {
@@ -57,18 +57,18 @@ impl<C: Cognito> Drop for Resolving<'_, C> {
     }
 }
 
-impl<C> Clone for Credentials<C> {
+impl<C> Clone for CredentialGate<C> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<C: Cognito> Credentials<C> {
+impl<C: Cognito> CredentialGate<C> {
     /// `wake` is called for each resource that was turned away when it is to be looked at again;
     /// `tell` when there is something new to say of an authority: see [`examine`](Self::examine).
     pub fn new(
         cognito: Arc<C>,
-        places: Places,
+        places: Slots,
         wake: impl Fn(&Key, Wake) + Send + Sync + 'static,
         tell: impl Fn(&Authority) + Send + Sync + 'static,
     ) -> Self {
@@ -87,13 +87,13 @@ impl<C: Cognito> Credentials<C> {
     /// authority, one waits for them, and gives its place to other reconciles meanwhile.
     ///
     /// # Errors
-    /// [`TurnedAway`]: the resource is remembered, and looked at when there are some.
+    /// [`GateRefusal`]: the resource is remembered, and looked at when there are some.
     pub async fn ensure(
         &self,
         resource: &Key,
         authority: &Authority,
         must_tell: bool,
-    ) -> Result<Account, TurnedAway> {
+    ) -> Result<Account, GateRefusal> {
         let turned_away = self.0.state().turn_away(resource, authority, |door| {
             door.turn_away(resource, must_tell)
         });
@@ -101,7 +101,7 @@ impl<C: Cognito> Credentials<C> {
             return Err(turned_away);
         }
         if self.awaits_resolution(resource, authority) {
-            return Err(TurnedAway {
+            return Err(GateRefusal {
                 failure: CredentialsFailure("they are being resolved".to_owned()),
                 tell: false,
             });
@@ -128,7 +128,7 @@ impl<C: Cognito> Credentials<C> {
         authority: &Authority,
         found: Option<Result<Account, CredentialsFailure>>,
         must_tell: bool,
-    ) -> Result<Account, TurnedAway> {
+    ) -> Result<Account, GateRefusal> {
         let failure = match found {
             Some(Ok(account)) => {
                 self.0.accounts().set(authority, &account);
@@ -200,21 +200,21 @@ impl<C: Cognito> Credentials<C> {
     }
 
     /// What a call told of the credentials.
-    pub fn answered(&self, resource: &Key, authority: &Authority, standing: &Standing) {
+    pub fn answered(&self, resource: &Key, authority: &Authority, standing: &CredentialsEvidence) {
         match standing {
-            Standing::Accepted => {
+            CredentialsEvidence::Accepted => {
                 let opens = self.0.state().accepted(resource, authority);
                 if let Some(gate) = opens {
                     self.0.open(&gate);
                 }
             }
-            Standing::Refused(failure) => {
+            CredentialsEvidence::Refused(failure) => {
                 let for_good = self.0.state().refused(resource, authority);
                 if for_good {
                     self.close(resource, authority, failure.clone(), true, true);
                 }
             }
-            Standing::Untold => {}
+            CredentialsEvidence::Untold => {}
         }
     }
 
@@ -225,7 +225,7 @@ impl<C: Cognito> Credentials<C> {
         failure: CredentialsFailure,
         refused: bool,
         must_tell: bool,
-    ) -> TurnedAway {
+    ) -> GateRefusal {
         let closed = self
             .0
             .state()

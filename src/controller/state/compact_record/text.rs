@@ -11,7 +11,7 @@ use std::{collections::HashMap, fmt::Write as _};
 /// A text. The same text has one form only.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Text {
-    /// One of [`Words`].
+    /// One of [`Interner`].
     Word(u16),
     /// A decimal number, as resourceVersions are.
     Number(u64),
@@ -24,12 +24,12 @@ pub enum Text {
 }
 
 /// The words that are written into every status.
-pub struct Words {
+pub struct Interner {
     words: Vec<String>,
     numbers: HashMap<String, u16>,
 }
 
-impl Default for Words {
+impl Default for Interner {
     fn default() -> Self {
         let types = ConditionType::ALL
             .iter()
@@ -64,7 +64,7 @@ impl Text {
     }
 }
 
-impl Words {
+impl Interner {
     /// As what a text is kept.
     pub fn text(&self, text: &str) -> Text {
         let word = self.numbers.get(text).copied().map(Text::Word);
@@ -176,13 +176,13 @@ mod tests {
     #[case::no_digest("0a1b2c3d.")]
     #[case::two_dots("0a1b2c3d.00.11")]
     fn a_text_comes_back_as_it_was(#[case] text: &str) {
-        let words = Words::default();
+        let words = Interner::default();
         assert_eq!(words.string(&words.text(text)), text);
     }
 
     #[test]
     fn what_there_is_ten_thousand_times_is_short() {
-        let words = Words::default();
+        let words = Interner::default();
         let said = Verdict::new(crate::api::Reason::PasswordSet).message;
         assert!(matches!(words.text(&said), Text::Word(_)));
         assert_eq!(words.text("4711"), Text::Number(4711));
@@ -192,7 +192,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_comes_back_as_it_was(text in "[0-9a-f]{0,20}|[0-9a-f]{8}\\.[0-9a-fA-F]{0,70}|\\PC{0,40}") {
-            let words = Words::default();
+            let words = Interner::default();
             prop_assert_eq!(words.string(&words.text(&text)), text);
         }
     }

@@ -17,25 +17,25 @@ use std::{
 
 /// Who is being called for.
 #[derive(Clone, Default)]
-pub struct InFlight(Arc<Mutex<Users>>);
+pub struct UserLocks(Arc<Mutex<Users>>);
 
 /// See the module, without the lock.
 #[derive(Default)]
 struct Users {
     busy: HashSet<User>,
-    lost: HashMap<User, Vec<Lost>>,
+    lost: HashMap<User, Vec<LostCall>>,
 }
 
 /// A call that got no reply.
-struct Lost {
-    sent: Sent,
+struct LostCall {
+    sent: CallIdentity,
     /// No longer than until then it may land.
     until: Instant,
 }
 
 /// What is sent, for whom: the uid of the resource, and the value's fingerprint.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Sent {
+pub struct CallIdentity {
     /// The resource's uid.
     pub uid: String,
     /// The value's fingerprint.
@@ -44,7 +44,7 @@ pub struct Sent {
 
 /// Why it is somebody's turn not yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NotYet {
+pub enum LockError {
     /// A call for this user is in flight.
     Busy,
     /// For so long, another resource's lost call may still land.
@@ -53,22 +53,27 @@ pub enum NotYet {
 
 /// The right to call for a user, given back when it is dropped. A call that began and was not
 /// answered by then counts as lost.
-pub struct Turn {
-    users: InFlight,
+pub struct UserLock {
+    users: UserLocks,
     user: User,
-    sent: Sent,
+    sent: CallIdentity,
     began: Option<Instant>,
 }
 
-impl InFlight {
+impl UserLocks {
     /// The turn for this user.
     ///
     /// # Errors
-    /// [`NotYet`]
-    pub fn enter(&self, target: &Target, sent: Sent, now: Instant) -> Result<Turn, NotYet> {
+    /// [`LockError`]
+    pub fn enter(
+        &self,
+        target: &Target,
+        sent: CallIdentity,
+        now: Instant,
+    ) -> Result<UserLock, LockError> {
         let user = target.user();
         self.lock().enter(&user, &sent, now)?;
-        Ok(Turn {
+        Ok(UserLock {
             users: self.clone(),
             user,
             sent,
@@ -89,7 +94,7 @@ impl InFlight {
     }
 }
 
-impl Turn {
+impl UserLock {
     /// The call is made now.
     pub fn begin(&mut self, now: Instant) {
         self.began = Some(now);
@@ -101,9 +106,9 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for UserLock {
     fn drop(&mut self) {
-        let lost = self.began.map(|began| Lost {
+        let lost = self.began.map(|began| LostCall {
             sent: self.sent.clone(),
             until: began + QUARANTINE.unsigned_abs(),
         });
@@ -112,16 +117,16 @@ impl Drop for Turn {
 }
 
 impl Users {
-    fn enter(&mut self, user: &User, sent: &Sent, now: Instant) -> Result<(), NotYet> {
+    fn enter(&mut self, user: &User, sent: &CallIdentity, now: Instant) -> Result<(), LockError> {
         self.forget_landed(now);
         if self.busy.contains(user) {
-            return Err(NotYet::Busy);
+            return Err(LockError::Busy);
         }
         let lost = self.lost.get(user).into_iter().flatten();
         let others = lost
             .filter(|call| call.sent.uid != sent.uid && call.sent.fingerprint != sent.fingerprint);
         if let Some(until) = others.map(|call| call.until).max() {
-            return Err(NotYet::Landing(until - now));
+            return Err(LockError::Landing(until - now));
         }
         self.busy.insert(user.clone());
         Ok(())
@@ -134,7 +139,7 @@ impl Users {
         });
     }
 
-    fn leave(&mut self, user: &User, lost: Option<Lost>) {
+    fn leave(&mut self, user: &User, lost: Option<LostCall>) {
         self.busy.remove(user);
         if let Some(lost) = lost {
             self.lost.entry(user.clone()).or_default().push(lost);
@@ -152,16 +157,16 @@ mod tests {
         Target::parse("eu-west-1_a", username).expect("valid")
     }
 
-    fn sent(uid: &str, fingerprint: &str) -> Sent {
-        Sent {
+    fn sent(uid: &str, fingerprint: &str) -> CallIdentity {
+        CallIdentity {
             uid: uid.to_owned(),
             fingerprint: fingerprint.to_owned(),
         }
     }
 
     /// What `later` is told when a call of `first` has come to nothing known.
-    fn after_loss(first: Sent, later: Sent, after: Duration) -> Option<NotYet> {
-        let users = InFlight::default();
+    fn after_loss(first: CallIdentity, later: CallIdentity, after: Duration) -> Option<LockError> {
+        let users = UserLocks::default();
         let start = Instant::now();
         let mut turn = users.enter(&target("bot"), first, start).expect("free");
         turn.begin(start);
@@ -172,11 +177,11 @@ mod tests {
     #[test]
     fn one_at_a_time_for_a_user_and_all_at_once_for_others() {
         let now = Instant::now();
-        let users = InFlight::default();
+        let users = UserLocks::default();
         let enter = |username| users.enter(&target(username), sent("a", "x"), now);
         let turn = enter("Bot");
         assert!(turn.is_ok());
-        assert_eq!(enter("bot").err(), Some(NotYet::Busy));
+        assert_eq!(enter("bot").err(), Some(LockError::Busy));
         assert!(enter("other").is_ok());
         drop(turn);
         assert!(enter("bot").is_ok());
@@ -188,7 +193,7 @@ mod tests {
         let (first, other) = (sent("a", "x"), sent("b", "y"));
         assert_eq!(
             after_loss(first.clone(), other.clone(), later),
-            Some(NotYet::Landing(Duration::from_secs(20)))
+            Some(LockError::Landing(Duration::from_secs(20)))
         );
         assert_eq!(after_loss(first.clone(), other, OVER), None);
         assert_eq!(
@@ -206,7 +211,7 @@ mod tests {
     #[test]
     fn what_was_answered_or_never_sent_keeps_nobody_waiting() {
         let now = Instant::now();
-        let users = InFlight::default();
+        let users = UserLocks::default();
         let enter = |uid| users.enter(&target("bot"), sent(uid, uid), now);
         drop(enter("a"));
         let mut turn = enter("b").expect("nothing was sent");
@@ -218,7 +223,7 @@ mod tests {
 
     #[test]
     fn of_several_lost_calls_the_last_to_land_counts_and_none_is_kept_for_ever() {
-        let users = InFlight::default();
+        let users = UserLocks::default();
         let start = Instant::now();
         for (uid, second) in [("a", 0), ("a", 5), ("a", 2)] {
             let at = start + Duration::from_secs(second);
@@ -227,7 +232,7 @@ mod tests {
         }
         let enter = |at| users.enter(&target("bot"), sent("b", "y"), at);
         let waits = enter(start + Duration::from_secs(30)).err();
-        assert_eq!(waits, Some(NotYet::Landing(Duration::from_secs(5))));
+        assert_eq!(waits, Some(LockError::Landing(Duration::from_secs(5))));
         assert!(enter(start + Duration::from_secs(35)).is_ok());
         assert!(users.lock().lost.is_empty());
     }

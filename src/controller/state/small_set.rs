@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 /// See the module. Its members are in their order.
 #[derive(PartialEq, Eq, Default, Debug)]
-pub enum Few<T> {
+pub enum SmallSet<T> {
     /// Empty.
     #[default]
     None,
@@ -18,7 +18,7 @@ pub enum Few<T> {
     Many(Box<BTreeSet<T>>),
 }
 
-impl<T: Ord> FromIterator<T> for Few<T> {
+impl<T: Ord> FromIterator<T> for SmallSet<T> {
     fn from_iter<I: IntoIterator<Item = T>>(members: I) -> Self {
         let mut few = Self::None;
         for member in members {
@@ -28,7 +28,7 @@ impl<T: Ord> FromIterator<T> for Few<T> {
     }
 }
 
-impl<T: Ord> Few<T> {
+impl<T: Ord> SmallSet<T> {
     /// Adds a member, unless it is one.
     pub fn insert(&mut self, member: T) {
         *self = match std::mem::take(self) {
@@ -91,7 +91,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_set(changes in proptest::collection::vec((any::<bool>(), 0_u8..4), 0..20)) {
-            let mut few = Few::default();
+            let mut few = SmallSet::default();
             let mut set = BTreeSet::new();
             for (add, member) in changes {
                 if add {
@@ -105,7 +105,7 @@ mod tests {
                 prop_assert!(few.iter().rev().eq(set.iter().rev()));
                 prop_assert_eq!(few.len(), set.len());
                 prop_assert_eq!(few.is_empty(), set.is_empty());
-                prop_assert_eq!(matches!(few, Few::Many(_)), set.len() > 1);
+                prop_assert_eq!(matches!(few, SmallSet::Many(_)), set.len() > 1);
             }
         }
     }

@@ -3,7 +3,7 @@
 //! External Secrets moves metadata all day. But as long as it isn't on record, each restart reads the Secret
 //! again; and where the fingerprint key is lost, only the Secret's version tells that the value is the same.
 
-use super::{decide::decide, decision::Decision, observed::Observed};
+use super::{decide::decide, decision::Decision, observation::Observation};
 use crate::{
     api::{Attempt, AttemptOutcome, Class, Reason, Status},
     core::condition::ready::said,
@@ -13,17 +13,17 @@ use jiff::Timestamp;
 /// The status, with the Secret's version in it at which this process last found what is on record; none
 /// where that version is on record already, or where something else is to be done.
 ///
-/// The version comes from [`Observed::tried`], so it was read together with the value. It must also be the
+/// The version comes from [`Observation::tried`], so it was read together with the value. It must also be the
 /// version that the watch shows, because a Secret that moved since isn't verified.
 #[must_use]
-pub fn verified(observed: &Observed<'_>, now: Timestamp) -> Option<Status> {
+pub fn verified(observed: &Observation<'_>, now: Timestamp) -> Option<Status> {
     let status = with_version(observed).filter(|status| status != observed.status)?;
     // What needs no id is all that is asked.
     let stays = matches!(decide(observed, now, ""), Decision::Stay { .. });
     stays.then_some(status)
 }
 
-fn with_version(observed: &Observed<'_>) -> Option<Status> {
+fn with_version(observed: &Observation<'_>) -> Option<Status> {
     let version = observed.secret.version()?;
     let found = observed.tried_at(version)?.fingerprint.as_ref();
     let mut status = observed.status.clone();
@@ -56,7 +56,7 @@ fn with_version(observed: &Observed<'_>) -> Option<Status> {
 
 /// Whether the status speaks of the attempt, and nothing happens with the attempt for long. While a call is
 /// made, a status says that it waits as it did before, but never that it is stalled.
-fn is_left_alone(observed: &Observed<'_>, outcome: AttemptOutcome) -> bool {
+fn is_left_alone(observed: &Observation<'_>, outcome: AttemptOutcome) -> bool {
     let is_about_attempt = observed.status.ready_reason().is_some_and(|reason| {
         !reason.ends_with_an_event() && !reason.is_about_grants() && reason != Reason::DuplicateUser
     });

@@ -157,11 +157,11 @@ fn resource() -> impl Strategy<Value = CognitoUserPassword> {
 proptest! {
     #[test]
     fn what_is_unpacked_is_what_was_packed(resource in resource()) {
-        let words = Words::default();
-        let packed = Packed::of(&resource, &words);
+        let words = Interner::default();
+        let packed = CompactRecord::of(&resource, &words);
         prop_assert_eq!(packed.resource(&words), resource.clone());
         prop_assert_eq!(packed.sent(), sent(&resource));
-        prop_assert!(packed == Packed::of(&resource, &words), "two forms of the same resource");
+        prop_assert!(packed == CompactRecord::of(&resource, &words), "two forms of the same resource");
     }
 }
 
@@ -206,10 +206,10 @@ fn a_resource_in_sync_takes_a_few_hundred_bytes() {
     resource.metadata.resource_version = Some("1234568".to_owned());
     resource.metadata.creation_timestamp = Some(Time(at));
     resource.status = Some(status);
-    let words = Words::default();
-    let short = Packed::of(&resource, &words).bytes.len();
+    let words = Interner::default();
+    let short = CompactRecord::of(&resource, &words).bytes.len();
     let status = resource.status.as_mut().expect("a status");
     status.retired = vec!["0a1b2c3d.5f5f5f5f5f5f5f5f".to_owned(); 24];
-    let long = Packed::of(&resource, &words).bytes.len();
+    let long = CompactRecord::of(&resource, &words).bytes.len();
     assert!(short <= 240 && long <= 600, "{short}, {long}");
 }

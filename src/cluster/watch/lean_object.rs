@@ -28,11 +28,11 @@ use std::{
 /// An object, or why this version can't read it. Of its annotations the request to set is left, of its
 /// labels and managed fields nothing.
 #[derive(Clone, Debug)]
-pub struct Lean<K>(pub Result<K, Unreadable>);
+pub struct LeanObject<K>(pub Result<K, DecodeError>);
 
 /// An object that can't be read.
 #[derive(Clone, Debug)]
-pub struct Unreadable {
+pub struct DecodeError {
     /// Why. It may quote what was read.
     pub error: String,
     /// What names it.
@@ -197,7 +197,7 @@ fn read<T: DeserializeOwned>(part: Option<&RawValue>) -> Result<T, String> {
     })
 }
 
-impl<'de, K: Parts> Deserialize<'de> for Lean<K> {
+impl<'de, K: Parts> Deserialize<'de> for LeanObject<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wire = Wire::deserialize(deserializer)?;
         let metadata = ObjectMeta::from(wire.metadata);
@@ -208,7 +208,7 @@ impl<'de, K: Parts> Deserialize<'de> for Lean<K> {
         }
         Ok(Self(match (spec, status) {
             (Ok(spec), Ok(status)) => Ok(K::of(metadata, spec, status)),
-            (Err(error), _) | (_, Err(error)) => Err(Unreadable {
+            (Err(error), _) | (_, Err(error)) => Err(DecodeError {
                 error,
                 metadata,
                 user: read(wire.spec.as_deref()).ok(),
@@ -235,7 +235,7 @@ macro_rules! said_of {
     };
 }
 
-impl<K: Resource> Resource for Lean<K> {
+impl<K: Resource> Resource for LeanObject<K> {
     type DynamicType = K::DynamicType;
     type Scope = K::Scope;
 
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn what_is_not_used_need_not_be_readable() {
         let object = json!({ "metadata": metadata(), "spec": spec() });
-        let lean: Lean<CognitoUserPassword> = from_value(object).expect("it is read");
+        let lean: LeanObject<CognitoUserPassword> = from_value(object).expect("it is read");
         let resource = lean.0.expect("a resource");
         assert_eq!(resource.metadata.generation, Some(3));
         assert_eq!(resource.labels().len() + resource.managed_fields().len(), 0);
@@ -322,7 +322,7 @@ mod tests {
         ] {
             let mut object = json!({ "metadata": metadata(), "spec": spec() });
             object[part] = value;
-            let lean: Lean<CognitoUserPassword> = from_value(object).expect("it is named");
+            let lean: LeanObject<CognitoUserPassword> = from_value(object).expect("it is named");
             let user = lean.0.as_ref().expect_err("it can't be read").user.clone();
             assert_eq!(user.is_some(), part == "status");
             assert_eq!(
@@ -353,7 +353,7 @@ mod tests {
         let mut spec = spec();
         spec["permanent"] = json!("yes");
         let object = json!({ "metadata": metadata(), "spec": spec });
-        let lean: Lean<CognitoUserPassword> = from_value(object).expect("it is named");
+        let lean: LeanObject<CognitoUserPassword> = from_value(object).expect("it is named");
         let user = UserNamed {
             user_pool_id: "eu-west-1_a".to_owned(),
             username: "a".to_owned(),
@@ -370,7 +370,7 @@ mod tests {
             },
             "status": { "resources": "many" },
         });
-        let lean: Lean<CognitoUserPoolGrant> = from_value(object).expect("it is named");
+        let lean: LeanObject<CognitoUserPoolGrant> = from_value(object).expect("it is named");
         assert_eq!(lean.0.expect("a grant").status, None);
     }
 
@@ -394,14 +394,16 @@ mod tests {
         let list = format!(
             r#"{{"kind":"L","apiVersion":"v1","metadata":{{"resourceVersion":"9"}},"items":[{odd},{good}]}}"#
         );
-        let list: ObjectList<Lean<CognitoUserPassword>> = from_str(&list).expect("it is read");
+        let list: ObjectList<LeanObject<CognitoUserPassword>> =
+            from_str(&list).expect("it is read");
         assert_eq!(list.metadata.resource_version.as_deref(), Some("9"));
         let read: Vec<bool> = list.items.iter().map(|item| item.0.is_ok()).collect();
         assert_eq!(read, [false, true]);
 
         for (object, readable) in [(odd, false), (good, true)] {
             let event = format!(r#"{{"type":"ADDED","object":{object}}}"#);
-            let event: WatchEvent<Lean<CognitoUserPassword>> = from_str(&event).expect("an event");
+            let event: WatchEvent<LeanObject<CognitoUserPassword>> =
+                from_str(&event).expect("an event");
             let WatchEvent::Added(lean) = event else {
                 panic!("{event:?}");
             };
@@ -418,7 +420,8 @@ mod tests {
     #[test]
     fn why_it_cannot_be_read_does_not_tell_how_long_a_value_is() {
         let object = json!({ "metadata": metadata(), "spec": { "passwordSecretRef": "hunter2" } });
-        let lean: Lean<CognitoUserPassword> = from_str(&object.to_string()).expect("it is named");
+        let lean: LeanObject<CognitoUserPassword> =
+            from_str(&object.to_string()).expect("it is named");
         let error = lean.0.expect_err("no reference").error;
         assert_eq!(
             error,
@@ -434,7 +437,7 @@ mod tests {
             "spec":{},"status":{{"other":{deep},"failures":{deep}}}}}"#,
             spec()
         );
-        let lean: Lean<CognitoUserPassword> = from_str(&object).expect("it is named");
+        let lean: LeanObject<CognitoUserPassword> = from_str(&object).expect("it is named");
         assert_eq!((lean.name_any().as_str(), lean.0.is_err()), ("a", true));
     }
 }

@@ -1,5 +1,5 @@
 //! Records which version of a Secret was verified last, lazily and at a bounded pace: see
-//! [`crate::core::protocol::verified`], which decides what there is to record.
+//! [`crate::core::protocol::version`], which decides what there is to record.
 //!
 //! External Secrets moves a Secret's metadata all day. Several moves within [`DELAY`] are one write; and
 //! after each write the recorder pauses four times as long as the write took, so that a slow API server
@@ -9,10 +9,10 @@ use crate::{
     cluster::{CALL_TIMEOUT, CallError, status},
     cognito::Cognito,
     controller::{
-        context::Context, isolate::isolated_async, reconcile::gather::Facts, schedule::pace::Pace,
-        state::key::Key,
+        context::Context, isolate::isolated_async, reconcile::gather::Snapshot,
+        schedule::pace::Pace, state::key::Key,
     },
-    core::protocol::verified::verified,
+    core::protocol::version::verified,
 };
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(crate) async fn record<C: Cognito>(context: &Context<C>) {
     context.leadership.won().await;
     let mut pace = Pace::new();
     loop {
-        let key = context.verified.next().await;
+        let key = context.version_queue.next().await;
         let began = Instant::now();
         let step = "recording a verified version";
         let recording = record_one(context, &key);
@@ -47,22 +47,22 @@ async fn record_one<C: Cognito>(context: &Context<C>, key: &Key) -> bool {
         return false;
     }
     // Not beside a reconcile, which may find the same without a read, and then adds nothing.
-    let is_busy = context.queue.is_taken(key) || context.turns.holds(key);
-    if is_busy || context.memory.has_unrecorded(key) {
-        context.verified.add(key);
+    let is_busy = context.queue.is_taken(key) || context.permits.holds(key);
+    if is_busy || context.memory.has_pending_outcome(key) {
+        context.version_queue.add(key);
         return false;
     }
     let Some(stored) = context.index().resource(key) else {
         return false;
     };
     let resource = context.memory.freshest(key, stored);
-    let facts = Facts::new(context, key, resource.clone());
+    let facts = Snapshot::new(context, key, resource.clone());
     let observed = facts.observed(context, facts.hint(context));
     let Some(status) = verified(&observed, Timestamp::now()) else {
         return false;
     };
     if !context.leadership.has_left(CALL_TIMEOUT) {
-        context.verified.add(key);
+        context.version_queue.add(key);
         return false;
     }
     match status::write(&context.client, &resource, &status).await {
@@ -75,10 +75,10 @@ async fn record_one<C: Cognito>(context: &Context<C>, key: &Key) -> bool {
         Err(CallError::NotFound) => {}
         // The resource has moved on, perhaps by a label only, which leads to no read. Once the watch shows
         // it, what is still verified is recorded.
-        Err(CallError::Conflict) => context.verified.add(key),
+        Err(CallError::Conflict) => context.version_queue.add(key),
         Err(error) => {
             debug!(object = %key, %error, "the version of the Secret could not be recorded");
-            context.verified.add(key);
+            context.version_queue.add(key);
         }
     }
     true

@@ -19,7 +19,7 @@ const ASKERS_MAX: usize = 64;
 
 /// Why a resource was turned away.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TurnedAway {
+pub struct GateRefusal {
     /// Why nobody passes.
     pub failure: CredentialsFailure,
     /// Whether the resource's status is to say so now. If not, it is looked at again when it is.
@@ -91,7 +91,7 @@ impl Refusals {
 }
 
 /// A closed door.
-pub(crate) struct Door {
+pub(crate) struct ClosedGate {
     /// Tells it from one that was opened and closed again.
     pub(crate) number: u64,
     pub(crate) failure: CredentialsFailure,
@@ -111,7 +111,7 @@ pub(crate) struct Door {
     askers: VecDeque<Authority>,
 }
 
-impl Door {
+impl ClosedGate {
     /// Nobody has been turned away yet.
     pub(crate) fn new(number: u64, failure: CredentialsFailure, refused: bool) -> Self {
         Self {
@@ -127,7 +127,7 @@ impl Door {
         }
     }
 
-    pub(crate) fn turn_away(&mut self, resource: &Key, must_tell: bool) -> TurnedAway {
+    pub(crate) fn turn_away(&mut self, resource: &Key, must_tell: bool) -> GateRefusal {
         self.turned_away.insert(resource.clone());
         let tell = must_tell || self.tellings > 0;
         if tell {
@@ -136,7 +136,7 @@ impl Door {
         } else {
             self.untold.insert(resource.clone());
         }
-        TurnedAway {
+        GateRefusal {
             failure: self.failure.clone(),
             tell,
         }

@@ -16,7 +16,7 @@ pub(crate) const DELAY: Duration = Duration::from_secs(10);
 
 /// The resources whose Secret was read and found as the record says. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Verified(Arc<Shared>);
+pub struct VersionQueue(Arc<Shared>);
 
 #[derive(Default)]
 pub(crate) struct Shared {
@@ -32,7 +32,7 @@ pub(crate) struct Keys {
     last: u64,
 }
 
-impl Verified {
+impl VersionQueue {
     /// A read found what is on record. Something may be to be recorded of that, after a while.
     pub fn add(&self, key: &Key) {
         let mut keys = self.lock();
@@ -102,7 +102,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_is_due_once_after_the_delay_and_whoever_is_gone_is_not() {
-        let verified = Verified::default();
+        let verified = VersionQueue::default();
         let began = Instant::now();
         verified.add(&key("one"));
         verified.add(&key("gone"));
