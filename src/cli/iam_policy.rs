@@ -2,7 +2,10 @@
 
 use super::names::{namespace, service_account};
 use crate::core::{
-    access::iam::{Document, Permissions, ServiceAccount, Trust},
+    access::{
+        authority::ExternalId,
+        iam::{Document, Permissions, ServiceAccount, Trust},
+    },
     names::arn::{ClusterArn, OidcProviderArn, PoolArn, RoleArn},
 };
 use clap::{Args, Subcommand};
@@ -140,10 +143,7 @@ pub(super) fn document(args: IamPolicyArgs) -> Document {
     trust.document()
 }
 
-/// What STS takes as one: `[\w+=,.@:/-]*`, 2 to 1224 characters.
 fn external_id(text: &str) -> Result<String, String> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
-    ((2..=1224).contains(&text.len()) && text.chars().all(fits))
-        .then(|| text.to_owned())
-        .ok_or_else(|| "an external id has 2 to 1224 letters, digits and _+=,.@:/-".to_owned())
+    let parsed = ExternalId::parse(text).map(|id| id.as_str().to_owned());
+    parsed.map_err(|_| "an external id has 2 to 1224 letters, digits and _+=,.@:/-".to_owned())
 }
