@@ -53,8 +53,14 @@ struct Terms {
     target: Target,
 }
 
-/// In this order: the API server's creation times are whole seconds, and uids are unique.
-pub(crate) type Seniority = (Timestamp, Text);
+/// Which of two claims is the older one. The smaller seniority is the older claim.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Seniority {
+    /// When the API server made the resource, in whole seconds: two resources may have the same time.
+    pub(crate) created: Timestamp,
+    /// The resource's uid, which no other resource has. uuids are in the order of their texts.
+    pub(crate) uid: Text,
+}
 
 /// A resource among those that claim one user; the key only tells which it is.
 type Claimant = (Claim, Key);
@@ -77,7 +83,7 @@ impl Claim {
         let created = metadata.creation_timestamp.as_ref();
         let created = created.map_or(Timestamp::MAX, |created| created.0);
         let uid = Text::of(metadata.uid.as_deref().unwrap_or_default());
-        Some(Self::new(target, (created, uid)))
+        Some(Self::new(target, Seniority { created, uid }))
     }
 
     pub(crate) fn new(target: Target, seniority: Seniority) -> Self {
@@ -323,7 +329,8 @@ mod tests {
     fn claim(username: &str, created: i64, uid: &str) -> Claim {
         let target = Target::parse("eu-west-1_a", username).expect("valid");
         let created = Timestamp::from_second(created).expect("a time");
-        Claim::new(target, (created, Text::of(uid)))
+        let uid = Text::of(uid);
+        Claim::new(target, Seniority { created, uid })
     }
 
     impl Claims {
@@ -523,6 +530,19 @@ mod tests {
                 claims.remove(&key(&format!("r{name}")));
             }
             prop_assert!(claims.is_empty(), "something is left behind");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn of_two_resources_made_in_one_second_the_uids_texts_tell_which_is_older(
+            [one, other] in proptest::array::uniform2("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"),
+        ) {
+            let seniority = |uid: &str| Seniority {
+                created: Timestamp::UNIX_EPOCH,
+                uid: Text::of(uid),
+            };
+            prop_assert_eq!(seniority(&one).cmp(&seniority(&other)), one.cmp(&other));
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::controller::state::claims::Seniority;
 use crate::{
     api::{CognitoUserPoolGrantSpec, GrantNamespaces, NamespaceSelector},
     controller::state::{compact_record::Text, key::key},
@@ -99,7 +100,11 @@ fn target(pool: &str, username: &str) -> Target {
 }
 
 fn of(target: Target) -> Claim {
-    Claim::new(target, (Timestamp::UNIX_EPOCH, Text::of("uid")))
+    let seniority = Seniority {
+        created: Timestamp::UNIX_EPOCH,
+        uid: Text::of("uid"),
+    };
+    Claim::new(target, seniority)
 }
 
 fn claim(pool: &str, username: &str) -> Claim {
