@@ -42,7 +42,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "core::schedule",
         ],
     ),
-    ("ops", &[]),
+    ("ops", &["api"]),
     (
         "cognito",
         &[

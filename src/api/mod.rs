@@ -14,7 +14,7 @@ pub use grant::{
     CognitoUserPoolGrant, CognitoUserPoolGrantSpec, GrantNamespaces, GrantStatus, LabelOperator,
     LabelRequirement, Labels, NamespaceSelector,
 };
-pub use reason::{Class, Entry, REASONS, Reason};
+pub use reason::{Class, Entry, REASONS, Reason, aws_codes};
 pub use resource::{CognitoUserPassword, CognitoUserPasswordSpec, PasswordSecretRef};
 pub use status::{Attempt, AttemptOutcome, Failures, RETIRED_MAX, Status, Synced, Unusable};
 

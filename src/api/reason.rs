@@ -109,6 +109,24 @@ const fn entry(
     }
 }
 
+/// AWS's error codes that lead to [`Reason::UnhandledError`], as every code does that isn't in [`REASONS`],
+/// and that metrics name all the same: a refused web identity, trouble of the service, and requests that the
+/// service can't read.
+const UNHANDLED: [&str; 6] = [
+    "InvalidIdentityToken",
+    "InternalFailure",
+    "InternalServerError",
+    "ServiceUnavailable",
+    "SerializationException",
+    "ValidationException",
+];
+
+/// AWS's error codes that this program knows, whether or not they lead to a reason of their own.
+pub fn aws_codes() -> impl Iterator<Item = &'static str> {
+    let with_reason = REASONS.iter().flat_map(|entry| entry.codes);
+    with_reason.chain(&UNHANDLED).copied()
+}
+
 /// Every reason, in the order of [`Reason`]'s variants.
 pub const REASONS: &[Entry] = &[
     entry(

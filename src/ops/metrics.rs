@@ -9,6 +9,7 @@ mod stalls;
 pub use at_scrape::{BudgetNow, HeldNow};
 
 use super::stall::StallMeter;
+use crate::api::aws_codes;
 use at_scrape::AtScrape;
 use process::Process;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -33,69 +34,14 @@ pub const NO_REPLY: &str = "NoReply";
 /// What a code becomes that is in no list here.
 pub const OTHER: &str = "Other";
 
-/// The codes that get a label of their own: every other is one more series for ever, chosen by
-/// whoever answers the call.
-const CODES: [&str; 48] = [
-    OK,
-    NOT_SENT,
-    NO_REPLY,
-    // AdminSetUserPassword's own.
-    "InternalErrorException",
-    "InvalidParameterException",
-    "InvalidPasswordException",
-    "NotAuthorizedException",
-    "OperationNotEnabledException",
-    "PasswordHistoryPolicyViolationException",
-    "ResourceNotFoundException",
-    "TooManyRequestsException",
-    "UserNotFoundException",
-    // Rights.
-    "AccessDenied",
-    "AccessDeniedException",
-    "OptInRequired",
-    // Credentials and clock.
-    "AuthFailure",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "IncompleteSignature",
-    "IncompleteSignatureException",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "InvalidIdentityToken",
-    "InvalidSignatureException",
-    "MissingAuthenticationToken",
-    "MissingAuthenticationTokenException",
-    "RequestExpired",
-    "RequestTimeTooSkewed",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-    // Throttling, as the SDK's retry classifier knows it.
-    "BandwidthLimitExceeded",
-    "EC2ThrottledException",
-    "LimitExceededException",
-    "PriorRequestNotComplete",
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "SlowDown",
-    "ThrottledException",
-    "Throttling",
-    "ThrottlingException",
-    "TransactionInProgressException",
-    // The service's own trouble, and requests it can't read.
-    "InternalFailure",
-    "InternalServerError",
-    "ServiceUnavailable",
-    "SerializationException",
-    "ValidationException",
-];
+/// The codes that have a label of their own: those in the table of reasons. Every other label would be one
+/// more series for ever, chosen by whoever answers the call.
+fn known_codes() -> impl Iterator<Item = &'static str> {
+    [OK, NOT_SENT, NO_REPLY].into_iter().chain(aws_codes())
+}
 
 fn known_code(code: &str) -> &'static str {
-    CODES
-        .into_iter()
-        .find(|known| *known == code)
-        .unwrap_or(OTHER)
+    known_codes().find(|known| *known == code).unwrap_or(OTHER)
 }
 
 /// Seconds. The call's own limit is 5 s.

@@ -9,6 +9,7 @@ use crate::core::{
     access::{authority::Role, iam::SESSION_NAME},
     credential::failure::CredentialsFailure,
     names::{arn::RoleArn, target::Region},
+    protocol::outcome::is_about_credentials,
 };
 use aws_config::{SdkConfig, sts::AssumeRoleProvider};
 use aws_credential_types::{
@@ -43,19 +44,6 @@ const SLOW_PLACES: usize = 8;
 const SLOW_PLACE: Duration = Duration::from_secs(1);
 /// An STS that takes longer than this hangs.
 const HANGS: Duration = Duration::from_secs(1);
-
-/// What STS says of the credentials that it was asked with.
-const BLAMES_OWN: [&str; 9] = [
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "IncompleteSignature",
-    "InvalidClientTokenId",
-    "InvalidSignatureException",
-    "MissingAuthenticationToken",
-    "RequestExpired",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-];
 
 /// Where roles wait to be assumed: those whose STS answers, and those whose STS hangs.
 #[derive(Clone)]
@@ -155,7 +143,7 @@ impl Assume {
                 Ok(credentials)
             }
             Ok(Err(error)) => {
-                if code(&error).is_some_and(|code| BLAMES_OWN.contains(&code)) {
+                if code(&error).is_some_and(is_about_credentials) {
                     self.own.forget(version);
                 }
                 Err(failure(arn, &words(&error)))

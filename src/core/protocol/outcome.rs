@@ -134,6 +134,12 @@ fn service_error(error: &ServiceError) -> Outcome {
     }
 }
 
+/// Whether an error code of AWS is about the credentials of whoever asked, not about what was asked for.
+#[must_use]
+pub fn is_about_credentials(code: &str) -> bool {
+    Reason::of_code(code) == Some(Reason::InvalidCredentials)
+}
+
 /// Whether a reply says that other credentials might do better.
 #[must_use]
 pub fn blames_credentials(reply: &Reply) -> bool {

@@ -73,10 +73,12 @@ fn codes_from_outside_make_no_series_of_their_own() {
 
 #[test]
 fn every_known_code_keeps_its_name_and_is_listed_once() {
-    for code in CODES {
-        assert_eq!(known_code(code), code);
+    let codes: Vec<_> = known_codes().collect();
+    for code in &codes {
+        assert_eq!(known_code(code), *code);
     }
-    assert_eq!(BTreeSet::from(CODES).len(), CODES.len());
+    let distinct: BTreeSet<_> = codes.iter().collect();
+    assert_eq!((distinct.len(), codes.len()), (48, 48));
 }
 
 #[test]
