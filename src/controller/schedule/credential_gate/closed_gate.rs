@@ -194,6 +194,7 @@ impl ClosedGate {
         self.turned_away.remove(resource);
         self.been_scout.remove(resource);
         self.untold.remove(resource);
+        self.scout.take_if(|scout| scout == resource);
     }
 
     /// Whether nobody is left who wants to pass.

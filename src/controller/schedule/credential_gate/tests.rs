@@ -376,7 +376,7 @@ async fn a_scout_that_never_calls_is_followed_by_another() {
     }
     assert_eq!(scouts.len(), 3);
     // Nobody is left who wants to pass: the door is no use any more.
-    while !credentials.0.state().closed_doors() == 0 {
+    while credentials.0.state().closed_doors() != 0 {
         tokio::time::sleep(PROBE_MAX).await;
     }
 }
