@@ -1,4 +1,4 @@
-//! `iam-policy`: one policy document on standard output, to be piped into the AWS CLI.
+//! `iam-policy`: prints one policy document on standard output, as input for the AWS CLI.
 
 use super::names::{namespace, service_account};
 use crate::core::{
@@ -13,8 +13,7 @@ pub(super) struct IamPolicyArgs {
     #[command(subcommand)]
     command: Option<IamPolicyCommand>,
 
-    /// The user pools whose users' passwords the role sets by itself: several times, or separated by
-    /// commas
+    /// The user pools whose users' passwords the role sets: several times, or separated by commas
     #[arg(
         long,
         value_name = "ARN",
@@ -28,15 +27,15 @@ pub(super) struct IamPolicyArgs {
     #[arg(long, value_name = "ARN", value_parser = RoleArn::parse)]
     assume_role_arn: Vec<RoleArn>,
 
-    /// The operator gets its own identity by EKS Pod Identity, whose session tags go along into the
-    /// roles that it assumes
+    /// The operator's own identity comes from EKS Pod Identity, which passes its session tags on to the roles
+    /// that the operator assumes
     #[arg(long)]
     pod_identity: bool,
 }
 
 #[derive(Subcommand, Debug)]
 enum IamPolicyCommand {
-    /// Print a role's trust policy: who may assume it
+    /// Print a role's trust policy: the identities that may assume the role
     #[command(subcommand)]
     Trust(TrustCommand),
 }
@@ -54,7 +53,7 @@ enum TrustCommand {
     },
     /// Of the operator's role, by EKS Pod Identity
     PodIdentity {
-        /// The only cluster that it may run in [default: any of the account]
+        /// The only cluster in which the operator may run [default: any cluster of the account]
         #[arg(long, value_name = "ARN", value_parser = ClusterArn::parse)]
         cluster_arn: Option<ClusterArn>,
 
@@ -71,7 +70,7 @@ enum TrustCommand {
         #[arg(long, value_name = "ID", value_parser = external_id)]
         external_id: Option<String>,
 
-        /// The operator gets its own identity by EKS Pod Identity, whose session tags go along
+        /// The operator's own identity comes from EKS Pod Identity, which passes its session tags on
         #[arg(long)]
         pod_identity: bool,
     },
@@ -102,7 +101,7 @@ impl From<ServiceAccountArgs> for ServiceAccount {
     }
 }
 
-/// The document that was asked for.
+/// The policy document for these arguments.
 pub(super) fn document(args: IamPolicyArgs) -> Document {
     let Some(IamPolicyCommand::Trust(trust)) = args.command else {
         let permissions = Permissions {
@@ -140,7 +139,7 @@ pub(super) fn document(args: IamPolicyArgs) -> Document {
     trust.document()
 }
 
-/// What STS takes as one: `[\w+=,.@:/-]*`, 2 to 1224 characters.
+/// Checks an external id by the rule of STS: `[\w+=,.@:/-]*`, 2 to 1224 characters.
 fn external_id(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
     ((2..=1224).contains(&text.len()) && text.chars().all(fits))
