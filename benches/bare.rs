@@ -1,5 +1,5 @@
-//! The floors: the same requests by a bare loop, which decides nothing and remembers nothing. With the
-//! operator's rights, so that the API server does the same for each.
+//! The floors: a bare loop sends the same requests, but decides nothing and stores nothing. The loop has the
+//! operator's rights, so that the API server does the same work for the loop and for the operator.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -30,7 +30,7 @@ use crate::{
     support::client_for,
 };
 
-/// Makes sets. Keeps as many connections to Cognito as there were calls at a time.
+/// Makes sets. Keeps every connection to Cognito that it opened: one per concurrent call.
 pub(crate) struct Caller<'a> {
     stage: &'a Stage,
     crowd: Crowd,
@@ -44,7 +44,7 @@ impl<'a> Caller<'a> {
         Self { stage, crowd, idle }
     }
 
-    /// `AdminSetUserPassword`, neither signed nor parsed.
+    /// Calls `AdminSetUserPassword`, without a signature and without parsing the reply.
     async fn call(&self, username: &str, password: &str) {
         let idle = self.lock().pop();
         let mut connection = match idle {
@@ -69,7 +69,7 @@ impl<'a> Caller<'a> {
             .collect()
             .await
             .expect("the whole reply");
-        // It is once its reply has been read to the end.
+        // The connection becomes ready once its reply is read to the end.
         connection.ready().await.expect("the connection stays");
         self.lock().push(connection);
     }
@@ -77,7 +77,7 @@ impl<'a> Caller<'a> {
     async fn connect(&self) -> SendRequest<Full<Bytes>> {
         let stream = TcpStream::connect(self.stage.cognito.address()).await;
         let stream = stream.expect("Cognito listens");
-        // As the SDK does.
+        // Like the SDK.
         let _ = stream.set_nodelay(true);
         let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("HTTP");
         tokio::spawn(connection);
@@ -98,7 +98,7 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// The Secret's version, and the value.
+/// Returns the Secret's version and its value.
 async fn read(crowd: &Crowd, name: &str) -> (String, String) {
     let secret = crowd.secrets.get(name).await.expect("the Secret is there");
     let value = secret.data.as_ref().and_then(|data| data.get("password"));
@@ -115,7 +115,7 @@ async fn write(crowd: &Crowd, name: &str, status: &Value) {
     patched.await.expect("the status can be written");
 }
 
-/// As long as the operator's.
+/// A status as long as the operator's.
 fn status(version: &str, begins: bool) -> Value {
     let at = "2026-01-02T03:04:05.678901Z";
     let fingerprint = format!("0a1b2c3d.{}", "5f".repeat(32));
@@ -123,7 +123,8 @@ fn status(version: &str, begins: bool) -> Value {
     let (ready, reason, message) = if begins {
         ("Unknown", "Progressing", "The password is being set.")
     } else {
-        // Not the operator's reason: whoever counts those must not find these.
+        // Another reason than the operator's `PasswordSet`, so that counts of the operator's resources
+        // exclude these.
         (
             "True",
             "AppliedAfterLostReply",
@@ -149,7 +150,8 @@ fn status(version: &str, begins: bool) -> Value {
     })
 }
 
-/// From a Secret's patch to when the call could be made, over a bare watch of metadata.
+/// Milliseconds from the patch of a Secret to the moment when the call could be made, over a bare watch of
+/// metadata.
 pub(crate) async fn rotations(
     stage: &Stage,
     crowd: &Crowd,
@@ -174,7 +176,7 @@ pub(crate) async fn rotations(
                 let name = secret.metadata.name.unwrap_or_default();
                 let (version, _) = read(&crowd, &name).await;
                 write(&crowd, &name, &status(&version, true)).await;
-                // Whoever asked may have ended.
+                // The receiver may be gone.
                 let _ = told.send(Instant::now());
             }
         }
@@ -191,8 +193,8 @@ pub(crate) async fn rotations(
     took
 }
 
-/// A thread that renews a Lease as often as whoever leads must, and does nothing else: how much processor
-/// time it took, in percent of the time. By an administrator: the operator may renew its own Lease only.
+/// Renews a Lease on one thread, as often as a leader must. Returns the processor time in percent of the
+/// elapsed time. Uses an administrator's client: the operator may renew only its own Lease.
 pub(crate) fn renewals(kubeconfig: &Path, time: Duration) -> f64 {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -218,9 +220,9 @@ pub(crate) fn renewals(kubeconfig: &Path, time: Duration) -> f64 {
     })
 }
 
-/// Both LISTs at the same time, whole, decoded: how long they took.
+/// Sends both LISTs at the same time, and decodes them whole. Returns the seconds that both took.
 pub(crate) async fn lists(stage: &Stage) -> f64 {
-    // With connections of its own, as a new process has.
+    // New connections, like those of a new process.
     let client = stage.as_operator().await;
     let began = Instant::now();
     let resources: Api<CognitoUserPassword> = Api::all(client.clone());

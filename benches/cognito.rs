@@ -1,4 +1,4 @@
-//! A Cognito that answers `AdminSetUserPassword` at once, and writes down when it was called for whom.
+//! A Cognito that answers `AdminSetUserPassword` at once, and records the time of each user's last call.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -16,10 +16,10 @@ use tokio::net::TcpStream;
 
 use crate::support::Server;
 
-/// Whose pool's Region contains this gets no answer.
+/// A call gets no answer if the Region in its pool's id contains this text.
 pub(crate) const HANGING: &str = "hanging";
 
-/// Dropping it ends it.
+/// The server ends when this value is dropped.
 pub(crate) struct Cognito {
     server: Server,
     calls: Arc<Mutex<Calls>>,
@@ -28,7 +28,7 @@ pub(crate) struct Cognito {
 #[derive(Default)]
 struct Calls {
     count: usize,
-    /// When each user was last called for.
+    /// The time of each user's last call.
     last: HashMap<String, Instant>,
 }
 
@@ -48,12 +48,12 @@ impl Cognito {
         self.server.address()
     }
 
-    /// How many calls there were.
+    /// The number of calls so far.
     pub(crate) fn count(&self) -> usize {
         self.lock().count
     }
 
-    /// When this user was called for, if that was after `since`.
+    /// The time of this user's last call, if that was not before `since`.
     pub(crate) fn called(&self, username: &str, since: Instant) -> Option<Instant> {
         let at = self.lock().last.get(username).copied();
         at.filter(|at| *at >= since)
@@ -65,10 +65,10 @@ impl Cognito {
 }
 
 async fn serve(stream: TcpStream, calls: Arc<Mutex<Calls>>) {
-    // A reply is one small packet: don't hold it back.
+    // A reply is one small packet; Nagle's algorithm would delay the packet.
     let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request| answer(request, calls.clone()));
-    // Whoever calls may go.
+    // The client may close the connection at any time.
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), answer)
         .await;
@@ -92,7 +92,7 @@ async fn answer(
     }
     let pool = body["UserPoolId"].as_str().unwrap_or_default();
     if pool.contains(HANGING) {
-        // Until the client goes away.
+        // Hangs until the client closes the connection.
         std::future::pending::<()>().await;
     }
     let response = Response::builder()

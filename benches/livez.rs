@@ -1,4 +1,4 @@
-//! How long the operator's thread was away, from outside: `/livez`, asked every 20 ms.
+//! How long the operator's thread is blocked, measured from outside by a request for `/livez` every 20 ms.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -12,29 +12,29 @@ use crate::support::{Operator, metrics};
 
 const EVERY: Duration = Duration::from_millis(20);
 
-/// Longer than any probe waits.
+/// Longer than the timeout of any probe.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks, on a thread of its own, until it is [`ended`](Self::ended).
+/// Sends requests on a thread of its own, until [`ended`](Self::ended).
 pub(crate) struct Livez {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Answers>,
 }
 
-/// What was seen.
+/// The results of the requests.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Answers {
     /// The longest time from a request to its answer, in ms.
     pub(crate) longest: f64,
-    /// The most that the operator's thread worked while a request waited, in ms. On a busy machine a
-    /// request waits longer, because the thread waits for a processor.
+    /// The most processor time that the operator's thread used while a request waited, in ms. On a busy
+    /// machine a request waits longer, because the thread waits for a processor.
     pub(crate) work: f64,
-    /// Requests that got no answer, once the first had one.
+    /// Requests without an answer, after the first answer.
     pub(crate) unanswered: usize,
 }
 
 impl Livez {
-    /// The operator need not listen yet: what is refused before the first answer doesn't count.
+    /// The operator may not listen yet: a refused connection before the first answer does not count.
     pub(crate) fn of(operator: &Operator) -> Self {
         let url = operator.url();
         let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
@@ -57,7 +57,7 @@ impl Livez {
 }
 
 impl Answers {
-    /// The worse of both.
+    /// The greater of both times, and the sum of the unanswered requests.
     pub(crate) fn or(self, other: Self) -> Self {
         Self {
             longest: self.longest.max(other.longest),
@@ -102,8 +102,8 @@ fn get(address: SocketAddr) -> std::io::Result<()> {
     Err(std::io::Error::other("not the answer of a live one"))
 }
 
-/// By the operator's own meter: how many stretches of a task kept the thread for more than 50 ms, since its
-/// start.
+/// The number of polls that blocked the thread for more than 50 ms since the start, by the operator's own
+/// meter.
 pub(crate) async fn stalls(operator: &Operator) -> f64 {
     let name = "cognito_password_operator_stalls_total";
     let scrape = operator.metrics().await;

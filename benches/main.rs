@@ -1,12 +1,12 @@
-//! The benchmark: the operator as it ships, a real API server and etcd, a Cognito that answers at once;
-//! and in the same run, beside each figure, its floor.
+//! The benchmark: the operator as released, a real API server and etcd, and a Cognito that answers at once.
+//! The same run measures a floor beside each figure.
 //!
-//! `RESOURCES` says how many resources there are (10,000), `SCENARIO` which scenarios are played (all but
-//! `soak`, separated by commas), `OUT` where the results go as JSON, `OPERATOR` which program is measured.
-//! `STRICT=1` fails when any goal is missed, not only where something was done that nobody asked for.
-//! `MINUTES` says how long `soak` takes (10). The crowds have sizes of their own: `CLAIMANTS` (10,000),
-//! `DUPLICATES` (2,000), `GRANTS` (1,000), `GRANTED` (50,000 resources), `MOVED` (10,000), `REGIONS` (1,500),
-//! `CONNECTIONS` (1,000), `SCRAPED` (10,000 resources).
+//! `RESOURCES` is the number of resources (10,000). `SCENARIO` names the scenarios to run, separated by
+//! commas (all but `soak`). `OUT` is the file for the results as JSON. `OPERATOR` is the program to measure.
+//! The run fails if the operator did something that nothing required; with `STRICT=1` the run fails if any
+//! goal is missed. `MINUTES` is the length of `soak` (10). The crowds have sizes of their own: `CLAIMANTS`
+//! (10,000), `DUPLICATES` (2,000), `GRANTS` (1,000), `GRANTED` (50,000 resources), `MOVED` (10,000),
+//! `REGIONS` (1,500), `CONNECTIONS` (1,000), `SCRAPED` (10,000 resources).
 
 mod bare;
 mod cognito;
@@ -31,12 +31,13 @@ use serde_json::json;
 use stage::Stage;
 use table::Table;
 
-/// Those with all resources there, in the order in which they are played.
+/// The scenarios with all resources in the cluster, in the order of the run.
 const FULL: [&str; 7] = [
     "restart", "idle", "metadata", "rotation", "storm", "fairness", "large",
 ];
 
-/// Those that have a control plane of their own, or none. `start` comes with any of the others.
+/// The scenarios with a control plane of their own, or with none. `start` runs together with every other
+/// scenario.
 const OTHERS: [&str; 3] = ["start", "unrelated", "size"];
 
 const SOAK: &str = "soak";
@@ -94,7 +95,7 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Without resources, and then with all of them.
+/// Runs the scenarios without resources, and then the scenarios with all resources.
 async fn play(operator: &Path, resources: usize, wants: &dyn Fn(&str) -> bool, table: &mut Table) {
     let stage = Stage::set(operator.to_owned()).await;
     let (lines, empty) = scenarios::empty(&stage).await;
@@ -116,7 +117,7 @@ async fn play(operator: &Path, resources: usize, wants: &dyn Fn(&str) -> bool, t
         table.add(scenarios::metadata(&stage, &crowd).await);
     }
     if wants("rotation") || wants("storm") {
-        // For the floors: suspended, so that the operator leaves them alone.
+        // The resources for the floors are suspended, so that the operator ignores them.
         let count = storm::SECRETS.min(resources);
         let bare = stage.fill("bare", count, true).await;
         if wants("rotation") {

@@ -1,11 +1,11 @@
-//! What the system knows of a process.
+//! What `/proc` shows of a process.
 
-/// Processor time that it has used, in seconds; to a hundredth.
+/// Processor time of a process, in seconds, to a hundredth.
 pub(crate) fn cpu(pid: i32) -> f64 {
     cpu_by(&format!("/proc/{pid}/stat"))
 }
 
-/// The same of the thread that asks.
+/// Processor time of the calling thread, in seconds, to a hundredth.
 pub(crate) fn cpu_of_this_thread() -> f64 {
     cpu_by("/proc/thread-self/stat")
 }
@@ -20,7 +20,7 @@ fn cpu_by(path: &str) -> f64 {
     (ticks(11) + ticks(12)) / 100.0
 }
 
-/// Memory that it has resident, and the most that it ever had, in MB.
+/// Resident memory of a process, now and at its peak, in MB.
 pub(crate) fn memory(pid: i32) -> (f64, f64) {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let of = |name: &str| -> f64 {
@@ -32,7 +32,7 @@ pub(crate) fn memory(pid: i32) -> (f64, f64) {
     (of("VmRSS:"), of("VmHWM:"))
 }
 
-/// Processor time that a process's first thread has used, in ms, to the microsecond.
+/// Processor time of a process's first thread, in ms, to the microsecond.
 pub(crate) fn work(pid: i32) -> f64 {
     let schedstat = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/schedstat"));
     let schedstat = schedstat.expect("it runs");

@@ -1,4 +1,4 @@
-//! The other scenarios, each a function that answers with its lines.
+//! The other scenarios: each is a function that returns its lines of the table.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -16,10 +16,10 @@ use crate::{bare, process};
 
 const ROUNDS: usize = 5;
 
-/// How long an idle operator is watched.
+/// How long the benchmark observes an idle operator.
 const IDLE: Duration = Duration::from_mins(1);
 
-/// What is measured, its unit, the figure, its floor and its goal.
+/// A measurement: its name, its unit, its value, its floor and its goal.
 type What<S> = (S, &'static str, f64, Option<f64>, Goal);
 
 /// The lines of a scenario.
@@ -38,7 +38,7 @@ pub(crate) fn lines<S: Into<String>, const N: usize>(
     all.into_iter().map(line).collect()
 }
 
-/// What an operator in an empty cluster takes: time until it is ready, and memory.
+/// The cost of an operator in an empty cluster: the time until it is ready, and its memory.
 pub(crate) async fn empty(stage: &Stage) -> (Vec<Line>, f64) {
     let (mut ready, mut memory) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -152,12 +152,12 @@ pub(crate) async fn restart(stage: &Stage, scenario: &'static str, empty: f64) -
     all
 }
 
-/// Memory with so many resources, in MB: 40 with 10,000 and 110 with 50,000.
+/// The goal for memory with this many resources, in MB: 40 for 10,000 and 110 for 50,000.
 fn most_memory(resources: usize) -> f64 {
     22.5 + 17.5 * number(resources) / 1e4
 }
 
-/// A minute in which nothing happens.
+/// A minute without any change.
 pub(crate) async fn idle(stage: &Stage) -> Vec<Line> {
     let operator = stage.operator_in_sync().await;
     let (mark, before) = (stage.plane.audit_mark(), process::cpu(operator.pid()));
@@ -190,7 +190,7 @@ pub(crate) async fn idle(stage: &Stage) -> Vec<Line> {
     )
 }
 
-/// Secrets of which only metadata is written.
+/// Changes of Secrets' metadata, without new values.
 pub(crate) async fn metadata(stage: &Stage, crowd: &Crowd) -> Vec<Line> {
     let names = &crowd.names[..1_000.min(crowd.names.len() - 1)];
     let last = crowd.names.last().expect("a resource");
@@ -203,7 +203,7 @@ pub(crate) async fn metadata(stage: &Stage, crowd: &Crowd) -> Vec<Line> {
         patched.await.expect("the Secret can be patched");
     })
     .await;
-    // What comes after them, in the same watch.
+    // A later change in the same watch: once its value is set, the operator has handled the earlier changes.
     let began = Instant::now();
     crowd.rotate(last, "Fence").await;
     stage
@@ -240,11 +240,11 @@ pub(crate) async fn metadata(stage: &Stage, crowd: &Crowd) -> Vec<Line> {
     )
 }
 
-/// One Secret after the other, with all the others there.
+/// Rotates one Secret after the other, with all resources in the cluster.
 pub(crate) async fn rotation(stage: &Stage, crowd: &Crowd, bare: &Crowd) -> Vec<Line> {
     const EACH: usize = 150;
     let bare_names = &bare.names[..EACH.min(bare.names.len())];
-    // The first one opens connections.
+    // The first rotation opens connections, and is not counted.
     let mut floors = bare::rotations(stage, bare, bare_names, "Before").await;
     floors.remove(0);
     let operator = stage.operator_in_sync().await;
@@ -263,7 +263,7 @@ pub(crate) async fn rotation(stage: &Stage, crowd: &Crowd, bare: &Crowd) -> Vec<
     }
     took.remove(0);
     stage.end(operator).await;
-    // Before and after it, because a machine has its moods.
+    // Floors before and after, because the speed of a machine varies.
     let again = bare::rotations(stage, bare, bare_names, "After").await;
     floors.extend(&again[1..]);
     let line = |what, percent| {
@@ -287,7 +287,7 @@ pub(crate) async fn rotation(stage: &Stage, crowd: &Crowd, bare: &Crowd) -> Vec<
     all
 }
 
-/// One change beside another namespace's thousands, at 10 calls a second.
+/// One change beside thousands of changes in another namespace, at 10 calls a second.
 pub(crate) async fn fairness(stage: &Stage, crowd: &Crowd) -> Vec<Line> {
     let alone = stage.fill("alone", 1, false).await;
     let operator = stage.operator_in_sync().await;
@@ -322,7 +322,7 @@ pub(crate) async fn fairness(stage: &Stage, crowd: &Crowd) -> Vec<Line> {
             })
             .await;
     }
-    // What still waits is not waited for.
+    // Don't wait for the rest of the queue.
     operator.kill();
     let slowest = percentile(&took, 100);
     stage.say(&format!("fairness: {slowest:.3} s"));
@@ -338,7 +338,7 @@ pub(crate) async fn fairness(stage: &Stage, crowd: &Crowd) -> Vec<Line> {
     )
 }
 
-/// Secrets that nobody references.
+/// Secrets that no resource references.
 pub(crate) async fn unrelated(operator: &Path) -> Vec<Line> {
     const SECRETS: usize = 10_000;
     let stage = Stage::set(operator.to_owned()).await;
@@ -386,7 +386,7 @@ pub(crate) async fn unrelated(operator: &Path) -> Vec<Line> {
     )
 }
 
-/// The program, and what of it goes over a wire.
+/// The size of the program, and its compressed size.
 pub(crate) fn size(operator: &Path) -> Vec<Line> {
     let binary = std::fs::read(operator).expect("the operator's program");
     let mut gzip = Command::new("gzip")
@@ -416,7 +416,7 @@ pub(crate) fn size(operator: &Path) -> Vec<Line> {
     )
 }
 
-/// The machine, for the results.
+/// The machine, for the results file.
 pub(crate) fn machine() -> BTreeMap<&'static str, String> {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo

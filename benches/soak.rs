@@ -1,5 +1,5 @@
-//! A long day in short: rotations, creations, deletions, and watches that are cut, round after round. After
-//! it nothing may be left of what came and went.
+//! A long day in short: rotations, creations, deletions and cut watches, round after round. Afterwards the
+//! operator may keep nothing of the objects that are gone.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,17 +11,16 @@ use crate::stage::{Crowd, Stage, UNLIMITED, at_once, number};
 use crate::support::{ApiFault, Kind, Operator, Proxy, metrics};
 use crate::table::{Goal, Line, median};
 
-/// From then on memory may not grow. A tenth of the whole time, where that is less.
+/// After this time memory may not grow. A tenth of the whole time, if that is less.
 const WARM_UP: Duration = Duration::from_mins(1);
 
-/// How long an idle connection is kept, on either side, and then some; and by then a call that was lost can
-/// no longer land.
+/// Longer than either side keeps an idle connection, and longer than a lost call may take to land.
 const CONNECTIONS_LIVE: Duration = Duration::from_mins(3);
 
-/// What the operator holds.
+/// What the operator keeps in memory.
 #[derive(Clone, Debug)]
 struct Held {
-    /// Resident, in MB.
+    /// Resident memory, in MB.
     memory: f64,
     tasks: f64,
     connections: f64,
@@ -35,7 +34,7 @@ pub(crate) async fn run(operator: &Path, resources: usize, time: Duration) -> Ve
     let crowd = stage.fill("soak", resources, false).await;
     let operator = stage.operator_in_sync().await;
     stage.end(operator).await;
-    // One that has done nothing yet.
+    // A fresh operator, without any earlier work.
     let operator = stage.operator_by(&kubeconfig, UNLIMITED).await;
     stage.verified(&operator).await;
     let before = Held::over(&operator, 10).await;
@@ -51,7 +50,7 @@ pub(crate) async fn run(operator: &Path, resources: usize, time: Duration) -> Ve
         played: 0,
         sets: 0,
     };
-    // After each round, once it is warm.
+    // The memory after each round since the warm-up.
     let mut memory = Vec::new();
     while began.elapsed() < time {
         days.pass().await;
@@ -65,7 +64,7 @@ pub(crate) async fn run(operator: &Path, resources: usize, time: Duration) -> Ve
         }
     }
     let Days { played, sets, .. } = days;
-    // One moment is like another only within some hundred kilobytes.
+    // Two readings of the memory differ by some hundred kilobytes, so compare medians.
     let few = memory.len().min(5);
     let (first, last) = (
         median(&memory[..few]),
@@ -126,7 +125,7 @@ pub(crate) async fn run(operator: &Path, resources: usize, time: Duration) -> Ve
 }
 
 impl Held {
-    /// The most over so many seconds, in which nothing happens: some tasks and connections come and go.
+    /// The maximum over an idle time in seconds, because some tasks and connections come and go.
     async fn over(operator: &Operator, seconds: u32) -> Self {
         let mut most = Self::by(operator).await;
         for _ in 0..seconds {
@@ -157,7 +156,7 @@ impl Held {
         }
     }
 
-    /// How many entries there are that weren't, of whatever kind.
+    /// The number of entries beyond those in `before`, summed over all kinds.
     fn more_than(&self, before: &Self) -> usize {
         let more = self.entries.iter().map(|(of, entries)| {
             let before = before.entries.get(of).copied().unwrap_or(0);
@@ -167,7 +166,7 @@ impl Held {
     }
 }
 
-/// As it is once nothing is left behind, or else in the end.
+/// The state once it is no greater than `before`, or else the state at the end of the time limit.
 async fn at_rest(operator: &Operator, before: &Held) -> Held {
     let began = Instant::now();
     loop {
@@ -187,7 +186,7 @@ struct Days<'a> {
     operator: &'a Operator,
     proxy: &'a Proxy,
     crowd: &'a Crowd,
-    /// What it held before the first one.
+    /// The state before the first day.
     held: &'a Held,
     played: usize,
     /// How many values were set.
@@ -195,8 +194,9 @@ struct Days<'a> {
 }
 
 impl Days<'_> {
-    /// A tenth of all is rotated, a twentieth as many come and go. Of three the second has its watches cut
-    /// in the middle, and the third is told that where they were is too old.
+    /// Plays one day: rotates a tenth of the resources, and creates and deletes a twentieth. Of every three
+    /// days, the second cuts the watches midway, and the third also answers that their resourceVersion is too
+    /// old.
     async fn pass(&mut self) {
         let Self { stage, crowd, .. } = *self;
         let day = self.played;

@@ -1,5 +1,5 @@
-//! Where it is played: a control plane of its own, the fast Cognito, resources with their Secrets, and
-//! the operator as it ships.
+//! The setting of the scenarios: a control plane, the fast Cognito, resources with their Secrets, and the
+//! operator as released.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,27 +15,27 @@ use crate::cognito::Cognito;
 use crate::support::operator::{NAMESPACE, OperatorBuilder, SERVICE_ACCOUNT, USER};
 use crate::support::{ControlPlane, Mark, Operator, client_for, grants, resources};
 
-/// The grant that is there from the beginning, for everybody.
+/// The grant that exists from the beginning, for every namespace.
 pub(crate) const GRANT: &str = "bench";
 
 pub(crate) const POOL: &str = "eu-west-1_AbCdEf123";
 
-/// As many at a time as the operator has places.
+/// As many as the operator has slots.
 pub(crate) const CONCURRENCY: usize = 32;
 
-/// More calls a second than anybody makes.
+/// A rate that no scenario reaches.
 pub(crate) const UNLIMITED: u32 = 10_000;
 
-/// Nothing that is waited for takes longer.
+/// The time limit of every wait.
 const DEADLINE: Duration = Duration::from_mins(10);
 
 pub(crate) struct Stage {
     pub(crate) plane: ControlPlane,
     pub(crate) client: Client,
     pub(crate) cognito: Cognito,
-    /// The operator's program.
+    /// The path of the operator's program.
     operator: PathBuf,
-    /// How many resources there are whose passwords are to be set.
+    /// The number of resources whose passwords the operator must set.
     resources: AtomicUsize,
     token: String,
     kubeconfig: PathBuf,
@@ -43,7 +43,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// With the operator installed, and its grant; nothing else is there.
+    /// Starts a control plane with the operator's manifests and its grant, and nothing else.
     pub(crate) async fn set(operator: PathBuf) -> Self {
         let plane = tokio::task::spawn_blocking(|| {
             let plane = ControlPlane::start();
@@ -73,17 +73,17 @@ impl Stage {
         eprintln!("{:>7.1} s  {text}", self.began.elapsed().as_secs_f64());
     }
 
-    /// Starts the operator as deployed, with so many calls a second.
+    /// Starts the operator as deployed, with this limit of calls a second.
     pub(crate) async fn operator(&self, rps: u32) -> Operator {
         self.builder(&self.kubeconfig, rps).start().await
     }
 
-    /// The same, by another way to the API server.
+    /// Starts the operator with another kubeconfig.
     pub(crate) async fn operator_by(&self, kubeconfig: &Path, rps: u32) -> Operator {
         self.builder(kubeconfig, rps).start().await
     }
 
-    /// The same, with more arguments.
+    /// Starts the operator with more arguments.
     pub(crate) async fn operator_with(&self, rps: u32, args: &[&str]) -> Operator {
         let builder = self.builder(&self.kubeconfig, rps);
         let builder = args.iter().fold(builder, |builder, arg| builder.arg(*arg));
@@ -102,41 +102,43 @@ impl Stage {
             .arg(rps.to_string())
     }
 
-    /// Without a limit that could be felt, and everything in sync.
+    /// Starts the operator without a noticeable rate limit, and waits until every resource is in sync.
     pub(crate) async fn operator_in_sync(&self) -> Operator {
         let operator = self.operator(UNLIMITED).await;
         self.verified(&operator).await;
         operator
     }
 
-    /// Ends it, so that the next one needn't wait for its lease.
+    /// Ends the operator and waits, so that the next operator need not wait for the lease.
     pub(crate) async fn end(&self, operator: Operator) {
         let exit = operator.terminate(Duration::from_secs(20)).await;
         assert!(exit.success(), "{}", operator.logs());
     }
 
-    /// How many resources there are whose passwords are to be set.
+    /// The number of resources whose passwords the operator must set.
     pub(crate) fn count(&self) -> usize {
         self.resources.load(Ordering::Relaxed)
     }
 
-    /// A client with the operator's rights: the API server does more for those than for an administrator.
+    /// A client with the operator's rights. The API server does more work for such a client than for an
+    /// administrator.
     pub(crate) async fn as_operator(&self) -> Client {
         client_for(&self.kubeconfig).await
     }
 
-    /// The operator's token, for a way of one's own to the API server.
+    /// The operator's token, for a separate connection to the API server.
     pub(crate) fn token(&self) -> &str {
         &self.token
     }
 
-    /// Waits until the operator has looked at everything, and all are as their Secrets say.
+    /// Waits until the operator has processed every resource, and every resource is in sync.
     pub(crate) async fn verified(&self, operator: &Operator) {
         self.settled(operator, &[("PasswordSet", self.count())])
             .await;
     }
 
-    /// Waits until the operator has looked at everything, and so many resources say this.
+    /// Waits until the operator has processed every resource, and these numbers of resources have these
+    /// reasons.
     pub(crate) async fn settled(&self, operator: &Operator, expected: &[(&str, usize)]) {
         let of = |metrics: &str, name: &str, labels: &[(&str, &str)]| {
             let name = format!("cognito_password_operator_{name}");
@@ -146,7 +148,7 @@ impl Stage {
             if let Some(exit) = operator.exit() {
                 panic!("the operator ended, {exit:?}: {}", operator.logs());
             }
-            // Not before it has listed and glanced at everything.
+            // Ready only once the watches are listed and every resource was triaged.
             let (status, why) = operator.try_get("/readyz").await?;
             if status != 200 {
                 return Err(why);
@@ -169,7 +171,7 @@ impl Stage {
         .await;
     }
 
-    /// Asks again and again, with hardly a pause.
+    /// Repeats a check with almost no pause, until the check passes.
     pub(crate) async fn until(
         &self,
         what: &str,
@@ -185,7 +187,7 @@ impl Stage {
         }
     }
 
-    /// When the user was called for, after `since`.
+    /// Waits for a call for the user after `since`. Returns the time of the call.
     pub(crate) async fn called(&self, user: &str, since: Instant) -> Instant {
         let mut at = since;
         self.until("the value is set", async || {
@@ -201,7 +203,7 @@ impl Stage {
         grant(&self.client, name, usernames, namespaces).await;
     }
 
-    /// Waits until what is said of a grant is said of what it is now.
+    /// Waits until a grant's status has the grant's current generation.
     pub(crate) async fn grant_told(&self, name: &str) {
         self.until("the grant's status is up to date", async || {
             let grant = grants(&self.client).get(name).await;
@@ -215,13 +217,13 @@ impl Stage {
         .await;
     }
 
-    /// A namespace without anything in it.
+    /// Makes an empty namespace.
     pub(crate) async fn crowd(&self, prefix: &str) -> Crowd {
         let namespace = self.plane.new_namespace(prefix).await;
         Crowd::new(&self.client, namespace, Vec::new())
     }
 
-    /// Makes a namespace with so many Secrets of 2 KB and the resources for them.
+    /// Makes a namespace with this many Secrets of 2 KB and their resources.
     pub(crate) async fn fill(&self, prefix: &str, count: usize, suspend: bool) -> Crowd {
         let namespace = self.plane.new_namespace(prefix).await;
         let names = (0..count).map(|n| format!("{prefix}-{n}")).collect();
@@ -233,7 +235,7 @@ impl Stage {
         crowd
     }
 
-    /// Makes Secrets of 2 KB and the resources for them.
+    /// Makes Secrets of 2 KB and their resources.
     pub(crate) async fn make(&self, crowd: &Crowd, names: &[String], suspend: bool) {
         at_once(names, async |name: &String| crowd.make(name, suspend).await).await;
         if !suspend {
@@ -241,13 +243,13 @@ impl Stage {
         }
     }
 
-    /// Deletes resources that weren't suspended, and their Secrets.
+    /// Deletes resources that were not suspended, and their Secrets.
     pub(crate) async fn delete(&self, crowd: &Crowd, names: &[String]) {
         at_once(names, async |name: &String| crowd.delete(name).await).await;
         self.resources.fetch_sub(names.len(), Ordering::Relaxed);
     }
 
-    /// What the operator asked the API server since then: verb, resource, subresource.
+    /// The operator's requests to the API server since the mark.
     pub(crate) fn asked(&self, since: Mark) -> Vec<Asked> {
         let lines = self.plane.audit_lines(since, &[USER]);
         let events = lines.split(|byte| *byte == b'\n');
@@ -270,7 +272,7 @@ impl Stage {
     }
 }
 
-/// One request.
+/// One request of the audit log.
 pub(crate) struct Asked {
     verb: String,
     resource: String,
@@ -279,7 +281,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// A Secret's value; not that of the operator's own fingerprint keys.
+    /// Whether the request reads a Secret's value, other than the operator's own fingerprint keys.
     pub(crate) fn is_secret_read(&self) -> bool {
         self.resource == "secrets" && self.verb == "get" && self.namespace != NAMESPACE
     }
@@ -288,13 +290,13 @@ impl Asked {
         self.subresource == "status" && self.resource == "cognitouserpasswords"
     }
 
-    /// What an idle operator does: its watches, and its lease.
+    /// Whether an idle operator sends this request: a watch, or a renewal of the lease.
     pub(crate) fn is_idle(&self) -> bool {
         self.verb == "watch" || self.resource == "leases"
     }
 }
 
-/// Resources with their Secrets, by the same names.
+/// Resources and their Secrets, with the same names.
 pub(crate) struct Crowd {
     pub(crate) namespace: String,
     pub(crate) secrets: Api<Secret>,
@@ -312,7 +314,7 @@ impl Crowd {
         }
     }
 
-    /// The same, by another client.
+    /// The same crowd with another client.
     pub(crate) fn by(&self, client: &Client) -> Self {
         Self::new(client, self.namespace.clone(), self.names.clone())
     }
@@ -334,7 +336,7 @@ impl Crowd {
         made.expect("a Secret");
     }
 
-    /// Makes a resource as it is.
+    /// Creates a resource.
     pub(crate) async fn make_resource(&self, resource: &DynamicObject) {
         let made = self
             .resources
@@ -351,7 +353,7 @@ impl Crowd {
         deleted.expect("the Secret can be deleted");
     }
 
-    /// A new value.
+    /// Writes a new value into a Secret.
     pub(crate) async fn rotate(&self, name: &str, value: &str) {
         let patch = json!({ "stringData": { "password": format!("{value}-{name}") } });
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
@@ -387,7 +389,7 @@ async fn grant(client: &Client, name: &str, usernames: &Value, namespaces: &Valu
     written.expect("a grant");
 }
 
-/// All of them, as many at a time as there are places.
+/// Runs `act` for all, with [`CONCURRENCY`] at a time.
 pub(crate) async fn at_once<T>(all: &[T], act: impl AsyncFn(&T)) {
     let act = &act;
     stream::iter(all)

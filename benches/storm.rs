@@ -1,4 +1,4 @@
-//! Many Secrets patched at once, without a limit that could be felt, until the last status says so.
+//! Patches many Secrets at once, without a noticeable rate limit, until the last status has its new version.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,10 +16,10 @@ use crate::scenarios::lines;
 use crate::stage::{CONCURRENCY, Crowd, Stage, at_once, number};
 use crate::table::{Goal, Line, median};
 
-/// So many Secrets.
+/// The number of Secrets.
 pub(crate) const SECRETS: usize = 2_000;
 
-/// Floor and operator in turns: a machine has its moods.
+/// Floor and operator alternate, because the speed of a machine varies.
 const ROUNDS: usize = 5;
 
 pub(crate) async fn run(stage: &Stage, crowd: &Crowd, bare: &Crowd) -> Vec<Line> {
@@ -51,7 +51,7 @@ pub(crate) async fn run(stage: &Stage, crowd: &Crowd, bare: &Crowd) -> Vec<Line>
     )
 }
 
-/// The same by a bare loop, which is told of each Secret as soon as it is patched.
+/// The same by a bare loop, which gets each Secret's name right after the patch.
 async fn floor(stage: &Stage, bare: &Crowd, round: usize) -> f64 {
     let (tell, patched) = mpsc::unbounded_channel::<String>();
     let caller = &Caller::new(stage, bare).await;
@@ -71,7 +71,7 @@ async fn floor(stage: &Stage, bare: &Crowd, round: usize) -> f64 {
     took
 }
 
-/// Patches them, and waits until the statuses are of what was patched.
+/// Patches the Secrets, and waits until the statuses have the new versions.
 async fn measure(crowd: &Crowd, names: &[String], round: usize, tell: impl AsyncFn(&str)) -> f64 {
     let listed = crowd.resources.list(&ListParams::default().limit(1)).await;
     let version = listed
@@ -94,7 +94,7 @@ async fn measure(crowd: &Crowd, names: &[String], round: usize, tell: impl Async
         tell(name).await;
     })
     .await;
-    // Nobody else moves them.
+    // No other client changes these Secrets.
     let secrets = crowd.secrets.list_metadata(&ListParams::default()).await;
     for secret in secrets.expect("a list").items {
         let version = secret.resource_version().unwrap_or_default();
@@ -112,7 +112,7 @@ async fn measure(crowd: &Crowd, names: &[String], round: usize, tell: impl Async
         if left == 0 {
             break;
         }
-        // One after the other is told; all that came meanwhile count at once.
+        // Takes all messages that have arrived, to check the statuses once for many messages.
         let waits = tokio::time::timeout(Duration::from_mins(5), told.recv()).await;
         let at = waits.unwrap_or_else(|_| panic!("{left} are not set"));
         last = last.max(at.expect("the watch goes on"));
@@ -124,7 +124,7 @@ async fn measure(crowd: &Crowd, names: &[String], round: usize, tell: impl Async
     (last - began).as_secs_f64()
 }
 
-/// Writes down of which Secret's version each status is, once it is settled; and when.
+/// Records each settled status: the version of its Secret, and the time.
 async fn follow(
     resources: Api<DynamicObject>,
     mut version: String,
@@ -147,7 +147,7 @@ async fn follow(
             {
                 let mut settled = settled.lock().unwrap_or_else(PoisonError::into_inner);
                 settled.insert(resource.name_any(), of.to_owned());
-                // Whoever waits may have ended.
+                // The receiver may be gone.
                 let _ = moved.send(Instant::now());
             }
         }

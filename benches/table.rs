@@ -1,20 +1,20 @@
-//! The lines of the table: each with its floor, from the same run, and its goal.
+//! The lines of the results: each with its floor, from the same run, and its goal.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-/// What a line must come to.
+/// What a line must achieve.
 #[derive(Clone, Copy)]
 pub(crate) enum Goal {
-    /// At most so many times the floor.
+    /// At most this multiple of the floor.
     Times(f64),
-    /// At most so much.
+    /// Less than this value.
     Most(f64),
-    /// Nothing at all: anything else fails the run.
+    /// Exactly zero; any other value fails the run.
     Nothing,
-    /// Said for whoever reads it.
+    /// No goal: for information.
     None,
 }
 
@@ -48,7 +48,7 @@ impl Line {
     fn goal(&self) -> String {
         match self.goal {
             Goal::Times(times) => format!("<= {times} x"),
-            // As it is, or to a hundredth.
+            // Rounded to two decimals.
             Goal::Most(most) => format!("< {} {}", (most * 100.0).round() / 100.0, self.unit),
             Goal::Nothing => "0".to_owned(),
             Goal::None => String::new(),
@@ -84,7 +84,7 @@ impl Table {
         self.0.extend(lines);
     }
 
-    /// In Markdown, with its columns in line.
+    /// The table in Markdown, with aligned columns.
     pub(crate) fn text(&self) -> String {
         let head = ["scenario", "what", "measured", "floor", "ratio", "goal", ""];
         let rows: Vec<_> = std::iter::once(head.map(str::to_owned))
@@ -108,7 +108,7 @@ impl Table {
         text
     }
 
-    /// Writes it as JSON.
+    /// Writes the table as JSON.
     pub(crate) fn write(&self, path: &Path, about: &Value) {
         let lines = self.0.iter().map(|line| {
             json!({
@@ -121,7 +121,8 @@ impl Table {
         std::fs::write(path, format!("{all:#}\n")).expect("the results can be written");
     }
 
-    /// Whether something was done where nothing is to be done; or, strictly, any goal is missed.
+    /// Whether the operator did something where nothing is to be done; with `strict`, whether any goal is
+    /// missed.
     pub(crate) fn has_failed(&self, strict: bool) -> bool {
         self.0.iter().any(|line| {
             let counts = strict || matches!(line.goal, Goal::Nothing);
@@ -130,7 +131,7 @@ impl Table {
     }
 }
 
-/// The middle one; of an even number the higher.
+/// The median; of an even number of values, the higher of the middle two.
 pub(crate) fn median(values: &[f64]) -> f64 {
     percentile(values, 50)
 }

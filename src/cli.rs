@@ -19,14 +19,13 @@ use kube::core::Selector;
 use names::{lease_name, namespace};
 use std::{ffi::OsString, net::SocketAddr, process::ExitCode};
 
-/// What a wrong command line or a wrong configuration ends with.
+/// The exit status for a wrong command line or a wrong setting.
 const USAGE: u8 = 2;
 
-/// Keeps the passwords of Amazon Cognito users equal to what Kubernetes Secrets say.
+/// Keeps the passwords of Amazon Cognito users equal to the values in Kubernetes Secrets.
 ///
-/// A CognitoUserPassword resource names a user and a key of a Secret in its own namespace; whenever
-/// that value changes, the operator calls AdminSetUserPassword, and one condition says what came
-/// of it.
+/// A CognitoUserPassword resource names a user and a key of a Secret in its own namespace. When the value of
+/// the key changes, the operator calls AdminSetUserPassword. The resource's Ready condition has the result.
 #[derive(Parser, Debug)]
 #[command(
     name = "cognito-password-operator",
@@ -42,26 +41,26 @@ struct Cli {
 enum Command {
     /// Run the controller
     ///
-    /// The API server is found as kubectl finds it: KUBECONFIG, ~/.kube/config, or the pod's
-    /// ServiceAccount. AWS is found as the AWS SDKs find it: credentials from the environment, a
-    /// profile, a web identity token (IRSA), EKS Pod Identity or the instance metadata service;
-    /// Cognito's endpoint from AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER, if it is set; the Region
-    /// from each pool's id. AWS_CA_BUNDLE names CA certificates to trust besides the system's.
+    /// The API server is found as kubectl finds it: KUBECONFIG, ~/.kube/config, or the pod's ServiceAccount.
+    /// AWS is found as the AWS SDKs find it: credentials from the environment, a profile, a web identity
+    /// token (IRSA), EKS Pod Identity or the instance metadata service; Cognito's endpoint from
+    /// AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER, if that is set; the Region from each pool's id.
+    /// AWS_CA_BUNDLE names CA certificates to trust besides the system's.
     ///
-    /// It ends with 0 after SIGTERM or SIGINT, with 2 when a setting is wrong, with 3 when it has lost
-    /// its lease to another operator or couldn't renew it, and with 1 when anything else failed.
+    /// The operator ends with 0 after SIGTERM or SIGINT, with 2 when a setting is wrong, with 3 when it has
+    /// lost its lease to another operator or couldn't renew its lease, and with 1 after any other failure.
     Run(Box<RunArgs>),
     /// Print the CustomResourceDefinitions as YAML
     Crd {
-        /// Only this one
+        /// Print this CRD only
         #[arg(value_parser = ["cognitouserpasswords", "cognitouserpoolgrants"])]
         name: Option<String>,
     },
-    /// Print what the operator's AWS roles need: the policy of their rights, or who may assume them
+    /// Print what the operator's AWS roles need: a policy of their rights, or a trust policy
     ///
-    /// One JSON document on standard output, with nothing in it that isn't needed. No cluster and no
-    /// AWS account is asked. With pools or roles it is the policy of a role's rights; with `trust`
-    /// its trust policy.
+    /// Prints one JSON document on standard output, with the fewest rights that work. Calls neither a cluster
+    /// nor AWS. With pools or roles, the document is the policy of a role's rights; with `trust`, a role's
+    /// trust policy.
     IamPolicy(IamPolicyArgs),
 }
 
@@ -77,8 +76,8 @@ struct RunArgs {
     )]
     watch_namespaces: Vec<String>,
 
-    /// See and read only Secrets with these labels, in kubectl's syntax, such as password-operator=yes
-    /// or team in (a,b) [default: all Secrets]
+    /// Watch and read only Secrets with these labels, in kubectl's syntax, such as password-operator=yes or
+    /// team in (a,b) [default: all Secrets]
     #[arg(
         long,
         env = "CPO_SECRET_SELECTOR",
@@ -87,7 +86,7 @@ struct RunArgs {
     )]
     secret_selector: Option<Selector>,
 
-    /// The operator's own namespace, where it keeps the key of its fingerprints [default: POD_NAMESPACE]
+    /// The operator's own namespace, which has the Secret with its fingerprint keys [default: POD_NAMESPACE]
     #[arg(
         long,
         env = "CPO_OPERATOR_NAMESPACE",
@@ -96,15 +95,15 @@ struct RunArgs {
     )]
     operator_namespace: Option<String>,
 
-    /// What holds for users of a pool that no CognitoUserPoolGrant names: nobody manages them (deny), or
-    /// whoever makes a CognitoUserPassword does, with the operator's own identity (allow). With
-    /// --watch-namespaces there are no grants, and everybody in those namespaces may [default: deny]
+    /// The rule for users of a pool that no CognitoUserPoolGrant names: no namespace may manage these users
+    /// (deny), or every namespace may, with the operator's own identity (allow). With --watch-namespaces
+    /// there are no grants, and every watched namespace may manage every user [default: deny]
     #[arg(long, env = "CPO_UNGRANTED", value_name = "RULE", value_enum)]
     ungranted: Option<Rule>,
 
-    /// How many calls a second Cognito gets in the long run, for each account and Region. They count
-    /// against the 30 that it grants, which your end users' own password recovery needs too: N clusters
-    /// on one account take 20/N
+    /// How many calls a second Cognito gets in the long run, for each account and Region. The calls count
+    /// against the 30 that AWS grants, and your end users' own password recovery needs some of the 30: with N
+    /// clusters on one account, use 20/N
     #[arg(
         long,
         env = "CPO_COGNITO_RPS",
@@ -114,7 +113,7 @@ struct RunArgs {
     )]
     cognito_rps: f64,
 
-    /// How many calls Cognito gets at once after a rest
+    /// How many calls Cognito gets at once after a pause
     #[arg(
         long,
         env = "CPO_COGNITO_BURST",
@@ -124,8 +123,8 @@ struct RunArgs {
     )]
     cognito_burst: u32,
 
-    /// Stand for election, so that of several operators one acts and the others stand by; false for one
-    /// that is alone
+    /// Take part in the election, so that one of several operators acts and the others stand by; false for an
+    /// operator that runs alone
     #[arg(
         long,
         env = "CPO_LEADER_ELECT",
@@ -137,8 +136,8 @@ struct RunArgs {
     )]
     leader_elect: bool,
 
-    /// The Lease by which one of them acts, in the operator's own namespace. Two installations in one
-    /// namespace need two
+    /// The Lease of the election, in the operator's own namespace. Two installations in one namespace need
+    /// two Leases
     #[arg(
         long,
         env = "CPO_LEASE_NAME",
@@ -148,8 +147,8 @@ struct RunArgs {
     )]
     lease_name: String,
 
-    /// Where /livez, /readyz and /metrics are served. [::] is every address, IPv6 and IPv4 (IPv4 alone where
-    /// there is no IPv6); 0.0.0.0 is every IPv4 address
+    /// The address of /livez, /readyz and /metrics. [::] is every address, IPv6 and IPv4 (IPv4 alone on a
+    /// machine without IPv6); 0.0.0.0 is every IPv4 address
     #[arg(
         long,
         env = "CPO_LISTEN",
@@ -169,8 +168,8 @@ struct RunArgs {
     )]
     log_format: logging::Format,
 
-    /// What is logged: error, warn, info, debug or trace, also by module (info,cognito_password_operator=debug).
-    /// What could print a password stays capped, whatever is asked for
+    /// The level of the log: error, warn, info, debug or trace, also by module
+    /// (info,cognito_password_operator=debug). Modules that could print a password stay capped at every level
     #[arg(
         long,
         env = "CPO_LOG",
@@ -181,23 +180,23 @@ struct RunArgs {
     log: logging::Filter,
 }
 
-/// What holds without a grant.
+/// The rule for users of a pool that no grant names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum Rule {
-    /// Nothing is set
+    /// Set no password without a grant
     Deny,
-    /// Everything is set
+    /// Set every password
     Allow,
 }
 
-/// Runs the command line. Usage errors are one line on standard error, and 2.
+/// Runs the command line. A usage error prints one line on standard error and exits with 2.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<_> = args.into_iter().collect();
     match Cli::try_parse_from(&args) {
         Ok(cli) => execute(cli.command),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                // Nothing is left to be done where even this can't be written.
+                // An error here has no remedy: standard output is gone.
                 let _ = error.print();
                 ExitCode::SUCCESS
             }
@@ -233,7 +232,7 @@ fn execute(command: Command) -> ExitCode {
 }
 
 fn settings(args: RunArgs) -> Result<run::Settings, String> {
-    // From the downward API.
+    // The downward API sets these variables.
     let of_pod = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let pod_namespace = || of_pod("POD_NAMESPACE");
     let operator_namespace = match args.operator_namespace.or_else(pod_namespace) {
@@ -315,7 +314,7 @@ fn say(line: &str) {
     eprintln!("{line}");
 }
 
-/// clap's error without its usage section: what is wrong and what is right.
+/// clap's error without its usage section: what is wrong, and which form is right.
 fn one_line(error: &clap::Error) -> String {
     let rendered = error.render().to_string();
     let lines = rendered
@@ -327,7 +326,7 @@ fn one_line(error: &clap::Error) -> String {
     line.trim_start_matches("error:").trim().to_owned()
 }
 
-/// The command that these arguments call, as far as they call one.
+/// The subcommand that the arguments name, as far as the arguments name one.
 fn command(args: &[OsString]) -> String {
     let cli = Cli::command();
     let (mut command, mut path) = (&cli, cli.get_name().to_owned());

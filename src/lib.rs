@@ -1,18 +1,18 @@
-//! cognito-password-operator: the password of an Amazon Cognito user IS what a Kubernetes Secret
-//! says.
+//! cognito-password-operator: keeps the password of an Amazon Cognito user equal to the value in a Kubernetes
+//! Secret.
 //!
-//! # The floor plan
-//! Imports point inward only; `tests/architecture.rs` holds that line.
+//! # The map of the crate
+//! Imports point one way only; `tests/architecture.rs` checks every module.
 //!
-//! | room | what it holds | imports |
+//! | module | contents | imports |
 //! |---|---|---|
-//! | [`api`] | the contract: resource, status, conditions, the table of reasons | nobody |
-//! | [`core`] | what decides: pure, without I/O or clock | `api` |
-//! | [`ops`] | log, health, metrics, memory hardening | nobody |
-//! | [`cognito`] | the door to AWS: the port, and the SDK behind it | `core` |
-//! | [`cluster`] | the door to Kubernetes: reads, writes, watches | `api`, `core` |
-//! | [`controller`] | gather, decide, act, report; what the watches showed | all of these, but not the SDK |
-//! | [`run`] | the composition root: start-up and shutdown order | all of these |
+//! | [`api`] | the CRDs, status, conditions, the table of reasons | none |
+//! | [`core`] | every decision: pure code, without I/O or clock | `api` |
+//! | [`ops`] | log, health, metrics, memory hardening | none |
+//! | [`cognito`] | the port to AWS, and the SDK behind the port | `core` |
+//! | [`cluster`] | the port to Kubernetes: reads, writes, watches | `api`, `core` |
+//! | [`controller`] | gather, decide, act, report; what the watches showed | all of the above but the SDK |
+//! | [`run`] | the composition root: the order of start and shutdown | all of the above |
 //! | [`cli`] | the command line | `run`, `ops`, `cluster`, `core`, `api` |
 
 pub mod api;

@@ -1,14 +1,14 @@
-//! The composition root of `run`: what is started in which order, and how it ends.
+//! The composition root of `run`: the order of start and shutdown.
 //!
-//! 1. log, memory hardening, the settings that can only be judged here
-//! 2. `/livez`, `/readyz` and `/metrics`, so that whatever is missing can be seen
-//! 3. the question whether the operator has more rights than it needs, for which nothing waits; the
-//!    fingerprint keys, tried until they are there
-//! 4. the watches, and the election; the controller, once this process leads; until SIGTERM or SIGINT
-//! 5. the calls in flight are finished and recorded, and the lease is released; then the server ends,
-//!    and the process
+//! 1. Log, memory hardening, and the settings that only this module can check.
+//! 2. `/livez`, `/readyz` and `/metrics`, so that `/readyz` can name what is missing.
+//! 3. In the background, the check for rights on Secrets that the operator does not need; then the
+//!    fingerprint keys, retried until the keys are loaded.
+//! 4. The watches and the election. The reconciles begin once this process leads.
+//! 5. On SIGTERM or SIGINT, calls in flight are finished and recorded. Then the lease is released, the server
+//!    ends, and the process ends.
 //!
-//! A process that has lost the lease ends at once, wherever it is in this list.
+//! A process that loses the lease exits at once, at every step.
 
 mod candidate;
 mod rights;
@@ -42,36 +42,36 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-/// How long a shutdown may take: the call in flight (5 s) and its status.
+/// How long a shutdown may take: one call in flight (5 s) and the status write for its outcome.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
 
-/// Between two tries to get the fingerprint keys: 1 s growing to 10 s.
+/// The longest pause between two tries to load the fingerprint keys. The first pause is 1 s; each next one
+/// doubles.
 const KEYS_RETRY_MAX: Duration = Duration::from_secs(10);
 
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// [`StartError`] when it can't start. Once it has started, whatever is missing is said by the log
-/// and by `/readyz`, and tried again.
+/// [`StartError`] if the operator can't start. After the start, the log and `/readyz` name every failure, and
+/// the operator tries again.
 pub fn main(settings: Settings) -> Result<(), StartError> {
     let failed =
         |what: &str, error: &dyn std::error::Error| StartError::Failed(format!("{what}: {error}"));
-    // Before the first secret is read.
+    // Before any secret is in memory.
     let exposed = hardening::keep_memory_private();
     logging::init(settings.log_format, settings.log.clone())
         .map_err(|error| failed("the log can't be set up", &error))?;
     for exposed in exposed {
         warn!(%exposed, "the process's memory is less private than it should be");
     }
-    // One thread: there is little to do, and threads that wake each other for it cost more than they
-    // do.
+    // One thread. There is little to compute, and waking a second thread costs more than the work.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| failed("the runtime can't be started", &error))?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let ended = runtime.block_on(metrics.stalls().watch(run(settings, metrics.clone())));
-    // Whatever still waits (a probe, a credential lookup) is not waited for.
+    // Blocking work, such as a name lookup, may still be running; don't wait for that work.
     runtime.shutdown_timeout(Duration::from_millis(100));
     ended
 }
@@ -122,7 +122,7 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
         cognito_burst = settings.rules.budget.burst,
         "started"
     );
-    // Nothing waits for it, and it ends with the runtime.
+    // No other task waits for this check, and the check ends with the runtime.
     let rights = rights::check(client.clone(), &settings, metrics.clone());
     drop(tokio::spawn(stalls.watch(rights)));
 
@@ -158,7 +158,8 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
         )));
         tokio::select! {
             () = stop.asked() => {}
-            // A process that looks alive and sees nothing is worse than one that is restarted.
+            // A process whose controller is gone still looks alive. Exiting is better, because the kubelet
+            // restarts the process.
             ended = &mut controller => {
                 error!(panicked = ended.is_err(), "the controller ended");
                 return Err(StartError::Failed("the controller ended".to_owned()));
@@ -172,14 +173,14 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
     let controlled = controlled.await;
     ending.send_replace(true);
     if serving.await.is_err() {
-        // What it panicked with is nobody's to print: see `ops::panics`.
+        // The panic's payload may quote a secret, so it is not logged here: see `ops::panics`.
         error!("the server panicked");
     }
     info!("stopped");
     controlled
 }
 
-/// What holds without a grant, for the log.
+/// The rule for users that no grant names, as a field of the log.
 const fn ungranted(rules: &Rules) -> &'static str {
     match rules.ungranted {
         None => "allow, without grants",
@@ -188,8 +189,8 @@ const fn ungranted(rules: &Rules) -> &'static str {
     }
 }
 
-/// From when on there is work to do: once this process leads, with the keys as they are then. Others
-/// may have changed them while it stood by.
+/// Returns once this process leads, after reloading the fingerprint keys: another process may have changed
+/// the keys while this process stood by.
 async fn leading<C: Cognito>(context: Arc<Context<C>>, namespace: String, has_keys: Check) {
     if context.leadership.is_elected() {
         context.leadership.won().await;
@@ -198,7 +199,7 @@ async fn leading<C: Cognito>(context: Arc<Context<C>>, namespace: String, has_ke
     }
 }
 
-/// Waits for what is under way, and gives the lease away after it.
+/// Waits until the reconciles under way are done, then releases the lease.
 async fn finish(controller: JoinHandle<()>, candidacy: Option<Candidacy>) {
     match tokio::time::timeout(SHUTDOWN_MAX, controller).await {
         Ok(Ok(())) => {
@@ -213,7 +214,7 @@ async fn finish(controller: JoinHandle<()>, candidacy: Option<Candidacy>) {
     }
 }
 
-/// Tries until the keys are there.
+/// Retries until the keys are loaded.
 async fn load_keys(client: &Client, namespace: &str, check: &Check) -> Keyring {
     let mut pause = Duration::from_secs(1);
     let mut said = String::new();
@@ -248,8 +249,8 @@ fn scopes(namespaces: &[String]) -> Vec<Scope> {
     scopes
 }
 
-/// What is wrong with the kubeconfig, without what stands in it: a parser quotes the lines around,
-/// and tokens and keys are among them.
+/// What is wrong with the kubeconfig, without its content: the parser's error quotes the lines around the
+/// mistake, and these lines may contain tokens and keys.
 fn without_content(error: &InferConfigError) -> String {
     let cause = error.source().and_then(|cause| cause.downcast_ref());
     match cause {

@@ -1,5 +1,5 @@
-//! Thousands of resources for the user of another namespace's resource, all older than that one. The floor
-//! is as many resources, each for a user of its own.
+//! Thousands of resources claim the user of another namespace's resource. A crowd without a grant is older
+//! than that resource; a crowd with a grant is newer. The floor is as many resources with a user each.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -19,31 +19,31 @@ const USER: &str = "shared";
 
 const ROTATIONS: usize = 30;
 
-/// The granted ones, the oldest first.
+/// The resources that the grant always admits, the oldest first.
 const OWNERS: [&str; 4] = ["first", "second", "third", "fourth"];
 
-/// Whom the crowd claims.
+/// The users that the crowd claims.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whom {
-    /// Each a user of its own.
+    /// Each resource claims a user of its own.
     Own,
-    /// All the same, whom another resource manages.
+    /// All resources claim the same user, which another resource manages.
     Shared,
 }
 
-/// What was measured beside one crowd.
+/// The results beside one crowd.
 struct Measured {
-    /// From the first one made until the last one says so, in seconds.
+    /// Seconds from the first creation until the last resource has its condition.
     made: f64,
     while_made: Stall,
-    /// In ms.
+    /// Milliseconds.
     rotation: f64,
     restart: Restart,
-    /// From the managing resource's end until the next one's value is set, in ms.
+    /// Milliseconds from the deletion of the managing resource until the next resource's value is set.
     takeover: f64,
-    /// From a withdrawn grant until everybody says so, and from its return until all are set, in seconds.
+    /// Seconds from the change of the grant until every resource has its condition, for both directions.
     grant: f64,
-    /// Of the operator that went through all of it but the restarts.
+    /// Of the operator that ran through everything except the restarts.
     at_runtime: Stall,
     memory: f64,
 }
@@ -135,7 +135,7 @@ fn compared(
     all
 }
 
-/// The crowd is in a namespace of its own, which the grant lets in or not.
+/// Measures with the crowd in a namespace of its own, which the grant admits or does not admit.
 async fn measure(program: &Path, count: usize, granted: bool, whom: Whom) -> Measured {
     let stage = Stage::set(program.to_owned()).await;
     let (owner, mut crowd) = (stage.crowd("owner").await, stage.crowd("crowd").await);
@@ -148,7 +148,8 @@ async fn measure(program: &Path, count: usize, granted: bool, whom: Whom) -> Mea
         Whom::Own => name.to_owned(),
         Whom::Shared => USER.to_owned(),
     };
-    // A granted crowd has no Secrets: it sets nothing, and waits for the owners, which are older.
+    // The crowd's Secret does not exist, so no claimant sets anything. The owners are older than an admitted
+    // crowd.
     let says = match (granted, whom) {
         (false, _) => "NotGranted",
         (true, Whom::Own) => "SecretNotFound",
@@ -216,7 +217,8 @@ async fn measure(program: &Path, count: usize, granted: bool, whom: Whom) -> Mea
     }
 }
 
-/// The resource that manages the user, and those that wait to. Ages are whole seconds.
+/// Makes the resource that manages the user, and the resources that take over. Pauses between two resources,
+/// because creation times have whole seconds.
 async fn make_owners(stage: &Stage, owner: &Crowd) {
     for name in OWNERS {
         owner.make_secret(name).await;
@@ -227,7 +229,7 @@ async fn make_owners(stage: &Stage, owner: &Crowd) {
     stage.say("the granted ones made");
 }
 
-/// The grant lets nobody in for a moment.
+/// Removes all namespaces from the grant for a moment.
 async fn regrant(
     stage: &Stage,
     operator: &Operator,
@@ -250,7 +252,7 @@ async fn regrant(
     median(&took)
 }
 
-/// The managing resource is deleted, and the next oldest sets its own value, one after the other.
+/// Deletes the managing resource, so that the next oldest sets its own value; repeats this along the owners.
 async fn take_over(stage: &Stage, owner: &Crowd) -> f64 {
     let mut took = Vec::new();
     for gone in &OWNERS[..OWNERS.len() - 1] {

@@ -1,4 +1,4 @@
-//! Clients of the operator's own port that never finish what they begin, and many that scrape at once.
+//! Clients of the operator's own port that never finish a request, and many clients that scrape at once.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,17 +16,17 @@ use crate::stage::{Stage, number};
 use crate::support::Operator;
 use crate::table::{Goal, Line};
 
-/// What every second client sends of a head that never ends: more than any client needs.
+/// Bytes that every second client sends of an endless head: more than any real client sends.
 const LONG: usize = 380_000;
 
-/// What the others send, and then wait.
+/// Bytes that the other clients send before these clients fall silent.
 const SHORT: usize = 4_000;
 
-/// How many scrape at the same time, and for how long.
+/// The number of concurrent scrapers, and the time that they scrape.
 const SCRAPERS: usize = 16;
 const SCRAPED_FOR: Duration = Duration::from_secs(10);
 
-/// Nobody waits longer for a connection to be closed.
+/// No client waits longer for the server to close the connection.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(operator: &Path) -> Vec<Line> {
@@ -91,7 +91,7 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
     stage.fill("scraped", resources, false).await;
     let running = stage.operator_in_sync().await;
     stage.end(running).await;
-    // One that has done nothing else.
+    // A fresh operator, without any earlier work.
     let running = stage.operator_in_sync().await;
     let watching = Watching::now(&running).await;
     tokio::time::sleep(SCRAPED_FOR).await;
@@ -120,7 +120,7 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
     all
 }
 
-/// The most memory there was, and when the last connection was closed, in seconds.
+/// Returns the peak of the memory, and the seconds until the last connection was closed.
 async fn half_open(operator: &Operator, count: usize) -> (f64, f64) {
     let url = operator.url();
     let address = url.trim_start_matches("http://").to_owned();
@@ -145,7 +145,7 @@ async fn half_open(operator: &Operator, count: usize) -> (f64, f64) {
     (most, (last - began).as_secs_f64())
 }
 
-/// Begins a request and never ends it; when the connection was closed.
+/// Begins a request and never ends the request. Returns the time when the connection was closed.
 async fn half_of_a_request(address: String, length: usize) -> Instant {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
@@ -156,22 +156,22 @@ async fn half_of_a_request(address: String, length: usize) -> Instant {
             head.extend_from_slice(b"\r\n");
         }
         stream.write_all(&head).await?;
-        // To the end, whatever comes before it.
+        // Reads to the end, and ignores any answer.
         let mut reply = Vec::new();
         stream.read_to_end(&mut reply).await
     };
-    // Refused, reset or ended: closed.
+    // A connection that is refused, reset or ended is closed.
     let _ = timeout(PATIENCE, exchange).await;
     Instant::now()
 }
 
-/// How many scrapes there were.
+/// Scrapes from all scrapers at once. Returns the number of answers.
 async fn scrape(operator: &Operator) -> usize {
     let began = Instant::now();
     let scrapers = (0..SCRAPERS).map(|_| async {
         let mut scrapes = 0;
         while began.elapsed() < SCRAPED_FOR {
-            // Whoever waits too long is turned away, as is one too many.
+            // The server refuses a scrape that waits too long, and one connection too many. Neither counts.
             scrapes += usize::from(operator.try_get("/metrics").await.is_ok());
         }
         scrapes

@@ -1,4 +1,4 @@
-//! A thousand grants on one pool. The floor is the same resources with the one grant that lets them in.
+//! A thousand grants on one pool. The floor is the same resources with only the grant that admits them.
 
 use std::path::Path;
 use std::time::Instant;
@@ -14,17 +14,17 @@ use crate::stage::{Crowd, GRANT, Stage, UNLIMITED, at_once};
 use crate::support::Operator;
 use crate::table::{Goal, Line, median};
 
-/// In so many namespaces the resources are.
+/// The number of namespaces with resources.
 const NAMESPACES: usize = 10;
 
-/// How often a change is made for one figure.
+/// How often each change is made for one figure.
 const CHANGES: usize = 3;
 
 struct Measured {
     restart: Restart,
-    /// From the change of the grant that lets all in until its status is of it, in seconds.
+    /// Seconds from a change of the admitting grant until its status has the new generation.
     grant: f64,
-    /// From a label taken from a namespace until its resources say so, and back again, in seconds.
+    /// Seconds from the removal of a namespace's label until the resources say so, and back again.
     label: f64,
     changes: Stall,
 }
@@ -33,7 +33,7 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
     let grants = given("GRANTS").unwrap_or(1_000);
     let resources = given("GRANTED").unwrap_or(50_000);
     let stage = Stage::set(operator.to_owned()).await;
-    // Whoever has the label is let in by the first grant, and by nothing else.
+    // Only the first grant admits namespaces with the label.
     let labelled = json!({ "selector": { "matchLabels": { "bench": "yes" } } });
     stage.grant(GRANT, &json!(["*"]), &labelled).await;
     let mut crowds = Vec::new();
@@ -56,7 +56,7 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
     })
     .await;
     stage.say(&format!("{grants} grants"));
-    // What is said of each is written once.
+    // Each grant's status is written once.
     let operator = stage.operator_in_sync().await;
     for n in numbers.iter().rev().take(1) {
         stage.grant_told(&format!("one-of-{n}")).await;
@@ -66,8 +66,8 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
     compared(stage.count(), grants, &with, &without)
 }
 
-/// Grants as there are, none of which a labelled namespace needs: literal names, globs for a team,
-/// namespaces by name, by label and by expressions.
+/// A typical grant that no labelled namespace needs: literal names, globs for a team; namespaces by name, by
+/// label and by expressions.
 fn one_of_many(n: usize, crowds: &[Crowd]) -> (Value, Value) {
     let here = &crowds[n % crowds.len()].namespace;
     let elsewhere = format!("elsewhere-{n}");

@@ -1,5 +1,5 @@
-//! Crowds: what anybody may create in numbers, and what that costs everybody else. Each scenario has a
-//! control plane of its own, and its floor is the same without the crowd.
+//! Crowds: objects that any tenant may create in large numbers, and the cost to everyone else. Each scenario
+//! has its own control plane. Its floor is the same scenario without the crowd.
 
 mod claimants;
 mod connections;
@@ -16,16 +16,16 @@ use crate::stage::{Crowd, Stage, UNLIMITED};
 use crate::support::Operator;
 use crate::table::{Goal, Line, median};
 
-/// All of them, in the order in which they are played.
+/// All crowds, in the order of the run.
 pub(crate) const ALL: [&str; 5] = ["claimants", "grants", "moved", "regions", "connections"];
 
-/// How often an operator is started anew for one figure.
+/// How many restarts make one figure.
 const RESTARTS: usize = 3;
 
-/// Nothing may keep the thread longer, in ms.
+/// The longest time that a task may block the thread, in ms.
 const STALL: f64 = 50.0;
 
-/// Plays one of [`ALL`].
+/// Runs one of [`ALL`].
 pub(crate) async fn play(name: &str, operator: &Path) -> Vec<Line> {
     match name {
         "claimants" => claimants::run(operator).await,
@@ -37,23 +37,23 @@ pub(crate) async fn play(name: &str, operator: &Path) -> Vec<Line> {
     }
 }
 
-/// How long the thread was away while something went on.
+/// How long the operator's thread was blocked during a step.
 #[derive(Clone, Copy, Default)]
 struct Stall {
-    /// As a client sees it.
+    /// As measured by a client.
     outside: Answers,
-    /// How many stretches of a task were too long, by the operator's own meter.
+    /// The number of polls over 50 ms, by the operator's own meter.
     too_long: f64,
 }
 
-/// Watches for stalls, from now on.
+/// Measures stalls from a start point on.
 struct Watching {
     livez: Livez,
     before: f64,
 }
 
 impl Watching {
-    /// From the start of the operator on.
+    /// From the start of the operator.
     fn start(operator: &Operator) -> Self {
         Self {
             livez: Livez::of(operator),
@@ -85,7 +85,7 @@ impl Stall {
         }
     }
 
-    /// The lines of it.
+    /// The lines of the table for this result.
     fn lines(self, scenario: &'static str, when: &str, without: Self) -> [Line; 3] {
         let line = |what: &str, unit, of: fn(&Self) -> f64, goal| Line {
             scenario,
@@ -118,17 +118,17 @@ impl Stall {
     }
 }
 
-/// What a few restarts took.
+/// The medians or maxima of a few restarts.
 #[derive(Clone, Copy)]
 struct Restart {
-    /// From the start until everything is looked at, in seconds.
+    /// Seconds from the start until every resource is settled.
     took: f64,
     cpu: f64,
     memory: f64,
     stall: Stall,
 }
 
-/// Restarts the operator a few times, each until the resources say what is expected.
+/// Restarts the operator a few times. Each restart lasts until the resources have the expected reasons.
 async fn restarts(stage: &Stage, args: &[&str], expected: &[(&str, usize)]) -> Restart {
     let (mut took, mut cpu, mut memory) = (Vec::new(), Vec::new(), Vec::new());
     let mut stall = Stall::default();
@@ -151,8 +151,8 @@ async fn restarts(stage: &Stage, args: &[&str], expected: &[(&str, usize)]) -> R
     }
 }
 
-/// From a Secret's patch to the call, in ms, so many times for one user; the median. The first one opens
-/// connections.
+/// The median time from the patch of a Secret to the call, in ms. The first rotation is not counted, because
+/// it opens connections.
 async fn rotations(stage: &Stage, crowd: &Crowd, name: &str, user: &str, times: usize) -> f64 {
     let mut took = Vec::new();
     for time in 0..=times {
@@ -160,7 +160,7 @@ async fn rotations(stage: &Stage, crowd: &Crowd, name: &str, user: &str, times: 
         crowd.rotate(name, &format!("Rotation{time}")).await;
         let at = stage.called(user, began).await;
         took.push((at - began).as_secs_f64() * 1e3);
-        // What follows the call is over before the next one.
+        // Let the status write after the call finish first.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     median(&took[1..])

@@ -1,5 +1,5 @@
-//! Secrets of which only metadata moved since their values were set. Once the operator has recorded what it
-//! saw, a restart reads nothing, and a lost fingerprint key costs nothing.
+//! Secrets whose metadata changed after their values were set. Once the operator has recorded the new
+//! versions, a restart reads no Secret, and a lost fingerprint key causes no call.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::stage::{Asked, Crowd, Stage, at_once, number};
 use crate::support::operator::NAMESPACE;
 use crate::table::{Goal, Line};
 
-/// Without another one recorded for so long, the others are given up.
+/// Gives up if no further version is recorded for this time.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(operator: &Path) -> Vec<Line> {
@@ -95,8 +95,8 @@ fn counts(asked: &[Asked]) -> (usize, usize) {
     (reads, writes)
 }
 
-/// Waits until the statuses are of the Secrets as they are; how many aren't in the end, and when that was
-/// last found to be fewer.
+/// Waits until the statuses have the current versions of the Secrets. Returns how many statuses are still
+/// behind, and when that number last fell.
 async fn recorded(stage: &Stage, crowd: &Crowd) -> (usize, Instant) {
     let all = ListParams::default();
     let secrets = crowd.secrets.list_metadata(&all).await.expect("a list");

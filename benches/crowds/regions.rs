@@ -1,5 +1,5 @@
-//! Regions that somebody made up, where pools without a grant are open to all; and Regions that never
-//! answer. The floor is a rotation without them.
+//! Made-up Regions, while pools without a grant are open to all; and Regions that never answer. The floor is
+//! a rotation without these Regions.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::table::{Goal, Line};
 
 const ROTATIONS: usize = 30;
 
-/// How many Regions hang, and how many resources are in each.
+/// The number of Regions that hang, and the number of resources in each.
 const HANGING_REGIONS: usize = 4;
 const HANGING_EACH: usize = 40;
 
@@ -106,13 +106,13 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
     all
 }
 
-/// Its memory once it has been left alone for a while: the allocator gives back what is free after 10 s.
+/// The operator's memory after an idle time: the allocator returns free memory after 10 s.
 async fn at_rest(operator: &Operator) -> f64 {
     tokio::time::sleep(Duration::from_secs(25)).await;
     process::memory(operator.pid()).0
 }
 
-/// Makes the resources in the Regions that hang. Their first calls have begun when this returns.
+/// Makes the resources in the hanging Regions. Returns when their first calls have begun.
 async fn hang(stage: &Stage) {
     let mut hanging = stage.crowd("hanging").await;
     hanging.names = (0..HANGING_REGIONS * HANGING_EACH)

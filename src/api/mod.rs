@@ -1,6 +1,5 @@
-//! The contract with users: what they write ([`CognitoUserPasswordSpec`]), what they read
-//! ([`Status`], [`Condition`]) and the words for what happened ([`Reason`]). It imports no other
-//! module of this crate.
+//! The contract with users: what users write ([`CognitoUserPasswordSpec`]), what users read ([`Status`],
+//! [`Condition`]), and the table of reasons ([`Reason`]). This module imports no other module of the crate.
 
 mod condition;
 mod grant;
@@ -26,17 +25,18 @@ use kube::CustomResourceExt;
 /// The API group.
 pub const GROUP: &str = "cognito-password-operator.io";
 
-/// The annotation that asks for a set now. Any value that differs from
-/// `status.lastHandledReconcileAt` is a new request.
+/// The annotation that requests a set now. A value other than `status.lastHandledReconcileAt` is a new
+/// request.
 pub const REQUESTED_AT: &str = "cognito-password-operator.io/requestedAt";
 
-/// The name under which this operator writes to the API server, reports events and signs in.
+/// The operator's name: the field manager of its writes, the reporter of its Events, and a label of its
+/// objects.
 pub const FIELD_MANAGER: &str = "cognito-password-operator";
 
-/// The CRDs as `cognito-password-operator crd` prints them and `crds/` holds them.
+/// The CRDs, as `cognito-password-operator crd` prints the CRDs and as `crds/` contains them.
 ///
-/// The status has a default: what nobody has looked at yet would otherwise be "Current" to kstatus,
-/// and Flux, Argo CD and Helm would pass it before the operator has acted.
+/// The status has a default. Without the default, kstatus calls a new resource "Current", and Flux, Argo CD
+/// and Helm go on before the operator has acted.
 #[must_use]
 pub fn crds() -> [CustomResourceDefinition; 2] {
     [CognitoUserPassword::crd(), CognitoUserPoolGrant::crd()].map(|mut crd| {

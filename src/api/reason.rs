@@ -1,19 +1,18 @@
-//! The one table of reasons: for each its class, Cognito's code, what it means and what would fix
-//! it. A new code of Cognito is added here and nowhere else; `docs/reasons.md` is held against it
-//! by a test.
+//! The table of reasons: the class, Cognito's codes, the meaning and the cure of each reason. A new code of
+//! Cognito is added only here. A test compares `docs/reasons.md` with this table.
 
-/// Why a resource is Ready, or isn't: the `reason` of its Ready condition.
+/// Why a resource is Ready, or why not: the `reason` of the Ready condition.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Reason {
     /// Cognito accepted the password.
     PasswordSet,
-    /// The reply was lost, and Cognito's history tells that the password had been applied.
+    /// The reply was lost, and Cognito's password history shows that the password had been applied.
     AppliedAfterLostReply,
-    /// A set is on its way.
+    /// A set is in progress.
     Progressing,
     /// `InternalErrorException`.
     InternalError,
-    /// `InvalidParameterException`, or a spec that got past the CRD's schema and can't be sent.
+    /// `InvalidParameterException`, or a spec that passed the CRD's schema but can't be sent.
     InvalidParameter,
     /// `InvalidPasswordException`.
     InvalidPassword,
@@ -31,46 +30,46 @@ pub enum Reason {
     TooManyRequests,
     /// `AccessDeniedException`.
     AccessDenied,
-    /// No credentials, or none that AWS accepts.
+    /// The operator has no AWS credentials, or AWS accepts none of them.
     InvalidCredentials,
-    /// The request never left.
+    /// The request was not sent.
     Unreachable,
     /// Any other error code.
     UnhandledError,
-    /// The request left and no usable reply came back.
+    /// The request was sent, and no usable reply came back.
     OutcomeUnknown,
-    /// Cognito's history refused the value that the record names as set: the record alone is no evidence.
+    /// Cognito's history refused the value that the record names as set. The record alone proves nothing.
     NotConfirmed,
-    /// The Secret isn't there.
+    /// The Secret does not exist.
     SecretNotFound,
-    /// The Secret hasn't the key.
+    /// The Secret does not have the key.
     SecretKeyNotFound,
-    /// The value is none that Cognito would take.
+    /// Cognito would not accept the value in the Secret.
     InvalidSecretValue,
     /// No grant lets this namespace manage this user.
     NotGranted,
-    /// Grants that let it name different roles or Regions.
+    /// Several grants admit the resource, and these grants name different roles or Regions.
     AmbiguousGrant,
-    /// The pool's id names no Region of AWS, and no grant names another.
+    /// The pool's id names no AWS Region, and no grant names a Region.
     UnknownRegion,
     /// An older resource manages this user of this pool.
     DuplicateUser,
 }
 
-/// What a reason means for the conditions and for when it is tried again.
+/// What a reason means for the conditions and for the next try.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Class {
-    /// Ready=True. Wakes on a change of spec, Secret or request.
+    /// Ready=True. A change of the spec, the Secret or the request starts a reconcile.
     Settled,
-    /// Ready=False (Unknown where [`Reason::leaves_untold`] says so), Stalled=True. Wakes on the same: a
-    /// person must act.
+    /// Ready=False (Unknown for [`Reason::leaves_untold`]), Stalled=True. A person must act. A change of the
+    /// spec, the Secret or the request starts a reconcile.
     Stalled,
-    /// Ready=False, Reconciling=True; Stalled=True instead after 5 minutes. Wakes on an event, and
-    /// on a slow recheck for what no event tells.
+    /// Ready=False, Reconciling=True; after 5 minutes Stalled=True instead. A watch event starts a reconcile.
+    /// A slow recheck covers causes that no watch shows.
     Waiting,
-    /// Ready=False, Reconciling=True. Wakes after a backoff.
+    /// Ready=False, Reconciling=True. Requeued after a backoff.
     Transient,
-    /// Ready=Unknown, Reconciling=True. Wakes after a backoff, to send the same value again.
+    /// Ready=Unknown, Reconciling=True. Requeued after a backoff, to send the same value again.
     Unknown,
 }
 
@@ -81,13 +80,13 @@ pub struct Entry {
     pub reason: Reason,
     /// The reason's word in the condition.
     pub word: &'static str,
-    /// What follows from it.
+    /// The class of the reason.
     pub class: Class,
-    /// AWS's error codes that lead to it.
+    /// AWS's error codes that lead to this reason.
     pub codes: &'static [&'static str],
     /// What happened, as the beginning of a sentence.
     pub meaning: &'static str,
-    /// What would fix it, as the end of a sentence; empty where nothing needs fixing.
+    /// What would fix the problem, as the end of a sentence; empty if nothing needs to be fixed.
     pub cure: &'static str,
 }
 
@@ -221,7 +220,7 @@ pub const REASONS: &[Entry] = &[
         Reason::TooManyRequests,
         "TooManyRequests",
         Class::Transient,
-        // The throttling codes of the Rust SDK's retry classifier (aws-runtime).
+        // The throttling codes of the Rust SDK's retry classifier (`aws-runtime`).
         &[
             "TooManyRequestsException",
             "Throttling",
@@ -376,8 +375,8 @@ impl Reason {
         self.entry().word
     }
 
-    /// Whether it is about what the platform team allows, and where: nothing was tried, and what was
-    /// tried before says nothing any more once it is allowed.
+    /// Whether the reason says that the resource is not admitted, or that the pool has no known Region. The
+    /// operator made no call then. An earlier result is not evidence once a grant admits the resource.
     #[must_use]
     pub fn is_about_grants(self) -> bool {
         matches!(
@@ -386,15 +385,15 @@ impl Reason {
         )
     }
 
-    /// Whether it leaves open if the user's password is what the Secret says, although a person must act:
-    /// Ready is Unknown then, and not False.
+    /// Whether a stalled resource leaves open if the user's password is the value in the Secret. Ready is
+    /// then Unknown instead of False.
     #[must_use]
     pub fn leaves_untold(self) -> bool {
         self == Self::NotConfirmed
     }
 
-    /// Whether the watches always show when it is over, because the Secret or a grant changes: nothing is
-    /// rechecked, and nothing need be written for a recheck.
+    /// Whether a watch event on a Secret or a grant always ends the wait. Such a resource is not rechecked,
+    /// and its status needs no retry time.
     #[must_use]
     pub fn ends_with_an_event(self) -> bool {
         matches!(
@@ -403,19 +402,19 @@ impl Reason {
         )
     }
 
-    /// Whether the Secret was read and held no value that can be sent.
+    /// Whether the operator read the Secret and found no value that can be sent.
     #[must_use]
     pub fn is_about_an_unusable_secret(self) -> bool {
         matches!(self, Self::SecretKeyNotFound | Self::InvalidSecretValue)
     }
 
-    /// What follows from it.
+    /// The class of the reason.
     #[must_use]
     pub fn class(self) -> Class {
         self.entry().class
     }
 
-    /// The reason that a condition's word names.
+    /// The reason with this word in a condition; None if no reason has this word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         REASONS
@@ -424,7 +423,7 @@ impl Reason {
             .map(|entry| entry.reason)
     }
 
-    /// The reason that one of AWS's error codes leads to.
+    /// The reason of one of AWS's error codes; None if the table does not have the code.
     #[must_use]
     pub fn of_code(code: &str) -> Option<Self> {
         REASONS

@@ -1,4 +1,4 @@
-//! Words of which another version may know more than this one.
+//! Enums in the status to which another version of the operator may have added words.
 
 use serde::{
     Deserialize, Deserializer,
@@ -8,7 +8,7 @@ use serde::{
     },
 };
 
-/// Reads one of the words that an enum has; any other word is read as `otherwise`.
+/// Reads one of the words of an enum. Any other word is read as `otherwise`.
 pub(super) fn known_word<'de, T: DeserializeOwned, D: Deserializer<'de>>(
     deserializer: D,
     otherwise: T,

@@ -1,4 +1,4 @@
-//! `iam-policy`: one policy document on standard output, to be piped into the AWS CLI.
+//! `iam-policy`: prints one policy document on standard output, as input for the AWS CLI.
 
 use super::names::{namespace, service_account};
 use crate::core::{
@@ -16,8 +16,7 @@ pub(super) struct IamPolicyArgs {
     #[command(subcommand)]
     command: Option<IamPolicyCommand>,
 
-    /// The user pools whose users' passwords the role sets by itself: several times, or separated by
-    /// commas
+    /// The user pools whose users' passwords the role sets: several times, or separated by commas
     #[arg(
         long,
         value_name = "ARN",
@@ -31,15 +30,15 @@ pub(super) struct IamPolicyArgs {
     #[arg(long, value_name = "ARN", value_parser = RoleArn::parse)]
     assume_role_arn: Vec<RoleArn>,
 
-    /// The operator gets its own identity by EKS Pod Identity, whose session tags go along into the
-    /// roles that it assumes
+    /// The operator's own identity comes from EKS Pod Identity, which passes its session tags on to the roles
+    /// that the operator assumes
     #[arg(long)]
     pod_identity: bool,
 }
 
 #[derive(Subcommand, Debug)]
 enum IamPolicyCommand {
-    /// Print a role's trust policy: who may assume it
+    /// Print a role's trust policy: the identities that may assume the role
     #[command(subcommand)]
     Trust(TrustCommand),
 }
@@ -57,7 +56,7 @@ enum TrustCommand {
     },
     /// Of the operator's role, by EKS Pod Identity
     PodIdentity {
-        /// The only cluster that it may run in [default: any of the account]
+        /// The only cluster in which the operator may run [default: any cluster of the account]
         #[arg(long, value_name = "ARN", value_parser = ClusterArn::parse)]
         cluster_arn: Option<ClusterArn>,
 
@@ -74,7 +73,7 @@ enum TrustCommand {
         #[arg(long, value_name = "ID", value_parser = external_id)]
         external_id: Option<String>,
 
-        /// The operator gets its own identity by EKS Pod Identity, whose session tags go along
+        /// The operator's own identity comes from EKS Pod Identity, which passes its session tags on
         #[arg(long)]
         pod_identity: bool,
     },
@@ -105,7 +104,7 @@ impl From<ServiceAccountArgs> for ServiceAccount {
     }
 }
 
-/// The document that was asked for.
+/// The policy document for these arguments.
 pub(super) fn document(args: IamPolicyArgs) -> Document {
     let Some(IamPolicyCommand::Trust(trust)) = args.command else {
         let permissions = Permissions {
@@ -143,6 +142,7 @@ pub(super) fn document(args: IamPolicyArgs) -> Document {
     trust.document()
 }
 
+/// Checks an external id by the rule of STS.
 fn external_id(text: &str) -> Result<String, String> {
     let parsed = ExternalId::parse(text).map(|id| id.as_str().to_owned());
     parsed.map_err(|_| "an external id has 2 to 1224 letters, digits and _+=,.@:/-".to_owned())

@@ -1,6 +1,6 @@
-//! Events on resources: one for each change of reason and each set. They repeat a condition, so
-//! nobody waits for them: they go through a bounded queue, at a bounded pace, and a lost one is
-//! counted and nothing more.
+//! Kubernetes Events on resources: one for each change of reason and each set. An Event repeats a condition,
+//! so no reconcile waits for an Event. Events pass through a bounded queue at a bounded pace. A lost Event
+//! only raises a counter.
 
 use super::{CALL_TIMEOUT, client::call::chain};
 use crate::api::FIELD_MANAGER;
@@ -23,38 +23,41 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-/// How many wait at most. Half a kilobyte each.
+/// Maximum number of queued Events. Each takes half a kilobyte.
 const WAITING_MAX: usize = 1_000;
 
-/// A quarter more than the budget allows by default: there a mass rotation loses none. Where it allows
-/// more, the API server has better things to do.
+/// The pace: 12.5 Events a second, a quarter more than the calls that the default rate limit allows. So a
+/// mass rotation loses no Event by default. A higher rate limit doesn't raise the pace, because the API
+/// server has more important work.
 const INTERVAL: Duration = Duration::from_millis(80);
 
-/// So many are reported at once after a rest.
+/// Events that are sent at once after a quiet time.
 const BURST: u32 = 25;
 
-/// So many times as long as one took, the API server has for others before the next: the slower it is,
-/// the fewer it gets.
+/// After each Event, pause this many times as long as the write took, so that a slow API server gets fewer
+/// Events.
 const LEFT_TO_OTHERS: u32 = 4;
 
-/// A recorder keeps what it has reported, 3 KB each, to count what comes again: so many at most, and
-/// for as long as it looks at them.
+/// Maximum number of Events in the recorder's cache. kube's recorder caches each Event, 3 KB, to count
+/// repetitions.
 const KEPT_MAX: u32 = 100;
+/// The recorder counts repetitions within this time, so a cache without a new Event for this long is dropped.
 const KEPT_FOR: Duration = Duration::from_mins(6);
 
-/// Reports events; those of the same reason within 6 minutes are counted, not repeated. Cheap to clone.
+/// Publishes Events. A repetition of the same reason within 6 minutes raises the count of the earlier Event.
+/// Cheap to clone.
 #[derive(Clone)]
 pub struct Events(Arc<Shared>);
 
 struct Shared {
     client: Client,
     waiting: Mutex<VecDeque<Told>>,
-    /// There is something to report.
+    /// Signals that an Event was queued.
     came: Notify,
     lost: Box<dyn Fn() + Send + Sync>,
 }
 
-/// An event that is to be reported.
+/// A queued Event.
 #[derive(Debug)]
 struct Told {
     regarding: ObjectReference,
@@ -65,8 +68,8 @@ struct Told {
 }
 
 impl Events {
-    /// Reports as this operator, once somebody runs [`Events::report`]. `lost` is told of each that
-    /// could not be reported.
+    /// Creates an empty queue. [`Events::report`] publishes the Events in this operator's name. `lost` is
+    /// called for each Event that is dropped or can't be published.
     #[must_use]
     pub fn new(client: Client, lost: impl Fn() + Send + Sync + 'static) -> Self {
         Self(Arc::new(Shared {
@@ -77,7 +80,7 @@ impl Events {
         }))
     }
 
-    /// Puts one event on a resource into the queue. `note` is cut to the API's 1,024 bytes.
+    /// Queues one Event on a resource. `note` is cut to the API's 1,024 bytes.
     pub fn tell(
         &self,
         regarding: ObjectReference,
@@ -104,7 +107,7 @@ impl Events {
         self.0.came.notify_one();
     }
 
-    /// What has this reason and isn't reported yet is not true any more.
+    /// Drops a resource's queued Events with this reason, because the reason no longer holds.
     pub fn take_back(&self, namespace: &str, name: &str, reason: &str) {
         self.waiting().retain(|told| {
             told.reason != reason
@@ -113,7 +116,7 @@ impl Events {
         });
     }
 
-    /// Reports what comes, in its order, until `ended`; then what is left, without a pause.
+    /// Publishes Events in order until `ended` completes, then the rest of the queue without pauses.
     pub async fn report(&self, ended: impl Future<Output = ()>) {
         let mut ended = pin!(ended);
         let mut reporter = Reported::new(self.0.client.clone());
@@ -144,7 +147,7 @@ impl Events {
             .catch_unwind()
             .await;
         let published = published.unwrap_or_else(|_| {
-            // Nobody knows what is left of the recorder's state.
+            // The panic may have left the recorder's cache inconsistent.
             reporter.forget();
             Err("the report panicked".to_owned())
         });
@@ -168,7 +171,7 @@ impl Events {
         let mut waiting = self.waiting();
         let told = waiting.pop_front();
         if waiting.is_empty() {
-            // After a storm.
+            // Frees the memory of a long queue.
             waiting.shrink_to(BURST as usize);
         }
         told
@@ -180,7 +183,8 @@ impl Events {
     }
 }
 
-/// Answers with the one that finds no place: of a flood of what went well, before what did not.
+/// Queues an Event. Returns the Event that a full queue drops: the oldest Normal Event if the new Event is a
+/// Warning, else the new Event. So a flood of successes never crowds out failures.
 fn push(waiting: &mut VecDeque<Told>, told: Told) -> Option<Told> {
     let lost = if waiting.len() < WAITING_MAX {
         None
@@ -197,7 +201,7 @@ fn push(waiting: &mut VecDeque<Told>, told: Told) -> Option<Told> {
     lost
 }
 
-/// What was reported of late, for counting what comes again.
+/// The recorder, with a cache of recent Events for counting repetitions.
 struct Reported {
     client: Client,
     recorder: Recorder,
@@ -247,11 +251,11 @@ fn recorder(client: Client) -> Recorder {
     Recorder::new(client, reporter)
 }
 
-/// When the next one's turn is.
+/// The pace of publishing.
 struct Pace {
-    /// By the pace alone.
+    /// The time of the next Event by [`INTERVAL`] alone.
     next: Instant,
-    /// Not before this, however long it was quiet.
+    /// The end of the pause after the last Event. Quiet time doesn't shorten this pause.
     rests_until: Instant,
 }
 
@@ -272,13 +276,14 @@ impl Pace {
         self.next = at + INTERVAL;
     }
 
-    /// The last one took so long, until now.
+    /// Starts the pause after a write that took `took` and has just ended.
     fn rest(&mut self, took: Duration) {
         self.rests_until = Instant::now() + took * LEFT_TO_OTHERS;
     }
 }
 
-/// What an event regards. Without resourceVersion, so that the same state is the same event.
+/// The reference from an Event to its resource. Without a resourceVersion, so that repetitions of the same
+/// state count as one Event.
 #[must_use]
 pub fn reference<K: Resource<DynamicType = ()>>(resource: &K) -> ObjectReference {
     ObjectReference {
@@ -355,7 +360,7 @@ mod tests {
         assert!(order.all(in_order), "{waiting:?}");
     }
 
-    /// An API server: a request about `bad` panics, and others are counted.
+    /// An API server that panics at requests about `bad` and counts the others.
     #[derive(Clone, Default)]
     struct Server(Arc<AtomicUsize>);
 
@@ -427,7 +432,7 @@ mod tests {
     async fn the_slower_the_api_server_is_the_fewer_it_gets() {
         let mut pace = Pace::new();
         for took in [1, 50, 1_000].map(Duration::from_millis) {
-            // Nothing that was saved up makes up for it.
+            // Quiet time doesn't shorten the pauses.
             sleep(Duration::from_hours(1)).await;
             pace.turn().await;
             let began = Instant::now();

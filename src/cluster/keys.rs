@@ -1,5 +1,6 @@
-//! The Secret with the fingerprint keys, in the operator's own namespace. Made at first start; its
-//! loss costs one set for each Secret that moves afterwards, and nothing else.
+//! The Secret with the fingerprint keys, in the operator's own namespace. The operator creates the Secret at
+//! first start. The loss of the Secret costs one set for each Secret that changes afterwards, and nothing
+//! else.
 
 use super::{CallError, client::call::call};
 use crate::{
@@ -16,7 +17,7 @@ use zeroize::{Zeroize, Zeroizing};
 /// The name of the Secret.
 pub const KEY_SECRET: &str = "cognito-password-operator-fingerprint";
 
-/// The name of the key that is made at first start. Add `key-2` to rotate: the newest signs, all
+/// The name of the key that is created at first start. To rotate, add `key-2`: the newest key signs, all keys
 /// verify.
 const FIRST_KEY: &str = "key-1";
 
@@ -26,8 +27,8 @@ pub enum KeyError {
     /// The API server didn't answer or refused.
     #[error("{0}")]
     Call(#[from] CallError),
-    /// The Secret is there, but holds no usable key. It is never written over: somebody's key may
-    /// be in it.
+    /// The Secret exists but holds no usable key. The operator never overwrites the Secret, because the
+    /// Secret may hold a person's key.
     #[error(
         "{0}: its data must hold one or more keys of {KEY_BYTES} random bytes, or delete it and it is made anew"
     )]
@@ -37,10 +38,10 @@ pub enum KeyError {
     Random(getrandom::Error),
 }
 
-/// Reads the keys; makes the Secret if it isn't there.
+/// Reads the keys; creates the Secret if there is none.
 ///
 /// # Errors
-/// [`KeyError`]; trying again is up to the caller.
+/// [`KeyError`]. The caller decides whether to retry.
 pub async fn load_or_create(client: &Client, namespace: &str) -> Result<Keyring, KeyError> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     match call(secrets.get(KEY_SECRET)).await {
@@ -77,7 +78,7 @@ pub async fn load_or_create(client: &Client, namespace: &str) -> Result<Keyring,
             info!(secret = KEY_SECRET, namespace, "made the fingerprint key");
             keyring(secret)
         }
-        // Another process was first: its key is the one.
+        // Another process has created the Secret first. That process's key is the valid one.
         Err(CallError::Conflict) => keyring(call(secrets.get(KEY_SECRET)).await?),
         Err(error) => Err(error.into()),
     }

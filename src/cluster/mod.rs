@@ -1,7 +1,7 @@
-//! The door to Kubernetes: it reads, writes and watches, and decides nothing.
+//! The port to Kubernetes. This module reads, writes and watches, and decides nothing.
 //!
-//! The rooms: `client` is the client with its time limits, `election` the Lease, and `watch` the watches.
-//! The files beside them read or write one kind of object each.
+//! `client` holds the client with its time limits, `election` the Lease, and `watch` the watches. Every other
+//! file reads or writes one kind of object.
 
 mod client;
 pub mod election;

@@ -1,5 +1,5 @@
-//! What the operator may do with Secrets, asked of the API server. Every authenticated user may ask this
-//! for themselves (`system:basic-user`), so no right of the operator's own is needed.
+//! Asks the API server what the operator may do with Secrets. Every authenticated user may ask this question
+//! (`system:basic-user`), so the operator needs no right of its own.
 
 use super::{CallError, client::call::call};
 use crate::core::access::rights::{Answer, Place, Question};
@@ -12,10 +12,11 @@ use k8s_openapi::api::{
 };
 use kube::{Api, Client, api::PostParams};
 
-/// Asks whether the operator may do this with all Secrets there. `own` is the operator's own namespace.
+/// Asks whether the operator may perform `question.verb` on all Secrets in `question.place`. `own` is the
+/// operator's own namespace.
 ///
 /// # Errors
-/// The API server didn't answer, or refused to.
+/// The API server didn't answer, or refused.
 pub async fn ask(client: &Client, own: &str, question: Question) -> Result<Answer, CallError> {
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
@@ -38,10 +39,10 @@ pub async fn ask(client: &Client, own: &str, question: Question) -> Result<Answe
     Ok(read(answer.status))
 }
 
-/// The name by which the API server knows the operator, if the API server says one.
+/// The operator's username at the API server, if the API server reports a name.
 ///
 /// # Errors
-/// The API server didn't answer, or refused to.
+/// The API server didn't answer, or refused.
 pub async fn username(client: &Client) -> Result<Option<String>, CallError> {
     let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
     let (params, review) = (PostParams::default(), SelfSubjectReview::default());
@@ -50,7 +51,7 @@ pub async fn username(client: &Client) -> Result<Option<String>, CallError> {
     Ok(user.and_then(|user| user.username))
 }
 
-/// A "no" after an error says only that no rule was found so far.
+/// A "no" with an evaluation error says only that the API server has found no rule so far.
 fn read(status: Option<SubjectAccessReviewStatus>) -> Answer {
     let Some(status) = status else {
         return Answer::Unknown;

@@ -1,5 +1,5 @@
-//! Reading the one key of a Secret. What came over the wire is kept as it came, nothing else of it is
-//! copied or decoded, and it is zeroized at once.
+//! Reads one key of a Secret. The reply stays in its original buffer, which is zeroized right after the read.
+//! Of all values in the Secret, only the key's value is decoded or copied.
 
 use super::{CallError, client::call::call};
 use crate::core::protocol::observation::SecretVersion;
@@ -16,23 +16,23 @@ use serde::{
 use std::{borrow::Cow, collections::BTreeMap};
 use zeroize::{Zeroize, Zeroizing};
 
-/// What a read found.
+/// The result of a read.
 pub enum SecretLookup {
-    /// No such Secret.
+    /// The Secret doesn't exist.
     NotFound,
-    /// The Secret hasn't the labels that it must have to be used.
+    /// The Secret lacks labels that the selector requires.
     NotSelected,
-    /// The Secret hasn't the key.
+    /// The Secret lacks the key.
     KeyNotFound(SecretVersion),
-    /// The key's bytes, zeroized when dropped.
+    /// The key's value in bytes, zeroized on drop.
     Value(SecretVersion, Zeroizing<Vec<u8>>),
 }
 
-/// Reads one key of a Secret, without resourceVersion: from etcd, not from a cache. The watch is a
-/// hint, the read decides.
+/// Reads one key of a Secret. Without a resourceVersion in the request, the API server reads from etcd and
+/// not from a cache. A watch is a hint, and a read decides.
 ///
 /// # Errors
-/// [`CallError`] when the API server didn't answer or refused.
+/// [`CallError`] if the API server didn't answer or refused, or if the reply can't be decoded.
 pub async fn read(
     client: &Client,
     namespace: &str,
@@ -53,8 +53,8 @@ pub async fn read(
     }
 }
 
-/// Whether an object may have this name. It becomes a part of a path, where `../` would lead to another
-/// namespace; the CRD refuses that, and a schema can be edited.
+/// Whether an object may have this name. The name becomes a segment of a URL's path, where `../` would lead
+/// to another namespace. The CRD refuses such a name, but a person can edit the schema.
 fn can_be_named(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
     (1..=253).contains(&name.len())
@@ -62,8 +62,8 @@ fn can_be_named(name: &str) -> bool {
         && name.chars().all(fits)
 }
 
-/// Of a Secret only what is read, borrowed from the text. What isn't named here is skipped unseen:
-/// `kubectl apply` with `stringData` puts the values into an annotation.
+/// The fields of a Secret that are read, borrowed from the text. All other fields are skipped and never
+/// decoded: `kubectl apply` with `stringData` puts the values into an annotation.
 #[derive(Deserialize)]
 struct Parts<'a> {
     #[serde(default)]
@@ -80,7 +80,7 @@ struct Metadata {
     labels: BTreeMap<String, String>,
 }
 
-/// A value in base64. Owned only if somebody on the way has escaped it.
+/// A value in base64. Owned only if the JSON has escapes in the value.
 #[derive(Deserialize)]
 struct Encoded<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -100,7 +100,7 @@ impl Encoded<'_> {
 }
 
 fn find(secret: &str, key: &str, selector: Option<&Selector>) -> Result<SecretLookup, CallError> {
-    // Serde quotes what it couldn't read.
+    // Drops serde's error, because serde quotes the text, and the text holds passwords.
     let unreadable = || CallError::Failed("its reply can't be read".to_owned());
     let parts: Parts<'_> = serde_json::from_str(secret).map_err(|_| unreadable())?;
     if selector.is_some_and(|selector| !selector.matches(&parts.metadata.labels)) {

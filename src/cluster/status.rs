@@ -1,5 +1,5 @@
-//! The one writer of status. Every write names the resourceVersion that it was decided on, so that
-//! nobody writes over what they haven't seen (a uid in the patch protects nothing, as measured).
+//! The only writer of status. Every write names the resourceVersion that was decided on, so that no write
+//! overwrites a change that the operator hasn't seen. (Measured: a uid in the patch protects nothing.)
 
 use super::{CallError, client::call::call, watch::lean_object::LeanObject};
 use crate::api::{
@@ -14,10 +14,10 @@ use kube::{
 use serde::Serialize;
 use serde_json::json;
 
-/// Reads a resource afresh.
+/// Reads the current version of a resource.
 ///
 /// # Errors
-/// [`CallError::NotFound`] when it is gone, else as the call went.
+/// [`CallError::NotFound`] if the resource is gone, else the error of the call.
 pub async fn read(
     client: &Client,
     namespace: &str,
@@ -27,10 +27,10 @@ pub async fn read(
     readable(call(api.get(name)).await?)
 }
 
-/// Writes the whole status over that of `resource`, and returns the resource as it is then.
+/// Replaces the whole status of `resource`. Returns the resource after the write.
 ///
 /// # Errors
-/// [`CallError::Conflict`] when the resource has moved on; then nothing was written.
+/// [`CallError::Conflict`] if the resource has changed; nothing was written then. Else the error of the call.
 pub async fn write(
     client: &Client,
     resource: &CognitoUserPassword,
@@ -38,7 +38,7 @@ pub async fn write(
 ) -> Result<CognitoUserPassword, CallError> {
     let namespace = resource.namespace().unwrap_or_default();
     let api: Api<LeanObject<CognitoUserPassword>> = Api::namespaced(client.clone(), &namespace);
-    // Without a version the write would go through whatever has happened since.
+    // A patch without a resourceVersion would succeed whatever has changed since.
     let Some(version) = resource.resource_version() else {
         return Err(CallError::Conflict);
     };
@@ -47,16 +47,16 @@ pub async fn write(
 }
 
 fn readable<K>(object: LeanObject<K>) -> Result<K, CallError> {
-    // Serde quotes what it couldn't read.
+    // Drops the error, because serde quotes the text.
     object
         .0
         .map_err(|_| CallError::Failed("its reply can't be read".to_owned()))
 }
 
-/// Writes the whole status over that of a grant.
+/// Replaces the whole status of a grant.
 ///
 /// # Errors
-/// As [`write`].
+/// The same as those of [`write`].
 pub async fn write_grant(
     client: &Client,
     grant: &CognitoUserPoolGrant,
@@ -66,7 +66,7 @@ pub async fn write_grant(
     let Some(version) = grant.resource_version() else {
         return Err(CallError::Conflict);
     };
-    // None of its fields is ever taken away.
+    // A merge patch without nulls is enough: no field of a grant's status is ever removed.
     let patch = json!({ "metadata": { "resourceVersion": version }, "status": status });
     call(api.patch_status(&grant.name_any(), &params(), &Patch::Merge(patch)))
         .await
@@ -80,7 +80,8 @@ fn params() -> PatchParams {
     }
 }
 
-/// A merge patch leaves alone what it doesn't name: what is absent is named with null.
+/// The whole status as a merge patch. A merge patch doesn't change a field that is absent in the patch. So
+/// fields that are absent in the status are null in the patch.
 #[derive(Serialize, Debug)]
 struct Whole<'a> {
     metadata: Version<'a>,
@@ -93,7 +94,7 @@ struct Version<'a> {
     resource_version: &'a str,
 }
 
-/// Those of [`Status`].
+/// The fields of [`Status`].
 #[derive(Serialize, Debug)]
 #[serde(rename_all = "camelCase")]
 struct Fields<'a> {

@@ -1,10 +1,11 @@
-//! Amazon Cognito behind the AWS SDK.
+//! Amazon Cognito through the AWS SDK.
 //!
-//! The SDK has good defaults for most programs and wrong ones for this: its retries turn a lost
-//! reply under a password-history policy into a refusal, a missing credential looks like a dropped
-//! connection, and any 2xx counts as success. So one call is one request, credentials are resolved
-//! beforehand, and what happened is read from facts: whether the request was transmitted, what
-//! came back.
+//! The SDK's defaults suit most programs and are wrong here. The SDK's retries turn a lost reply under a
+//! password-history policy into a refusal. A missing credential looks like a dropped connection. Any 2xx
+//! counts as success.
+//!
+//! So one call is one request, and credentials are resolved beforehand. Facts decide the outcome: whether the
+//! request was transmitted, and what came back.
 
 mod account;
 mod connect;
@@ -52,15 +53,15 @@ use std::{
 };
 use translate::Witness;
 
-/// What the operator calls itself in the user agent, which `CloudTrail` records.
+/// The operator's name in the user agent, which `CloudTrail` records.
 const APP_NAME: &str = "cognito-password-operator";
 
-/// How long a call may take.
+/// The time limits of a call.
 #[derive(Clone, Copy, Debug)]
 struct Timeouts {
     /// DNS, TCP and TLS together.
     connect: Duration,
-    /// The whole call, the reply's body included.
+    /// The whole call, including the reply's body.
     call: Duration,
 }
 
@@ -71,22 +72,22 @@ impl Timeouts {
     };
 }
 
-/// Why AWS can't be called as the environment says.
+/// Why AWS can't be called with the settings of the environment.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The trusted certificates.
+    /// The trusted certificates can't be used.
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    /// An endpoint.
+    /// An endpoint can't be used.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
 }
 
-/// The [`Cognito`] that talks to AWS.
+/// The [`Cognito`] that calls AWS.
 ///
-/// There is one SDK client for all authorities, and each call brings its Region and credentials. So
-/// nothing is kept for a Region, which tenants choose, and credentials only for the roles that grants
-/// name. Measured: an SDK client takes 24 kB.
+/// One SDK client serves all authorities, and each call brings its Region and credentials. So a Region, which
+/// tenants choose, takes no memory, and credentials are kept only for the roles that grants name. Measured:
+/// an SDK client takes 24 kB.
 pub struct AwsCognito {
     client: Client,
     /// Endpoint, FIPS and dual-stack settings, from the environment and the profile. Read once.
@@ -100,12 +101,12 @@ pub struct AwsCognito {
 }
 
 impl AwsCognito {
-    /// With everything the SDK reads from the environment and the profiles. Credentials are read when
-    /// they are first needed. Does no network I/O.
+    /// Uses everything that the SDK reads from the environment and the profiles. Credentials are resolved
+    /// when a call first needs credentials. Does no network I/O.
     ///
-    /// Refuses what would send a password, or the credentials of a role, in the clear: asks the SDK's
-    /// own endpoint rules, with all that configures them, by building requests and stopping before they
-    /// are sent. The same checks stand in front of every call.
+    /// Refuses endpoints to which a password, or the credentials of a role, would cross the network in the
+    /// clear. The check asks the SDK's own endpoint rules, with the full configuration: the check builds
+    /// requests and stops before the SDK sends them. The same checks run before every call.
     ///
     /// # Errors
     /// [`SettingsError`], one line that says what to set.
@@ -122,7 +123,7 @@ impl AwsCognito {
         Ok(Self::assemble(own, config, Timeouts::DEFAULT))
     }
 
-    /// Takes any Region.
+    /// Without endpoint checks: any Region is accepted.
     fn assemble(own: Identity, config: SdkConfig, timeouts: Timeouts) -> Self {
         Self {
             client: Client::from_conf(client_config(&config, timeouts)),
@@ -135,7 +136,7 @@ impl AwsCognito {
         }
     }
 
-    /// Answers with the Regions in which this can be called.
+    /// Returns the Regions in which Cognito can be called.
     async fn check_endpoints(&self) -> Result<Regions, EndpointError> {
         let regions = self.check_cognito().await?;
         self.check_sts().await?;
@@ -160,7 +161,7 @@ impl AwsCognito {
             .await;
         match (outcome, stop.reached()) {
             (Err(error), None) => Err(EndpointError::from_chain(Service::Cognito, &error)),
-            // Where the Region makes no difference, an endpoint is configured.
+            // A host without the Region's name comes from a configured endpoint.
             (_, Some(host)) if !host.contains(NOWHERE.as_ref()) => Ok(Regions::Any),
             (_, Some(_) | None) => Ok(Regions::OfAws),
         }
@@ -181,7 +182,7 @@ impl AwsCognito {
         }
     }
 
-    /// The identity behind an authority, made if it is a role that isn't known yet.
+    /// The identity of an authority. The identity of a role is created at the first request.
     fn identity(&self, authority: &Authority) -> Identity {
         let Some(role) = &authority.role else {
             return self.own.clone();
@@ -203,12 +204,12 @@ impl AwsCognito {
         }
     }
 
-    /// Whole at any time, so a panic elsewhere is no reason to panic here.
+    /// The map is consistent at any time, so a poisoned lock is no reason to panic here.
     fn roles(&self) -> MutexGuard<'_, HashMap<Authority, Identity>> {
         self.roles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Of the operator's own identity.
+    /// The account of the operator's own identity.
     fn own_account(&self, region: config::Region) -> Account {
         self.account.of(&self.own, || {
             let config = sts_config(&self.config, region).credentials_provider(self.own.provider());
@@ -217,11 +218,11 @@ impl AwsCognito {
     }
 }
 
-/// The HTTP client for AWS: the trusted certificates, the proxies and the limits are the operator's. The
-/// SDK is built without one of its own, so whoever makes an SDK client brings this.
+/// The HTTP client for AWS, with the operator's trusted certificates, proxies and limits. The SDK is built
+/// without an HTTP client of its own, so every SDK client needs this one.
 ///
 /// # Errors
-/// [`BundleError`] if `AWS_CA_BUNDLE` names what can't be used.
+/// [`BundleError`] if `AWS_CA_BUNDLE` names a file that can't be used.
 pub fn http_client() -> Result<SharedHttpClient, BundleError> {
     Ok(http::client(trust::from_env()?, http::IDLE_MAX))
 }
@@ -281,7 +282,7 @@ impl Cognito for AwsCognito {
     }
 }
 
-/// No Region of AWS, and like one to the SDK's endpoint rules, which are the same in any.
+/// Not a Region of AWS, but valid in the SDK's endpoint rules. The rules are the same for every Region.
 const NOWHERE: config::Region = config::Region::from_static("us-nowhere-1");
 
 fn nobody() -> Credentials {
@@ -292,7 +293,7 @@ fn region(authority: &Authority) -> config::Region {
     config::Region::new(authority.region.as_str().to_owned())
 }
 
-/// Without Region and credentials, which each call brings.
+/// Without Region and credentials, because each call brings both.
 fn client_config(config: &SdkConfig, timeouts: Timeouts) -> config::Config {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(timeouts.connect)
@@ -301,27 +302,27 @@ fn client_config(config: &SdkConfig, timeouts: Timeouts) -> config::Config {
         .build();
     config::Builder::from(config)
         .region(None)
-        // The identity is the cache: a second one could do credential I/O within the call.
+        // `Identity` is the cache. A second cache could do credential I/O within the call.
         .identity_cache(IdentityCache::no_cache())
-        // Here alone: on the loader it would reach STS and the metadata service too.
+        // Only here: on the loader, this setting would also disable the retries of STS and the metadata
+        // service.
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts)
-        // The whole call is bounded more tightly than this would watch it.
+        // The call's own time limit is tighter than this protection.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .interceptor(EndpointGuard(Service::Cognito))
         .build()
 }
 
-/// Without credentials. The Region is that of the environment or profile, else this one.
+/// Without credentials. The Region is the one of the environment or profile, else `region`.
 fn sts_config(config: &SdkConfig, region: config::Region) -> aws_sdk_sts::config::Builder {
     aws_sdk_sts::config::Builder::from(config)
         .region(config.region().cloned().unwrap_or(region))
         .identity_cache(IdentityCache::no_cache())
 }
 
-/// Without credentials, and with the Region of the environment or profile if there is one: that is
-/// STS's. Cognito's clients bring their own, and looking for a default one would ask the instance
-/// metadata service.
+/// Without credentials. Only STS uses the Region of the environment or profile, because each call of Cognito
+/// brings its Region. A search for a default Region would ask the instance metadata service.
 async fn load(http: SharedHttpClient) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(own::home())

@@ -1,5 +1,4 @@
-//! The door to AWS. [`Cognito`] is the port that the controller knows; [`aws`] is the only module
-//! that imports the SDK.
+//! The port to AWS. The controller knows the trait [`Cognito`]. Only the module [`aws`] imports the SDK.
 
 pub mod aws;
 
@@ -14,23 +13,23 @@ use crate::core::{
 };
 use std::future::Future;
 
-/// What the controller asks of Amazon Cognito. It does I/O and decides nothing.
+/// The calls of Amazon Cognito that the controller needs. An implementation does I/O and decides nothing.
 pub trait Cognito: Send + Sync + 'static {
-    /// In which Regions it can be called.
+    /// The Regions in which Cognito can be called.
     fn regions(&self) -> Regions;
 
-    /// Makes sure that there are credentials for a call by this authority, so that a broken identity
-    /// never leaves an open attempt. Cheap while they are cached and valid. Answers with the account
-    /// whose quota calls count against.
+    /// Makes sure that there are credentials for a call by this authority, so that a broken identity never
+    /// leaves an open attempt. Cheap while the credentials are cached and valid. Returns the account whose
+    /// quota counts the calls.
     ///
     /// # Errors
-    /// [`CredentialsFailure`] when there are none.
+    /// [`CredentialsFailure`] if there are no credentials.
     fn authenticate(
         &self,
         authority: &Authority,
     ) -> impl Future<Output = Result<Account, CredentialsFailure>> + Send;
 
-    /// Calls `AdminSetUserPassword` exactly once: no retries, 2 s to connect, 5 s for the whole.
+    /// Calls `AdminSetUserPassword` exactly once: no retries, 2 s to connect, 5 s in all.
     fn admin_set_user_password(
         &self,
         authority: &Authority,
@@ -39,8 +38,8 @@ pub trait Cognito: Send + Sync + 'static {
         permanent: bool,
     ) -> impl Future<Output = Reply> + Send;
 
-    /// Drops the credentials of all other authorities. The operator's own identity stays, and what is
-    /// dropped too early comes back with the next [`authenticate`](Self::authenticate). `needed` must
-    /// not call back.
+    /// Drops the credentials of every authority that is not `needed`. The operator's own identity stays. If
+    /// credentials are dropped too early, the next [`authenticate`](Self::authenticate) resolves the
+    /// credentials again. `needed` must not call methods of this trait.
     fn retain(&self, needed: &dyn Fn(&Authority) -> bool);
 }

@@ -1,4 +1,4 @@
-//! What a reconcile works with.
+//! The state and the services that all reconciles share.
 
 use super::{
     isolate::isolated,
@@ -34,63 +34,64 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// What must be left of the lease when a call begins: the 5 s that it may take, and 2 s for clocks
-/// and for a process that isn't scheduled at once.
+/// How much of the lease must be left when a call begins: the 5 s that a call may take, and 2 s for
+/// differences of clocks and for a process that the system does not schedule at once.
 const LEASE_FOR_A_CALL: Duration = Duration::from_secs(7);
 
-/// Reconciles that run at the same time. Each may wait 5 s for the API server.
+/// How many reconciles hold a slot at the same time. Each may wait 5 s for the API server.
 const PLACES: usize = 32;
 
-/// See the module. One for the whole process.
+/// The state and the services that all reconciles share. A process has one context.
 pub struct Context<C> {
-    /// To the API server.
+    /// The client of the API server.
     pub client: Client,
-    /// To Cognito.
+    /// The port to Cognito.
     pub cognito: Arc<C>,
-    /// The door in front of Cognito.
+    /// Stops the resources of an authority that has no working credentials.
     pub credential_gate: CredentialGate<C>,
-    /// The fingerprint keys: see [`Context::keyring`].
+    /// The fingerprint keys: see [`Context::renew_keyring`].
     keyring: Mutex<Arc<Keyring>>,
-    /// To the resources' events.
+    /// The queue of Kubernetes Events.
     pub events: Events,
-    /// Whether this process leads.
+    /// Whether this process leads, and for how long the lease lasts.
     pub leadership: Leadership,
-    /// What is counted.
+    /// The metrics of this process.
     pub metrics: Arc<Metrics>,
     /// What the watches showed.
     pub index: Arc<Mutex<Index>>,
-    /// Something else is to be said of a grant.
+    /// Notified when the status of a grant may have to change.
     pub grants_changed: Arc<Notify>,
-    /// Hints that may be lost.
+    /// What this process remembers of each resource: hints that a restart may lose.
     pub memory: Arc<Memory>,
-    /// What is to be looked at.
+    /// The keys of the resources to reconcile.
     pub queue: Queue,
-    /// How many are looked at at the same time.
+    /// Limits how many reconciles run at the same time.
     pub slots: Slots,
-    /// Whose Secret was read and found as the record says.
+    /// The resources for which a read found the recorded value, and whose Secret version may have to be
+    /// recorded.
     pub version_queue: VersionQueue,
-    /// Whose turn it is in the budget.
+    /// The permits from the rate limiters, one rate limiter for each account and Region.
     pub permits: Permits,
-    /// For whom a call is being made.
+    /// Allows one call at a time for a user of a pool.
     pub user_locks: UserLocks,
     /// Which labels a Secret must have to be seen; none for all Secrets.
     pub secret_selector: Option<Selector>,
     stopping: AtomicBool,
 }
 
-/// What whoever installed it wants.
+/// The settings of the installation that the controller obeys.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// What holds for users whom no grant is about; none where grants are off.
+    /// The policy for the users of pools that no grant names. None: grants are off.
     pub ungranted: Option<UngrantedPolicy>,
     /// Which labels a Secret must have to be seen; none for all Secrets.
     pub secret_selector: Option<Selector>,
-    /// How many calls Cognito gets, for each account and Region.
+    /// The rate and the burst of calls to Cognito, for each account and Region.
     pub budget: RateLimits,
 }
 
 impl<C: Cognito> Context<C> {
-    /// Puts it together.
+    /// Builds the context from the clients, the fingerprint keys and the settings.
     pub fn new(
         client: Client,
         cognito: Arc<C>,
@@ -103,7 +104,8 @@ impl<C: Cognito> Context<C> {
         let queue = Queue::default();
         let wake = {
             let (memory, queue, metrics) = (memory.clone(), queue.clone(), metrics.clone());
-            // Some are called while a reconcile unwinds, where a panic would abort the process.
+            // The credential gate may wake resources while a reconcile unwinds. A second panic would
+            // then abort the process.
             move |key: &Key, why| {
                 let wake = || {
                     #[cfg(test)]
@@ -164,7 +166,7 @@ impl<C: Cognito> Context<C> {
         lock(&self.index)
     }
 
-    /// Does the work for one object: see [`isolated`].
+    /// Runs the work for one object, and catches a panic of the work: see [`isolated`].
     pub fn isolated<T>(
         &self,
         object: &dyn Display,
@@ -174,7 +176,8 @@ impl<C: Cognito> Context<C> {
         isolated(&self.metrics, object, step, work)
     }
 
-    /// Remembers what a write or a read of a resource returned: the watch shows it later.
+    /// Remembers the resource that a write or a read returned, because the watch shows that version
+    /// only later.
     pub fn wrote(&self, key: &Key, resource: Arc<CognitoUserPassword>) {
         self.index().wrote(&resource);
         self.memory.wrote(key, resource);
@@ -186,29 +189,30 @@ impl<C: Cognito> Context<C> {
         keyring.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The keys as they are by now: one that has stood by for months may have old ones.
+    /// Replaces the fingerprint keys. A process that stood by for months may have old keys.
     pub fn renew_keyring(&self, keyring: Keyring) {
         let mut known = self.keyring.lock().unwrap_or_else(PoisonError::into_inner);
         *known = Arc::new(keyring);
     }
 
-    /// Whether the lease lasts for a call.
+    /// Whether this process leads, and enough of the lease is left for a call.
     pub fn leads_for_a_call(&self) -> bool {
         self.leadership.has_left(LEASE_FOR_A_CALL)
     }
 
-    /// From now on nothing new is begun.
+    /// Marks the shutdown as begun. From now on no reconcile or set begins.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Whether nothing new is to be begun.
+    /// Whether the shutdown has begun, so that no reconcile or set may begin.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 }
 
 pub(super) fn lock(index: &Mutex<Index>) -> MutexGuard<'_, Index> {
-    // Where a change of the index panics half-way, its caller makes up for it: see `follow`.
+    // The event handler repairs the index if a change of the index panics half-way: see
+    // `controller/watch`.
     index.lock().unwrap_or_else(PoisonError::into_inner)
 }

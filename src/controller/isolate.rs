@@ -1,9 +1,9 @@
 //! Isolation of panics: a panic in the work for one object stops the work for that object only.
 //!
-//! The tasks of this process serve all objects, and a task ends with a panic. So each task runs the work
-//! for one object within one of these functions. They log a panic with the object's name and count it.
-//! Code that only handles keys (the queue, the order of the recorder) has no such guard: a panic there
-//! is no object's fault, and the process ends and begins anew.
+//! The tasks of this process serve all objects, and a panic ends a task. So each task runs the work for
+//! one object inside [`isolated`] or [`isolated_async`]. Both functions log a panic with the object's
+//! name, and count the panic. Code that only handles keys (the queue, the order of the recorder) has no
+//! such guard. No object can cause a panic there, so the process ends and is restarted.
 
 use crate::ops::metrics::Metrics;
 use futures::FutureExt;
@@ -13,7 +13,8 @@ use std::{
 };
 use tracing::error;
 
-/// Does the work for one object. None if the work panicked; whatever it changes must be usable then.
+/// Runs the work for one object. None if the work panicked: what the work changes must be usable after
+/// a panic, because [`AssertUnwindSafe`] turns the compiler's check off.
 pub fn isolated<T>(
     metrics: &Metrics,
     object: &dyn Display,
@@ -24,7 +25,7 @@ pub fn isolated<T>(
     done.map_err(|_| report(metrics, object, step)).ok()
 }
 
-/// The same for asynchronous work.
+/// The same as [`isolated`], for asynchronous work.
 pub async fn isolated_async<T>(
     metrics: &Metrics,
     object: &(dyn Display + Sync),
@@ -35,7 +36,8 @@ pub async fn isolated_async<T>(
     done.map_err(|_| report(metrics, object, step)).ok()
 }
 
-/// The panic's own line, by [`crate::ops::logging`], says where it was.
+/// Logs the object and the step. The panic hook of [`crate::ops::logging`] logs where the panic
+/// happened.
 fn report(metrics: &Metrics, object: &dyn Display, step: &'static str) {
     error!(%object, step, "the work for one object panicked; other objects are not affected");
     metrics.panicked();

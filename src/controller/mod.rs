@@ -1,14 +1,15 @@
-//! The controller: kube-runtime's watches around the pure core. A watch event changes the index. The resources
-//! that the event concerns get into the queue, unless a first decision finds nothing to do. Once this process
-//! leads, a reconcile takes each resource from the queue, at most one reconcile a resource at a time.
+//! The controller connects kube-runtime's watches to the pure core. A watch event changes the index.
+//! Triage decides on the resources that the event concerns, and queues the resources that need work.
+//! Once this process leads, reconciles take resources from the queue, at most one reconcile for a
+//! resource at a time.
 //!
-//! The rooms, each of which imports only rooms above it:
+//! Each module of this list imports only modules above it:
 //! - `state`: what the watches showed, and what this process remembers
-//! - `schedule`: the queue, the permits, the places of reconciles, one call a user, the credentials
-//! - `context`: what a reconcile works with
+//! - `schedule`: queue, slots, permits, user locks, credential gate
+//! - `context`: the state and the services that all reconciles share
 //! - `reconcile`: the stages, from the decision to the record of the outcome
-//! - `report`: the status of grants, and the recorded versions of Secrets
-//! - `watch`: watch events, into the index and the queue
+//! - `report`: the status of grants, and the verified versions of Secrets
+//! - `watch`: applies watch events to the state, and queues keys
 
 mod context;
 mod isolate;
@@ -50,17 +51,17 @@ use tokio::{
 };
 use tracing::{debug, error};
 
-/// What is left of the events at the end has so much time.
+/// How long a shutdown waits for the queued Events to be written.
 const EVENTS_MAX: Duration = Duration::from_millis(500);
 
-/// What is counted where a resource wasn't judged yet.
+/// The reason under which the metric counts resources without a Ready reason in the status.
 const NOT_JUDGED: &str = "Unknown";
 
-/// Follows the watches, and reconciles from `leading` on. Runs until `shutdown`, then finishes the
-/// reconciles that have begun.
+/// Applies watch events to the state, and reconciles resources once `leading` completes. At `shutdown`
+/// no new reconcile begins, and the function waits for the reconciles under way.
 ///
 /// # Panics
-/// When following the watches panicked: nothing would ever be seen again.
+/// If following the watches ends or panics: the operator would notice no change any more.
 pub async fn run<C: Cognito>(
     context: Arc<Context<C>>,
     scopes: Vec<Scope>,
@@ -87,7 +88,8 @@ pub async fn run<C: Cognito>(
     }
 }
 
-/// One of several operators tells events. Until the sender is gone; then what is left.
+/// Writes the queued Events once this process leads, so that replicas do not write the same Event.
+/// After the sender of `ended` is dropped, writes the Events that are left, and ends.
 async fn tell_events<C: Cognito>(context: Arc<Context<C>>, mut ended: oneshot::Receiver<()>) {
     tokio::select! {
         () = context.leadership.won() => {}
@@ -96,7 +98,8 @@ async fn tell_events<C: Cognito>(context: Arc<Context<C>>, mut ended: oneshot::R
     context.events.report(ended.map(drop)).await;
 }
 
-/// Looks at one resource after the other, from `leading` until `shutdown`.
+/// Reconciles the queued resources as slots become free, from `leading` until `shutdown`. Then waits
+/// for the reconciles under way.
 async fn reconciles<C: Cognito>(
     context: &Arc<Context<C>>,
     leading: impl Future<Output = ()>,
@@ -107,10 +110,11 @@ async fn reconciles<C: Cognito>(
     let stalls = context.metrics.stalls();
     tokio::select! {
         () = &mut shutdown => return context.stop(),
-        // Until then keys wait in the queue, and whatever happens joins them.
+        // Until this process leads, keys wait in the queue, and watch events add more keys.
         () = leading => {}
     }
-    // What was nothing to do for another's keys may be something to do for the keys as they are now.
+    // `leading` loads the fingerprint keys anew. A resource that was in sync by the older keys may need
+    // work by the newer keys.
     let known = context.index().resources();
     triage::ask(context, known).await;
     loop {
@@ -128,8 +132,9 @@ async fn reconciles<C: Cognito>(
     }
 }
 
-/// [`attend`] catches the panics of a reconcile. If it panics itself, its resource stays taken in the
-/// queue, and the other resources are reconciled.
+/// Logs a reconcile task that failed. [`attend`] catches the panics of a reconcile. A resource stays
+/// taken in the queue until a restart if [`attend`] itself panics. Other resources are still
+/// reconciled.
 fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         error!(
@@ -139,13 +144,14 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
-/// The next resource to look at, once there is a place.
+/// Takes the slot before the key, so that the queue chooses the key only when a reconcile can begin.
 async fn next<C: Cognito>(context: &Context<C>) -> (Slot, Key) {
     let slot = context.slots.take().await;
     (slot, context.queue.take().await)
 }
 
-/// Looks at one resource, and asks for another look where something happened meanwhile.
+/// Reconciles one resource. If a watch event queued the resource again meanwhile, triage decides on the
+/// resource.
 async fn attend<C: Cognito>(context: Arc<Context<C>>, key: Key, slot: Slot) {
     let wake = reconcile::reconcile(&context, &key).await;
     drop(slot);
@@ -170,7 +176,7 @@ fn measure<C: Cognito>(context: &Arc<Context<C>>) {
     context.metrics.measure_held_with(held(context));
 }
 
-/// Counts the resources by the reason of their Ready condition, in one pass over them.
+/// Counts the resources by the reason of the Ready condition, in one pass over the resources.
 fn by_reason(reasons: impl Iterator<Item = Option<Reason>>) -> Vec<(&'static str, u64)> {
     let mut counts = [0; REASONS.len()];
     let mut not_judged = 0;
@@ -187,7 +193,8 @@ fn by_reason(reasons: impl Iterator<Item = Option<Reason>>) -> Vec<(&'static str
         .collect()
 }
 
-/// Counts what is held. Not through the context, which has the metrics: they would keep each other.
+/// Counts the entries that this process keeps in memory. Captures the parts, not the context: the
+/// context owns the metrics, and an `Arc` cycle would leak both.
 fn held<C: Cognito>(context: &Context<C>) -> impl Fn() -> HeldNow + Send + Sync + use<C> {
     let (index, memory) = (context.index.clone(), context.memory.clone());
     let (queue, permits) = (context.queue.clone(), context.permits.clone());

@@ -1,5 +1,6 @@
-//! One object's panic stops that object only, wherever it happens. The tests say where. A panic in the
-//! report of an event is tested where events are reported, and one in reading an object where it is read.
+//! A panic in the work for one object stops that object only, wherever the panic happens. The names of
+//! the tests say where. The tests of `cluster/events.rs` cover a panic in the report of an Event. The
+//! tests of `cluster/watch` cover a panic in reading an object.
 
 mod access;
 mod loops;
@@ -16,11 +17,11 @@ use scene::{Scene, gone, named, resource, rival, secret, there, told};
 use std::{cell::RefCell, time::Duration};
 
 thread_local! {
-    /// Where, and at which key.
+    /// The place and the key at which [`panic_at`] panics.
     static PANIC: RefCell<Option<(&'static str, Key)>> = const { RefCell::new(None) };
 }
 
-/// Panics if a test wants it here.
+/// Panics if a test has injected a panic at this place for this key.
 pub(super) fn panic_at(place: &'static str, key: &Key) {
     let wanted = PANIC.with_borrow(Clone::clone);
     assert!(
@@ -29,17 +30,17 @@ pub(super) fn panic_at(place: &'static str, key: &Key) {
     );
 }
 
-/// From here on this place panics at `team-a/bad`.
+/// Makes this place panic at `team-a/bad`.
 fn inject(place: &'static str) {
     PANIC.set(Some((place, key("bad"))));
 }
 
-/// From here on this place panics at the object `bad`, which is in no namespace.
+/// Makes this place panic at the object `bad`, which is in no namespace.
 fn inject_cluster_wide(place: &'static str) {
     PANIC.set(Some((place, Key::new("", "bad"))));
 }
 
-/// From here on nothing panics.
+/// Removes the injected panic.
 fn heal() {
     PANIC.set(None);
 }
@@ -48,7 +49,7 @@ fn key(name: &str) -> Key {
     Key::new("team-a", name)
 }
 
-/// Both resources are listed, of a user of its own each.
+/// A scene with the resources `bad` and `good`, each for a user of its own.
 async fn listed() -> Scene {
     let mut scene = Scene::without_grants();
     scene
@@ -75,18 +76,18 @@ async fn where_indexing_a_resource_panics_it_keeps_its_claim_and_the_others_are_
         };
         assert_eq!(manager(&scene), Some(key("bad")), "{place}");
         assert!(!scene.context.index().has_resource(&key("bad")));
-        // A list that shows the resource leaves its claim.
+        // A relist that shows the resource keeps the claim.
         scene.follow([told(Event::Init), there(bad.clone())]).await;
         scene
             .follow([there(young.clone()), told(Event::InitDone)])
             .await;
         assert_eq!(manager(&scene), Some(key("bad")), "{place}");
-        // The next event heals it.
+        // The next event of the resource repairs the index.
         heal();
         scene.follow([there(bad.clone())]).await;
         assert_eq!(scene.due(), [key("bad")], "{place}");
         assert_eq!(manager(&scene), Some(key("bad")), "{place}");
-        // One that was indexed before is not reconciled any more, with its former spec.
+        // A resource that was indexed before is no longer reconciled with the former spec.
         inject(place);
         let mut moved = bad.clone();
         moved.metadata.resource_version = Some("2".to_owned());
@@ -188,7 +189,7 @@ async fn where_a_first_decision_panics_the_others_are_decided_on_and_it_is_tried
     assert_eq!(scene.panics(), 1);
     assert_eq!(scene.due(), [key("good")]);
     assert_eq!(scene.context.queue.entries(), 1, "it is tried again");
-    // As after a takeover of the lease.
+    // A process that becomes leader triages all resources like this.
     let known = scene.context.index().resources();
     triage::ask(&scene.context, known).await;
     assert_eq!(scene.panics(), 2);
@@ -205,14 +206,14 @@ async fn where_a_reconcile_or_the_decision_after_it_panics_it_is_tried_again_lat
         let mut taken = vec![context.queue.take().await, context.queue.take().await];
         taken.sort();
         assert_eq!(taken, [key("bad"), key("good")]);
-        // What happens while it is looked at asks for another decision afterwards.
+        // An event during the reconcile asks for another decision afterwards.
         context.queue.push(key("bad"));
         let held = context.slots.take().await;
         attend(context.clone(), key("bad"), held).await;
         assert_eq!(scene.panics(), 2, "{place}");
         assert_eq!(context.queue.entries(), 2, "it is tried again");
         assert_eq!(context.queue.len(), 0, "but not at once");
-        // Without anything that happens meanwhile.
+        // The same without an event during the reconcile.
         triage::ask(context, [key("good")]).await;
         let wake = reconcile(context, &key("bad")).await;
         assert!(wake.expect("another try") >= Duration::from_secs(3));
@@ -249,7 +250,8 @@ async fn where_the_sweep_of_one_user_panics_other_users_are_swept_and_the_user_i
     assert_eq!(scene.panics(), 1);
     let due = scene.due();
     assert!(due.contains(&key("two-39")), "{due:?}");
-    // Another manager: all are told, the one at which it panicked among them.
+    // After another change of the manager, all resources of the user are triaged, also the one that
+    // panicked.
     heal();
     scene.follow([gone(rival("bad", 1, "one"))]).await;
     scene.due();

@@ -1,24 +1,25 @@
-//! Times as statuses hold them. The clock itself is an argument everywhere in the core.
+//! Times as a status has them. In the core, the clock itself is always an argument.
 
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
-/// So far apart the clocks of two replicas may be. What is on record with a later time than this was written
-/// by a clock that was wrong, or is read by one that is wrong now.
+/// The difference that is tolerated between the clocks of two replicas. If a recorded time is further in
+/// the future, the clock that wrote the time was wrong, or the clock that is read now is wrong.
 pub const TOLERATED: SignedDuration = SignedDuration::from_secs(30);
 
-/// Whether a time on record can't be believed: it is yet to come.
+/// Whether a recorded time is more than [`TOLERATED`] in the future, and so can't be believed.
 #[must_use]
 pub fn is_yet_to_come(time: Timestamp, now: Timestamp) -> bool {
     time.duration_since(now) > TOLERATED
 }
 
-/// Cut to microseconds, as `MicroTime` is written: what was read back equals what was written.
+/// The time cut to microseconds. `MicroTime` is written with microseconds, so a time that is read back
+/// equals the time that was written.
 #[must_use]
 pub fn micros(time: Timestamp) -> Timestamp {
     cut(time, Unit::Microsecond)
 }
 
-/// Cut to seconds, as `Time` is written.
+/// The time cut to seconds, as `Time` is written.
 #[must_use]
 pub fn seconds(time: Timestamp) -> Timestamp {
     cut(time, Unit::Second)

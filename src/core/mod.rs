@@ -1,13 +1,13 @@
-//! The pure core: what decides. The core does no I/O and reads no clock: time, randomness and what was
-//! read are arguments. The core imports the contract ([`crate::api`]) and nobody else.
+//! The pure core: every decision. The core does no I/O and reads no clock: time, randomness and what was
+//! read are arguments. The core imports only the contract, [`crate::api`].
 //!
-//! The rooms, each of which imports only rooms above it:
-//! - [`names`]: the names of AWS's things
-//! - [`credential`]: passwords and their fingerprints
-//! - [`condition`]: what a status says
+//! The modules, each of which imports only modules above it in this list:
+//! - [`names`]: the names of AWS objects
+//! - [`credential`]: passwords and fingerprints
+//! - [`condition`]: verdicts, conditions and backoff
 //! - [`access`]: grants, authorities and IAM policies
-//! - [`schedule`]: the rate limit, the fair queue and the election
-//! - [`protocol`]: observation, decision, attempt, outcome
+//! - [`schedule`]: the rate limiter, the fair queue and the election
+//! - [`protocol`]: observation, decision, attempt and outcome
 
 pub mod access;
 pub mod condition;

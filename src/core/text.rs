@@ -1,8 +1,8 @@
-//! What somebody else wrote, made fit to be read beside our own words.
+//! Makes foreign text safe to print in messages of the operator.
 
-/// Whether a character can't be seen, or changes how its neighbours are seen: control characters, line
-/// and paragraph separators, and those of Unicode's format characters that order, join, part or hide what
-/// stands around them. None of these may be in a username either.
+/// Whether a character is invisible, or changes how the characters around it are displayed. These are
+/// control characters, line and paragraph separators, and Unicode's format characters that reorder, join,
+/// separate or hide other characters. A username with such a character is refused.
 #[must_use]
 pub fn is_unseen(c: char) -> bool {
     c.is_control()
@@ -20,7 +20,8 @@ pub fn is_unseen(c: char) -> bool {
         )
 }
 
-/// On one line, at most so many characters, and each of them seen where it stands.
+/// Cuts the text to `most` characters and replaces each invisible character, also a line break, with a
+/// space.
 #[must_use]
 pub fn legible(text: &str, most: usize) -> String {
     let seen = |c| if is_unseen(c) { ' ' } else { c };
@@ -35,7 +36,7 @@ mod tests {
 
     #[rstest]
     #[case("one\r\ntwo\u{7}", "one  two ")]
-    // Shown as "user: alice" by whatever obeys the marks.
+    // A terminal that obeys the marks displays "user: alice".
     #[case("user: \u{202e}ecila\u{202c}", "user:  ecila ")]
     #[case("\u{2066}a\u{2069}\u{200b}b\u{feff}", " a  b ")]
     #[case("a\u{2028}b\u{e0041}", "a b ")]

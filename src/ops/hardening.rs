@@ -1,11 +1,11 @@
-//! Keeps the process's memory to itself: passwords are in it between the read and the call, and
-//! the SDK's copies of them can't be wiped by us.
+//! Keeps the process's memory private. Passwords are in memory between the read of a Secret and the call, and
+//! the operator can't wipe the copies that the SDK makes.
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-/// What could not be hardened. To be logged; a container runtime that forbids it is no reason not
-/// to start.
+/// A kind of hardening that failed. The failure is logged, but the operator starts anyway: a container
+/// runtime may forbid the system call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Exposed {
     /// `prctl(PR_SET_DUMPABLE, 0)` failed.
@@ -16,11 +16,11 @@ pub enum Exposed {
     CoreFile(Errno),
 }
 
-/// Makes the process non-dumpable (no core file, no `ptrace` and no `/proc/PID/mem` for others of
-/// the same user, such as a debug container) and sets the limit of core files to 0, for good. To
-/// be called before the first secret is read.
+/// Makes the process non-dumpable and sets the limit of core files to 0, for good. A non-dumpable process
+/// writes no core file. Another process of the same user, such as a debug container, gets neither `ptrace`
+/// nor `/proc/PID/mem`. Call this before the first secret is read.
 ///
-/// Both are tried, always. Returns what failed; empty is what one wants.
+/// Both steps are always tried. Returns the steps that failed; empty if both worked.
 #[must_use = "what stays exposed should be logged"]
 pub fn keep_memory_private() -> Vec<Exposed> {
     [not_dumpable(), no_core_file()]
@@ -35,15 +35,15 @@ fn not_dumpable() -> Result<(), Exposed> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Exposed::Dumpable)
 }
 
-/// Elsewhere there is no such switch, and the limit of core files has to do.
+/// Other systems have no such switch. There the limit of core files is the only protection.
 #[cfg(not(target_os = "linux"))]
 #[expect(clippy::unnecessary_wraps, reason = "the same shape as on Linux")]
 fn not_dumpable() -> Result<(), Exposed> {
     Ok(())
 }
 
-/// The second lock: where core files are piped to a program (`kernel.core_pattern`), the limit
-/// alone stops nothing, and elsewhere it is all there is.
+/// The second protection. On Linux the limit alone does not stop a core file that is piped to a program
+/// (`kernel.core_pattern`). On other systems the limit is the only protection.
 fn no_core_file() -> Result<(), Exposed> {
     let none = Rlimit {
         current: Some(0),

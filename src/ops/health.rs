@@ -1,41 +1,41 @@
-//! Whether the operator is ready: the checks that `/readyz` tells. [`server`](super::server) serves it
-//! without authentication, so nothing that is said here may be secret.
+//! Whether the operator is ready: the checks behind `/readyz`. [`server`](super::server) serves `/readyz`
+//! without authentication, so no name and no message of a check may be secret.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The sum of all checks: ready when every one passes. Clones are one and the same.
+/// All checks together: ready if every check passes. Clones share the checks.
 ///
-/// With no check at all it is ready, so make the checks before serving.
+/// Without any check the operator counts as ready, so make the checks before serving.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     checks: Checks,
 }
 
-/// One thing that must work for the operator to be ready. Clones are one and the same; dropping
-/// it leaves its last word standing.
+/// One thing that must work before the operator is ready. Clones share the state. After a drop, the last
+/// state stays.
 #[derive(Clone, Debug)]
 pub struct Check {
     name: String,
     checks: Checks,
 }
 
-/// By name, so that the answer is sorted.
+/// By name, so that the answer of `/readyz` is sorted.
 type Checks = Arc<Mutex<BTreeMap<String, Verdict>>>;
 
 #[derive(Debug)]
 struct Verdict {
-    /// The last lasting word: passed, or why not.
+    /// The last lasting state: passed, or the reason for the failure.
     lasting: Result<(), String>,
-    /// A failure on top that heals by itself.
+    /// A temporary failure, which hides the lasting state until the failure expires.
     passing_by: Option<Ailment>,
 }
 
 #[derive(Debug)]
 struct Ailment {
     message: String,
-    /// Until when it counts, unless it is repeated.
+    /// When the failure expires, unless the failure is repeated.
     until: Instant,
 }
 
@@ -56,20 +56,20 @@ impl Verdict {
     }
 }
 
-/// A thread that panicked with the lock held left whole verdicts behind: each is one assignment.
+/// A poisoned lock is safe to use: each verdict changes by one assignment.
 fn lock(checks: &Checks) -> MutexGuard<'_, BTreeMap<String, Verdict>> {
     checks.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Readiness {
-    /// Ready, until there are checks.
+    /// Ready, as long as there are no checks.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A new check, failing with "not yet" until it passes. For a name that is known already, that
-    /// same check as it stands.
+    /// Makes a check, which fails with "not yet" until it passes. If a check of this name exists, returns
+    /// that check with its state.
     pub fn check(&self, name: impl Into<String>) -> Check {
         let name = name.into();
         lock(&self.checks)
@@ -81,7 +81,7 @@ impl Readiness {
         }
     }
 
-    /// The checks that fail now, as `name: message`, one line each, sorted by name. Empty: ready.
+    /// The checks that fail now, as `name: message`, one line each, sorted by name. Empty means ready.
     #[must_use]
     pub fn failing(&self) -> Vec<String> {
         self.failing_at(Instant::now())
@@ -103,27 +103,27 @@ fn one_line(text: &str) -> String {
 }
 
 impl Check {
-    /// It works.
+    /// Reports that the check passes.
     pub fn pass(&self) {
         self.say(Ok(()));
     }
 
-    /// It doesn't, until it is said to pass.
+    /// Reports a failure that lasts until [`pass`](Self::pass).
     pub fn fail(&self, message: impl Into<String>) {
         self.say(Err(message.into()));
     }
 
-    /// It doesn't just now. If that isn't said again within `heal_after`, it counts as it did
-    /// before: passing if it had passed, else failing as it was. For what reports failures over and
-    /// over but no recovery, as kube's watcher does; `heal_after` must be longer than the longest
-    /// pause between two such reports.
+    /// Reports a failure that expires after `heal_after`, unless the failure is repeated. After the expiry,
+    /// the check has its previous state: passed, or failing with the previous message. For sources that
+    /// repeat failures but report no recovery, such as kube's watcher. `heal_after` must be longer than the
+    /// longest pause between two such reports.
     pub fn fail_for(&self, message: impl Into<String>, heal_after: Duration) {
         self.fail_for_at(message.into(), heal_after, Instant::now());
     }
 
     fn fail_for_at(&self, message: String, heal_after: Duration, now: Instant) {
         let Some(until) = now.checked_add(heal_after) else {
-            return self.fail(message); // longer than the clock reaches: it doesn't heal
+            return self.fail(message); // past the end of the clock: never expires
         };
         self.verdict(|verdict| verdict.passing_by = Some(Ailment { message, until }));
     }

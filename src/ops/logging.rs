@@ -1,9 +1,8 @@
-//! The log: one line an event on stderr, as text or JSON, and a cap on what libraries may say in
-//! it that no filter lifts.
+//! The log: one line per event on stderr, as text or JSON. A cap limits the level of every library; no filter
+//! lifts the cap.
 //!
-//! A field of a span should not be called `name`, and a field of an event not `timestamp`,
-//! `level`, `target` or `spans`: JSON puts its own values under these keys, and a key that is
-//! there twice is dropped or refused by most readers.
+//! Do not call a field of a span `name`, nor a field of an event `timestamp`, `level`, `target` or `spans`.
+//! The JSON format writes its own values under these keys, and most readers drop or refuse a duplicate key.
 
 use super::panics;
 use std::fmt;
@@ -26,7 +25,7 @@ pub enum Format {
     Json,
 }
 
-/// Which events are logged, below the cap. Made by [`parse_filter`]; prints as its directives.
+/// Which events are logged, below the cap. [`parse_filter`] makes a filter. `Display` prints the directives.
 #[derive(Clone, Debug)]
 pub struct Filter(EnvFilter);
 
@@ -36,7 +35,7 @@ impl fmt::Display for Filter {
     }
 }
 
-/// A text that is no log filter. Says on one line what one looks like.
+/// A text is not a log filter. The message is one line with the right form.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "{directive:?} is no log filter: write a level (off, error, warn, info, debug, trace), \
@@ -44,24 +43,24 @@ impl fmt::Display for Filter {
      e.g. `debug` or `{OURS}=trace,warn`"
 )]
 pub struct InvalidFilter {
-    /// The part that isn't understood.
+    /// The part that is wrong.
     directive: String,
 }
 
 /// Reads a filter: levels and `target=level` separated by commas, e.g. `info` or
-/// `cognito_password_operator=trace,warn`; spans as `tracing-subscriber`'s `EnvFilter` has them,
-/// e.g. `[reconcile]=debug`.
+/// `cognito_password_operator=trace,warn`; spans as in `tracing-subscriber`'s `EnvFilter`, e.g.
+/// `[reconcile]=debug`.
 ///
-/// Stricter than `EnvFilter` in what it would take for the name of a target at level trace:
-/// `inof` silences the whole log there, and is an error here; so is `target=`.
+/// Stricter than `EnvFilter`, which reads an unknown word as the name of a target at level trace: there the
+/// typo `inof` silences the whole log. Here `inof` is an error, and so is `target=`.
 ///
 /// # Errors
-/// [`InvalidFilter`], for clap or the person at the other end.
+/// [`InvalidFilter`], whose message goes to the person at the command line.
 pub fn parse_filter(directives: &str) -> Result<Filter, InvalidFilter> {
     let refuse = |directive: &str| InvalidFilter {
         directive: directive.to_owned(),
     };
-    // Trimmed one by one: EnvFilter misreads a directive that begins with a space.
+    // Trim each part: `EnvFilter` misreads a directive that begins with a space.
     let parts: Vec<&str> = directives
         .split(',')
         .map(str::trim)
@@ -70,13 +69,14 @@ pub fn parse_filter(directives: &str) -> Result<Filter, InvalidFilter> {
     if parts.is_empty() {
         return Err(refuse(directives));
     }
-    // An empty level counts as `error` in one place and as `trace` in another: not here.
+    // `EnvFilter` reads an empty level as `error` in one place and as `trace` in another; refuse an empty
+    // level.
     let is_level = |text: &str| !text.is_empty() && text.parse::<LevelFilter>().is_ok();
     for part in &parts {
         let names_level = part
             .rsplit_once('=')
             .map_or_else(|| is_level(part), |(_, level)| is_level(level));
-        // One by one, so that the message names the one that is wrong.
+        // Parse each part alone, so that the message names the wrong part.
         if !names_level || parse_env_filter(part).is_err() {
             return Err(refuse(part));
         }
@@ -86,50 +86,49 @@ pub fn parse_filter(directives: &str) -> Result<Filter, InvalidFilter> {
         .map_err(|_| refuse(directives))
 }
 
-/// Without regular expressions for the values of fields: who sets a log level needs none.
+/// Without regular expressions for field values: a log level needs none.
 fn parse_env_filter(directives: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
     EnvFilter::builder().with_regex(false).parse(directives)
 }
 
-/// Our own crate, library and binary.
+/// The name of our own crate: library and binary.
 const OURS: &str = env!("CARGO_CRATE_NAME");
 
-/// What no other crate gets past, whatever the filter says.
+/// The most verbose level of every other crate, whatever the filter says.
 ///
-/// Info keeps out the levels at which HTTP and TLS libraries (`hyper`, `hyper_util`, `h2`,
-/// `tower`, `tower_http`, `rustls`) print headers, frames and bodies, and those of libraries not
-/// yet thought of. It suits `kube_runtime` too: at debug its watcher prints errors with `{:?}`, and
-/// there a list that is not UTF-8 is all of its bytes and a mistyped field is quoted; at info it
-/// prints only object references and reasons.
+/// At debug and trace, HTTP and TLS libraries (`hyper`, `hyper_util`, `h2`, `tower`, `tower_http`, `rustls`)
+/// print headers, frames and bodies; unknown libraries may too. `kube_runtime` is safe at info as well: its
+/// watcher prints only object references and reasons there. At debug the watcher prints errors with `{:?}`.
+/// Such an error contains all bytes of a list that is not UTF-8, and quotes a mistyped field.
 const CAP: LevelFilter = LevelFilter::INFO;
 
-/// Those that say too much even at info. The first prefix that fits counts.
+/// Libraries that print too much even at info. The first matching prefix counts.
 const LOWER_CAPS: [(&str, LevelFilter); 9] = [
-    // Where credentials come from, a failure is a warning with the whole error as `{:?}`, and that
-    // has the reply's body in it: of an STS reply that didn't parse, the session's keys. Our own
-    // report of the failure has the words that matter.
+    // These modules find credentials. A failure is a warning with the whole error as `{:?}`, which contains
+    // the reply's body. The body of an STS reply that could not be parsed contains the session's keys. The
+    // operator's own report of the failure has the useful part.
     ("aws_config::meta", LevelFilter::ERROR),
     ("aws_config::profile", LevelFilter::ERROR),
     ("aws_config::sts", LevelFilter::ERROR),
     ("aws_config::web_identity_token", LevelFilter::ERROR),
-    // Warns with the line of the AWS configuration file that it can't read.
+    // Warns with the line of the AWS configuration file that could not be read.
     ("aws_runtime::env_config", LevelFilter::ERROR),
-    // An error with a whole reply behind it, of a call that had failed already: `{:?}`, at error.
+    // Logs an error with a whole reply as `{:?}`, at level error, for a call that had already failed.
     (
         "aws_smithy_runtime_api::client::interceptors",
         LevelFilter::OFF,
     ),
-    // At trace the SDK prints requests, and with `LOG_SIGNABLE_BODY=true` in the environment the
-    // password in them, as a list of bytes (seen with aws-sigv4 1.6). What its next version prints
-    // at debug or info nobody knows, and nobody needs.
+    // At trace the SDK prints requests. With `LOG_SIGNABLE_BODY=true` in the environment, the request
+    // includes the password as a list of bytes (observed with aws-sigv4 1.6). What a later version prints at
+    // debug or info is unknown, and the operator needs neither level.
     ("aws_", LevelFilter::WARN),
-    // Warns with the whole body that it can't decode: a Secret's, when it comes to that.
+    // Warns with the whole body that could not be decoded. That may be the body of a Secret.
     ("kube_client", LevelFilter::ERROR),
-    // Warns of a refused list at each try, twice a second; the watch says so itself, once.
+    // Warns of a refused list at each try, twice a second. The operator's watch logs the refusal once.
     ("kube_runtime::watcher", LevelFilter::ERROR),
 ];
 
-/// The most verbose level that gets through from `name`, a target or the path of a module.
+/// The most verbose level allowed for `name`, a target or a module path.
 fn cap_of(name: &str) -> LevelFilter {
     let ours = name
         .strip_prefix(OURS)
@@ -143,22 +142,22 @@ fn cap_of(name: &str) -> LevelFilter {
         .map_or(CAP, |(_, cap)| *cap)
 }
 
-/// Whether an event or span stays under the cap. By its target and by the module it stands in: a
-/// target is a free text, and must not be a way out.
+/// Whether an event or span is under the cap. Both the target and the module count: a target is free text,
+/// and must not lift the cap.
 fn is_under_cap(metadata: &Metadata<'_>) -> bool {
     let by_target = cap_of(metadata.target());
     let by_module = metadata.module_path().map_or(by_target, cap_of);
     *metadata.level() <= by_target.min(by_module)
 }
 
-/// The cap as a layer of its own: it is asked besides the filter, so that no directive lifts it,
-/// and for spans as for events (the HTTP span of kube has the URL in it).
+/// The cap is a layer of its own beside the filter, so that no directive lifts the cap. The cap holds for
+/// spans too: kube's HTTP span contains the URL.
 fn cap() -> FilterFn {
     filter_fn(is_under_cap)
 }
 
-/// A subscriber that writes to `writer`: filter, cap and format. For [`init`], and for tests that
-/// read what was logged.
+/// A subscriber with filter, cap and format that writes to `writer`. For [`init`], and for tests that read
+/// the log.
 ///
 /// Timestamps are RFC 3339 in UTC. JSON keeps the fields of every span around an event, outermost
 /// first, under `spans`.
@@ -174,8 +173,8 @@ where
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_ansi(ansi)
-        // Otherwise a line that can't be written is reported with `eprintln!`, which panics when
-        // it is stderr that is gone.
+        // Otherwise tracing reports an unwritable line with `eprintln!`, which panics if stderr itself is
+        // gone.
         .log_internal_errors(false);
     let lines: Box<dyn Layer<_> + Send + Sync> = match format {
         Format::Text => lines.compact().boxed(),
@@ -189,12 +188,11 @@ where
     Registry::default().with(cap()).with(filter.0).with(lines)
 }
 
-/// Logs to stderr from here on, for the whole process, panics too. Colours only for a terminal, and not if
-/// `NO_COLOR` is set.
+/// Logs to stderr from now on, for the whole process, panics included. Uses colours only on a terminal, and
+/// not if `NO_COLOR` is set.
 ///
-/// Records of the `log` crate (rustls writes them) are not taken over: they come without the
-/// callsite that the cap is asked about, and what is worth knowing of them comes back as an error
-/// of the call.
+/// Records of the `log` crate, which rustls writes, are not logged: such a record has no callsite, and the
+/// cap needs the callsite. The error of the failed call has the useful part of the record.
 ///
 /// # Errors
 /// If a subscriber is installed already.
@@ -238,7 +236,7 @@ mod tests {
         String::from_utf8(bytes).expect("UTF-8")
     }
 
-    /// One event of every library that matters, at a level where it may print what it must not.
+    /// One event per relevant library, at a level where the library may print a secret.
     fn libraries_talk() {
         event!(target: "aws_smithy_runtime::client", Level::TRACE, "leak: request body");
         event!(target: "aws_smithy_runtime::client", Level::DEBUG, "leak: request");
@@ -260,7 +258,7 @@ mod tests {
         event!(target: "a_library_of_tomorrow", Level::DEBUG, "leak: whatever");
     }
 
-    /// Everything that a filter can be, and some that none can.
+    /// Every form of a filter, and some texts that are not a filter.
     fn hostile_directives() -> Vec<String> {
         let mut hostile: Vec<_> = [
             "trace",
@@ -296,7 +294,7 @@ mod tests {
             "aws_smithy_runtime::client[ours]=trace",
             "aws_smithy_runtime::client[ours{user}]=trace,aws_sigv4::http_request[ours]=trace",
             "kube_client::client[ours{user=ci-bot}]=trace",
-            // Ours in name only.
+            // Names of our own crate.
             "cognito_password_operator=trace",
             "cognito_password_operator::aws_smithy_runtime=trace",
             "cognito_password_operator[ours]=trace",
@@ -494,7 +492,7 @@ mod tests {
             text in ".{0,60}|([a-z_:]{0,8}(\\[[a-z{}=]{0,6}\\])?=?(debug|trace|0|9)?,?){0,6}",
         ) {
             match parse_filter(&text) {
-                // What is printed is what is in force.
+                // A printed filter can be read again.
                 Ok(filter) => prop_assert!(parse_filter(&filter.to_string()).is_ok(), "{}", filter),
                 Err(error) => prop_assert!(!error.to_string().contains('\n')),
             }

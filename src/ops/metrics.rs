@@ -1,6 +1,5 @@
-//! The metrics. Every label has a bounded set of values: what comes from outside is held against
-//! a list first, the rest is fixed in the program text. Nothing that could be a secret has a way in
-//! by type.
+//! The metrics. Every label has a bounded set of values: a value from outside must be on a list, and all
+//! other values are constants in the code. The types of the methods keep secrets out.
 
 mod at_scrape;
 mod process;
@@ -27,15 +26,15 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 /// The code of a call that succeeded.
 pub const OK: &str = "OK";
-/// The code of a call that provably never left.
+/// The code of a call that was provably not sent.
 pub const NOT_SENT: &str = "NotSent";
-/// The code of a call that left, or may have, and got no usable reply.
+/// The code of a call that was sent, or may have been sent, without a usable reply.
 pub const NO_REPLY: &str = "NoReply";
-/// What a code becomes that is in no list here.
+/// The code for every error code that is not on the list below.
 pub const OTHER: &str = "Other";
 
-/// The codes that have a label of their own: those in the table of reasons. Every other label would be one
-/// more series for ever, chosen by whoever answers the call.
+/// The codes that get a label value of their own: those in the table of reasons. Without this list, the server
+/// that answers a call could create any number of series, each for ever.
 fn known_codes() -> impl Iterator<Item = &'static str> {
     [OK, NOT_SENT, NO_REPLY].into_iter().chain(aws_codes())
 }
@@ -44,13 +43,13 @@ fn known_code(code: &str) -> &'static str {
     known_codes().find(|known| *known == code).unwrap_or(OTHER)
 }
 
-/// Seconds. The call's own limit is 5 s.
+/// Seconds. The limit of a call is 5 s.
 const CALL_BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0];
-/// Seconds: from a look at the store to a call with its status writes.
+/// Seconds: from a decision in memory to a call with its status writes.
 const RECONCILE_BUCKETS: [f64; 11] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0,
 ];
-/// Seconds: from moments, through a wait for the budget, to a backoff or two.
+/// Seconds: from an immediate set, over a wait for a permit, to one or two backoffs.
 const CHANGE_TO_SET_BUCKETS: [f64; 12] = [
     0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0,
 ];
@@ -86,7 +85,7 @@ struct VersionLabel {
     version: &'static str,
 }
 
-/// All metrics of the process. Cheap to write to from anywhere; shared behind an `Arc`.
+/// All metrics of the process. Every method is cheap. Shared behind an `Arc`.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -104,11 +103,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All at zero. `version` is the operator's, for `build_info`.
+    /// All metrics at zero. `version` is the operator's version, for `build_info`.
     #[must_use]
     pub fn new(version: &'static str) -> Self {
         let mut registry = Registry::default();
-        // Names without our prefix: every Prometheus client calls these so.
+        // No prefix: every Prometheus client uses these names.
         registry.register_collector(Box::new(Process::starts()));
 
         let ours = registry.sub_registry_with_prefix("cognito_password_operator");
@@ -132,7 +131,7 @@ impl Metrics {
         );
 
         let reconciles = Family::<ResultLabel, Counter>::default();
-        // At zero from the start, as the errors of watches below: often there is one panic only.
+        // At zero from the start, like the errors of watches below: there is often only one panic.
         drop(reconciles.get_or_create(&ResultLabel { result: "panic" }));
         ours.register(
             "reconciles",
@@ -155,7 +154,7 @@ impl Metrics {
         );
 
         let watch_errors = Family::<WatchLabel, Counter>::default();
-        // At zero from the start: a rate can't see a counter's first step out of nothing.
+        // At zero from the start: a rate misses the first step of a counter that did not exist before.
         for watch in ["resources", "secrets", "grants", "namespaces"] {
             drop(watch_errors.get_or_create(&WatchLabel { watch }));
         }
@@ -205,8 +204,8 @@ impl Metrics {
         }
     }
 
-    /// One call to Cognito is over. `code` is [`OK`], [`NOT_SENT`], [`NO_REPLY`] or AWS's error
-    /// code; one that isn't known here counts as [`OTHER`].
+    /// Counts one finished call to Cognito. `code` is [`OK`], [`NOT_SENT`], [`NO_REPLY`] or AWS's error code.
+    /// An unlisted code counts as [`OTHER`].
     pub fn cognito_call(&self, operation: &'static str, code: &str, took: Duration) {
         let code = known_code(code);
         self.cognito_calls
@@ -217,94 +216,93 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// One reconcile is over.
+    /// Counts one finished reconcile.
     pub fn reconcile(&self, result: &'static str, took: Duration) {
         self.reconciles.get_or_create(&ResultLabel { result }).inc();
         self.reconcile_duration.observe(took.as_secs_f64());
     }
 
-    /// The work for one object panicked, outside of a reconcile.
+    /// Counts a panic in the work for one object, outside of a reconcile.
     pub fn panicked(&self) {
         let result = "panic";
         self.reconciles.get_or_create(&ResultLabel { result }).inc();
     }
 
-    /// A Secret's change has reached Cognito, so long after it was seen.
+    /// Records the time from the watch event of a Secret's change to the set of its password.
     pub fn secret_change_to_set(&self, took: Duration) {
         self.secret_change_to_set.observe(took.as_secs_f64());
     }
 
-    /// A watch (`resources`, `secrets`, `grants`, `namespaces`) reported an error.
+    /// Counts an error of a watch (`resources`, `secrets`, `grants`, `namespaces`).
     pub fn watch_error(&self, watch: &'static str) {
         self.watch_errors.get_or_create(&WatchLabel { watch }).inc();
     }
 
-    /// A resource was skipped because it could not be decoded.
+    /// Counts a resource that was skipped because it could not be decoded.
     pub fn undecodable_resource(&self) {
         self.undecodable_resources.inc();
     }
 
-    /// An event on a resource was not reported.
+    /// Counts an Event on a resource that was not reported.
     pub fn lost_event(&self) {
         self.lost_events.inc();
     }
 
-    /// Whether the operator may read Secrets in this place (`all_namespaces`, `own_namespace`) that it
-    /// doesn't need. A place of which that isn't known has no sample.
+    /// Records whether the operator may read Secrets in this place (`all_namespaces`, `own_namespace`) that
+    /// the operator does not need. An unknown place has no sample.
     pub fn unneeded_secret_access(&self, place: &'static str, is_unneeded: bool) {
         self.unneeded_secret_access
             .get_or_create(&PlaceLabel { place })
             .set(i64::from(is_unneeded));
     }
 
-    /// Where the gauge `resources` comes from: the number of resources by the reason of their Ready
-    /// condition, `Unknown` if they have none yet. Asked at each scrape, so it must be quick. Set
-    /// once; a later one is ignored.
+    /// Sets the source of the gauge `resources`: the number of resources by the reason of their Ready
+    /// condition, `Unknown` for a resource without conditions. Each scrape calls the source, so the source
+    /// must be quick. The first source stays; later ones are ignored.
     pub fn count_resources_with(
         &self,
         count: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static,
     ) {
-        let _ = self.at_scrape.resources.set(Box::new(count)); // the first stays
+        let _ = self.at_scrape.resources.set(Box::new(count));
     }
 
-    /// Where the gauge `queue_length` comes from. Asked at each scrape, so it must be quick. Set
-    /// once; a later one is ignored.
+    /// Sets the source of the gauge `queue_length`. Each scrape calls the source, so the source must be
+    /// quick. The first source stays; later ones are ignored.
     pub fn measure_queue_with(&self, length: impl Fn() -> u64 + Send + Sync + 'static) {
-        let _ = self.at_scrape.queue_length.set(Box::new(length)); // the first stays
+        let _ = self.at_scrape.queue_length.set(Box::new(length));
     }
 
-    /// Where the gauges `budget_waiting` and `budget_rps` come from. Asked at each scrape, so it must
-    /// be quick. Set once; a later one is ignored.
+    /// Sets the source of the gauges `budget_waiting` and `budget_rps`. Each scrape calls the source, so the
+    /// source must be quick. The first source stays; later ones are ignored.
     pub fn measure_budget_with(&self, budget: impl Fn() -> BudgetNow + Send + Sync + 'static) {
-        let _ = self.at_scrape.budget.set(Box::new(budget)); // the first stays
+        let _ = self.at_scrape.budget.set(Box::new(budget));
     }
 
-    /// Where the gauge `leader` comes from. Asked at each scrape, so it must be quick. Set once; a
-    /// later one is ignored.
+    /// Sets the source of the gauge `leader`. Each scrape calls the source, so the source must be quick. The
+    /// first source stays; later ones are ignored.
     pub fn tell_leader_with(&self, leads: impl Fn() -> bool + Send + Sync + 'static) {
-        let _ = self.at_scrape.leads.set(Box::new(leads)); // the first stays
+        let _ = self.at_scrape.leads.set(Box::new(leads));
     }
 
-    /// Where the gauges `tasks` and `entries` come from. Asked at each scrape, so it must be quick.
-    /// Set once; a later one is ignored.
+    /// Sets the source of the gauges `tasks` and `entries`. Each scrape calls the source, so the source must
+    /// be quick. The first source stays; later ones are ignored.
     pub fn measure_held_with(&self, held: impl Fn() -> HeldNow + Send + Sync + 'static) {
-        let _ = self.at_scrape.held.set(Box::new(held)); // the first stays
+        let _ = self.at_scrape.held.set(Box::new(held));
     }
 
-    /// The meter that the gauges `longest_stall_seconds` and `longest_stall_since_start_seconds` and the
-    /// counter `stalls` come from. Each task of the process is to be wrapped with its
-    /// [`watch`](StallMeter::watch).
+    /// The meter behind the gauges `longest_stall_seconds` and `longest_stall_since_start_seconds` and the
+    /// counter `stalls`. Wrap each task of the process with the meter's [`watch`](StallMeter::watch).
     #[must_use]
     pub fn stalls(&self) -> StallMeter {
         self.stalls.clone()
     }
 
-    /// All metrics in the `OpenMetrics` text format, see [`CONTENT_TYPE`].
+    /// All metrics in the `OpenMetrics` text format; the media type is [`CONTENT_TYPE`].
     #[must_use]
     pub fn encode(&self) -> String {
         let mut text = String::new();
-        // Writing to a String doesn't fail. If it did, the text would end without its `# EOF`, and
-        // the scraper would refuse it.
+        // Writing to a String does not fail. If it did, the text would have no `# EOF`, and the scraper would
+        // refuse the text.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
     }

@@ -1,5 +1,5 @@
-//! What those who run the operator see of it, and what keeps its memory to itself. Nothing here
-//! knows what the operator does; nothing here imports another of our modules.
+//! Logs, metrics, probes and memory hardening: what people who run the operator need. This module knows
+//! nothing about passwords or resources, and imports no other module of the crate.
 
 pub mod hardening;
 pub mod health;

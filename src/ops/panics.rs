@@ -1,20 +1,19 @@
-//! What is said of a panic: where it was and how it got there, and of its message only what stands
-//! in a program's text.
+//! Logs panics: the place, the backtrace, and the message only if the message is a constant of the program.
 //!
-//! A message that was put together can quote what was being handled: `str` slicing quotes the text
-//! that it can't cut, `unwrap` prints the error, and the error may be all of the bytes that were no
-//! text. While a password is in memory, that may be the password.
+//! A formatted message can quote the data at hand. `str` slicing quotes the text that it can't cut. `unwrap`
+//! prints the error, and an error can contain all of the bytes that are not UTF-8. A password in memory could
+//! get into the log that way.
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{PanicHookInfo, set_hook};
 use tracing::error;
 
-/// Stands for a message that was put together.
+/// Replaces a formatted message.
 const WITHHELD: &str = "(withheld: it may quote a secret)";
 
-/// From here on, panics go to the log instead of standard error. With a backtrace, if
-/// `RUST_BACKTRACE` asks for one.
+/// Sends panics to the log instead of standard error from now on. Adds a backtrace if `RUST_BACKTRACE` asks
+/// for one.
 pub(super) fn log_panics() {
     set_hook(Box::new(log));
 }
@@ -34,12 +33,12 @@ fn log(info: &PanicHookInfo<'_>) {
     );
 }
 
-/// A message without arguments is a part of the program; any other is a `String`.
+/// A panic message without arguments is a `&'static str`; any other message is a `String`.
 fn words(payload: &dyn Any) -> &'static str {
     payload.downcast_ref().copied().unwrap_or(WITHHELD)
 }
 
-/// As is every line of the log.
+/// Every entry of the log is one line.
 fn on_one_line(backtrace: &str) -> String {
     let frames: Vec<_> = backtrace.lines().map(str::trim).collect();
     frames.join(" ")

@@ -1,7 +1,7 @@
-//! `/livez`, `/readyz` and `/metrics` over HTTP, on a port that everybody in the cluster reaches.
+//! `/livez`, `/readyz` and `/metrics` over HTTP, on a port that every pod of the cluster can reach.
 //!
-//! There is no authentication, so nothing that is served may be secret, and no client may cost much:
-//! [`connections`] bounds what a client can hold, [`pages`] what a scrape can cost.
+//! There is no authentication, so no answer may contain a secret and no client may cost much. [`connections`]
+//! limits a client's connections, and [`pages`] limits the cost of scrapes.
 
 mod connections;
 mod listen;
@@ -15,9 +15,9 @@ use pages::Pages;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-/// Answers until `shutdown` completes, and a second longer if requests are in flight then.
+/// Serves until `shutdown` completes, and then up to one second longer for requests in flight.
 ///
-/// - `/livez`: 200 `ok`, as long as there is somebody to answer
+/// - `/livez`: 200 `ok`, as long as the process answers at all
 /// - `/readyz`: 200 `ok`, or 503 with one line `name: message` for each failing check
 /// - `/metrics`: the metrics, as [`CONTENT_TYPE`](super::metrics::CONTENT_TYPE)
 pub async fn serve(

@@ -1,8 +1,8 @@
-//! The stall meter: how long the runtime's one thread was kept from everything else.
+//! The stall meter: how long one task blocks the runtime's only thread.
 //!
-//! Whatever a task computes between two `await`s, all other tasks wait for: the probes, the renewal of
-//! the lease, every reconcile. The meter times each poll of the tasks that are wrapped with
-//! [`StallMeter::watch`]. No task of its own ticks, so an idle process stays idle.
+//! While a task computes between two `await`s, all other tasks wait: the probes, the renewal of the lease,
+//! every reconcile. The meter times each poll of the tasks that are wrapped with [`StallMeter::watch`]. The
+//! meter has no timer, so an idle process stays idle.
 
 use std::{
     pin::Pin,
@@ -14,29 +14,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A poll that takes longer counts as a stall.
+/// A poll that takes longer than this counts as a stall.
 pub const STALL: Duration = Duration::from_millis(50);
 
-/// The recent past is kept in parts of this length.
+/// The recent past is divided into parts of this length.
 const PART: Duration = Duration::from_mins(1);
 
-/// How many parts are kept, the current one included: five to six minutes are recent.
+/// How many parts are kept, with the current one: the last five to six minutes.
 const PARTS: usize = 6;
 
-/// Records how long polls took. Clones share what they record. A record costs a few atomic
-/// operations, and takes no lock.
+/// Records how long polls take. Clones share the records. A record costs a few atomic operations, and no
+/// lock.
 #[derive(Clone, Debug)]
 pub struct StallMeter {
     origin: Instant,
     records: Arc<Records>,
 }
 
-/// What was recorded.
+/// The records.
 #[derive(Debug, Default)]
 struct Records {
-    /// For each recent part its number, in the upper half, and its longest poll in microseconds, in
-    /// the lower. A later part's word is always greater, so that one `fetch_max` both starts a part
-    /// afresh and raises its longest poll.
+    /// One word per recent part: the number of the part in the upper half, and the longest poll of the part
+    /// in microseconds in the lower half. The word of a later part is always greater. So one `fetch_max` both
+    /// starts a new part and raises the longest poll.
     recent: [AtomicU64; PARTS],
     /// The longest poll since the start, in microseconds.
     longest: AtomicU64,
@@ -60,8 +60,8 @@ impl StallMeter {
         }
     }
 
-    /// The same future, each poll of which is recorded. Wrap each spawned task once, at its outermost:
-    /// polls of a watched future within a watched future count twice.
+    /// Wraps a future so that each of its polls is recorded. Wrap each spawned task once, at the outermost
+    /// level: a watched future within a watched future counts twice.
     pub fn watch<F: Future>(&self, future: F) -> Watched<F> {
         Watched {
             future: Box::pin(future),
@@ -69,7 +69,7 @@ impl StallMeter {
         }
     }
 
-    /// The longest poll of the last five minutes or a little more.
+    /// The longest poll of the last five to six minutes.
     #[must_use]
     pub fn longest_lately(&self) -> Duration {
         self.longest_lately_at(Instant::now())
@@ -87,7 +87,7 @@ impl StallMeter {
         self.records.stalls.load(Ordering::Relaxed)
     }
 
-    /// A poll has ended at `now`, and took so long.
+    /// Records a poll that took `took` and ended at `now`.
     fn record(&self, took: Duration, now: Instant) {
         let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
         let part = self.part(now);
@@ -111,19 +111,19 @@ impl StallMeter {
         Duration::from_micros(micros.max().unwrap_or_default())
     }
 
-    /// The number of the part that `now` falls into. Wide enough for eight thousand years.
+    /// The number of the part of `now`. A `u32` of minutes lasts eight thousand years.
     fn part(&self, now: Instant) -> u32 {
         let parts = now.saturating_duration_since(self.origin).as_secs() / PART.as_secs();
         u32::try_from(parts).unwrap_or(u32::MAX)
     }
 }
 
-/// Where a part is kept.
+/// The index of a part in `recent`.
 fn slot(part: u32) -> usize {
     part as usize % PARTS
 }
 
-/// A future whose polls are recorded: see [`StallMeter::watch`].
+/// A future whose polls are recorded; made by [`StallMeter::watch`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Watched<F> {
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(meter.longest(), most);
     }
 
-    /// The longest of what was recorded in the parts that are kept.
+    /// The longest poll among the records in the parts that are kept.
     fn longest_of(records: &[(u64, u64)], now: u64) -> Duration {
         let oldest = (now / 60).saturating_sub(PARTS as u64 - 1);
         let recent = records.iter().filter(|(at, _)| at / 60 >= oldest);
@@ -225,7 +225,7 @@ mod tests {
     async fn only_the_time_within_polls_is_recorded() {
         let meter = StallMeter::new();
         let busy = async {
-            // Longer than the work below, but the thread is free meanwhile.
+            // Longer than the work below, but the thread is free during this sleep.
             tokio::time::sleep(300 * MS).await;
             let began = Instant::now();
             while began.elapsed() < 60 * MS {

@@ -1,5 +1,5 @@
-//! The election as a part of the process: a candidate stands once it could do the work, and whoever
-//! loses what it had won ends the process.
+//! The election as a part of the process. The process becomes a candidate once it could do the work. The
+//! process exits if it loses a lease that it had won.
 
 use super::settings::{Settings, StartError};
 use crate::{
@@ -18,19 +18,21 @@ use std::{panic::AssertUnwindSafe, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 use tracing::{error, warn};
 
-/// How long a release of the lease may take at the end. Whatever hangs, the process ends within 10 s.
+/// How long the release of the lease may take. With the 8 s for the reconciles under way, a shutdown stays
+/// within about 10 s even if the release hangs.
 const RELEASE_MAX: Duration = Duration::from_millis(1_500);
 
-/// What a process ends with that has lost the lease.
+/// The exit status of a process that has lost the lease.
 const LOST_LEASE: i32 = 3;
 
-/// One that will stand for election.
+/// A process that will take part in the election.
 pub(super) struct Candidate {
     held: LeadershipHandle,
 }
 
 impl Candidate {
-    /// And where it is told what came of it. None where there is no election.
+    /// The candidate, and the result of the election for readers. No candidate if the settings ask for no
+    /// election.
     pub(super) fn of(settings: &Settings) -> (Option<Self>, Leadership) {
         if !settings.leader_elect {
             return (None, Leadership::always());
@@ -39,8 +41,8 @@ impl Candidate {
         (Some(Self { held }), leadership)
     }
 
-    /// Stands for election. Who loses what they had won doesn't come back from here: whatever is
-    /// under way in this process is somebody else's business now.
+    /// Takes part in the election. If the process loses the lease, the process exits here: the next leader
+    /// takes over the work under way.
     pub(super) fn stand(
         self,
         client: &Client,
@@ -55,7 +57,7 @@ impl Candidate {
         let name = format!("{}/{}", place.0, place.1);
         let election = Election::new(client.clone(), place, serves(settings), holder, self.held);
         let check = readiness.check("lease");
-        // Not to lead is no ailment, and not to know yet isn't either.
+        // A process that stands by is ready, and so is a process that does not know yet whether it leads.
         check.pass();
         let (leave, asked) = watch::channel(false);
         let election = tokio::spawn(stalls.watch(async move {
@@ -75,7 +77,8 @@ impl Candidate {
     }
 }
 
-/// What this process serves when it leads, for another installation that meets its Lease.
+/// What this process serves as the leader: written into the Lease, for another installation that uses the
+/// same Lease by mistake.
 fn serves(settings: &Settings) -> String {
     let mut namespaces = settings.watch_namespaces.clone();
     namespaces.sort();
@@ -91,14 +94,14 @@ fn serves(settings: &Settings) -> String {
     }
 }
 
-/// An election that this process stands for.
+/// The election that this process takes part in.
 pub(super) struct Candidacy {
     leave: watch::Sender<bool>,
     election: JoinHandle<()>,
 }
 
 impl Candidacy {
-    /// Releases the lease, if it is held.
+    /// Releases the lease, if this process is the holder.
     pub(super) async fn leave(self) {
         self.leave.send_replace(true);
         let left = tokio::time::timeout(RELEASE_MAX, self.election).await;
@@ -108,8 +111,8 @@ impl Candidacy {
     }
 }
 
-/// Waits until a flag is raised, or until nobody is left who could raise it.
+/// Waits until the flag is true, or until its sender is dropped.
 pub(super) async fn is_true(mut flag: watch::Receiver<bool>) {
-    // An error says that the sender is gone, and with it what was waited for.
+    // An error means that the sender is dropped. The wait is over then too.
     let _ = flag.wait_for(|flag| *flag).await;
 }

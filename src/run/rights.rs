@@ -1,4 +1,4 @@
-//! Beside everything else, once at the start: has the operator more rights on Secrets than it needs?
+//! One check at the start, in the background: has the operator more rights on Secrets than it needs?
 
 use super::settings::Settings;
 use crate::{
@@ -13,7 +13,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
-/// The pauses before each further try, for all questions together. Then it stays unknown.
+/// The pauses before each retry, for all questions together. After the last pause, the remaining answers stay
+/// unknown.
 const PAUSES: [Duration; 4] = [
     Duration::from_secs(2),
     Duration::from_secs(10),
@@ -21,7 +22,8 @@ const PAUSES: [Duration; 4] = [
     Duration::from_mins(5),
 ];
 
-/// Asks the API server, reports what is too much in the log, and then in the metric. Nothing waits for this.
+/// Asks the API server, and reports unneeded rights first in the log, then in the metric. No other task waits
+/// for this check.
 pub(super) fn check(
     client: Client,
     settings: &Settings,
@@ -35,7 +37,7 @@ pub(super) fn check(
         let username = if reports.is_empty() {
             None
         } else {
-            // Without it the command has a gap, and is worth saying all the same.
+            // Without the username the command in the log has a placeholder. The report is useful anyway.
             rights::username(&client).await.unwrap_or_default()
         };
         for (place, verbs) in reports {
@@ -46,14 +48,14 @@ pub(super) fn check(
             match finding.verdict {
                 Verdict::Unneeded(_) => metrics.unneeded_secret_access(place, true),
                 Verdict::Fit => metrics.unneeded_secret_access(place, false),
-                // No sample: the metric says no more than is known.
+                // No sample: the metric shows only what is known.
                 Verdict::Unknown => {}
             }
         }
     }
 }
 
-/// One answer for each question.
+/// Asks each question. Returns one answer per question.
 async fn answers(client: &Client, own: &str, questions: Vec<Question>) -> Vec<(Question, Answer)> {
     let mut answers = Vec::new();
     let mut pauses = PAUSES.into_iter();
@@ -75,7 +77,7 @@ async fn answers(client: &Client, own: &str, questions: Vec<Question>) -> Vec<(Q
     answers
 }
 
-/// Asks again after a failure, as long as there are pauses; not after a refusal.
+/// Asks again after a failure, while pauses are left. A refusal is final.
 async fn insist(
     client: &Client,
     own: &str,

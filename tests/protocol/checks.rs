@@ -1,4 +1,4 @@
-//! The promises, checked at each step against what really happened.
+//! The promises, checked at each step against the true state of the model.
 
 use super::{
     cluster::{Resource, keyring, target},
@@ -25,7 +25,7 @@ use std::{
     fmt::Debug,
 };
 
-/// What is promised.
+/// A promise of the operator.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Promise {
     /// No call without an acknowledged attempt that names its value.
@@ -34,93 +34,93 @@ pub enum Promise {
     I2,
     /// `synced` changes only on a 200 or by rule H, by the writer of the attempt.
     I3,
-    /// Ready=True is never said of a password that isn't the user's. Where somebody else has set it since, it
-    /// may stand until somebody asks for a set; once that is answered, it is true again.
+    /// Ready=True means that the user's password is the Secret's value. If another program has set the
+    /// password since, Ready=True may be wrong until the next request is answered.
     I4,
     /// A refused value isn't sent again until something changes.
     I5,
-    /// What can't be told stays open.
+    /// A call without a provable outcome stays an open attempt.
     I6,
     /// No call when in sync.
     Idle,
-    /// The password becomes what the Secret says, or the condition says why not.
+    /// The password becomes the Secret's value, or the condition says why not.
     Convergence,
-    /// A request is answered by its outcome, and not before; and an answer stands.
+    /// A request is answered by its outcome, and not earlier. An answer is never withdrawn.
     Answers,
-    /// Afterwards nothing is read, written or called.
+    /// At rest nothing is read, written or called.
     Quiescence,
-    /// The history's refusal never stands for what is the user's password.
+    /// The operator never reports the history's refusal as a refused value while that value is the user's
+    /// password.
     NoFalseRefusal,
     /// No plaintext is printed.
     NoPlaintext,
-    /// Conditions follow kstatus.
+    /// Conditions follow the rules of kstatus.
     Kstatus,
-    /// Nothing is read or called for while no grant lets it.
+    /// No read and no call while no grant admits the resource.
     Granted,
-    /// A temporary value that may have been applied is sent again only on request.
+    /// A temporary value that may have been applied is sent again only after a request.
     Once,
-    /// A version of the Secret goes on record only where it held what is on record.
+    /// The record gets a version of the Secret only if that version contains the recorded value.
     Verified,
 }
 
-/// Who writes a status, and why.
+/// A status write, by its reason.
 pub enum Write<'a> {
     Report,
     Ahead(&'a Plan, &'a Password),
-    /// The call was never made.
+    /// The call was not made.
     Withdrawn(&'a Plan),
     Conclusion(&'a Conclusion, &'a Plan),
     /// A version of the Secret that was verified.
     Verified,
 }
 
-/// What an observer who sees everything knows.
+/// The knowledge of an observer who sees everything.
 #[derive(Clone, Default, Debug)]
 pub struct Watch {
     pub reads: u32,
     pub writes: u32,
     pub calls: u32,
     pub value_changes: u32,
-    /// Whether nobody can tell any more what was set before: a key was lost, or the resource made
-    /// anew.
+    /// Whether nothing can show any more what was set before: a key was lost, or the resource was recreated.
     pub keys_lost: bool,
-    /// Whether the resource was made anew: what was used before isn't on record.
+    /// Whether the resource was recreated, so that earlier values are not on record.
     pub made_anew: bool,
-    /// Which processes have written something.
+    /// Whether each process has written something.
     pub acted: [bool; 2],
-    /// Values that were synced or attempted when an open attempt at another value was replaced:
-    /// nobody can tell which one is the user's, and a history refuses both.
+    /// Values that were synced or attempted when an open attempt at another value was replaced. Nothing can
+    /// show which of the values is the user's, and a history refuses both.
     pub doubted: BTreeSet<String>,
-    /// Values that were sent, or may have been, before the latest attempt at another one (or at the same, permanent
-    /// instead of temporary).
+    /// Values that were sent, or may have been sent, before the latest attempt with another value, or with
+    /// the same value as permanent instead of temporary.
     earlier: BTreeSet<String>,
     unanswered: Vec<Sent>,
     latest: Option<(String, bool)>,
     pub refused: Option<Refused>,
-    /// Temporary values that may have been applied, and the request that was answered with that.
+    /// Temporary values that may have been applied, each with the last request at that time.
     pub spent: BTreeMap<String, Option<String>>,
-    /// What was spent before an attempt at another value, by the attempt's id.
+    /// The spent values before an attempt with another value, by the attempt's id.
     spent_before: BTreeMap<String, BTreeMap<String, Option<String>>>,
-    /// What somebody else has done.
+    /// The sets by another program.
     pub meddling: Meddling,
-    /// Values that were sent since somebody asked for a set.
+    /// Values that were sent after the first request.
     pub asked_for: BTreeSet<String>,
     /// Whether a process ended in the middle of a set.
     pub cut_off: bool,
     broken: Vec<(Promise, String)>,
 }
 
-/// Somebody else who sets the user's password, and somebody who notices.
+/// Another program that sets the user's password, and the requests of a person who notices.
 #[derive(Clone, Default, Debug)]
 pub struct Meddling {
-    /// How often.
+    /// The number of sets by the other program.
     pub times: u32,
-    /// Whether it was ever to a value that a Secret says: then nobody can tell whose work it is that the
-    /// history has it.
+    /// Whether one of these sets was to a value that a Secret has. Then nothing shows which set put the value
+    /// into the history.
     pub with_values: bool,
-    /// The last request since the last time.
+    /// The last request since the last set by the other program.
     suspicion: Option<String>,
-    /// Whether Ready=True was the answer to it.
+    /// Whether Ready=True answered that request.
     pub vouched: bool,
 }
 
@@ -141,7 +141,7 @@ pub struct Refused {
     pub value_changes: u32,
 }
 
-/// The last request that was acted on once this call is made.
+/// The last request that is handled once this call is made.
 fn request_of(plan: &Plan) -> Option<String> {
     let acted_on = plan.attempt.request.as_ref();
     acted_on
@@ -174,7 +174,7 @@ impl Watch {
         }
     }
 
-    /// A call was made; `effect` is what the operator may conclude of it.
+    /// Records a call; the outcome's `effect` is what the operator may conclude from the reply.
     pub fn called(&mut self, password: &str, plan: &Plan, outcome: &Outcome) {
         let no_user = outcome.verdict.reason == Reason::UserNotFound;
         let permanent = plan.kind == ResendPolicy::Permanent;
@@ -183,13 +183,13 @@ impl Watch {
         }
     }
 
-    /// They may be the user's password, or have been.
+    /// Records values that may be the user's password, or may have been.
     pub fn doubt(&mut self, doubted: impl Iterator<Item = String>) {
         self.doubted.extend(doubted);
         self.earlier.extend(self.doubted.iter().cloned());
     }
 
-    /// Another value is attempted: what was set before it may be set after it.
+    /// Records an attempt with another value: a spent value may be set again after that attempt.
     pub fn attempts(&mut self, id: &str, password: &str, permanent: bool) {
         let before = self.spent.clone();
         self.spent
@@ -197,22 +197,22 @@ impl Watch {
         self.spent_before.insert(id.to_owned(), before);
     }
 
-    /// Whether this value was spent before some attempt, or a request, that is over.
+    /// Whether this value was spent before an earlier attempt or request.
     pub fn spent_before(&self, password: &str) -> bool {
         self.spent_before
             .values()
             .any(|spent| spent.contains_key(password))
     }
 
-    /// And came to nothing.
+    /// Undoes [`attempts`](Self::attempts), because the attempt made no call.
     pub fn did_not_attempt(&mut self, id: &str) {
         for (password, request) in self.spent_before.remove(id).into_iter().flatten() {
             self.spent.entry(password).or_insert(request);
         }
     }
 
-    /// The resource was made anew: what was on record is gone, but for what is on its way, which
-    /// the operator's memory answers for.
+    /// The resource was recreated, so its record is gone. Calls in flight remain: the operator's memory
+    /// answers for these.
     pub fn forget(&mut self) {
         self.keys_lost = true;
         self.made_anew = true;
@@ -228,7 +228,7 @@ impl Watch {
 }
 
 impl Meddling {
-    /// Somebody else has set the user's password: whatever is said of it may be untrue until somebody asks.
+    /// Another program has set the user's password. The condition may be wrong until the next request.
     pub fn happens(&mut self, with_a_value: bool) {
         self.times += 1;
         self.with_values |= with_a_value;
@@ -236,15 +236,15 @@ impl Meddling {
         self.vouched = false;
     }
 
-    /// Somebody asks for a set.
+    /// A person requests a set.
     pub fn asks(&mut self, request: Option<String>) {
         if self.times > 0 && !self.vouched {
             self.suspicion = request;
         }
     }
 
-    /// Somebody who had a reason to doubt it has an answer. A refusal speaks of the value that was sent, or of none that is there, and of
-    /// nothing on record.
+    /// A request after a set by another program is answered. A refusal concerns only the value that was sent,
+    /// or a missing value, and says nothing about the record.
     pub fn answers(&mut self, request: Option<&String>, ready: bool) {
         if self.suspicion.is_some() && self.suspicion.as_ref() == request {
             self.vouched = ready;
@@ -254,7 +254,7 @@ impl Meddling {
 }
 
 impl World {
-    /// A plan names its value, and there is a reason for it.
+    /// Checks that a plan names its value and has a reason.
     pub fn check_plan(&mut self, seen: &Resource, plan: &Plan, value: &Password) {
         let status = seen.status();
         let compared = self.cluster.compare(seen, value);
@@ -287,7 +287,7 @@ impl World {
         }
     }
 
-    /// No other value is on its way.
+    /// Checks that no other value is in flight.
     pub fn check_call(&mut self, plan: &Plan, value: &Password, permanent: bool) {
         self.watch.calls += 1;
         let password = value.expose().to_owned();
@@ -325,7 +325,7 @@ impl World {
         });
     }
 
-    /// Ready=True is true, now and while time passes.
+    /// Checks that Ready=True is true, now and as time passes.
     pub fn check_ready(&mut self) {
         let status = self.cluster.resource.status();
         let inferred = status.ready_reason() == Some(Reason::AppliedAfterLostReply);
@@ -354,8 +354,8 @@ impl World {
         }
     }
 
-    /// Whether the history can refuse this value although it is the user's, because nobody can
-    /// tell: the residual risks.
+    /// Whether the history can refuse this value although the value is the user's password, because nothing
+    /// shows the difference. These are the residual risks.
     pub fn is_in_doubt(&self, password: &str) -> bool {
         self.watch.keys_lost
             || self.watch.meddling.with_values

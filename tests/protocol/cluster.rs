@@ -1,5 +1,5 @@
-//! A model of the API server: one resource, one Secret, and writes of status that are conditional
-//! on the resourceVersion. Statuses are kept as JSON, as the API server keeps them.
+//! A model of the API server: one resource, one Secret, and status writes that are conditional on the
+//! resourceVersion. Statuses are stored as JSON, as in the API server.
 
 use super::cognito::{WEAK, text};
 use cognito_password_operator::{
@@ -22,42 +22,42 @@ use std::{
     rc::Rc,
 };
 
-/// The resource as one read shows it.
+/// The resource as one read returns it.
 #[derive(Clone, Debug)]
 pub struct Resource {
     pub uid: String,
     pub spec: CognitoUserPasswordSpec,
     pub generation: i64,
     pub requested_at: Option<String>,
-    /// Its resourceVersion.
+    /// The resourceVersion.
     pub version: u64,
     status: String,
 }
 
-/// The Secret as one read shows it.
+/// The Secret as one read returns it.
 #[derive(Clone, Debug)]
 pub struct Secret {
     pub version: SecretVersion,
     pub data: BTreeMap<&'static str, Vec<u8>>,
 }
 
-/// What the API server holds, and the operator's keys.
+/// The content of the API server, and the operator's keys.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     pub resource: Resource,
     pub secret: Option<Secret>,
-    /// Whether a grant lets the resource manage its user.
+    /// Whether a grant admits the resource.
     pub granted: bool,
-    /// Its pool's id names no Region of AWS, and no grant names another.
+    /// Whether the pool's id names no AWS Region, and no grant names a Region.
     pub in_no_region: bool,
-    /// Names and first bytes of the keys, oldest first.
+    /// Name and first byte of each key, the oldest key first.
     pub keys: Vec<(String, u8)>,
-    /// What the Secret held at each of its resourceVersions.
+    /// The content of the Secret at each of its resourceVersions.
     past: BTreeMap<String, BTreeMap<&'static str, Vec<u8>>>,
     counter: u64,
 }
 
-/// The resourceVersion isn't the one that was read.
+/// The resourceVersion has changed since the read.
 #[derive(Debug)]
 pub struct Conflict;
 
@@ -78,13 +78,13 @@ pub fn target() -> Target {
     Target::parse("eu-west-1_AbCdEf123", "ci-bot").expect("a valid target")
 }
 
-/// The keys at hand, and which value each fingerprint of theirs is of.
+/// The current keys, and the value of each of their fingerprints.
 pub struct Keys {
     pub ring: Keyring,
     pub names: HashMap<String, u8>,
 }
 
-/// Made once as long as they are the same: signing takes its time in a debug build.
+/// The keyring of these keys. Cached for equal keys, because signing is slow in a debug build.
 pub fn keyring(keys: &[(String, u8)]) -> Rc<Keys> {
     type Made = Option<(Vec<(String, u8)>, Rc<Keys>)>;
     thread_local! { static MADE: RefCell<Made> = const { RefCell::new(None) } }
@@ -163,8 +163,7 @@ impl Cluster {
         self.counter
     }
 
-    /// Writes a status, if nobody wrote since `read` was read; a status that is there already
-    /// changes nothing.
+    /// Writes a status, unless the resource was written after `read`. An equal status changes nothing.
     pub fn write(&mut self, read: &Resource, status: &Status) -> Result<Resource, Conflict> {
         if read.version != self.resource.version {
             return Err(Conflict);
@@ -177,7 +176,7 @@ impl Cluster {
         Ok(self.resource.clone())
     }
 
-    /// Somebody changes the spec.
+    /// Changes the spec.
     pub fn change(&mut self, change: impl FnOnce(&mut CognitoUserPasswordSpec)) {
         let mut spec = self.resource.spec.clone();
         change(&mut spec);
@@ -188,20 +187,20 @@ impl Cluster {
         }
     }
 
-    /// Somebody deletes the resource and makes it anew.
+    /// Deletes and recreates the resource.
     pub fn recreate(&mut self) {
         let version = self.next();
         self.resource = Resource::new(self.resource.spec.clone(), version);
     }
 
-    /// Somebody asks for a set now.
+    /// Requests a set.
     pub fn request(&mut self) {
         let number = self.next();
         self.resource.requested_at = Some(format!("request {number}"));
         self.resource.version = number;
     }
 
-    /// Somebody writes a key of the Secret, or takes it away; the Secret is made if need be.
+    /// Writes or removes a key of the Secret. Creates the Secret if there is none.
     pub fn put(&mut self, key: &'static str, value: Option<Vec<u8>>) {
         let uid = format!("secret-{}", self.counter);
         let resource_version = self.next().to_string();
@@ -227,14 +226,14 @@ impl Cluster {
         }
     }
 
-    /// What stood at the key that the resource names in this version of the Secret, if it could be a
+    /// The value of this version of the Secret at the key that the resource names, if the value could be a
     /// password.
     pub fn value_at(&self, resource_version: &str) -> Option<Password> {
         let key = self.resource.spec.password_secret_ref.key.as_str();
         Password::parse(self.past.get(resource_version)?.get(key)?).ok()
     }
 
-    /// Somebody changes the Secret's metadata.
+    /// Changes the Secret's metadata.
     pub fn touch(&mut self) {
         let resource_version = self.next().to_string();
         if let Some(secret) = &mut self.secret {
@@ -243,13 +242,13 @@ impl Cluster {
         self.remember();
     }
 
-    /// The value at the key that the resource names, if it could be a password.
+    /// The current value at the key that the resource names, if the value could be a password.
     pub fn value(&self) -> Option<Password> {
         let key = self.resource.spec.password_secret_ref.key.as_str();
         Password::parse(self.secret.as_ref()?.data.get(key)?).ok()
     }
 
-    /// What a read of the Secret finds, for somebody who sees the resource as `seen`.
+    /// The result of a read of the Secret, for a process that knows the resource as `seen`.
     pub fn read(&self, seen: &Resource) -> (SecretState, Option<Password>) {
         let Some(secret) = &self.secret else {
             return (SecretState::NotFound, None);

@@ -1,5 +1,5 @@
-//! A model of Cognito: one user of one pool, with a password policy and, if wanted, a history that
-//! counts the current password. A call does what its fault says.
+//! A model of Cognito: one user of one pool, with a password policy and an optional history that includes the
+//! current password. Each call gets the effect of its fault.
 
 use cognito_password_operator::core::protocol::reply::{NotSent, Reply, ServiceError};
 use jiff::{SignedDuration, Timestamp};
@@ -8,56 +8,56 @@ use std::collections::{BTreeSet, VecDeque};
 /// The value that the pool's policy refuses.
 pub const WEAK: u8 = 4;
 
-/// A value of the small set that Secrets hold; its text is easy to find in what was printed.
+/// A value from the small set of Secret values; its text is easy to find in printed output.
 pub fn text(value: u8) -> String {
     format!("PLAINTEXT-{value}-aA1!")
 }
 
-/// What becomes of one call.
+/// The fault of one call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
-    /// The connection dropped before Cognito saw the request.
+    /// The connection dropped before Cognito got the request.
     LostBefore,
     /// The reply was lost.
     LostAfter,
-    /// No reply in time; the request takes effect so many seconds later.
+    /// No reply in time; the request takes effect this many seconds later.
     Late(u8),
-    /// An internal error that came too late to prevent it.
+    /// An internal error after the set.
     Error500After,
-    /// An internal error that prevented it.
+    /// An internal error instead of the set.
     Error500Before,
     /// "Rate exceeded".
     Throttled,
     /// No connection.
     NotSent,
-    /// The credentials went away at the last moment.
+    /// The credentials were gone right before the call.
     NoCredentials,
     /// IAM refuses.
     Denied,
-    /// As with an alias: "no such user", and it was applied.
+    /// As with an alias: "no such user", although the password was set.
     UserNotFoundAfter,
     /// There is no such user.
     UserNotFoundBefore,
-    /// A code that nobody knows.
+    /// An unknown error code.
     Teapot,
 }
 
-/// The user's password, and what is on its way to change it.
+/// The user's password, and the requests in flight that may change it.
 #[derive(Clone, Debug)]
 pub struct Cognito {
-    /// What was last set by an administrator's call, and whether it is permanent.
+    /// The last password that an administrator's call set, and whether the password is permanent.
     pub current: (String, bool),
-    /// Whether the user has chosen another one since, as a temporary password makes them do.
+    /// Whether the user has chosen another password since, as after a temporary password.
     pub chosen: bool,
-    /// Whether somebody else set the current one, and not a call.
+    /// Whether another program, and not a call, set the current password.
     pub foreign: bool,
-    /// How many passwords the history counts, the current one among them.
+    /// How many passwords the history contains, including the current one.
     pub history: Option<usize>,
     past: Vec<String>,
-    /// What the history has refused: it may have forgotten it since.
+    /// Passwords that the history has refused; the history may have dropped them since.
     pub refused: BTreeSet<String>,
     flying: Vec<(Timestamp, String, bool)>,
-    /// What becomes of the next calls.
+    /// The faults of the next calls.
     pub faults: VecDeque<Fault>,
 }
 
@@ -82,7 +82,7 @@ impl Cognito {
             .is_some_and(|kept| self.past.iter().rev().take(kept).any(|p| p == password))
     }
 
-    /// One `AdminSetUserPassword`.
+    /// One call of `AdminSetUserPassword`.
     pub fn call(&mut self, password: &str, permanent: bool, now: Timestamp) -> Reply {
         let lost = || Reply::NoReply {
             detail: "connection closed".to_owned(),
@@ -112,7 +112,7 @@ impl Cognito {
             Some(Fault::NotSent) => not_sent(NotSent::Connect),
             Some(Fault::NoCredentials) => not_sent(NotSent::Credentials),
             Some(Fault::Denied) => error(400, "AccessDeniedException"),
-            // With a temporary password this is a residual risk: it may be set twice.
+            // With a temporary password this is a residual risk: the password may be set twice.
             Some(Fault::UserNotFoundAfter) if permanent => {
                 self.apply(password, permanent);
                 error(400, "UserNotFoundException")
@@ -124,7 +124,7 @@ impl Cognito {
         }
     }
 
-    /// The user signs in with a temporary password, and has to choose their own.
+    /// The user signs in with a temporary password, and must choose a new one.
     pub fn choose(&mut self) {
         if !self.current.1 && !self.chosen {
             self.chosen = true;
@@ -135,7 +135,7 @@ impl Cognito {
         }
     }
 
-    /// Somebody else sets a permanent password, as far as the history lets them.
+    /// Another program sets a permanent password, unless the history refuses.
     pub fn meddle(&mut self, password: &str) {
         if !self.in_history(password) {
             self.current = (password.to_owned(), true);
@@ -145,7 +145,7 @@ impl Cognito {
         }
     }
 
-    /// Late requests take effect.
+    /// Late requests take effect. Returns whether there was one.
     pub fn land(&mut self, now: Timestamp) -> bool {
         self.flying.sort_by_key(|(at, _, _)| *at);
         let still_flying = self.flying.partition_point(|(at, _, _)| *at <= now);
@@ -156,7 +156,7 @@ impl Cognito {
         !landing.is_empty()
     }
 
-    /// What is late never arrives.
+    /// Late requests never arrive.
     pub fn lose_flying(&mut self) {
         self.flying.clear();
     }

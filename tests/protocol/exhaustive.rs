@@ -1,7 +1,7 @@
-//! Every interleaving of two processes in a short scenario: what people do, in their order; one call
-//! that goes wrong, at any point; a crash of each process, a lost write, and time, at any point. It is
-//! searched breadth first, so what is found first is as short as can be. `PROTOCOL_DEPTH` asks for
-//! longer ones.
+//! Every interleaving of two processes in a short scenario. People's actions come in their order. One call
+//! that goes wrong, a crash of each process, a lost write and the passing of time come at any point. The
+//! search is breadth first, so the first failure is as short as possible. `PROTOCOL_DEPTH` asks for longer
+//! branches.
 
 use super::{
     checks::Promise,
@@ -18,10 +18,10 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-/// How many events a branch has, what came before it not counted.
+/// How many events a branch has after the events before the scenario.
 const DEPTH: u64 = 4;
 
-/// What a call comes to when it goes wrong.
+/// The faults of the call that goes wrong.
 const FAULTS: [Fault; 6] = [
     Fault::LostBefore,
     Fault::LostAfter,
@@ -35,11 +35,11 @@ const FAULTS: [Fault; 6] = [
 #[derive(Clone)]
 struct Branch {
     world: World,
-    /// What has happened since the scenario began.
+    /// The events since the scenario began.
     path: Vec<Event>,
-    /// What people do, in this order.
+    /// The next actions of people, in this order.
     people: &'static [Event],
-    /// What may happen once, at any time.
+    /// Events that may each happen once, at any time.
     once: Vec<Event>,
 }
 
@@ -70,7 +70,7 @@ impl Branch {
         }
     }
 
-    /// Everything that can happen next and makes a difference.
+    /// Every event that can happen next and makes a difference.
     fn next(&self) -> Vec<Self> {
         let processes = &self.world.processes;
         let any = |is: fn(&Process) -> bool| processes.iter().any(is);
@@ -78,7 +78,7 @@ impl Branch {
             Crash(who) => processes[usize::from(*who)].is_busy(),
             Fault(_) => any(Process::is_about_to_call),
             LoseReply => any(Process::is_about_to_write),
-            // The watches of the second process may lag.
+            // A step while the watches lag; only the second process has such steps.
             Step(who) => !processes[usize::from(*who)].is_busy(),
             _ => true,
         };
@@ -98,21 +98,21 @@ impl Branch {
             }
             branch.path.push(event);
             branch.world.live_through(event);
-            // Makes no difference.
+            // The number of reads does not matter for the rest of the branch.
             branch.world.watch.reads = 0;
             branch
         };
         all.filter(|(event, ..)| fits(event)).map(branch).collect()
     }
 
-    /// The same for two branches from which the same follows.
+    /// A hash of the state: equal for two branches with the same future.
     fn key(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         format!("{:?} {:?} {:?}", self.world, self.once, self.people).hash(&mut hasher);
         hasher.finish()
     }
 
-    /// What is broken, now or in the end.
+    /// The first broken promise, now or after the end of the branch.
     fn broken(&self, in_the_end: bool) -> Option<Promise> {
         let first = |world: &World| world.watch.any_broken().map(|(promise, _)| *promise);
         if !in_the_end {
@@ -124,9 +124,9 @@ impl Branch {
     }
 }
 
-/// Searches, and tells the first branch that breaks a promise. Answers with how many there were.
-/// How a branch ends is looked at where the search ends: what goes wrong earlier goes wrong there
-/// too, and what isn't needed for it is left out of what is told.
+/// Searches, and describes the first branch that breaks a promise. Returns the number of branches. Only
+/// branches of full length are run to their end: a promise that a shorter branch breaks at its end is broken
+/// there too. The description omits events that are not needed.
 fn search(history: Option<usize>, start: Branch, depth: u64) -> Result<usize, String> {
     let mut seen = HashSet::from([start.key()]);
     let mut branches = vec![start];

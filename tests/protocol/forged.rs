@@ -1,5 +1,6 @@
-//! A status that somebody else has written, with the right to: as wild as the CRD's schema allows. What
-//! follows from it is a status that the API server takes, it goes on, and it ends with the value set.
+//! A status that another program wrote, with every value that the CRD's schema allows. From any such status,
+//! the operator writes only statuses that the API server accepts, makes progress, and ends with the value
+//! set.
 
 use super::scene::{Scene, applied, error, lost, not_sent, refused};
 use cognito_password_operator::{
@@ -20,13 +21,13 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use serde_json::Value;
 use std::sync::LazyLock;
 
-/// What the API server knows of a status.
+/// The API server's schema of a status.
 static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     let crd = serde_json::to_value(&crds()[0]).expect("JSON");
     crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"].clone()
 });
 
-/// Where a value isn't as its schema wants it, as far as sizes and numbers go.
+/// The first place where a value breaks its schema, as far as sizes and numbers go.
 fn misfit(value: &Value, schema: &Value, path: &str) -> Option<String> {
     let more_than = |limit: &str, size: usize| {
         let limit = schema[limit].as_u64().unwrap_or(u64::MAX);
@@ -68,7 +69,7 @@ fn check(status: &Status) {
     assert!(misfit.is_none(), "the API server refuses {misfit:?}");
 }
 
-/// The scene's now, and what is far from it.
+/// The scene's time, times close to it, and times far from it.
 fn at() -> impl Strategy<Value = Timestamp> {
     let now = 1_800_000_000;
     let seconds = select(vec![
@@ -80,13 +81,13 @@ fn at() -> impl Strategy<Value = Timestamp> {
         now + 29,
         now + 31,
         now + 400_000_000,
-        253_402_207_200, // the last that can be read
+        253_402_207_200, // the last time that can be parsed
     ]);
     seconds.prop_map(|second| Timestamp::from_second(second).expect("a time"))
 }
 
-/// What is in a field for so many characters.
-// Boxed: a status has many of them, and a strategy of them all doesn't fit onto a test's stack.
+/// A text for a field of at most this many characters.
+// Boxed: a status has many such fields, and the strategies of all fields do not fit onto a test's stack.
 fn text(most: usize) -> BoxedStrategy<String> {
     let hex = "[0-9a-f]{8}\\.[0-9a-f]{16,64}";
     prop_oneof![
@@ -228,7 +229,7 @@ fn replies() -> impl Strategy<Value = Reply> {
     ])
 }
 
-/// Decides, and does it. Answers with whether there was a call.
+/// Decides, and carries out the decision. Returns whether there was a call.
 fn step(scene: &mut Scene, reply: &Reply, beside: &Status) -> bool {
     let plan = match scene.read() {
         Decision::Leave | Decision::Stay { .. } | Decision::Read => return false,
@@ -243,7 +244,7 @@ fn step(scene: &mut Scene, reply: &Reply, beside: &Status) -> bool {
     scene.write(&plan.ahead);
     let uid = scene.cluster.resource.uid.clone();
     let conclude = |current: &Status| conclude(current, &plan, &classify(reply), &uid, scene.now);
-    // Somebody writes over it meanwhile.
+    // Another program overwrites the status before the conclusion.
     match conclude(beside) {
         Conclusion::Record(recorded) => check(&recorded.status),
         Conclusion::Superseded(status) => status.iter().for_each(|status| check(status)),
@@ -279,7 +280,7 @@ proptest! {
             step(&mut scene, reply, &beside);
             scene.later(60);
         }
-        // From here on nothing goes wrong any more, and somebody asks.
+        // From here on there are no faults, and a person requests a set.
         scene.rival_at = None;
         scene.cluster.change(|spec| spec.permanent = true);
         scene.cluster.request();

@@ -1,14 +1,14 @@
-//! What this project promises about conditions, for those who read them by kstatus' rules. kstatus itself
-//! isn't run; `tests/e2e/kstatus.rs` has its rules for a custom resource.
+//! This project's promises about conditions, for readers by the rules of kstatus. kstatus itself does not run
+//! here; `tests/e2e/kstatus.rs` has its rules for a custom resource.
 
 use cognito_password_operator::api::{Class, ConditionStatus, ConditionType, Reason, Status};
 
-/// What Ready says, if it is there.
+/// The status of the Ready condition, if there is one.
 pub fn ready(status: &Status) -> Option<ConditionStatus> {
     status.condition(ConditionType::Ready).map(|c| c.status)
 }
 
-/// The design's table of classes, and what observedGeneration may do.
+/// The design's table of classes, and the rules of observedGeneration.
 pub fn kstatus(before: &Status, after: &Status) -> Result<(), String> {
     let shown = || format!("{:?}", after.conditions);
     let is = |type_| {
@@ -34,7 +34,7 @@ pub fn kstatus(before: &Status, after: &Status) -> Result<(), String> {
         Class::Waiting => said == ConditionStatus::False && reconciling != stalled,
         Class::Transient if unknown => reason == Reason::UnhandledError && reconciling && !stalled,
         Class::Transient => said == ConditionStatus::False && reconciling && !stalled,
-        // A lost reply that nobody can clear up by sending the same value again.
+        // A lost reply that sending the same value again cannot clear up.
         Class::Unknown if stalled => {
             reason == Reason::OutcomeUnknown && said == ConditionStatus::False && !reconciling
         }
@@ -61,7 +61,8 @@ pub fn kstatus(before: &Status, after: &Status) -> Result<(), String> {
     Ok(())
 }
 
-/// What a suspended resource says: nobody waits for it in vain, and what is wrong is to be seen.
+/// The conditions of a suspended resource: no Reconciling, so that no program waits in vain, and Stalled if
+/// the resource is not Ready.
 fn suspended(before: &Status, after: &Status) -> Result<(), String> {
     let condition = |type_| after.condition(type_);
     let generation = condition(ConditionType::Suspended).and_then(|c| c.observed_generation);

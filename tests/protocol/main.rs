@@ -1,7 +1,7 @@
-//! The protocol of a set, held against a model of the world around it: Cognito, the API server, two
-//! processes of the operator, and everything that can go wrong between them. No network, no sleeps:
-//! the clock is a number. `PROTOCOL_CASES` asks for more random lives than the usual ones,
-//! `PROTOCOL_SEED` for others, `PROTOCOL_DEPTH` for longer branches of the exhaustive search.
+//! The protocol of a set, tested against a model of its environment: Cognito, the API server, two processes
+//! of the operator, and every fault between them. There is no network and no sleep: the clock is a number.
+//! `PROTOCOL_CASES` asks for more random lives, `PROTOCOL_SEED` for other lives, `PROTOCOL_DEPTH` for longer
+//! branches of the exhaustive search.
 
 mod checks;
 mod cluster;

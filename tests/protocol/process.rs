@@ -1,5 +1,5 @@
-//! One process of the operator: the loop around the core, one step at a time, so that anything can
-//! happen between two steps. `tried` is remembered of what was concluded, and lost in a restart.
+//! One process of the operator: the loop around the core, one step at a time, so that any event can happen
+//! between two steps. `tried` comes from the conclusions of the process, and a restart clears `tried`.
 
 use super::{
     checks::{Promise, Write},
@@ -26,17 +26,18 @@ use cognito_password_operator::{
 use jiff::{SignedDuration, Timestamp};
 use std::{rc::Rc, time::Duration};
 
-/// For how long a process may sit between its decision and its call: its lease and its timeouts
-/// see to it. One that is frozen for longer is the residual risk that the documents name.
+/// The longest time between a decision and its call: the lease and the timeouts of the process guarantee
+/// that. A process that is frozen for longer is the residual risk that the documents name.
 pub const UNTIL_SENT: SignedDuration = SignedDuration::from_secs(5);
-/// For how long it may sit on a reply, which is a residual risk too where a history remembers.
+/// The longest time between a reply and its record. A longer time is a residual risk too if the pool has a
+/// history.
 const UNTIL_CONCLUDED: SignedDuration = SignedDuration::from_secs(25);
 
-/// What one process knows.
+/// The knowledge of one process.
 #[derive(Clone, Debug)]
 pub struct Process {
     resource: Resource,
-    /// The resource as the decision was made on it: the writes of a set are fenced on this.
+    /// The resource of the decision: the status writes of a set are conditional on this version.
     decided_on: Resource,
     secret: Option<Secret>,
     tried: Option<DecisionBasis>,
@@ -47,33 +48,33 @@ pub struct Process {
 enum Phase {
     Idle,
     Planned(Box<Plan>, DecisionBasis, Rc<Password>),
-    /// It can't be told whether the attempt is on record; the call isn't made.
+    /// It is not known whether the attempt is on record, so there is no call.
     Unacknowledged(Box<Plan>),
     Acknowledged(Box<Plan>, DecisionBasis, Rc<Password>),
     Sent(Box<Plan>, DecisionBasis, Outcome),
 }
 
-/// Why a write of status isn't known to be made.
+/// Why a status write is not known to be made.
 enum Unwritten {
-    /// Somebody else wrote in between.
+    /// Another writer came first.
     Conflict,
-    /// Its reply was lost.
+    /// The reply was lost.
     Perhaps,
 }
 
-/// When a process goes on.
+/// When the process continues.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Next {
     /// In the middle of a set.
     Mid,
-    /// At once: somebody else wrote in between.
+    /// At once: another writer came first.
     Again,
-    /// After the wake of the decision, or with the next event.
+    /// After the wake of the decision, or at the next event.
     Wait(Option<Duration>),
 }
 
 impl Process {
-    /// A process that has just listed what there is.
+    /// A process that has just listed the resource and the Secret.
     pub fn start(resource: &Resource, secret: Option<&Secret>) -> Self {
         Self {
             resource: resource.clone(),
@@ -90,22 +91,22 @@ impl Process {
         self.secret = secret.cloned();
     }
 
-    /// Whether it is in the middle of a set.
+    /// Whether the process is in the middle of a set.
     pub fn is_busy(&self) -> bool {
         !matches!(self.phase, Phase::Idle)
     }
 
-    /// Whether it is about to write a status.
+    /// Whether the process is about to write a status.
     pub fn is_about_to_write(&self) -> bool {
         matches!(self.phase, Phase::Planned(..) | Phase::Sent(..))
     }
 
-    /// Whether it has an attempt on record and has not made its call.
+    /// Whether the process has an attempt on record but has not made the call.
     pub fn is_about_to_call(&self) -> bool {
         matches!(self.phase, Phase::Acknowledged(..))
     }
 
-    /// Whether it would be frozen for longer than what is promised for.
+    /// Whether the process has been frozen for longer than the promises allow.
     pub fn is_frozen(&self, now: Timestamp, cognito: &Cognito) -> bool {
         let age = |plan: &Plan| now.duration_since(plan.attempt.started_at.0);
         match &self.phase {
@@ -116,7 +117,7 @@ impl Process {
     }
 }
 
-/// What a decision is made on.
+/// The facts behind a decision.
 pub struct Facts<'a> {
     pub resource: &'a Resource,
     pub secret: SecretState,
@@ -127,7 +128,7 @@ pub struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// The decision, what is remembered of it, and what was seen as it would be printed.
+    /// Returns the decision, the basis to remember, and the observation as it would be printed.
     pub fn decide(
         &self,
         cluster: &Cluster,
@@ -173,7 +174,7 @@ impl World {
 
     fn decide(&mut self, who: usize, secret: SecretState) -> (Decision, DecisionBasis) {
         let process = &self.processes[who];
-        // Never on record twice, and the same for the same state.
+        // Unique on record, and equal for equal states.
         let id = format!("{:06}-{who}", process.resource.version);
         let facts = Facts {
             resource: &process.resource,
@@ -201,7 +202,7 @@ impl World {
             Decision::Leave => Next::Wait(None),
             Decision::Stay { wake } => Next::Wait(wake),
             Decision::Read => self.look_closely(who),
-            // Where nobody may read, and where what is known is merely called stalled.
+            // Without a read, or if the report only says that a wait has become stalled.
             Decision::Report(report) if unread || self.only_stalls(who, &report) => {
                 match self.write(who, &report.status, &Write::Report) {
                     Ok(()) => Next::Wait(report.wake),
@@ -216,7 +217,7 @@ impl World {
         }
     }
 
-    /// Whether a report says no more than before, but that a wait has lasted.
+    /// Whether a report repeats the status before, except that a wait has lasted long enough to stall.
     fn only_stalls(&self, who: usize, report: &Report) -> bool {
         let before = self.processes[who].resource.status();
         let after = Status {
@@ -230,7 +231,8 @@ impl World {
             && reason.map(Reason::class) == Some(Class::Waiting)
     }
 
-    /// A process at rest records what it has verified. Answers with whether there was something to write.
+    /// A process at rest records the versions that it has verified. Returns whether there was something to
+    /// write.
     pub fn record_verified(&mut self, who: usize) -> bool {
         let process = &mut self.processes[who];
         if process.is_busy() {
@@ -255,7 +257,7 @@ impl World {
             return false;
         };
         self.note(|| format!("P{who} records what it has verified"));
-        // Nobody tries it again: what goes on brings it up again.
+        // The write has no retry: the next event repeats the whole step.
         let _ = self.write(who, &status, &Write::Verified);
         true
     }
@@ -302,7 +304,8 @@ impl World {
             return Next::Again;
         }
         self.processes[who].tried = Some(tried);
-        // The same look again has nothing new to say. What it compares to is what was written.
+        // A second decision on the same facts must not report anything new. It compares with the status just
+        // written.
         let fact = match fact {
             SecretState::Value(..) => self.cluster.read(&self.processes[who].resource).0,
             fact => fact,
@@ -403,7 +406,7 @@ impl World {
                 self.processes[who].tried = Some(tried);
                 return next;
             }
-            // A conflict, or a reply that was lost: read again, conclude again.
+            // After a conflict or a lost reply: read again, conclude again.
             self.processes[who].decided_on = self.cluster.resource.clone();
             if self.processes[who].decided_on.uid != uid {
                 return Next::Again;
@@ -411,7 +414,7 @@ impl World {
         }
     }
 
-    /// A fenced write of status. A lost reply is a failure for the process.
+    /// A conditional status write. A lost reply is a failure for the process.
     fn write(&mut self, who: usize, status: &Status, write: &Write) -> Result<(), Unwritten> {
         let read = self.processes[who].decided_on.clone();
         if status == &read.status() {
@@ -432,7 +435,7 @@ impl World {
             self.note(|| format!("P{who} never hears of it"));
             return Err(Unwritten::Perhaps);
         }
-        // Its own writes are seen at once, whatever the watches show.
+        // The process knows its own writes at once, before the watches show the writes.
         self.processes[who].decided_on = written.clone();
         self.processes[who].resource = written;
         Ok(())

@@ -1,4 +1,4 @@
-//! What holds whatever happens, in whatever order.
+//! The promises in random lives: any events in any order.
 
 use super::{
     checks::Promise,
@@ -21,21 +21,21 @@ use std::{
 };
 
 const CASES: u64 = 10_000;
-/// So many batches, each with a seed of its own, wherever they run.
+/// The number of batches, each with its own seed, independent of the machine.
 const BATCHES: u64 = 16;
 const EVENTS: usize = 36;
-/// For how many wakes the operator is followed at the end.
+/// How many wakes of the operator the end of a life includes.
 const RESTS: usize = 14;
 
 impl World {
-    /// The faults stop, the watches are up to date, one process is left, and there is time.
+    /// Ends a life: no more faults, up-to-date watches, one process, and enough time.
     pub fn finish(&mut self) {
         self.cognito.faults.clear();
         self.lose_next_reply = false;
         self.restart(1);
         self.sync(0);
         self.run(0);
-        // What changed during a set is looked at afterwards.
+        // Changes during a set are handled after the set.
         self.sync(0);
         let mut rest = self.run(0);
         for _ in 0..RESTS {
@@ -55,9 +55,9 @@ impl World {
         self.wait(SignedDuration::from_secs(60));
         self.check_end(rest.is_some());
         let settled = ready(&self.cluster.resource.status()) == Some(ConditionStatus::True);
-        // Without its key, a refused value is recognised only while the Secret hasn't moved.
+        // Without its key, a refused value is recognised only until the Secret's version changes.
         if rest.is_none() && (settled || !self.watch.keys_lost) {
-            // In a world of its own: this one stays as it has ended.
+            // In a copy: the world itself keeps its final state.
             let mut quiet = self.clone();
             quiet.check_quiet(settled);
             self.take_over_from(quiet);
@@ -101,7 +101,7 @@ impl World {
         }
     }
 
-    /// Whether a final status says what is so.
+    /// Whether a final status is right.
     fn judge(&self, status: &Status, reason: Option<Reason>) -> (&'static str, bool) {
         let Some(secret) = &self.cluster.secret else {
             return ("the Secret is gone", reason == Some(Reason::SecretNotFound));
@@ -170,9 +170,9 @@ impl World {
         }
     }
 
-    /// Spurious events, a restart and moved metadata lead to nothing.
+    /// Spurious events, a restart and changed metadata cause nothing.
     fn check_quiet(&mut self, settled: bool) {
-        // What was set may still have to be signed by a new key, and a version to be recorded.
+        // The value may still need a signature by a new key, and a version may still need its record.
         self.run(0);
         self.record_verified(0);
         self.silent("at rest", |world| {
@@ -208,14 +208,14 @@ impl World {
         }
     }
 
-    /// What was broken in another world, and how it came to that.
+    /// Takes the broken promises and the trace of another world.
     fn take_over_from(&mut self, other: Self) {
         if other.watch.any_broken().is_some() {
             *self = other;
         }
     }
 
-    /// Nothing is read, written or called.
+    /// Checks that nothing is read, written or called.
     fn silent(&mut self, when: &str, what: impl FnOnce(&mut Self)) {
         let counts = |world: &Self| {
             let watch = &world.watch;
@@ -229,7 +229,7 @@ impl World {
         }
     }
 
-    /// The fingerprint keys are lost: what is on record is signed again, and nothing is set.
+    /// The fingerprint keys are lost: the record is signed again, and nothing is set.
     fn lose_keys_at_rest(&mut self) {
         let before = (self.watch.writes, self.watch.calls);
         self.live_through(Event::LoseKeys);
@@ -304,7 +304,7 @@ pub fn setting(name: &str, usual: u64) -> u64 {
     })
 }
 
-/// One batch of lives: the same ones in the same order each time.
+/// One batch of lives, with the same lives in the same order each time.
 fn lives(batch: u64, mut judge: impl FnMut(&World) -> Result<(), Promise>) -> Result<(), String> {
     let (seed, cases) = (
         setting("PROTOCOL_SEED", 0),
@@ -346,8 +346,8 @@ fn lives(batch: u64, mut judge: impl FnMut(&World) -> Result<(), Promise>) -> Re
     }
 }
 
-/// Without every event that isn't needed. (What shrinks an event may make another one needless,
-/// and proptest doesn't look back.)
+/// Removes every event that is not needed. proptest's shrinking is not enough: a smaller event may make
+/// another event needless, and proptest does not try that event again.
 pub fn minimal(mut events: Vec<Event>, breaks: impl Fn(&[Event]) -> bool) -> Vec<Event> {
     let mut at = 0;
     while at < events.len() {
@@ -362,7 +362,7 @@ pub fn minimal(mut events: Vec<Event>, breaks: impl Fn(&[Event]) -> bool) -> Vec
     events
 }
 
-/// A life step by step.
+/// Describes a life step by step.
 pub fn told(history: Option<usize>, events: &[Event], promise: Promise) -> String {
     let mut world = World::new(history, true);
     world.live(events);
@@ -370,10 +370,10 @@ pub fn told(history: Option<usize>, events: &[Event], promise: Promise) -> Strin
     format!("{how}{}  the events alone: {events:?}", world.trace())
 }
 
-/// A promise that was broken, in which batch, and whether both processes had acted.
+/// A broken promise, its batch, and whether both processes had acted.
 type Broken = (Promise, u64, bool);
 
-/// What all batches break, on all cores.
+/// The broken promises of all batches; the batches run on all cores.
 fn broken() -> &'static [Broken] {
     static BROKEN: OnceLock<Vec<Broken>> = OnceLock::new();
     BROKEN.get_or_init(|| {
@@ -399,7 +399,8 @@ fn broken() -> &'static [Broken] {
     })
 }
 
-/// All promises are checked in one pass; one that was broken is looked for again, and shrunk.
+/// Checks one promise. All promises are checked in one pass; the life of a broken promise is searched again
+/// and shrunk.
 fn holds(promise: Promise) {
     let Some((_, batch, _)) = broken().iter().find(|(which, ..)| *which == promise) else {
         return;

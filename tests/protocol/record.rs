@@ -1,4 +1,4 @@
-//! What may stand in a status, and who may change it.
+//! The promises about the content of a status and its writers.
 
 use super::{
     checks::{Promise, Refused, Write},
@@ -16,7 +16,7 @@ use cognito_password_operator::{
 };
 
 impl World {
-    /// A write of status keeps the promises about what is on record.
+    /// Checks that a status write keeps the promises about the record.
     pub fn check_write(&mut self, before: &Status, after: &Status, write: &Write) {
         self.check_synced(before, after, write);
         let answer = after.last_handled_reconcile_at.as_ref();
@@ -27,7 +27,7 @@ impl World {
             let is_ready = ready(after) == Some(ConditionStatus::True);
             self.watch.meddling.answers(answer, is_ready);
         }
-        // What is withdrawn goes back to what may never have been judged.
+        // A withdrawn attempt restores a status that may have no conditions yet.
         let withdrawn = matches!(write, Write::Withdrawn(_));
         if !withdrawn && let Err(how) = kstatus(before, after) {
             self.watch.broken(Promise::Kstatus, how);
@@ -36,10 +36,10 @@ impl World {
             Write::Report => self.check_report(before, after),
             Write::Verified => self.check_verified(before, after),
             Write::Withdrawn(plan) => self.watch.did_not_attempt(&plan.attempt.id),
-            // What was refused is judged anew, because another value may have been set since.
+            // The refusal no longer counts, because another value may have been set since.
             Write::Conclusion(Conclusion::Superseded(_), _) => {
                 self.watch.refused = None;
-                // Signed by two keys, the same value looks like two: a residual risk.
+                // A value that is signed by two keys looks like two values: a residual risk.
                 if self.cluster.keys.len() > 1 {
                     self.doubt(before);
                 }
@@ -84,7 +84,7 @@ impl World {
         }
     }
 
-    /// Answered is what is set, or what a person must act on; or there is no value.
+    /// An answer needs a set, a state that requires a person, or a missing value.
     fn check_answer(&mut self, before: &Status, after: &Status, write: &Write) {
         let reason = after.ready_reason();
         let is_over = after.failures.is_none()
@@ -93,7 +93,7 @@ impl World {
                 Some(Reason::SecretNotFound | Reason::SecretKeyNotFound)
             );
         let by_outcome = matches!(write, Write::Report | Write::Conclusion(..));
-        // Another process may have taken a call that was being made for one of a process that is gone.
+        // A conclusion may restore the answer from before a call, after another process took over.
         let undone = match write {
             Write::Conclusion(_, plan) => {
                 before.last_handled_reconcile_at == plan.attempt.request
@@ -111,8 +111,8 @@ impl World {
         }
     }
 
-    /// Nothing but a version changes, that of no attempt under way, and the Secret held what is on record at
-    /// that version.
+    /// Only the version of the Secret may change, and not the version of a pending attempt. At that version
+    /// the Secret must have contained the recorded value.
     fn check_verified(&mut self, before: &Status, after: &Status) {
         let mut elsewhere = before.clone();
         let pending = |status: &Status| {
@@ -125,7 +125,7 @@ impl World {
             let value = self.cluster.value_at(version);
             let permanent = self.cluster.resource.spec.permanent;
             let keyring = keyring(&self.cluster.keys);
-            // A process signs with its own keys until it starts anew.
+            // A process signs with its own keys until its restart.
             let same = |value: &Password| {
                 let ring = &keyring.ring;
                 ring.compare(fingerprint, &target(), permanent, value) != Match::Different
@@ -190,7 +190,8 @@ impl World {
         }
     }
 
-    /// A value that is put in doubt without a call is what another one is told from.
+    /// A report may put a value in doubt without a call, as an attempt with a new id. Later values are
+    /// compared with it.
     fn check_report(&mut self, before: &Status, after: &Status) {
         let id = |status: &Status| status.attempt.as_ref().map(|a| a.id.clone());
         if let Some(attempt) = after.attempt.as_ref().filter(|_| id(before) != id(after)) {
@@ -200,7 +201,7 @@ impl World {
         }
     }
 
-    /// Either value may be the user's from now on.
+    /// From now on either value may be the user's password.
     fn doubt(&mut self, status: &Status) {
         let synced = status.synced.iter().map(|s| s.fingerprint.as_str());
         let attempt = status.attempt.iter().map(|a| a.fingerprint.as_str());
@@ -212,7 +213,7 @@ impl World {
         self.watch.doubt(doubted);
     }
 
-    /// The value that a fingerprint is of, if its key is at hand.
+    /// The value of a fingerprint, if its key is available.
     pub fn names(&self, recorded: &str) -> Option<u8> {
         keyring(&self.cluster.keys).names.get(recorded).copied()
     }

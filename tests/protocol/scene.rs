@@ -1,5 +1,5 @@
-//! One valid resource with a value at hand, for tests that change one thing and look at what is
-//! decided. Statuses come from the core itself, by replies.
+//! One valid resource with a value, for tests that change one thing and check the decision. The statuses come
+//! from the core itself, as results of replies.
 
 use super::{cluster::Cluster, cognito::text, process::Facts};
 use cognito_password_operator::{
@@ -18,7 +18,7 @@ use cognito_password_operator::{
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
-/// The resource, its Secret, and one process that looks at them.
+/// The resource, its Secret, and one process.
 pub struct Scene {
     pub cluster: Cluster,
     pub now: Timestamp,
@@ -30,7 +30,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// A new resource; the Secret says value 0.
+    /// A new resource; the Secret has value 0.
     pub fn new() -> Self {
         Self {
             cluster: Cluster::new(),
@@ -43,7 +43,7 @@ impl Scene {
         }
     }
 
-    /// Value 0 is set.
+    /// A resource with value 0 set.
     pub fn settled() -> Self {
         let mut scene = Self::new();
         scene.set(&applied());
@@ -54,7 +54,7 @@ impl Scene {
         self.cluster.resource.status()
     }
 
-    /// Changes the status as nobody but a test does.
+    /// Changes the status in a way that only a test does.
     pub fn with_status(&mut self, change: impl FnOnce(&mut Status)) {
         let mut status = self.status();
         change(&mut status);
@@ -76,7 +76,7 @@ impl Scene {
         self.now += SignedDuration::from_secs(seconds);
     }
 
-    /// Until the time of the next try.
+    /// Moves the clock to the time of the next try.
     pub fn until_due(&mut self) {
         self.now = self.status().failures.expect("a next try").retry_at.0;
     }
@@ -100,7 +100,7 @@ impl Scene {
         (decision, tried)
     }
 
-    /// What is said while a set waits for its turn in the budget.
+    /// The report while a set waits for a permit.
     pub fn waiting_for_turn(&mut self) -> Option<Report> {
         let facts = Facts {
             resource: &self.cluster.resource,
@@ -114,7 +114,7 @@ impl Scene {
         report_while_queued(&facts.observed(&self.cluster, &status), self.now)
     }
 
-    /// What is done while there are no credentials and the status says so.
+    /// The decision while the credential gate is closed and the status says so.
     pub fn turned_away(&self) -> Decision {
         let secret = self.cluster.secret.as_ref();
         let facts = Facts {
@@ -131,7 +131,7 @@ impl Scene {
         decide_at_closed_gate(&facts.observed(&self.cluster, &status), self.now)
     }
 
-    /// What is decided on the watch's hint.
+    /// The decision on the watch's hint.
     pub fn look(&mut self) -> Decision {
         let secret = self.cluster.secret.as_ref();
         let hint = secret.map_or(SecretState::NotSeen, |s| {
@@ -140,12 +140,12 @@ impl Scene {
         self.decide(hint).0
     }
 
-    /// What is decided where only Secrets with labels are seen, and this isn't one.
+    /// The decision if the operator has a selector and the Secret lacks its labels.
     pub fn unselected(&mut self) -> Decision {
         self.decide(SecretState::NotSelected("a=b".to_owned())).0
     }
 
-    /// Writes what is reported on what the watch shows.
+    /// Writes the report of the decision on the watch's hint.
     pub fn say(&mut self) -> Box<Report> {
         match self.look() {
             Decision::Report(report) => {
@@ -156,7 +156,7 @@ impl Scene {
         }
     }
 
-    /// Records what was verified; answers with whether there was something.
+    /// Records verified versions. Returns whether there was something to record.
     pub fn record_verified(&mut self) -> bool {
         let secret = self.cluster.secret.as_ref();
         let facts = Facts {
@@ -177,7 +177,7 @@ impl Scene {
         found.is_some()
     }
 
-    /// What is decided on a read, and remembered.
+    /// The decision after a read, which this scene remembers.
     pub fn read(&mut self) -> Decision {
         let fact = self.cluster.read(&self.cluster.resource).0;
         let (decision, tried) = self.decide(fact);
@@ -202,7 +202,7 @@ impl Scene {
         }
     }
 
-    /// Reads, writes ahead, gets this reply, concludes and writes.
+    /// Reads, writes ahead, gets this reply, concludes and records.
     pub fn set(&mut self, reply: &Reply) -> Box<OutcomeReport> {
         let plan = self.plan();
         self.write(&plan.ahead);
@@ -229,7 +229,7 @@ impl Scene {
         }
     }
 
-    /// Ready's status and reason, whether Reconciling and whether Stalled.
+    /// Ready's status and reason, whether Reconciling is present, and whether Stalled is present.
     pub fn said(&self) -> (ConditionStatus, Reason, bool, bool) {
         let status = self.status();
         let ready = status

@@ -1,4 +1,4 @@
-//! What went wrong once, or would be the first to go wrong, as short stories.
+//! Short stories: failures that happened once, or that are the most likely to happen.
 
 use super::{
     cognito::{Fault, WEAK, text},
@@ -9,7 +9,7 @@ use cognito_password_operator::api::{ConditionStatus, Reason};
 use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
 
-/// A story with a happy end: no promise broken, Ready=True, and this is the user's password.
+/// A finished story, in which no promise was broken.
 pub struct End {
     world: World,
     story: String,
@@ -53,7 +53,7 @@ impl End {
         assert_eq!(answered, resource.requested_at, "{}", self.story);
     }
 
-    /// In so many seconds, the minute of silence at the end not counted.
+    /// Checks the duration in seconds, without the final minute of silence.
     pub fn within(self, seconds: i64) -> Self {
         let start = Timestamp::from_second(1_800_000_000).expect("a time");
         let took = self.world.now.duration_since(start) - SignedDuration::from_secs(60);
@@ -295,10 +295,10 @@ fn what_somebody_else_has_set_is_never_confirmed_by_a_history() {
         let calls = 2 + u32::from(fault.is_some());
         let end = tell(Some(24), &events).says(Reason::NotConfirmed);
         end.calls(calls).has_answered_the_request();
-        // A new value settles it.
+        // A new value ends the doubt.
         let next = [&events[..], &[Put(1)]].concat();
         tell(Some(24), &next).ready_with(1).calls(calls + 1);
-        // What the policy refuses leaves it as it was.
+        // A value that the policy refuses changes nothing.
         let back = [&events[..], &[Put(WEAK), Run(0), Put(0), Run(0)]].concat();
         tell(Some(24), &back).says(Reason::NotConfirmed);
     }
@@ -310,7 +310,7 @@ fn a_request_after_a_lost_reply_has_no_use_for_what_the_history_says() {
     let events = [&lost[..], &[Meddle(9), Request, Run(0)]].concat();
     let end = tell(Some(24), &events).says(Reason::NotConfirmed).calls(2);
     end.has_answered_the_request();
-    // Nor if the next reply gets lost too.
+    // The same if the next reply gets lost too.
     let events = [
         &lost[..],
         &[Meddle(9), Request, Fault(Fault::LostBefore), Run(0)],
@@ -320,7 +320,7 @@ fn a_request_after_a_lost_reply_has_no_use_for_what_the_history_says() {
         .says(Reason::OutcomeUnknown)
         .calls(3);
     end.has_answered_the_request();
-    // It was asked for before the reply was lost.
+    // This request came before the lost reply.
     let events = [&[Request], &lost[..]].concat();
     let end = tell(Some(24), &events).ready_with(0).calls(2);
     end.says(Reason::AppliedAfterLostReply)
@@ -331,7 +331,7 @@ fn a_request_after_a_lost_reply_has_no_use_for_what_the_history_says() {
 fn a_new_value_after_the_history_confirmed_nothing_is_set_at_once() {
     let events = [Run(0), Meddle(9), Request, Run(0), Put(1), Run(0)];
     tell(Some(24), &events).ready_with(1).calls(3).within(1);
-    // Unless a call that got lost may still land.
+    // But not while a lost call may still land.
     let late = [Fault(Fault::Late(20)), Run(0), Wait(6), Run(0), Put(1)];
     let events = [&[Run(0), Meddle(9), Request], &late[..]].concat();
     let end = tell(Some(24), &events).ready_with(1);
@@ -358,8 +358,8 @@ fn what_was_seen_beside_a_stale_status_does_not_vouch_for_a_newer_one() {
         Step(0),
         Step(0),
         LoseReply,
-        Step(0), // settled, which the watch doesn't show yet
-        Step(0), // sees value 1 beside an open attempt at value 0
+        Step(0), // settled, but the watch does not show that yet
+        Step(0), // value 1 beside an open attempt at value 0
     ];
     tell(None, &events).ready_with(1).calls(2);
 }

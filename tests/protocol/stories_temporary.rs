@@ -1,4 +1,4 @@
-//! Stories of temporary passwords: a user who has chosen their own since is never put back.
+//! Stories of temporary passwords: a password that the user has chosen since is never overwritten.
 
 use super::{
     cognito::{Fault, WEAK},
@@ -8,7 +8,7 @@ use super::{
 use cognito_password_operator::api::Reason;
 use rstest::rstest;
 
-/// A temporary value 0, whatever happens then, and all that must not send it again.
+/// A temporary value 0, the given events, and then every event that must not send the value again.
 fn left_alone(history: Option<usize>, events: &[Event]) -> End {
     let mut story = vec![Permanent(false), Crash(0), Crash(1)];
     story.extend(events);

@@ -1,4 +1,4 @@
-//! What is decided, from one fixture, one change and a fixed clock.
+//! Tables of decisions: one fixture, one change and a fixed clock.
 
 use super::{
     cognito::WEAK,

@@ -1,10 +1,10 @@
-//! Whose turn in the budget comes first: what somebody just asked for.
+//! The urgency of a set in the rate limiter: a fresh request comes first.
 
 use super::scene::{Scene, applied, error, lost, not_sent, refused};
 use cognito_password_operator::core::{protocol::reply::Reply, schedule::rate_limit::Urgency};
 use rstest::rstest;
 
-/// After so many failures in a row, each tried again when it is due.
+/// A resource after this many failures in a row, each retried when due.
 fn failed(reply: &Reply, times: u32) -> Scene {
     let mut scene = Scene::new();
     for _ in 0..times {
@@ -23,7 +23,7 @@ fn what_is_new_is_asked_for() {
     let mut requested = Scene::settled();
     requested.cluster.request();
     assert_eq!(requested.plan().urgency, Urgency::Requested);
-    // Whoever crashed left something in doubt.
+    // A crashed process left an open attempt.
     let mut inherited = Scene::new();
     let ahead = inherited.plan().ahead;
     inherited.write(&ahead);

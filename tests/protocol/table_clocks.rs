@@ -1,5 +1,5 @@
-//! Times on record that were written by a clock that was wrong, or are read by one that is wrong now: each
-//! stored time, in both directions.
+//! Times on record that a wrong clock wrote, or that a wrong clock reads now: each stored time, in both
+//! directions.
 
 use super::scene::{Scene, applied, lost, refused};
 use cognito_password_operator::{
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 const REST: Decision = Decision::Stay { wake: None };
 
-/// How far a clock is set: back, where it is negative.
+/// By how many seconds the clock changes; negative means back.
 const SHIFTS: [i64; 6] = [-40_000_000, -3_000, -45, 45, 3_000, 40_000_000];
 
 #[rstest]
@@ -44,7 +44,7 @@ fn a_clock_that_is_set_back_after_a_lost_call_does_not_end_the_quarantine() {
         scene.set(&lost());
         scene.put(1);
         scene.later(shift);
-        // A clock that was set ahead hides that the call was just made: nobody can know.
+        // A clock that was set ahead hides that the call was just made. No process can notice that.
         if shift > 0 {
             assert!(!scene.plan().inherited, "{shift}");
             continue;
@@ -122,14 +122,14 @@ fn the_5_minutes_of_a_wait_are_never_drawn_out() {
 fn an_own_time_that_is_yet_to_come_is_no_proof_that_a_rival_came_first() {
     for at in [-10, 10] {
         let mut scene = Scene::settled();
-        // The clock was ahead when the value was set, and has been corrected.
+        // The clock was ahead when the value was set, and is right now.
         scene.later(-3_000);
         assert_eq!(scene.look(), REST, "without a rival nothing follows");
         scene.later(20);
         scene.rival_at = Some(scene.now + SignedDuration::from_secs(at));
         match scene.look() {
             Decision::Report(report) if at < 0 => scene.write(&report.status),
-            // A rival's time that is yet to come says nothing.
+            // A rival's time in the future proves nothing.
             REST if at > 0 => continue,
             other => panic!("{at}: {other:?}"),
         }

@@ -1,4 +1,4 @@
-//! What follows from each reply: record, conditions and wake, from one fixture and a fixed clock.
+//! The result of each reply: record, conditions and wake, from one fixture and a fixed clock.
 
 use super::scene::{Scene, applied, error, lost, not_sent, refused};
 use cognito_password_operator::{
@@ -17,7 +17,7 @@ use rstest::rstest;
 
 const HISTORY: &str = "PasswordHistoryPolicyViolationException";
 
-/// Ready, Reconciling, Stalled.
+/// The status of Ready, and whether Reconciling and Stalled are present.
 type Said = (ConditionStatus, bool, bool);
 const SETTLED: Said = (ConditionStatus::True, false, false);
 const STALLED: Said = (ConditionStatus::False, false, true);
@@ -169,7 +169,7 @@ fn rule_h_of_a_request_for_what_is_synced_nothing_is_confirmed() {
     }
 }
 
-/// `NotConfirmed`, of value 0.
+/// A resource with `NotConfirmed` for value 0.
 fn not_confirmed(permanent: bool) -> Scene {
     let mut scene = Scene::new();
     scene.cluster.change(|spec| spec.permanent = permanent);
@@ -213,7 +213,7 @@ fn what_is_not_confirmed_is_asked_of_cognito_again(
             let mut scene = not_confirmed(permanent);
             change(&mut scene);
             if !permanent && !of_a_temporary_one {
-                // It may have been chosen anew: nobody asked.
+                // The user may have chosen a new password, and there was no request.
                 assert_eq!(scene.report().verdict.reason, Reason::NotConfirmed);
                 continue;
             }
@@ -253,7 +253,7 @@ fn a_new_value_after_what_is_not_confirmed_is_set_at_once() {
         assert!(!scene.plan().inherited);
         scene.set(&applied());
         assert_eq!(scene.said().1, Reason::PasswordSet);
-        // And what was not confirmed is an earlier value like any other.
+        // The value that was not confirmed is now an earlier value like any other.
         scene.put(0);
         scene.set(&refused(HISTORY));
         assert_eq!(scene.said().1, Reason::PasswordHistoryPolicyViolation);
@@ -324,7 +324,7 @@ fn a_conclusion_without_its_attempt_is_discarded() {
         let mut scene = Scene::settled();
         scene.put(1);
         let plan = scene.plan();
-        // Nobody wrote it ahead: somebody else's record stands, of another value.
+        // The plan was not written ahead, so the status has another record, with another value.
         let conclusion = conclude(
             &scene.status(),
             &plan,
@@ -409,7 +409,7 @@ fn what_is_withdrawn_takes_nothing_of_others_with_it() {
             type_: "Theirs".to_owned(),
             ..before.conditions[0].clone()
         };
-        // Somebody else writes theirs, and another process that it is suspended.
+        // Another program adds its condition, and another process reports the suspension.
         scene.with_status(|status| status.conditions.push(theirs.clone()));
         scene.cluster.change(|spec| spec.suspend = true);
         scene.report();

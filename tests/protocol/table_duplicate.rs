@@ -1,4 +1,4 @@
-//! What is decided while an older resource manages the same user, and after it has gone.
+//! The decisions while an older resource manages the same user, and after the older resource is gone.
 
 use super::scene::{Scene, applied, lost, refused};
 use cognito_password_operator::{
@@ -20,7 +20,7 @@ const REST: Decision = Decision::Stay { wake: None };
 const DUPLICATE: (ConditionStatus, Reason, bool, bool) =
     (ConditionStatus::False, Reason::DuplicateUser, false, true);
 
-/// What the watch's hint leads to, which is said without a look into the Secret.
+/// The report on the watch's hint, without a read of the Secret.
 fn said(scene: &mut Scene) -> Box<Report> {
     match scene.look() {
         Decision::Report(report) => {
@@ -39,7 +39,7 @@ fn become_duplicate(scene: &mut Scene) -> Status {
     scene.status()
 }
 
-/// The older one is gone, and what follows before anything else.
+/// Removes the older resource, and takes the first step after that.
 fn take_over(scene: &mut Scene) -> Status {
     scene.older = None;
     let report = said(scene);
@@ -60,7 +60,7 @@ fn take_over(scene: &mut Scene) -> Status {
 fn a_duplicate_is_said_once_whatever_it_was_before_and_changes_nothing(#[case] mut scene: Scene) {
     let before = become_duplicate(&mut scene);
     assert_eq!(before.failures, None);
-    // Not by a restart, nor by what otherwise asks for a set.
+    // Neither a restart nor another trigger of a set changes that.
     scene.restart();
     assert_eq!(scene.look(), Decision::Stay { wake: None });
     scene.later(3_600);

@@ -1,4 +1,4 @@
-//! What somebody achieves who writes statuses and has no key: docs/forged-status.md says how little.
+//! What an attacker can achieve by writing statuses without a key: little, as docs/forged-status.md explains.
 
 use super::{
     cluster::{keyring, password, target},
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 const REST: Decision = Decision::Stay { wake: None };
 
-/// What a forger takes for a fingerprint: of a key that isn't there, or with the id of one that is.
+/// Fingerprints that an attacker can make up: with an unknown key id, or with the id of an existing key.
 fn fingerprints() -> Vec<String> {
     let id = signed(0).split('.').next().unwrap_or_default().to_owned();
     ["deadbeef", &id]
@@ -26,7 +26,7 @@ fn fingerprints() -> Vec<String> {
         .into()
 }
 
-/// What the operator's key makes of a value.
+/// The fingerprint of a value by the operator's key.
 fn signed(value: u8) -> String {
     let keys = keyring(&Scene::new().cluster.keys);
     let signed = keys.ring.sign(&target(), true, &password(value));
@@ -61,7 +61,7 @@ fn conditions() -> impl Strategy<Value = Vec<Condition>> {
     vec(one.prop_map(made), 0..4)
 }
 
-/// Any status that the schema lets through, with one of these versions of the Secret in it.
+/// Any status that the schema allows, with one of these versions of the Secret.
 fn statuses(versions: &[(String, String)]) -> impl Strategy<Value = Status> + use<> {
     let outcome = select(vec![
         AttemptOutcome::Pending,
@@ -157,7 +157,7 @@ proptest! {
         prop_assert_eq!(report.verdict.reason, Reason::NotGranted);
     }
 
-    /// Of a value that this process hasn't tried, unless it names the very version of the Secret.
+    /// The process has not tried the value, and the status does not name the current version of the Secret.
     #[test]
     fn no_status_keeps_a_value_from_being_set_for_longer_than_an_hour(
         status in statuses(&[another_version()])
@@ -188,7 +188,7 @@ proptest! {
     }
 }
 
-/// What a forger writes who knows which version of the Secret is there.
+/// Writes what an attacker can write who knows the current version of the Secret.
 fn pass_for_set(scene: &mut Scene, fingerprint: &str) {
     let at = MicroTime(scene.now);
     let (secret_uid, secret_resource_version) = version(scene);
@@ -221,9 +221,9 @@ fn who_knows_the_secrets_version_makes_its_value_pass_for_set_until_it_moves() {
         let mut scene = Scene::new();
         pass_for_set(&mut scene, &fingerprint);
         match scene.look() {
-            // By its id the key is there: nobody asks for more.
+            // The id names an existing key, so the operator checks no further.
             REST => {}
-            // It isn't, and so the value is signed anew, with a warning.
+            // The key does not exist, so the value is signed again, with a warning.
             Decision::Read => {
                 let report = scene.report();
                 assert!(report.signed_again, "{report:?}");

@@ -1,4 +1,4 @@
-//! What is decided where nobody may act, and once somebody may again.
+//! The decisions while no grant admits the resource, and after a grant admits the resource again.
 
 use super::scene::{Scene, refused};
 use cognito_password_operator::{
@@ -14,7 +14,7 @@ fn revoke(scene: &mut Scene) {
     assert_eq!(scene.said().1, Reason::NotGranted);
 }
 
-/// The set waits for its turn in the budget, and says so.
+/// The set waits for a permit, and the status says so.
 fn queue(scene: &mut Scene) {
     let waiting = scene.waiting_for_turn().expect("the grant is there");
     scene.write(&waiting.status);
@@ -36,7 +36,7 @@ fn whoever_is_granted_is_set_in_its_turn(#[case] mut scene: Scene) {
     scene.plan();
 }
 
-/// As after a grant that names the Region, also where the same value was refused before.
+/// The same as after a grant that names the Region, also if the same value was refused before.
 #[rstest]
 #[case::new(Scene::new())]
 #[case::waiting({ let mut s = Scene::new(); s.set(&refused("AccessDeniedException")); s })]
@@ -87,13 +87,13 @@ fn what_another_set_while_a_suspended_one_was_not_granted_is_believed_no_longer(
     scene.cluster.change(|spec| spec.suspend = true);
     scene.cluster.granted = false;
     scene.later(10);
-    // Another one, which is let in, sets the user; this one is told.
+    // Another resource, which is admitted, sets the user. This resource knows the rival's time.
     scene.rival_at = Some(scene.now);
     scene.later(1);
     if let Decision::Report(report) = scene.look() {
         scene.write(&report.status);
     }
-    // The other one is deleted; this one is granted and goes on.
+    // The rival is deleted. This resource is admitted again and continues.
     scene.rival_at = None;
     scene.cluster.granted = true;
     scene.cluster.change(|spec| spec.suspend = false);
@@ -107,7 +107,7 @@ fn what_an_older_one_set_while_a_suspended_one_had_its_user_is_believed_no_longe
     let mut scene = Scene::settled();
     scene.cluster.change(|spec| spec.suspend = true);
     scene.later(10);
-    // An older one is let in, and sets the user.
+    // An older resource is admitted, and sets the user.
     scene.older = Some(OlderResource::OtherNamespace);
     if let Decision::Report(report) = scene.look() {
         scene.write(&report.status);

@@ -1,4 +1,4 @@
-//! When a request is answered, and what it waits for until then: from one fixture and a fixed clock.
+//! When a request is answered, and what delays the answer: from one fixture and a fixed clock.
 
 use super::scene::{Scene, applied, error, lost, not_sent, refused};
 use cognito_password_operator::{
@@ -9,7 +9,7 @@ use rstest::rstest;
 
 const HISTORY: &str = "PasswordHistoryPolicyViolationException";
 
-/// Whether what is on record answers the request at hand.
+/// Whether the record answers the current request.
 fn is_answered(scene: &Scene) -> bool {
     scene.status().last_handled_reconcile_at == scene.cluster.resource.requested_at
 }
@@ -26,7 +26,8 @@ fn is_answered(scene: &Scene) -> bool {
 #[case::no_pool(refused("ResourceNotFoundException"), false, false)]
 #[case::credentials(refused("ExpiredTokenException"), false, false)]
 #[case::no_user(refused("UserNotFoundException"), false, false)]
-// A permanent one is sent again until it is known, a temporary one isn't sent again by itself.
+// A permanent value is sent again until its outcome is known. A temporary value is not sent again without a
+// request.
 #[case::lost(lost(), false, true)]
 #[case::failed(error(500, Some("InternalErrorException")), false, true)]
 #[case::unheard_of(refused("TeapotException"), false, true)]
@@ -87,11 +88,11 @@ fn a_request_that_did_nothing_waits_for_its_next_try_also_after_a_restart(#[case
             assert_eq!(decision, Decision::Stay { wake }, "restarted: {restart}");
         }
         assert_eq!(scene.status(), on_record);
-        // Another request doesn't wait.
+        // Another request does not wait.
         scene.cluster.request();
         assert_eq!(scene.look(), Decision::Read);
         scene.plan();
-        // Nor is it forgotten.
+        // The old request is not forgotten either.
         scene.cluster.resource.requested_at = on_record.failures.and_then(|it| it.request);
         scene.later(4_000);
         scene.set(&applied());

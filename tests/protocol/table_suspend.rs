@@ -1,4 +1,4 @@
-//! What is said of a resource on which nothing is done, and that it goes on as if nothing had been.
+//! The status of a suspended resource, and its continuation after the suspension without a trace.
 
 use super::scene::{Scene, applied, lost, not_sent, refused};
 use cognito_password_operator::{
@@ -91,7 +91,7 @@ fn who_is_suspended_says_so_once_and_keeps_the_rest(#[case] mut scene: Scene, #[
     assert_eq!(condition(ConditionType::Reconciling), None);
     assert_eq!(condition(ConditionType::Stalled).is_some(), unset);
     if unset {
-        // Whoever shows the condition shows why.
+        // A program that shows the condition also shows the reason.
         let why = &before.conditions[0].message;
         let stalled = &condition(ConditionType::Stalled).expect("there").message;
         assert!(stalled.contains(why.trim_end_matches('.')), "{stalled}");
@@ -111,7 +111,7 @@ fn who_is_suspended_says_so_once_and_keeps_the_rest(#[case] mut scene: Scene, #[
         )
     );
 
-    // Once, whatever happens, and whoever looks.
+    // Only once, also after a restart or an event.
     scene.restart();
     assert_eq!(scene.look(), Decision::Leave);
     scene.put(3);
@@ -122,7 +122,7 @@ fn who_is_suspended_says_so_once_and_keeps_the_rest(#[case] mut scene: Scene, #[
         (Decision::Leave, Decision::Leave)
     );
 
-    // Of each generation.
+    // Once per generation.
     scene.cluster.change(|spec| spec.permanent = false);
     let Decision::Report(report) = scene.look() else {
         panic!("nothing is said of the new generation");
@@ -149,7 +149,7 @@ fn who_is_resumed_goes_on_as_if_nothing_had_been() {
     assert_eq!(ahead.condition(ConditionType::Suspended), None);
     assert_eq!(ahead.condition(ConditionType::Stalled), None);
     scene.set(&refused("AccessDeniedException"));
-    // It waits anew: nobody could go on meanwhile.
+    // The wait starts again: the resource could not continue while suspended.
     let waiting = (ConditionStatus::False, Reason::AccessDenied, true, false);
     assert_eq!(scene.said(), waiting);
     assert_eq!(scene.status().condition(ConditionType::Suspended), None);

@@ -1,5 +1,4 @@
-//! What is decided on a temporary password that may have been applied: from one fixture and a fixed
-//! clock.
+//! The decisions on a temporary password that may have been applied: from one fixture and a fixed clock.
 
 use super::scene::{Scene, applied, error, lost, not_sent, refused};
 use cognito_password_operator::{
@@ -10,7 +9,7 @@ use rstest::rstest;
 
 const REST: Decision = Decision::Stay { wake: None };
 
-/// `permanent: false`, and the reply to the first set is this.
+/// A resource with `permanent: false`, and this reply to the first set.
 fn after(reply: &Reply) -> Scene {
     let mut scene = Scene::new();
     scene.cluster.change(|spec| spec.permanent = false);
@@ -49,7 +48,7 @@ fn a_call_without_a_usable_reply_is_left_alone(#[case] reply: Reply, #[case] wor
     let message = scene.status().conditions[0].message.clone();
     assert!(message.contains(words), "{message}");
     is_left_alone(&mut scene);
-    // Said once more of another generation, in the same words.
+    // Another generation repeats the same message.
     scene.cluster.change(|spec| spec.suspend = true);
     scene.cluster.change(|spec| spec.suspend = false);
     assert_eq!(scene.report().wake, None);
@@ -83,7 +82,7 @@ fn a_request_that_a_process_ended_over_is_answered_and_not_sent_again() {
         scene.report();
         assert_eq!(scene.status().last_handled_reconcile_at, requested);
         is_left_alone(&mut scene);
-        // The next one is.
+        // The next request is carried out.
         scene.cluster.request();
         scene.later(30);
         scene.set(&applied());
@@ -116,7 +115,7 @@ fn the_outcome_and_not_the_condition_tells_that_there_was_no_user() {
     scene.later(400);
     let plan = scene.plan();
     scene.write(&plan.ahead);
-    // It may have been sent: the condition says still what it said before.
+    // The value may have been sent: the condition still says what it said before.
     assert_eq!(scene.said().1, Reason::TooManyRequests);
     scene.restart();
     scene.report();
@@ -247,7 +246,7 @@ fn a_refusal_on_request_is_no_proof_that_no_earlier_call_was_applied(#[case] cod
     scene.cluster.request();
     scene.set(&refused(code));
     assert_eq!(scene.attempt(), Some(AttemptOutcome::Unknown));
-    // The request is withdrawn, and something else about the resource changes.
+    // The request is withdrawn, and another field of the resource changes.
     scene.cluster.resource.requested_at = None;
     scene.cluster.change(|spec| spec.suspend = true);
     scene.cluster.change(|spec| spec.suspend = false);

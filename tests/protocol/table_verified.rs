@@ -1,4 +1,4 @@
-//! What is recorded of a Secret whose metadata moved, so that a restart reads nothing: from one fixture, one
+//! The record of a Secret whose metadata changed, so that a restart reads nothing: from one fixture, one
 //! change and a fixed clock.
 
 use super::{
@@ -46,7 +46,7 @@ fn at_rest() -> Vec<(&'static str, Scene)> {
     ]
 }
 
-/// But for the version of the Secret.
+/// The status without the version of the Secret.
 fn elsewhere(status: &Status) -> Status {
     let mut status = status.clone();
     if let Some(synced) = &mut status.synced {

@@ -1,4 +1,4 @@
-//! What is waited for, and what cuts a wait short: from one fixture and a fixed clock.
+//! The reasons to wait, and the events that end a wait: from one fixture and a fixed clock.
 
 use super::scene::{Scene, applied, error, lost, not_sent, refused};
 use cognito_password_operator::{

@@ -1,4 +1,4 @@
-//! The world: what people do, what goes wrong, and the clock.
+//! The world: actions of people, faults, and the clock.
 
 use super::{
     checks::{Promise, Watch},
@@ -9,12 +9,12 @@ use super::{
 use cognito_password_operator::{api::Status, core::protocol::decision::Decision};
 use jiff::{SignedDuration, Timestamp};
 
-/// What happens. Processes are 0 and 1.
+/// An event. The processes are 0 and 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// The Secret says this value.
+    /// The Secret gets this value.
     Put(u8),
-    /// The Secret's other key says this value.
+    /// The Secret's other key gets this value.
     PutOther(u8),
     /// The Secret's metadata change.
     Touch,
@@ -28,44 +28,44 @@ pub enum Event {
     Permanent(bool),
     /// `spec.suspend`
     Suspend(bool),
-    /// A grant lets it manage its user, or no longer does.
+    /// A grant admits the resource, or no longer does.
     Grant(bool),
     /// `spec.passwordSecretRef.key` is the other key.
     Other(bool),
     /// A new `requestedAt`
     Request,
-    /// The resource is deleted and made anew.
+    /// The resource is deleted and recreated.
     Recreate,
-    /// The user signs in, and chooses a password of their own if they have to.
+    /// The user signs in, and chooses a new password if required.
     UserChooses,
-    /// Somebody else sets the user's password in Cognito: to this value, if a Secret may say it, else to one
-    /// that no Secret says.
+    /// Another program sets the user's password in Cognito: to this value if a Secret may have it, or else to
+    /// a value that no Secret has.
     Meddle(u8),
-    /// What becomes of the next call that has no fault yet.
+    /// The fault of the next call without a fault.
     Fault(Fault),
     /// The reply to the next write of a status is lost.
     LoseReply,
-    /// A process ends, wherever it is, and starts again.
+    /// A process ends at its current step, and starts again.
     Crash(u8),
-    /// One step of a process that sees what its watches showed last.
+    /// One step of a process with the last state of its watches.
     Step(u8),
-    /// One step of a process that has caught up, unless it is in the middle of a set.
+    /// One step of a process with up-to-date watches, except in the middle of a set.
     Look(u8),
-    /// A process catches up and goes on until it has nothing to do for now.
+    /// A process with up-to-date watches runs until it waits.
     Run(u8),
-    /// A process that has caught up records what it has verified.
+    /// A process with up-to-date watches records the versions that it has verified.
     Record(u8),
-    /// So many seconds pass.
+    /// This many seconds pass.
     Wait(u16),
-    /// A new fingerprint key; the old ones stay.
+    /// A new fingerprint key is added; the old keys stay.
     NewKey,
     /// The old fingerprint keys are removed.
     DropOldKeys,
-    /// All fingerprint keys are lost, and another is made.
+    /// All fingerprint keys are lost, and a new key is made.
     LoseKeys,
 }
 
-/// Everything there is.
+/// The whole model.
 #[derive(Clone, Debug)]
 pub struct World {
     pub now: Timestamp,
@@ -92,7 +92,7 @@ impl World {
         }
     }
 
-    /// Lets events happen, then the faults stop and the operator has time.
+    /// Plays the events. Then the faults stop, and the operator has time.
     pub fn live(&mut self, events: &[Event]) {
         for event in events {
             self.live_through(*event);
@@ -101,7 +101,7 @@ impl World {
         self.finish();
     }
 
-    /// One event.
+    /// Plays one event.
     pub fn live_through(&mut self, event: Event) {
         self.note(|| format!("{event:?}"));
         self.happen(event);
@@ -200,7 +200,7 @@ impl World {
         }
     }
 
-    /// The clock goes on; what is late lands on the way.
+    /// The clock advances, and late requests land on the way.
     pub fn wait(&mut self, time: SignedDuration) {
         let until = self.now + time;
         while self.now < until {
@@ -230,7 +230,7 @@ impl World {
         self.processes[who].sync(&self.cluster.resource, self.cluster.secret.as_ref());
     }
 
-    /// A process goes on until it waits.
+    /// Runs a process until it waits.
     pub fn run(&mut self, who: usize) -> Option<std::time::Duration> {
         for _ in 0..40 {
             match self.step(who) {
@@ -244,7 +244,7 @@ impl World {
         None
     }
 
-    /// Remembers a line for whoever has to understand a failure.
+    /// Adds a line to the trace of a failed test.
     pub fn note(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             trace.push(line());
@@ -283,7 +283,7 @@ impl World {
     }
 }
 
-/// A decision in few words.
+/// A short name of a decision.
 pub fn brief(decision: &Decision) -> String {
     match decision {
         Decision::Leave => "leave".to_owned(),

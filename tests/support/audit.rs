@@ -1,4 +1,4 @@
-//! What the API server was asked, from its audit log: who asked for what, how often.
+//! Reads the API server's audit log: which user sent which requests, and how often.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// Rules are tried in order, the first that fits holds. Lists and watches of our resources without
-/// their bodies (ten thousand resources make a line of ten megabytes). Of others all that service
-/// accounts write, never what they read: Secrets. What the tests themselves do, as administrator,
-/// only where our resources are concerned.
+/// The first matching rule counts. Lists and watches of the operator's resources are logged without bodies,
+/// because ten thousand resources make a line of ten megabytes. Of other objects, the log has every write of
+/// a service account, but no reads, which may be Secrets. Requests of the tests themselves, as administrator,
+/// are logged only for the operator's resources.
 pub(crate) const POLICY: &str = r#"
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -31,19 +31,19 @@ rules:
   - level: None
 "#;
 
-/// A moment: requests that the API server got after it are news. The log alone doesn't tell them apart:
-/// on a busy machine a request is logged after others have seen what it did.
+/// A point in time: later requests are new. The length of the log alone can't separate the requests. On a
+/// busy machine a request is logged after other clients have seen its effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
     /// The length of the log at that time.
     length: u64,
-    /// By the clock that the API server has too.
+    /// The time by the clock that the test shares with the API server.
     at: Timestamp,
 }
 
 impl Mark {
-    /// Whether the API server got the request of this event after the moment. A watch that ends is news,
-    /// whenever it began.
+    /// Whether the API server got this event's request after the mark. A watch always counts as new, because
+    /// its last entry is written when the watch ends.
     fn is_before(self, event: &Value) -> bool {
         let received = event["requestReceivedTimestamp"].as_str();
         let received = received.and_then(|at| at.parse::<Timestamp>().ok());
@@ -51,7 +51,7 @@ impl Mark {
     }
 }
 
-/// Selects requests. What isn't set doesn't matter.
+/// Selects requests. A field that is not set matches every request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AuditQuery {
     since: Mark,
@@ -68,7 +68,7 @@ impl AuditQuery {
         self
     }
 
-    /// For example `system:serviceaccount:NAMESPACE:NAME`.
+    /// A user name, for example `system:serviceaccount:NAMESPACE:NAME`.
     pub(crate) fn user(self, user: &str) -> Self {
         self.want("/user/username", user)
     }
@@ -77,12 +77,12 @@ impl AuditQuery {
         self.want("/verb", verb)
     }
 
-    /// The plural: `secrets`, `cognitouserpasswords`.
+    /// The plural of the resource: `secrets`, `cognitouserpasswords`.
     pub(crate) fn resource(self, resource: &str) -> Self {
         self.want("/objectRef/resource", resource)
     }
 
-    /// Empty for the resource itself.
+    /// The subresource; empty for the resource itself.
     pub(crate) fn subresource(self, subresource: &str) -> Self {
         self.want("/objectRef/subresource", subresource)
     }
@@ -107,8 +107,8 @@ impl AuditQuery {
         })
     }
 
-    /// One entry per request, the last one said about it (a watch is in the log when it starts and
-    /// again when it ends).
+    /// Returns one entry per request: the last entry in the log. A watch has one entry for its start and one
+    /// for its end.
     pub(crate) fn run(&self, log: &Path) -> Vec<Value> {
         let mut found: Vec<Value> = Vec::new();
         for mut event in read(log, self.since).filter(|event| self.fits(event)) {
@@ -126,16 +126,16 @@ impl AuditQuery {
     }
 }
 
-/// Whether a watch began, and didn't only end.
+/// Set on an entry whose watch began after the mark; not set if the watch only ended after the mark.
 const BEGUN: &str = "begun";
 
-/// Whether a request lists: as such, or because a watch that begins tells of everything first.
+/// Whether a request lists objects: a list, or the start of a watch that sends the initial events.
 pub(crate) fn is_list(request: &Value) -> bool {
     let uri = request["requestURI"].as_str().unwrap_or_default();
     request["verb"] == "list" || (request[BEGUN] == true && uri.contains("sendInitialEvents=true"))
 }
 
-/// This moment.
+/// The current time and the current length of the log.
 pub(crate) fn mark(log: &Path) -> Mark {
     Mark {
         length: std::fs::metadata(log).map_or(0, |metadata| metadata.len()),
@@ -143,7 +143,7 @@ pub(crate) fn mark(log: &Path) -> Mark {
     }
 }
 
-/// The lines of service accounts' requests since then that have one of these names in them.
+/// The log's lines of service accounts' requests since the mark, if the line contains one of these names.
 pub(crate) fn lines(log: &Path, since: Mark, names: &[&str]) -> Vec<u8> {
     let text = text(log, since);
     let is_meant = |line: &&str| {
@@ -154,8 +154,8 @@ pub(crate) fn lines(log: &Path, since: Mark, names: &[&str]) -> Vec<u8> {
     lines.collect::<String>().into_bytes()
 }
 
-/// All whole lines from `since` on. The API server writes an event before it answers, so what was
-/// answered is in the log.
+/// All whole lines since the mark. The API server writes an event before its answer, so every answered
+/// request is in the log.
 fn read(log: &Path, since: Mark) -> impl Iterator<Item = Value> {
     let text = text(log, since);
     let events: Vec<Value> = text

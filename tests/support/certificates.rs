@@ -1,4 +1,4 @@
-//! The control plane's certificates and keys, made anew for each.
+//! The control plane's certificates and keys; each control plane gets new ones.
 
 use std::path::{Path, PathBuf};
 
@@ -9,17 +9,17 @@ use rcgen::{
 
 use super::scratch::write_private;
 
-/// Where the files are.
+/// The paths of the files.
 #[derive(Debug)]
 pub(crate) struct Certificates {
     pub(crate) ca: PathBuf,
     pub(crate) server: Pair,
-    /// In `system:masters`: may do everything.
+    /// In the group `system:masters`, which may do everything.
     pub(crate) admin: Pair,
     pub(crate) controller_manager: Pair,
     /// Signs the tokens of service accounts.
     pub(crate) service_account_key: PathBuf,
-    /// Verifies them.
+    /// Verifies the tokens of service accounts.
     pub(crate) service_account_public_key: PathBuf,
 }
 

@@ -1,8 +1,8 @@
 //! A real Kubernetes API server with its etcd, on loopback, for tests and the demo.
 //!
-//! Without kubelet and scheduler: pods don't run, everything else is the real thing (RBAC, CRDs with
-//! their CEL rules, server-side apply, tokens, admission). The controller manager is started
-//! only where a test needs deleted namespaces to go or owned objects to be collected.
+//! There is no kubelet and no scheduler, so pods don't run. Everything else is real: RBAC, CRDs with their
+//! CEL rules, server-side apply, tokens, admission. A test starts the controller manager only if the test
+//! needs deleted namespaces to go or owned objects to be collected.
 
 mod access;
 mod servers;
@@ -26,12 +26,12 @@ use super::wait::eventually;
 
 pub(crate) use access::client_for;
 
-/// On two busy cores the API server needs 3 to 10 seconds; four of them on one busy core need minutes.
+/// On two busy cores the API server needs 3 to 10 s. Four API servers on one busy core need minutes.
 const START_DEADLINE: Duration = Duration::from_mins(5);
 
 #[derive(Debug)]
 pub(crate) struct ControlPlane {
-    // Dropped in this order: clients before servers, so that nobody complains.
+    // Fields drop in this order: clients before servers, so that no client logs a lost server.
     controller_manager: OnceLock<Process>,
     api_server: Mutex<Option<Process>>,
     etcd: Mutex<Option<Process>>,
@@ -44,7 +44,7 @@ pub(crate) struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// A control plane of one's own, for tests that stop it or fill it. Others use [`shared`].
+    /// Starts a control plane for one test, which may stop or fill it. Other tests use [`shared`].
     ///
     /// [`shared`]: Self::shared
     pub(crate) fn start() -> Self {
@@ -64,12 +64,12 @@ impl ControlPlane {
         write_private(&control_plane.audit_policy(), audit::POLICY);
         control_plane
             .write_kubeconfig("admin", &access::user_of(&control_plane.certificates.admin));
-        // The caller may be inside of a runtime or have none at all.
+        // The caller may run inside of a runtime or without any.
         on_a_runtime_of_its_own(|| control_plane.start_api_server());
         control_plane
     }
 
-    /// The one that most tests share, each with namespaces of its own.
+    /// The control plane that most tests share. Each test has namespaces of its own.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);
         &SHARED
@@ -79,7 +79,7 @@ impl ControlPlane {
         format!("https://127.0.0.1:{}", self.port)
     }
 
-    /// Creates a namespace with a name that no other test has.
+    /// Creates a namespace with a unique name.
     pub(crate) async fn new_namespace(&self, prefix: &str) -> String {
         let name = format!("{prefix}-{}", random_suffix());
         let namespace = Namespace {
@@ -96,8 +96,8 @@ impl ControlPlane {
         name
     }
 
-    /// Applies `deploy/` or one of its variants (each once per control plane), which the API server
-    /// must take without a warning, and waits till the CRDs are served.
+    /// Applies `deploy/` or one of its variants, each once per control plane, and waits until the CRDs are
+    /// served. The API server must accept the manifests without a warning.
     pub(crate) fn install(&self, manifests: &str) {
         let mut installed = lock(&self.installed);
         if !installed.contains(manifests) {
@@ -108,12 +108,13 @@ impl ControlPlane {
         }
     }
 
-    /// For tests that need namespaces to go, owned objects to be collected, or aggregated roles.
+    /// For tests that need deleted namespaces to go, owned objects to be collected, or roles to be
+    /// aggregated.
     pub(crate) async fn start_controller_manager(&self) {
         let client = self.client().await;
         self.controller_manager
             .get_or_init(|| self.spawn_controller_manager());
-        // Its first visible deed.
+        // The default service account is the first visible work of the controller manager.
         let accounts: Api<ServiceAccount> = Api::namespaced(client, "default");
         eventually(START_DEADLINE, async || {
             match accounts.get("default").await {
@@ -130,12 +131,12 @@ impl ControlPlane {
         .await;
     }
 
-    /// An outage: SIGKILL, connections break. etcd keeps the data.
+    /// Simulates an outage: SIGKILL. Connections break, and etcd keeps the data.
     pub(crate) fn stop_api_server(&self) {
         drop(lock(&self.api_server).take());
     }
 
-    /// Starts the API server (again): same port, same data. Returns when it is ready.
+    /// Starts the API server (again), with the same port and data. Returns when the API server is ready.
     pub(crate) async fn start_api_server(&self) {
         lock(&self.api_server).get_or_insert_with(|| self.spawn_api_server());
         let started = Instant::now();
@@ -161,8 +162,8 @@ impl ControlPlane {
         }
     }
 
-    /// The API server stops answering, connections stay: worse than an outage for who has no
-    /// timeouts. Back with [`resume_api_server`](Self::resume_api_server).
+    /// Stops the API server's answers, but keeps the connections: worse than an outage for a client without
+    /// timeouts. [`resume_api_server`](Self::resume_api_server) ends the freeze.
     pub(crate) fn freeze_api_server(&self) {
         if let Some(process) = &*lock(&self.api_server) {
             process.pause();
@@ -175,14 +176,14 @@ impl ControlPlane {
         }
     }
 
-    /// SIGKILL; the data stays. The API server fails every request until [`start_etcd`].
+    /// Kills etcd with SIGKILL; the data stays. The API server fails every request until [`start_etcd`].
     ///
     /// [`start_etcd`]: Self::start_etcd
     pub(crate) fn stop_etcd(&self) {
         drop(lock(&self.etcd).take());
     }
 
-    /// Starts etcd (again): same ports, same data. The API server finds it by itself.
+    /// Starts etcd (again), with the same ports and data. The API server reconnects by itself.
     pub(crate) fn start_etcd(&self) {
         lock(&self.etcd).get_or_insert_with(|| servers::etcd(&self.directory, self.etcd_ports));
     }
@@ -199,7 +200,7 @@ impl ControlPlane {
         lock(&self.api_server).as_ref().map(Process::pid)
     }
 
-    /// Everything in the audit log; see [`audit::POLICY`] for what that is.
+    /// All events of the audit log, as [`audit::POLICY`] selects them.
     pub(crate) fn audit_events(&self) -> Vec<Value> {
         self.audit(&AuditQuery::new())
     }
@@ -208,12 +209,13 @@ impl ControlPlane {
         query.run(&self.audit_log())
     }
 
-    /// Now, for [`AuditQuery::since`].
+    /// The current mark, for [`AuditQuery::since`].
     pub(crate) fn audit_mark(&self) -> Mark {
         audit::mark(&self.audit_log())
     }
 
-    /// What service accounts asked since then, as it is in the log, if one of these names is in it.
+    /// The raw log lines of service accounts' requests since the mark, if the line contains one of these
+    /// names.
     pub(crate) fn audit_lines(&self, since: Mark, names: &[&str]) -> Vec<u8> {
         audit::lines(&self.audit_log(), since, names)
     }
@@ -240,7 +242,7 @@ impl ControlPlane {
     }
 }
 
-/// Runs a future to its end on a thread and a runtime of its own.
+/// Runs a future to its end, on a new thread with its own runtime.
 pub(super) fn on_a_runtime_of_its_own<F: Future<Output = ()>>(future: impl FnOnce() -> F + Send) {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {

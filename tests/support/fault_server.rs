@@ -1,11 +1,12 @@
 //! A Cognito that misbehaves on request.
 //!
-//! It speaks Cognito's wire protocol for `AdminSetUserPassword` and does what no emulator does:
-//! password history, throttling, every error code, and above all replies that get lost before or
-//! after the password was set. It writes down every call, so that tests can say what was called, how
-//! often and never twice at a time.
+//! The server speaks Cognito's wire protocol for `AdminSetUserPassword`, with features that no emulator has:
+//! password history, throttling, every error code, and replies that get lost before or after the password was
+//! set. The server records every call. So tests can check what was called, how often, and that calls for one
+//! user never overlap.
 //!
-//! At the same URL it is an STS: it lets roles be assumed, refuses them in any words, or hangs.
+//! At the same URL the server is an STS, which lets roles be assumed, refuses them with any message, or
+//! hangs.
 
 mod faults;
 mod model;
@@ -35,7 +36,7 @@ use model::{Key, Model};
 use record::Record;
 use sts::Sts;
 
-/// Dropping it closes all connections.
+/// All connections close when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct FaultServer {
     server: Server,
@@ -45,9 +46,9 @@ pub(crate) struct FaultServer {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Moves with every arrival and every end of a call.
+    /// Changes with every arrival and every end of a call.
     changed: watch::Sender<u64>,
-    /// Moves when hanging calls are released.
+    /// Changes when hanging calls are released.
     released: watch::Sender<u64>,
 }
 
@@ -61,7 +62,7 @@ struct State {
 }
 
 impl Shared {
-    /// Everything that reads or changes the state goes through here; `changed` follows.
+    /// Every change of the state goes through this function, which then notifies `changed`.
     fn update<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         let result = act(&mut lock(&self.state));
         self.changed.send_modify(|version| *version += 1);
@@ -93,7 +94,7 @@ impl FaultServer {
 
     // Users.
 
-    /// Adds a user without a password, and their pool.
+    /// Adds a user without a password, and the user's pool.
     pub(crate) fn add_user(&self, pool: &str, username: &str) {
         self.shared
             .update(|state| state.model.add_user(Key::new(pool, username)));
@@ -109,7 +110,7 @@ impl FaultServer {
             .update(|state| state.model.remove_user(&Key::new(pool, username)));
     }
 
-    /// The password changes without a call of `AdminSetUserPassword`, as when a person chooses one.
+    /// Changes the password without a call of `AdminSetUserPassword`, as when a person chooses a password.
     pub(crate) fn change_password(&self, pool: &str, username: &str, password: &str) {
         self.shared.update(|state| {
             state
@@ -118,19 +119,19 @@ impl FaultServer {
         });
     }
 
-    /// The last `count` passwords of a user, the CURRENT one among them, can't be set again. Zero:
+    /// The last `count` passwords of a user, including the CURRENT password, can't be set again. Zero means
     /// no history (the default).
     pub(crate) fn set_history(&self, count: usize) {
         self.shared.update(|state| state.model.history = count);
     }
 
-    /// Shorter passwords are refused. Zero: none are (the default).
+    /// Shorter passwords are refused. Zero accepts every length (the default).
     pub(crate) fn set_minimum_length(&self, characters: usize) {
         self.shared
             .update(|state| state.model.minimum_length = characters);
     }
 
-    /// More calls than this within a second are throttled, over all users.
+    /// More calls than this within one second are throttled, over all users.
     pub(crate) fn set_calls_per_second(&self, limit: Option<usize>) {
         self.shared
             .update(|state| state.model.calls_per_second = limit);
@@ -141,14 +142,14 @@ impl FaultServer {
             .read(|state| state.model.current(&Key::new(pool, username)))
     }
 
-    /// Whether the password in force was set as permanent.
+    /// Whether the current password was set as permanent.
     pub(crate) fn is_permanent(&self, pool: &str, username: &str) -> Option<bool> {
         self.shared
             .read(|state| state.model.is_permanent(&Key::new(pool, username)))
     }
 
-    /// Every password that was ever in force, and since when; oldest first. Setting the same again
-    /// is a line of its own.
+    /// Every password of the user with the time of its set, the oldest first. Setting the same password again
+    /// adds a line.
     pub(crate) fn password_log(&self, pool: &str, username: &str) -> Vec<(Instant, String)> {
         self.shared
             .read(|state| state.model.log(&Key::new(pool, username)))
@@ -156,12 +157,12 @@ impl FaultServer {
 
     // Faults.
 
-    /// The next calls, whoever's, meet these, in this order, one each.
+    /// The next calls of any user get these faults, one each, in this order.
     pub(crate) fn next(&self, faults: impl IntoIterator<Item = Fault>) {
         self.shared.update(|state| state.faults.next.extend(faults));
     }
 
-    /// The next calls for this user; goes before [`next`](Self::next).
+    /// The next calls for this user get these faults. Has priority over [`next`](Self::next).
     pub(crate) fn next_for(
         &self,
         (pool, username): (&str, &str),
@@ -174,39 +175,39 @@ impl FaultServer {
         });
     }
 
-    /// Every call from now on, until [`heal`](Self::heal).
+    /// Every call from now on gets this fault, until [`heal`](Self::heal).
     pub(crate) fn always(&self, fault: Fault) {
         self.shared
             .update(|state| state.faults.always = Some(fault));
     }
 
-    /// Every call for this user.
+    /// Every call for this user gets this fault.
     pub(crate) fn always_for(&self, (pool, username): (&str, &str), fault: Fault) {
         let key = Key::new(pool, username);
         self.shared
             .update(|state| state.faults.always_for.insert(key, fault));
     }
 
-    /// Each call meets one of these with its probability (their sum is at most 1), and otherwise
-    /// none. The same seed and order of calls give the same faults.
+    /// Each call gets at most one of these faults, each with its probability; the probabilities sum up to at
+    /// most 1. The same seed and the same order of calls give the same faults.
     pub(crate) fn chance(&self, seed: u64, faults: impl IntoIterator<Item = (Fault, f64)>) {
         let faults: Vec<_> = faults.into_iter().collect();
         self.shared
             .update(|state| state.faults.set_chance(seed, faults));
     }
 
-    /// No faults from now on. Calls that hang go on hanging.
+    /// No faults from now on. Calls that hang continue to hang.
     pub(crate) fn heal(&self) {
         self.shared.update(|state| state.faults = Faults::default());
     }
 
-    /// All calls that hang now go on: a `HangBefore` is applied, both are answered, if their client
-    /// is still there.
+    /// All calls that hang now continue: a `HangBefore` is applied. Both kinds are answered if the client is
+    /// still connected.
     pub(crate) fn release(&self) {
         self.shared.released.send_modify(|count| *count += 1);
     }
 
-    // What was called.
+    // The record of calls.
 
     /// All calls in the order of their arrival.
     pub(crate) fn calls(&self) -> Vec<Call> {
@@ -219,31 +220,30 @@ impl FaultServer {
         calls
     }
 
-    /// What was asked for, as IAM names it, also what there isn't here.
+    /// The actions of all requests, with IAM's names, including actions that this server does not have.
     pub(crate) fn actions(&self) -> BTreeSet<String> {
         self.shared.read(|state| state.actions.clone())
     }
 
-    /// Without copying all calls: for long runs.
+    /// The number of calls, without a copy of all calls: for long runs.
     pub(crate) fn call_count(&self) -> usize {
         self.shared.read(|state| state.record.calls().len())
     }
 
-    /// The most calls that were under way at a time for one user. One is what the operator
-    /// promises.
+    /// The most concurrent calls for one user. The operator promises at most one.
     pub(crate) fn max_in_flight_per_user(&self) -> usize {
         self.shared
             .read(|state| record::max_in_flight_per_user(state.record.calls()))
     }
 
-    /// Waits till `count` calls have arrived (not: been answered). Panics after `deadline`.
+    /// Waits until `count` calls have arrived; the calls may not be answered yet. Panics after `deadline`.
     pub(crate) async fn wait_for_calls(&self, count: usize, deadline: Duration) {
         let what = format!("{count} calls");
         self.wait_until(&what, deadline, |calls| calls.len() >= count)
             .await;
     }
 
-    /// Waits till the calls so far are as `wanted`: looks again whenever one arrives or ends.
+    /// Waits until the calls so far match `wanted`; checks whenever a call arrives or ends.
     pub(crate) async fn wait_until(
         &self,
         what: &str,
@@ -254,7 +254,7 @@ impl FaultServer {
         self.wait(what, deadline, holds).await;
     }
 
-    /// Waits till this is the user's password.
+    /// Waits until this is the user's password.
     pub(crate) async fn wait_for_password(
         &self,
         (pool, username): (&str, &str),
@@ -276,7 +276,7 @@ impl FaultServer {
         );
     }
 
-    /// Forgets users, faults, settings and calls, as if just started. Calls under way are let go.
+    /// Clears users, faults, settings and calls, like a new server. Hanging calls are released.
     pub(crate) fn reset(&self) {
         self.shared.update(|state| {
             state.model = Model::default();
@@ -290,7 +290,7 @@ impl FaultServer {
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let service = service_fn(|request| service::answer(Arc::clone(&shared), request));
-    // An error is how a connection is dropped on purpose, or a client that went away.
+    // An error is a connection that this server drops on purpose, or a client that closed its connection.
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;

@@ -1,4 +1,4 @@
-//! The few lines of HTTP that asking our own servers takes.
+//! A minimal HTTP client for the test servers.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,16 +7,16 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// For a server that runs on a busy machine.
+/// Long enough for a server on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// GET over plain HTTP: status and body. HTTP/1.0, so that the body comes unchunked and ends with
+/// GET over plain HTTP; returns status and body. Uses HTTP/1.0, so that the body is not chunked and ends with
 /// the connection.
 pub(crate) async fn get(port: u16, path: &str) -> Result<(u16, String), String> {
     ask(port, &format!("GET {path}"), "", "").await
 }
 
-/// POST in the same way; each header ends with a line break.
+/// POST over plain HTTP; each header ends with a line break.
 pub(crate) async fn post(
     port: u16,
     path: &str,
@@ -56,7 +56,7 @@ async fn exchange(port: u16, request: &str) -> std::io::Result<(u16, String)> {
     Ok((status, body.to_owned()))
 }
 
-/// The same for where no runtime is, of a server that need not answer: the whole reply.
+/// GET without a runtime, of a server that may not answer; returns the whole reply.
 pub(super) fn get_blocking(port: u16, path: &str) -> std::io::Result<Vec<u8>> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = std::net::TcpStream::connect_timeout(&address, PATIENCE)?;

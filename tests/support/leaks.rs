@@ -1,6 +1,6 @@
-//! No password is anywhere but in its Secret and in Cognito. What a test puts into Secrets is
-//! noted, and when it ends everything that its operators left is searched for it: whatever the test
-//! is about, it is also one of this.
+//! Checks that no password is anywhere but in its Secret and in Cognito. A test notes the values of its
+//! Secrets. At the end of the test, everything that its operators left is searched for these values. So every
+//! test is also a test for leaks.
 
 mod remains;
 mod spellings;
@@ -22,26 +22,26 @@ use super::process::lock;
 pub(crate) use remains::Remains;
 pub(crate) use spellings::spellings;
 
-/// What is searched: its name, and all of its text.
+/// A place to search: its name and its whole text.
 pub(crate) type Place = (&'static str, Vec<u8>);
 
-/// Values of tests that are parts of many texts, so that finding them says nothing. Every other
-/// must be long enough to be looked for.
+/// Values that are parts of many texts, so that finding one proves nothing. Every other value must be long
+/// enough to search for.
 const TOO_COMMON: [&str; 5] = [
     "",   // no value
-    "P",  // of one character
-    "ab", // of two
-    "x",  // of a key that nobody refers to
+    "P",  // one character
+    "ab", // two characters
+    "x",  // a key that no resource names
     "y",
 ];
 const LONG_ENOUGH: usize = 8;
 
-/// The watch over the values of a namespace and its operators.
+/// The search for the values of a namespace, among the traces of its operators.
 #[derive(Debug)]
 pub(crate) struct Leaks<'a> {
     plane: &'a ControlPlane,
     namespace: String,
-    /// Whose requests are searched, besides those about the namespace.
+    /// The user whose requests are searched, besides requests about the namespace.
     credential: String,
     cognito: Arc<FaultServer>,
     since: Mark,
@@ -51,7 +51,7 @@ pub(crate) struct Leaks<'a> {
 }
 
 impl<'a> Leaks<'a> {
-    /// From now on.
+    /// Collects values from now on.
     pub(crate) fn watch(
         plane: &'a ControlPlane,
         namespace: &str,
@@ -70,7 +70,7 @@ impl<'a> Leaks<'a> {
         }
     }
 
-    /// The same for another namespace, with the values of both.
+    /// Collects for another namespace too, with the values of both.
     pub(crate) fn beside(&self, namespace: &str) -> Self {
         Self {
             namespace: namespace.to_owned(),
@@ -82,12 +82,12 @@ impl<'a> Leaks<'a> {
         }
     }
 
-    /// This is in a Secret now, or will be.
+    /// Notes a value that is in a Secret now, or will be.
     pub(crate) fn note(&self, value: &[u8]) {
         lock(&self.values).insert(value.to_owned());
     }
 
-    /// Where any of the values is and mustn't be. The watch is over: nothing more is searched.
+    /// Every place that contains a value but must not. Ends the collection: the drop searches nothing more.
     pub(crate) fn found(&mut self) -> Vec<Leak> {
         self.is_over = true;
         let mut values = BTreeSet::new();
@@ -105,12 +105,12 @@ impl<'a> Leaks<'a> {
         leaks
     }
 
-    /// All that anybody else can read, as it is now.
+    /// Everything that other users can read, as of now.
     pub(crate) fn places(&self) -> Vec<Place> {
         let mut places = self.remains.places();
         let names = [&*self.credential, &*self.namespace];
         places.push(("requests", self.plane.audit_lines(self.since, &names)));
-        // A test may have stopped it; what was written is in the requests.
+        // A test may have stopped the API server. The logged requests then contain what operators wrote.
         if self.plane.api_server_pid().is_some() {
             on_a_runtime_of_its_own(|| async {
                 places.extend(self.objects(&self.plane.client().await).await);
@@ -119,7 +119,7 @@ impl<'a> Leaks<'a> {
         places
     }
 
-    /// What was noted, what is in the namespace's Secrets, and what Cognito was told.
+    /// The noted values, the values in the namespace's Secrets, and the values that Cognito got.
     async fn known(&self, client: &kube::Client) -> BTreeSet<Vec<u8>> {
         let mut values = lock(&self.values).clone();
         let told = self.cognito.calls().into_iter();
@@ -134,7 +134,7 @@ impl<'a> Leaks<'a> {
         values
     }
 
-    /// What operators write to, with managed fields and all.
+    /// The objects that operators write, including managed fields.
     async fn objects(&self, client: &kube::Client) -> Vec<Place> {
         let mut places = Vec::new();
         let (ours, theirs) = (operator::NAMESPACE, &*self.namespace);
@@ -170,7 +170,7 @@ impl<'a> Leaks<'a> {
 
 impl Drop for Leaks<'_> {
     fn drop(&mut self) {
-        // One that fails has enough to say.
+        // A test that panics already has its own message.
         if self.is_over || std::thread::panicking() {
             return;
         }
@@ -180,7 +180,7 @@ impl Drop for Leaks<'_> {
     }
 }
 
-/// What a library said at a level at which it may say anything, whatever it was this time.
+/// Lines of libraries at a level at which a library may print anything, whatever the line says.
 fn uncapped((place, log): &Place) -> Vec<Leak> {
     let log = String::from_utf8_lossy(log);
     let is_uncapped = |line: &&str| {
@@ -199,7 +199,7 @@ fn uncapped((place, log): &Place) -> Vec<Leak> {
     leaks.collect()
 }
 
-/// A value where it mustn't be.
+/// A value in a place where it must not be.
 #[derive(Debug)]
 pub(crate) struct Leak {
     pub(crate) place: &'static str,
@@ -223,7 +223,7 @@ impl fmt::Display for Leak {
     }
 }
 
-/// Every spelling of the values in all places; of each place once.
+/// Searches all places for every spelling of the values. Reports each spelling once per place.
 pub(crate) fn search(places: &[Place], values: &BTreeSet<Vec<u8>>) -> Vec<Leak> {
     let is_common = |value: &[u8]| TOO_COMMON.iter().any(|it| it.as_bytes() == value);
     let (mut named, mut needles) = (Vec::new(), Vec::new());

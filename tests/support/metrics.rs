@@ -1,7 +1,7 @@
-//! Reads one number out of the text that `/metrics` answers.
+//! Reads one number from the text of `/metrics`.
 
-/// The sum of all samples of `name` that carry all these labels; `None` if there is no such sample
-/// (an exposed zero is `Some(0.0)`).
+/// The sum of all samples of `name` with all these labels. `None` if there is no such sample; a sample of
+/// zero is `Some(0.0)`.
 pub(crate) fn value(exposition: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let mut sum = None;
     for line in exposition.lines().filter(|line| !line.starts_with('#')) {
@@ -22,7 +22,7 @@ pub(crate) fn value(exposition: &str, name: &str, labels: &[(&str, &str)]) -> Op
 
 type Labels = Vec<(String, String)>;
 
-/// `name{label="value",..} 1.0` in its parts.
+/// Splits `name{label="value",..} 1.0` into its parts.
 fn sample(line: &str) -> Option<(&str, Labels, f64)> {
     let (name, rest) = line.split_at(line.find(['{', ' '])?);
     let Some(mut rest) = rest.strip_prefix('{') else {
@@ -41,7 +41,7 @@ fn sample(line: &str) -> Option<(&str, Labels, f64)> {
     }
 }
 
-/// The value up to its closing quote, and what follows.
+/// The value up to its closing quote, and the rest.
 fn unquote(quoted: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = quoted.char_indices();

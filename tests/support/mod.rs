@@ -1,8 +1,8 @@
-//! What the end-to-end tests and the demo stand on: a real control plane, moto (the Cognito that
-//! users sign in to), the fault server (the Cognito that misbehaves), and the operator as a process.
+//! The base of the end-to-end tests and the demo: a real control plane, moto (a Cognito in which users sign
+//! in), the fault server (a Cognito that misbehaves), and the operator as a process.
 //!
-//! Everything listens on loopback only, keeps its files in one temporary directory, and is gone when
-//! the process that started it is gone, however that ended (see `process`).
+//! Every server listens on loopback only and keeps its files in one temporary directory. Every server ends
+//! with the process that started it, however that process ends (see `process`).
 // Each test binary and the demo compile this module on their own and use a part of it.
 #![allow(dead_code, unused_imports)]
 

@@ -1,6 +1,6 @@
 //! moto: the Cognito in which users really sign in.
 //!
-//! What it doesn't do (password history, lost replies, throttling) the fault server does.
+//! The fault server has the features that moto lacks: password history, lost replies, throttling.
 
 mod iam;
 
@@ -34,19 +34,19 @@ pub(crate) struct Moto {
     port: u16,
 }
 
-/// What came of a sign-in.
+/// The result of a sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SignIn {
     /// Tokens were issued.
     Ok,
-    /// The password is right, but something else is asked: `NEW_PASSWORD_REQUIRED`.
+    /// The password is right, but Cognito demands another step: `NEW_PASSWORD_REQUIRED`.
     Challenge(String),
-    /// The error's code: `NotAuthorizedException` for a wrong password.
+    /// The error's code; `NotAuthorizedException` for a wrong password.
     Refused(String),
 }
 
 impl Moto {
-    /// Starts moto; it answers once [`ready`](Self::ready) has returned.
+    /// Starts moto, which answers once [`ready`](Self::ready) has returned.
     pub(crate) fn spawn() -> Self {
         let port = free_port();
         let folder = scratch("moto");
@@ -60,14 +60,14 @@ impl Moto {
         Self { process, port }
     }
 
-    /// One of one's own.
+    /// Starts a moto for one test.
     pub(crate) async fn start() -> Self {
         let moto = Self::spawn();
         moto.ready().await;
         moto
     }
 
-    /// The one that most tests share, each with pools of its own.
+    /// The moto that most tests share. Each test has pools of its own.
     pub(crate) async fn shared() -> &'static Self {
         static SHARED: LazyLock<Moto> = LazyLock::new(Moto::spawn);
         SHARED.ready().await;
@@ -92,13 +92,13 @@ impl Moto {
         self.process.logs()
     }
 
-    /// A client with credentials that moto takes (it takes any).
+    /// A client with test credentials; moto accepts any.
     pub(crate) fn sdk(&self) -> Client {
         sdk(&self.url())
     }
 
-    /// A pool that asks for passwords of at least this length and nothing else, and a client
-    /// application through which users sign in: their two ids.
+    /// Creates a pool whose only rule is this minimum length of passwords, and a client application for
+    /// sign-ins. Returns the two ids.
     pub(crate) async fn create_pool(&self, name: &str, minimum_length: i32) -> (String, String) {
         let policy = PasswordPolicyType::builder()
             .minimum_length(minimum_length)
@@ -164,9 +164,8 @@ impl Moto {
             .unwrap_or_else(|| panic!("moto knows no status of {username}"))
     }
 
-    /// Signs in as the user would; `application` is the client id that `create_pool` returned. The
-    /// pool is not part of the call (Cognito finds it through the client), only of the signature,
-    /// so that calls read alike.
+    /// Signs in as the user would. `application` is the client id from `create_pool`. Cognito finds the pool
+    /// by the client id; the pool is a parameter only so that calls read alike.
     pub(crate) async fn sign_in(
         &self,
         _pool: &str,
@@ -198,8 +197,8 @@ impl Moto {
     }
 }
 
-/// A client for any of our Cognitos, with the SDK's own defaults except that nothing is retried: a
-/// test sees what one call does.
+/// A client for each of the test Cognitos, with the SDK's defaults but without retries, so that a test sees
+/// the effect of one call.
 pub(crate) fn sdk(url: &str) -> Client {
     Client::from_conf(
         sdk_config(url)
@@ -208,7 +207,7 @@ pub(crate) fn sdk(url: &str) -> Client {
     )
 }
 
-/// What [`sdk`] starts from, with the SDK's default retries.
+/// The configuration of [`sdk`], with the SDK's default retries.
 pub(crate) fn sdk_config(url: &str) -> aws_sdk_cognitoidentityprovider::config::Builder {
     Config::builder()
         .behavior_version(BehaviorVersion::latest())

@@ -1,5 +1,5 @@
-//! The operator as a process of its own, with the rights of its own service account: what is
-//! missing in deploy/ fails a test.
+//! Runs the operator as a process, with the rights of its own service account: a right that deploy/ lacks
+//! fails a test.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use super::process::{Exit, Process, Signal, Spec};
 use super::scratch::{random_suffix, scratch};
 use super::{http, metrics};
 
-/// The namespace and the service account that deploy/ makes.
+/// The namespace and the service account in deploy/.
 pub(crate) const NAMESPACE: &str = "cognito-password-operator";
 pub(crate) const SERVICE_ACCOUNT: &str = "cognito-password-operator";
-/// The same as the API server's audit log names it.
+/// The name of the service account in the API server's audit log.
 pub(crate) const USER: &str =
     "system:serviceaccount:cognito-password-operator:cognito-password-operator";
 
-/// How to start the operator; may be started more than once (after a crash, or two replicas).
+/// How to start the operator. One builder may start many operators: after a crash, or for two replicas.
 #[derive(Clone, Debug)]
 pub(crate) struct OperatorBuilder<'a> {
     control_plane: &'a ControlPlane,
@@ -35,35 +35,35 @@ pub(crate) struct OperatorBuilder<'a> {
 }
 
 impl OperatorBuilder<'_> {
-    /// The program to run; needed only outside of tests, where cargo doesn't say where it is.
+    /// The program to run; needed only outside of tests, where cargo does not provide the path.
     pub(crate) fn binary(mut self, binary: &Path) -> Self {
         self.binary = Some(binary.to_owned());
         self
     }
 
-    /// Another identity than the service account's.
+    /// Uses another identity than the service account.
     pub(crate) fn kubeconfig(mut self, kubeconfig: &Path) -> Self {
         self.kubeconfig = Some(kubeconfig.to_owned());
         self
     }
 
-    /// What its operators leave.
+    /// What the operators of this builder leave behind.
     pub(crate) fn remains(&self) -> &Arc<Remains> {
         &self.remains
     }
 
-    /// Another way to install it than `deploy/`.
+    /// Installs other manifests than `deploy/`.
     pub(crate) fn manifests(mut self, manifests: &str) -> Self {
         manifests.clone_into(&mut self.manifests);
         self
     }
 
-    /// Only these namespaces; without it all.
+    /// Watches only these namespaces; the default is all.
     pub(crate) fn namespaces(self, namespaces: &[&str]) -> Self {
         self.arg("--watch-namespaces").arg(namespaces.join(","))
     }
 
-    /// Where Cognito and STS are: moto's or the fault server's URL.
+    /// The URL of Cognito and STS: moto's or the fault server's.
     pub(crate) fn cognito(self, url: impl Into<String>) -> Self {
         let url = url.into();
         self.env("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &url)
@@ -80,13 +80,13 @@ impl OperatorBuilder<'_> {
         self
     }
 
-    /// No AWS credentials anywhere.
+    /// Runs without any AWS credentials.
     pub(crate) fn no_credentials(mut self) -> Self {
         self.credentials = false;
         self
     }
 
-    /// As deploy/ starts it. Without this, many of them can run side by side, each for a test of its own.
+    /// Elects a leader, as deploy/ does. Without an election, operators of many tests can run side by side.
     pub(crate) fn leader_elect(mut self) -> Self {
         self.leader_elect = true;
         self
@@ -98,8 +98,8 @@ impl OperatorBuilder<'_> {
         self
     }
 
-    /// Installs the manifests if this control plane doesn't have them yet, and starts the operator. It need
-    /// not be ready when this returns, see [`Operator::wait_ready`].
+    /// Installs the manifests if the control plane does not have them yet, and starts the operator. The
+    /// operator may not be ready when this returns: see [`Operator::wait_ready`].
     #[allow(
         clippy::unused_async,
         reason = "may have to wait for the API server some day"
@@ -153,13 +153,13 @@ impl OperatorBuilder<'_> {
     }
 }
 
-/// A started operator; dropped, it is asked to end and then made to.
+/// A started operator. A drop sends SIGTERM, and SIGKILL after the grace period.
 #[derive(Debug)]
 pub(crate) struct Operator {
     process: Process,
     port: u16,
     remains: Arc<Remains>,
-    /// Which of them is its own.
+    /// This operator's number in `remains`.
     number: usize,
 }
 
@@ -187,7 +187,7 @@ impl Operator {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Returns when `/readyz` says 200; panics with the log if it ends or takes too long.
+    /// Waits until `/readyz` answers 200. Panics with the log if the operator ends or takes too long.
     pub(crate) async fn wait_ready(&self, deadline: Duration) {
         let started = Instant::now();
         loop {
@@ -207,14 +207,14 @@ impl Operator {
         }
     }
 
-    /// GET on the operator's own server: status and body.
+    /// GET on the operator's own server; returns status and body.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         self.try_get(path).await.unwrap_or_else(|error| {
             panic!("{error}; the operator's log:\n{}", self.process.log_tail())
         })
     }
 
-    /// The same for an operator that need not answer.
+    /// GET on an operator that may not answer.
     pub(crate) async fn try_get(&self, path: &str) -> Result<(u16, String), String> {
         http::get(self.port, path).await
     }
@@ -225,17 +225,17 @@ impl Operator {
         body
     }
 
-    /// The sum of all samples of a metric that carry these labels, zero if there are none.
+    /// The sum of all samples of a metric with these labels; zero if there are none.
     pub(crate) async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         metrics::value(&self.metrics().await, name, labels).unwrap_or(0.0)
     }
 
-    /// All it wrote to stdout and stderr.
+    /// Everything that the operator wrote to stdout and stderr.
     pub(crate) fn logs(&self) -> String {
         self.process.logs()
     }
 
-    /// How it ended, if it has.
+    /// The exit status, if the operator has ended.
     pub(crate) fn exit(&self) -> Option<Exit> {
         self.process.exit()
     }
@@ -247,14 +247,15 @@ impl Operator {
         self.process.signal(signal);
     }
 
-    /// What it serves, for the search for passwords: not before a kill, which is to come at once.
+    /// Records the operator's answers for the search for leaks. Not used before SIGKILL, which must be
+    /// immediate.
     fn look(&self) {
         if self.process.is_running() && !self.process.is_stopped() {
             self.remains.look(self.number);
         }
     }
 
-    /// SIGSTOP; it has stopped when this returns. [`resume`](Self::resume) wakes it.
+    /// Sends SIGSTOP; the process has stopped when this returns. [`resume`](Self::resume) continues it.
     pub(crate) fn pause(&self) {
         self.process.pause();
     }
@@ -263,18 +264,18 @@ impl Operator {
         self.process.signal(Signal::CONT);
     }
 
-    /// SIGKILL; it is gone when this returns.
+    /// Sends SIGKILL; the process is gone when this returns.
     pub(crate) fn kill(&self) {
         self.process.kill();
     }
 
-    /// SIGTERM, and how it ended; panics with the log if it is still there after `deadline`.
+    /// Sends SIGTERM and waits. Panics with the log if the process still runs after `deadline`.
     pub(crate) async fn terminate(&self, deadline: Duration) -> Exit {
         self.signal(Signal::TERM);
         self.ended(deadline).await
     }
 
-    /// Waits for it to end by itself.
+    /// Waits for the operator to end by itself.
     pub(crate) async fn ended(&self, deadline: Duration) -> Exit {
         self.process
             .ended(deadline)

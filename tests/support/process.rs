@@ -1,9 +1,9 @@
 //! Child processes that cannot outlive the process that started them.
 //!
-//! A destructor is not enough: statics are never dropped, and nobody runs destructors under
-//! `kill -9`. The kernel's parent-death signal follows the thread that forked, and test threads end
-//! early. So each child runs under a few lines of shell whose standard input is a pipe held by us:
-//! when we are gone, by whatever way, the pipe closes, `read` returns and the child is killed.
+//! A destructor is not enough: statics are never dropped, and `kill -9` runs no destructors. The kernel's
+//! parent-death signal is not enough either: it follows the thread that forked, and test threads end early.
+//! So each child runs under a short shell script, whose standard input is a pipe from the test process. When
+//! the test process ends, in whatever way, the pipe closes, `read` returns and the script kills the child.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -17,8 +17,8 @@ pub(crate) use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 use tokio::sync::watch;
 
-/// `$1` log file, `$2` tenths of a second between SIGTERM and SIGKILL (0: SIGKILL at once), then the
-/// command. Prints the child's pid, and exits with the child's status.
+/// The guard script. `$1` is the log file, `$2` the tenths of a second between SIGTERM and SIGKILL (0:
+/// SIGKILL at once); the rest is the command. Prints the child's pid, and exits with the child's status.
 const GUARD: &str = r#"
 exec 3<&0
 log=$1 grace=$2
@@ -100,14 +100,14 @@ impl Spec {
         self
     }
 
-    /// Nothing of our own environment but PATH: what the child knows is what `env` says.
+    /// Removes the environment except PATH: the child gets only the variables of `env`.
     pub(crate) fn clean_env(mut self) -> Self {
         self.clean_env = true;
         self
     }
 
-    /// When dropped, SIGTERM first and SIGKILL only after this long. Without it SIGKILL at once,
-    /// which is right for everything whose data is thrown away.
+    /// A drop sends SIGTERM first, and SIGKILL after this time. The default is SIGKILL at once, which is
+    /// right for every process whose data is thrown away.
     pub(crate) fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
@@ -118,7 +118,7 @@ impl Spec {
     }
 }
 
-/// A running (or ended) child. Dropping it ends it, and returns when it is gone.
+/// A child that runs or has ended. A drop ends the child, and returns when the child is gone.
 #[derive(Debug)]
 pub(crate) struct Process {
     name: String,
@@ -157,7 +157,7 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            // Ctrl-C in a terminal reaches us alone; the child goes the way described above.
+            // Ctrl-C in a terminal reaches only the test process; the child then ends by the closed pipe.
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("could not start sh for {name}: {error}"));
@@ -209,16 +209,16 @@ impl Process {
         is_stopped(self.pid())
     }
 
-    /// Sends a signal; a child that has ended already is left alone (its pid may be another's now).
+    /// Sends a signal, unless the child has ended: another process may have its pid now.
     pub(crate) fn signal(&self, signal: Signal) {
         if self.is_running() {
-            // It may have ended in this very moment: nothing to do then.
+            // Ignore the error of a child that ended in this moment.
             let _ = kill_process(self.pid, signal);
         }
     }
 
-    /// SIGSTOP, and returns when the child has stopped; SIGCONT lets it go on. Without the wait a
-    /// signal sent right after could be seen first.
+    /// Sends SIGSTOP, and returns when the child has stopped; SIGCONT continues it. Without the wait, the
+    /// child could get a later signal first.
     pub(crate) fn pause(&self) {
         self.signal(Signal::STOP);
         while self.is_running() && !self.is_stopped() {
@@ -226,7 +226,7 @@ impl Process {
         }
     }
 
-    /// Waits for the child's end. An error after `deadline` carries the end of its log.
+    /// Waits for the child's end. The error after `deadline` contains the end of the child's log.
     pub(crate) async fn ended(&self, deadline: Duration) -> Result<Exit, String> {
         let mut exit = self.exit.clone();
         let ended = tokio::time::timeout(deadline, exit.wait_for(Option::is_some)).await;
@@ -241,13 +241,13 @@ impl Process {
         }
     }
 
-    /// SIGKILL, and returns when the child is gone.
+    /// Sends SIGKILL, and returns when the child is gone.
     pub(crate) fn kill(&self) {
         self.signal(Signal::KILL);
         self.join();
     }
 
-    /// Everything the child wrote to stdout and stderr.
+    /// Everything that the child wrote to stdout and stderr.
     pub(crate) fn logs(&self) -> String {
         let bytes = std::fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -267,7 +267,7 @@ impl Process {
     fn join(&self) {
         let waiter = lock(&self.waiter).take();
         if let Some(waiter) = waiter {
-            // It only waits for the shell; it has nothing to panic about.
+            // The thread only waits for the shell and does not panic.
             let _ = waiter.join();
         }
     }
@@ -281,7 +281,8 @@ impl Drop for Process {
 }
 
 fn is_stopped(pid: i32) -> bool {
-    // Linux says it in a file, everybody else by `ps`. The name in parentheses may contain anything.
+    // Linux has the state in a file, other systems print the state with `ps`. The name in parentheses may
+    // contain anything.
     let state = match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => stat.rsplit(')').next().unwrap_or_default().to_owned(),
         Err(_) => Command::new("ps")
@@ -293,7 +294,8 @@ fn is_stopped(pid: i32) -> bool {
     state.trim_start().starts_with('T')
 }
 
-/// A test that panicked while it held a lock must not hide its own message behind "poisoned".
+/// Ignores a poisoned lock: a test that panicked with the lock must not hide its own message behind
+/// "poisoned".
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

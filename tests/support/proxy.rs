@@ -1,7 +1,7 @@
-//! A proxy between an operator and the API server, which does on command what networks and API
-//! servers do on bad days: watches are cut, requests or their replies get lost, errors are
-//! answered, nothing comes through at all. And it holds a chosen request, so that a test can end
-//! the operator at exactly that point, without a hook in the operator.
+//! A proxy between an operator and the API server, for the faults of networks and API servers. On command the
+//! proxy cuts watches, loses requests or replies, answers errors, or lets nothing pass. The proxy can also
+//! hold a chosen request, so that a test can end the operator at exactly that point, without a hook in the
+//! operator.
 //!
 //! TLS on both sides, HTTP/1; the operator's token passes through.
 
@@ -32,21 +32,21 @@ use forward::Upstream;
 use rules::Rules;
 use tls::Tls;
 
-/// A connection that is idle for so long is closed, as the API server does.
+/// A connection that is idle for this time is closed, as by the API server.
 const IDLE_MAX: Duration = Duration::from_secs(90);
 
-/// Dropping it closes all connections.
+/// All connections close when this value is dropped.
 pub(crate) struct Proxy {
     server: Server,
     shared: Arc<Shared>,
 }
 
-/// Whether anything comes through.
+/// Whether traffic passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Link {
     #[default]
     Up,
-    /// What is sent vanishes, and no connection is closed: a network that is gone.
+    /// Nothing passes, and no connection is closed: a network that is gone.
     BlackHole,
 }
 
@@ -55,9 +55,9 @@ struct Shared {
     rules: Mutex<Rules>,
     pending: Mutex<Pending>,
     link: watch::Sender<Link>,
-    /// Moves when the watches are cut.
+    /// Changes when the watches are cut.
     cut: watch::Sender<u64>,
-    /// How many requests arrived that are part of a set: reads of Secrets, writes of statuses.
+    /// The number of requests so far that are part of a set: reads of Secrets, writes of statuses.
     steps: watch::Sender<u64>,
 }
 
@@ -76,57 +76,57 @@ impl Proxy {
         Self { server, shared }
     }
 
-    /// A kubeconfig that leads here and presents this token. `name` is the file's.
+    /// A kubeconfig with the proxy's address and this token. `name` is the name of the file.
     pub(crate) fn kubeconfig(&self, plane: &ControlPlane, name: &str, token: &str) -> PathBuf {
         let url = format!("https://{}", self.server.address());
         plane.kubeconfig_for_token_at(&url, name, token)
     }
 
-    /// Ends all watches in the middle of what they say.
+    /// Ends all watches in the middle of an event.
     pub(crate) fn cut_watches(&self) {
         self.shared.cut.send_modify(|count| *count += 1);
     }
 
-    /// The next request of this kind meets this.
+    /// The next request of this kind gets this fault.
     pub(crate) fn next(&self, kind: Kind, fault: ApiFault) {
         lock(&self.shared.rules).next(kind, fault);
     }
 
-    /// Each request meets one of these with its probability (their sum is at most 1), if the fault
-    /// is one of its kind, and otherwise none.
+    /// Each request gets at most one of these faults, each with its probability; the probabilities sum up to
+    /// at most 1. A fault that does not fit the request's kind is skipped.
     pub(crate) fn chance(&self, seed: u64, faults: impl IntoIterator<Item = (ApiFault, f64)>) {
         let faults = faults.into_iter().collect();
         lock(&self.shared.rules).set_chance(seed, faults);
     }
 
-    /// No faults from now on, and everything comes through.
+    /// No faults from now on, and all traffic passes.
     pub(crate) fn heal(&self) {
         lock(&self.shared.rules).heal();
         self.shared.link.send_replace(Link::Up);
     }
 
-    /// Nothing comes through, and nobody is told: requests, replies, watches, new connections.
+    /// Nothing passes, and no client is notified: requests, replies, watches, new connections.
     pub(crate) fn black_hole(&self) {
         self.shared.link.send_replace(Link::BlackHole);
     }
 
-    /// New connections come through again; those from before are closed.
+    /// New connections pass again; older connections are closed.
     pub(crate) fn restore(&self) {
         self.shared.link.send_replace(Link::Up);
     }
 
-    /// Holds the next request of this kind, before it is forwarded or before its reply is.
+    /// Holds the next request of this kind, before it is forwarded or before its reply is forwarded.
     pub(crate) fn hold(&self, kind: Kind, moment: Moment) -> Hold {
         lock(&self.shared.rules).hold(kind, moment)
     }
 
-    /// How many requests met each kind of fault.
+    /// The number of requests per kind of fault.
     pub(crate) fn met(&self) -> BTreeMap<&'static str, usize> {
         lock(&self.shared.rules).met.clone()
     }
 
-    /// Returns after this many more steps of sets: reads of Secrets and writes of statuses. Or after
-    /// 5 s: while everybody waits for something, there are none.
+    /// Returns after this many more steps of sets: reads of Secrets and writes of statuses. Returns after 5 s
+    /// in any case, because there are no steps while every reconcile waits.
     pub(crate) async fn steps(&self, count: u64) {
         let mut steps = self.shared.steps.subscribe();
         let wanted = *steps.borrow() + count;
@@ -140,14 +140,14 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     if link.wait_for(|link| *link == Link::Up).await.is_err() {
         return;
     }
-    // Whoever doesn't get through the handshake tries again.
+    // A client that fails the handshake tries again.
     let Ok(stream) = shared.tls.accept(stream).await else {
         return;
     };
     let upstream = Arc::new(Upstream::default());
     let service =
         service_fn(|request| forward::answer(Arc::clone(&shared), Arc::clone(&upstream), request));
-    // An error is how a connection is dropped on purpose, or a client that went away.
+    // An error is a connection that the proxy drops on purpose, or a client that closed its connection.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_MAX)

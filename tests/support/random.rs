@@ -1,4 +1,4 @@
-//! Chance that a seed repeats.
+//! Random numbers that a seed reproduces.
 
 /// `SplitMix64`: a few lines, and the same sequence for the same seed wherever the tests run.
 #[derive(Clone, Debug)]
@@ -9,7 +9,7 @@ impl Random {
         Self(seed)
     }
 
-    /// Another sequence for each number, from the same seed.
+    /// A different sequence for each number, from the same seed.
     pub(crate) fn fork(&self, number: u64) -> Self {
         let mut fork = Self(self.0 ^ number.wrapping_mul(0xd134_2543_de82_ef95));
         fork.next();
@@ -40,7 +40,7 @@ impl Random {
         self.fraction() < probability
     }
 
-    /// One of these with its probability, or none: their sum is at most 1.
+    /// At most one of these choices, each with its probability; the probabilities sum up to at most 1.
     pub(crate) fn pick<'a, T>(&mut self, choices: &'a [(T, f64)]) -> Option<&'a T> {
         let mut left = self.fraction();
         let found = choices.iter().find(|(_, probability)| {

@@ -1,13 +1,13 @@
-//! One temporary directory for all that this process starts.
+//! One temporary directory for everything that this process starts.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Removes the directory when our end of the pipe closes: statics are never dropped, so no
-/// destructor would. The children (killed in the same moment) may still create files, hence the
-/// second look.
+/// Removes the directory when the pipe from the test process closes. Statics are never dropped, so no
+/// destructor would remove it. The children, killed at the same time, may still create files, hence the
+/// second `rm`.
 const JANITOR: &str = r#"read -r _; sleep 1; rm -rf "$1"; sleep 5; rm -rf "$1""#;
 
 static SCRATCH: LazyLock<Scratch> = LazyLock::new(Scratch::new);
@@ -51,7 +51,7 @@ impl Scratch {
     }
 }
 
-/// A fresh directory of its own. It goes with the test process, unless `CPO_TEST_KEEP` is set.
+/// A new directory. The directory is removed with the test process, unless `CPO_TEST_KEEP` is set.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(1);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -60,7 +60,7 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
     directory
 }
 
-/// Writes a file that only we may read (keys, tokens).
+/// Writes a file that only the current user may read (keys, tokens).
 pub(crate) fn write_private(path: &Path, content: &str) {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;

@@ -1,4 +1,4 @@
-//! A server on a thread and a runtime of its own: it answers (or hangs) independent of the test's.
+//! A server on a thread and a runtime of its own: it answers, or hangs, independently of the test's runtime.
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// Dropping it closes all connections.
+/// All connections close when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     address: SocketAddr,
@@ -17,7 +17,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Listens on a free loopback port, and serves each connection beside the others.
+    /// Listens on a free loopback port, and serves connections concurrently.
     pub(crate) fn start<F>(name: &str, serve: impl Fn(TcpStream) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -59,7 +59,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
-            // The thread may be gone already.
+            // The thread may have ended already.
             let _ = stop.send(());
         }
         if let Some(thread) = self.thread.take() {
@@ -74,11 +74,11 @@ where
 {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // Out of file descriptors, most likely: some will be free again soon.
+            // Most likely file descriptors are exhausted; some will be free again soon.
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
-        // A reply is one small packet: don't hold it back.
+        // A reply is one small packet; Nagle's algorithm would delay the packet.
         let _ = stream.set_nodelay(true);
         tokio::spawn(serve(stream));
     }

@@ -1,5 +1,5 @@
-//! TLS in front of a server that speaks none, with a certificate of the control plane's CA: a CA that
-//! no system trusts.
+//! TLS in front of a server without TLS, with a certificate of the control plane's CA, which no system
+//! trusts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use tokio_rustls::TlsAcceptor;
 use super::control_plane::ControlPlane;
 use super::server::Server;
 
-/// Dropping it closes all connections.
+/// All connections close when this value is dropped.
 pub(crate) struct TlsFront {
     server: Server,
     ca: PathBuf,
 }
 
 impl TlsFront {
-    /// In front of whoever is at this URL, `http://ADDRESS:PORT`.
+    /// Starts in front of the server at this URL, `http://ADDRESS:PORT`.
     pub(crate) fn start(plane: &ControlPlane, behind: &str) -> Self {
         let certificates = plane.certificates();
         let certificate = CertificateDer::from_pem_file(&certificates.server.certificate);
@@ -39,7 +39,7 @@ impl TlsFront {
         let server = Server::start("tls", move |stream| {
             let (acceptor, behind) = (acceptor.clone(), Arc::clone(&behind));
             async move {
-                // Whoever doesn't trust the CA hangs up.
+                // A client that does not trust the CA closes the connection.
                 let Ok(mut stream) = acceptor.accept(stream).await else {
                     return;
                 };

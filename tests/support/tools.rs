@@ -1,5 +1,5 @@
-//! Finds the programs the tests run: environment variables first, else the scripts that build or
-//! install them (so that a plain `cargo test` works on a fresh machine, just slowly the first time).
+//! Finds the programs for the tests: from environment variables first, then from the scripts that build or
+//! install the programs. So a plain `cargo test` works on a new machine, but the first run is slow.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::process::lock;
 const CONTROL_PLANE: &str = "tests/control-plane/build.sh";
 const MOTO: &str = "tests/moto/install.sh";
 
-/// A program the tests run. What the scripts print are these names, with a path each.
+/// A program for the tests. The scripts print these names, each with a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Tool {
     Etcd,
@@ -32,7 +32,7 @@ impl Tool {
         }
     }
 
-    /// The script that provides it, and the script's arguments. What is always used together is
+    /// The script that provides the tool, and the script's arguments. Tools that are always used together are
     /// built together.
     fn script(self) -> (&'static str, &'static [&'static str]) {
         match self {
@@ -45,12 +45,12 @@ impl Tool {
     }
 }
 
-/// The checkout: manifests and scripts are found from here.
+/// The root of the checkout, with manifests and scripts.
 pub(crate) fn checkout() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The path of a tool, or a panic with one plain sentence about what is missing.
+/// The path of a tool. Panics with one plain sentence if the tool is missing.
 pub(crate) fn path(tool: Tool) -> PathBuf {
     static FOUND: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
 
@@ -75,7 +75,7 @@ pub(crate) fn path(tool: Tool) -> PathBuf {
     })
 }
 
-/// The script's progress goes to our stderr, its NAME=PATH lines come back.
+/// Runs a script. Its progress goes to stderr; its NAME=PATH lines are returned.
 fn run(script: &str, args: &[&str]) -> HashMap<String, PathBuf> {
     let output = Command::new("bash")
         .arg(checkout().join(script))

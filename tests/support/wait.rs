@@ -1,4 +1,4 @@
-//! Waiting for what is to come true, always with a deadline, and saying what was seen instead.
+//! Waits for a condition, always with a deadline, and reports what was seen instead.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -8,8 +8,8 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::runtime::wait::await_condition;
 use serde_json::Value;
 
-/// `check` says `Ok` when it is so, and otherwise why not; that is the panic's message after
-/// `deadline`. For objects in the API server prefer [`await_resource`], which watches.
+/// Repeats `check` until `check` returns `Ok`. After `deadline`, panics with the last error. For objects in
+/// the API server prefer [`await_resource`], which watches.
 pub(crate) async fn eventually<T>(
     deadline: Duration,
     mut check: impl AsyncFnMut() -> Result<T, String>,
@@ -27,8 +27,7 @@ pub(crate) async fn eventually<T>(
     }
 }
 
-/// The resources of a namespace, in whatever form the API server has them: the tests don't go
-/// through the operator's own types.
+/// The resources of a namespace as untyped objects: the tests don't depend on the operator's own types.
 pub(crate) fn resources(client: &kube::Client, namespace: &str) -> Api<DynamicObject> {
     let gvk = GroupVersionKind::gvk(
         "cognito-password-operator.io",
@@ -39,7 +38,7 @@ pub(crate) fn resources(client: &kube::Client, namespace: &str) -> Api<DynamicOb
     Api::namespaced_with(client.clone(), namespace, &resource)
 }
 
-/// The grants, as anybody's client reads them.
+/// The grants as untyped objects.
 pub(crate) fn grants(client: &kube::Client) -> Api<DynamicObject> {
     let gvk = GroupVersionKind::gvk(
         "cognito-password-operator.io",
@@ -50,7 +49,7 @@ pub(crate) fn grants(client: &kube::Client) -> Api<DynamicObject> {
     Api::all_with(client.clone(), &resource)
 }
 
-/// One of them.
+/// One resource.
 pub(crate) async fn resource(client: &kube::Client, namespace: &str, name: &str) -> DynamicObject {
     resources(client, namespace)
         .get(name)
@@ -58,7 +57,7 @@ pub(crate) async fn resource(client: &kube::Client, namespace: &str, name: &str)
         .unwrap_or_else(|error| panic!("could not read {namespace}/{name}: {error}"))
 }
 
-/// One condition of its status: `{type, status, reason, message, ..}`.
+/// One condition of a resource's status: `{type, status, reason, message, ..}`.
 pub(crate) fn condition<'a>(resource: &'a DynamicObject, kind: &str) -> Option<&'a Value> {
     let conditions = resource.data.pointer("/status/conditions")?.as_array()?;
     conditions
@@ -66,8 +65,8 @@ pub(crate) fn condition<'a>(resource: &'a DynamicObject, kind: &str) -> Option<&
         .find(|condition| condition["type"] == kind)
 }
 
-/// Watches a resource until `wanted` holds; panics after `deadline` with the resource and its
-/// events. A watch that breaks (an outage is part of some tests) is started again.
+/// Watches a resource until `wanted` is true. After `deadline`, panics with the resource and its Events. A
+/// broken watch is restarted, because some tests include an outage.
 pub(crate) async fn await_resource(
     client: &kube::Client,
     (namespace, name): (&str, &str),
@@ -92,7 +91,7 @@ pub(crate) async fn await_resource(
     panic!("not {what} after {deadline:?}:\n{state}")
 }
 
-/// Waits for `Ready` to have this status and reason, for the resource's newest generation.
+/// Waits until `Ready` has this status and reason for the resource's current generation.
 pub(crate) async fn wait_reason(
     client: &kube::Client,
     (namespace, name): (&str, &str),
@@ -110,7 +109,7 @@ pub(crate) async fn wait_reason(
     await_resource(client, (namespace, name), deadline, &what, wanted).await
 }
 
-/// A resource and its events as text, for failure messages.
+/// A resource and its Events as text, for failure messages.
 pub(crate) async fn describe(client: &kube::Client, namespace: &str, name: &str) -> String {
     let mut text = format!("CognitoUserPassword {namespace}/{name}\n");
     let told = tokio::time::timeout(Duration::from_mins(2), async {

@@ -1,27 +1,27 @@
-//! How calls to the API server are made: each with a timeout, none retried behind our back, and
-//! with errors that hold nothing of what was read.
+//! Calls to the API server. Each call has a timeout, no layer below retries a call, and errors quote nothing
+//! of the objects that were read.
 
 use std::{future::Future, time::Duration};
 
-/// For one call that isn't a watch.
+/// The timeout of one call that isn't a watch.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a call to the API server failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CallError {
-    /// The object isn't there.
+    /// The object doesn't exist.
     #[error("not found")]
     NotFound,
-    /// It has another resourceVersion than the write was made for, or exists already.
+    /// The object has another resourceVersion than the write names, or already exists.
     #[error("conflict")]
     Conflict,
-    /// RBAC, admission or validation refused it. The API server's own words.
+    /// RBAC, admission or validation refused the call. Contains the API server's message.
     #[error("the API server refused it: {0}")]
     Refused(String),
-    /// The API server failed, or can't be reached. Whether a write was made can't be told.
+    /// The API server failed or can't be reached. Whether a write was made is unknown.
     #[error("the API server didn't do it: {0}")]
     Failed(String),
-    /// Not within this time. Whether a write was made can't be told.
+    /// The API server didn't answer within this time. Whether a write was made is unknown.
     #[error("the API server didn't answer within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
 }
@@ -36,7 +36,7 @@ impl From<kube::Error> for CallError {
                 code if code < 500 => Self::Refused(status.message.clone()),
                 _ => Self::Failed(status.message.clone()),
             },
-            // Serde quotes what it couldn't read.
+            // Drops serde's error, because serde quotes the text, and the text may hold a password.
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
                 Self::Failed("its reply can't be read".to_owned())
             }
@@ -45,7 +45,8 @@ impl From<kube::Error> for CallError {
     }
 }
 
-/// An error with its sources, e.g. `client error (Connect): tcp connect error: Connection refused`.
+/// The messages of an error and its sources, e.g.
+/// `client error (Connect): tcp connect error: Connection refused`.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut said = error.to_string();
     let mut source = error.source();
@@ -59,14 +60,14 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     said
 }
 
-/// Makes one call with its timeout.
+/// Makes one call with [`CALL_TIMEOUT`].
 pub(crate) async fn call<T>(
     future: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, CallError> {
     call_within(CALL_TIMEOUT, future).await
 }
 
-/// Makes one call with a timeout of its own.
+/// Makes one call with this timeout.
 pub(crate) async fn call_within<T>(
     timeout: Duration,
     future: impl Future<Output = Result<T, kube::Error>>,

@@ -1,14 +1,13 @@
-//! The client of the API server: how it connects, what it calls itself, and what it does about
-//! connections that have fallen silent.
+//! The client of the API server: connections, user agent, and measures against silent connections.
 //!
-//! A network may drop what is sent without a word: under the network policies of some CNIs the first
-//! connections of a pod are half dead, and middleboxes forget connections that were idle. Three things keep
-//! such a connection from being waited for again and again:
+//! A network may drop packets without an error. Under the network policies of some CNIs the first connections
+//! of a pod are half dead, and middleboxes forget idle connections. Three measures keep requests from waiting
+//! on such a connection again and again:
 //!
-//! - TCP keepalive ends a connection whose other side has answered no probe for a minute.
+//! - TCP keepalive closes a connection whose other side has answered no probe for a minute.
 //! - A connection that was idle for 30 s isn't used again.
-//! - When a request is given up without an answer, its connection is closed, and no idle connection
-//!   from before is used again: the next request connects anew.
+//! - A request that is given up without an answer closes its connection. No idle connection from before is
+//!   used again either: the next request connects anew.
 
 use super::call::{CALL_TIMEOUT, chain};
 use futures::future::BoxFuture;
@@ -34,31 +33,31 @@ use std::{
 };
 use tower_service::Service;
 
-/// What the API server's audit log knows the operator by.
+/// The operator's user agent, which the API server's audit log records.
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// A watch ends after 200 s, because some load balancers drop connections that were idle for 240 s. kube
-/// gives up a watch that has been silent for 5 s longer.
+/// gives up a watch after 5 more seconds of silence.
 pub(crate) const WATCH_TIMEOUT_SECONDS: u32 = 200;
 
-/// Nothing came on a connection for so long: it is dead. Longer than any watch is silent.
+/// A connection without incoming data for this long is dead. Longer than any watch is silent.
 const READ_TIMEOUT: Duration = Duration::from_secs(210);
 
-/// After so long without traffic TCP asks the other side whether it is there,
+/// Silence on a connection before TCP sends the first keepalive probe.
 const KEEPALIVE: Duration = Duration::from_secs(30);
-/// again after this,
+/// The time between two keepalive probes.
 const KEEPALIVE_AGAIN: Duration = Duration::from_secs(10);
-/// and so many times before the connection is given up.
+/// The number of unanswered probes after which TCP closes the connection.
 const KEEPALIVE_TRIES: u32 = 3;
 
 /// A connection that was idle for longer isn't used again.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
-/// The client for a configuration that was inferred: without kube's own retries (they would repeat
-/// a fenced write up to 15 times) and with a read timeout that no idle watch reaches.
+/// The client for an inferred configuration. kube's own retries are off, because kube would repeat a fenced
+/// write up to 15 times. The read timeout is longer than any idle watch is silent.
 ///
 /// # Errors
-/// Whatever is wrong with certificates, proxy or credentials, in one line.
+/// What is wrong with certificates, proxy or credentials, in one line.
 pub fn connect(mut config: Config) -> Result<Client, String> {
     config.default_retry = false;
     config.connect_timeout = Some(CALL_TIMEOUT);
@@ -66,11 +65,11 @@ pub fn connect(mut config: Config) -> Result<Client, String> {
     let agent = http::HeaderValue::from_static(USER_AGENT);
     config.headers.push((http::header::USER_AGENT, agent));
     if is_loopback(config.cluster_url.host()) {
-        // As in Go and so in kubectl: no proxy leads to this machine.
+        // Like Go, and so kubectl: a request to this machine never uses a proxy.
         config.proxy_url = None;
     }
     let client = if config.proxy_url.is_some() {
-        // The proxy's credentials are kube's business.
+        // Only kube's own builder handles the credentials of a proxy.
         Client::try_from(config)
     } else {
         direct(&config)
@@ -78,7 +77,7 @@ pub fn connect(mut config: Config) -> Result<Client, String> {
     client.map_err(|error| chain(&error))
 }
 
-/// As kube's own builder does it, but for what the module says.
+/// Does the same as kube's own builder, plus the measures that the module's documentation lists.
 fn direct(config: &Config) -> kube::Result<Client> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
@@ -106,22 +105,23 @@ fn is_loopback(host: Option<&str>) -> bool {
     host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
-/// The connections that are open, as a service.
+/// The open connections, as a tower service.
 struct Connections<C>(Arc<Pools<C>>);
 
-/// The pool in use, and how to make the next one.
+/// The pool in use, and the connector for the next pool.
 struct Pools<C> {
     connector: C,
     current: Mutex<Numbered<C>>,
 }
 
-/// A pool, and which one it is.
+/// A pool with its serial number.
 struct Numbered<C> {
     number: u64,
     pool: legacy::Client<C, Body>,
 }
 
-/// A request that has no answer yet. Dropped so, it makes the next request connect anew.
+/// A request without an answer so far. If the request is dropped in this state, the next request connects
+/// anew.
 struct Unanswered<C: Connect + Clone> {
     pools: Arc<Pools<C>>,
     number: u64,
@@ -145,7 +145,7 @@ fn pool<C: Connect + Clone>(connector: C) -> legacy::Client<C, Body> {
 
 impl<C> Pools<C> {
     fn current(&self) -> MutexGuard<'_, Numbered<C>> {
-        // Nothing can panic while it is locked.
+        // No code can panic while the lock is taken.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -168,7 +168,8 @@ impl<C: Connect + Clone> Drop for Unanswered<C> {
             return;
         }
         let mut current = self.pools.current();
-        // Else somebody has replaced it already. Requests under way keep their connections.
+        // With another number, another request has replaced the pool already. Requests in flight keep their
+        // connections.
         if current.number == self.number {
             current.number += 1;
             current.pool = pool(self.pools.connector.clone());
@@ -197,7 +198,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Service<http::Request<Body>> fo
         };
         Box::pin(async move {
             let answer = pool.request(request).await;
-            // Or an error, which closes the connection, too.
+            // An error counts as an answer here, because an error closes the connection too.
             unanswered.answered();
             answer.map_err(Into::into)
         })

@@ -1,9 +1,9 @@
-//! How long a watch waits for the API server's first answer. Nothing else bounds that wait: kube gives up a
-//! watch after 205 s of silence, which is right for one that has begun.
+//! Limits how long a watch waits for the API server's first answer. No other limit is short enough: kube
+//! gives up a watch after 205 s of silence, which suits only a watch that has begun.
 //!
-//! Each watch has a client of its own, in front of the common one. The first answer (the head of a watch's
+//! Each watch has its own client on top of the common client. The first answer (the head of a watch's
 //! response, each part of a list) must come within 10 s. After three such failures in a row the next try
-//! waits longer, up to a minute: an API server that is merely slow answers in the end.
+//! waits longer, up to a minute. A slow API server answers in the end.
 
 use futures::future::BoxFuture;
 use http_body_util::BodyExt;
@@ -19,26 +19,26 @@ use std::{
 use tokio::time::{Instant, sleep, timeout};
 use tower_service::Service;
 
-/// How long the first answer may take at first,
+/// The limit of the first answer in the first tries.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
-/// in so many tries,
+/// How many tries in a row have the limit [`FIRST_ANSWER`].
 const FIRST_TRIES: u32 = 3;
-/// and at most: the API server itself ends an ordinary request after so long.
+/// The longest limit: the API server itself ends an ordinary request after this long.
 const FIRST_ANSWER_MAX: Duration = Duration::from_mins(1);
 
-/// Between the beginnings of two watches. kube begins the next one at once when one ends, also where each
-/// is answered and ended at once.
+/// The minimum time between the beginnings of two watches. When a watch ends, kube begins the next at once,
+/// even if the API server ends every watch at once.
 const PACE: Duration = Duration::from_secs(1);
 
-/// How long a try of a watch may take to fail where the API server answers.
+/// How long a try of a watch may take to fail if the API server answers.
 const FAILS_WITHIN: Duration = Duration::from_secs(7);
 
-/// No answer came in time.
+/// The first answer did not come in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the API server didn't answer within {} s", .0.as_secs_f32())]
 pub(crate) struct NoAnswer(Duration);
 
-/// How often in a row the first answer to a watch didn't come. Cheap to clone.
+/// How many first answers in a row did not come. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct Patience(Arc<AtomicU32>);
 
@@ -69,7 +69,7 @@ impl Patience {
     }
 }
 
-/// A client for one watch that has this patience.
+/// A client for one watch, with this patience.
 pub(crate) fn bounded(client: &Client, patience: &Patience) -> Client {
     let watch = OneWatch {
         client: client.clone(),
@@ -87,7 +87,7 @@ struct OneWatch {
 }
 
 impl OneWatch {
-    /// How long a watch that is to begin now must wait.
+    /// How long a watch that begins now must wait.
     fn pause(&mut self) -> Duration {
         let now = Instant::now();
         let earliest = self.began.map_or(now, |began| began + PACE);
@@ -131,7 +131,7 @@ impl Service<http::Request<Body>> for OneWatch {
     }
 }
 
-/// The body of a list, each part of which must come in time.
+/// Reads the whole body of a list. Each part of the body must come in time.
 async fn whole(mut body: Body, patience: &Patience) -> kube::Result<Body> {
     let mut bytes = Vec::new();
     while let Some(frame) = patience.wait(body.frame()).await? {

@@ -1,12 +1,12 @@
-//! Who holds a Lease: a name for people, a random part that makes it this process's alone, and what
-//! proves later that the process is gone, so that its successor needn't wait the lease out.
+//! The identity of a Lease's holder: a name for people, a random part that makes the identity unique to this
+//! process, and marks. The marks prove later that the process is gone, so that its successor needn't wait
+//! until the lease lapses.
 //!
 //! `NAME_RANDOM_POD_PLACE.PID.START`
 //!
-//! - POD is the pod's uid, or `-`: the kubelet starts a container again only after the old one has
-//!   ended.
-//! - PLACE is one boot of one machine and one PID namespace in it, hashed; PID and START (in ticks
-//!   since the boot) name a process there. Or `-` where `/proc` doesn't tell.
+//! - POD is the pod's uid, or `-`. The kubelet restarts a container only after the old container has ended.
+//! - PLACE is a hash of the machine's boot id and the PID namespace. PID and START (in ticks since the boot)
+//!   name a process there. One `-` stands for all three if `/proc` can't be read.
 
 use rustix::{
     io::Errno,
@@ -15,17 +15,17 @@ use rustix::{
 use sha2::{Digest, Sha256};
 use std::fs;
 
-/// A name that is longer is cut. Pods' names have 63 characters in practice.
+/// A longer name is cut. Pod names have 63 characters at most in practice.
 const NAME_MAX: usize = 63;
 
-/// This process, as a Lease names it.
+/// The identity of this process in a Lease.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Holder {
     identity: String,
     marks: Marks,
 }
 
-/// What tells whether a process is still there.
+/// The facts that show whether a process still runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Marks {
     pod: Option<String>,
@@ -40,10 +40,10 @@ struct Process {
 }
 
 impl Holder {
-    /// This process. `pod_name` and `pod_uid` come from the downward API.
+    /// The identity of this process. `pod_name` and `pod_uid` come from the downward API.
     ///
     /// # Errors
-    /// When the system's random source fails.
+    /// The system's random source fails.
     pub fn this(pod_name: Option<&str>, pod_uid: Option<&str>) -> Result<Self, getrandom::Error> {
         let random = getrandom::u64()?;
         let name = pod_name.map_or_else(hostname, str::to_owned);
@@ -67,13 +67,13 @@ impl Holder {
         }
     }
 
-    /// As `holderIdentity` has it.
+    /// The value for `holderIdentity`.
     #[must_use]
     pub fn identity(&self) -> &str {
         &self.identity
     }
 
-    /// Whether it is proved that the process with this identity is gone. A frozen one isn't.
+    /// Whether the process with this identity is provably gone. A frozen process is not gone.
     #[must_use]
     pub fn outlives(&self, identity: &str) -> bool {
         let Some(marks) = Marks::parse(identity).filter(|_| identity != self.identity) else {
@@ -85,14 +85,14 @@ impl Holder {
         if ours.place == its.place {
             return its.is_gone();
         }
-        // An earlier container of this pod. (In the same place it would be a second process beside
-        // this one, such as one by `kubectl exec`.)
+        // The same pod in another place is an earlier container of this pod. (In the same place, the holder
+        // would be a second process beside this one, such as one by `kubectl exec`.)
         self.marks.pod.is_some() && self.marks.pod == marks.pod
     }
 }
 
 impl Holder {
-    /// Whether both are pods of one Deployment, which a pod's name begins with.
+    /// Whether both are pods of one Deployment. A pod's name begins with the name of its Deployment.
     #[must_use]
     pub fn is_of_the_deployment_of(&self, identity: &str) -> bool {
         let ours = deployment(&self.identity);
@@ -100,8 +100,8 @@ impl Holder {
     }
 }
 
-/// The name of the Deployment in the identity of one of its pods: `DEPLOYMENT-HASH-RANDOM_...`. None outside
-/// of a pod.
+/// The name of the Deployment in the identity of one of its pods: `DEPLOYMENT-HASH-RANDOM_...`. `None`
+/// outside of a pod.
 fn deployment(identity: &str) -> Option<&str> {
     Marks::parse(identity)?.pod?;
     let (pod, _) = identity.rsplitn(4, '_').nth(3)?.rsplit_once('-')?;
@@ -110,7 +110,7 @@ fn deployment(identity: &str) -> Option<&str> {
 }
 
 impl Marks {
-    /// None for what isn't of this form, such as the identity of another program.
+    /// `None` for an identity of another form, such as that of another program.
     fn parse(identity: &str) -> Option<Self> {
         let mut parts = identity.rsplitn(4, '_');
         let process = parts.next()?;
@@ -125,7 +125,7 @@ impl Marks {
 }
 
 impl Process {
-    /// None where `/proc` doesn't tell.
+    /// `None` if `/proc` can't be read.
     fn of(pid: u32) -> Option<Self> {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
         let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
@@ -155,28 +155,28 @@ impl Process {
         parts.next().is_none().then_some(process)
     }
 
-    /// Only to be asked in the same place.
+    /// Valid only if both processes are in the same place.
     fn is_gone(&self) -> bool {
         let Some(pid) = Pid::from_raw(self.pid) else {
             return false;
         };
         match stat(self.pid) {
             Some((start, state)) => start != self.start || matches!(state, 'Z' | 'X'),
-            // Not there, or hidden: `/proc` may be mounted with hidepid, and this program isn't
-            // dumpable. A signal's permission tells.
+            // The process is gone or hidden: `/proc` may be mounted with hidepid, and this program isn't
+            // dumpable. The errno of a test signal tells which.
             None => test_kill_process(pid) == Err(Errno::SRCH),
         }
     }
 }
 
-/// When a process began, in ticks since the boot, and its state.
+/// A process's start time, in ticks since the boot, and its state.
 fn stat(pid: i32) -> Option<(u64, char)> {
     let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may have anything in it.
+    // The process name in parentheses may contain any character.
     let (_, fields) = line.rsplit_once(')')?;
     let mut fields = fields.split_whitespace();
     let state = fields.next()?.chars().next()?;
-    // Field 22; the state was the third.
+    // The start time is field 22; the state was field 3.
     let start = fields.nth(18)?.parse().ok()?;
     Some((start, state))
 }
@@ -206,7 +206,7 @@ mod tests {
         Holder::new("other", 7, Marks { pod, process })
     }
 
-    /// Waits until the process is in this state; the kernel takes its time.
+    /// Waits until the process is in this state, because the kernel changes the state with a delay.
     fn wait_for_state(pid: i32, wanted: char) {
         while stat(pid).is_none_or(|(_, state)| state != wanted) {
             std::thread::yield_now();
@@ -319,7 +319,7 @@ mod tests {
     }
 
     proptest! {
-        /// Nobody's lease is taken on the word of what isn't a holder's name.
+        /// A text that isn't a holder's identity never proves that a process is gone.
         #[test]
         fn no_text_is_taken_for_a_process_that_is_gone(
             text in ".{0,80}|[a-z]{0,5}_[0-9a-f]{16}_[0-9a-f-]{0,4}_[0-9a-f]{0,17}\\.[0-9-]{0,12}\\.[0-9-]{0,22}",

@@ -1,4 +1,4 @@
-//! Whether this process leads, as those ask who act.
+//! Tells the other modules whether this process leads.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::{
@@ -10,29 +10,29 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Whether this process leads. Cheap to ask and to clone.
+/// Whether this process leads. Cheap to query and to clone.
 #[derive(Clone, Debug)]
 pub struct Leadership(Option<Arc<State>>);
 
-/// The end that says it.
+/// The writing end of a [`Leadership`].
 #[derive(Debug)]
 pub struct LeadershipHandle(Arc<State>);
 
 #[derive(Debug)]
 struct State {
-    /// Until when, in nanoseconds of the clock; 0 when it isn't held.
+    /// When the lease ends, in nanoseconds of [`clock`]; 0 without the lease.
     until: AtomicU64,
     won: watch::Sender<bool>,
 }
 
 impl Leadership {
-    /// Without an election: there is nobody else.
+    /// Leadership without an election: no other process exists.
     #[must_use]
     pub fn always() -> Self {
         Self(None)
     }
 
-    /// By an election, and not yet. Whoever has the other end says when.
+    /// Leadership by an election that isn't won yet. The election reports the lease through the handle.
     #[must_use]
     pub fn elected() -> (LeadershipHandle, Self) {
         let state = Arc::new(State {
@@ -42,14 +42,15 @@ impl Leadership {
         (LeadershipHandle(state.clone()), Self(Some(state)))
     }
 
-    /// Whether there is an election at all.
+    /// Whether leadership depends on an election.
     #[must_use]
     pub fn is_elected(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Whether the lease is held, and has more than this left. It is the clock that answers: one that
-    /// was frozen past its lease, or starved, hears a no before anybody has told it.
+    /// Whether this process holds the lease for longer than `at_least` from now. Always true without an
+    /// election. The answer comes from the clock, so a process that was frozen or starved past its lease gets
+    /// `false` before any other code notices.
     #[must_use]
     pub fn has_left(&self, at_least: Duration) -> bool {
         self.0.as_ref().is_none_or(|state| {
@@ -58,17 +59,17 @@ impl Leadership {
         })
     }
 
-    /// Returns once it leads, or has led.
+    /// Returns once this process leads or has led.
     pub async fn won(&self) {
         if let Some(state) = &self.0 {
-            // No error is possible while there is a sender, which is here.
+            // `wait_for` fails only without a sender, and `state` owns the sender.
             let _ = state.won.subscribe().wait_for(|won| *won).await;
         }
     }
 }
 
 impl LeadershipHandle {
-    /// It is held until then, by [`clock`]; or it isn't.
+    /// Sets the end of the lease on [`clock`]; `None` if this process doesn't hold the lease.
     pub(crate) fn until(&self, until: Option<Duration>) {
         let nanos = until.map_or(0, |until| u64::try_from(until.as_nanos()).unwrap_or(0));
         self.0.until.store(nanos, Ordering::Release);
@@ -80,8 +81,8 @@ impl LeadershipHandle {
     }
 }
 
-/// Time since the machine's start. Monotonic; and unlike [`std::time::Instant`] it goes on while the
-/// machine is suspended, as everybody else's does.
+/// Time since the machine's start, monotonic. On Linux this clock goes on while the machine is suspended, as
+/// the clocks of the candidates do. [`std::time::Instant`] would stop.
 pub(crate) fn clock() -> Duration {
     #[cfg(target_os = "linux")]
     let clock = ClockId::Boottime;

@@ -1,5 +1,5 @@
-//! The Lease by which one of several operators leads: what [`crate::core::schedule::lease`] decides is read and
-//! written here, and [`crate::cluster::Leadership`] is told.
+//! Elects one of several operators by a Lease. [`crate::core::schedule::lease`] decides. This module reads
+//! and writes the Lease, and reports the result to [`crate::cluster::Leadership`].
 
 use super::{
     holder::Holder,
@@ -20,36 +20,37 @@ use kube::{Api, Client, api::PostParams};
 use std::{future::Future, pin::pin, time::Duration};
 use tracing::{debug, info, warn};
 
-/// The name of the Lease in the operator's own namespace, unless another one is given.
+/// The default name of the Lease. The Lease is in the operator's own namespace.
 pub const LEASE: &str = "cognito-password-operator";
 
-/// What the Lease's holder serves, for candidates that would serve something else.
+/// The annotation with what the Lease's holder serves. A candidate recognises by this annotation an
+/// installation that serves something else.
 const SERVES: &str = "cognito-password-operator.io/serves";
 
 /// How an election ended for this process.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum End {
-    /// It led and must stop at once.
+    /// The process led and must stop at once.
     Lost(Lost),
-    /// It was asked to leave, and holds nothing any more, or as little as it could.
+    /// The process was asked to leave. The Lease is released; a Lease whose release failed lapses.
     Left,
 }
 
-/// Stands for election, leads, and leaves.
+/// This process in the election: candidate, then leader, until the process loses or releases the Lease.
 pub struct Election {
     leases: Api<Lease>,
     /// The Lease's name.
     name: String,
     holder: Holder,
-    /// What this process would serve.
+    /// What this process serves as leader.
     serves: String,
     elector: Elector,
     held: LeadershipHandle,
-    /// As it was read or written last: what isn't ours in it stays as it is.
+    /// The Lease as last read or written. Fields that the operator doesn't use are written back unchanged.
     lease: Lease,
     trouble: Option<Trouble>,
     rival: String,
-    /// Why the Lease seems to be another installation's, if it does.
+    /// Why the Lease seems to belong to another installation, if so.
     misplaced: Option<String>,
 }
 
@@ -59,8 +60,8 @@ struct Trouble {
 }
 
 impl Election {
-    /// For the Lease of this name in this namespace, to serve what `serves` says; what it comes to is told
-    /// to `held`.
+    /// An election by the Lease with this name in this namespace. `serves` goes into the Lease's annotation.
+    /// `held` receives the time at which the lease ends.
     #[must_use]
     pub fn new(
         client: Client,
@@ -83,9 +84,13 @@ impl Election {
         }
     }
 
-    /// Runs until it is lost, or until `leave` and the release that follows it. `ailing` is told
-    /// when the Lease couldn't be had for longer than a lease lasts, and why; and when it can again. The
-    /// same when its holder is another installation that serves something else.
+    /// Runs until the process loses the lease, or until `leave` completes and the release has been tried.
+    /// `ailing` receives a reason in two cases:
+    ///
+    /// - Requests for the Lease have failed for at least as long as a lease lasts.
+    /// - The holder is another installation that serves something else.
+    ///
+    /// `ailing` receives `None` once neither case holds.
     pub async fn run(
         mut self,
         leave: impl Future<Output = ()>,
@@ -107,7 +112,7 @@ impl Election {
                     () = &mut leave => break,
                     () = self.read(now, &ailing) => {}
                 },
-                // Waited for: what it came to must be known to be released.
+                // `leave` doesn't cancel a write, because the release depends on the result of the write.
                 Step::Write(record) => self.write(record, now, &ailing).await,
             }
         }
@@ -124,7 +129,8 @@ impl Election {
                 let outlived = |record: &Record| self.holder.outlives(&record.holder);
                 let dead = record.as_ref().is_some_and(outlived);
                 self.elector.read(record, clock(), dead);
-                // What is to be written now must work too before all is well.
+                // If a write comes next, the write must succeed too before the Lease counts as accessible
+                // again.
                 if let Step::Wait(_) = self.elector.step(clock(), Timestamp::now()) {
                     self.works(ailing);
                 }
@@ -168,7 +174,8 @@ impl Election {
                     info!(identity = self.holder.identity(), transitions, "leading");
                 }
             }
-            // Somebody else has written or removed it. Until it is known who, nothing new is begun.
+            // Another client has written or removed the Lease. No set begins before the next read shows who
+            // holds the Lease.
             Err(error)
                 if error == CallError::Conflict || (removable && error == CallError::NotFound) =>
             {
@@ -183,10 +190,11 @@ impl Election {
         }
     }
 
-    /// Gives it up, so that another needn't wait. Nothing is tried again: the lease lapses anyway.
+    /// Gives up the lease, so that a candidate needn't wait. A failed request isn't retried, because the
+    /// lease lapses anyway.
     async fn release(&mut self) {
         let led = self.elector.held_until().is_some();
-        // Before anybody else can have it.
+        // Before the request: another process may lead as soon as the API server has the release.
         self.held.until(None);
         if !led {
             return;
@@ -263,8 +271,8 @@ impl Election {
         }
     }
 
-    /// Why the Lease seems to be another installation's: whoever holds it serves something else, and is no
-    /// other pod of this Deployment. (One of those may be from before or after a change of flags.)
+    /// Why the Lease seems to belong to another installation: the holder serves something else, and is no pod
+    /// of this Deployment. (A pod of this Deployment may have started before or after a change of flags.)
     fn misplaced(&self) -> Option<String> {
         let holder = self.elector.other().filter(|holder| !holder.is_empty())?;
         let serves = self.lease.metadata.annotations.as_ref()?.get(SERVES)?;
@@ -277,7 +285,8 @@ impl Election {
         ))
     }
 
-    /// Said once for each thing that is wrong.
+    /// Logs each new reason once. Reports the reason to `ailing` if requests have failed for as long as a
+    /// lease lasts.
     fn broken(&mut self, why: &str, now: Duration, ailing: &impl Fn(Option<&str>)) {
         let since = match &self.trouble {
             Some(trouble) if trouble.why == why => trouble.since,

@@ -1,5 +1,5 @@
-//! A list that comes as a watch, and whether it gets on. An API server that doesn't know of such lists
-//! may ignore that one was asked for: it answers 200 and never says that the list is complete.
+//! Supervises a list that is streamed as a watch (`sendInitialEvents`). An API server that doesn't know such
+//! lists may ignore the parameter: the API server answers 200 and never reports the list as complete.
 
 use futures::{Stream, StreamExt, stream};
 use kube::{
@@ -13,25 +13,26 @@ use std::{
 };
 use tokio::time::{Instant, timeout_at};
 
-/// A list that shows no new object for so long doesn't get on.
+/// A list fails if no new object arrives for this long.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
 
-/// A list may take so long, however it gets on: the watch that it comes by ends after 200 s, and the list
-/// begins anew. New objects come also where the end of the list never does.
+/// Maximum duration of a list, restarts included. New objects alone prove nothing, because new objects may
+/// arrive for ever without an end of the list. The limit is below the 200 s after which the API server ends
+/// the watch and the list restarts.
 const LIST_MAX: Duration = Duration::from_mins(3);
 
-/// A list that is cut so often in a row, without an error, doesn't get on.
+/// The number of restarts in a row, without an error, at which a list fails.
 const CUTS_MAX: u32 = 3;
 
-/// A list under way.
+/// A list in progress.
 struct List {
     began: Instant,
-    /// When it last showed a new object.
+    /// When the last new object arrived, or the list restarted.
     moved: Instant,
-    /// The objects that it has shown, hashed: fifty thousand names would take megabytes.
+    /// Hashes of the names that have arrived: fifty thousand names would take megabytes.
     shown: HashSet<u64>,
     hasher: RandomState,
-    /// How often it has begun anew.
+    /// How often the list has restarted.
     cuts: u32,
 }
 
@@ -61,7 +62,7 @@ impl List {
     }
 }
 
-/// The list wasn't completed.
+/// The API server began a streamed list and did not complete the list.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the API server began a list as a watch and didn't complete it; lists are read in pages from now on"
@@ -72,7 +73,7 @@ fn incomplete() -> watcher::Error {
     watcher::Error::WatchStartFailed(kube::Error::Service(Box::new(Incomplete)))
 }
 
-/// The events of a watch, until its list doesn't get on: that is its last event, [`Incomplete`].
+/// The events of a watch, until a list fails. Then [`Incomplete`] is the last event.
 pub(crate) fn while_it_gets_on<K: Resource + ResourceExt + Send + 'static>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {
@@ -99,7 +100,8 @@ pub(crate) fn while_it_gets_on<K: Resource + ResourceExt + Send + 'static>(
                 cut.shown.clear();
             }
             (Ok(Event::InitApply(object)), Some(list)) => list.show(object, now),
-            // Of a failure something else is said, and until the next try nothing comes.
+            // The supervision ends with the list, and at an error: the watcher reports the error and sends
+            // nothing before the next try.
             (Ok(Event::InitDone) | Err(_), _) => list = None,
             (Ok(Event::InitApply(_) | Event::Apply(_) | Event::Delete(_)), _) => {}
         }

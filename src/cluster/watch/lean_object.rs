@@ -1,8 +1,9 @@
-//! What is kept of an object that somebody else wrote: what is used, and no more. The rest may be large
-//! (annotations 256 KiB, labels and managed fields a megabyte) and may be nothing that can be read: the
-//! API server takes a managed field's time of the year 10000. One such object in a list must not keep
-//! the list from being read, so it is passed over unseen, and the parts whose form is the CRD's are read
-//! each from its own text.
+//! Decodes only the fields that the operator uses, of objects that users write. The other fields may be large
+//! (annotations 256 KiB, labels and managed fields a megabyte). Some may be impossible to decode: the API
+//! server accepts a managed field with a time in the year 10000.
+//!
+//! One such object must not make a whole list undecodable. So the decoder skips the other fields. The CRD
+//! defines the form of spec and status; the decoder reads each of the two from its own text.
 
 use crate::api::{CognitoUserPassword, CognitoUserPoolGrant, REQUESTED_AT};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -25,23 +26,23 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-/// An object, or why this version can't read it. Of its annotations the request to set is left, of its
-/// labels and managed fields nothing.
+/// An object, or the reason why this version can't decode the object. Of the annotations only `requestedAt`
+/// is kept. Labels and managed fields are dropped.
 #[derive(Clone, Debug)]
 pub struct LeanObject<K>(pub Result<K, DecodeError>);
 
-/// An object that can't be read.
+/// An object that can't be decoded.
 #[derive(Clone, Debug)]
 pub struct DecodeError {
-    /// Why. It may quote what was read.
+    /// The reason. The text may quote the object.
     pub error: String,
-    /// What names it.
+    /// The decoded metadata.
     pub metadata: ObjectMeta,
-    /// Whose password it is about, if its spec says so much.
+    /// The user whom the spec names, if that part of the spec can be decoded.
     pub user: Option<UserNamed>,
 }
 
-/// The part of a spec that says whose password it is about.
+/// The part of a spec that names the user.
 #[derive(Deserialize, Clone, PartialEq, Eq, Debug)]
 #[serde(rename_all = "camelCase")]
 pub struct UserNamed {
@@ -51,24 +52,24 @@ pub struct UserNamed {
     pub username: String,
 }
 
-/// An object's name and version; and its labels, if they are asked for.
+/// An object's name, namespace, uid and resourceVersion; with `LABELS` also the labels.
 #[derive(Clone, Debug)]
 pub struct Named<K, const LABELS: bool> {
-    /// What names it.
+    /// The decoded metadata.
     pub metadata: ObjectMeta,
     kind: PhantomData<K>,
 }
 
-/// A kind of ours, made of its parts.
+/// A CRD of this operator, assembled from parts that are decoded separately.
 pub trait Parts: Resource {
-    /// What is wanted.
+    /// The type of `spec`.
     type Spec: DeserializeOwned;
-    /// What is observed.
+    /// The type of `status`.
     type Status: DeserializeOwned;
-    /// Whether anything is decided by the status. If not, one that can't be read is none.
+    /// Whether decisions depend on the status. If not, an undecodable status counts as no status.
     const STATUS_DECIDES: bool;
 
-    /// The object that has these.
+    /// Assembles the object.
     fn of(metadata: ObjectMeta, spec: Self::Spec, status: Option<Self::Status>) -> Self;
 }
 
@@ -93,7 +94,7 @@ macro_rules! parts {
 parts!(CognitoUserPassword, status decides: true);
 parts!(CognitoUserPoolGrant, status decides: false);
 
-/// As it comes over the wire.
+/// The JSON of an object.
 #[derive(Deserialize)]
 struct Wire {
     #[serde(default)]
@@ -102,7 +103,7 @@ struct Wire {
     status: Option<Box<RawValue>>,
 }
 
-/// But for the annotations the API server writes all of it.
+/// The API server writes or validates all of these fields except the annotations.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Metadata {
@@ -116,7 +117,7 @@ struct Metadata {
     annotations: Option<Annotations>,
 }
 
-/// The only one that is used.
+/// The only annotation that the operator uses.
 #[derive(Deserialize)]
 struct Annotations {
     #[serde(rename = "cognito-password-operator.io/requestedAt")]
@@ -140,7 +141,7 @@ impl From<Metadata> for ObjectMeta {
     }
 }
 
-/// Of an object whose metadata was asked for.
+/// The JSON of an object in a metadata-only reply.
 #[derive(Deserialize)]
 struct WireNames<L: Default> {
     #[serde(default)]
@@ -157,7 +158,7 @@ struct Names<L> {
     labels: L,
 }
 
-/// Passed over, unless they are kept.
+/// Labels, skipped unless `KEPT`.
 #[derive(Default)]
 struct Labels<const KEPT: bool>(Option<BTreeMap<String, String>>);
 
@@ -183,15 +184,16 @@ impl<const KEPT: bool> From<Names<Labels<KEPT>>> for ObjectMeta {
     }
 }
 
-/// Reads a part from its own text; one that is missing is null. If that panics, the part can't be read:
-/// the object is one of a list.
+/// Decodes a part from its own text; a missing part counts as null. A panic counts as a decoding error,
+/// because the object is one of a list.
 fn read<T: DeserializeOwned>(part: Option<&RawValue>) -> Result<T, String> {
     let text = part.map_or("null", RawValue::get);
     let read = catch_unwind(AssertUnwindSafe(|| serde_json::from_str(text)));
     let read = read.map_err(|_| "reading it panicked".to_owned())?;
     read.map_err(|error| {
         let said = error.to_string();
-        // Where in the part: nobody sees its text, and it tells how long a value is.
+        // Remove the position. Readers of the error don't see the text, and the position tells the length of
+        // a value.
         let place = format!(" at line {} column {}", error.line(), error.column());
         said.strip_suffix(&place).unwrap_or(&said).to_owned()
     })
@@ -257,7 +259,7 @@ impl<K: Resource, const LABELS: bool> Resource for Named<K, LABELS> {
 
     said_of!(K: kind group version plural);
 
-    /// Asks the API server for no more than this: no value of a Secret on the wire.
+    /// Requests metadata only, so that no value of a Secret goes over the wire.
     fn metadata_api() -> bool {
         true
     }
@@ -281,7 +283,7 @@ mod tests {
     };
     use serde_json::{Value, from_str, from_value, json};
 
-    /// With a time in it that Rust's libraries can't read.
+    /// Metadata with a time that Rust's time libraries can't parse.
     fn metadata() -> Value {
         json!({
             "name": "a", "namespace": "b", "uid": "c", "resourceVersion": "7", "generation": 3,

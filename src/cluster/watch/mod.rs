@@ -1,6 +1,6 @@
-//! The watches: resources, and the metadata of Secrets. What comes out is trimmed to what is used
-//! ([`crate::cluster::watch::lean_object`]); a Secret's annotations are dropped unseen, because `kubectl apply` with
-//! `stringData` puts the password there.
+//! The watches of resources, Secrets, grants and namespaces. Watch events carry only the fields that the
+//! operator uses ([`crate::cluster::watch::lean_object`]). A Secret's annotations are skipped and never
+//! decoded, because `kubectl apply` with `stringData` puts the password there.
 
 pub mod lean_object;
 
@@ -41,7 +41,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Where is watched: one namespace, or all.
+/// The namespaces that a watch covers.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Scope {
     /// Cluster-wide.
@@ -50,7 +50,7 @@ pub enum Scope {
     Namespace(String),
 }
 
-/// What is watched.
+/// The kinds that are watched.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum WatchKind {
     /// `CognitoUserPassword` resources.
@@ -63,56 +63,56 @@ pub enum WatchKind {
     Namespaces,
 }
 
-/// A resource, or the metadata of one that this version can't read.
+/// A resource, or the metadata of a resource that this version can't decode.
 pub type MaybeResource = LeanObject<CognitoUserPassword>;
 
-/// A grant, or the metadata of one that this version can't read.
+/// A grant, or the metadata of a grant that this version can't decode.
 pub type MaybeGrant = LeanObject<CognitoUserPoolGrant>;
 
-/// A Secret's name and version.
+/// A Secret's name, namespace, uid and resourceVersion.
 pub type SecretName = Named<Secret, false>;
 
 /// A namespace's name and labels.
 pub type LabelledNamespace = Named<Namespace, true>;
 
-/// What a watch told.
+/// What a watch reports.
 pub enum WatchEvent {
-    /// Of a resource.
+    /// A watch event of resources.
     Resource(Box<watcher::Event<MaybeResource>>),
-    /// Of a Secret.
+    /// A watch event of Secrets.
     Secret(Box<watcher::Event<SecretName>>),
-    /// Of a grant.
+    /// A watch event of grants.
     Grant(Box<watcher::Event<MaybeGrant>>),
-    /// Of a namespace.
+    /// A watch event of namespaces.
     Namespace(Box<watcher::Event<LabelledNamespace>>),
-    /// It is broken, and tried again by itself.
+    /// A watch is broken. The stream retries the watch by itself.
     Broken {
-        /// What was being watched.
+        /// The kind that was watched.
         watched: WatchKind,
-        /// Why, in one line.
+        /// The reason, in one line.
         why: String,
-        /// The code that the API server answered with, if it did.
+        /// The API server's status code, if the API server answered.
         code: Option<u16>,
-        /// How long its next try may take to fail, beyond the pause before it.
+        /// How long the next try may take to fail, beyond the pause before the try.
         fails_within: Duration,
     },
 }
 
-/// The pauses between the tries of a broken watch.
+/// The backoff of a broken watch.
 struct WatchBackoff {
     streak: Streak,
     patience: Patience,
 }
 
-/// Failures of a watch in a row. Nothing tells that a watch works again (an idle one is silent),
-/// only that its failure isn't repeated in time.
+/// Consecutive failures of a watch. No signal says that a watch works again, because an idle watch is silent.
+/// So a streak ends when no further failure follows in time.
 #[derive(Default)]
 pub struct Streak {
     failures: u32,
     ends: Option<Instant>,
 }
 
-/// The pause after so many failures of a watch in a row: 0.5 s growing to 10 s.
+/// The pause after this many consecutive failures of a watch: 0.5 s growing to 10 s.
 fn retry_pause(failures: u32) -> Duration {
     const FIRST: Duration = Duration::from_millis(500);
     const MAX: Duration = Duration::from_secs(10);
@@ -121,15 +121,16 @@ fn retry_pause(failures: u32) -> Duration {
         .min(MAX)
 }
 
-/// How long after so many failures in a row another counts as one more, where a try may take so long
-/// to fail.
+/// The time within which another failure continues a streak of `failures`. `fails_within` is how long a try
+/// may take to fail.
 #[must_use]
 pub fn repeats_within(failures: u32, fails_within: Duration) -> Duration {
     retry_pause(failures) + fails_within
 }
 
 impl Streak {
-    /// It failed, and its next try may take so long to. Answers with how often it failed in a row.
+    /// Counts a failure of a watch whose next try may take `fails_within` to fail. Returns the number of
+    /// consecutive failures.
     pub fn failed(&mut self, now: Instant, fails_within: Duration) -> u32 {
         let goes_on = self.ends.is_some_and(|ends| now < ends);
         self.failures = if goes_on {
@@ -153,13 +154,13 @@ impl Iterator for WatchBackoff {
 }
 
 impl Backoff for WatchBackoff {
-    /// Called for each event, and `Init` comes before every list, also before one that fails: that
-    /// nothing failed for a while is told by the time.
+    /// Does nothing: kube resets the backoff at each event, and `Init` comes before every list, even before a
+    /// list that fails. The time ends a [`Streak`] instead.
     fn reset(&mut self) {}
 }
 
-/// Watches both kinds in one scope, of the Secrets those that the selector fits. A broken watch is
-/// reported and tried again, for ever.
+/// Watches resources, and the Secrets that match `secret_selector`, in one scope. A broken watch is reported
+/// and retried for ever.
 #[must_use]
 pub fn watch(
     client: &Client,
@@ -185,7 +186,7 @@ pub fn watch(
     told(futures::stream::select(resources, secrets))
 }
 
-/// Watches grants, and the labels of namespaces. A broken watch is reported and tried again, for ever.
+/// Watches grants, and the labels of namespaces. A broken watch is reported and retried for ever.
 #[must_use]
 pub fn watch_grants(client: &Client) -> BoxStream<'static, WatchEvent> {
     let grants = Way::to(client, WatchKind::Grants);
@@ -209,21 +210,21 @@ fn told(
     stream.filter_map(std::future::ready).boxed()
 }
 
-/// Where lists aren't streamed, so many objects are listed at a time: each may have 1.5 MB, and whoever may
-/// write Secrets in one namespace may make hundreds of those. Measured with 400 of 250 kB: 311 MB in pages
-/// of 500.
+/// Objects per page of a list that isn't streamed. An object may have 1.5 MB, and a user with the right to
+/// write Secrets in one namespace may create hundreds of that size. Measured with 400 Secrets of 250 kB:
+/// pages of 500 took 311 MB.
 const PAGE: u32 = 50;
 
 fn config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS)
 }
 
-/// What is watched.
+/// The bounds on a kind that can be watched.
 trait Kind: Resource + Clone + Debug + DeserializeOwned + Send + 'static {}
 
 impl<K: Resource + Clone + Debug + DeserializeOwned + Send + 'static> Kind for K {}
 
-/// One watch, and how it reaches the API server.
+/// One watch, with its own client of the API server.
 struct Way {
     watched: WatchKind,
     client: Client,
@@ -258,8 +259,9 @@ impl Way {
     }
 }
 
-/// Lists in pages, as of now, and then watches: for what is few, and must not be out of date. Until a grant
-/// that was taken away is seen to be, it lets somebody in.
+/// Lists in pages from the current state, then watches. For kinds that have few objects and must not be
+/// stale: a deleted grant keeps admitting until the operator sees the deletion. Also the fallback of
+/// [`streamed`].
 fn in_pages<K: Kind>(
     api: Api<K>,
     config: watcher::Config,
@@ -268,10 +270,12 @@ fn in_pages<K: Kind>(
     watcher(api, config.page_size(PAGE)).backoff(way.backoff())
 }
 
-/// Lists and watches in one request, object by object, for what is many: two hundred pages are as many round
-/// trips one after the other. The list may be as late as any watch: it is a hint, and reads and fenced
-/// writes decide. In pages from the first time on that the API server says that it can't, or that such a
-/// list doesn't get on: `WatchList` is switched off in some versions, unknown to others, and etcd may be old.
+/// Lists and watches in one request, object by object. For kinds with many objects: two hundred pages would
+/// take as many sequential round trips. The list may be as stale as any watch, because a watch is a hint, and
+/// reads and fenced writes decide.
+///
+/// Changes to pages for good once the API server refuses a streamed list or doesn't complete the list. Some
+/// versions of Kubernetes disable `WatchList`, others don't know `WatchList`, and etcd may be too old.
 fn streamed<K: Kind>(
     api: Api<K>,
     config: watcher::Config,
@@ -283,7 +287,7 @@ fn streamed<K: Kind>(
     while_it_gets_on(streaming).chain(in_pages(api, config, way))
 }
 
-/// Whether the API server refuses the request as such.
+/// Whether the API server refuses the request as invalid.
 fn is_unsupported<K>(event: &watcher::Result<watcher::Event<K>>) -> bool {
     match event {
         Err(watcher::Error::WatchStartFailed(kube::Error::Api(status))) => {
@@ -303,8 +307,8 @@ where
     }
 }
 
-/// Why a watch is broken, and the code that the API server answered with. None for one that merely ended,
-/// or whose version is too old: it goes on by itself.
+/// Why a watch is broken, and the API server's status code, if any. `None` for a watch that merely ended, or
+/// whose resourceVersion is too old: kube resumes such a watch by itself.
 fn why_broken(error: &watcher::Error) -> Option<(String, Option<u16>)> {
     let code = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
@@ -332,7 +336,7 @@ fn why_broken(error: &watcher::Error) -> Option<(String, Option<u16>)> {
     Some((why, code))
 }
 
-/// What an error comes from, if this program found it and not kube.
+/// The message of the cause, if this crate and not kube made the cause.
 fn in_our_words(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -348,7 +352,8 @@ fn trim_resource(resource: &mut MaybeResource) {
     trim_with(trim, resource);
 }
 
-/// The watch serves all objects. One whose trimming panics can't be read, and the watch goes on.
+/// An object whose trimming panics counts as undecodable. The watch serves all objects, so the watch must go
+/// on.
 fn trim_with(trim: impl FnOnce(&mut MaybeResource), resource: &mut MaybeResource) {
     if catch_unwind(AssertUnwindSafe(|| trim(resource))).is_ok() {
         return;
@@ -373,7 +378,7 @@ fn trim(resource: &mut MaybeResource) {
     for requested_at in resource.annotations_mut().values_mut() {
         *requested_at = request::known_by(requested_at).into_owned();
     }
-    // There are no more, unless somebody has edited the schema.
+    // `retired` is longer only if a person has edited the schema of the CRD.
     let resource = resource.0.as_mut().ok();
     if let Some(status) = resource.and_then(|resource| resource.status.as_mut()) {
         let surplus = status.retired.len().saturating_sub(RETIRED_MAX);

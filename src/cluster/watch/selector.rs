@@ -1,18 +1,18 @@
-//! Label selectors as kubectl writes them. kube has the selector itself, which is matched here and sent
-//! to the API server, but reads it from objects only, not from text.
+//! Parses label selectors in kubectl's syntax. kube's `Selector` matches labels and is sent to the API
+//! server, but has no parser for text.
 
 use kube::core::{Expression, Selector};
 
-/// A label's name, and its value, are this long at most.
+/// Maximum length of a label's name, and of a label's value.
 const LABEL_MAX: usize = 63;
-/// What may stand before a label's name is this long at most.
+/// Maximum length of the prefix before a label's name.
 const PREFIX_MAX: usize = 253;
 
-/// Reads a label selector: `password-operator=yes,team in (a,b),!legacy`.
+/// Parses a label selector: `password-operator=yes,team in (a,b),!legacy`.
 ///
 /// # Errors
-/// One line that says which part isn't a requirement on labels. The comparisons `<` and `>`, which
-/// nobody has for Secrets, are none.
+/// One line that names the part that isn't a requirement on labels. The comparisons `<` and `>` are rejected,
+/// because Secrets have no use for comparisons.
 pub fn parse(text: &str) -> Result<Selector, String> {
     parts(text)
         .map(|part| {
@@ -25,7 +25,7 @@ pub fn parse(text: &str) -> Result<Selector, String> {
         .collect()
 }
 
-/// What commas separate, but for those within parentheses.
+/// Splits at commas, except at commas within parentheses.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     let mut within = false;
     text.split(move |c| {
@@ -57,7 +57,7 @@ fn requirement(part: &str) -> Option<Expression> {
     }
 }
 
-/// A label's key: a name, and perhaps a domain and a slash before it.
+/// A label's key: a name, optionally after a domain and a slash.
 fn key(text: &str) -> Option<String> {
     let text = text.trim();
     let (prefix, name) = match text.split_once('/') {

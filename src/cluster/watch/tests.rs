@@ -1,4 +1,4 @@
-//! Watches of an API server that follows a script, on a clock that leaps over every wait.
+//! Watches of an API server that follows a script. The clock is paused and skips every wait.
 
 use super::*;
 use futures::{FutureExt, future::BoxFuture, stream};
@@ -16,22 +16,22 @@ use std::{
 use tokio::time::{Instant, sleep, timeout};
 use tower_service::Service;
 
-/// An answer to one request.
+/// The response to one request.
 enum Answer {
-    /// Not even the head of a response.
+    /// No response, not even the head.
     Never,
-    /// The head, and then nothing.
+    /// Only the head, then silence.
     OnlyHead,
-    /// All of it.
+    /// A complete list of objects with these names.
     List(Vec<&'static str>),
-    /// These lines, each so long after the one before; and whether the watch ends then.
+    /// These lines, with this pause before each line; and whether the watch ends afterwards.
     Watch(Vec<Value>, Duration, bool),
 }
 
-/// What was asked for, and when.
+/// The time and the query of each request.
 type Asked = Arc<Mutex<Vec<(Instant, String)>>>;
 
-/// Answers as it is told, and then with watches on which nothing comes.
+/// Answers by the script. After the end of the script every answer is a silent watch.
 struct Script {
     answers: VecDeque<Answer>,
     asked: Asked,
@@ -85,7 +85,7 @@ fn event(type_: &str, name: &str) -> Value {
     json!({ "type": type_, "object": { "metadata": metadata(name) } })
 }
 
-/// That the list is complete.
+/// The bookmark that completes a list.
 fn end() -> Value {
     json!({ "type": "BOOKMARK", "object": {
         "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
@@ -101,7 +101,7 @@ const INCOMPLETE: &str = "the API server began a list as a watch and didn't comp
 const AT_ONCE: Duration = Duration::ZERO;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The Secrets of an API server that answers so.
+/// The watch of Secrets at an API server with these answers.
 struct Scene {
     way: Way,
     asked: Asked,
@@ -123,7 +123,7 @@ impl Scene {
         api(&self.way.client, &Scope::All)
     }
 
-    /// What a watch tells, until it tells nothing for so long.
+    /// The events of a watch, until the watch is silent for `quiet`.
     async fn told(
         &self,
         events: impl Stream<Item = watcher::Result<Event<SecretName>>>,
@@ -167,7 +167,7 @@ async fn an_answer_that_never_comes_is_said_and_asked_for_again_and_an_idle_watc
         Answer::Watch(list, AT_ONCE, false),
     ]);
     let began = Instant::now();
-    // As long as an API server lets a watch be idle.
+    // The longest time for which the API server keeps an idle watch open.
     let quiet = Duration::from_secs(u64::from(WATCH_TIMEOUT_SECONDS));
     let told = scene.streamed(quiet).await;
     let silent = "the API server didn't answer within 10 s";
@@ -185,7 +185,7 @@ async fn a_list_that_is_not_answered_is_said_and_asked_for_again(#[case] first: 
     let scene = Scene::new([first, Answer::List(vec!["one"])]);
     let told = scene.in_pages(Duration::from_secs(11)).await;
     let silent = "the API server didn't answer within 10 s";
-    // Init comes before the list is asked for.
+    // kube emits `Init` before the request for the list.
     let wanted = ["Init", silent, "Init", "InitApply(one)", "InitDone"];
     assert_eq!(told[..5], wanted);
 }

@@ -1,5 +1,5 @@
-//! The account of the operator's own identity, where its credentials don't tell it: static keys
-//! don't. It matters only beside roles: one of the same account shares its quota.
+//! The account of the operator's own identity, for credentials that don't name their account, such as static
+//! keys. The account matters only if roles are used: a role of the same account shares the quota.
 
 use super::identity::{Identity, LIMIT};
 use crate::core::names::target::Account;
@@ -13,10 +13,10 @@ use std::{
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
-/// Between two questions of which the first came to nothing.
+/// The pause after a request to STS that brought no account.
 const PAUSE: Duration = Duration::from_mins(5);
 
-/// What is known of it.
+/// What the process knows about the account.
 #[derive(Clone, Default)]
 pub(super) struct OwnAccount(Arc<Mutex<Told>>);
 
@@ -25,21 +25,21 @@ struct Told {
     /// A role has been assumed.
     matters: bool,
     id: Option<String>,
-    /// The credentials that were asked for last.
+    /// The version of the credentials for which STS has answered.
     version: Option<u64>,
-    /// Not asked again before.
+    /// STS is not asked before this time.
     not_before: Option<Instant>,
     asking: bool,
 }
 
 impl OwnAccount {
-    /// From here on it is worth asking.
+    /// Asking STS is worthwhile from now on.
     pub(super) fn matters(&self) {
         self.told().matters = true;
     }
 
-    /// Never waits: STS is asked beside, once for each credentials, and the answer is there for a
-    /// later call.
+    /// Never waits. A spawned task asks STS until STS has answered for this version of the credentials, and a
+    /// later call gets the answer.
     pub(super) fn of(&self, own: &Identity, sts: impl FnOnce() -> Client) -> Account {
         if let Some(id) = own.account() {
             return Account::Id(id);
@@ -51,13 +51,13 @@ impl OwnAccount {
             told.asking = true;
             tokio::spawn(self.clone().ask(sts(), version));
         }
-        // Of earlier credentials, maybe: they are renewed, and stay those of the same identity.
+        // The account may come from earlier credentials. Renewed credentials belong to the same identity.
         told.id.clone().map_or(Account::OfSource, Account::Id)
     }
 
     async fn ask(self, sts: Client, version: u64) {
         let ask = timeout(LIMIT, sts.get_caller_identity().send());
-        // Also after a panic STS is asked again.
+        // A panic counts as no answer, so that STS is asked again.
         let answer = AssertUnwindSafe(ask).catch_unwind().await;
         let id = match &answer {
             Ok(Ok(Ok(identity))) => identity.account().map(str::to_owned),
@@ -75,7 +75,7 @@ impl OwnAccount {
         }
     }
 
-    /// Never left half-written, so a panic elsewhere is no reason to panic here.
+    /// Every update is complete, so a poisoned lock is no reason to panic here.
     fn told(&self) -> MutexGuard<'_, Told> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

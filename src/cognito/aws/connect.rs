@@ -1,8 +1,8 @@
-//! Connections to AWS: TCP, the proxy of the environment, TLS.
+//! Connections to AWS: TCP, the environment's proxy, TLS.
 //!
-//! The SDK's own connector has no TCP keepalive, and its new pool keeps an entry for each host for
-//! ever (aws-smithy-http-client 1.5.2). So this is the same stack put together here: hyper-util's client and
-//! its CONNECT tunnel, hyper-rustls, the proxies by hyper-util's matcher.
+//! The SDK's own connector has no TCP keepalive, and its new pool keeps an entry for each host for ever
+//! (aws-smithy-http-client 1.5.2). So this module assembles the same stack: hyper-util's client, CONNECT
+//! tunnel and proxy matcher, and hyper-rustls.
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
@@ -26,21 +26,23 @@ use std::{
 use tokio::{net::TcpStream, time::timeout};
 use tower_service::Service;
 
-/// When an idle connection is asked whether it is still there, and how often at most. A middlebox that
-/// forgets a silent connection sees it before, and what is dead all the same is closed.
+/// Silence on a connection before TCP sends the first keepalive probe. The probe comes before a middlebox
+/// forgets the connection. A connection that is dead all the same is closed.
 const KEEPALIVE: Duration = Duration::from_secs(10);
+/// The time between two keepalive probes.
 const KEEPALIVE_AGAIN: Duration = Duration::from_secs(5);
+/// The number of unanswered probes after which TCP closes the connection.
 const KEEPALIVE_TIMES: u32 = 2;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 
-/// There was no connection in this time.
+/// No connection came about within this time.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection within {0:?}")]
 pub(super) struct ConnectTimeout(Duration);
 
-/// Makes connections for hyper-util's client, within a time: DNS, TCP, the proxy and TLS together.
+/// Makes connections for hyper-util's client. The limit covers DNS, TCP, the proxy and TLS together.
 #[derive(Clone)]
 pub(super) struct Connector {
     https: HttpsConnector<Route>,
@@ -109,7 +111,7 @@ impl Service<http::Uri> for Connector {
     }
 }
 
-/// The way to a host: straight, or by the proxy that the environment names for it.
+/// The route to a host: direct, or through the proxy that the environment names for the host.
 #[derive(Clone)]
 struct Route {
     tcp: HttpConnector,
@@ -159,10 +161,10 @@ impl Service<http::Uri> for Route {
     }
 }
 
-/// A connection to a host or to its proxy, before the TLS that is spoken with the host.
+/// A connection to a host or to its proxy, before TLS with the host.
 pub(super) struct Routed {
     stream: MaybeHttpsStream<TokioIo<TcpStream>>,
-    /// A proxy reads the requests themselves, which then name the host.
+    /// Whether a proxy reads the requests themselves. Then each request names the host.
     forwarded: bool,
 }
 

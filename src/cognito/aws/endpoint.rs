@@ -1,4 +1,4 @@
-//! A password, or a session's credentials, cross the network under TLS or not at all.
+//! Makes sure that passwords and session credentials cross the network only under TLS.
 
 use super::words;
 use aws_sdk_cognitoidentityprovider::config::{
@@ -18,12 +18,12 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// Whose endpoint it is.
+/// The service behind an endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Service {
-    /// It is told passwords.
+    /// Cognito, which receives passwords.
     Cognito,
-    /// It answers with the credentials of roles.
+    /// STS, which returns the credentials of roles.
     Sts,
 }
 
@@ -55,12 +55,12 @@ impl fmt::Display for Service {
 /// Why an endpoint is not used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum EndpointError {
-    /// Plain HTTP to somewhere else.
+    /// Neither HTTPS nor on this machine, such as plain HTTP to another machine.
     #[error(
         "the {0} endpoint {1} is neither HTTPS nor on this machine, {secrets} would cross the network in the clear: set {variable} or AWS_ENDPOINT_URL to an https:// URL, or to none for AWS itself", secrets = .0.secrets(), variable = .0.variable()
     )]
     Insecure(Service, String),
-    /// Plain HTTP to this machine, but the environment names a proxy for it.
+    /// Plain HTTP to this machine, but the environment names a proxy for the endpoint.
     #[error(
         "the {0} endpoint {1} is plain HTTP and the environment sends it through a proxy, {secrets} would cross the network in the clear: add its host to NO_PROXY", secrets = .0.secrets()
     )]
@@ -71,7 +71,8 @@ pub enum EndpointError {
 }
 
 impl EndpointError {
-    /// What the SDK made of it: this error itself where it is the cause.
+    /// The [`EndpointError`] in the chain of the SDK's error; without one, [`EndpointError::Unusable`] with
+    /// the causes.
     pub(super) fn from_chain(service: Service, error: &(dyn Error + 'static)) -> Self {
         words::find::<Self>(error)
             .cloned()
@@ -79,11 +80,12 @@ impl EndpointError {
     }
 }
 
-/// HTTPS, or this machine: `127.0.0.0/8`, `::1` and `localhost`. Pure, and knows of no proxy.
+/// Allows HTTPS to any host, and any scheme to this machine: `127.0.0.0/8`, `::1` and `localhost`. Pure;
+/// ignores proxies.
 ///
 /// # Errors
-/// [`EndpointError::Insecure`] with scheme, host and port of the URL (what else is in it may be
-/// secret), or [`EndpointError::Unusable`] if it is none.
+/// [`EndpointError::Insecure`] with scheme, host and port of the URL, because the rest of the URL may be
+/// secret. [`EndpointError::Unusable`] if the text is no URL.
 pub fn endpoint_is_allowed(service: Service, url: &str) -> Result<(), EndpointError> {
     let uri = parse(service, url)?;
     if uri.scheme() == Some(&Scheme::HTTPS) || is_loopback(&uri) {
@@ -93,10 +95,10 @@ pub fn endpoint_is_allowed(service: Service, url: &str) -> Result<(), EndpointEr
     }
 }
 
-/// As [`endpoint_is_allowed`], and a plain-text request doesn't go by way of a proxy either.
+/// Like [`endpoint_is_allowed`], but also refuses a plain-text request that would go through a proxy.
 ///
-/// Measured in hyper-util's matcher, which the SDK's client uses: unlike Go's it has no exception
-/// for loopback, so with `HTTP_PROXY` alone `http://127.0.0.1` is sent to the proxy.
+/// Measured: hyper-util's matcher, which the HTTP client uses, has no exception for loopback, unlike Go's.
+/// With `HTTP_PROXY` alone, a request to `http://127.0.0.1` goes to the proxy.
 pub(super) fn may_be_sent(
     service: Service,
     url: &str,
@@ -129,7 +131,7 @@ fn is_loopback(uri: &Uri) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-/// Without user, password, path and query.
+/// Scheme, host and port, without user, password, path and query.
 fn origin(uri: &Uri) -> String {
     let scheme = uri.scheme_str().unwrap_or_default();
     let host = uri.host().unwrap_or_default();
@@ -139,8 +141,8 @@ fn origin(uri: &Uri) -> String {
     }
 }
 
-/// Stands in front of every call and looks at where the request really goes, after all of the
-/// SDK's endpoint rules. A call that it refuses is never sent.
+/// Checks, before every call, where the request really goes, after all of the SDK's endpoint rules. A refused
+/// call is never sent.
 #[derive(Debug)]
 pub(super) struct EndpointGuard(pub(super) Service);
 
@@ -163,14 +165,14 @@ impl Intercept for EndpointGuard {
     }
 }
 
-/// Ends a call after everything but the sending: `read_before_transmit` is the last hook before
-/// the connector is called, and its error ends the attempt (aws-smithy-runtime 1.16.2,
-/// client/orchestrator.rs, `try_attempt`).
+/// Ends a call after every step but the sending. `read_before_transmit` is the last hook before the connector
+/// is called, and an error of the hook ends the attempt (aws-smithy-runtime 1.16.2, client/orchestrator.rs,
+/// `try_attempt`).
 #[derive(Clone, Default, Debug)]
 pub(super) struct StopBeforeSending(Arc<OnceLock<String>>);
 
 impl StopBeforeSending {
-    /// To which host the request would go, if everything before the sending went well.
+    /// The host to which the request would go, if every step before the sending succeeded.
     pub(super) fn reached(&self) -> Option<&str> {
         self.0.get().map(String::as_str)
     }

@@ -1,6 +1,6 @@
-//! One HTTP client for everything that goes to AWS: connections, TLS configuration and the trusted
-//! certificates are there once, however many roles and Regions there are. No reply is read beyond a
-//! limit, and no connection is used again that has been silent for long.
+//! One HTTP client for all requests to AWS. All roles and Regions share the connections, the TLS
+//! configuration and the trusted certificates. No reply is read beyond a limit, and no connection is used
+//! again after a long silence.
 
 use super::{
     connect::{ConnectTimeout, Connector},
@@ -45,17 +45,17 @@ use std::{
 };
 use tokio::time::timeout;
 
-/// The longest reply that is read, in bytes: Cognito's and STS's have a few kB, and a message of a
-/// million characters is still read and cut. The SDK would read what
-/// comes until the call's time is over, into memory: a gigabyte a second on a good network.
+/// Maximum size of a reply, in bytes. Replies of Cognito and STS have a few kB. A message of a million
+/// characters is still read, then cut. The SDK would read into memory until the call's time is over: a
+/// gigabyte a second on a good network.
 const REPLY_MAX: usize = 4 << 20;
 
-/// For how long a connection may have been silent and is used again. Middleboxes forget silent
-/// connections, some within half a minute, and tell nobody: the next request is then lost, and whether
-/// Cognito has applied it is unknown.
+/// How long a connection may be silent and still be used again. Middleboxes forget silent connections without
+/// notice, some within half a minute. The next request is then lost, and whether Cognito has applied the
+/// request is unknown.
 pub(super) const IDLE_MAX: Duration = Duration::from_secs(20);
 
-/// How many silent connections are kept for each host.
+/// Maximum number of silent connections for each host.
 const IDLE_CONNECTIONS: usize = 32;
 
 /// In seconds.
@@ -63,7 +63,7 @@ const CENTURY: u64 = 100 * 365 * 86_400;
 
 type Pool = Client<Connector, SdkBody>;
 
-/// With these trusted certificates, and the proxies of the environment.
+/// A client with these trusted certificates and the environment's proxies.
 pub(super) fn client(roots: Arc<RootCertStore>, idle_max: Duration) -> SharedHttpClient {
     let proxies = Arc::new(Matcher::from_env());
     SharedHttpClient::new(Http {
@@ -78,7 +78,7 @@ struct Http {
     connector: Connector,
     proxies: Arc<Matcher>,
     idle_max: Duration,
-    /// By the time that a connection may take: Cognito's, STS's and those of the metadata services.
+    /// One pool for each connect timeout: Cognito's, STS's and those of the metadata services.
     pools: Mutex<HashMap<Option<Duration>, Pool>>,
 }
 
@@ -118,8 +118,8 @@ impl HttpClient for Http {
     }
 }
 
-/// Keeps what is asked of STS off the network in the clear, also where the credential chain asks it,
-/// which takes no interceptor.
+/// Refuses requests to STS that would cross the network in the clear. The credential chain takes no
+/// interceptor, so the endpoint guard doesn't cover requests of the chain.
 struct Guarded {
     pool: Pool,
     proxies: Arc<Matcher>,
@@ -133,8 +133,8 @@ impl fmt::Debug for Guarded {
 }
 
 impl HttpConnector for Guarded {
-    /// A POST is Cognito's, which has passed its own guard, or STS's. The metadata services, which are
-    /// plain HTTP by design, are asked with GET and PUT.
+    /// A POST goes to Cognito, and has passed the endpoint guard, or goes to STS. The metadata services,
+    /// which are plain HTTP by design, receive GET and PUT.
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         if request.method() == "POST"
             && let Err(error) = may_be_sent(Service::Sts, request.uri(), Matcher::from_env)
@@ -159,7 +159,8 @@ impl HttpConnector for Guarded {
 }
 
 impl Guarded {
-    /// What a proxy that reads the request itself asks for. A tunnel to it has its own.
+    /// The credentials for a proxy that reads the request itself. For a tunnel, the connector sends the
+    /// credentials.
     fn forward_authorization(&self, request: &Request<SdkBody>) -> Option<HeaderValue> {
         let plain = request.uri().scheme() == Some(&Scheme::HTTP);
         let proxy = self.proxies.intercept(request.uri()).filter(|_| plain)?;
@@ -191,8 +192,8 @@ async fn send(
     HttpResponse::try_from(reply).map_err(|error| ConnectorError::other(error.into(), None))
 }
 
-/// Whether a reply's `Date`, if it has one that can be read, is within a century of now. The SDK adds the
-/// difference to the time of each later request, and a request after the year 9999 panics.
+/// Whether a reply's `Date` is within a century of now; a missing or unreadable `Date` counts as possible.
+/// The SDK adds the difference to the time of each later request, and a request after the year 9999 panics.
 fn is_possible_date(date: Option<&HeaderValue>, now: SystemTime) -> bool {
     let date = date.and_then(|date| date.to_str().ok());
     let date = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
@@ -200,13 +201,13 @@ fn is_possible_date(date: Option<&HeaderValue>, now: SystemTime) -> bool {
     date.is_none_or(|date| date.secs().abs_diff(now) <= CENTURY)
 }
 
-/// There was no reply in this time.
+/// No reply came within this time.
 #[derive(Debug, thiserror::Error)]
 #[error("no reply within {0:?}")]
 struct ReadTimeout(Duration);
 
-/// A connection on which a request is under way. If no reply comes, nobody uses it again: with HTTP/2
-/// a muted one would be everybody's until it is closed.
+/// The connection of a request in flight. If no reply comes, no request uses the connection again: with
+/// HTTP/2, all calls would share a silent connection until its end.
 struct Suspect(Option<CaptureConnection>);
 
 impl Drop for Suspect {
@@ -219,7 +220,7 @@ impl Drop for Suspect {
     }
 }
 
-/// For the SDK's retries, which only STS and the metadata services have.
+/// Classifies an error for the SDK's retries, which only STS and the metadata services have.
 fn classified(error: BoxError) -> ConnectorError {
     if find::<ConnectTimeout>(&*error).is_some() {
         return ConnectorError::timeout(error);
@@ -236,13 +237,16 @@ fn classified(error: BoxError) -> ConnectorError {
     }
 }
 
-/// Whether a request provably had no effect although there was a connection for it. Either it was still in
-/// hyper's hands, or the server says with HTTP/2 that it has not processed it: by a GOAWAY whose last
-/// stream is an earlier one, or by `REFUSED_STREAM` (RFC 9113, 6.8 and 8.7).
+/// Whether a request provably had no effect although there was a connection for the request. There are two
+/// cases:
 ///
-/// Read in h2 0.4.20: a GOAWAY of the server ends only the streams after its last one with this error,
-/// and all others with an I/O error. Read in hyper 1.12.0: a request is cancelled only as long as hyper
-/// can give it back.
+/// - hyper had not handed the request to the connection.
+/// - The server says with HTTP/2 that the request was not processed (RFC 9113, 6.8 and 8.7): by a GOAWAY
+///   whose last stream is an earlier one, or by `REFUSED_STREAM`.
+///
+/// Read in h2 0.4.20: after a GOAWAY of the server, only the streams after the last one end with this error.
+/// All other streams end with an I/O error. Read in hyper 1.12.0: a request is cancelled only as long as
+/// hyper can give the request back.
 pub(super) fn is_unprocessed(error: &(dyn std::error::Error + 'static)) -> bool {
     find::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled)
         || find::<h2::Error>(error).is_some_and(|error| {

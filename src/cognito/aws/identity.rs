@@ -1,5 +1,5 @@
-//! Credentials resolved before a call, never within one: those of one identity, the operator's own or
-//! a role's.
+//! Resolves credentials before a call and never within a call. Each identity is the operator's own or a
+//! role's.
 
 use crate::core::{credential::failure::CredentialsFailure, names::target::Region};
 use aws_credential_types::{
@@ -15,25 +15,25 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Renewed this long before they expire: much more than a call takes.
+/// Credentials are renewed this long before their expiry: much longer than a call takes.
 const MARGIN: Duration = Duration::from_mins(1);
 
-/// How long whoever tells credentials may take, with all its own retries.
+/// The time limit of one resolution, with all retries of the source.
 pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
-/// Where credentials come from: one resolution, which ends by itself. The Region is where STS is asked
-/// when nothing else says.
+/// A source of credentials. Each call is one resolution, which ends by itself. The argument is the Region of
+/// STS unless a setting names a Region.
 pub(super) type Source = Box<
     dyn Fn(Region) -> BoxFuture<'static, Result<Credentials, CredentialsFailure>> + Send + Sync,
 >;
 
-/// The credentials of one identity, shared by all who call with them.
+/// The credentials of one identity, shared by all its callers.
 #[derive(Clone)]
 pub(super) struct Identity(Arc<Shared>);
 
 struct Shared {
     source: Source,
-    /// Held by the one that resolves; the others wait for what it finds.
+    /// Locked by the caller that resolves. The other callers wait for the result.
     flight: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
 }
@@ -41,11 +41,11 @@ struct Shared {
 #[derive(Default)]
 struct Known {
     credentials: Option<Credentials>,
-    /// Resolutions so far, whatever came of them.
+    /// The number of resolutions so far, failures included.
     version: u64,
-    /// What came of the last one, if not credentials.
+    /// The failure of the last resolution, if the resolution failed.
     failure: Option<CredentialsFailure>,
-    /// AWS refused these credentials. They stay for the calls that are on their way with them.
+    /// AWS refused these credentials. The credentials stay for the calls that are already under way.
     refused: bool,
 }
 
@@ -81,8 +81,8 @@ impl Identity {
         }))
     }
 
-    /// Makes sure that there are credentials, good for at least [`MARGIN`]. However many ask, one
-    /// resolves, and its failure is the answer to all who waited for it.
+    /// Makes sure that there are credentials, valid for at least [`MARGIN`]. Of many concurrent callers one
+    /// resolves. A failure is the answer to every caller that has waited.
     pub(super) async fn ensure(&self, region: &Region) -> Result<(), CredentialsFailure> {
         let before = {
             let known = self.known();
@@ -109,20 +109,20 @@ impl Identity {
         answer
     }
 
-    /// The id of the account that the credentials belong to, where they tell it: those of roles do.
+    /// The id of the account, if the credentials name their account. Credentials of roles do.
     pub(super) fn account(&self) -> Option<String> {
         let known = self.known();
         let id = known.credentials.as_ref().and_then(Credentials::account_id);
         id.map(|id| id.as_str().to_owned())
     }
 
-    /// Names the credentials that a call is about to be made with.
+    /// The version of the credentials for the next call, as the argument of [`forget`](Self::forget).
     pub(super) fn version(&self) -> u64 {
         self.known().version
     }
 
-    /// AWS refused the credentials of this version: the next [`ensure`](Self::ensure) resolves
-    /// anew. Of many calls refused together only the first counts.
+    /// Marks the credentials of this version as refused by AWS, so that the next [`ensure`](Self::ensure)
+    /// resolves again. Of many calls that are refused together only the first counts.
     pub(super) fn forget(&self, version: u64) {
         let mut known = self.known();
         if known.version == version {
@@ -130,13 +130,13 @@ impl Identity {
         }
     }
 
-    /// What the SDK's clients use: the credentials that [`ensure`](Self::ensure) left, without
-    /// any I/O.
+    /// The provider for the SDK's clients. Returns the credentials of the last [`ensure`](Self::ensure)
+    /// without any I/O.
     pub(super) fn provider(&self) -> SharedCredentialsProvider {
         SharedCredentialsProvider::new(Resolved(self.clone()))
     }
 
-    /// Never left half-written, so a panic elsewhere is no reason to panic here.
+    /// Every update is complete, so a poisoned lock is no reason to panic here.
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! Who the operator is to AWS by itself: what the SDK's credential chain finds.
+//! The operator's own AWS identity, as found by the SDK's credential chain.
 
 use super::{
     identity::{LIMIT, Source},
@@ -27,17 +27,17 @@ const NONE_FOUND: &str = "no credentials found: not in the environment, a profil
 /// The SDK's default chain: environment, profile, web identity token, EKS Pod Identity or ECS,
 /// instance metadata.
 ///
-/// Every resolution has a chain of its own. A chain parses the profile files once and keeps what it
-/// found, also that there was nothing (aws-config 1.13.0, `ProviderConfig::try_profile`), so a kept
-/// one would not see credentials that appear later.
+/// Every resolution builds a new chain. A chain parses the profile files once and keeps the result, even an
+/// empty result (aws-config 1.13.0, `ProviderConfig::try_profile`). So a kept chain would never find
+/// credentials that appear later.
 pub(super) fn default_chain(http: SharedHttpClient) -> Source {
     where_it_worked(move |region| Box::pin(resolve(chain(region, http.clone()), LIMIT)))
 }
 
 type Found = Result<Credentials, CredentialsFailure>;
 
-/// Asks in the Region in which there were credentials last, as long as there are: the Region of whoever
-/// asks may be mistyped.
+/// Asks in the Region of the last success until a resolution fails there. The Region of the caller may be
+/// mistyped.
 fn where_it_worked(
     source: impl Fn(Region) -> BoxFuture<'static, Found> + Send + Sync + 'static,
 ) -> Source {
@@ -60,7 +60,7 @@ fn where_it_worked(
     })
 }
 
-/// What comes of a chain in this time.
+/// Resolves credentials by a chain, within a time limit.
 pub(super) async fn resolve(
     chain: impl Future<Output = Option<SharedCredentialsProvider>>,
     limit: Duration,
@@ -83,10 +83,10 @@ pub(super) async fn resolve(
     }
 }
 
-/// By way of the loader, which gives the chain FIPS, dual-stack, retry and timeout settings.
+/// Built by the SDK's loader, which gives the chain FIPS, dual-stack, retry and timeout settings.
 async fn chain(region: Region, http: SharedHttpClient) -> Option<SharedCredentialsProvider> {
-    // With no Region at all STS has no endpoint, and the SDK's own default would first wait for the
-    // instance metadata service.
+    // Without any Region, STS has no endpoint. The SDK's own default would first wait for the instance
+    // metadata service.
     let region = home().or_else(config::Region::new(region.as_str().to_owned()));
     let loaded = aws_config::defaults(BehaviorVersion::latest())
         .region(region)
@@ -96,8 +96,8 @@ async fn chain(region: Region, http: SharedHttpClient) -> Option<SharedCredentia
     loaded.credentials_provider()
 }
 
-/// The Region of the environment or profile, where there is one: that of the cluster, as a rule, in
-/// which STS answers by way of the cluster's own network and the operator's identity is at home.
+/// The Region of the environment or profile, if any. As a rule this is the cluster's Region: STS answers
+/// there through the cluster's own network, and the operator's identity is at home there.
 pub(super) fn home() -> RegionProviderChain {
     RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new())
@@ -120,7 +120,7 @@ mod tests {
             move |region| {
                 let mut asked = asked.lock().expect("no panic");
                 asked.push(region.to_string());
-                // One Region has no STS, and the other one loses it after its second answer.
+                // eu-nowhere-1 has no STS, and eu-west-1 loses its STS after the second answer.
                 let found = match (region.as_str(), asked.len()) {
                     ("eu-west-1", ..=3) => {
                         Ok(Credentials::new("key", "secret", None, None, "test"))

@@ -1,4 +1,4 @@
-//! Credentials of a role that a grant names, assumed with the operator's own.
+//! Assumes the roles that grants name, with the operator's own credentials.
 
 use super::{
     endpoint::EndpointError,
@@ -33,19 +33,21 @@ use std::{
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::debug;
 
-/// How many roles begin to be assumed at a time: with hundreds of them a start is no stampede.
+/// How many roles begin to be assumed at a time, so that a start with hundreds of roles doesn't flood STS.
 const PLACES: usize = 16;
-/// For how long a role keeps its place at most. It is as long as a near STS takes; whoever takes longer
-/// goes on without a place, so a hundred roles whose STS hangs delay others by less than a second.
+/// Maximum time for which a role keeps its place: as long as a nearby STS takes. A slower call goes on
+/// without a place. So a hundred roles whose STS hangs delay other roles by less than a second.
 const PLACE: Duration = Duration::from_millis(100);
 
-/// The same for roles whose STS hung the last time: they wait for each other and for nobody else.
+/// Places for roles whose STS hung at the last call. Such roles wait only for each other, and delay no other
+/// role.
 const SLOW_PLACES: usize = 8;
+/// Maximum time for which such a role keeps its place.
 const SLOW_PLACE: Duration = Duration::from_secs(1);
-/// An STS that takes longer than this hangs.
+/// STS hangs if STS has not answered after this long.
 const HANGS: Duration = Duration::from_secs(1);
 
-/// Where roles wait to be assumed: those whose STS answers, and those whose STS hangs.
+/// The queues of roles to be assumed: one for roles whose STS answers, one for roles whose STS hangs.
 #[derive(Clone)]
 pub(super) struct Lanes {
     prompt: Lane,
@@ -66,7 +68,7 @@ impl Lanes {
         }
     }
 
-    /// Makes a call in the lane where it belongs by `hangs`, which then says whether this call hung.
+    /// Makes a call in the queue that `hangs` selects. Then `hangs` records whether this call hung.
     async fn pass<T>(&self, hangs: &AtomicBool, call: impl Future<Output = T>) -> T {
         let lane = if hangs.load(Ordering::Relaxed) {
             &self.slow
@@ -76,7 +78,7 @@ impl Lanes {
         lane.pass(async {
             let mut call = pin!(call);
             let prompt = timeout(HANGS, &mut call).await;
-            // Said at once: whoever waits for this may give up before the call does.
+            // Recorded before the call ends, because the caller may give up earlier.
             hangs.store(prompt.is_err(), Ordering::Relaxed);
             match prompt {
                 Ok(done) => done,
@@ -106,17 +108,17 @@ impl Lane {
     }
 }
 
-/// What assuming a role takes.
+/// The inputs for assuming a role.
 #[derive(Clone)]
 pub(super) struct Assume {
     pub(super) role: Arc<Role>,
     /// The operator's own identity.
     pub(super) own: Identity,
-    /// Endpoint, FIPS, dual-stack, retry and timeout settings, the HTTP client, and the Region in
-    /// which STS is asked, if the environment or the profile names one.
+    /// Endpoint, FIPS, dual-stack, retry and timeout settings, the HTTP client, and the Region of STS, if the
+    /// environment or the profile names a Region.
     pub(super) config: Arc<SdkConfig>,
     pub(super) lanes: Lanes,
-    /// Whether STS hung when it was asked for this role the last time.
+    /// Whether STS hung at the last call for this role.
     pub(super) hangs: Arc<AtomicBool>,
 }
 
@@ -172,7 +174,7 @@ fn code(error: &CredentialsError) -> Option<&str> {
     find::<Refusal>(error)?.as_service_error()?.code()
 }
 
-/// STS's own code and message where it spoke; else what stood in between.
+/// STS's own code and message if STS answered, else the causes of the failure.
 fn words(error: &CredentialsError) -> String {
     if let Some(error) = find::<EndpointError>(error) {
         return error.to_string();
@@ -190,7 +192,7 @@ fn failure(arn: &RoleArn, words: &str) -> CredentialsFailure {
     CredentialsFailure(format!("the role {} can't be assumed: {words}", shown(arn)))
 }
 
-/// All of it, unless its path is of an unusual length.
+/// The whole ARN, unless its path is unusually long.
 fn shown(arn: &RoleArn) -> String {
     tidy(arn.as_str(), 400)
 }

@@ -1,4 +1,4 @@
-//! Against servers on this machine that say what they are told to, and count what they are asked.
+//! Tests against servers on this machine. The servers answer by a script and count the requests.
 
 mod alone;
 mod calls;
@@ -23,13 +23,13 @@ use std::sync::{
 
 const SECRET: &str = "S3cret!-of-the-test";
 
-/// For tests that wait for neither: a busy machine doesn't fail them.
+/// For tests that wait for no timeout: long enough for a busy machine.
 const PATIENT: Timeouts = Timeouts {
     connect: Duration::from_secs(30),
     call: Duration::from_mins(1),
 };
 
-/// For tests that wait for one of them.
+/// For tests that wait for a timeout.
 const HASTY: Timeouts = Timeouts {
     connect: Duration::from_secs(1),
     call: Duration::from_secs(3),
@@ -39,7 +39,7 @@ fn target() -> Target {
     Target::parse("eu-west-1_AbCdEf123", "ci-bot").expect("a fit target")
 }
 
-/// The operator's own, in the Region of the pool.
+/// The operator's own authority, in the Region of the pool.
 fn authority(target: &Target) -> Authority {
     Authority::own(target.pool.region())
 }
@@ -48,7 +48,7 @@ fn password() -> Password {
     Password::parse(SECRET.as_bytes()).expect("a fit password")
 }
 
-/// As an environment could have it: with an endpoint, and with retries for everybody.
+/// A configuration as an environment could have: with an endpoint, and with retries for all clients.
 fn sdk_config(endpoint: &str) -> aws_config::SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -60,8 +60,8 @@ fn sdk_config(endpoint: &str) -> aws_config::SdkConfig {
         .build()
 }
 
-/// Resolves to `key-1`, `key-2` and so on, which tell their account; with the number of resolutions
-/// so far.
+/// An identity that resolves to `key-1`, `key-2` and so on, with an account; and the number of resolutions so
+/// far.
 fn numbered_identity() -> (Identity, Arc<AtomicUsize>) {
     let resolutions = Arc::new(AtomicUsize::new(0));
     let counter = resolutions.clone();
@@ -98,7 +98,7 @@ async fn set(cognito: &AwsCognito) -> Reply {
         .await
 }
 
-/// One call to a new client.
+/// One call by a new client.
 async fn set_at(server: &Server) -> Reply {
     set(&cognito(sdk_config(&server.url()))).await
 }

@@ -1,4 +1,4 @@
-//! What the SDK came back with, as the facts of a [`Reply`].
+//! Translates the SDK's result into the facts of a [`Reply`].
 
 use super::{
     http::is_unprocessed,
@@ -38,20 +38,20 @@ use std::{
 type Outcome =
     Result<AdminSetUserPasswordOutput, SdkError<AdminSetUserPasswordError, HttpResponse>>;
 
-/// The longest texts, in characters.
+/// Maximum lengths of texts, in characters.
 const DETAIL: usize = 512;
 const MESSAGE: usize = 1_024;
 const NAME: usize = 128;
 
-/// Sees, inside the SDK, what its errors and outputs don't say. One for each call.
+/// Records, inside the SDK, facts that the SDK's errors and outputs don't contain. One for each call.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Witness(Arc<Seen>);
 
 #[derive(Default, Debug)]
 struct Seen {
-    /// The request was handed to the connector, so it may have left.
+    /// The connector has received the request, so the request may have left this machine.
     sent: AtomicBool,
-    /// HTTP 200 with a body that the operation may have.
+    /// The reply is HTTP 200 with a body that the operation may have.
     applied: AtomicBool,
 }
 
@@ -71,9 +71,9 @@ impl Intercept for Witness {
         Ok(())
     }
 
-    /// The first hook that has the whole body. Measured: the SDK refuses a 200 whose body is not
-    /// JSON, but calls success a blank one, 202 and 204, which Cognito doesn't answer and a proxy
-    /// or captive portal may.
+    /// The first hook that has the whole body. Measured: the SDK refuses a 200 whose body is not JSON, but
+    /// counts a blank body, 202 and 204 as success. Cognito never sends such replies. A proxy or captive
+    /// portal may.
     fn read_after_deserialization(
         &self,
         context: &AfterDeserialization<'_>,
@@ -88,7 +88,7 @@ impl Intercept for Witness {
     }
 }
 
-/// Empty or a JSON object. The content type is not asked: proxies set it as they like.
+/// Empty or a JSON object. The content type doesn't count, because proxies change the content type at will.
 fn is_output(body: &[u8]) -> bool {
     body.is_empty() || serde_json::from_slice::<Map<String, Value>>(body).is_ok()
 }
@@ -128,8 +128,8 @@ pub(super) fn reply(outcome: Outcome, witness: &Witness, password: &Password) ->
             message: error.err().message().map(|text| clean(text, MESSAGE)),
             request_id: name(error.err().meta().request_id()),
         }),
-        // An error status with a body that names no code, such as a load balancer's HTML. Of the
-        // modelled errors none comes this way.
+        // An error status with a body that names no code, such as a load balancer's HTML. No modelled error
+        // takes this branch.
         SdkError::ResponseError(error) if !error.raw().status().is_success() => {
             Reply::ServiceError(ServiceError {
                 status: error.raw().status().as_u16(),
@@ -163,15 +163,16 @@ fn unsent_because(error: &(dyn Error + 'static)) -> NotSent {
     }
 }
 
-/// DNS, TCP, the proxy's CONNECT, TLS and the timeout around them are one connector to
-/// hyper-util's client, which reports what goes wrong there as a connect error and nothing else
-/// as one. After a connect error it holds no connection, so nothing can have been sent.
+/// Whether the call got no connection. For hyper-util's client one connector does DNS, TCP, the proxy's
+/// CONNECT, TLS and the timeout around all of these. hyper-util reports a failure of the connector, and
+/// nothing else, as a connect error. After a connect error the client has no connection, so no part of the
+/// request was sent.
 fn never_connected(error: &(dyn Error + 'static)) -> bool {
     find::<hyper_util::client::legacy::Error>(error)
         .is_some_and(hyper_util::client::legacy::Error::is_connect)
 }
 
-/// The words of an error reply that names no code, where it is JSON.
+/// The message of an error reply that names no code, if the reply is JSON.
 fn message_of(body: &[u8]) -> Option<String> {
     let fields = serde_json::from_slice::<Map<String, Value>>(body).ok()?;
     let words = fields.get("message").or_else(|| fields.get("Message"))?;

@@ -1,5 +1,5 @@
-//! Whose certificates are trusted: the system's, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR` in
-//! their place, and those of `AWS_CA_BUNDLE` besides, as by every other tool of AWS.
+//! The trusted CA certificates. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's certificates. The
+//! certificates of `AWS_CA_BUNDLE`, a variable of all AWS tools, are added.
 
 use super::words::tidy;
 use rustls::{
@@ -13,13 +13,13 @@ use std::{
 };
 use tracing::warn;
 
-/// Names the file of certificates that are trusted besides.
+/// The environment variable that names the file with additional certificates.
 const VARIABLE: &str = "AWS_CA_BUNDLE";
 
-/// Why the certificates of `AWS_CA_BUNDLE` can't be trusted.
+/// Why the certificates of `AWS_CA_BUNDLE` can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    /// The file isn't there, or isn't this process's to read.
+    /// The file doesn't exist, or this process may not read the file.
     #[error("{VARIABLE} names {0}, which can't be read: {1}")]
     Unreadable(String, std::io::Error),
     /// The file holds no certificate.
@@ -27,35 +27,35 @@ pub enum BundleError {
         "{VARIABLE} names {0}, which has no certificate: it must be a file of PEM certificates"
     )]
     Empty(String),
-    /// Something in the file is no certificate of a CA.
+    /// An entry of the file is no CA certificate.
     #[error("{VARIABLE} names {path}, whose certificate number {number} can't be used: {why}")]
     Unusable {
         /// The file.
         path: String,
-        /// Which one, counted from 1.
+        /// The position of the certificate in the file, counted from 1.
         number: usize,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
 }
 
-/// The system's certificates, read once: more than a hundred, parsed anew they would take their time
-/// in each test.
+/// The system's certificates. Read once, because parsing more than a hundred certificates in each test would
+/// take long.
 static SYSTEM: LazyLock<RootCertStore> = LazyLock::new(|| {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
         warn!(%error, "some of the trusted certificates can't be read");
     }
     let mut roots = RootCertStore::empty();
-    // A system's store may hold what is no CA's; the SDK and curl pass over it, too.
+    // A system's store may have entries that are no CA certificates. The SDK and curl skip such entries too.
     roots.add_parsable_certificates(found.certs);
     roots
 });
 
-/// What the environment says.
+/// The trusted certificates according to the environment.
 ///
 /// # Errors
-/// [`BundleError`] if it names a bundle that can't be used.
+/// [`BundleError`] if `AWS_CA_BUNDLE` names a file that can't be used.
 pub(super) fn from_env() -> Result<Arc<RootCertStore>, BundleError> {
     let bundle = env::var_os(VARIABLE).filter(|path| !path.is_empty());
     let roots = with_bundle(bundle.as_ref().map(Path::new))?;
@@ -111,7 +111,7 @@ mod tests {
         params.self_signed(&key).expect("a certificate").pem()
     }
 
-    /// What comes of a bundle with this in it: how many certificates it adds, or what is said.
+    /// The number of certificates that a bundle with this content adds, or the error.
     fn added(bundle: impl AsRef<[u8]>) -> Result<usize, String> {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("bundle.pem");

@@ -1,4 +1,4 @@
-//! The SDK's and AWS's words, made fit for a status that many may read.
+//! Prepares texts of the SDK and AWS for a status that many people may read.
 
 use crate::core::{
     credential::password::Password,
@@ -8,8 +8,8 @@ use aws_smithy_types::error::ErrorMetadata;
 use std::error::Error;
 use zeroize::Zeroizing;
 
-/// What AWS says of itself, without any password: an occurrence in here is no echo. Replacing it
-/// would tell every reader of the status that the password is, say, the word `Password`.
+/// Texts of AWS that contain no user's password. A password that occurs in these texts is not replaced. The
+/// replacement would tell every reader of the status that the password is, say, the word `Password`.
 const AWS_OWN_WORDS: &str = "Password did not conform with policy: Password not long enough, \
     Password must have uppercase characters, Password must have lowercase characters, \
     Password must have numeric characters, Password must have symbol characters, \
@@ -23,14 +23,14 @@ const AWS_OWN_WORDS: &str = "Password did not conform with policy: Password not 
     The security token included in the request is invalid. expired. Signature expired. \
     Internal server error.";
 
-/// Takes the password out of a text, as it is and as JSON writes it.
+/// Replaces the password in a text, both verbatim and as JSON escapes the password.
 pub(super) fn scrub(text: &str, password: &Password) -> String {
     const INSTEAD: &str = "[password]";
     let plain = password.expose();
     if AWS_OWN_WORDS.contains(plain) {
         return text.to_owned();
     }
-    // With room for `\u0000` and quotes: a buffer that grows leaves parts behind.
+    // Enough capacity for `\u0000` escapes and quotes, because a buffer that grows leaves copies in memory.
     let mut quoted = Zeroizing::new(Vec::with_capacity(6 * plain.len() + 2));
     let escaped = serde_json::to_writer(&mut *quoted, plain)
         .ok()
@@ -39,15 +39,15 @@ pub(super) fn scrub(text: &str, password: &Password) -> String {
     text.replace(escaped, INSTEAD).replace(plain, INSTEAD)
 }
 
-/// On one line, without what can't be seen, and at most so many characters. Scrub first: what is cut is
-/// no longer found.
+/// Puts a text on one line, without invisible characters, and cuts the text to `most` characters. Call
+/// [`scrub`] first, because a password that was cut in two is no longer found.
 pub(super) fn tidy(text: &str, most: usize) -> String {
     let blank = |c: char| c.is_whitespace() || is_unseen(c);
     legible(text.trim_matches(blank), most)
 }
 
-/// With `*` for the name of each session in an ARN: a web identity's and a pod's differ each time,
-/// and the same state is to be the same words.
+/// Replaces the name of each session in an ARN by `*`. Session names of web identities and pods differ each
+/// time, and the same state must give the same text.
 pub(super) fn steady(text: &str) -> String {
     let mut steady = Vec::new();
     for word in text.split(' ') {
@@ -59,8 +59,8 @@ pub(super) fn steady(text: &str) -> String {
     steady.join(" ")
 }
 
-/// The distinct things that an error and its causes say, outermost first. Of an error reply only
-/// code and message: the `Display` of its metadata has the request id too, which differs each time.
+/// The distinct messages of an error and its causes, outermost first. An error reply contributes only code
+/// and message: the `Display` of its metadata also has the request id, which differs each time.
 pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut said = String::new();
     for error in chain(error) {

@@ -1,4 +1,4 @@
-//! Panics at grants and namespaces, and where resources are judged by them.
+//! Panics in indexing grants and namespaces, and in judging resources.
 
 use super::{
     heal, inject, inject_cluster_wide, key,
@@ -7,7 +7,7 @@ use super::{
 use crate::core::access::grant::UngrantedPolicy;
 use kube::runtime::watcher::Event;
 
-/// Both resources, each with a grant of its own name.
+/// A scene with the resources `bad` and `good`, each admitted by a grant of the same name.
 async fn listed() -> Scene {
     let mut scene = Scene::with(Some(UngrantedPolicy::Deny), Aws::default());
     let listed = [
@@ -38,7 +38,7 @@ async fn where_indexing_a_grant_panics_it_lets_nobody_in_and_the_others_do() {
     assert_eq!(scene.panics(), 1);
     assert_eq!(scene.readiness.failing(), [""; 0]);
     assert_eq!(admitted(&scene), [false, true]);
-    // A change of one that was indexed: what it let in before isn't let in any more.
+    // An indexed grant whose change panics no longer admits what the grant admitted before.
     heal();
     scene
         .follow([grant(Event::Apply(letting_in("bad", "bad")))])
@@ -76,7 +76,7 @@ async fn where_removing_a_grant_panics_it_lets_nobody_in_and_the_others_do() {
     ];
     scene.follow(again).await;
     assert_eq!(admitted(&scene), [true, true]);
-    // By a list that doesn't show it.
+    // The same for a relist that does not show the grant.
     inject_cluster_wide("forget grant");
     let without = [
         grant(Event::Init),
@@ -113,7 +113,7 @@ async fn where_judging_a_resource_panics_the_others_are_judged() {
     for place in ["judge", "concerned"] {
         let mut scene = listed().await;
         inject(place);
-        // Both are concerned, the one at which it panics first.
+        // The change concerns both resources, and the one that panics comes first.
         let all = grant(Event::Apply(letting_in("all", "*")));
         scene.follow([all]).await;
         let counts = |scene: &Scene, grant: &str| {

@@ -1,4 +1,4 @@
-//! Panics in the tasks that serve all objects: each goes on with the others.
+//! Panics in the tasks that serve all objects: each task goes on with the other objects.
 
 use super::{
     heal, inject, inject_cluster_wide, key, listed,
@@ -54,17 +54,17 @@ async fn where_the_call_to_cognito_panics_the_outcome_is_unknown_and_the_others_
     });
     let is_set = || scene.api.get(&path("good"))["status"]["synced"].is_object();
     until(|| is_set() && scene.panics() == 1).await;
-    // The attempt is on record, and no more is known of it.
+    // The attempt is on record, without an outcome.
     let attempt = &scene.api.get(&path("bad"))["status"]["attempt"];
     assert!(attempt["id"].is_string(), "{attempt}");
     assert_eq!(context.user_locks.len(Instant::now()), 1, "it may land yet");
     assert_eq!(context.permits.entries()[0], ("budget", 0));
-    // It is tried again later, and until then not called for.
+    // The resource is queued for later, and no second call is made until then.
     until(|| context.queue.entries() == 1 && context.queue.is_empty()).await;
     let mut called = lock(&context.cognito.called).clone();
     called.sort();
     assert_eq!(called, ["bad", "good"]);
-    // Its place is free.
+    // The slot of the reconcile that panicked is free.
     let slots: Vec<_> = (0..31)
         .map_while(|_| context.slots.take().now_or_never())
         .collect();
@@ -122,7 +122,7 @@ async fn where_a_grants_status_or_its_credentials_panic_the_other_grants_are_rep
     until(|| is_told("good")).await;
     until(|| scene.panics() >= 2).await;
     assert!(!is_told("bad"));
-    // It is tried again, after a while and without an event.
+    // The check of the grant is repeated after a pause, without an event.
     heal();
     until(|| is_told("bad")).await;
     assert!(!telling.is_finished());
@@ -143,7 +143,7 @@ async fn where_giving_the_turns_of_a_budget_panics_other_budgets_and_its_other_k
     };
     let (one, two) = (payer("eu-west-1_a"), payer("eu-west-2_a"));
     let elsewhere = Key::new("team-b", "elsewhere");
-    // The burst is used up in both, so that the others wait.
+    // The first call of each rate limiter uses the burst up, so that the next keys wait.
     for payer in [&one, &two] {
         let first = Key::new("team-c", &payer.1.to_string());
         let permit = permits.claim(&first, payer, Urgency::Requested);
@@ -164,7 +164,7 @@ async fn where_giving_the_turns_of_a_budget_panics_other_budgets_and_its_other_k
     woken.sort();
     assert_eq!(woken, [key("bad"), key("good"), elsewhere.clone()]);
     assert!(permits.has_permit(&elsewhere));
-    // Both begin anew in their budget.
+    // Both keys of the rate limiter that panicked begin anew.
     heal();
     assert!(!permits.holds(&key("bad")) && !permits.holds(&key("good")));
     assert_eq!(permits.line_up(&key("good"), &one), Ok(()));

@@ -1,4 +1,4 @@
-//! An operator in the making: its index and queue, a Cognito and an API server in memory.
+//! The parts of an operator for tests: index, queue, and a Cognito and an API server in memory.
 
 use super::key;
 use crate::{
@@ -48,16 +48,16 @@ use std::{
 };
 use tower_service::Service;
 
-/// A Cognito that panics where a test wants it to.
+/// A Cognito in memory that panics if a test wants a panic.
 #[derive(Default)]
 pub struct Aws {
     /// How many lookups of credentials fail before one succeeds.
     pub failures: Mutex<u32>,
-    /// The call for this user panics.
+    /// The user for whom the call panics.
     pub panics_for: Option<&'static str>,
-    /// Forgetting credentials panics.
+    /// Whether [`Cognito::retain`] panics.
     pub retain_panics: bool,
-    /// For whom was called.
+    /// The users for whom a call was made, in order.
     pub called: Mutex<Vec<String>>,
 }
 
@@ -100,7 +100,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An API server that has objects by their path, and takes their statuses.
+/// An API server in memory: stores objects by path, and merges the status that a request writes.
 #[derive(Clone, Default)]
 pub struct ApiServer(Arc<Mutex<BTreeMap<String, Value>>>);
 
@@ -163,7 +163,7 @@ impl Service<http::Request<Body>> for ApiServer {
     }
 }
 
-/// See the module.
+/// A context and an event handler, with the services that a test needs.
 pub struct Scene {
     pub context: Arc<Context<Aws>>,
     pub follower: EventHandler<Aws>,
@@ -173,12 +173,13 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// In one namespace, where there are no grants.
+    /// A scene in the namespace `team-a`, without grants.
     pub fn without_grants() -> Self {
         Self::with(None, Aws::default())
     }
 
-    /// With grants in all namespaces, if something holds for users whom no grant is about.
+    /// A scene in all namespaces with grants, if a policy for pools without grants is given. Else in
+    /// `team-a`, without grants.
     pub fn with(ungranted: Option<UngrantedPolicy>, aws: Aws) -> Self {
         let api = ApiServer::default();
         let rules = Rules {
@@ -219,7 +220,8 @@ impl Scene {
         }
     }
 
-    /// Lists these resources and no Secrets; the resources are in the API server, too.
+    /// Shows a complete list of these resources, and an empty list of Secrets. The API server gets the
+    /// resources too.
     pub async fn list(&mut self, resources: Vec<CognitoUserPassword>) {
         self.follow([secret(Event::Init), secret(Event::InitDone)])
             .await;
@@ -232,7 +234,7 @@ impl Scene {
         self.follow([told(Event::InitDone)]).await;
     }
 
-    /// Those that are due, which are done with then.
+    /// Takes all due keys from the queue, and returns the keys in order. Each key is done at once.
     pub fn due(&self) -> Vec<Key> {
         let queue = &self.context.queue;
         let taken = std::iter::from_fn(|| queue.take().now_or_never());
@@ -244,7 +246,7 @@ impl Scene {
         due
     }
 
-    /// How many panics were counted.
+    /// How many panics the metrics have counted.
     pub fn panics(&self) -> u32 {
         let metrics = self.context.metrics.encode();
         let counter = r#"cognito_password_operator_reconciles_total{result="panic"} "#;
@@ -254,13 +256,13 @@ impl Scene {
 }
 
 impl Drop for Scene {
-    /// Tests may run one after the other in one thread.
+    /// Removes the injected panic, because another test may run in the same thread.
     fn drop(&mut self) {
         super::heal();
     }
 }
 
-/// Waits until this holds.
+/// Waits until the condition holds, at most two minutes.
 pub async fn until(holds: impl Fn() -> bool) {
     let wait = async {
         while !holds() {
@@ -271,19 +273,19 @@ pub async fn until(holds: impl Fn() -> bool) {
     waited.expect("it holds within two minutes");
 }
 
-/// The next one to reconcile.
+/// Takes the next key from the queue.
 pub async fn next(queue: &Queue) -> Key {
     let taken = tokio::time::timeout(Duration::from_mins(2), queue.take()).await;
     taken.expect("one within two minutes")
 }
 
-/// Where the API server has a resource of this name.
+/// The path of the resource of this name in the API server.
 pub fn path(name: &str) -> String {
     let resources = CognitoUserPassword::url_path(&(), Some("team-a"));
     format!("{resources}/{name}")
 }
 
-/// For a user of its own name, made then.
+/// A resource for the user of the same name, created at this Unix time in seconds.
 pub fn resource(name: &str, created: i64) -> CognitoUserPassword {
     let spec = CognitoUserPasswordSpec {
         user_pool_id: "eu-west-1_a".to_owned(),
@@ -305,7 +307,7 @@ pub fn resource(name: &str, created: i64) -> CognitoUserPassword {
     resource
 }
 
-/// For the user of this name.
+/// A resource for the user `username`.
 pub fn rival(name: &str, created: i64, username: &str) -> CognitoUserPassword {
     let mut resource = resource(name, created);
     resource.spec.username = username.to_owned();
@@ -316,12 +318,12 @@ pub fn told(event: Event<MaybeResource>) -> WatchEvent {
     WatchEvent::Resource(Box::new(event))
 }
 
-/// The watch shows this resource.
+/// The watch event of a list that shows this resource.
 pub fn there(resource: CognitoUserPassword) -> WatchEvent {
     told(Event::InitApply(LeanObject(Ok(resource))))
 }
 
-/// The watch shows that this resource is gone.
+/// The watch event that shows the deletion of this resource.
 pub fn gone(resource: CognitoUserPassword) -> WatchEvent {
     told(Event::Delete(LeanObject(Ok(resource))))
 }
@@ -342,7 +344,7 @@ pub fn namespace(event: Event<LabelledNamespace>) -> WatchEvent {
     WatchEvent::Namespace(Box::new(event))
 }
 
-/// A namespace with this label `team`.
+/// A namespace with this value of the label `team`.
 pub fn labelled(name: &str, team: &str) -> LabelledNamespace {
     let metadata = json!({ "name": name, "labels": { "team": team } });
     serde_json::from_value(json!({ "metadata": metadata })).expect("a namespace")
@@ -352,7 +354,7 @@ pub fn grant(event: Event<LeanObject<CognitoUserPoolGrant>>) -> WatchEvent {
     WatchEvent::Grant(Box::new(event))
 }
 
-/// Lets `team-a` manage this user.
+/// A grant that lets `team-a` manage this user.
 pub fn letting_in(name: &str, username: &str) -> LeanObject<CognitoUserPoolGrant> {
     let spec = CognitoUserPoolGrantSpec {
         user_pool_id: "eu-west-1_a".to_owned(),

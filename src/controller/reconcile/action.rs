@@ -4,23 +4,25 @@ use crate::{cluster::CallError, controller::state::key::Key};
 use std::time::Duration;
 use tracing::warn;
 
-/// How a reconcile ended.
+/// How a stage or a reconcile ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Action {
-    /// Nothing more to do until an event, or until this time has passed.
+    /// There is no more work until an event comes, or until this time has passed.
     Wake(Option<Duration>),
-    /// It waits for its turn in the budget, which puts it into the queue; after this time there is
-    /// something to say of that.
+    /// The resource waits for a permit. The rate limiter queues the resource once the permit is there.
+    /// After this time, if any, the status must report the wait.
     Queued(Option<Duration>),
-    /// Too little is left of the lease to say it: nothing was written, and it is all to be done again.
+    /// Too little of the lease is left for a status write. Nothing was written, and the next reconcile
+    /// begins anew.
     ShortOfLease,
-    /// The resource has moved on: begin again with what is there now.
+    /// The resource has changed, or another step is done: begin again with the current resource.
     Again,
-    /// The API server failed: try again after a backoff.
+    /// The API server failed: retry after a backoff.
     ApiFailed,
 }
 
-/// How long to wait while too little is left of the lease. It is renewed, or the process ends.
+/// How long to wait if too little of the lease is left. Meanwhile the lease is renewed, or the process
+/// ends.
 pub(crate) const SHORT_OF_LEASE: Duration = Duration::from_secs(1);
 
 pub(crate) fn write_failed(key: &Key, error: &CallError) -> Action {

@@ -1,5 +1,6 @@
-//! Gathering: the resource, what is remembered of it, and the one key of its Secret. Plain facts
-//! come out; the password itself stays beside them.
+//! Gathers the facts for a decision: the resource, what this process remembers of the resource, and one
+//! key of the Secret. The facts become an [`Observation`]. The password stays outside of the
+//! observation.
 
 use crate::{cluster::status, controller::reconcile::action::Action};
 use tracing::warn;
@@ -32,28 +33,28 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use std::{sync::Arc, time::Instant};
 
-/// One resource, as it is known when a pass begins.
+/// What this process knows of one resource when a pass begins.
 pub(crate) struct Snapshot {
     /// The resource.
     pub(crate) resource: Arc<CognitoUserPassword>,
     key: Key,
     uid: String,
-    /// On its user; none if it names no user that there could be.
+    /// The resource's claim on a user. None if the pool id or the username is invalid.
     claim: Option<Claim>,
-    /// Of a resource that has none yet.
+    /// Stands in for the status of a resource that has no status yet.
     no_status: Status,
     secret: Key,
     requested_at: Option<String>,
     remembered: Recollection,
 }
 
-/// What a read of the Secret found.
+/// The result of a read of the Secret.
 pub(crate) struct SecretRead {
-    /// What it comes to.
+    /// What the read found, without the value.
     pub(crate) fact: SecretState,
-    /// The value, if it is one; zeroized when dropped.
+    /// The value, if the value can be a password. Zeroized when dropped.
     pub(crate) password: Option<Password>,
-    /// When it was read.
+    /// When the read began.
     pub(crate) read_at: Instant,
 }
 
@@ -87,36 +88,37 @@ impl Snapshot {
         self.resource.status.as_ref().unwrap_or(&self.no_status)
     }
 
-    /// An outcome that must be written down before anything else.
+    /// The pending outcome, which must be recorded before any other work on the resource.
     pub(crate) fn pending_outcome(&self) -> Option<Arc<PendingOutcome>> {
         self.remembered.pending_outcome.clone()
     }
 
-    /// Something was done about it.
+    /// Notes that the reconcile acted on the resource. A recovery that was known when the pass began
+    /// (for example of the credentials) ends no other wait.
     pub(crate) fn acted<C: Cognito>(&self, context: &Context<C>, key: &Key) {
         context
             .memory
             .acted(key, &self.uid, self.remembered.healing);
     }
 
-    /// Whose password it is; none if it names no user that there could be.
+    /// The user whose password the resource manages. None if the pool id or the username is invalid.
     pub(crate) fn target(&self) -> Option<&Target> {
         self.claim.as_ref().map(Claim::target)
     }
 
-    /// Whether the grants let it manage its user, as the watches show them now.
+    /// The admission of the resource by the grants, as the watches show the grants now.
     pub(crate) fn admission<C: Cognito>(&self, context: &Context<C>) -> Admission {
         match self.target() {
             Some(target) => {
                 let index = context.index();
                 index.admission(&self.key, target, Instant::now())
             }
-            // Nothing is done for one that names no user, and that is said first.
+            // The decision reports an invalid user before the decision uses the admission.
             None => Admission::NotGranted,
         }
     }
 
-    /// Whether it may still manage its user, by this authority.
+    /// Whether the grants still admit the resource by this authority.
     pub(crate) fn is_granted<C: Cognito>(
         &self,
         context: &Context<C>,
@@ -125,7 +127,7 @@ impl Snapshot {
         self.admission(context) == Admission::Granted(authority.clone())
     }
 
-    /// Which older resource for the same user the watches show.
+    /// The older resource that manages the same user, if the watches show one.
     pub(crate) fn older<C: Cognito>(&self, context: &Context<C>) -> Option<OlderResource> {
         let index = context.index();
         let older = index.older(&self.key, self.claim.as_ref()?)?;
@@ -136,13 +138,13 @@ impl Snapshot {
         })
     }
 
-    /// When another resource for the same user set it last, or tried to.
+    /// When another resource last set the same user, or tried to.
     fn rival_at<C: Cognito>(&self, context: &Context<C>) -> Option<Timestamp> {
         let claim = self.claim.as_ref()?;
         context.index().rival_at(&self.key, claim, Timestamp::now())
     }
 
-    /// What the watch shows of the Secret.
+    /// What the watch shows of the Secret: a hint, and a read decides.
     pub(crate) fn hint<C: Cognito>(&self, context: &Context<C>) -> SecretState {
         match context.index().secret(&self.secret) {
             Some(version) => SecretState::Seen(version),
@@ -150,7 +152,8 @@ impl Snapshot {
         }
     }
 
-    /// Reads the Secret; not one that the watch must show and doesn't.
+    /// Reads the Secret. With a label selector, a Secret that the watch does not show is not read: the
+    /// labels are missing.
     pub(crate) async fn read<C: Cognito>(
         &self,
         context: &Context<C>,
@@ -193,7 +196,8 @@ impl Snapshot {
         version: SecretVersion,
         password: Password,
     ) -> (SecretState, Option<Password>) {
-        // Without a target there is nothing to compare, and the decision says why.
+        // A fingerprint covers the user, so there is nothing to compare without a valid user. The
+        // decision reports the invalid user.
         let Some(target) = self.target() else {
             return (SecretState::Seen(version), None);
         };
@@ -208,21 +212,22 @@ impl Snapshot {
         (SecretState::Value(version, value), Some(password))
     }
 
-    /// Whether a wait is over that no event of the cluster ends. A new process has new credentials:
-    /// with IRSA and Pod Identity a restart is the cure.
+    /// Whether the cause of a wait is gone, without a watch event that says so. A new process does not
+    /// wait out an old `InvalidCredentials`: with IRSA and Pod Identity a restart is the cure, because
+    /// a new process has new credentials.
     fn is_healed(&self) -> bool {
         let unidentified = self.status().ready_reason() == Some(Reason::InvalidCredentials);
         self.remembered.healed || (unidentified && !self.remembered.looked)
     }
 
-    /// Everything that a decision needs.
+    /// Collects everything that a decision needs.
     pub(crate) fn observed<'a, C: Cognito>(
         &'a self,
         context: &Context<C>,
         secret: SecretState,
     ) -> Observation<'a> {
         let older = self.older(context);
-        // Where there is an older one, that decides.
+        // An older resource decides alone, so the rivals need not be searched.
         let rival_at = older.is_none().then(|| self.rival_at(context)).flatten();
         Observation {
             uid: &self.uid,
@@ -242,13 +247,14 @@ impl Snapshot {
     }
 }
 
-/// What an absent Secret comes to: where only some are seen, it may be there all the same.
+/// The state of a Secret that was not found. With a label selector, the Secret may exist without the
+/// labels.
 fn absent<C: Cognito>(context: &Context<C>, otherwise: SecretState) -> SecretState {
     let selector = context.secret_selector.as_ref();
     selector.map_or(otherwise, |fits| SecretState::NotSelected(fits.to_string()))
 }
 
-/// Reads the resource as it is now; none when it is gone.
+/// Reads the resource from the API server. None if the resource is gone.
 pub(crate) async fn refresh<C: Cognito>(
     context: &Context<C>,
     key: &Key,

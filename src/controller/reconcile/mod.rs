@@ -1,12 +1,14 @@
-//! One reconcile: gather, decide, act, report. What it does is decided in [`crate::core`]; here is
-//! the order in which things are read, written and called.
+//! One reconcile: gather, decide, act, record. [`crate::core`] decides what to do. This module fixes
+//! the order of reads, writes and calls.
 //!
-//! 1. gather what the watches showed, and decide; mostly that is all
-//! 2. read the Secret, and decide again; not before there is a turn in the budget, where that isn't long
-//! 3. for a set: credentials; a turn in the budget, for which the reconcile ends if it has to wait;
-//!    the Secret again if the read is older than 1 s; then [`set`](crate::controller::reconcile::set)
+//! 1. Gather what the watches showed, and decide. Most reconciles end here.
+//! 2. Read the Secret, and decide again. The reconcile ends before the read if the resource has to wait
+//!    for a permit and the wait is short. A new reconcile begins once the permit is there.
+//! 3. For a set: resolve the credentials, and claim a permit. Without a permit the reconcile ends. Read
+//!    the Secret and decide again if the read is older than 1 s. Then
+//!    [`set`](crate::controller::reconcile::set).
 //!
-//! At each conflict it begins again with the resource as it is then.
+//! After a conflict the reconcile begins again with the current resource.
 
 pub(crate) mod action;
 pub(crate) mod gather;
@@ -42,11 +44,13 @@ use std::{
 };
 use tracing::error;
 
-/// How often a reconcile begins again after a conflict before it lets others have their turn.
+/// How many passes a reconcile makes if each pass ends in a conflict. Then other resources get the
+/// slot.
 const CONFLICTS_MAX: u32 = 5;
 
-/// Looks at a resource that was taken from the queue. Answers with when to look again, if no event asks
-/// for it. A panic stops nobody else.
+/// Reconciles a resource that was taken from the queue. Returns after which time to reconcile the
+/// resource again if no event comes before. Catches a panic, so that other resources are still
+/// reconciled.
 pub(crate) async fn reconcile<C: Cognito>(context: &Context<C>, key: &Key) -> Option<Duration> {
     let began = Instant::now();
     let reconciled = AssertUnwindSafe(look(context, key)).catch_unwind().await;
@@ -97,7 +101,7 @@ async fn look<C: Cognito>(context: &Context<C>, key: &Key) -> Option<Duration> {
     wake
 }
 
-/// Begins again as long as there are conflicts.
+/// Repeats the pass after a conflict, with the current resource.
 async fn attend<C: Cognito>(
     context: &Context<C>,
     key: &Key,
@@ -123,7 +127,7 @@ async fn attend<C: Cognito>(
     Action::Again
 }
 
-/// One pass over the stages.
+/// Runs the stages once.
 async fn pass<C: Cognito>(
     context: &Context<C>,
     key: &Key,
@@ -133,7 +137,8 @@ async fn pass<C: Cognito>(
     if let Some(pending_outcome) = facts.pending_outcome() {
         let resource = match &pending_outcome.outcome {
             Some(_) => facts.resource,
-            // Whether the attempt is on record only a read tells: the watch may not show it yet.
+            // The attempt is withdrawn, because no call was made. Only a read tells whether the attempt
+            // is on record: the watch may not show the write yet.
             None => match refresh(context, key).await {
                 Ok(Some(now)) => now,
                 Ok(None) => return Action::Wake(None),
@@ -141,7 +146,7 @@ async fn pass<C: Cognito>(
             },
         };
         return match record::record(context, key, &resource, &pending_outcome).await {
-            // What asked for this look is still to be looked at.
+            // The event that queued this resource is not handled yet.
             Action::Wake(_) => Action::Again,
             done @ (Action::Queued(_)
             | Action::ShortOfLease
@@ -159,7 +164,7 @@ async fn pass<C: Cognito>(
         Decision::Leave => Action::Wake(None),
         Decision::Stay { wake } => Action::Wake(wake),
         Decision::Report(report) => record::report(context, key, &facts.resource, &report).await,
-        // Without the value there is no plan.
+        // Without the value there is no plan, so `Set` is handled like `Read`.
         Decision::Set(_) | Decision::Read
             if observed.is_unidentified() && is_turned_away(context, key, &facts, &observed) =>
         {

@@ -1,4 +1,4 @@
-//! Reporting: the status, and after it the event. Equal statuses are not written.
+//! The record stage: writes the status if the status differs, then queues an Event.
 
 use crate::{controller::reconcile::gather::Snapshot, core::protocol::observation::SecretState};
 
@@ -29,10 +29,12 @@ use kube::{ResourceExt, runtime::events::EventType};
 use std::sync::Arc;
 use tracing::warn;
 
-/// How often the outcome of a call is concluded anew after a conflict before others have a turn.
+/// How many writes of one outcome may conflict. After that the reconcile ends, and other resources get
+/// the slot.
 const CONFLICTS_MAX: u32 = 5;
 
-/// Says a verdict that needed no call.
+/// Writes the report of a decision that needed no call. Queues an Event if the reason of the Ready
+/// condition changes.
 pub(crate) async fn report<C: Cognito>(
     context: &Context<C>,
     key: &Key,
@@ -59,8 +61,9 @@ pub(crate) async fn report<C: Cognito>(
     Action::Wake(report.wake)
 }
 
-/// Writes down the outcome of a call. It is remembered until that succeeds, so that a call whose
-/// outcome is known is not made again because the API server was away.
+/// Writes a pending outcome into the status. The memory keeps the pending outcome until the write
+/// succeeds. Otherwise an outage of the API server would lose a known outcome, and the call would be
+/// repeated.
 pub(crate) async fn record<C: Cognito>(
     context: &Context<C>,
     key: &Key,
@@ -116,7 +119,7 @@ pub(crate) async fn record<C: Cognito>(
     Action::Again
 }
 
-/// What follows a recorded outcome: the event, and the time from the Secret's change.
+/// Queues the Event of a recorded outcome, and measures the time from the Secret's change to the set.
 fn said<C: Cognito>(
     context: &Context<C>,
     resource: &CognitoUserPassword,
@@ -125,7 +128,8 @@ fn said<C: Cognito>(
     recorded: &OutcomeReport,
 ) {
     let before = plan.before.ready_reason();
-    // A first set isn't late, however old its Secret is.
+    // The first set of a resource or generation is not measured: the Secret may be much older than the
+    // resource.
     let followed = plan.before.synced.is_some()
         && plan.before.observed_generation == Some(plan.attempt.generation);
     if recorded.applied && followed {
@@ -142,7 +146,7 @@ fn said<C: Cognito>(
     }
 }
 
-/// Says that a fingerprint was signed again.
+/// Warns that `status.synced` was signed again, because the former fingerprint key is lost.
 pub(crate) fn warn_signed_again<C: Cognito>(context: &Context<C>, resource: &CognitoUserPassword) {
     let note = "The fingerprint key that signed status.synced is gone; the Secret has not moved, so its value was signed again with the present key, and nothing was set.";
     warn!(object = %Key::of(resource), "{note}");
@@ -179,8 +183,9 @@ fn tell<C: Cognito>(
     events.tell(regarding, type_, verdict.reason.as_str(), action, &note);
 }
 
-/// Remembers what was concluded on, once the status says so: not before, or a conflict would look
-/// like a wait that holds.
+/// Remembers the basis of a decision once the status is written. After a conflict the basis is not
+/// remembered. Otherwise the next decision would find the basis unchanged, and would wait although the
+/// status does not report the wait.
 pub(crate) fn concluded<C: Cognito>(
     context: &Context<C>,
     key: &Key,

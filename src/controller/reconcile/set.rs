@@ -1,4 +1,5 @@
-//! One set: the attempt written ahead, fenced by resourceVersion; one call; the outcome recorded.
+//! One set. The attempt is written ahead, in a patch that names the resourceVersion. Then the operator
+//! makes one call, and records the outcome.
 
 use super::{
     action::{Action, SHORT_OF_LEASE, write_failed},
@@ -36,10 +37,10 @@ use std::{
 };
 use tracing::{debug, error, info};
 
-/// How long to wait while another resource's call for the same user is in flight.
+/// How long to wait while another call for the same user is in flight.
 const BUSY: Duration = Duration::from_millis(250);
 
-/// Writes ahead, calls, records.
+/// Takes the user lock, writes the attempt ahead, makes the call, and records the outcome.
 pub(crate) async fn set<C: Cognito>(
     context: &Context<C>,
     key: &Key,
@@ -71,7 +72,8 @@ pub(crate) async fn set<C: Cognito>(
             return record::report(context, key, &facts.resource, &report).await;
         }
     };
-    // An older one that came since has its turn after this one, or had it: then its value stands.
+    // Since the decision, an older resource may have come, and may even have set the user. The older
+    // resource's value must stand.
     if facts.older(context).is_some() || !facts.is_granted(context, &plan.authority) {
         return Action::Again;
     }
@@ -97,8 +99,9 @@ pub(crate) async fn set<C: Cognito>(
     concluded(context, key, facts, &fact, done)
 }
 
-/// Puts the attempt on record. Without it, or where no call may follow any more, the reconcile is
-/// done.
+/// Writes the attempt into the status, and returns the resource that the API server stored. Returns how
+/// the reconcile ends if the write fails, or if no call may follow any more. An attempt that no call
+/// may follow is withdrawn.
 async fn write_ahead<C: Cognito>(
     context: &Context<C>,
     key: &Key,
@@ -109,8 +112,9 @@ async fn write_ahead<C: Cognito>(
         Ok(ahead) => Arc::new(ahead),
         Err(CallError::NotFound) => return Err(Action::Wake(None)),
         Err(CallError::Conflict) => return Err(Action::Again),
-        // It may have been written all the same. That no call followed is known here only: an
-        // attempt that somebody takes over would count as perhaps applied.
+        // The API server may have stored the attempt all the same. Only this process knows that no call
+        // followed. Another process that took over the attempt would count the value as perhaps
+        // applied.
         Err(error) => {
             context
                 .memory
@@ -140,7 +144,7 @@ fn came_to(plan: &Plan, outcome: Option<Outcome>) -> Arc<PendingOutcome> {
     Arc::new(PendingOutcome { plan, outcome })
 }
 
-/// Makes the one call.
+/// Makes the one call. Reports the reply to the permit, the user lock and the credential gate.
 async fn call<C: Cognito>(
     context: &Context<C>,
     key: &Key,
@@ -164,7 +168,8 @@ async fn call<C: Cognito>(
             permit.answered();
             user_lock.answered();
         }
-        // Nobody knows whether anybody is there: few turns until one answers.
+        // Without a connection, the service may be away: the rate limiter gives few permits until a
+        // call is answered.
         Reply::NotSent {
             cause: NotSent::Connect,
             ..
@@ -175,7 +180,7 @@ async fn call<C: Cognito>(
         Reply::NotSent { .. } => user_lock.answered(),
     }
     drop(user_lock);
-    // Zeroized as soon as it has served.
+    // The drop zeroizes the password, which is not needed any more.
     drop(password);
     context
         .metrics
@@ -201,7 +206,7 @@ async fn call<C: Cognito>(
     outcome
 }
 
-/// The code of a reply, as metrics and log name it.
+/// The code of a reply, as the metrics and the log name the code.
 fn code(reply: &Reply) -> &str {
     match reply {
         Reply::Applied { .. } => metrics::OK,

@@ -1,5 +1,5 @@
-//! The decision on what the watches show, before a resource gets into the queue: of ten thousand resources in
-//! sync, none is reconciled.
+//! Triage: the decision on what the watches show, before a resource gets into the queue. Of 10,000
+//! resources in sync, none is reconciled.
 
 use crate::{
     api::{Class, Reason},
@@ -15,8 +15,7 @@ use crate::{
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// Asks for a look at each of these, but not where a glance tells that there is nothing to do: of ten
-/// thousand in sync, none is looked at.
+/// Triages each of these resources, and queues each resource that needs a reconcile.
 pub(crate) async fn ask<C: Cognito>(context: &Context<C>, keys: impl IntoIterator<Item = Key>) {
     let mut pace = Pace::new();
     for key in keys {
@@ -45,14 +44,14 @@ pub(crate) fn ask_for<C: Cognito>(context: &Context<C>, key: Key) {
     }
 }
 
-/// What a glance at a resource tells.
+/// What triage found for a resource.
 pub(crate) enum Triage {
     NothingToDo,
     Look,
     LookAfter(Duration),
 }
 
-/// Decides on what the watches show, as a look begins.
+/// Makes the first decision of a reconcile, on what the watches show.
 pub(crate) fn glance<C: Cognito>(context: &Context<C>, key: &Key) -> Triage {
     let begun = context.queue.is_taken(key) || context.permits.holds(key);
     if begun || context.memory.has_pending_outcome(key) {
@@ -64,7 +63,8 @@ pub(crate) fn glance<C: Cognito>(context: &Context<C>, key: &Key) -> Triage {
     let resource = context.memory.freshest(key, stored);
     let facts = Snapshot::new(context, key, resource);
     let observed = facts.observed(context, facts.hint(context));
-    // What would need an id is for the look.
+    // Triage has no attempt id. A decision that would use the id leads to a reconcile, which decides
+    // anew.
     match decide(&observed, Timestamp::now(), "") {
         Decision::Leave => Triage::NothingToDo,
         Decision::Stay { wake: None } => {
@@ -82,7 +82,7 @@ pub(crate) fn retry(failures: u32, uid: &str) -> Duration {
     backoff::delay(Reason::Unreachable, Class::Transient, failures, uid)
 }
 
-/// When to reconcile a resource again after a panic: after 3 s at the earliest, and later with each panic.
+/// How long to wait before the next reconcile after a panic: at least 3 s, and longer with each panic.
 pub(crate) fn after_panic<C: Cognito>(context: &Context<C>, key: &Key) -> Duration {
     let failures = context.memory.api_failed(key);
     if !context.index().has_resource(key) {

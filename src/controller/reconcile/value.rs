@@ -23,7 +23,7 @@ use crate::{
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// Reads the Secret and decides again.
+/// Reads the Secret, decides again, and sets the password if the decision says so.
 pub(crate) async fn with_value<C: Cognito>(
     context: &Context<C>,
     key: &Key,
@@ -43,7 +43,7 @@ pub(crate) async fn with_value<C: Cognito>(
             return without_set(context, key, facts, &gathered.fact, other).await;
         }
     };
-    // Before anything is recorded: a broken identity must never leave an open attempt.
+    // Credentials come before the write-ahead: a broken identity must not leave an open attempt behind.
     let authority = &plan.authority;
     let must_tell = observed.says_what_is_over();
     context.memory.expect_healing(key, facts.uid());
@@ -73,7 +73,7 @@ pub(crate) async fn with_value<C: Cognito>(
     if gathered.read_at.elapsed() < READ_IS_FRESH {
         return set(context, key, facts, gathered, &plan, permit).await;
     }
-    // The credentials took their time: decide on what is true now.
+    // Resolving the credentials took longer than `READ_IS_FRESH`: read the Secret and decide again.
     gathered.password = None;
     if !facts.is_granted(context, authority) {
         return Action::Again;
@@ -93,7 +93,8 @@ pub(crate) async fn with_value<C: Cognito>(
     }
 }
 
-/// The set waits for its turn: until then the status must not say of the old value that all is well.
+/// Ends a reconcile whose set waits for a permit. Until the set, the status must not say that the old
+/// value is in sync.
 pub(crate) async fn queued<C: Cognito>(
     context: &Context<C>,
     key: &Key,
@@ -111,7 +112,7 @@ pub(crate) async fn queued<C: Cognito>(
     }
 }
 
-/// What a decision on a value comes to, when it isn't to set it.
+/// Carries out a decision on the Secret that was read, other than a set.
 pub(crate) async fn without_set<C: Cognito>(
     context: &Context<C>,
     key: &Key,
@@ -129,7 +130,8 @@ pub(crate) async fn without_set<C: Cognito>(
             }
             done
         }
-        // A read was made: there is nothing that another would tell.
+        // The Secret was just read, so another read would tell no more. The next pass decides on the
+        // current resource.
         Decision::Read | Decision::Set(_) => Action::Again,
     };
     let done = concluded(context, key, facts, fact, done);
@@ -139,5 +141,5 @@ pub(crate) async fn without_set<C: Cognito>(
     done
 }
 
-/// A read of a Secret that is older than this is repeated before a set.
+/// A set reads the Secret again if the read is older than this.
 pub(crate) const READ_IS_FRESH: Duration = Duration::from_secs(1);

@@ -10,8 +10,8 @@ use crate::{
 };
 use std::time::Duration;
 
-/// Whether another reconcile waits for the credentials of the same authority. Until they are there, or
-/// aren't, nothing is read: the queue is asked for this resource then.
+/// Whether another reconcile is resolving the credentials of the same authority. If so, the Secret is
+/// not read: the credential gate queues this resource once the credentials are there, or have failed.
 pub(crate) fn awaits_credentials<C: Cognito>(
     context: &Context<C>,
     key: &Key,
@@ -26,8 +26,9 @@ pub(crate) fn awaits_credentials<C: Cognito>(
     }
 }
 
-/// Where it is to wait for a turn before it is read, and for how long at most: not where that is long. What has
-/// failed may be less urgent than it looks, and is read first: only the value tells.
+/// Enters the rate limiter before the Secret is read. Returns after which time the status must report
+/// the wait. None if the Secret is to be read now, mostly because the permit is there or the wait would
+/// be long. A resource with failures is read first, because only the value tells how urgent the set is.
 pub(crate) fn line_up<C: Cognito>(
     context: &Context<C>,
     key: &Key,
@@ -44,8 +45,9 @@ pub(crate) fn line_up<C: Cognito>(
     context.permits.line_up(key, &payer).err()?.quiet
 }
 
-/// While there are no credentials and the status says so, there is nothing to read and nothing to
-/// write: when there are some, it is looked at.
+/// Whether a closed credential gate stops the resource. Called while the status reports the missing
+/// credentials: then there is nothing to read and nothing to write. The gate queues the resource once
+/// there are credentials.
 pub(crate) fn is_turned_away<C: Cognito>(
     context: &Context<C>,
     key: &Key,

@@ -1,5 +1,5 @@
-//! What is said of the grants themselves: whether each is in force, and how many resources it lets
-//! in. Written once for many changes that come together, and only what differs.
+//! The status of grants: whether a grant is in force, and how many resources the grant admits. Changes
+//! within [`GATHERED_FOR`] are one write, and an equal status is not written.
 
 use crate::{
     api::CognitoUserPoolGrant,
@@ -23,31 +23,33 @@ use std::{
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-/// How long changes are gathered before they are said.
+/// How long changes are collected before the status is written.
 const GATHERED_FOR: Duration = Duration::from_secs(1);
 
-/// How many grants are looked at at the same time: a role that can't be assumed may take 10 s to say so.
+/// How many grants are checked at the same time. A check takes up to 10 s if the role cannot be
+/// assumed.
 const AT_ONCE: usize = 64;
 
-/// Until a grant whose role can't be assumed, or that couldn't be written, is looked at again.
+/// The first pause before the recheck of a grant whose role cannot be assumed, or whose status could
+/// not be written. The pause doubles up to [`AGAIN_MAX`].
 const AGAIN_FIRST: Duration = Duration::from_secs(5);
 const AGAIN_MAX: Duration = Duration::from_mins(5);
 
-/// When a grant is looked at again although nothing changed.
+/// The time of the recheck of a grant, if no change comes before.
 struct Again {
     at: Instant,
     pause: Duration,
 }
 
-/// What came of a look at a grant.
+/// The result of a check of a grant.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum GrantCheck {
     Done,
-    /// Nothing will tell when it is otherwise.
+    /// The check must be repeated, because no event reports that the failure is over.
     Again,
 }
 
-/// Says it, as long as this process leads; for ever.
+/// Checks grants and writes their status once this process leads, for ever.
 pub(crate) async fn tell<C: Cognito>(context: &Context<C>) {
     let mut again: HashMap<Arc<str>, Again> = HashMap::new();
     context.leadership.won().await;
@@ -64,7 +66,8 @@ pub(crate) async fn tell<C: Cognito>(context: &Context<C>) {
             () = context.grants_changed.notified() => {}
         }
         tokio::time::sleep(GATHERED_FOR).await;
-        // How many each lets in isn't known before. Once it is, that notifies.
+        // Before all watches are listed, the number of admitted resources is not known. The last list
+        // notifies again.
         if context.index().awaits_any() {
             continue;
         }
@@ -90,7 +93,8 @@ pub(crate) async fn tell<C: Cognito>(context: &Context<C>) {
                     again.remove(&name);
                 }
                 GrantCheck::Again => {
-                    // What was looked at for something else is no further failure.
+                    // A failed check before the recheck was due does not double the pause: a change
+                    // caused that check.
                     let before = again
                         .get(&name)
                         .map(|it| if it.at <= now { it.pause * 2 } else { it.pause });
@@ -103,7 +107,8 @@ pub(crate) async fn tell<C: Cognito>(context: &Context<C>) {
     }
 }
 
-/// What no grant names any more is given up: credentials, connections, closed doors.
+/// Drops the credentials, connections and closed credential gates of authorities that no grant names
+/// any more.
 fn forget_unneeded<C: Cognito>(context: &Context<C>) {
     let named = context.index().grants().authorities();
     // The operator's own identity is always needed.
@@ -112,7 +117,7 @@ fn forget_unneeded<C: Cognito>(context: &Context<C>) {
     context.cognito.retain(&needed);
 }
 
-/// Looks at one grant, and says what there is to say.
+/// Checks one grant, and writes the status if the status differs.
 async fn look<C: Cognito>(context: &Context<C>, name: &str) -> GrantCheck {
     #[cfg(test)]
     crate::controller::panic_tests::panic_at(
@@ -137,11 +142,11 @@ async fn look<C: Cognito>(context: &Context<C>, name: &str) -> GrantCheck {
     } else if context.leadership.has_left(CALL_TIMEOUT) {
         write(context, &held.object, &status, &finding).await
     } else {
-        // The lease is renewed, or the process ends.
+        // Too little of the lease is left for a write. The lease is renewed, or the process ends.
         return GrantCheck::Again;
     };
     match written {
-        // After a conflict the watch tells of it anew.
+        // After a conflict or a deletion, a watch event reports the grant again.
         Ok(()) | Err(CallError::Conflict | CallError::NotFound) if !failed => GrantCheck::Done,
         Ok(()) | Err(_) => GrantCheck::Again,
     }

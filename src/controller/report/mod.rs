@@ -1,4 +1,4 @@
-//! What is written beside reconciles: the grants' status, and the recorded versions of Secrets.
+//! Writes status beside the reconciles: the status of grants, and the verified versions of Secrets.
 //!
 //! Imports `context`, `reconcile`, `schedule` and `state`.
 

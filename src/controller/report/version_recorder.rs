@@ -1,9 +1,10 @@
-//! Records which version of a Secret was verified last, lazily and at a bounded pace: see
-//! [`crate::core::protocol::version`], which decides what there is to record.
+//! Records which version of a Secret was verified last, with a delay and at a bounded pace.
+//! [`crate::core::protocol::version`] decides what there is to record.
 //!
-//! External Secrets moves a Secret's metadata all day. Several moves within [`DELAY`] are one write; and
-//! after each write the recorder pauses four times as long as the write took, so that a slow API server
-//! gets few. Only keys are kept.
+//! External Secrets changes a Secret's metadata all day. Changes within
+//! [`DELAY`](crate::controller::schedule::version_queue::DELAY) are one write. After each write the
+//! recorder pauses four times as long as the write took, so that a slow API server gets fewer writes.
+//! Only keys are kept in memory.
 
 use crate::{
     cluster::{CALL_TIMEOUT, CallError, status},
@@ -19,10 +20,10 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
-/// So many times as long as a write took, the recorder pauses after it.
+/// The pause after a write, as a multiple of the time that the write took.
 const PAUSE: u32 = 4;
 
-/// Records, as long as this process leads; for ever.
+/// Records verified versions once this process leads, for ever.
 pub(crate) async fn record<C: Cognito>(context: &Context<C>) {
     context.leadership.won().await;
     let mut pace = Pace::new();
@@ -31,7 +32,7 @@ pub(crate) async fn record<C: Cognito>(context: &Context<C>) {
         let began = Instant::now();
         let step = "recording a verified version";
         let recording = record_one(context, &key);
-        // After a panic nothing is recorded until a read verifies the version again.
+        // After a panic, no version of this resource is recorded until another read verifies a version.
         let wrote = isolated_async(&context.metrics, &key, step, recording).await;
         if wrote.unwrap_or(false) {
             sleep(began.elapsed() * PAUSE).await;
@@ -41,12 +42,13 @@ pub(crate) async fn record<C: Cognito>(context: &Context<C>) {
     }
 }
 
-/// Answers with whether the API server was asked to write.
+/// Records the version of one resource. Returns whether a write was sent to the API server.
 async fn record_one<C: Cognito>(context: &Context<C>, key: &Key) -> bool {
     if context.is_stopping() {
         return false;
     }
-    // Not beside a reconcile, which may find the same without a read, and then adds nothing.
+    // The recorder does not write while a reconcile may write. The key goes back into the queue,
+    // because a reconcile that ends without a read does not add the key.
     let is_busy = context.queue.is_taken(key) || context.permits.holds(key);
     if is_busy || context.memory.has_pending_outcome(key) {
         context.version_queue.add(key);
@@ -73,8 +75,9 @@ async fn record_one<C: Cognito>(context: &Context<C>, key: &Key) -> bool {
             }
         }
         Err(CallError::NotFound) => {}
-        // The resource has moved on, perhaps by a label only, which leads to no read. Once the watch shows
-        // it, what is still verified is recorded.
+        // The resource has changed, perhaps only in a label, which leads to no read. So the key is
+        // queued again. Once the watch shows the change, the recorder checks whether the version is
+        // still verified.
         Err(CallError::Conflict) => context.version_queue.add(key),
         Err(error) => {
             debug!(object = %key, %error, "the version of the Secret could not be recorded");

@@ -1,10 +1,12 @@
-//! The door at which a broken identity stops everybody at once. While there are no credentials, or
-//! AWS refuses those that there are, one probe looks whether that is still so, not each resource;
-//! afterwards all that were turned away are looked at. Without credentials of the operator's own there is
-//! one door for all Regions.
+//! The credential gate stops all resources of an authority whose credentials do not work.
 //!
-//! Whether there are credentials, the credential chain tells. Whether AWS takes them only a call
-//! can: one resource after the other is let through as a scout.
+//! The gate closes if no credentials can be resolved, or if AWS refuses the resolved credentials. While the
+//! gate is closed, one probe asks for credentials, instead of each resource. When the gate opens, all stopped
+//! resources are queued again. The operator's own identity has the same credentials in all Regions, so one
+//! gate stands for all Regions if these credentials are missing.
+//!
+//! The credential chain says whether credentials exist. Only a call shows whether AWS accepts the
+//! credentials. So a gate that closed after refusals lets one trial resource after the other make a call.
 
 mod closed_gate;
 mod probe;
@@ -36,14 +38,15 @@ use std::{
 use tokio::time::timeout;
 use tracing::warn;
 
-/// How long a resource waits for credentials before its status may say that there are none; the probe
-/// has more time.
+/// How long a reconcile waits for credentials before the status may report that there are none. The probe
+/// waits longer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// See the module.
+/// The credential gates of all authorities. Cheap to clone.
 pub struct CredentialGate<C>(Arc<Shared<C>>);
 
-/// One reconcile that waits for credentials. However it ends, the others are woken.
+/// A reconcile that resolves credentials. Dropping this value wakes the other waiting resources, also after a
+/// panic.
 struct Resolving<'a, C: Cognito> {
     shared: &'a Arc<Shared<C>>,
     gate: Gate,
@@ -64,8 +67,8 @@ impl<C> Clone for CredentialGate<C> {
 }
 
 impl<C: Cognito> CredentialGate<C> {
-    /// `wake` is called for each resource that was turned away when it is to be looked at again;
-    /// `tell` when there is something new to say of an authority: see [`examine`](Self::examine).
+    /// Creates the gates, all open. `wake` queues a stopped resource again. `tell` reports that the result of
+    /// [`examine`](Self::examine) has changed for an authority.
     pub fn new(
         cognito: Arc<C>,
         places: Slots,
@@ -82,12 +85,13 @@ impl<C: Cognito> CredentialGate<C> {
         }))
     }
 
-    /// Makes sure that there are credentials. `must_tell`: the resource's status would be untrue if
-    /// it didn't say at once why nothing is set. Of all resources that need the credentials of one
-    /// authority, one waits for them, and gives its place to other reconciles meanwhile.
+    /// Ensures that the authority has credentials. One reconcile resolves the credentials of an authority and
+    /// gives its slot away meanwhile. The other resources of the authority wait for the result. Set
+    /// `must_tell` if the status is untrue until the status reports why nothing is set.
     ///
     /// # Errors
-    /// [`GateRefusal`]: the resource is remembered, and looked at when there are some.
+    /// [`GateRefusal`]: the resource is recorded, and queued again once credentials work or the status may
+    /// report.
     pub async fn ensure(
         &self,
         resource: &Key,
@@ -107,7 +111,7 @@ impl<C: Cognito> CredentialGate<C> {
             });
         }
         let mut authenticated = pin!(self.0.cognito.authenticate(authority));
-        // Mostly they are at hand.
+        // Credentials are mostly cached, so the first poll returns the credentials.
         if let Some(found) = authenticated.as_mut().now_or_never() {
             return self.ensured(resource, authority, Some(found), must_tell);
         }
@@ -117,11 +121,11 @@ impl<C: Cognito> CredentialGate<C> {
         let _resolving = Resolving { shared, gate };
         let found = timeout(PATIENCE, authenticated);
         let found = shared.places.without(found).await.ok();
-        // Before the others are woken.
+        // The gate closes before `_resolving` wakes the other resources.
         self.ensured(resource, authority, found, must_tell)
     }
 
-    /// What a look for credentials comes to; none if there was no answer in time.
+    /// Records the account, or closes the gate. `found` is none if no answer came within [`PATIENCE`].
     fn ensured(
         &self,
         resource: &Key,
@@ -142,14 +146,15 @@ impl<C: Cognito> CredentialGate<C> {
         Err(self.close(resource, authority, failure, false, must_tell))
     }
 
-    /// Whether another resource waits for credentials of this authority: then this one is remembered,
-    /// and looked at when they are there, or aren't.
+    /// Whether another reconcile resolves the credentials of this authority. If so, this resource is
+    /// recorded, and queued again once that reconcile has a result.
     #[must_use]
     pub fn awaits_resolution(&self, resource: &Key, authority: &Authority) -> bool {
         self.0.state().awaits_resolution(resource, authority)
     }
 
-    /// Whose account it is, as far as that is known and nobody is turned away.
+    /// The account of the authority. None if the account is not known, or if a gate of the authority is
+    /// closed.
     #[must_use]
     pub fn account(&self, authority: &Authority) -> Option<Account> {
         if self.0.state().failure(authority).is_some() {
@@ -158,10 +163,10 @@ impl<C: Cognito> CredentialGate<C> {
         self.0.accounts().get(authority).cloned()
     }
 
-    /// Whether an authority has credentials that work, as far as can be told without a call.
+    /// Checks, without a call to Cognito, that the authority has credentials that work.
     ///
     /// # Errors
-    /// [`CredentialsFailure`]: it has none.
+    /// [`CredentialsFailure`]: the authority has none.
     pub async fn examine(&self, authority: &Authority) -> Result<(), CredentialsFailure> {
         let known = self.0.state().failure(authority).cloned();
         match known {
@@ -170,7 +175,7 @@ impl<C: Cognito> CredentialGate<C> {
         }
     }
 
-    /// Nobody calls by other authorities than these any more.
+    /// Forgets the gates and accounts of all authorities that are no longer needed.
     pub fn retain(&self, needed: impl Fn(&Authority) -> bool) {
         let left = self.0.state().retain(&needed);
         self.0.tidy(left);
@@ -178,7 +183,8 @@ impl<C: Cognito> CredentialGate<C> {
         accounts.of_roles.retain(|authority, _| needed(authority));
     }
 
-    /// Whether nobody passes: then the resource is remembered, and looked at when that changes.
+    /// Whether a closed gate stops this resource. If so, the resource is recorded, and queued again once the
+    /// gate opens.
     #[must_use]
     pub fn turn_away(&self, resource: &Key, authority: &Authority) -> bool {
         let mut state = self.0.state();
@@ -188,18 +194,18 @@ impl<C: Cognito> CredentialGate<C> {
         turned_away.is_some()
     }
 
-    /// How many entries there are: closed doors, and resources at them or refused.
+    /// The number of entries: closed gates, and resources in each map of the gates.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.state().len()
     }
 
-    /// The resource is gone: nobody tells it anything, nor sends it to see.
+    /// Forgets a deleted resource.
     pub fn forget(&self, resource: &Key) {
         self.0.state().forget(resource);
     }
 
-    /// What a call told of the credentials.
+    /// Updates the gate from the reply to a call of this resource.
     pub fn answered(&self, resource: &Key, authority: &Authority, standing: &CredentialsEvidence) {
         match standing {
             CredentialsEvidence::Accepted => {

@@ -1,5 +1,5 @@
-//! What runs when: the queue of keys, the permits of the rate limit, the places of reconciles, one call a user,
-//! and the wait for credentials.
+//! When a reconcile runs and when a call leaves: the queue of keys, slots, permits, user locks, and the
+//! credential gate.
 //!
 //! Imports `state`.
 

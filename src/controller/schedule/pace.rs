@@ -1,23 +1,23 @@
-//! How a loop over many objects leaves the process's one thread to others in between: the renewal of
-//! the lease, the probes, other tenants' changes.
+//! Lets a loop over many objects yield to the other tasks of the process's one thread: the renewal of the
+//! Lease, the probes, the changes of other tenants.
 
 use std::time::{Duration, Instant};
 use tokio::task::yield_now;
 
-/// How long a loop may go on before it yields. A single step of a loop takes microseconds.
+/// How long a loop may run before the loop yields. A single step of a loop takes microseconds.
 const STRETCH: Duration = Duration::from_millis(5);
 
-/// See the module. One for each loop.
+/// Measures the time since the last yield. Each loop has its own.
 pub struct Pace(Instant);
 
 impl Pace {
-    /// The loop begins.
+    /// Creates the pace of a loop that begins now.
     #[must_use]
     pub fn new() -> Self {
         Self(Instant::now())
     }
 
-    /// A step is done. Yields if the loop has gone on for long enough.
+    /// Ends one step of the loop. Yields if the loop has run for long enough.
     pub async fn step(&mut self) {
         if self.0.elapsed() >= STRETCH {
             yield_now().await;

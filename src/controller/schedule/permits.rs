@@ -1,9 +1,11 @@
-//! Permits in the rate limiter. A reconcile that would call Cognito asks for one; where it has to wait it
-//! ends, holding none of the controller's places, and its key is put into the queue again, before all
-//! others, when its permit has come. Then everything is read and decided afresh.
+//! Permits of the rate limiters. A reconcile that is about to call Cognito asks for a permit.
 //!
-//! Mostly it is known before the Secret is read whose permit it takes. Then it is waited for first, and where
-//! that isn't long, nothing is read or written until it has come: in a storm, one read and two writes for each.
+//! If no permit is free, the reconcile ends and frees its slot. Once the permit is given, the key goes to the
+//! front of the [`Queue`]. A new reconcile then reads and decides again.
+//!
+//! The account and Region of a call are mostly known before the Secret is read. The reconcile then waits for
+//! the permit first ([`Permits::line_up`]). If the wait is short, the operator neither reads nor writes
+//! before the permit is given. So a storm of changes costs one read and two writes for each set.
 
 use super::queue::Queue;
 use crate::{
@@ -23,53 +25,55 @@ use std::{
 use tokio::sync::Notify;
 use tracing::{error, warn};
 
-/// Whoever has a token within this time waits for no more than the calls before theirs.
+/// If every waiting key gets a token within this time, the key waits only for the calls of earlier keys.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Whoever waits for these for longer than this has it said.
+/// After this time of waiting, the status reports that the set is queued.
 const QUIET_MAX: Duration = Duration::from_secs(30);
 
-/// Budgets that are as good as new are dropped this often.
+/// The time between two removals of the rate limiters that are at rest.
 const REST_EVERY: Duration = Duration::from_secs(1);
 
-/// How long the keys of a rate limiter that panicked wait before they enter a new one.
+/// The time after which the keys of a rate limiter that panicked are queued again, to enter a new rate
+/// limiter.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// So many services are remembered to have answered a call.
+/// The maximum of [`State::answered`]: tenants choose the Regions, so the set needs a bound.
 const ANSWERED_MAX: usize = 1_000;
 
-/// Whose quota a call counts against.
+/// The account and Region whose quota a call uses.
 pub type Payer = (Account, Region);
 
-/// See the module. Cheap to clone.
+/// Hands out the permits of all accounts and Regions. Cheap to clone.
 #[derive(Clone)]
 pub struct Permits(Arc<Shared>);
 
 struct Shared {
     limits: RateLimits,
     queue: Queue,
-    /// The rate limiters' clock begins here.
+    /// Time zero of the clock of all rate limiters.
     origin: Instant,
     state: Mutex<State>,
-    /// Somebody came, or left room.
+    /// Wakes [`Permits::give`] after a key began to wait or a permit ended.
     changed: Notify,
 }
 
 #[derive(Default)]
 struct State {
     rate_limiters: HashMap<Payer, RateLimiter<Key>>,
-    /// The rate limiters in which keys wait, in rotation: a rate limiter that was given permits comes after all others.
+    /// The rate limiters in which keys wait, in rotation. A rate limiter that was given permits moves to the
+    /// end.
     waiting: BTreeMap<u64, Payer>,
-    /// The place of each of them.
+    /// For each rate limiter in `waiting`, the key in `waiting`.
     waiting_at: HashMap<Payer, u64>,
     last_place: u64,
-    /// The services that answered their last call, at most [`ANSWERED_MAX`].
+    /// The accounts and Regions that answered the last call, at most [`ANSWERED_MAX`].
     answered: HashSet<Payer>,
-    /// How many permits of all rate limiters are out.
+    /// The permits of all rate limiters that are in use.
     permits: u32,
-    /// When rate limiters at rest were dropped last.
+    /// When the rate limiters at rest were last removed.
     rested_at: Duration,
-    /// Where a key waits, or has a permit that it hasn't claimed yet.
+    /// For each key that waits or has an unclaimed permit, the rate limiter.
     places: HashMap<Key, Slot>,
 }
 
@@ -78,25 +82,27 @@ struct Slot {
     since: Duration,
 }
 
-/// It has to wait.
+/// The key has no permit yet and waits for one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PermitWait {
-    /// It waits for other calls, not for tokens: nothing need be said of it for so long.
+    /// How long the status need not report the wait, because the key waits for calls and not for tokens.
+    /// None: a status that is untrue while the key waits is corrected now.
     pub quiet: Option<Duration>,
 }
 
-/// The right to make one call. Dropped without [`Permit::calling`], its token goes back.
+/// The right to make one call. If the permit is dropped before [`Permit::calling`], the token goes back.
 pub struct Permit {
     permits: Permits,
     key: Key,
     payer: Payer,
-    /// When the call was made.
+    /// When the call began; none before [`Permit::calling`].
     called_at: Option<Duration>,
     end: PermitEnd,
 }
 
 impl Permits {
-    /// All rate limiters have these limits; keys whose permit has come go into the queue.
+    /// Creates the permits with the same limits for every rate limiter. A key that is given a permit goes
+    /// into `queue`.
     #[must_use]
     pub fn new(limits: RateLimits, queue: Queue) -> Self {
         Self(Arc::new(Shared {
@@ -108,15 +114,15 @@ impl Permits {
         }))
     }
 
-    /// The permit of this key, if it has come.
+    /// Takes the permit of this key, if the permit has been given.
     ///
     /// # Errors
-    /// [`PermitWait`]: it does from now on, if it didn't before.
+    /// [`PermitWait`]: the key now waits for a permit.
     pub fn claim(&self, key: &Key, payer: &Payer, urgency: Urgency) -> Result<Permit, PermitWait> {
         let mut state = self.lock();
         self.come(&mut state, key, payer, urgency)?;
-        // From here on it ends with the `Permit` alone: a call that is made is not unmade because its
-        // resource is deleted meanwhile.
+        // From here on only the `Permit` ends the permit. A deleted resource does not undo a call that is
+        // under way.
         state.places.remove(key);
         Ok(Permit {
             permits: self.clone(),
@@ -127,16 +133,16 @@ impl Permits {
         })
     }
 
-    /// Waits for a permit before anything is read, for what somebody just asked for. Where it has come
-    /// already it is kept for [`claim`](Self::claim).
+    /// Waits for a permit before the Secret is read, in the class [`Urgency::Requested`]. A permit that has
+    /// been given is kept for [`claim`](Self::claim).
     ///
     /// # Errors
-    /// [`PermitWait`]: it does from now on, if it didn't before.
+    /// [`PermitWait`]: the key now waits for a permit.
     pub fn line_up(&self, key: &Key, payer: &Payer) -> Result<(), PermitWait> {
         self.come(&mut self.lock(), key, payer, Urgency::Requested)
     }
 
-    /// Takes a place, and gives the permits that are due.
+    /// Lets the key wait in the rate limiter of `payer`, then gives the permits that are due there.
     fn come(
         &self,
         state: &mut State,
@@ -165,7 +171,7 @@ impl Permits {
         }
     }
 
-    /// Whether this key has a permit that it hasn't claimed yet.
+    /// Whether this key has an unclaimed permit.
     #[must_use]
     pub fn has_permit(&self, key: &Key) -> bool {
         let state = self.lock();
@@ -174,20 +180,20 @@ impl Permits {
         rate_limiter.is_some_and(|rate_limiter| rate_limiter.has_permit(key))
     }
 
-    /// This key has nothing to wait for any more; the token of a permit that came goes back.
+    /// Removes a key that needs no permit any more. The token of an unclaimed permit goes back.
     pub fn leave(&self, key: &Key) {
         if self.lock().leave(key) {
             self.0.changed.notify_one();
         }
     }
 
-    /// Whether this key waits, or has a permit that it hasn't claimed yet.
+    /// Whether this key waits or has an unclaimed permit.
     #[must_use]
     pub fn holds(&self, key: &Key) -> bool {
         self.lock().places.contains_key(key)
     }
 
-    /// Gives permits as they come due, for ever.
+    /// Gives permits when they are due. Never returns.
     pub async fn give(&self, metrics: &Metrics) {
         loop {
             let next = self.give_due(metrics);
@@ -204,7 +210,7 @@ impl Permits {
         }
     }
 
-    /// How many wait.
+    /// The number of waiting keys in all rate limiters.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.lock()
@@ -214,7 +220,8 @@ impl Permits {
             .sum()
     }
 
-    /// How many keys have a place, and how many rate limiters are not at rest.
+    /// The number of keys that wait or have an unclaimed permit, and the number of rate limiters that are not
+    /// at rest.
     #[must_use]
     pub fn entries(&self) -> [(&'static str, usize); 2] {
         let now = self.now();
@@ -226,7 +233,7 @@ impl Permits {
         ]
     }
 
-    /// Calls a second at present, of the rate limiter that has the fewest.
+    /// The lowest current rate of all rate limiters, in calls per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
         let now = self.now();
@@ -238,7 +245,7 @@ impl Permits {
         rates.fold(self.0.limits.rps, f64::min)
     }
 
-    /// Gives the permits that are due; answers with how long it is until the next.
+    /// Gives the permits that are due. Returns the time until the next permit is due, if that time is known.
     fn give_due(&self, metrics: &Metrics) -> Option<Duration> {
         let now = self.now();
         let mut state = self.lock();
@@ -280,7 +287,8 @@ impl Permits {
         next
     }
 
-    /// The work in this rate limiter panicked, so the rate limiter may be half-changed. Its keys begin a new one.
+    /// Replaces a rate limiter after a panic, because the panic may have left the rate limiter half-changed.
+    /// The keys enter a new rate limiter after [`AFTER_PANIC`].
     fn renew(&self, state: &mut State, payer: &Payer) {
         for key in state.drop_budget(payer) {
             self.0.queue.push_after(key, AFTER_PANIC);
@@ -292,20 +300,22 @@ impl Permits {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing here panics half-way through a change.
+        // Poisoning is ignored: after a panic in giving or ending a permit, `renew` replaces the rate
+        // limiter.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// A Region is whatever a pool's id says: rate limiters at rest are not kept.
+    /// Removes the rate limiters at rest. Tenants can name any number of Regions, so the map would grow
+    /// without bound.
     fn forget_rested(&mut self, now: Duration) {
         self.rate_limiters
             .retain(|_, rate_limiter| !rate_limiter.is_at_rest(now));
         self.rested_at = now;
     }
 
-    /// Gives the permits of one rate limiter that are due. Answers with the keys that have one now.
+    /// Gives the permits of one rate limiter that are due. Returns the keys that were given a permit.
     fn give(&mut self, payer: &Payer, now: Duration) -> Vec<Key> {
         let mut given = Vec::new();
         let Some(rate_limiter) = self.rate_limiters.get_mut(payer) else {
@@ -329,24 +339,25 @@ impl State {
         given
     }
 
-    /// How long until there is a permit to give in this rate limiter, if one comes by itself.
+    /// The time until this rate limiter can give a permit. None: no key waits, or a permit in use must end
+    /// first.
     fn next_permit_in(&mut self, payer: &Payer, now: Duration) -> Option<Duration> {
         let room = room(self.permits, self.answered.contains(payer));
         self.rate_limiters.get_mut(payer)?.next_permit_in(now, room)
     }
 
-    /// Drops a rate limiter. Answers with the keys that had a place in it.
+    /// Removes a rate limiter. Returns the keys that waited there or had an unclaimed permit there.
     fn drop_budget(&mut self, payer: &Payer) -> Vec<Key> {
         self.rate_limiters.remove(payer);
         self.wait_no_longer(payer);
-        // The permits that are out in the dropped rate limiter count no longer: when their calls end, the rate limiter
-        // doesn't know them.
+        // The permits in use of the removed rate limiter are no longer counted: no rate limiter will know
+        // these permits when their calls end.
         self.permits = self.rate_limiters.values().map(RateLimiter::permits).sum();
         let keys = self.places.extract_if(|_, place| place.payer == *payer);
         keys.map(|(key, _)| key).collect()
     }
 
-    /// Keys wait in this rate limiter, if they didn't before at the end of the rotation.
+    /// Adds the rate limiter to the end of the rotation, unless the rate limiter is in the rotation already.
     fn wait(&mut self, payer: &Payer) {
         if !self.waiting_at.contains_key(payer) {
             self.last_place += 1;
@@ -361,7 +372,7 @@ impl State {
         }
     }
 
-    /// A permit was used for a call, which has ended.
+    /// Ends a permit whose call was made.
     fn used(&mut self, payer: &Payer, key: &Key, end: PermitEnd, now: Duration) {
         let Some(rate_limiter) = self.rate_limiters.get_mut(payer) else {
             return;
@@ -380,7 +391,7 @@ impl State {
         }
     }
 
-    /// A key waits no longer in a rate limiter, or gives its permit back.
+    /// Removes a waiting key from a rate limiter, or gives the token of the key's permit back.
     fn left(&mut self, payer: &Payer, key: &Key) {
         if let Some(rate_limiter) = self.rate_limiters.get_mut(payer)
             && rate_limiter.leave(key)
@@ -389,7 +400,7 @@ impl State {
         }
     }
 
-    /// Has a place with this payer, and no other; answers with since when.
+    /// Assigns the key to this payer only. Returns since when the key has waited there.
     fn enter(&mut self, key: &Key, payer: &Payer, now: Duration) -> Duration {
         if let Some(place) = self.places.get(key) {
             if place.payer == *payer {
@@ -411,29 +422,29 @@ impl State {
     }
 }
 
-/// See [`PermitWait::quiet`].
+/// Computes [`PermitWait::quiet`] for a key that has waited since `since`.
 fn quiet(rate_limiter: &mut RateLimiter<Key>, since: Duration, now: Duration) -> Option<Duration> {
     let left = (since + QUIET_MAX).checked_sub(now)?;
     (!left.is_zero() && rate_limiter.until_all(now) <= SOON).then_some(left)
 }
 
 impl Permit {
-    /// The call is about to be made.
+    /// Marks that the call begins now, so the token is spent.
     pub fn calling(&mut self) {
         self.called_at = Some(self.permits.now());
     }
 
-    /// The service answered the call.
+    /// Marks that the service answered the call.
     pub fn answered(&mut self) {
         self.end = PermitEnd::Answered;
     }
 
-    /// The call was sent, and no reply came.
+    /// Marks that no reply came, or that no connection to the service could be made.
     pub fn no_reply(&mut self) {
         self.end = PermitEnd::NoReply;
     }
 
-    /// Cognito throttled the call.
+    /// Lowers the rate after Cognito throttled this call.
     pub fn throttled(&self) {
         let Some(called_at) = self.called_at else {
             return;

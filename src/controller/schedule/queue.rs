@@ -1,9 +1,12 @@
-//! The way from what happened to a reconcile: keys only, each at most once until it is taken, and by one at
-//! a time. Namespaces take turns, and within one the first comes first: one change doesn't wait for
-//! another team's ten thousand. Before all come those whose turn in the budget has come, because others
-//! wait for theirs. What happens while one is being looked at asks for another look after it.
+//! The queue of keys to reconcile. Each key is in the queue at most once, and one task at a time reconciles a
+//! key. A key that is pushed during its reconcile is reconciled again afterwards.
 //!
-//! Not kube-runtime's applier: that has no order, and takes each resource from a store of whole objects.
+//! Namespaces rotate, and within a namespace the first key comes first. So one change does not wait for
+//! another team's 10,000 changes. Keys that were given a permit come before all other keys, because other
+//! keys wait for that permit.
+//!
+//! The queue is not kube-runtime's applier. The applier has no order, and takes each resource from a store of
+//! whole objects.
 
 use crate::{controller::state::key::Key, core::schedule::fair_queue::FairQueue};
 use std::{
@@ -16,25 +19,25 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// See the module. Cheap to clone.
+/// The queue of keys to reconcile. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Queue(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     keys: Mutex<Keys>,
-    /// There is something to take, or sooner than before.
+    /// Wakes [`Queue::take`] after a key was pushed.
     came: Notify,
 }
 
 #[derive(Default)]
 struct Keys {
     states: HashMap<Key, State>,
-    /// Who is to be taken before all others, in this order.
+    /// The keys that come before all others, in this order.
     first: BTreeMap<u64, Key>,
-    /// Who is to be taken.
+    /// The keys that are due, fair by namespace.
     due: FairQueue<Key>,
-    /// Who is due later.
+    /// The keys that are due later, by time.
     later: BTreeMap<(Instant, u64), Key>,
     places: u64,
 }
@@ -44,33 +47,34 @@ enum State {
     First(u64),
     Due(u64),
     Later(Instant, u64),
-    /// It is being looked at; and whether it is to be looked at again.
+    /// A task reconciles the key. `again`: the key is to be reconciled once more afterwards.
     Taken {
         again: bool,
     },
 }
 
 impl Queue {
-    /// Asks for a look, unless one was asked for that hasn't begun.
+    /// Queues a key. A key that is due already keeps its place.
     pub fn push(&self, key: Key) {
         self.lock().push(key);
         self.0.came.notify_one();
     }
 
-    /// Asks for a look before all others.
+    /// Queues a key before all other keys.
     pub fn push_first(&self, key: Key) {
         self.lock().push_first(key);
         self.0.came.notify_one();
     }
 
-    /// Asks for a look after this time, unless there will be one before.
+    /// Queues a key after `wait`, unless the key is due earlier. If the key is being reconciled, the key is
+    /// reconciled again without the wait.
     pub fn push_after(&self, key: Key, wait: Duration) {
         self.lock().push_at(key, Instant::now() + wait);
         self.0.came.notify_one();
     }
 
-    /// The next one to look at; [`done`](Self::done) gives it back. Nothing is lost where the wait for
-    /// it is given up.
+    /// Waits for the next key, and hands the key to the caller. [`done`](Self::done) must follow. No key is
+    /// lost if the wait is cancelled.
     pub async fn take(&self) -> Key {
         loop {
             let came = self.0.came.notified();
@@ -88,8 +92,8 @@ impl Queue {
         }
     }
 
-    /// A look has ended. Answers with whether another was asked for meanwhile, which is forgotten; else
-    /// the next one is after `wake`, if it is given.
+    /// Ends the reconcile of a key. Returns whether the key was pushed meanwhile; the queue then forgets the
+    /// key. Otherwise the key is queued after `wake`, if `wake` is given.
     #[must_use]
     pub fn done(&self, key: &Key, wake: Option<Duration>) -> bool {
         let mut keys = self.lock();
@@ -105,38 +109,38 @@ impl Queue {
         false
     }
 
-    /// Whether it is being looked at.
+    /// Whether a task reconciles this key.
     #[must_use]
     pub fn is_taken(&self, key: &Key) -> bool {
         matches!(self.lock().states.get(key), Some(State::Taken { .. }))
     }
 
-    /// The resource is gone: nobody need look.
+    /// Removes the key of a deleted resource.
     pub fn forget(&self, key: &Key) {
         self.lock().forget(key);
     }
 
-    /// How many are due.
+    /// The number of keys that are due.
     #[must_use]
     pub fn len(&self) -> usize {
         let keys = self.lock();
         keys.first.len() + keys.due.len(0)
     }
 
-    /// How many there are: due, to be looked at later, or being looked at.
+    /// The number of all keys: due, due later, or being reconciled.
     #[must_use]
     pub fn entries(&self) -> usize {
         self.lock().states.len()
     }
 
-    /// Whether none is due.
+    /// Whether no key is due.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     fn lock(&self) -> MutexGuard<'_, Keys> {
-        // Nothing here panics half-way through a change.
+        // No method of `Keys` panics half-way through a change.
         self.0.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -188,7 +192,7 @@ impl Keys {
         self.later.insert((at, place), key);
     }
 
-    /// The next one; or when there will be one, as far as that is known.
+    /// Takes the next key. The error is the time at which the next key is due, if that time is known.
     fn take(&mut self, now: Instant) -> Result<Key, Option<Instant>> {
         while let Some(first) = self.later.first_entry()
             && first.key().0 <= now

@@ -1,7 +1,9 @@
-//! The places of reconciles: so many run at the same time. A reconcile that waits for a service of
-//! AWS gives its place to others meanwhile: a Region, an account or a role that hangs keeps nobody
-//! else waiting. How many wait for AWS is bounded elsewhere: for calls by the budgets, for credentials
-//! by one for each authority.
+//! Slots bound the number of reconciles that run at the same time.
+//!
+//! A reconcile that waits for a service of AWS gives its slot to other reconciles meanwhile. So a Region, an
+//! account or a role that hangs stops no other reconcile. Other limits bound the number of reconciles that
+//! wait for AWS: the rate limiters bound the calls, and for credentials only one reconcile of each authority
+//! waits.
 
 use std::{
     future::Future,
@@ -9,18 +11,19 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// See the module. Cheap to clone.
+/// The slots of all reconciles. Cheap to clone.
 #[derive(Clone)]
 pub struct Slots(Arc<Shared>);
 
 struct Shared {
     max: isize,
-    /// More than `max` for a moment, where a wait is given up and its place has been taken.
+    /// The number of slots in use. Exceeds `max` for a moment if a wait is cancelled after its slot went to
+    /// another reconcile.
     taken: Mutex<isize>,
     freed: Notify,
 }
 
-/// A place, which is free again when this is dropped.
+/// A slot, which is free again once the value is dropped.
 pub struct Slot(Slots);
 
 impl Drop for Slot {
@@ -29,8 +32,8 @@ impl Drop for Slot {
     }
 }
 
-/// A place that its holder gave to others. It is the holder's again when this is dropped, so that the
-/// count stays right where a wait is given up or panics.
+/// A slot that its reconcile gave away. Dropping this value counts the slot as in use again, so that the
+/// count stays right if a wait is cancelled or panics.
 struct Lent<'a>(&'a Slots);
 
 impl Drop for Lent<'_> {
@@ -40,7 +43,7 @@ impl Drop for Lent<'_> {
 }
 
 impl Slots {
-    /// So many places.
+    /// Creates this many slots.
     #[must_use]
     pub fn new(places: usize) -> Self {
         Self(Arc::new(Shared {
@@ -50,14 +53,13 @@ impl Slots {
         }))
     }
 
-    /// Waits for a place.
+    /// Waits for a slot.
     pub async fn take(&self) -> Slot {
         self.enter().await;
         Slot(self.clone())
     }
 
-    /// Waits for a service of AWS, without the place that the caller has. The caller goes on once there
-    /// is a place again.
+    /// Gives the caller's slot away and waits for a service of AWS. Then waits for a slot again.
     pub async fn without<F: Future>(&self, wait: F) -> F::Output {
         self.free();
         let lent = Lent(self);

@@ -1,9 +1,11 @@
-//! One call in flight for a user of a pool, also where two resources name the same one: which of
-//! two overlapping calls is applied last, nobody could tell. A call that got no reply may land yet:
-//! until then no other resource sends another value for its user. (The same resource's next value
-//! waits by its status.)
+//! User locks: at most one call is in flight for a user of a pool, also if two resources name the same user.
+//! Of two overlapping calls, nobody could tell which call Cognito applies last.
 //!
-//! In memory only: what was lost before a restart is known for resources that are still there.
+//! A call without a reply may land later. Until that is ruled out, no other resource sends a different value
+//! for the same user. The status of the same resource delays that resource's own next value.
+//!
+//! The locks are in memory only. After a restart, the status of each existing resource shows the calls
+//! without a reply.
 
 use crate::core::{
     names::target::{Target, User},
@@ -15,11 +17,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Who is being called for.
+/// The locks of all users. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct UserLocks(Arc<Mutex<Users>>);
 
-/// See the module, without the lock.
+/// The users with a call in flight, and the users with calls that may still land.
 #[derive(Default)]
 struct Users {
     busy: HashSet<User>,
@@ -29,30 +31,30 @@ struct Users {
 /// A call that got no reply.
 struct LostCall {
     sent: CallIdentity,
-    /// No longer than until then it may land.
+    /// The time after which the call can no longer land.
     until: Instant,
 }
 
-/// What is sent, for whom: the uid of the resource, and the value's fingerprint.
+/// Who sends what.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CallIdentity {
-    /// The resource's uid.
+    /// The uid of the resource that sends the value.
     pub uid: String,
-    /// The value's fingerprint.
+    /// The fingerprint of the value.
     pub fingerprint: String,
 }
 
-/// Why it is somebody's turn not yet.
+/// Why a user cannot be locked now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LockError {
     /// A call for this user is in flight.
     Busy,
-    /// For so long, another resource's lost call may still land.
+    /// A lost call of another resource may still land, for this long.
     Landing(Duration),
 }
 
-/// The right to call for a user, given back when it is dropped. A call that began and was not
-/// answered by then counts as lost.
+/// The right to call for a user, until this value is dropped. A call that has begun and is not answered by
+/// then counts as lost.
 pub struct UserLock {
     users: UserLocks,
     user: User,
@@ -61,7 +63,7 @@ pub struct UserLock {
 }
 
 impl UserLocks {
-    /// The turn for this user.
+    /// Locks a user.
     ///
     /// # Errors
     /// [`LockError`]
@@ -81,7 +83,7 @@ impl UserLocks {
         })
     }
 
-    /// For how many users a call is under way, or may land yet.
+    /// The number of users with a call in flight, plus the number of users with calls that may still land.
     #[must_use]
     pub fn len(&self, now: Instant) -> usize {
         let mut users = self.lock();
@@ -95,12 +97,12 @@ impl UserLocks {
 }
 
 impl UserLock {
-    /// The call is made now.
+    /// Marks that the call begins now.
     pub fn begin(&mut self, now: Instant) {
         self.began = Some(now);
     }
 
-    /// The call has ended, by a reply or because it was never sent: it can't land any more.
+    /// Marks that the call can no longer land: a reply came, or the call was never sent.
     pub fn answered(&mut self) {
         self.began = None;
     }
@@ -164,7 +166,7 @@ mod tests {
         }
     }
 
-    /// What `later` is told when a call of `first` has come to nothing known.
+    /// The error of locking the user for `later`, after a call of `first` was lost.
     fn after_loss(first: CallIdentity, later: CallIdentity, after: Duration) -> Option<LockError> {
         let users = UserLocks::default();
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! The resources for which the version of a Secret is to be recorded, each after a delay.
+//! The queue of resources whose verified Secret version is to be recorded, each after a delay.
 
 use crate::controller::state::key::Key;
 use std::{
@@ -11,10 +11,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// How long moves of a Secret are gathered before the version is recorded.
+/// How long several changes of a Secret are collected before the version is recorded.
 pub(crate) const DELAY: Duration = Duration::from_secs(10);
 
-/// The resources whose Secret was read and found as the record says. Cheap to clone.
+/// The resources for which a read of the Secret found the value on record. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct VersionQueue(Arc<Shared>);
 
@@ -26,14 +26,15 @@ pub(crate) struct Shared {
 
 #[derive(Default)]
 pub(crate) struct Keys {
-    /// By when the first read was that isn't on record.
+    /// The keys by due time: [`DELAY`] after the first read whose version is not recorded.
     due: BTreeMap<(Instant, u64), Key>,
     places: HashMap<Key, (Instant, u64)>,
     last: u64,
 }
 
 impl VersionQueue {
-    /// A read found what is on record. Something may be to be recorded of that, after a while.
+    /// Adds a resource whose Secret has the value on record. The version of the Secret may need recording
+    /// after the delay.
     pub fn add(&self, key: &Key) {
         let mut keys = self.lock();
         if keys.places.contains_key(key) {
@@ -47,7 +48,7 @@ impl VersionQueue {
         self.0.came.notify_one();
     }
 
-    /// The resource is gone.
+    /// Removes the key of a deleted resource.
     pub fn forget(&self, key: &Key) {
         let mut keys = self.lock();
         if let Some(place) = keys.places.remove(key) {
@@ -55,13 +56,14 @@ impl VersionQueue {
         }
     }
 
-    /// How many resources are to be looked at.
+    /// The number of keys in the queue.
     #[must_use]
     pub fn len(&self) -> usize {
         self.lock().places.len()
     }
 
-    /// The next one, once its delay is over. Nothing is lost where the wait for it is given up.
+    /// Waits for the next key whose delay is over, and removes the key. No key is lost if the wait is
+    /// cancelled.
     pub async fn next(&self) -> Key {
         loop {
             let came = self.0.came.notified();
@@ -88,7 +90,7 @@ impl VersionQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Keys> {
-        // Nothing here panics half-way through a change.
+        // No method of `Keys` panics half-way through a change.
         self.0.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

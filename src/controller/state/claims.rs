@@ -1,11 +1,15 @@
-//! Which resources claim which user: of those that the grants let in, the oldest manages the user, and
-//! when it goes, or is let in no longer, the next oldest. A synchronous index: it is told what there is
-//! and answers with the resources to look at.
+//! The claims: which resources name which user. Of the admitted resources, the most senior one manages the
+//! user. If the manager is deleted or is no longer admitted, the next in seniority manages the user.
 //!
-//! Anybody who may create resources can create thousands for one user. So each operation takes O(log n)
-//! in the number of resources for a user; resources that aren't let in are kept in no set of the user;
-//! and where many wait for one user, a change wakes the few that must act, and the rest, whose messages
-//! name the manager, are woken by and by: see [`Claims::take_stale`].
+//! The index is synchronous: each change returns the affected resources, which are to be decided on again.
+//!
+//! A tenant who may create resources can create thousands for one user. So the costs are bounded:
+//!
+//! - An operation takes O(log n) in the number of resources for a user.
+//! - A resource that is not admitted is in no ordered set of the user.
+//! - If more than 32 admitted resources claim the user, a change of the manager wakes only the new and the
+//!   former manager at once. The messages of the other claimants name the manager, so these claimants are
+//!   woken later, in portions: see [`Claims::take_stale`].
 
 use super::{compact_record::Text, key::Key, small_set::SmallSet};
 use crate::{
@@ -18,63 +22,64 @@ use std::{
     sync::Arc,
 };
 
-/// Where no more than this many wait for a user, all of them are woken at once.
+/// A change of the manager wakes all admitted claimants of the user at once if there are at most this many.
 const WOKEN_AT_ONCE: usize = 32;
 
-/// See the module.
+/// All claims, by user and by resource; see the module.
 #[derive(Default)]
 pub struct Claims {
     users: HashMap<User, Claimants>,
     resources: HashMap<Key, ClaimantEntry>,
-    /// The users whose waiting resources are yet to be woken, and up to which claimant they were.
+    /// The users whose claimants are still to be woken, each with the last claimant that was woken.
     stale: VecDeque<(User, Option<Claimant>)>,
-    /// The same users.
+    /// The users in `stale`, so that no user is in the queue twice.
     is_stale: HashSet<User>,
 }
 
-/// What is known of one user's claimants.
+/// The claimants of one user.
 #[derive(Default)]
 struct Claimants {
-    /// Those that the grants let in, the oldest first.
+    /// The admitted claimants, the most senior first.
     admitted: SmallSet<Claimant>,
-    /// When a resource set the user's password, or tried to with an unknown outcome.
+    /// When each resource last set the user's password, or tried to with an unknown outcome.
     acts: SmallSet<(Timestamp, Key)>,
 }
 
-/// A resource's claim on its user. Both are immutable in one object; under one name they change
-/// when it is deleted and made anew. Cheap to clone.
+/// The claim of one resource for one user. User and seniority never change for one object. If a resource is
+/// deleted and created again under its name, the new object has another claim. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Claim(Arc<Terms>);
 
-/// Older ones come first.
+/// Ordered by seniority first: the most senior claim is the least.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Terms {
     seniority: Seniority,
     target: Target,
 }
 
-/// Which of two claims is the older one. The smaller seniority is the older claim.
+/// The age of a claim: creation time, then uid. The smaller seniority is the older claim.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Seniority {
     /// When the API server made the resource, in whole seconds: two resources may have the same time.
     pub(crate) created: Timestamp,
-    /// The resource's uid, which no other resource has. uuids are in the order of their texts.
+    /// The uid of the resource breaks ties. [`Text`] orders uuids like their texts.
     pub(crate) uid: Text,
 }
 
-/// A resource among those that claim one user; the key only tells which it is.
+/// One admitted resource in the set of its user. The claim alone gives the order; the key names the
+/// resource.
 type Claimant = (Claim, Key);
 
-/// Where a resource stands.
+/// The claim of a resource, and whether the claim counts.
 #[derive(PartialEq, Eq)]
 struct ClaimantEntry {
     claim: Claim,
-    /// Whether the grants let it in: whoever they don't, keeps nobody else from managing the user.
+    /// Whether the grants admit the resource. A resource that is not admitted keeps no other from the user.
     admitted: bool,
 }
 
 impl Claim {
-    /// The claim of a resource; none if it names no user that there could be.
+    /// The claim of a resource, or `None` if pool or username is invalid.
     #[must_use]
     pub fn of(resource: &CognitoUserPassword) -> Option<Self> {
         let spec = &resource.spec;
@@ -90,7 +95,7 @@ impl Claim {
         Self(Arc::new(Terms { seniority, target }))
     }
 
-    /// The same; the pool's id in a place where others have it, too.
+    /// The same claim with a clone of `pool`, so that all claims for a pool share one allocation of its id.
     #[must_use]
     pub fn sharing(self, pool: &PoolId) -> Self {
         let Terms { seniority, target } = &*self.0;
@@ -101,7 +106,7 @@ impl Claim {
         Self::new(target, seniority.clone())
     }
 
-    /// Who is claimed.
+    /// The pool and username that are claimed.
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.0.target
@@ -113,8 +118,8 @@ impl Claim {
 }
 
 impl Claims {
-    /// A resource is there, with this claim or without one. Answers with the resources to look at,
-    /// because another one manages their user now.
+    /// Sets or removes the claim of a resource. Returns the affected resources: other claimants of a user
+    /// whose manager changed. Of more than 32 claimants, these are only the new and the former manager.
     pub fn apply(&mut self, resource: &Key, claim: Option<Claim>, admitted: bool) -> Vec<Key> {
         let standing = claim.map(|claim| ClaimantEntry { claim, admitted });
         if self.resources.get(resource) == standing.as_ref() {
@@ -135,7 +140,7 @@ impl Claims {
         affected
     }
 
-    /// A resource is gone. Answers with the resources to look at, as [`apply`](Self::apply) does.
+    /// Removes a resource. Returns the affected resources, as [`apply`](Self::apply) does.
     pub fn remove(&mut self, resource: &Key) -> Vec<Key> {
         let Some(user) = self.resources.get(resource).map(|it| it.claim.user()) else {
             return Vec::new();
@@ -150,7 +155,7 @@ impl Claims {
         })
     }
 
-    /// The grants let a resource in, or no longer do. Answers with the resources to look at, as
+    /// Notes whether the grants admit the resource. Returns the affected resources, as
     /// [`apply`](Self::apply) does.
     pub fn admit(&mut self, resource: &Key, admitted: bool) -> Vec<Key> {
         let Some(standing) = self.resources.get_mut(resource) else {
@@ -169,7 +174,8 @@ impl Claims {
         })
     }
 
-    /// When a resource set its user's password, and tried to with an unknown outcome.
+    /// Replaces the times at which a resource set its user's password, and tried to with an unknown
+    /// outcome, as returned by [`sent`](super::compact_record::sent).
     pub fn acted(&mut self, resource: &Key, acts: [Option<Timestamp>; 2]) {
         let Some(standing) = self.resources.get(resource) else {
             return;
@@ -186,7 +192,7 @@ impl Claims {
         self.forget_empty(&user);
     }
 
-    /// How many entries there are, by what of.
+    /// The number of entries of each collection, for the gauges.
     pub fn entries(&self) -> [(&'static str, usize); 2] {
         [
             ("claims", self.resources.len()),
@@ -194,7 +200,8 @@ impl Claims {
         ]
     }
 
-    /// Makes a change to the claims on a user, by one resource.
+    /// Applies `change`, which resource `by` causes, to the claims for a user. Returns the affected
+    /// resources.
     fn change(&mut self, user: &User, by: &Key, change: impl FnOnce(&mut Self)) -> Vec<Key> {
         let before = self.manager(user).cloned();
         change(self);
@@ -203,7 +210,7 @@ impl Claims {
         affected
     }
 
-    /// Those to look at after a change, if another one manages the user now.
+    /// The resources to decide on again after a change, if the manager changed from `before`.
     fn affected(&mut self, user: &User, by: &Key, before: Option<Key>) -> Vec<Key> {
         let Some(claimants) = self.users.get(user) else {
             return Vec::new();
@@ -216,7 +223,7 @@ impl Claims {
         if claimants.admitted.len() <= WOKEN_AT_ONCE {
             return keys.filter(|key| *key != by).cloned().collect();
         }
-        // The former manager waits from now on, and says so at once.
+        // The former manager is a duplicate from now on, and must report that at once.
         let former = before.filter(|key| self.is_admitted(key));
         let affected = manager.cloned().into_iter().chain(former);
         let affected = affected.filter(|key| key != by).collect();
@@ -235,13 +242,14 @@ impl Claims {
         }
     }
 
-    /// Some of those that wait for a user whom another one manages by now: their messages may name the
-    /// former manager. At most `max`; the others come with the next calls.
+    /// At most `max` claimants of a user whose manager changed. Their messages may name the former manager.
+    /// The next calls return the other claimants.
     pub fn take_stale(&mut self, max: usize) -> Vec<Key> {
         let Some((user, woken)) = self.stale.pop_front() else {
             return Vec::new();
         };
-        // Both at once: a panic below must not keep the user from being swept again.
+        // Remove the user from both collections first. If a line below panics, a later change of the
+        // manager can put the user into the queue again.
         self.is_stale.remove(&user);
         let waiting = self.users.get(&user).map(|it| it.admitted.iter());
         let waiting = waiting.into_iter().flatten();
@@ -261,13 +269,13 @@ impl Claims {
         next.into_iter().map(|(_, key)| key).collect()
     }
 
-    /// Whether there is something for [`take_stale`](Self::take_stale).
+    /// Whether [`take_stale`](Self::take_stale) has claimants to return.
     #[must_use]
     pub fn has_stale(&self) -> bool {
         !self.stale.is_empty()
     }
 
-    /// The oldest of those that are let in.
+    /// The most senior admitted resource.
     fn manager(&self, user: &User) -> Option<&Key> {
         let claimants = self.users.get(user)?;
         claimants.admitted.iter().map(|(_, key)| key).next()
@@ -277,8 +285,9 @@ impl Claims {
         self.resources.get(resource).is_some_and(|it| it.admitted)
     }
 
-    /// The resource that manages the user instead of this one, if it isn't this one itself. What
-    /// is known of an earlier one of the same name doesn't count: it is gone.
+    /// The older resource that manages the user, or `None` if `resource` manages the user itself. A claim
+    /// under the same key does not count: it belongs to an earlier object of that name, which has been
+    /// deleted.
     #[must_use]
     pub fn older(&self, resource: &Key, claim: &Claim) -> Option<&Key> {
         let claimants = self.users.get(&claim.user())?;
@@ -290,8 +299,8 @@ impl Claims {
             .find(|key| *key != resource)
     }
 
-    /// When another resource last set the user's password, or tried to with an unknown outcome. What
-    /// is later than `now` was written by another clock, and doesn't hide what isn't.
+    /// When a rival last set the user's password, or tried to with an unknown outcome. A time after `now`
+    /// comes from another clock and is skipped, so that it hides no earlier time.
     #[must_use]
     pub fn rival_at(&self, resource: &Key, claim: &Claim, now: Timestamp) -> Option<Timestamp> {
         let acts = &self.users.get(&claim.user())?.acts;
@@ -299,8 +308,9 @@ impl Claims {
         past.find(|(_, key)| key != resource).map(|(at, _)| *at)
     }
 
-    /// The resources that must know that this one acted: the older one that manages its user, and those
-    /// that aren't let in at the moment and acted themselves, because what they did counts no longer.
+    /// The resources to decide on again because `resource` set the user, or tried to: the older resource
+    /// that manages the user, and every resource that had set the user and is not admitted at the moment.
+    /// The value that such a resource had set may be overwritten.
     pub fn concerned(&self, resource: &Key, claim: &Claim) -> impl Iterator<Item = &Key> {
         let claimants = self.users.get(&claim.user());
         let acts = claimants.into_iter().flat_map(|it| it.acts.iter());
@@ -399,13 +409,13 @@ mod tests {
         let waiting = claim("bot", 2, "b");
         claims.apply(&key("old"), Some(former), true);
         claims.apply(&key("waiting"), Some(waiting.clone()), true);
-        // Only the later event is seen: of another user.
+        // The watch skips the deletion and shows only the new object, which names another user.
         let anew = claim("other", 3, "c");
         let affected = claims.apply(&key("old"), Some(anew.clone()), true);
         assert_eq!(affected, [key("waiting")]);
         assert_eq!(claims.older(&key("waiting"), &waiting), None);
         assert_eq!(claims.older(&key("old"), &anew), None);
-        // And again, of the first user.
+        // The object is created anew once more, for the first user.
         let again = claim("bot", 4, "d");
         assert_eq!(claims.apply(&key("old"), Some(again.clone()), true), []);
         assert_eq!(claims.older(&key("old"), &again), Some(&key("waiting")));
@@ -415,7 +425,7 @@ mod tests {
     fn one_made_anew_is_no_duplicate_of_itself() {
         let mut claims = Claims::default();
         claims.apply(&key("bot"), Some(claim("bot", 1, "a")), true);
-        // It was read; the watch hasn't told of it yet.
+        // The caller has read the new object; the watch still shows the former one.
         assert_eq!(claims.older(&key("bot"), &claim("bot", 2, "b")), None);
     }
 
@@ -458,7 +468,7 @@ mod tests {
         }
         assert_eq!(claims.remove(&key("r000")), [key("r001")]);
         assert_eq!(claims.take_stale(100).len(), 100);
-        // A change in between begins anew.
+        // A change of the manager restarts the portions.
         assert_eq!(claims.remove(&key("r001")), [key("r002")]);
         let mut woken = Vec::new();
         while claims.has_stale() {
@@ -482,7 +492,8 @@ mod tests {
         assert_eq!(rival_at(&claims), Some(at(50)), "not what is to come");
         claims.acted(&key("two"), [Some(at(60)), None]);
         assert_eq!(rival_at(&claims), Some(at(60)));
-        // What it did counts also when it isn't let in any more, and it must know of what others did.
+        // The acts of `two` still count after `two` lost its admission, and `two` must learn of acts of
+        // others.
         claims.admit(&key("two"), false);
         assert_eq!(rival_at(&claims), Some(at(60)));
         let concerned: Vec<_> = claims.concerned(&key("one"), &one).collect();
@@ -494,7 +505,7 @@ mod tests {
     }
 
     proptest! {
-        /// Held against the plain way: all that there is, looked through each time.
+        /// Compares the index with a scan of all resources after each event.
         #[test]
         fn whoever_manages_a_user_is_known_and_told(
             events in proptest::collection::vec((0_u8..5, proptest::option::of((0_u8..2, 0_i64..4))), 1..40)
@@ -520,7 +531,7 @@ mod tests {
                     let now = manager(&there, claim).filter(|manager| manager != resource);
                     prop_assert_eq!(claims.older(resource, claim), now.as_ref());
                     let was = manager(&before, claim);
-                    // The one that this is about is looked at in any case.
+                    // The caller decides on the changed resource itself in any case.
                     if was != manager(&there, claim) && *resource != name {
                         prop_assert!(affected.contains(resource), "{} wasn't told", resource);
                     }

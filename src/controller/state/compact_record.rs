@@ -1,5 +1,5 @@
-//! A resource as it is kept from one look to the next: whole, but in a tenth of the room. There are ten
-//! thousand, and hardly any is looked at.
+//! The compact record in which the index keeps a resource. A record loses nothing that a decision needs,
+//! and takes a tenth of the memory of the resource. The index keeps 10,000 records and rarely expands one.
 
 mod text;
 
@@ -14,18 +14,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::core::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
-/// See the module. What is equal is the same version of the same resource.
+/// A compact record; see the module. Equal records hold the same version of the same resource.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CompactRecord {
     bytes: Box<[u8]>,
-    /// What its status says, to be counted.
+    /// The reason in the status. The gauges count the reasons without expanding the record.
     pub reason: Option<Reason>,
 }
 
-/// What the bytes are. Nobody keeps them beyond this process.
+/// The layout of the bytes. Records never leave the process, so the layout needs no version.
 #[derive(Serialize, Deserialize)]
 struct Form {
-    /// Before anything else: asked of many rivals.
+    /// First field, so that it can be decoded without the rest: rivals are compared by it.
     sent: [Option<Moment>; 2],
     namespace: Option<Text>,
     name: Option<Text>,
@@ -52,13 +52,13 @@ struct CompactCondition {
     attempt: Option<CompactAttempt>,
     quarantined_until: Option<Moment>,
     retired: Vec<Text>,
-    /// Uid and version.
+    /// Uid and resourceVersion of the Secret.
     unusable: Option<(Text, Text)>,
     failures: Option<(u32, Moment, Option<Text>)>,
     conditions: Vec<CompactUnusable>,
 }
 
-/// A value, where it came from, and when it was set or tried.
+/// The fingerprint of a value, the uid and version of its Secret, and when the value was set or tried.
 #[derive(Serialize, Deserialize)]
 struct Origin {
     fingerprint: Text,
@@ -86,12 +86,12 @@ struct CompactUnusable {
     message: Text,
 }
 
-/// Seconds since 1970, and nanoseconds.
+/// Seconds since 1970, and the nanoseconds of that second.
 #[derive(Serialize, Deserialize)]
 struct Moment(i64, i32);
 
 impl CompactRecord {
-    /// Packs what a watch showed.
+    /// Packs a resource. Of the annotations, only `requestedAt` is kept.
     ///
     /// # Panics
     /// Never: writing into memory doesn't fail.
@@ -105,16 +105,16 @@ impl CompactRecord {
         }
     }
 
-    /// The resource; of its annotations, the request to set.
+    /// Expands the record to the resource. Of the annotations, the resource has only `requestedAt`.
     ///
     /// # Panics
-    /// Never: it reads what [`of`](Self::of) wrote.
+    /// Never: the bytes come from [`of`](Self::of).
     pub fn resource(&self, words: &Interner) -> CognitoUserPassword {
         let form: Form = postcard::from_bytes(&self.bytes).expect("what was written is read");
         form.resource(words)
     }
 
-    /// When it set its user's password, and tried to: see [`sent`].
+    /// When the resource set its user's password, and tried to: see [`sent`]. Decodes only the first field.
     pub fn sent(&self) -> [Option<Timestamp>; 2] {
         let first: Result<([Option<Moment>; 2], _), _> = postcard::take_from_bytes(&self.bytes);
         let (sent, _) = first.unwrap_or_default();
@@ -122,7 +122,7 @@ impl CompactRecord {
     }
 }
 
-/// When a resource set its user's password, and tried to.
+/// When the resource set its user's password, by `status.synced`, and when its open attempt began.
 pub fn sent(resource: &CognitoUserPassword) -> [Option<Timestamp>; 2] {
     let status = resource.status.as_ref();
     let synced = status.and_then(|status| status.synced.as_ref());

@@ -1,7 +1,8 @@
-//! What the watches showed of grants and namespaces, and what follows from it for each resource. A
-//! synchronous index: it is told what there is and answers with the resources that a change may
-//! concern. [`Grants::next_concerned`] finds these, in portions that its caller chooses, because a grant
-//! may concern ten thousand resources. [`Grants::judge`] judges each of them.
+//! Grants and namespaces, as the watches showed them, and the admission of each resource.
+//!
+//! The index is synchronous. A change returns a walk, [`Concerned`], through the resources that the change
+//! may concern. [`Grants::next_concerned`] returns these resources in portions, because a grant may concern
+//! 10,000 resources. The caller passes each resource to [`Grants::judge`].
 
 mod concerned;
 
@@ -41,53 +42,54 @@ use std::{
 /// The labels of a namespace.
 pub type NamespaceLabels = BTreeMap<String, String>;
 
-/// See the module.
+/// The grants, the namespaces, and the admission of each resource; see the module.
 #[derive(Default)]
 pub struct Grants {
-    /// What holds without a grant; none where grants are off, and everybody is let in.
+    /// The policy for pools that no grant names. `None` if grants are turned off: then every resource is
+    /// admitted by the operator's own identity.
     ungranted: Option<UngrantedPolicy>,
-    /// In which Regions Cognito is called.
+    /// The Regions in which the operator calls Cognito.
     regions: Regions,
     by_name: WatchedObjects<GrantEntry>,
     namespaces: WatchedObjects<NamespaceLabels>,
-    /// The grants that name a pool.
+    /// The grants of each pool that a grant names.
     pools: HashMap<PoolId, GrantIndex<Name>>,
-    /// Those that can't be read, and may name any.
+    /// Grants that this version can't read. Such a grant may name any pool.
     unreadable: BTreeSet<Name>,
     resources: HashMap<Key, AdmissionEntry>,
     of_pool: HashMap<PoolId, BTreeSet<Key>>,
     of_namespace: HashMap<Name, BTreeSet<Key>>,
-    /// How many resources each grant lets in, as far as they are judged: also one that is gone, until
-    /// they are.
+    /// The number of resources that each grant admits, by the last judgement of each resource. A deleted
+    /// grant keeps its entry until its resources are judged again.
     lets_in: HashMap<Name, usize>,
-    /// The grants of which something else is to be said now.
+    /// The grants whose status may have to change.
     changed: BTreeSet<Name>,
-    /// Whether a grant is gone, and with it perhaps the need for an authority.
+    /// Whether a grant was deleted. The deletion may leave an authority that no grant names.
     is_one_gone: bool,
 }
 
-/// What a complete list tells.
+/// The consequences of a complete list.
 pub struct RelistChange {
-    /// What is gone: each is to be deleted.
+    /// The objects that the list did not show. The caller deletes each of these objects.
     pub gone: Vec<Name>,
     /// The resources to judge.
     pub concerned: Concerned,
 }
 
-/// A grant.
+/// A grant that this version can read.
 #[derive(Clone)]
 pub struct GrantEntry {
-    /// As the watch showed it.
+    /// The object that the watch showed last.
     pub object: Arc<CognitoUserPoolGrant>,
-    /// What it says.
+    /// The parsed spec, or why the grant is invalid.
     pub grant: Result<Arc<Grant>, InvalidGrant>,
 }
 
-/// A resource, and what follows for it.
+/// The claim of a resource, with the admission from its last judgement.
 struct AdmissionEntry {
     claim: Claim,
     admission: Admission,
-    /// The grants that let it in.
+    /// The grants that admit the resource.
     by: SmallSet<Name>,
 }
 
@@ -97,22 +99,22 @@ impl AdmissionEntry {
     }
 }
 
-/// What a grant was and what it is.
+/// The versions of a grant before and after a change.
 #[derive(Default)]
 struct Change {
-    /// The pools that it named and names.
+    /// The pools that the grant named before the change, or names now.
     pools: BTreeSet<PoolId>,
-    /// It couldn't be read, and may have named any.
+    /// Whether the grant was unreadable before the change, so that it may have named any pool.
     may_name_any: bool,
-    /// As far as it could and can be read.
+    /// The valid versions.
     grants: Vec<Arc<Grant>>,
 }
 
-/// What there is of one kind, by name.
+/// The objects of one kind that the watch showed, by name.
 struct WatchedObjects<V> {
     known: HashMap<Name, V>,
     listing: Listing<Name>,
-    /// Until then what is known may be out of date.
+    /// Until this time the objects may be out of date, because their watch fails.
     doubtful_until: Option<Instant>,
 }
 
@@ -133,7 +135,7 @@ impl<V> WatchedObjects<V> {
 }
 
 impl Grants {
-    /// With grants, and what holds where there is none.
+    /// An index with grants turned on. `ungranted` is the policy for pools that no grant names.
     #[must_use]
     pub fn new(ungranted: UngrantedPolicy) -> Self {
         Self {
@@ -142,13 +144,13 @@ impl Grants {
         }
     }
 
-    /// The same, for calls in these Regions.
+    /// This index, restricted to calls in `regions`.
     #[must_use]
     pub fn within(self, regions: Regions) -> Self {
         Self { regions, ..self }
     }
 
-    /// How many entries there are, by what of.
+    /// The number of entries of each collection, for the gauges.
     pub fn entries(&self) -> [(&'static str, usize); 4] {
         let index = self.pools.len()
             + self.unreadable.len()
@@ -164,9 +166,10 @@ impl Grants {
         ]
     }
 
-    /// Whether a resource may manage this user. Unknown also while a change that lets the resource in
-    /// hasn't reached [`judge`](Self::judge): until then the resource doesn't count among those that
-    /// claim the user.
+    /// Whether the resource may manage this user, and by which authority.
+    ///
+    /// A resource that a new grant admits is [`Admission::Unknown`] until [`judge`](Self::judge) has judged
+    /// the resource. Until then the claims don't count the resource as a claimant of the user.
     #[must_use]
     pub fn admission(&self, resource: &Key, target: &Target, now: Instant) -> Admission {
         if self.by_name.is_doubtful(now) || self.namespaces.is_doubtful(now) {
@@ -183,7 +186,7 @@ impl Grants {
         }
     }
 
-    /// Whether a resource was let in when it was last judged.
+    /// Whether the resource was admitted when it was last judged.
     #[must_use]
     pub fn is_admitted(&self, resource: &Key) -> bool {
         self.resources
@@ -191,7 +194,8 @@ impl Grants {
             .is_some_and(AdmissionEntry::is_admitted)
     }
 
-    /// The grants that disagree on a resource, if some do.
+    /// The grants that admit the resource by different authorities, or `None` if the admission isn't
+    /// ambiguous.
     #[must_use]
     pub fn conflicting(&self, resource: &Key) -> Option<Vec<Name>> {
         let resident = self.resources.get(resource)?;
@@ -207,31 +211,31 @@ impl Grants {
         }
     }
 
-    /// A grant.
+    /// The grant of this name, if this version can read the grant.
     #[must_use]
     pub fn grant(&self, name: &str) -> Option<&GrantEntry> {
         self.by_name.known.get(name)
     }
 
-    /// How many resources a grant lets in.
+    /// The number of resources that the grant admits.
     #[must_use]
     pub fn lets_in(&self, name: &str) -> usize {
         self.lets_in.get(name).copied().unwrap_or_default()
     }
 
-    /// Whether something else is to be said of any grant now, or a grant is gone.
+    /// Whether the status of a grant may have to change, or a grant was deleted.
     #[must_use]
     pub fn have_changed(&self) -> bool {
         self.is_one_gone || !self.changed.is_empty()
     }
 
-    /// The grants of which something else is to be said now.
+    /// Takes the grants whose status may have to change, and resets [`have_changed`](Self::have_changed).
     pub fn take_changed(&mut self) -> BTreeSet<Name> {
         self.is_one_gone = false;
         std::mem::take(&mut self.changed)
     }
 
-    /// Something about an authority has changed: what is said of the grants that name it.
+    /// Marks the status of each grant that names `authority`: the state of the authority has changed.
     pub fn authority_changed(&mut self, authority: &Authority) {
         let naming = self.by_name.known.iter().filter(|(_, held)| {
             let grant = held.grant.as_ref();
@@ -240,7 +244,7 @@ impl Grants {
         self.changed.extend(naming.map(|(name, _)| name.clone()));
     }
 
-    /// The authorities that grants name.
+    /// The authorities that valid grants name.
     #[must_use]
     pub fn authorities(&self) -> HashSet<Authority> {
         let grants = self.by_name.known.values();
@@ -248,7 +252,7 @@ impl Grants {
         readable.map(|grant| grant.authority.clone()).collect()
     }
 
-    /// The same claim; the id of its pool where it is already known.
+    /// The same claim. If the index knows the pool, the claim shares the allocation of the pool's id.
     #[must_use]
     pub fn sharing(&self, claim: Claim) -> Claim {
         match self.of_pool.get_key_value(&claim.target().pool) {
@@ -257,7 +261,7 @@ impl Grants {
         }
     }
 
-    /// A resource is there, and makes this claim. Answers with whether it is let in.
+    /// Adds or updates a resource with its claim. Returns whether the resource is admitted.
     pub fn apply_resource(&mut self, resource: &Key, claim: Option<&Claim>) -> bool {
         let Some(claim) = claim else {
             self.delete_resource(resource);
@@ -283,7 +287,7 @@ impl Grants {
         self.is_admitted(resource)
     }
 
-    /// A resource is gone.
+    /// Removes a resource.
     pub fn delete_resource(&mut self, resource: &Key) {
         let Some(resident) = self.resources.remove(resource) else {
             return;
@@ -293,18 +297,18 @@ impl Grants {
         leave(&mut self.of_namespace, resource.namespace(), resource);
     }
 
-    /// A grant is there. Answers with the resources to judge.
+    /// Adds or updates a grant. Returns the resources to judge.
     pub fn apply_grant(&mut self, name: &str, object: Arc<CognitoUserPoolGrant>) -> Concerned {
         self.by_name.listing.show(&name.into());
         if object.metadata.deletion_timestamp.is_some() {
-            // A finalizer keeps the object, not what it gave.
+            // A finalizer keeps the object alive, but a grant that is being deleted admits no resource.
             return self.delete_grant(name);
         }
         if let Some(held) = self.by_name.known.get_mut(name) {
             let same =
                 held.object.spec == object.spec && held.object.metadata.uid == object.metadata.uid;
             if same {
-                // At most what is said of it has moved.
+                // Only status or metadata changed, so the status may have to be written again.
                 held.object = object;
                 self.changed.insert(name.into());
                 return Concerned::default();
@@ -317,7 +321,7 @@ impl Grants {
         #[cfg(test)]
         crate::controller::panic_tests::panic_at("grant", &Key::new("", name));
         change.grants.extend(grant.clone());
-        // Also one that lets nobody in names its pool.
+        // A grant that is otherwise invalid still names its pool.
         match PoolId::parse(&object.spec.user_pool_id) {
             Ok(pool) => {
                 let naming = self.pools.entry(pool.clone()).or_default();
@@ -334,7 +338,7 @@ impl Grants {
         self.concerned(change)
     }
 
-    /// A grant is there that this version can't read. Answers with the resources to judge.
+    /// Adds or updates a grant that this version can't read. Returns the resources to judge.
     pub fn unreadable_grant(&mut self, name: &str) -> Concerned {
         let change = self.forget_grant(name);
         self.by_name.listing.show(&name.into());
@@ -342,9 +346,9 @@ impl Grants {
         self.concerned(change)
     }
 
-    /// A change of this grant panicked and may be half-done. Nobody is let in by the grant; if it still
-    /// is there, it counts as one that can't be read. Answers with the resources to judge: all of them,
-    /// because it isn't known which the grant let in.
+    /// Repairs the index after a change of this grant panicked half-way. The grant admits no resource from
+    /// now on. A grant that still exists (`is_there`) counts as unreadable. Returns every resource to be
+    /// judged, because the index can't tell which resources the grant admitted.
     pub fn panicking_grant(&mut self, name: &str, is_there: bool) -> Concerned {
         self.by_name.known.remove(name);
         self.changed.remove(name);
@@ -365,7 +369,7 @@ impl Grants {
         self.everybody()
     }
 
-    /// A grant is gone. Answers with the resources to judge.
+    /// Removes a grant. Returns the resources to judge.
     pub fn delete_grant(&mut self, name: &str) -> Concerned {
         let change = self.forget_grant(name);
         self.changed.remove(name);
@@ -373,7 +377,7 @@ impl Grants {
         self.concerned(change)
     }
 
-    /// A namespace is there, with these labels. Answers with the resources to judge.
+    /// Adds or updates a namespace with its labels. Returns the resources to judge.
     pub fn apply_namespace(&mut self, name: &str, labels: NamespaceLabels) -> Concerned {
         self.namespaces.listing.show(&name.into());
         #[cfg(test)]
@@ -385,18 +389,18 @@ impl Grants {
         Concerned::all([Among::Namespace(name.into())])
     }
 
-    /// A namespace is gone. Answers with the resources to judge.
+    /// Removes a namespace. Returns the resources to judge.
     pub fn delete_namespace(&mut self, name: &str) -> Concerned {
         self.namespaces.known.remove(name);
         Concerned::all([Among::Namespace(name.into())])
     }
 
-    /// A list of the grants begins.
+    /// Begins a list of the grants.
     pub fn grants_listing(&mut self) {
         self.by_name.listing.begin();
     }
 
-    /// The list of the grants is complete.
+    /// Completes the list of the grants.
     pub fn grants_listed(&mut self) -> RelistChange {
         let WatchedObjects { known, listing, .. } = &mut self.by_name;
         let first = !listing.complete;
@@ -404,12 +408,12 @@ impl Grants {
         self.relisted(gone.flatten().collect(), first)
     }
 
-    /// A list of the namespaces begins.
+    /// Begins a list of the namespaces.
     pub fn namespaces_listing(&mut self) {
         self.namespaces.listing.begin();
     }
 
-    /// The list of the namespaces is complete.
+    /// Completes the list of the namespaces.
     pub fn namespaces_listed(&mut self) -> RelistChange {
         let WatchedObjects { known, listing, .. } = &mut self.namespaces;
         let first = !listing.complete;
@@ -417,7 +421,8 @@ impl Grants {
         self.relisted(gone.flatten().collect(), first)
     }
 
-    /// Nothing is judged before both lists are complete, so then everything is.
+    /// The consequences of a complete list. No resource is judged before both lists are complete. So the
+    /// first complete pair of lists concerns every resource.
     fn relisted(&self, gone: Vec<Name>, first: bool) -> RelistChange {
         let concerned = if first && self.is_listed() {
             self.everybody()
@@ -431,12 +436,13 @@ impl Grants {
         self.by_name.listing.complete && self.namespaces.listing.complete
     }
 
-    /// Until then the grants that are known may be out of date: nobody is let in. None: they aren't.
+    /// Treats the known grants as possibly out of date until this time: no resource is admitted. `None`
+    /// ends the doubt.
     pub fn doubt_grants(&mut self, until: Option<Instant>) {
         self.by_name.doubtful_until = until;
     }
 
-    /// The same of the namespaces.
+    /// Treats the known namespaces in the same way.
     pub fn doubt_namespaces(&mut self, until: Option<Instant>) {
         self.namespaces.doubtful_until = until;
     }
@@ -461,13 +467,13 @@ impl Grants {
         change
     }
 
-    /// Whether a resource of a namespace may manage a user, and which grants say so.
+    /// Whether a resource of this namespace may manage the user, and the grants that admit the resource.
     fn find(&self, target: &Target, namespace: &str) -> (Admission, Vec<Name>) {
         let Some(ungranted) = self.ungranted else {
             let own = Authority::own(target.pool.region());
             return (Admission::Granted(own).within(self.regions), Vec::new());
         };
-        // A namespace that isn't known yet is a new one: its event is on the way.
+        // An unknown namespace is a new one. Its watch event is on the way.
         let labels = self.namespaces.known.get(namespace);
         let Some(labels) = labels.filter(|_| self.is_listed()) else {
             return (Admission::Unknown, Vec::new());
@@ -485,15 +491,15 @@ impl Grants {
         (admission, fitting.into_keys().cloned().collect())
     }
 
-    /// The resources that a change may concern: of ten thousand in a pool, those that the grant lets in
-    /// or let in.
+    /// The resources that a change may concern. Of 10,000 resources in a pool, these are only the resources
+    /// that the grant admitted before the change or admits now.
     fn concerned(&self, change: Change) -> Concerned {
         if !self.is_listed() {
             return Concerned::default();
         }
         if self.ungranted == Some(UngrantedPolicy::Allow) {
-            // Where pools that none names are open to all, it also matters whether one is named; and a
-            // grant that can't be read may name any.
+            // A pool that no grant names is open to all. So a change of whether any grant names the pool
+            // concerns every resource of the pool. An unreadable grant may name any pool.
             return if change.may_name_any || !self.unreadable.is_empty() {
                 self.everybody()
             } else {
@@ -520,8 +526,8 @@ impl Grants {
         Concerned::all(self.of_namespace.keys().cloned().map(Among::Namespace))
     }
 
-    /// The next resources to judge: at most `max`, and at least one step of the walk. None may be found
-    /// in a portion although the walk isn't done.
+    /// The next resources to judge, at most `max`. Each call makes at least one step of the walk. A portion
+    /// may be empty before the walk is done.
     pub fn next_concerned(&self, concerned: &mut Concerned, max: usize) -> Vec<Key> {
         let most = max * WALKED_FOR_ONE_JUDGED;
         let mut found = Vec::new();
@@ -544,7 +550,8 @@ impl Grants {
             {
                 cost += 1;
                 let is_concerned = || self.is_concerned(key, grants.as_deref());
-                // After a panic, judging that resource panics by itself, and says so.
+                // After a panic, return the resource: judging the resource panics again, and then the panic
+                // is reported.
                 if catch_unwind(AssertUnwindSafe(is_concerned)).unwrap_or(true) {
                     found.push(key.clone());
                     cost += WALKED_FOR_ONE_JUDGED - 1;
@@ -578,8 +585,8 @@ impl Grants {
         grants.iter().any(|grant| grant.lets_in(target, namespace))
     }
 
-    /// Judges a resource anew. Answers with whether something else follows for it now. Nothing is judged
-    /// before everything is listed.
+    /// Judges a resource again. Returns whether its admission changed. Before grants and namespaces are
+    /// listed, no resource is judged.
     pub fn judge(&mut self, resource: &Key) -> bool {
         if self.ungranted.is_some() && !self.is_listed() {
             return false;
@@ -591,7 +598,7 @@ impl Grants {
         crate::controller::panic_tests::panic_at("judge", resource);
         let (admission, mut by) = self.find(resident.claim.target(), resource.namespace());
         if admission == Admission::Ambiguous {
-            // None of them lets it in.
+            // If the grants disagree, none of the grants admits the resource.
             by.clear();
         }
         let by: SmallSet<_> = by.into_iter().collect();
@@ -610,7 +617,7 @@ impl Grants {
         has_changed
     }
 
-    /// A resource that was let in by some grants is let in by others.
+    /// Updates the counts for a resource that the grants `before` admitted and the grants `now` admit.
     fn count(&mut self, before: &SmallSet<Name>, now: &SmallSet<Name>) {
         for name in before.iter() {
             let lets_in = self.lets_in.entry(name.clone()).or_default();

@@ -1,6 +1,8 @@
-//! What the watches showed: which Secrets there are, in which version, which resources reference
-//! them, and which claim the same user. A synchronous index: it is told events and answers with the resources to look
-//! at. It follows relists, so that what is gone is forgotten.
+//! The index of what the watches showed: Secrets with their versions, the resources that reference each
+//! Secret, and the claims for each user.
+//!
+//! The index is synchronous. Each event is a method call, and the call returns the affected resources: the
+//! resources to decide on again. A complete relist removes the objects that the list did not show.
 
 use super::{
     claims::{Claim, Claims},
@@ -25,18 +27,20 @@ use std::{
     time::Instant,
 };
 
-/// See the module.
+/// Secrets, resources, claims and grants, as the watches showed them; see the module.
 #[derive(Default)]
 pub struct Index {
     secrets: HashMap<Key, Secret>,
     resources: HashMap<Key, Resource>,
-    /// Resources that this version can't read: they claim their users, and nothing is done for them.
+    /// Resources that this version can't read. An unreadable resource keeps the claim for its user and is
+    /// never reconciled.
     unreadable: HashSet<Key>,
     claims: Claims,
     grants: Grants,
     scopes: HashMap<Scope, Listings>,
-    /// The watches without which nothing is looked at: of resources, as long as they are neither listed
-    /// nor known to be broken; of grants and namespaces, until they are listed.
+    /// The watches whose first list is still missing. While the set has an entry, no resource is decided
+    /// on. A watch of resources leaves the set when the list is complete, or when the watch is known to be
+    /// broken. The watches of grants and namespaces leave the set only when their list is complete.
     awaited: HashSet<(Scope, WatchKind)>,
     words: Interner,
 }
@@ -46,7 +50,7 @@ struct Resource {
     secret: Key,
 }
 
-/// A Secret that is there, or that some reference.
+/// A Secret that exists, or that at least one resource references.
 #[derive(Default)]
 struct Secret {
     seen: Option<ResourceEntry>,
@@ -55,7 +59,7 @@ struct Secret {
 
 struct ResourceEntry {
     version: Version,
-    /// When the watch told of this version; none for what a first list showed.
+    /// When the watch reported this version. `None` if the version comes from the first list.
     since: Option<Instant>,
 }
 
@@ -69,7 +73,7 @@ struct Listings {
 }
 
 impl Index {
-    /// With grants, and what holds where there is none.
+    /// An index with grants turned on. `ungranted` is the policy for pools that no grant names.
     #[must_use]
     pub fn with_grants(ungranted: UngrantedPolicy) -> Self {
         Self {
@@ -78,7 +82,7 @@ impl Index {
         }
     }
 
-    /// The same, for calls in these Regions.
+    /// This index, restricted to calls in `regions`.
     #[must_use]
     pub fn within(self, regions: Regions) -> Self {
         Self {
@@ -87,21 +91,20 @@ impl Index {
         }
     }
 
-    /// Whether a resource may manage this user.
+    /// Whether the resource may manage this user, and by which authority.
     #[must_use]
     pub fn admission(&self, resource: &Key, target: &Target, now: Instant) -> Admission {
         self.grants.admission(resource, target, now)
     }
 
-    /// What is known of the grants.
+    /// The grants and namespaces.
     #[must_use]
     pub fn grants(&mut self) -> &mut Grants {
         &mut self.grants
     }
 
-    /// A resource is judged anew after a change of grants or namespaces. Answers with the resources to
-    /// look at: this one, if something else follows for it, and those whose user is managed by another
-    /// one now.
+    /// Judges the resource again after a change of grants or namespaces. Returns the affected resources:
+    /// the resource itself if its admission changed, and the claimants of its user if the manager changed.
     pub fn judge(&mut self, resource: &Key) -> Vec<Key> {
         let mut affected = Vec::new();
         if self.grants.judge(resource) {
@@ -112,19 +115,20 @@ impl Index {
         affected
     }
 
-    /// Some of the resources that wait for a user whom another one manages by now: see
+    /// Some of the resources whose message may name a former manager of their user: see
     /// [`Claims::take_stale`].
     pub fn take_stale(&mut self, max: usize) -> Vec<Key> {
         self.claims.take_stale(max)
     }
 
-    /// Whether there is something for [`take_stale`](Self::take_stale).
+    /// Whether [`take_stale`](Self::take_stale) would return resources.
     #[must_use]
     pub fn has_stale(&self) -> bool {
         self.claims.has_stale()
     }
 
-    /// Whether both kinds were listed in this scope: before that, an absent Secret means nothing.
+    /// Whether resources and Secrets were listed in this scope. Before both lists, a Secret that the index
+    /// does not know may still exist.
     #[must_use]
     pub fn is_listed(&self, scope: &Scope) -> bool {
         self.scopes
@@ -132,53 +136,54 @@ impl Index {
             .is_some_and(|listings| listings.resources.complete && listings.secrets.complete)
     }
 
-    /// Nothing is looked at before all of these are listed, or known not to be for now.
+    /// Sets the watches that must be listed, or known to be broken, before any resource is decided on.
     pub fn await_all(&mut self, watches: impl Iterator<Item = (Scope, WatchKind)>) {
         self.awaited = watches.collect();
     }
 
-    /// This one is listed, or can't be for now. Answers with whether it was the last one that was
-    /// waited for.
+    /// No longer waits for this watch: the watch is listed, or the list fails for now. Returns whether this
+    /// was the last watch to wait for.
     pub fn await_no_longer(&mut self, scope: &Scope, watched: WatchKind) -> bool {
         self.awaited.remove(&(scope.clone(), watched)) && self.awaited.is_empty()
     }
 
-    /// Whether some of these are waited for.
+    /// Whether a watch is still waited for.
     #[must_use]
     pub fn awaits_any(&self) -> bool {
         !self.awaited.is_empty()
     }
 
-    /// Whether what is known is enough to look at this resource.
+    /// Whether enough has been listed to decide on this resource.
     #[must_use]
     pub fn may_look_at(&self, resource: &Key) -> bool {
         !self.awaits_any() && self.is_listed_for(resource)
     }
 
-    /// Whether both kinds were listed where this resource is.
+    /// Whether resources and Secrets were listed in the scope of this resource.
     fn is_listed_for(&self, resource: &Key) -> bool {
         let namespace = Scope::Namespace(resource.namespace().to_owned());
         self.is_listed(&Scope::All) || self.is_listed(&namespace)
     }
 
-    /// The resource that manages the user instead of this one, if it isn't this one itself.
+    /// The older resource that manages the user, or `None` if `resource` manages the user itself.
     #[must_use]
     pub fn older(&self, resource: &Key, claim: &Claim) -> Option<&Key> {
         self.claims.older(resource, claim)
     }
 
-    /// When another resource last set the same user's password, or tried to: see [`Claims::rival_at`].
+    /// When a rival last set the same user's password, or tried to: see [`Claims::rival_at`].
     #[must_use]
     pub fn rival_at(&self, resource: &Key, claim: &Claim, now: Timestamp) -> Option<Timestamp> {
         self.claims.rival_at(resource, claim, now)
     }
 
-    /// What this process wrote last of a resource tells more than the watch does.
+    /// Takes the times of sets from the last own write of a resource: the watch lags behind the operator's
+    /// writes.
     pub fn wrote(&mut self, resource: &CognitoUserPassword) {
         self.claims.acted(&Key::of(resource), sent(resource));
     }
 
-    /// The version in which a Secret was last seen.
+    /// The last version of a Secret that the watch showed.
     #[must_use]
     pub fn secret(&self, key: &Key) -> Option<SecretVersion> {
         let (uid, version) = &self.secrets.get(key)?.seen.as_ref()?.version;
@@ -188,14 +193,15 @@ impl Index {
         })
     }
 
-    /// When the watch told of this version of a Secret, if it was told of as a change.
+    /// When the watch reported this version of a Secret. `None` if the watch shows another version by now,
+    /// or if the version comes from the first list.
     #[must_use]
     pub fn changed_at(&self, key: &Key, resource_version: &str) -> Option<Instant> {
         let seen = self.secrets.get(key)?.seen.as_ref()?;
         (seen.version.1 == Text::of(resource_version)).then_some(seen.since)?
     }
 
-    /// The resources of a scope.
+    /// The readable resources of a scope.
     #[must_use]
     pub fn resources_in(&self, scope: &Scope) -> Vec<Key> {
         self.resources
@@ -205,13 +211,13 @@ impl Index {
             .collect()
     }
 
-    /// All resources.
+    /// All readable resources.
     #[must_use]
     pub fn resources(&self) -> Vec<Key> {
         self.resources.keys().cloned().collect()
     }
 
-    /// A resource, as the watch showed it last.
+    /// The resource as the watch last showed the resource.
     #[must_use]
     pub fn resource(&self, key: &Key) -> Option<CognitoUserPassword> {
         let resource = self.resources.get(key)?;
@@ -220,20 +226,20 @@ impl Index {
         Some(resource.packed.resource(&self.words))
     }
 
-    /// Whether the watch shows this resource.
+    /// Whether the watch shows this resource, and this version can read the resource.
     #[must_use]
     pub fn has_resource(&self, key: &Key) -> bool {
         self.resources.contains_key(key)
     }
 
-    /// What the resources' statuses say.
+    /// The reason in each resource's status, for the gauges.
     pub fn reasons(&self) -> impl Iterator<Item = Option<Reason>> {
         self.resources
             .values()
             .map(|resource| resource.packed.reason)
     }
 
-    /// How many entries there are, by what of.
+    /// The number of entries of each collection, for the gauges.
     pub fn entries(&self) -> impl Iterator<Item = (&'static str, usize)> {
         [
             ("resources", self.resources.len() + self.unreadable.len()),
@@ -244,8 +250,11 @@ impl Index {
         .chain(self.grants.entries())
     }
 
-    /// A resource is there. Answers with the resources to look at: this one, if it has moved, and those
-    /// whose user is managed by another one now.
+    /// Adds or updates a resource. Returns the affected resources:
+    ///
+    /// - the resource itself, if the watch shows a new version;
+    /// - the claimants of its user, if the manager changed;
+    /// - the resources of [`Claims::concerned`], if the resource set its user's password, or tried to.
     pub fn apply_resource(&mut self, scope: &Scope, resource: &CognitoUserPassword) -> Vec<Key> {
         let key = Key::of(resource);
         let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
@@ -267,8 +276,9 @@ impl Index {
         let mut affected = self.claims.apply(&key, claim.clone(), admitted);
         self.claims.acted(&key, sent(resource));
         if let Some(claim) = claim.filter(|_| did) {
-            // What a younger one did before it knew is for the older one to look at. Not whatever else
-            // is said of it: a thousand for one user would wake one another a thousand times.
+            // A younger resource may set the user before the younger resource learns of an older one, so
+            // the older one must decide again. Other status changes wake no rival: a thousand resources for
+            // one user would wake one another a thousand times.
             affected.extend(self.claims.concerned(&key, &claim).cloned());
         }
         self.link(&key, &Key::of_secret(resource), packed);
@@ -276,9 +286,9 @@ impl Index {
         affected
     }
 
-    /// A resource is there that this version can't read. It keeps the place among those for its user:
-    /// what it has set, or tried to, isn't known. Answers with the resources to look at, as
-    /// [`apply_resource`](Self::apply_resource) does, but for this one.
+    /// Adds or updates a resource that this version can't read. The resource keeps its claim, because its
+    /// record may hold a set or an attempt that this version can't see. Returns the claimants of its user
+    /// if the manager changed, and never the resource itself.
     pub fn apply_unreadable(
         &mut self,
         scope: &Scope,
@@ -288,7 +298,8 @@ impl Index {
         self.keep_claim(scope, resource, || claim_of(unreadable))
     }
 
-    /// The same of a resource that can be read, and of which nothing but its claim can be kept.
+    /// Keeps only the claim of a readable resource. The event handler calls this when indexing the whole
+    /// resource has panicked.
     pub fn apply_claim_only(&mut self, scope: &Scope, resource: &CognitoUserPassword) -> Vec<Key> {
         self.keep_claim(scope, &Key::of(resource), || Claim::of(resource))
     }
@@ -312,7 +323,7 @@ impl Index {
         self.claims.apply(resource, claim, admitted)
     }
 
-    /// A resource is gone. Answers with the resources to look at, because it managed their user.
+    /// Removes a resource. Returns the claimants of its user if the resource managed the user.
     pub fn delete_resource(&mut self, resource: &Key) -> Vec<Key> {
         let affected = self.claims.remove(resource);
         #[cfg(test)]
@@ -321,14 +332,14 @@ impl Index {
         if let Some(secret) = self.resources.get(resource).map(|it| it.secret.clone()) {
             self.unlink(resource, &secret);
         }
-        // Last: after a panic above, the next list finds the resource here and removes it again.
+        // Last: if a line above panics, the next relist still finds the resource here and removes it again.
         self.resources.remove(resource);
         self.unreadable.remove(resource);
         affected
     }
 
-    /// A Secret is there in this version. Answers with the resources to look at: none when this
-    /// version was known.
+    /// Adds or updates a Secret. Returns the resources that reference the Secret, or none if the version
+    /// was known already.
     pub fn apply_secret(
         &mut self,
         scope: &Scope,
@@ -354,7 +365,7 @@ impl Index {
         known.resources.iter().cloned().collect()
     }
 
-    /// A Secret is gone. Answers with the resources to look at.
+    /// Removes a Secret. Returns the resources that reference the Secret.
     pub fn delete_secret(&mut self, secret: &Key) -> Vec<Key> {
         #[cfg(test)]
         crate::controller::panic_tests::panic_at("remove secret", secret);
@@ -371,7 +382,7 @@ impl Index {
         affected
     }
 
-    /// A list of the resources of a scope begins.
+    /// Begins a list of the resources of a scope.
     pub fn resources_listing(&mut self, scope: &Scope) {
         self.scopes
             .entry(scope.clone())
@@ -380,7 +391,7 @@ impl Index {
             .begin();
     }
 
-    /// A list of the Secrets of a scope begins.
+    /// Begins a list of the Secrets of a scope.
     pub fn secrets_listing(&mut self, scope: &Scope) {
         self.scopes
             .entry(scope.clone())
@@ -389,14 +400,14 @@ impl Index {
             .begin();
     }
 
-    /// The list of resources is complete. What is gone is to be deleted.
+    /// Completes the list of resources. The caller deletes each resource that the [`Sweep`] yields as gone.
     pub fn resources_listed(&mut self, scope: &Scope) -> Sweep<Key> {
         let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
         let known = self.resources.keys().chain(&self.unreadable);
         listing.finish(known.filter(|key| contains(scope, key)))
     }
 
-    /// The list of Secrets is complete. What is gone is to be deleted.
+    /// Completes the list of Secrets. The caller deletes each Secret that the [`Sweep`] yields as gone.
     pub fn secrets_listed(&mut self, scope: &Scope) -> Sweep<Key> {
         let listing = &mut self.scopes.entry(scope.clone()).or_default().secrets;
         let seen = self.secrets.iter().filter(|(_, it)| it.seen.is_some());
@@ -413,7 +424,7 @@ impl Index {
             let before = known.secret.clone();
             self.unlink(resource, &before);
         }
-        // One text for each Secret, too.
+        // Clone the key that the map already has, so that all resources of a Secret share one allocation.
         let known = self.secrets.get_key_value(secret);
         let secret = known.map_or(secret, |(key, _)| key).clone();
         let referenced = self.secrets.entry(secret.clone()).or_default();
@@ -432,10 +443,10 @@ impl Index {
     }
 }
 
-/// The claim of a resource that can't be read; none where not even its user can.
+/// The claim of an unreadable resource, or `None` if pool and username can't be read either.
 fn claim_of(unreadable: &DecodeError) -> Option<Claim> {
     let user = unreadable.user.clone()?;
-    // Its claim is all that is asked of it.
+    // The other fields are placeholders: a claim needs only metadata, pool and username.
     Claim::of(&CognitoUserPassword {
         metadata: unreadable.metadata.clone(),
         spec: CognitoUserPasswordSpec {
@@ -466,7 +477,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use proptest::prelude::*;
 
-    /// In `team-a`, with a user of its own.
+    /// A resource in `team-a`. Its user has the same name as the resource.
     fn resource(name: &str, secret: &str) -> CognitoUserPassword {
         let spec = CognitoUserPasswordSpec {
             user_pool_id: "eu-west-1_a".to_owned(),
@@ -490,7 +501,7 @@ mod tests {
         }
     }
 
-    /// What is held at all.
+    /// The collections that have entries, with their sizes.
     fn held(index: &Index) -> Vec<(&'static str, usize)> {
         index
             .entries()
@@ -555,7 +566,7 @@ mod tests {
         assert!(index.is_listed(&scope) && !index.is_listed(&other));
     }
 
-    /// For the user `bot`, made then, in a namespace that may manage it.
+    /// A resource for the user `bot`, created at that second. Its uid is its name.
     fn claimant(name: &str, created: i64) -> CognitoUserPassword {
         let mut resource = resource(name, name);
         resource.spec.username = "bot".to_owned();
@@ -565,7 +576,7 @@ mod tests {
         resource
     }
 
-    /// The same, as a version sees it that can't read it.
+    /// The error of a version of the operator that can't read the resource.
     fn unreadable(resource: &CognitoUserPassword) -> DecodeError {
         DecodeError {
             error: String::new(),
@@ -586,17 +597,18 @@ mod tests {
         let manager = |index: &Index| index.older(&key("young"), &claim).cloned();
         index.apply_resource(&scope, &young);
         let illegible = unreadable(&old);
-        // It comes as one that can't be read.
+        // The first event already shows an unreadable resource.
         let affected = index.apply_unreadable(&scope, &key("old"), &illegible);
         assert_eq!(affected, [key("young")]);
         assert_eq!(manager(&index), Some(key("old")));
         assert!(!index.has_resource(&key("old")) && index.resources() == [key("young")]);
-        // It can be read, and then it can't again: whose user it is doesn't change.
+        // The resource becomes readable, and then unreadable again. The manager stays the same.
         assert_eq!(index.apply_resource(&scope, &old), [key("old")]);
         assert!(index.has_resource(&key("old")));
         assert_eq!(index.apply_unreadable(&scope, &key("old"), &illegible), []);
         assert_eq!(manager(&index), Some(key("old")));
-        // A list that shows it leaves it where it is, one that doesn't takes it away.
+        // A list that shows the unreadable resource keeps the claim. A list without the resource removes
+        // the claim.
         index.resources_listing(&scope);
         index.apply_resource(&scope, &young);
         index.apply_unreadable(&scope, &key("old"), &illegible);

@@ -1,19 +1,19 @@
-//! Names in namespaces, of resources and of Secrets.
+//! Keys: namespace and name of a resource or a Secret.
 
 use crate::api::CognitoUserPassword;
 use kube::{Resource, ResourceExt};
 use std::{fmt, sync::Arc};
 
-/// The namespace and name of an object; of which kind, its place tells. Cheap to clone: all that know
-/// an object share the one text.
+/// The namespace and name of an object. The kind follows from where the key is used. Cheap to clone: the
+/// clones share one allocation.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Key(
-    /// `namespace/name`; no namespace has a slash in its name.
+    /// `namespace/name`. The first slash is the separator, because a namespace's name has no slash.
     Arc<str>,
 );
 
 impl Key {
-    /// The key of something with this name in this namespace.
+    /// The key for this namespace and name.
     #[must_use]
     pub fn new(namespace: &str, name: &str) -> Self {
         Self(format!("{namespace}/{name}").into())
@@ -57,13 +57,13 @@ impl fmt::Display for Key {
     }
 }
 
-/// For tests: the key of something with this name.
+/// The key of this name in `team-a`, for tests.
 #[cfg(test)]
 pub fn key(name: &str) -> Key {
     Key::new("team-a", name)
 }
 
-/// The name of a grant or namespace.
+/// The name of a grant or a namespace: both are cluster-scoped.
 pub type Name = Arc<str>;
 
 #[cfg(test)]

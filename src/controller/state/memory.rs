@@ -1,6 +1,8 @@
-//! What this process remembers of each resource beyond its status: hints that may be lost. The
-//! store lags behind; without the own writes a reconcile would decide on a status that it has
-//! replaced already.
+//! What this process remembers of each resource beyond the resource's status. All of this may get lost: a
+//! restart forgets everything.
+//!
+//! The memory includes the last own write of each resource. The watch lags behind own writes. Without the
+//! memory, a reconcile would decide on a status that the operator has already replaced.
 
 use super::key::Key;
 use crate::{
@@ -13,7 +15,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// See the module.
+/// One entry for each resource of which there is something to remember; see the module.
 #[derive(Default)]
 pub struct Memory {
     entries: Mutex<HashMap<Key, Box<Entry>>>,
@@ -22,49 +24,51 @@ pub struct Memory {
 #[derive(Default)]
 struct Entry {
     uid: String,
-    /// What the last own write returned, until the store shows it or something later.
+    /// What the last own write returned, until the watch shows the same version or a later one.
     own: Option<Arc<CognitoUserPassword>>,
     tried: Option<Arc<DecisionBasis>>,
     pending_outcome: Option<Arc<PendingOutcome>>,
-    /// Calls to the API server that failed in a row.
+    /// Consecutive failures: failed calls to the API server, and panics.
     api_failures: u32,
     healings: Healings,
     looked: bool,
 }
 
-/// What healed of what a resource waited for.
+/// Counts how often a cause of failure was healed for a resource. A cause is healed without any watch
+/// event, for example when credentials work again.
 #[derive(Clone, Copy, Default)]
 struct Healings {
     seen: u64,
     used: u64,
 }
 
-/// What came of a plan, while it could not be written down yet.
+/// The result of a plan that the API server has not taken yet.
 pub struct PendingOutcome {
-    /// What was planned, and perhaps written ahead.
+    /// The plan. Its attempt may be in the status already.
     pub plan: Plan,
-    /// What came of the call; none when it was never made.
+    /// The outcome of the call, or `None` if no call was made.
     pub outcome: Option<Outcome>,
 }
 
-/// What is remembered of one resource.
+/// What the memory knows of one resource.
 #[derive(Default)]
 pub struct Recollection {
-    /// See [`DecisionBasis`].
+    /// What the last conclusion of this process was based on.
     pub tried: Option<Arc<DecisionBasis>>,
-    /// An outcome to write down before anything else.
+    /// A pending outcome, which must be recorded before any other work on the resource.
     pub pending_outcome: Option<Arc<PendingOutcome>>,
-    /// What it waited for has healed: see [`crate::core::protocol::observation::Observation::healed`].
+    /// Whether the cause of the last failure was healed since the last reconcile: see
+    /// [`crate::core::protocol::observation::Observation::healed`].
     pub healed: bool,
-    /// Up to which healing that is, for [`Memory::acted`].
+    /// The number of healings so far, to be passed to [`Memory::acted`].
     pub healing: u64,
-    /// Whether this process has come to a conclusion on it before.
+    /// Whether this process has acted or concluded on the resource before.
     pub looked: bool,
 }
 
 impl Memory {
-    /// The resource as it is known best: as the store shows it, or as the last own write returned
-    /// it where that is later.
+    /// The latest known version of the resource: `stored`, which the watch showed, or what the last own
+    /// write returned.
     #[must_use]
     pub fn freshest(&self, key: &Key, stored: CognitoUserPassword) -> Arc<CognitoUserPassword> {
         let mut entries = self.lock();
@@ -75,7 +79,8 @@ impl Memory {
         own.unwrap_or_else(|| Arc::new(stored))
     }
 
-    /// What is remembered of this resource, if it is still the same one.
+    /// What is remembered of the resource. Empty if the entry has another uid: the resource was recreated
+    /// under its name.
     #[must_use]
     pub fn recall(&self, key: &Key, uid: &str) -> Recollection {
         let entries = self.lock();
@@ -91,19 +96,20 @@ impl Memory {
         }
     }
 
-    /// Remembers what a write or a read returned.
+    /// Remembers the resource that a write or a read returned.
     pub fn wrote(&self, key: &Key, resource: Arc<CognitoUserPassword>) {
         let uid = resource.uid().unwrap_or_default();
         self.update(key, &uid, |entry| entry.own = Some(resource));
     }
 
-    /// Remembers what was concluded on.
+    /// Remembers what a conclusion was based on.
     pub fn concluded(&self, key: &Key, uid: &str, tried: DecisionBasis) {
         self.update(key, uid, |entry| entry.tried = Some(Arc::new(tried)));
     }
 
-    /// Something was done about it. A wait that was over because something healed is used up, if
-    /// that was known when the look began: what healed since is for the next look.
+    /// Notes that a reconcile acted on the resource, and consumes the healings that the reconcile knew of.
+    /// `healing` comes from the [`Recollection`] with which the reconcile began. A later healing stays for
+    /// the next reconcile.
     pub fn acted(&self, key: &Key, uid: &str, healing: u64) {
         self.update(key, uid, |entry| {
             entry.looked = true;
@@ -111,26 +117,26 @@ impl Memory {
         });
     }
 
-    /// From now on it may heal: that would be lost on what isn't remembered at all.
+    /// Makes sure that the resource has an entry: [`healed`](Self::healed) ignores a resource without one.
     pub fn expect_healing(&self, key: &Key, uid: &str) {
         self.update(key, uid, |_| {});
     }
 
-    /// Remembers what came of a plan until it is recorded.
+    /// Remembers a pending outcome until [`recorded`](Self::recorded).
     pub fn pending_outcome(&self, key: &Key, uid: &str, pending_outcome: Arc<PendingOutcome>) {
         self.update(key, uid, |entry| {
             entry.pending_outcome = Some(pending_outcome);
         });
     }
 
-    /// It is recorded.
+    /// Drops the pending outcome of the resource: the API server has taken the record.
     pub fn recorded(&self, key: &Key) {
         if let Some(entry) = self.lock().get_mut(key) {
             entry.pending_outcome = None;
         }
     }
 
-    /// Counts a failed call to the API server; answers with how many there were in a row.
+    /// Counts a failed call to the API server, or a panic. Returns the number of consecutive failures.
     #[must_use]
     pub fn api_failed(&self, key: &Key) -> u32 {
         let mut entries = self.lock();
@@ -139,21 +145,21 @@ impl Memory {
         entry.api_failures
     }
 
-    /// The API server did what it was asked.
+    /// Resets the count of consecutive failures after a call to the API server that succeeded.
     pub fn api_works(&self, key: &Key) {
         if let Some(entry) = self.lock().get_mut(key) {
             entry.api_failures = 0;
         }
     }
 
-    /// Something that the resource waited for has healed.
+    /// Counts a healing: a cause of failure that the resource waited for is gone.
     pub fn healed(&self, key: &Key) {
         if let Some(entry) = self.lock().get_mut(key) {
             entry.healings.seen += 1;
         }
     }
 
-    /// What the last own write returned, if it is later than what the store shows.
+    /// What the last own write returned, if that is later than `stored`, which the watch showed.
     #[must_use]
     pub fn later_own(
         &self,
@@ -165,7 +171,7 @@ impl Memory {
         is_later(own, stored).then(|| own.clone())
     }
 
-    /// Whether an outcome is still to be written down.
+    /// Whether the resource has a pending outcome.
     #[must_use]
     pub fn has_pending_outcome(&self, key: &Key) -> bool {
         let entries = self.lock();
@@ -174,8 +180,8 @@ impl Memory {
             .is_some_and(|entry| entry.pending_outcome.is_some())
     }
 
-    /// All is well with it, as far as its status and the watches tell: what is remembered beyond that
-    /// says nothing any more.
+    /// Drops the entry of a resource that is in sync by its status and the watches. The entry stays if it
+    /// has an own write that the watch does not show yet, or a pending outcome.
     pub fn rest(&self, key: &Key) {
         let mut entries = self.lock();
         let is_needed = |entry: &Entry| entry.own.is_some() || entry.pending_outcome.is_some();
@@ -184,13 +190,13 @@ impl Memory {
         }
     }
 
-    /// How many resources something is remembered of.
+    /// The number of resources with an entry.
     #[must_use]
     pub fn len(&self) -> usize {
         self.lock().len()
     }
 
-    /// The resource is gone.
+    /// Drops the entry of a resource that was deleted.
     pub fn forget(&self, key: &Key) {
         self.lock().remove(key);
     }
@@ -209,13 +215,14 @@ impl Memory {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Box<Entry>>> {
-        // Nothing here panics half-way through a change.
+        // A poisoned lock is safe to use: no change of the map panics half-way.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether an own write is later than what the store shows. A resourceVersion is a number that
-/// grows (KEP-5504); where it isn't one, the store wins, and the fence catches what is stale.
+/// Whether an own write is later than the version that the watch shows. A resourceVersion is a number that
+/// grows (KEP-5504). If a resourceVersion isn't a number, the watch wins. A stale decision then fails with
+/// a conflict, because each write names the resourceVersion that was decided on.
 fn is_later(own: &CognitoUserPassword, stored: &CognitoUserPassword) -> bool {
     let version = |resource: &CognitoUserPassword| resource.resource_version()?.parse::<u64>().ok();
     own.uid() == stored.uid()
@@ -282,7 +289,7 @@ mod tests {
         memory.acted(&key("bot"), "a", began.healing);
         assert!(!recall().healed, "used up");
         memory.healed(&key("bot"));
-        // The same look ends.
+        // The reconcile that began before the second healing ends.
         memory.acted(&key("bot"), "a", began.healing);
         assert!(recall().healed);
         memory.acted(&key("bot"), "a", recall().healing);

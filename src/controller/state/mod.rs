@@ -1,4 +1,4 @@
-//! What the watches showed and what this process remembers, compactly: synchronous, without I/O.
+//! What the watches showed, in compact records, and what this process remembers. Synchronous, without I/O.
 //!
 //! Imports [`crate::api`], [`crate::core`] and the types of [`crate::cluster::watch`].
 

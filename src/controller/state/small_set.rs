@@ -1,16 +1,16 @@
-//! A set that mostly has one member.
+//! A set that mostly has one member, and then needs no allocation.
 
 use std::collections::BTreeSet;
 
-/// See the module. Its members are in their order.
+/// An ordered set; see the module.
 #[derive(PartialEq, Eq, Default, Debug)]
 pub enum SmallSet<T> {
     /// Empty.
     #[default]
     None,
-    /// One: without a set around it.
+    /// One member, stored inline.
     One(T),
-    /// Two or more.
+    /// Two or more members.
     #[expect(
         clippy::box_collection,
         reason = "rare, and one that is small is what this is for"
@@ -29,7 +29,7 @@ impl<T: Ord> FromIterator<T> for SmallSet<T> {
 }
 
 impl<T: Ord> SmallSet<T> {
-    /// Adds a member, unless it is one.
+    /// Adds a member, if the set does not have the member yet.
     pub fn insert(&mut self, member: T) {
         *self = match std::mem::take(self) {
             Self::None => Self::One(member),
@@ -42,7 +42,7 @@ impl<T: Ord> SmallSet<T> {
         };
     }
 
-    /// Takes a member away.
+    /// Removes a member, if the set has the member.
     pub fn remove(&mut self, member: &T) {
         *self = match std::mem::take(self) {
             Self::One(other) if other == *member => Self::None,
@@ -58,12 +58,12 @@ impl<T: Ord> SmallSet<T> {
         };
     }
 
-    /// Whether it has none.
+    /// Whether the set has no member.
     pub const fn is_empty(&self) -> bool {
         matches!(self, Self::None)
     }
 
-    /// How many members it has.
+    /// The number of members.
     pub fn len(&self) -> usize {
         match self {
             Self::None => 0,
@@ -72,7 +72,7 @@ impl<T: Ord> SmallSet<T> {
         }
     }
 
-    /// Its members, the first one first.
+    /// The members in ascending order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
         let (one, many) = match self {
             Self::None => (None, None),

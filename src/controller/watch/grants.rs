@@ -1,4 +1,4 @@
-//! Following grants and namespaces.
+//! Applies watch events of grants and namespaces to the state.
 
 use super::{EventHandler, Pace, without_values};
 use crate::{
@@ -13,8 +13,9 @@ use kube::{ResourceExt, runtime::watcher::Event};
 use std::{sync::Arc, time::Instant};
 use tracing::warn;
 
-/// So many resources are judged, or sixteen times as many walked past, before the loop looks at the clock.
-/// One takes microseconds, and up to 1 ms where a thousand grants, or hundreds of globs, must be asked.
+/// How many resources are judged before the loop reads the clock. Walking past sixteen resources counts
+/// like judging one. Judging takes microseconds, and up to 1 ms if a thousand grants, or hundreds of
+/// globs, must be compared.
 const JUDGED_AT_ONCE: usize = 4;
 
 impl<C: Cognito> EventHandler<C> {
@@ -70,7 +71,7 @@ impl<C: Cognito> EventHandler<C> {
                 let name = namespace.name_any();
                 let labels = namespace.metadata.labels.unwrap_or_default();
                 let apply = |grants: &mut Grants| grants.apply_namespace(&name, labels);
-                // Nobody is let in where the labels aren't known.
+                // Without known labels, no resource of the namespace is admitted.
                 let after_panic = |grants: &mut Grants| grants.delete_namespace(&name);
                 self.regrant(&name, apply, after_panic).await;
             }
@@ -92,13 +93,14 @@ impl<C: Cognito> EventHandler<C> {
         self.known_again(WatchKind::Namespaces);
     }
 
-    /// What is known of them may be out of date until then; or isn't.
+    /// Marks the known grants or namespaces as doubtful until this time. None: as current again.
     pub(crate) fn doubt(&self, watched: WatchKind, until: Option<Instant>) {
         let mut index = self.context.index();
         match watched {
             WatchKind::Grants => index.grants().doubt_grants(until),
             WatchKind::Namespaces => index.grants().doubt_namespaces(until),
-            // What is decided on them is written with the version that it was decided on, or read.
+            // A stale resource or Secret does no harm: a status write names the resourceVersion that
+            // was decided on, and a set reads the Secret.
             WatchKind::Resources | WatchKind::Secrets => {}
         }
     }
@@ -114,7 +116,8 @@ impl<C: Cognito> EventHandler<C> {
         self.regrant(name, delete, delete).await;
     }
 
-    /// Changes one grant or namespace. `after_panic` makes up for a change that panicked half-way.
+    /// Changes one grant or namespace in the state. `after_panic` repairs the state if the change
+    /// panics half-way.
     async fn regrant(
         &self,
         name: &str,
@@ -130,8 +133,8 @@ impl<C: Cognito> EventHandler<C> {
         self.judge(concerned.unwrap_or_default()).await;
     }
 
-    /// Judges the resources that a change concerns, some at a time, and asks for a look at those for
-    /// which something else follows.
+    /// Judges the resources that a change concerns, some at a time. Triages each resource whose
+    /// admission, or whose manager, has changed.
     async fn judge(&self, mut concerned: Concerned) {
         let mut pace = Pace::new();
         while !concerned.is_done() {
@@ -139,8 +142,8 @@ impl<C: Cognito> EventHandler<C> {
                 (self.context.index().grants()).next_concerned(&mut concerned, JUDGED_AT_ONCE);
             let affected = some.iter().flat_map(|key| {
                 let judge = || self.judge_one(key);
-                // After a panic the resource's claim stays as it was; each decision on the resource asks
-                // the grants anew.
+                // After a panic the resource's claim stays as the claim was. Each decision on the
+                // resource asks the grants again.
                 let judged = self
                     .context
                     .isolated(key, "applying grants to a resource", judge);
@@ -149,14 +152,16 @@ impl<C: Cognito> EventHandler<C> {
             self.ask(affected.collect()).await;
             pace.step().await;
         }
-        // Also where no resource is concerned, something may be to be said of a grant.
+        // `ask` also notifies the reporter of grants: the status of a grant may have to change even if
+        // the change concerns no resource.
         self.ask(Vec::new()).await;
     }
 
     fn judge_one(&self, key: &Key) -> Vec<Key> {
         let mut index = self.context.index();
         let affected = index.judge(key);
-        // Its own status names none of them: they may be other tenants' business.
+        // The log names the grants. The resource's status does not, because the grants may belong to
+        // other tenants.
         if affected.contains(key)
             && let Some(grants) = index.grants().conflicting(key)
         {

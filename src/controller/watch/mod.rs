@@ -1,8 +1,9 @@
-//! Following the watches: what they tell goes into the index, and what follows for
-//! whom goes into the queue. Nothing is asked for before both kinds are listed in a scope: a
-//! Secret that isn't listed yet is not a Secret that isn't there. Nor before the resources of all
-//! scopes are listed, or known not to be for now: an older resource for the same user may be in any.
-//! Nor before the grants and the namespaces are listed, where there are grants.
+//! Applies watch events to the state, and queues the resources that need a reconcile. No resource is
+//! triaged before these lists are complete:
+//! - The resources and Secrets of the scope: a Secret that is not listed yet may exist.
+//! - The resources of all scopes, except scopes whose watch is broken: any scope may have an older
+//!   resource for the same user.
+//! - The grants and the namespaces, if grants are on.
 
 mod grants;
 mod secrets;
@@ -36,13 +37,14 @@ use std::{
 use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
 
-/// So many resources that wait for a user whom another one manages by now are woken at a time.
+/// How many resources are triaged at a time after another resource has become the manager of their
+/// user.
 const STALE_AT_ONCE: usize = 32;
 
-/// Between two such portions.
+/// The pause between two portions of [`STALE_AT_ONCE`] resources.
 const STALE_EVERY: Duration = Duration::from_millis(500);
 
-/// Follows the watches of all scopes, for ever.
+/// Handles the watch events of all scopes, for ever.
 pub(crate) async fn follow<C: Cognito>(
     context: Arc<Context<C>>,
     scopes: Vec<Scope>,
@@ -55,7 +57,7 @@ pub(crate) async fn follow<C: Cognito>(
             .map(move |told| (scope.clone(), told))
             .boxed()
     });
-    // Grants belong to the whole cluster: who sees but a part of it goes without.
+    // Grants are cluster-scoped, so an operator that watches only some namespaces works without grants.
     let grants = scopes.contains(&Scope::All).then(|| {
         watch::watch_grants(&context.client)
             .map(|told| (Scope::All, told))
@@ -84,8 +86,9 @@ pub(crate) async fn follow<C: Cognito>(
     }
 }
 
-/// Makes the checks of all watches, failing until they have listed. Called before `/readyz` is
-/// served: a check that isn't there yet doesn't fail, and the operator would be called ready.
+/// Registers the readiness checks of all watches. Each check fails until its watch has listed. Call
+/// this before `/readyz` is served: a check that is not registered does not fail, and the operator
+/// would count as ready.
 pub fn expect(readiness: &Readiness, scopes: &[Scope]) {
     for (scope, watched) in all_watches(scopes) {
         drop(readiness.check(check_name(&scope, watched)));
@@ -107,24 +110,26 @@ fn all_watches(scopes: &[Scope]) -> impl Iterator<Item = (Scope, WatchKind)> {
     })
 }
 
+/// Applies watch events to the state, and tracks whether each watch works.
 pub(crate) struct EventHandler<C> {
     context: Arc<Context<C>>,
     watches: HashMap<(Scope, WatchKind), State>,
-    /// What was last reported as unreadable.
+    /// The resources that cannot be read, each with the resourceVersion that was reported last.
     unreadable: HashMap<Key, Option<String>>,
 }
 
-/// The event on a resource that can't be read.
+/// The reason of the Event on a resource that cannot be read.
 const UNDECODABLE: &str = "Undecodable";
 
-/// So many failures in a row, and it is no longer merely late (a second or two): before the first list
-/// nobody waits for it any longer, and what is known of grants is doubtful.
+/// After this many failures in a row a watch is broken, not merely late by a second or two. Triage does
+/// not wait for the first list of a broken watch of resources. What is known of grants and namespaces
+/// becomes doubtful, except after the errors that [`is_doubtful`] exempts.
 const BROKEN_AFTER: u32 = 3;
 
 struct State {
     check: Check,
     listed: bool,
-    /// What was said last of what is wrong.
+    /// The error that was last logged as a warning, until the watch works again.
     broken: Option<String>,
     streak: watch::Streak,
 }
@@ -150,15 +155,16 @@ impl<C: Cognito> EventHandler<C> {
         }
     }
 
-    /// Follows a watch event. The work for each object is isolated by itself, so that the rest of the
-    /// event is followed, and so that a half-done change is made up for. This is for what is left.
+    /// Handles a watch event, and catches a panic. The work for each object has a guard of its own,
+    /// which repairs a half-done change. So a panic for one object does not stop the rest of the event.
+    /// The guard here catches every other panic.
     pub(crate) async fn follow(&mut self, scope: &Scope, told: WatchEvent) {
         let metrics = self.context.metrics.clone();
         let step = "following a watch event";
         isolated_async(&metrics, &scope_name(scope), step, self.told(scope, told)).await;
     }
 
-    /// Asks for reconciles of some resources whose message may name a former manager of their user.
+    /// Triages some resources whose status message may name a former manager of their user.
     pub(crate) async fn ask_stale(&self) {
         let take = || self.context.index().take_stale(STALE_AT_ONCE);
         let step = "finding the resources of a user with a new manager";
@@ -190,7 +196,7 @@ impl<C: Cognito> EventHandler<C> {
 
     async fn resource(&mut self, scope: &Scope, event: Event<MaybeResource>) {
         match event {
-            // The beginning of a list that may fail yet.
+            // A list begins, and may still fail.
             Event::Init => {
                 self.context.index().resources_listing(scope);
                 return;
@@ -226,7 +232,7 @@ impl<C: Cognito> EventHandler<C> {
         let context = self.context.clone();
         let index = || {
             let affected = context.index().apply_resource(scope, resource);
-            // The watch may lag behind what this process itself wrote.
+            // The watch may lag behind a write of this process.
             if let Some(own) = context.memory.later_own(&key, resource) {
                 context.index().wrote(&own);
             }
@@ -239,9 +245,9 @@ impl<C: Cognito> EventHandler<C> {
         self.ask(affected).await;
     }
 
-    /// Indexing this resource panicked, perhaps half-way. Until its next event it is as one that can't be
-    /// read: the resource keeps its claim, or a younger resource's value would be set over its own, and
-    /// is not reconciled.
+    /// Keeps only the claim of a resource whose indexing panicked, perhaps half-way. Until the next
+    /// event of the resource, the resource counts as one that cannot be read, and is not reconciled.
+    /// Without the claim, a younger resource would overwrite the older resource's value in Cognito.
     fn keep_claim(&mut self, scope: &Scope, key: &Key, resource: &CognitoUserPassword) -> Vec<Key> {
         let context = self.context.clone();
         let keep = || {
@@ -273,8 +279,8 @@ impl<C: Cognito> EventHandler<C> {
         self.context.credential_gate.forget(key);
     }
 
-    /// A resource that this version can't read: said once for each of its versions. It keeps its claim on
-    /// its user, and nothing is done for it.
+    /// Handles a resource that this version cannot read. The resource keeps the claim on its user, and
+    /// is not reconciled. Each resourceVersion of the resource is reported once.
     async fn unreadable(
         &mut self,
         scope: &Scope,
@@ -308,8 +314,9 @@ impl<C: Cognito> EventHandler<C> {
         self.unreadable.insert(key, version);
     }
 
-    /// What was unreadable isn't there any more in this version. On a standby nobody has said so yet,
-    /// and whoever leads one day would.
+    /// Removes the queued Event of a resource that could not be read, because the resource has changed
+    /// or is gone. A standby queues Events without writing them, and would write the outdated Event
+    /// when the standby becomes leader.
     fn moved_on(&mut self, key: &Key) {
         if self.unreadable.remove(key).is_some() {
             let events = &self.context.events;
@@ -317,7 +324,8 @@ impl<C: Cognito> EventHandler<C> {
         }
     }
 
-    /// Asks for reconciles, once everything is listed that they go by.
+    /// Triages these resources, and notifies the reporter of grants if a grant has changed. Triage
+    /// skips the resources until every list is complete that the decision needs.
     async fn ask(&self, keys: Vec<Key>) {
         if self.context.index().grants().have_changed() {
             self.context.grants_changed.notify_one();
@@ -325,8 +333,8 @@ impl<C: Cognito> EventHandler<C> {
         triage::ask(&self.context, keys).await;
     }
 
-    /// Something is listed, or can't be for now: if it is the last one that was waited for, everything
-    /// is looked at.
+    /// Stops waiting for a watch that has listed or is broken. After the last awaited watch, all
+    /// resources are triaged.
     async fn await_no_longer(&mut self, scope: &Scope, watched: WatchKind) {
         let all = {
             let mut index = self.context.index();
@@ -336,7 +344,8 @@ impl<C: Cognito> EventHandler<C> {
         self.ask(all).await;
     }
 
-    /// A list is complete: when it is the last one of its scope, everything is looked at.
+    /// Marks the list of a watch as complete. Triages all resources of a scope after the first lists of
+    /// the scope's resources and Secrets.
     async fn listed(&mut self, scope: &Scope, watched: WatchKind) {
         let Some(state) = self.watches.get_mut(&(scope.clone(), watched)) else {
             return;
@@ -368,7 +377,7 @@ impl<C: Cognito> EventHandler<C> {
         }
     }
 
-    /// Answers with how often in a row.
+    /// Handles a failure of a watch. Returns how many times in a row the watch has failed.
     async fn broken(
         &mut self,
         scope: &Scope,
@@ -388,8 +397,8 @@ impl<C: Cognito> EventHandler<C> {
         };
         let failures = state.streak.failed(now, fails_within);
         if state.listed && failures == 1 {
-            // A single failure of what worked before is the next try's business (a new CRD's
-            // storage answers 429 for a moment).
+            // A single failure of a watch that worked is not reported, because the next try may
+            // succeed. A new CRD's storage, for example, answers 429 for a moment.
             debug!(watch = check_name(scope, watched), why, "interrupted");
             return failures;
         }
@@ -402,7 +411,8 @@ impl<C: Cognito> EventHandler<C> {
             );
             state.broken = Some(why.to_owned());
         }
-        // After the log: whoever reads it at /readyz finds it there too.
+        // The log comes first, so that a person who reads the error at `/readyz` finds the error in the
+        // log too.
         let fails_for = watch::repeats_within(failures, fails_within);
         state.check.fail_for(why, fails_for);
         if watched == WatchKind::Resources && failures >= BROKEN_AFTER {
@@ -412,9 +422,10 @@ impl<C: Cognito> EventHandler<C> {
     }
 }
 
-/// Whether what was known before a watch failed may be out of date while statuses are written all the
-/// same: it may not be watched any more, or a webhook that converts it is down. Where the API server is
-/// away or overloaded nothing is lost by what is known: no attempt is written, and nothing is set.
+/// Whether a failed watch makes the known grants and namespaces doubtful. What is known may be outdated
+/// while status writes still succeed: the operator may have lost the right to watch, or a conversion
+/// webhook may be down. Outdated knowledge does no harm while the API server is away or overloaded,
+/// because then no attempt can be written and nothing is set.
 const fn is_doubtful(code: Option<u16>, failures: u32) -> bool {
     match code {
         Some(401 | 403 | 404) => true,
@@ -440,8 +451,9 @@ fn scope_name(scope: &Scope) -> &str {
     }
 }
 
-/// Serde quotes what it couldn't read (`"text"`, or a number in backticks); somebody may have written a password where it doesn't
-/// belong.
+/// Removes the quoted values from an error of serde, and keeps at most 300 characters. Serde quotes
+/// what serde could not read (`"text"`, or a number in backticks), and a person may have written a
+/// password into the wrong field.
 fn without_values(error: &str) -> String {
     let quotes = ['"', '`'];
     let said = match (error.find(quotes), error.rfind(quotes)) {

@@ -1,4 +1,4 @@
-//! Following the metadata of Secrets.
+//! Applies watch events of Secrets to the index. The events hold metadata only.
 
 use super::EventHandler;
 use crate::{
@@ -53,9 +53,10 @@ impl<C: Cognito> EventHandler<C> {
         self.works(scope, WatchKind::Secrets);
     }
 
-    /// Indexing this Secret panicked. Without a version in the index, a reconcile reads the Secret, so no
-    /// rotation is missed. Where only Secrets with some labels are read, the index is what tells which:
-    /// there the former version stays until the Secret's next event.
+    /// Removes the version of a Secret from the index, after indexing the Secret panicked. Without a
+    /// version in the index, a reconcile reads the Secret, so no rotation is missed. With a label
+    /// selector, only the index tells which Secrets may be read. So the former version stays there
+    /// until the Secret's next event.
     fn unknown_version(&self, secret: &Key) -> Vec<Key> {
         if self.context.secret_selector.is_some() {
             return Vec::new();

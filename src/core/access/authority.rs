@@ -1,47 +1,47 @@
-//! By whose authority a call is made, and in which Region: the operator's own identity, or a role
-//! that a grant names.
+//! Authorities: the identity that calls Cognito, and the Region of the call. The identity is the operator's
+//! own or a role that a grant names.
 
 use crate::core::names::{arn::RoleArn, target::Region};
 use std::{fmt, sync::Arc};
 
-/// Who calls Cognito where. Credentials, connections and whatever is known of both belong to one of
-/// these.
+/// The identity that calls Cognito, and the Region of the call. Each authority has its own credentials and
+/// its own credential gate.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Authority {
-    /// The role to assume; none for the operator's own identity.
+    /// The role to assume, or `None` for the operator's own identity.
     pub role: Option<Arc<Role>>,
-    /// Where Cognito is called.
+    /// The Region in which the operator calls Cognito.
     pub region: Region,
 }
 
-/// A role, and what its trust policy asks for.
+/// A role, and the external id that its trust policy may require.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Role {
-    /// Which one.
+    /// The ARN of the role.
     pub arn: RoleArn,
-    /// `sts:ExternalId`: it tells on whose behalf the role is assumed, and is no secret.
+    /// `sts:ExternalId`, which names the party on whose behalf the role is assumed. Not a secret.
     pub external_id: Option<ExternalId>,
 }
 
-/// An external id: 2 to 1224 of letters, digits and `_+=,.@:/-`.
+/// An external id: 2 to 1224 characters, each a letter, a digit or one of `_+=,.@:/-`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ExternalId(String);
 
-/// Why a role can't be one.
+/// Why a role in a grant is invalid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidRole {
-    /// Not the ARN of a role.
+    /// `spec.roleArn` is not the ARN of a role, or is missing although `spec.externalId` is set.
     #[error(
         "spec.roleArn must be the ARN of an IAM role, such as arn:aws:iam::111122223333:role/cognito-passwords"
     )]
     Arn,
-    /// Not what STS takes as an external id.
+    /// `spec.externalId` is not what STS accepts as an external id.
     #[error("spec.externalId must be 2 to 1224 letters, digits and _+=,.@:/-")]
     ExternalId,
 }
 
 impl Authority {
-    /// The operator's own identity.
+    /// The operator's own identity in `region`.
     #[must_use]
     pub const fn own(region: Region) -> Self {
         Self { role: None, region }
@@ -49,8 +49,10 @@ impl Authority {
 }
 
 impl ExternalId {
+    /// Parses an external id.
+    ///
     /// # Errors
-    /// [`InvalidRole::ExternalId`]
+    /// [`InvalidRole::ExternalId`] if STS would not accept the id.
     pub fn parse(text: &str) -> Result<Self, InvalidRole> {
         let fits = (2..=1_224).contains(&text.len())
             && text
@@ -60,7 +62,7 @@ impl ExternalId {
             .ok_or(InvalidRole::ExternalId)
     }
 
-    /// The id as STS is told it.
+    /// The id as STS gets the id.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

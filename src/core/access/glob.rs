@@ -1,7 +1,8 @@
-//! Globs for usernames: `*` stands for any characters, also none, `?` for exactly one. Nothing else
-//! is special, nothing is folded or normalized: what looks alike is not the same.
+//! Globs for usernames. `*` matches any number of characters, also none. `?` matches exactly one character.
+//! No other character is special. Nothing is case-folded or normalized, so a look-alike character never
+//! matches.
 
-/// A glob; see the module.
+/// A glob for usernames; see the module.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Glob(Vec<Part>);
 
@@ -13,7 +14,7 @@ enum Part {
 }
 
 impl Glob {
-    /// Every text is a glob.
+    /// Parses a glob. Every text is a valid glob.
     #[must_use]
     pub fn new(text: &str) -> Self {
         let parts = text.chars().map(|c| match c {
@@ -24,8 +25,8 @@ impl Glob {
         Self(parts.collect())
     }
 
-    /// The characters before the first wildcard, and whether there is no wildcard: each text that the
-    /// glob fits begins with them, or is equal to them.
+    /// The literal prefix, which ends at the first wildcard, and whether the glob has no wildcard. Each
+    /// text that matches begins with the prefix, or equals the prefix if the glob has no wildcard.
     #[must_use]
     pub fn literal_prefix(&self) -> (String, bool) {
         let literal = self.0.iter().map_while(|part| match part {
@@ -37,13 +38,13 @@ impl Glob {
         (prefix, is_literal)
     }
 
-    /// Whether it fits the whole text, Unicode scalar by Unicode scalar. In time of at most the
-    /// product of both lengths, whatever the glob.
+    /// Whether the glob matches the whole text, Unicode scalar by Unicode scalar. Takes at most time
+    /// proportional to the product of both lengths: a tenant's glob cannot make the match exponential.
     #[must_use]
     pub fn fits(&self, text: &str) -> bool {
         let text: Vec<char> = text.chars().collect();
         let (mut part, mut at) = (0, 0);
-        // The last `*`, and from where on the text was left to what follows it.
+        // The last `*`, and the position in the text from which the parts after the `*` were tried.
         let mut star: Option<(usize, usize)> = None;
         while at < text.len() {
             match self.0.get(part) {
@@ -54,7 +55,7 @@ impl Glob {
                 Some(Part::One) => (part, at) = (part + 1, at + 1),
                 Some(Part::Char(c)) if *c == text[at] => (part, at) = (part + 1, at + 1),
                 Some(Part::Char(_)) | None => {
-                    // The `*` takes one more.
+                    // Backtrack: the last `*` takes one more character.
                     let Some((any, from)) = star else {
                         return false;
                     };
@@ -87,7 +88,7 @@ mod tests {
     #[case("ci-?", "ci-", false)]
     #[case("ci-?", "ci-12", false)]
     #[case("ci-?", "ci-é", true)]
-    // Two scalars, though one sees one letter.
+    // Two scalars, displayed as one letter.
     #[case("ci-?", "ci-e\u{301}", false)]
     #[case("*", "", true)]
     #[case("*", "anybody", true)]
@@ -105,13 +106,13 @@ mod tests {
     #[case("ci\\*", "ci*", false)]
     #[case("ci\\*", "ci\\anything", true)]
     #[case("^ci$", "ci", false)]
-    // Not the ASCII ones: fullwidth, small, low, combining and operator forms.
+    // Wildcard look-alikes that are not ASCII: fullwidth, small, low and operator forms.
     #[case("ci-＊", "ci-bot", false)]
     #[case("ci-﹡", "ci-bot", false)]
     #[case("ci-⁎", "ci-bot", false)]
     #[case("ci-∗", "ci-bot", false)]
     #[case("ci-？", "ci-1", false)]
-    // A Cyrillic letter, and marks that nobody sees.
+    // A Cyrillic letter, and invisible marks.
     #[case("ci-*", "сi-bot", false)]
     #[case("ci-bot", "ci\u{200b}-bot", false)]
     #[case("ci-bot", "\u{202e}ci-bot", false)]
@@ -123,7 +124,7 @@ mod tests {
         assert_eq!(Glob::new(glob).fits(text), fits);
     }
 
-    /// As one would define it.
+    /// The recursive definition of a match.
     fn defined(glob: &[char], text: &[char]) -> bool {
         match (glob.first(), text.first()) {
             (None, None) => true,

@@ -1,4 +1,4 @@
-//! Who may manage whose password: the grants of the platform team, held against one resource.
+//! Admission: whether the platform team's grants let a resource manage its user, and by which authority.
 
 use super::{
     authority::{Authority, ExternalId, InvalidRole, Role},
@@ -17,76 +17,76 @@ use std::{
     sync::Arc,
 };
 
-/// A label, and its value; none for any value.
+/// A label and its value. `None` stands for any value.
 pub(crate) type Label = (String, Option<String>);
 
-/// A grant that was read.
+/// A valid grant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Grant {
-    /// The pool that it is about.
+    /// The pool whose users may be managed.
     pub pool: PoolId,
-    /// As whom and where Cognito is called for those whom it lets in.
+    /// The identity and Region with which the operator calls Cognito for the admitted resources.
     pub authority: Authority,
     pub(crate) usernames: Vec<Glob>,
     pub(crate) names: BTreeSet<String>,
     pub(crate) labels: Option<Labels>,
-    /// What each namespace has which `labels` fit: of each of these at least one.
+    /// What follows from `labels`: a namespace that matches has at least one label of each entry.
     pub(crate) required_labels: Vec<Vec<Label>>,
 }
 
-/// A namespace, as its watch shows it.
+/// A namespace, as the watch shows it.
 #[derive(Clone, Copy, Debug)]
 pub struct Namespace<'a> {
-    /// Its name.
+    /// The name of the namespace.
     pub name: &'a str,
-    /// Its labels.
+    /// The labels of the namespace.
     pub labels: &'a BTreeMap<String, String>,
 }
 
-/// What holds for a pool that no grant names.
+/// The policy for a pool that no grant names: `--ungranted`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UngrantedPolicy {
-    /// Nobody manages its users.
+    /// No resource may manage the pool's users.
     Deny,
-    /// Everybody may, with the operator's own identity.
+    /// Every resource may manage the pool's users, by the operator's own identity.
     Allow,
 }
 
-/// Whether a resource may manage its user.
+/// Whether a resource may manage its user, and by which authority.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Admission {
-    /// By this authority.
+    /// The resource is admitted by this authority.
     Granted(Authority),
-    /// No grant lets it in.
+    /// No grant admits the resource.
     NotGranted,
-    /// Grants let it in by different authorities.
+    /// Grants admit the resource by different authorities.
     Ambiguous,
-    /// It would be let in, but its pool's id names no Region of AWS, and no grant names another.
+    /// The resource would be admitted, but neither its pool's id nor a grant names a Region of AWS.
     UnknownRegion,
-    /// The grants, or the labels of its namespace, aren't known at the moment.
+    /// The grants, or the labels of the resource's namespace, aren't known at the moment.
     Unknown,
 }
 
-/// Why a grant lets nobody in.
+/// Why a grant is invalid. An invalid grant admits no resource.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidGrant {
-    /// The pool's id is none.
+    /// `spec.userPoolId` is not the id of a pool.
     #[error(
         "spec.userPoolId must be a user pool id such as eu-west-1_AbCdEf123: the Region, an underscore, then letters and digits, at most 55 characters"
     )]
     PoolId,
-    /// The Region's name is none.
+    /// `spec.region` is not the name of a Region.
     #[error("spec.region must be the name of an AWS Region such as eu-west-1")]
     Region,
-    /// AWS has no such Region.
+    /// AWS has no such Region. The Region comes from `spec.region` or from the pool's id.
     #[error(
         "{0} is not the name of an AWS Region: correct spec.userPoolId, or say in spec.region in which Region the pool is"
     )]
     UnknownRegion(Region),
-    /// The role.
+    /// The role or its external id is invalid.
     #[error("{0}")]
     Role(#[from] InvalidRole),
-    /// The selector.
+    /// The label selector is invalid.
     #[error(
         "spec.namespaces.selector must be a label selector: In and NotIn need values, Exists and DoesNotExist have none"
     )]
@@ -100,11 +100,11 @@ impl From<InvalidTarget> for InvalidGrant {
 }
 
 impl Grant {
-    /// Reads a grant. The CRD refuses the same at `kubectl apply`; a schema can be edited, and an
-    /// object can be older than its schema.
+    /// Parses a grant. The CRD refuses the same specs at `kubectl apply`. The check is needed here too,
+    /// because a schema can be edited, and an object can be older than its schema.
     ///
     /// # Errors
-    /// [`InvalidGrant`]: it lets nobody in.
+    /// [`InvalidGrant`]: the grant admits no resource.
     pub fn parse(spec: &CognitoUserPoolGrantSpec) -> Result<Self, InvalidGrant> {
         let pool = PoolId::parse(&spec.user_pool_id)?;
         let region = match &spec.region {
@@ -118,7 +118,7 @@ impl Grant {
                 arn: RoleArn::parse(arn).map_err(|_| InvalidRole::Arn)?,
                 external_id,
             })),
-            // It was meant for a role: nobody knows which.
+            // An external id belongs to a role. Without the role, the grant's meaning is unknown.
             None if external_id.is_some() => return Err(InvalidRole::Arn.into()),
             None => None,
         };
@@ -136,10 +136,10 @@ impl Grant {
         })
     }
 
-    /// The grant, if Cognito is called in its Region.
+    /// The grant, if `regions` include the Region of its authority.
     ///
     /// # Errors
-    /// [`InvalidGrant::UnknownRegion`]: it lets nobody in.
+    /// [`InvalidGrant::UnknownRegion`]: the grant admits no resource.
     pub fn within(self, regions: Regions) -> Result<Self, InvalidGrant> {
         if regions.include(&self.authority.region) {
             Ok(self)
@@ -148,7 +148,7 @@ impl Grant {
         }
     }
 
-    /// The namespaces that the grant lets in by name; none if it also lets some in by their labels.
+    /// The namespaces that the grant admits by name. `None` if the grant also admits namespaces by label.
     #[must_use]
     pub const fn only_names(&self) -> Option<&BTreeSet<String>> {
         match self.labels {
@@ -157,7 +157,7 @@ impl Grant {
         }
     }
 
-    /// Whether it lets resources of this namespace manage this user.
+    /// Whether the grant lets resources of this namespace manage this user.
     #[must_use]
     pub fn lets_in(&self, target: &Target, namespace: Namespace<'_>) -> bool {
         let by_label = |labels: &Labels| labels.fit(namespace.labels);
@@ -169,7 +169,8 @@ impl Grant {
 }
 
 impl Admission {
-    /// The same, unless Cognito would be called in a Region in which it isn't.
+    /// [`Admission::UnknownRegion`] if `regions` don't include the Region of a granted authority. Otherwise
+    /// the same admission.
     #[must_use]
     pub fn within(self, regions: Regions) -> Self {
         match self {
@@ -183,8 +184,8 @@ impl Admission {
     }
 }
 
-/// What follows from the grants that let a resource in. `named`: whether any grant, also one that
-/// can't be read, names the pool, or may name it.
+/// The admission that follows from `fitting`, the grants that admit a resource. `named` tells whether any
+/// grant names the pool. An invalid grant counts, and so does an unreadable grant, which may name any pool.
 #[must_use]
 pub fn admit<'a>(
     fitting: impl IntoIterator<Item = &'a Grant>,
@@ -207,8 +208,8 @@ pub fn admit<'a>(
     }
 }
 
-/// What can be told of the labels that a selector fits. That a label isn't there tells nothing by which
-/// a namespace could be found.
+/// The labels that a selector requires: each namespace that matches has at least one label of each entry.
+/// `NotIn` and `DoesNotExist` require no label, so no namespace can be found by these expressions.
 fn required_labels(selector: &NamespaceSelector) -> Vec<Vec<Label>> {
     let equal = selector.match_labels.iter();
     let equal = equal.map(|(label, value)| vec![(label.clone(), Some(value.clone()))]);
@@ -233,7 +234,7 @@ mod tests {
 
     const ROLE: &str = "arn:aws:iam::111122223333:role/passwords";
 
-    /// The valid one, with this change.
+    /// A valid spec with this change.
     fn spec(change: impl FnOnce(&mut CognitoUserPoolGrantSpec)) -> CognitoUserPoolGrantSpec {
         let mut spec = CognitoUserPoolGrantSpec {
             user_pool_id: "eu-west-1_a".to_owned(),

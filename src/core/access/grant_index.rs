@@ -1,5 +1,5 @@
-//! The grants of one pool, indexed by username and by namespace: which of them let a resource in is
-//! found without looking at all of them.
+//! The grants of one pool, indexed by username and by namespace. The grants that admit a resource are found
+//! without a scan of all grants.
 
 use super::grant::{Grant, Label, Namespace};
 use crate::core::names::target::Target;
@@ -10,24 +10,24 @@ use std::{
     sync::Arc,
 };
 
-/// See the module. `N` names a grant.
+/// The grants of one pool; see the module. `N` is the name of a grant.
 #[derive(Debug)]
 pub struct GrantIndex<N> {
-    /// All grants that name the pool. None: a grant that lets nobody in.
+    /// All grants that name the pool. `None` for an invalid grant, which admits no resource.
     grants: BTreeMap<N, Option<Arc<Grant>>>,
     by_username: HashMap<String, BTreeSet<N>>,
-    /// By what stands before the first wildcard of a username.
+    /// Grants by the literal prefix of a glob: the characters before the first wildcard.
     by_prefix: HashMap<String, BTreeSet<N>>,
-    /// How many of the prefixes have each length, in bytes.
+    /// The number of different prefixes of each length in bytes.
     prefix_lengths: BTreeMap<usize, usize>,
     by_namespace: HashMap<String, BTreeSet<N>>,
-    /// By the labels of one requirement, of which the namespace must have one: of several requirements the
-    /// one by which the fewest were found when the grant came, because all grants of a cluster may require
-    /// the same first label.
+    /// Grants by the labels of one requirement. A namespace must have one of these labels. Of several
+    /// requirements, the index uses the rarest one at the time when the grant was inserted: all grants of a
+    /// cluster may require the same first label.
     by_label: HashMap<Label, BTreeSet<N>>,
-    /// By which of its requirements each of these grants is found.
+    /// The number of the requirement by which each grant is in `by_label`.
     requirements: BTreeMap<N, usize>,
-    /// Those whose selector requires no label to be there.
+    /// The grants whose selector requires no label. These grants are candidates for every namespace.
     by_other_selector: BTreeSet<N>,
 }
 
@@ -47,8 +47,8 @@ impl<N> Default for GrantIndex<N> {
 }
 
 impl<N: Ord + Clone> GrantIndex<N> {
-    /// Adds a grant of the pool, or replaces the grant of this name. None: a grant that names the pool
-    /// and lets nobody in, because it is invalid.
+    /// Adds a grant of the pool, or replaces the grant of this name. `None` stands for an invalid grant,
+    /// which names the pool and admits no resource.
     pub fn insert(&mut self, name: N, grant: Option<Arc<Grant>>) {
         self.remove(&name);
         if let Some(grant) = &grant {
@@ -82,7 +82,7 @@ impl<N: Ord + Clone> GrantIndex<N> {
         self.grants.insert(name, grant);
     }
 
-    /// Removes a grant, if there is one of this name.
+    /// Removes the grant of this name, if the index has one.
     pub fn remove(&mut self, name: &N) {
         let Some(Some(grant)) = self.grants.remove(name) else {
             return;
@@ -135,18 +135,18 @@ impl<N: Ord + Clone> GrantIndex<N> {
             .collect()
     }
 
-    /// Of what a grant requires of labels, that by which the fewest grants are found, and its number.
+    /// The requirement of the grant by which the fewest other grants are found, with its number.
     fn rarest_requirement<'a>(&self, grant: &'a Grant) -> Option<(usize, &'a [Label])> {
         let found_by = |label| self.by_label.get(label).map_or(0, BTreeSet::len);
         let requirements = grant.required_labels.iter().map(Vec::as_slice).enumerate();
-        // A namespace has one value of a label, so the largest set tells what a lookup costs at most.
+        // A namespace has one value of a label, so a lookup costs at most the largest set.
         requirements.min_by_key(|(_, labels)| {
             let largest = labels.iter().map(found_by).max();
             (largest.unwrap_or_default(), labels.len())
         })
     }
 
-    /// The grants that may fit a username.
+    /// The grants whose usernames may match: by full name or by literal prefix.
     fn naming_user(&self, username: &str) -> Vec<&BTreeSet<N>> {
         let lengths = self.prefix_lengths.keys();
         let prefixes = lengths.filter_map(|length| username.get(..*length));
@@ -155,9 +155,9 @@ impl<N: Ord + Clone> GrantIndex<N> {
         by_username.into_iter().chain(by_prefix).collect()
     }
 
-    /// The grants that may fit a namespace.
+    /// The grants that may admit a namespace: by name or by label.
     fn naming_namespace(&self, namespace: Namespace<'_>) -> Vec<&BTreeSet<N>> {
-        // Without this, each lookup would copy the label.
+        // If no grant requires a label, skip the loop: each lookup copies the label and its value.
         let labels = (!self.by_label.is_empty()).then_some(namespace.labels);
         let by_label = labels.into_iter().flatten().flat_map(|(label, value)| {
             [Some(value.clone()), None]
@@ -173,7 +173,7 @@ impl<N: Ord + Clone> GrantIndex<N> {
     }
 }
 
-/// Answers with whether the set of this key is new.
+/// Adds `name` to the set of `key`. Returns whether the set is new.
 fn add<K: Eq + Hash, N: Ord + Clone>(sets: &mut HashMap<K, BTreeSet<N>>, key: K, name: &N) -> bool {
     let set = sets.entry(key).or_default();
     let is_new = set.is_empty();
@@ -181,7 +181,7 @@ fn add<K: Eq + Hash, N: Ord + Clone>(sets: &mut HashMap<K, BTreeSet<N>>, key: K,
     is_new
 }
 
-/// Answers with whether the set of this key is gone.
+/// Removes `name` from the set of `key`. Returns whether the set became empty and was removed.
 fn take<K, Q, N: Ord>(sets: &mut HashMap<K, BTreeSet<N>>, key: &Q, name: &N) -> bool
 where
     K: Eq + Hash + Borrow<Q>,
@@ -270,7 +270,7 @@ mod tests {
         proptest::option::weighted(0.9, grant)
     }
 
-    /// How many grants are asked for a namespace with these labels, where any may name the user.
+    /// The number of candidates for a namespace with these labels, if any grant may match the user.
     fn candidates(index: &GrantIndex<u8>, of_namespace: &[(u8, u8)]) -> usize {
         let labels = labels(of_namespace);
         let candidates = index.naming_namespace(Namespace {
@@ -290,7 +290,8 @@ mod tests {
             };
             index.insert(team, Some(selecting(&["*"], selector)));
         }
-        // The first one had the choice between labels that nobody else required.
+        // Two: when the first grant was inserted, all of its labels were equally rare. So the first grant may
+        // be under the label that all grants require.
         assert!(candidates(&index, &[(0, 0), (1, 7)]) <= 2);
     }
 
@@ -329,7 +330,7 @@ mod tests {
     }
 
     proptest! {
-        /// Compared with asking each grant.
+        /// Compares the index with a scan of all grants.
         #[test]
         fn exactly_the_grants_that_let_a_resource_in_are_found(
             changes in proptest::collection::vec((0_u8..6, proptest::option::weighted(0.8, grant())), 1..20),

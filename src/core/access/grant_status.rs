@@ -1,4 +1,4 @@
-//! What is said of a grant: conditions after kstatus, as of a resource.
+//! The status of a grant. The conditions follow kstatus, as the conditions of a resource do.
 
 use super::grant::InvalidGrant;
 use crate::{
@@ -11,18 +11,19 @@ use crate::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// What was found out about a grant.
+/// The result of checking a grant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Finding {
-    /// Those whom it lets in are acted for.
+    /// The grant is in force: the operator acts for the admitted resources.
     Accepted,
-    /// It lets nobody in.
+    /// The grant is invalid and admits no resource.
     Invalid(InvalidGrant),
-    /// It lets in, and its role can't be assumed, or AWS refuses what the role got.
+    /// The grant is valid, but its role can't be assumed, or AWS refuses the credentials of the role.
     NoCredentials(RoleArn, CredentialsFailure),
 }
 
-/// The status of a grant that lets in so many resources.
+/// The status of a grant that admits `resources` resources. Conditions of other writers in `before` stay,
+/// up to [`CONDITIONS_MAX`] conditions in total.
 #[must_use]
 pub fn grant_status(
     before: &GrantStatus,
@@ -154,7 +155,7 @@ mod tests {
         let healed = grant_status(&before, 1, 3, &Finding::Accepted, at(9));
         assert_eq!(healed.conditions[0].last_transition_time, Time(at(9)));
         assert_eq!(healed.conditions[1..], [foreign.clone()]);
-        // As many as the API server takes, and ours are among them.
+        // The API server takes a limited number of conditions. The operator's conditions come first.
         let full = GrantStatus {
             conditions: vec![foreign; CONDITIONS_MAX],
             ..GrantStatus::default()

@@ -1,6 +1,7 @@
-//! What the operator needs of AWS, as the IAM policies that give it this and nothing more. The table
-//! of [`Feature`]s is where each action stands; the `iam-policy` command prints it, docs/iam.md shows
-//! what that prints, and the tests compare it with the calls that were made.
+//! The IAM policies with the rights that the operator needs, and no other rights.
+//!
+//! [`Feature`] lists every AWS action. The `iam-policy` command prints the policies, docs/iam.md shows that
+//! output, and the tests compare the actions with the calls that the operator made.
 use crate::core::names::arn::{ClusterArn, OidcProviderArn, PoolArn, RoleArn};
 use serde::Serialize;
 use std::{
@@ -8,27 +9,27 @@ use std::{
     fmt,
 };
 
-/// What the operator calls its sessions of the roles that it assumes: `CloudTrail` shows it, and a
-/// role's trust policy can ask for it.
+/// The session name with which the operator assumes roles. `CloudTrail` shows the session name, and a
+/// role's trust policy can require the session name.
 pub const SESSION_NAME: &str = "cognito-password-operator";
 
-/// What is done with AWS.
+/// A feature that needs rights in AWS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Feature {
-    /// Passwords are set.
+    /// Sets passwords.
     SetPasswords,
-    /// Roles are assumed, where grants name some.
+    /// Assumes the roles that grants name.
     AssumeRoles,
-    /// The tags that EKS Pod Identity puts on a session go along into each role that it assumes; STS
-    /// asks for this right too, although nobody calls it.
+    /// Passes the session tags of EKS Pod Identity into each role that the operator assumes. STS then
+    /// requires the right `sts:TagSession`, although the operator makes no call of that name.
     PassSessionTags,
 }
 
 impl Feature {
-    /// All of them.
+    /// Every feature.
     pub const ALL: [Self; 3] = [Self::SetPasswords, Self::AssumeRoles, Self::PassSessionTags];
 
-    /// The actions that it takes.
+    /// The AWS actions that the feature needs.
     #[must_use]
     pub const fn actions(self) -> &'static [&'static str] {
         match self {
@@ -47,7 +48,7 @@ impl Feature {
     }
 }
 
-/// A policy document. Equal rights are the same bytes, whatever order they were asked for in.
+/// A policy document. Equal rights give the same bytes, because the rights are sorted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Document {
@@ -70,7 +71,7 @@ struct Statement {
 }
 
 impl fmt::Display for Document {
-    /// As JSON, over several lines.
+    /// Pretty-printed JSON.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let json = serde_json::to_string_pretty(self).map_err(|_| fmt::Error)?;
         f.write_str(&json)
@@ -120,19 +121,20 @@ impl Statement {
     }
 }
 
-/// What a role may do: that of the operator, and those that it assumes.
+/// What a role may do. The role is the operator's own or a role that a grant names.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Permissions {
-    /// The pools whose users' passwords it sets by itself.
+    /// The pools in which the role sets passwords.
     pub pools: BTreeSet<PoolArn>,
-    /// The roles that it assumes.
+    /// The roles that the role assumes.
     pub roles: BTreeSet<RoleArn>,
-    /// Whether its sessions carry the tags of EKS Pod Identity.
+    /// Whether the operator's sessions carry the tags of EKS Pod Identity.
     pub session_tags: bool,
 }
 
 impl Permissions {
-    /// The policy. Without pools and roles it has no statement, which IAM refuses.
+    /// The permissions policy. Without pools and roles the policy has no statement, and IAM refuses the
+    /// policy.
     #[must_use]
     pub fn document(&self) -> Document {
         let pools = || self.pools.iter().map(PoolArn::as_str);
@@ -147,39 +149,39 @@ impl Permissions {
     }
 }
 
-/// The operator, as Kubernetes knows it.
+/// The operator's `ServiceAccount`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServiceAccount {
-    /// Its namespace.
+    /// The namespace of the account.
     pub namespace: String,
-    /// Its name.
+    /// The name of the account.
     pub name: String,
 }
 
-/// By whom a role may be assumed.
+/// Who may assume a role.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Trust {
-    /// By the operator in a cluster with an IAM OIDC provider (IRSA).
+    /// The operator, in a cluster with an IAM OIDC provider (IRSA).
     Irsa {
-        /// The cluster's.
+        /// The OIDC provider of the cluster.
         provider: OidcProviderArn,
-        /// The operator's.
+        /// The operator's `ServiceAccount`.
         service_account: ServiceAccount,
     },
-    /// By EKS Pod Identity, for the operator.
+    /// EKS Pod Identity, on behalf of the operator.
     PodIdentity {
-        /// The operator's.
+        /// The operator's `ServiceAccount`.
         service_account: ServiceAccount,
-        /// The only cluster that it may run in; none for all of the account.
+        /// The only cluster in which the operator may run. `None` for every cluster of the account.
         cluster: Option<ClusterArn>,
     },
-    /// By the operator's own role: what a grant's role trusts.
+    /// The operator's own role. This is the trust of a role that a grant names.
     Operator {
-        /// The operator's.
+        /// The ARN of the operator's own role.
         role: RoleArn,
-        /// What the grant names.
+        /// The external id that the grant names.
         external_id: Option<String>,
-        /// Whether its sessions carry the tags of EKS Pod Identity.
+        /// Whether the operator's sessions carry the tags of EKS Pod Identity.
         session_tags: bool,
     },
 }
@@ -234,7 +236,8 @@ impl Trust {
                 let assume = Statement::allow("TrustOperator", Feature::AssumeRoles.actions())
                     .to("AWS", role.as_str())
                     .if_equal(external.into_iter().chain([session]));
-                // On its own it lets nobody in, and the conditions above aren't all known to it.
+                // `sts:TagSession` alone does not let anyone assume the role. The statement has no
+                // conditions, because `sts:TagSession` does not support all of the condition keys above.
                 let tag = Statement::allow("TakeSessionTags", Feature::PassSessionTags.actions())
                     .to("AWS", role.as_str());
                 Document::of(

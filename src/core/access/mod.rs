@@ -1,4 +1,4 @@
-//! Who may manage which user, and by which authority: grants, the rights of the operator itself, and the IAM
+//! Access to users: grants and admission, authorities, the operator's own rights on Secrets, and the IAM
 //! policies that an administrator needs.
 //!
 //! Imports [`crate::core::names`], [`crate::core::credential`] and [`crate::core::condition`].

@@ -1,21 +1,22 @@
-//! Rights on Secrets that the operator has and doesn't need.
+//! Rights on Secrets that the operator has but does not need.
 //!
-//! An operator for some namespaces needs the Secrets of these namespaces, and one Secret by name in its own
-//! namespace. A kustomization with a wrong `namespace:` puts the Role for a watched namespace into the
-//! operator's own. The operator then reads every Secret there, and nothing fails. So the operator asks the
-//! API server for what it may do, and reports what is too much.
+//! An operator that watches some namespaces needs the Secrets of the watched namespaces, and one Secret by
+//! name in the operator's own namespace. A kustomization with a wrong `namespace:` puts the Role for a
+//! watched namespace into the operator's own namespace. The operator may then read every Secret there, and
+//! nothing fails. So the operator asks the API server which rights the operator has, and reports unneeded
+//! rights.
 
-/// Where a right holds.
+/// The place in which a right holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
-    /// In every namespace.
+    /// Every namespace.
     AllNamespaces,
-    /// In the operator's own namespace, which isn't watched.
+    /// The operator's own namespace, if the operator does not watch that namespace.
     OwnNamespace,
 }
 
 impl Place {
-    /// The label of the metric.
+    /// The value of the metric's label.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -25,21 +26,21 @@ impl Place {
     }
 }
 
-/// What reveals the values of all Secrets of a place.
+/// An RBAC verb that reveals the values of all Secrets of a place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verb {
-    /// One Secret after the other, whatever its name.
+    /// Reads any one Secret by name.
     Get,
-    /// All at once.
+    /// Reads all Secrets at once.
     List,
-    /// Each, when it changes.
+    /// Reads each Secret whenever the Secret changes.
     Watch,
 }
 
 impl Verb {
     const ALL: [Self; 3] = [Self::Get, Self::List, Self::Watch];
 
-    /// As RBAC spells it.
+    /// The verb as RBAC spells it.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -50,48 +51,49 @@ impl Verb {
     }
 }
 
-/// May the operator do this with all Secrets there?
+/// A question to the API server: may the operator use this verb on all Secrets of this place?
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Question {
-    /// Where.
+    /// The place.
     pub place: Place,
-    /// What.
+    /// The verb.
     pub verb: Verb,
 }
 
-/// What the API server says of a question.
+/// The API server's answer to a question.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
     /// The operator may.
     Yes,
     /// The operator may not.
     No,
-    /// The API server couldn't tell, or didn't answer.
+    /// The API server could not decide, or did not answer.
     Unknown,
 }
 
-/// What came of the questions about one place.
+/// The conclusion from all answers about one place.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// The operator may do this, and needs none of it.
+    /// The operator has these rights and needs none of them.
     Unneeded(Vec<Verb>),
-    /// The operator has no right there that it doesn't need.
+    /// The operator has no unneeded right in the place.
     Fit,
-    /// No answer was yes, and not every answer was no.
+    /// No answer was yes, and at least one answer was unknown.
     Unknown,
 }
 
-/// A place and what is known of it.
+/// A place and the verdict on the place.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
-    /// Where.
+    /// The place.
     pub place: Place,
-    /// What is known.
+    /// The conclusion from the answers.
     pub verdict: Verdict,
 }
 
-/// What to ask for an operator that watches these namespaces: nothing where it watches all, because it needs
-/// every right then.
+/// The questions for an operator that watches these namespaces. `own` is the operator's namespace. There
+/// are no questions if the operator watches all namespaces (`watched` is empty): then the operator needs
+/// every right.
 #[must_use]
 pub fn questions(watched: &[String], own: &str) -> Vec<Question> {
     let mut places = Vec::new();
@@ -105,7 +107,7 @@ pub fn questions(watched: &[String], own: &str) -> Vec<Question> {
     places.into_iter().flat_map(of).collect()
 }
 
-/// What the answers say of each place, in the order of the questions.
+/// The finding for each place, in the order in which the places first occur.
 #[must_use]
 pub fn judge(answers: &[(Question, Answer)]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
@@ -130,7 +132,7 @@ pub fn judge(answers: &[(Question, Answer)]) -> Vec<Finding> {
 }
 
 impl Verdict {
-    /// Adds what another answer about the same place says.
+    /// Merges the verdict from another answer about the same place.
     fn join(&mut self, other: Self) {
         match (self, other) {
             (Self::Unneeded(verbs), Self::Unneeded(more)) => verbs.extend(more),
@@ -140,8 +142,8 @@ impl Verdict {
     }
 }
 
-/// What a person should hear of. A right in all namespaces holds in the operator's own too, and is reported
-/// once.
+/// The unneeded rights to report. A right in all namespaces also holds in the operator's own namespace, and
+/// is reported only once.
 #[must_use]
 pub fn to_report(findings: &[Finding]) -> Vec<(Place, &[Verb])> {
     let mut reports: Vec<(Place, &[Verb])> = Vec::new();
@@ -156,8 +158,8 @@ pub fn to_report(findings: &[Finding]) -> Vec<(Place, &[Verb])> {
     reports
 }
 
-/// The command by which a person sees the same, as an administrator. Without a username that is safe in a
-/// shell, `USER` stands in its place.
+/// The `kubectl` command with which an administrator can check the right. If `username` is missing or not
+/// safe in a shell, the command has the placeholder `USER`.
 #[must_use]
 pub fn command(place: Place, own: &str, verb: Verb, username: Option<&str>) -> String {
     let there = match place {
@@ -198,7 +200,7 @@ mod tests {
         assert_eq!(questions(&watched, "home"), wanted);
     }
 
-    /// The answers for get, list and watch.
+    /// The answers about one place for get, list and watch.
     fn answers(place: Place, answers: [Answer; 3]) -> Vec<(Question, Answer)> {
         let verbs = [Get, List, Watch];
         let asked = verbs.map(|verb| Question { place, verb });
@@ -211,11 +213,11 @@ mod tests {
     #[case([Yes, No, No], Verdict::Unneeded(vec![Get]))]
     #[case([No, Yes, No], Verdict::Unneeded(vec![List]))]
     #[case([No, No, Yes], Verdict::Unneeded(vec![Watch]))]
-    // What is known to be too much is said, whatever else isn't known.
+    // A yes is reported, whatever other answers are unknown.
     #[case([Unknown, Yes, Unknown], Verdict::Unneeded(vec![List]))]
     #[case([Yes, Unknown, No], Verdict::Unneeded(vec![Get]))]
     #[case([No, Unknown, Yes], Verdict::Unneeded(vec![Watch]))]
-    // And what isn't known is never called fit.
+    // An unknown answer without a yes is never `Fit`.
     #[case([Unknown, No, No], Verdict::Unknown)]
     #[case([No, No, Unknown], Verdict::Unknown)]
     #[case([No, Unknown, No], Verdict::Unknown)]

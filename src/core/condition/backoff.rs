@@ -1,6 +1,5 @@
-//! When something is tried again. The count and the time are in status, so that they survive a
-//! restart; the jitter comes from (uid, count), so that a hundred resources spread out and each
-//! keeps its place.
+//! The time of the next retry. Count and time are in the status, so that they survive a restart. The jitter
+//! comes from (uid, count), so that a hundred resources spread out and each resource keeps its place.
 
 use super::{ready::said, verdict::Verdict};
 use crate::api::{Class, ConditionType, Failures, Reason, Status};
@@ -9,27 +8,28 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// After how long a waiting resource is called stalled.
+/// How long a resource waits before the status calls the resource stalled.
 pub const STALLED_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
 /// The API server takes an int32.
 const COUNT_MAX: u32 = i32::MAX.unsigned_abs();
 
 const RETRY_FIRST: f64 = 1.5;
-/// It grows by this with each failure: with the thirteenth in a row it passes 3 minutes. Doubled, it
-/// would with the eighth, which on a bad day, when half of the calls fail, comes by chance.
+/// The growth of the delay with each failure: the thirteenth failure in a row passes 3 minutes. A factor of 2
+/// would pass 3 minutes with the eighth, and eight in a row come by chance if half of the calls fail.
 const RETRY_GROWTH: f64 = 1.5;
 const RETRY_MAX: f64 = 300.0;
 const RECHECK_FIRST: f64 = 300.0;
 const RECHECK_GROWTH: f64 = 2.0;
 const RECHECK_MAX: f64 = 3_600.0;
 
-/// The delay before the try that follows failure number `count`.
+/// The delay before the retry that follows failure number `count`.
 ///
-/// Transient and unknown: 1 s growing to 5 min. Waiting: 5 min growing to 1 h, for what no event
-/// tells; but the first retry of refused credentials comes after 1 to 2 s, because an error reply's
-/// `Date` corrects the SDK's clock skew for the next call, and the second soon after: a third refusal
-/// tells that it is the credentials.
+/// - Transient and unknown: 1 s growing to 5 min.
+/// - Waiting: 5 min growing to 1 h, for changes that no event reports.
+/// - `InvalidCredentials`: 1 to 2 s after the first refusal. The `Date` of an error reply corrects the SDK's
+///   clock skew for the next call. 5 to 6 s after the second refusal. A third refusal shows that the
+///   credentials are at fault, so the delays of the class Waiting follow.
 #[must_use]
 pub fn delay(reason: Reason, class: Class, count: u32, uid: &str) -> Duration {
     let jitter = jitter(uid, count);
@@ -64,9 +64,10 @@ fn jitter(uid: &str, count: u32) -> f64 {
     ])) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// How long until the next try, none when it is due. A `retryAt` further away than the delay that follows
-/// this failure comes from a clock that was wrong, or is wrong now, and is due: a clock that is set back
-/// by an hour must not make an hour of a retry after 2 s.
+/// Time until the retry; None if the retry is due.
+///
+/// A `retryAt` further away than the delay of this failure comes from a wrong clock, then or now, and counts
+/// as due. A clock that is set back by an hour must not turn a retry after 2 s into an hour.
 #[must_use]
 pub fn left(status: &Status, uid: &str, now: Timestamp) -> Option<Duration> {
     let failures = status.failures.as_ref()?;
@@ -75,8 +76,8 @@ pub fn left(status: &Status, uid: &str, now: Timestamp) -> Option<Duration> {
     (!left.is_zero() && left <= longest).then_some(left)
 }
 
-/// What `status.failures` becomes with this verdict. `called` tells that a call to Cognito was
-/// just made; a mere look that finds what was known already keeps the time of the next try.
+/// The new `status.failures` after this verdict. `called` says that a call to Cognito was just made. Without
+/// a call, an unchanged failure keeps its retry time.
 #[must_use]
 pub fn next(
     status: &Status,
@@ -161,8 +162,8 @@ mod tests {
         assert!(delays.len() > 90, "{delays:?}");
     }
 
-    /// What is left of a wait that fails with this verdict for so many times in a row, by a clock that is
-    /// set back by `back` afterwards.
+    /// What is left of a wait after `count` failures in a row with this verdict, by a clock that is then set
+    /// back by `back`.
     fn left_after(verdict: &Verdict, count: u32, back: SignedDuration) -> Option<Duration> {
         let (now, uid) = (Timestamp::UNIX_EPOCH, "uid");
         let mut status = Status::default();

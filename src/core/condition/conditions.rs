@@ -1,4 +1,5 @@
-//! From a verdict to conditions, after kstatus: Flux, Argo CD, `kubectl wait` and Helm read these.
+//! Turns a verdict into conditions, after kstatus. Flux, Argo CD, `kubectl wait` and Helm read these
+//! conditions.
 
 use crate::core::condition::ready::{SUSPENDED, says_stalled};
 
@@ -13,15 +14,16 @@ use crate::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// What Ready, Reconciling and Stalled say; a status of none means that the condition is absent.
+/// The values of Ready, Reconciling and Stalled. If `reconciling` or `stalled` is false, that condition is
+/// absent.
 struct Said {
     ready: ConditionStatus,
     reconciling: bool,
     stalled: bool,
 }
 
-/// The conditions that follow from a verdict on this generation. Those of others are kept, as far as
-/// there is room.
+/// The conditions that follow from a verdict on this generation. The conditions of other writers stay, up to
+/// [`CONDITIONS_MAX`] in all.
 #[must_use]
 pub fn conditions(
     before: &Status,
@@ -73,9 +75,10 @@ pub fn conditions(
     beside_others(ours, before)
 }
 
-/// The conditions of a resource on which nothing is done. Ready stays as it was. The operator doesn't go on
-/// by itself, so that Reconciling would keep everybody waiting: what isn't set can't get further without
-/// somebody.
+/// The conditions of a suspended resource. Ready stays as before.
+///
+/// Reconciling goes, because a client that waits for the end of Reconciling would wait as long as the
+/// suspension lasts. If Ready isn't True, Stalled is True: only a person can end the suspension.
 #[must_use]
 pub fn suspended(before: &Status, generation: i64, now: Timestamp) -> Vec<Condition> {
     let condition = |type_: ConditionType, message: String| {
@@ -109,8 +112,8 @@ pub fn suspended(before: &Status, generation: i64, now: Timestamp) -> Vec<Condit
     beside_others(ours.chain([suspended]), before)
 }
 
-/// The conditions after what was written ahead is withdrawn: those that nobody has changed since are as
-/// before it.
+/// The conditions after a write-ahead is withdrawn. A condition that nobody changed since the write-ahead is
+/// as before; a later change stays.
 pub(crate) fn withdrawn(current: &Status, ahead: &Status, before: &Status) -> Vec<Condition> {
     let ours = ConditionType::ALL.iter().filter_map(|type_| {
         let now = current.condition(*type_);
@@ -125,15 +128,15 @@ pub(crate) fn withdrawn(current: &Status, ahead: &Status, before: &Status) -> Ve
     beside_others(ours, current)
 }
 
-/// These, and those of others that a status has, as far as there is room.
+/// Adds the conditions of other writers in `status` to `ours`, up to [`CONDITIONS_MAX`] in all.
 fn beside_others(ours: impl Iterator<Item = Condition>, status: &Status) -> Vec<Condition> {
     let is_ours = |c: &&Condition| ConditionType::ALL.iter().any(|t| t.as_str() == c.type_);
     let others = status.conditions.iter().filter(|c| !is_ours(c)).cloned();
     ours.chain(others).take(CONDITIONS_MAX).collect()
 }
 
-/// Whether a verdict stands for a resource that can't get further without somebody: at once for
-/// the class Stalled, for the class Waiting after 5 minutes of waiting.
+/// Whether a verdict makes the resource Stalled: at once for the class Stalled, and after 5 minutes of
+/// waiting for the class Waiting.
 #[must_use]
 pub fn is_stalled(before: &Status, verdict: &Verdict, now: Timestamp) -> bool {
     match verdict.class {
@@ -143,7 +146,7 @@ pub fn is_stalled(before: &Status, verdict: &Verdict, now: Timestamp) -> bool {
             let since = before
                 .condition(ConditionType::Reconciling)
                 .map(|c| c.last_transition_time.0);
-            // A time that is yet to come isn't overdue, and is corrected below.
+            // A time in the future is not overdue; `condition` corrects the time.
             let overdue = since.is_some_and(|since| now.duration_since(since) >= STALLED_AFTER);
             waited(before) && (says_stalled(before) || overdue)
         }
@@ -164,7 +167,7 @@ fn condition(
     generation: i64,
     now: Timestamp,
 ) -> Condition {
-    // What turns from a retry into a wait begins to wait now: the 5 minutes count from here.
+    // The 5 minutes count from the change to the class Waiting, not from earlier retries.
     let begins_to_wait = verdict.class == Class::Waiting && !waited(before);
     let begins_anew = |since: &Time| {
         type_ == ConditionType::Reconciling

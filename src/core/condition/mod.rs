@@ -1,4 +1,5 @@
-//! What a status says to people: the verdict of a reconcile, the conditions, and the time of the next retry.
+//! The content of a status for people: the verdict of a reconcile, the conditions, and the time of the next
+//! retry.
 //!
 //! Imports [`crate::api`], [`crate::core::clock`] and [`crate::core::text`] only.
 

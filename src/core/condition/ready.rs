@@ -1,12 +1,12 @@
-//! What the Ready condition of a status says.
+//! Reads the verdict back from the conditions of a status.
 
 use crate::{
     api::{Class, ConditionType, Reason, Status},
     core::condition::verdict::Verdict,
 };
 
-/// The class of what a status says: that of its reason, unless the reason is one that is mostly
-/// tried again by itself, and this time a person must act.
+/// The class of the verdict in a status: the class of the reason. The exception is a transient or unknown
+/// reason whose status says Stalled, because a person must act this time.
 pub(crate) fn said(status: &Status) -> Option<Class> {
     let stalled = says_stalled(status);
     match status.ready_reason().map(Reason::class)? {
@@ -15,7 +15,7 @@ pub(crate) fn said(status: &Status) -> Option<Class> {
     }
 }
 
-/// What a status says.
+/// The verdict in a status; None without a Ready condition, or if the condition's reason is none of ours.
 pub(crate) fn ready_verdict(status: &Status) -> Option<Verdict> {
     let ready = status.condition(ConditionType::Ready)?;
     Some(Verdict {
@@ -25,11 +25,12 @@ pub(crate) fn ready_verdict(status: &Status) -> Option<Verdict> {
     })
 }
 
-/// Whether a status says that a person must act, be it suspended or not.
+/// Whether a status says that a person must act. A Stalled condition that only the suspension caused doesn't
+/// count.
 pub(crate) fn says_stalled(status: &Status) -> bool {
     let stalled = status.condition(ConditionType::Stalled);
     stalled.is_some_and(|stalled| stalled.reason != SUSPENDED)
 }
 
-/// Why Suspended is True, and Stalled where it is so for no other reason.
+/// The reason of the Suspended condition, and of a Stalled condition that only the suspension caused.
 pub(crate) const SUSPENDED: &str = "Suspended";

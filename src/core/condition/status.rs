@@ -1,4 +1,4 @@
-//! How a status is made from the one before and a verdict.
+//! Builds a status from the previous status and a verdict.
 
 use super::{
     backoff,
@@ -8,7 +8,7 @@ use super::{
 use crate::api::Status;
 use jiff::Timestamp;
 
-/// A status that says that all is well.
+/// The status after a verdict of the class Settled: without attempt, failures and unusable version.
 pub(crate) fn settled_status(
     before: &Status,
     verdict: &Verdict,
@@ -28,7 +28,7 @@ pub(crate) fn settled_status(
     }
 }
 
-/// A status with a verdict that isn't "all is well" in it.
+/// The status after a verdict of any other class. `called` says that a call to Cognito was just made.
 pub(crate) fn failed_status(
     before: &Status,
     verdict: &Verdict,
@@ -44,7 +44,8 @@ pub(crate) fn failed_status(
     }
 }
 
-/// A status that says a verdict, with everything else on record as it was.
+/// The status with new conditions from a verdict. The rest of the record stays; `observedGeneration` moves
+/// only if the resource is stalled.
 pub(crate) fn with_verdict(
     before: &Status,
     verdict: &Verdict,

@@ -1,27 +1,28 @@
-//! A verdict: reason, class and one sentence. The sentence says what happened and what would fix
-//! it, in AWS's own words where AWS spoke, and is the same bytes for the same state.
+//! A verdict: reason, class and one sentence. The sentence says what happened and what fixes the failure,
+//! with AWS's own words if AWS replied. The same state always gives the same bytes.
 
 use crate::{
     api::{Class, Reason},
     core::text::legible,
 };
 
-/// The longest message, in characters: the API allows 32,768 bytes, people read less.
+/// The longest message, in characters. The API allows 32,768 bytes; people read less.
 const MESSAGE_MAX: usize = 2_000;
 
-/// What is said of a resource.
+/// The reason, class and message that the conditions of a resource express.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verdict {
-    /// The word.
+    /// The reason of the conditions.
     pub reason: Reason,
-    /// What follows: the reason's class, but for codes that nobody knows, where it also depends on
-    /// the HTTP status.
+    /// The class: usually the reason's own class. For an unknown error code, the class also depends on the
+    /// HTTP status. An unknown outcome can be Stalled, if only a person can settle whether the call was
+    /// applied.
     pub class: Class,
-    /// The sentence.
+    /// The message of the conditions.
     pub message: String,
 }
 
-/// A sentence of a condition: what happened, somebody's own words, what would fix it.
+/// Builds a message: what happened, the words of AWS or of another source, and the cure.
 pub(crate) fn sentence(meaning: &str, words: Option<&str>, cure: &str) -> String {
     let mut message = String::new();
     let mut letters = meaning.chars();
@@ -34,20 +35,21 @@ pub(crate) fn sentence(meaning: &str, words: Option<&str>, cure: &str) -> String
     if !cure.is_empty() {
         message = format!("{message}: {cure}");
     }
-    // All of it: what names a Secret is as good as its schema.
+    // The whole message is made legible: the names of Secrets in a message are only as safe as the CRD's
+    // schema.
     let mut message = legible(&message, MESSAGE_MAX);
     message.push('.');
     message
 }
 
 impl Verdict {
-    /// The reason's own sentence.
+    /// A verdict with the reason's own meaning and cure.
     #[must_use]
     pub fn new(reason: Reason) -> Self {
         Self::with(reason, reason.entry().meaning, None, reason.entry().cure)
     }
 
-    /// The reason's own sentence, with somebody's own words in it.
+    /// A verdict with the reason's own meaning and cure, and the words of AWS or of another source.
     #[must_use]
     pub fn quoting(reason: Reason, words: &str) -> Self {
         Self::with(
@@ -58,7 +60,7 @@ impl Verdict {
         )
     }
 
-    /// A sentence of its own: what happened, somebody's own words, what would fix it.
+    /// A verdict with its own meaning and cure. `words` are those of AWS or of another source.
     #[must_use]
     pub fn with(reason: Reason, meaning: &str, words: Option<&str>, cure: &str) -> Self {
         Self {
@@ -68,7 +70,7 @@ impl Verdict {
         }
     }
 
-    /// The same, of another class.
+    /// The same verdict with another class.
     #[must_use]
     pub fn of_class(self, class: Class) -> Self {
         Self { class, ..self }

@@ -1,9 +1,9 @@
-//! Why there are no credentials.
+//! Why the operator has no credentials.
 
 use std::fmt;
 
-/// Why no credentials could be had, in the words of whoever refused them (STS's own code among
-/// them), without secrets, at most 1,000 characters.
+/// Why the operator could not get credentials, as the service that refused reports (including the code of
+/// STS). At most 1,000 characters, and without secrets.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CredentialsFailure(pub String);
 

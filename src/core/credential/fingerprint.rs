@@ -1,8 +1,10 @@
-//! What a password is known by outside the operator's memory: key id and HMAC-SHA-256 over pool,
-//! username, permanent and password. A bare hash would let anyone who may read a resource guess
-//! passwords offline.
+//! Fingerprints: the form in which a status records a password.
 //!
-//! Text form: `<key id, 8 hex digits>.<64 hex digits>`; retired ones keep the first 16 digits.
+//! A fingerprint is a key id and an HMAC-SHA-256 over pool, username, `permanent` and password. A bare hash
+//! would let anyone who may read a resource guess passwords offline.
+//!
+//! Text form: `<key id, 8 hex digits>.<64 hex digits>`. A retired fingerprint keeps the first 16 of the 64
+//! digits.
 
 use super::password::Password;
 use crate::core::names::target::Target;
@@ -15,25 +17,25 @@ use std::{
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// Bytes of a key.
+/// The length of a key in bytes.
 pub const KEY_BYTES: usize = 32;
 
-/// Hex digits that a retired fingerprint keeps of its 64.
+/// The number of hex digits, of the 64, that a retired fingerprint keeps.
 const RETIRED_DIGITS: usize = 16;
 
-/// Hex digits of a key's id.
+/// The number of hex digits in a key's id.
 const ID_DIGITS: usize = 8;
 
-/// A signed value. Says nothing of the password to whoever hasn't the key.
+/// The fingerprint of a value. Reveals nothing about the password without the key.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Fingerprint(String);
 
-/// Which key signed: the first 4 bytes of the key's SHA-256, as hex. Computed, not chosen, so that
-/// a key keeps its id under whatever name it is stored.
+/// The id of a key: the first 4 bytes of the key's SHA-256, as hex. The id is computed, so a key keeps its
+/// id if the key is stored under another name.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct KeyId(String);
 
-/// The keys at hand: the newest signs, all verify.
+/// The fingerprint keys. The newest key signs; every key verifies.
 pub struct Keyring {
     newest: Key,
     others: Vec<Key>,
@@ -44,40 +46,40 @@ struct Key {
     bytes: Zeroizing<[u8; KEY_BYTES]>,
 }
 
-/// Whether a recorded fingerprint is that of the value at hand.
+/// The result of comparing a recorded fingerprint with a value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Match {
-    /// The same value.
+    /// The fingerprint is the fingerprint of the value.
     Same,
-    /// Another value.
+    /// The fingerprint belongs to another value.
     Different,
-    /// The key that signed it isn't at hand: it can't be told.
+    /// The key that signed is not in the keyring, so the comparison is impossible.
     KeyGone,
 }
 
-/// Why bytes can't be a key.
+/// Why a keyring is invalid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidKey {
-    /// Not 32 bytes.
+    /// A key does not have 32 bytes.
     #[error("a fingerprint key must have exactly 32 bytes")]
     Length,
-    /// No key at all.
+    /// The keyring has no key.
     #[error("there is no fingerprint key")]
     None,
 }
 
-/// The names under which keys are stored: a Secret's data, newest by `(length, name)` last, so
-/// that `key-2` and `key-10` are in the order in which people number them.
+/// Orders the names of the entries in the key Secret by length, then by name. The newest key is last. The
+/// order puts `key-2` before `key-10`.
 fn by_age(a: &str, b: &str) -> Ordering {
     a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
 impl Keyring {
-    /// Takes the entries of the key Secret, name and bytes. The newest is the one with the longest
-    /// and then greatest name: `key-1`, `key-2`, .. `key-10`.
+    /// Makes a keyring from the entries of the key Secret: name and bytes. The newest key has the longest
+    /// name, and of the names with that length the greatest: `key-1`, `key-2`, .. `key-10`.
     ///
     /// # Errors
-    /// [`InvalidKey`] when there is none, or one that hasn't 32 bytes.
+    /// [`InvalidKey`] if there is no key, or if a key hasn't 32 bytes.
     pub fn new<'a>(
         entries: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Result<Self, InvalidKey> {
@@ -94,13 +96,13 @@ impl Keyring {
         })
     }
 
-    /// Signs with the newest key.
+    /// The fingerprint of the value, signed by the newest key.
     #[must_use]
     pub fn sign(&self, target: &Target, permanent: bool, password: &Password) -> Fingerprint {
         self.newest.sign(target, permanent, password)
     }
 
-    /// Whether a recorded fingerprint, whole or retired, is that of this value.
+    /// Compares a recorded fingerprint, whole or retired, with this value.
     #[must_use]
     pub fn compare(
         &self,
@@ -127,13 +129,13 @@ impl Keyring {
         }
     }
 
-    /// Whether the key that signed this is at hand.
+    /// Whether the keyring has the key that signed the recorded fingerprint.
     #[must_use]
     pub fn knows(&self, recorded: &str) -> bool {
         self.keys().any(|key| key.signed(recorded))
     }
 
-    /// Whether the newest key signed this.
+    /// Whether the newest key signed the recorded fingerprint.
     #[must_use]
     pub fn newest_signed(&self, recorded: &str) -> bool {
         self.newest.signed(recorded)
@@ -175,18 +177,18 @@ impl Key {
             password.expose().as_bytes(),
         ];
         for field in fields {
-            // Length-prefixed, so that no two tuples have the same bytes.
+            // A length prefix, so that no two tuples of fields have the same bytes.
             mac.update(&(field.len() as u64).to_be_bytes());
             mac.update(field);
         }
-        // Not `finalize`: what is moved leaves a copy behind that nobody zeroizes.
+        // Not `finalize`: the move would leave a copy of the MAC's state that is never zeroized.
         let digest = mac.finalize_reset().into_bytes();
         Fingerprint(format!("{}.{}", self.id.0, hex(&digest)))
     }
 }
 
 impl Fingerprint {
-    /// The text form, as it stands in a status.
+    /// The text form, as a status contains the fingerprint.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -197,8 +199,8 @@ impl Fingerprint {
     }
 }
 
-/// Cuts a recorded fingerprint to what `status.retired` keeps: key id and 8 bytes. What is none stays
-/// none, and gets no longer than one.
+/// Cuts a recorded fingerprint to key id and 8 bytes, as `status.retired` keeps the fingerprint. A text
+/// that isn't a fingerprint is cut to 16 characters.
 #[must_use]
 pub fn retire(recorded: &str) -> String {
     match recorded.split_once('.') {
@@ -212,7 +214,7 @@ pub fn retire(recorded: &str) -> String {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String can't fail.
+        // Writing to a `String` can't fail.
         let _ = write!(text, "{byte:02x}");
         text
     })

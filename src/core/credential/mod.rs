@@ -1,4 +1,4 @@
-//! Passwords, their fingerprints in the record, and the operator's own missing credentials.
+//! Passwords, the fingerprints of passwords in the record, and failures of the operator's credentials.
 //!
 //! Imports [`crate::core::names`] only.
 

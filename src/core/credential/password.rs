@@ -1,61 +1,62 @@
-//! A password that is worth sending: what AWS's own pattern `^[\S]+.*[\S]+$` and its limit of 256
-//! refuse never becomes one.
+//! Passwords that Cognito's API can accept. A value that does not match AWS's pattern `^[\S]+.*[\S]+$`, or
+//! that is longer than 256 characters, is never sent.
 
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// A value that Cognito's pattern accepts. Zeroized when dropped; never printed.
+/// A value that Cognito's pattern accepts. Zeroized when dropped. `Debug` never prints the value.
 pub struct Password(Zeroizing<String>);
 
-/// Why the value of a Secret's key is no password. Nothing of the value is in it.
+/// Why the value of a Secret's key can't be a password. The error contains no part of the value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum InvalidValue {
-    /// No byte at all.
+    /// The value is empty.
     #[error("it is empty: write the password into the Secret")]
     Empty,
-    /// One character; AWS's pattern wants two.
+    /// The value is one character. AWS's pattern needs two.
     #[error("it is a single character, Cognito wants at least two")]
     TooShort,
-    /// More than 256 Unicode scalars.
+    /// The value has more than 256 Unicode scalars.
     #[error("it is longer than 256 characters")]
     TooLong,
-    /// Not text.
+    /// The value is not UTF-8 text.
     #[error("it is not valid UTF-8 text")]
     NotUtf8,
-    /// The classic of `echo | base64`.
+    /// The value ends with a line break, as from `echo | base64`.
     #[error(
         "it ends with a line break, as `echo` writes one: make it with `printf %s`, not `echo`"
     )]
     TrailingLineBreak,
-    /// A line break anywhere else.
+    /// The value has a line break before its end.
     #[error("it holds a line break: put the password alone on one line, with `printf %s`")]
     LineBreak,
-    /// A NUL.
+    /// The value contains a NUL.
     #[error("it holds a NUL character")]
     Nul,
-    /// White space or a byte order mark at the start.
+    /// The value starts with white space or a byte order mark.
     #[error("it begins with white space or a byte order mark: make it with `printf %s`")]
     LeadingSpace,
-    /// White space at the end.
+    /// The value ends with white space or a byte order mark.
     #[error("it ends with white space: make it with `printf %s`, not `echo`")]
     TrailingSpace,
 }
 
-/// What a `.` of the pattern doesn't match.
+/// Whether `.` of AWS's pattern does not match the character.
 fn is_line_break(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// What `\S` doesn't match: Unicode's white space, and the byte order mark as in ECMA 262.
+/// Whether `\S` of AWS's pattern does not match the character. As in ECMA 262, that is Unicode's white
+/// space and the byte order mark.
 fn is_space(c: char) -> bool {
     c.is_whitespace() || c == '\u{feff}'
 }
 
 impl Password {
-    /// Takes the bytes of a Secret's key.
+    /// Parses the bytes of a Secret's key, without a call of Cognito.
     ///
     /// # Errors
-    /// [`InvalidValue`] for what Cognito would refuse, without asking it.
+    /// [`InvalidValue`] if Cognito would refuse the value.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidValue> {
         let text = std::str::from_utf8(bytes).map_err(|_| InvalidValue::NotUtf8)?;
         let first = text.chars().next().ok_or(InvalidValue::Empty)?;
@@ -82,7 +83,7 @@ impl Password {
         }
     }
 
-    /// The plain text, for the one call that needs it and for the fingerprint.
+    /// The plain text, for the call that sets the password and for the fingerprint.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

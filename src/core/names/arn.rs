@@ -1,60 +1,60 @@
-//! The ARNs that grants and policies name, parsed once. Nothing with a wildcard is one: a policy that
-//! names more than was asked for isn't the least.
+//! The ARNs that grants and policies name, parsed once. An ARN with a wildcard is invalid: a policy with a
+//! wildcard would grant more than the administrator asked for.
 
 use super::target::{Account, PoolId};
 use std::fmt;
 
-/// Of a user pool.
+/// The ARN of a user pool.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct PoolArn(String);
 
-/// Of an IAM role.
+/// The ARN of an IAM role.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct RoleArn(String);
 
-/// Of an IAM OIDC provider: that of an EKS cluster.
+/// The ARN of the IAM OIDC provider of an EKS cluster.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OidcProviderArn(String);
 
-/// Of an EKS cluster.
+/// The ARN of an EKS cluster.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClusterArn(String);
 
-/// Why a text isn't the ARN that is needed.
+/// Why a text isn't an ARN of the required kind.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidArn {
-    /// Not of a user pool.
+    /// The text isn't the ARN of a user pool.
     #[error(
         "the ARN of a user pool is needed, such as arn:aws:cognito-idp:eu-west-1:111122223333:userpool/eu-west-1_AbCdEf123"
     )]
     Pool,
-    /// The Region stands twice in a pool's ARN.
+    /// A pool's ARN contains the Region twice, and the two differ.
     #[error("the ARN names the Region {named}, but the pool's id that of {of_id}")]
     Region {
-        /// In the ARN.
+        /// The Region that the ARN names.
         named: String,
-        /// In the pool's id.
+        /// The Region in the pool's id.
         of_id: String,
     },
-    /// The Region isn't in the partition.
+    /// The ARN names a partition that the Region isn't in.
     #[error("the Region {region} is in the partition {partition}: arn:{partition}:...")]
     Partition {
-        /// In the ARN.
+        /// The Region that the ARN names.
         region: String,
-        /// Where it is.
+        /// The partition of the Region.
         partition: &'static str,
     },
-    /// Not of a role.
+    /// The text isn't the ARN of a role.
     #[error(
         "the ARN of a role is needed, such as arn:aws:iam::111122223333:role/cognito-password-operator"
     )]
     Role,
-    /// Not of an OIDC provider.
+    /// The text isn't the ARN of an OIDC provider.
     #[error(
         "the ARN of an IAM OIDC provider is needed, such as arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
     )]
     OidcProvider,
-    /// Not of a cluster.
+    /// The text isn't the ARN of a cluster.
     #[error(
         "the ARN of an EKS cluster is needed, such as arn:aws:eks:eu-west-1:111122223333:cluster/my-cluster"
     )]
@@ -70,7 +70,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// None of what hasn't the form, with a partition of AWS and an account's twelve digits.
+    /// The parts of an ARN. `None` unless the partition is one of AWS and the account has twelve digits.
     fn of(arn: &'a str) -> Option<Self> {
         let mut parts = arn.splitn(6, ':');
         let mut next = || parts.next();
@@ -91,12 +91,16 @@ impl<'a> Parts<'a> {
         })
     }
 
-    /// Whether the Region is where the partition says.
+    /// Checks that the Region belongs to the partition.
+    ///
+    /// # Errors
+    /// [`InvalidArn::Partition`] if the Region belongs to another partition.
     fn check_partition(&self) -> Result<(), InvalidArn> {
         let partition = match self.region {
             region if region.starts_with("cn-") => "aws-cn",
             region if region.starts_with("us-gov-") => "aws-us-gov",
-            // Those with a Region of their own that isn't known here are taken at their word.
+            // Only the Regions of `aws-cn` and `aws-us-gov` are known by their prefix. Between other
+            // partitions, such as `aws` and `aws-eusc`, nothing is checked.
             _ if !matches!(self.partition, "aws-cn" | "aws-us-gov") => return Ok(()),
             _ => "aws",
         };
@@ -111,8 +115,10 @@ impl<'a> Parts<'a> {
 }
 
 impl PoolArn {
+    /// Parses the ARN of a pool.
+    ///
     /// # Errors
-    /// [`InvalidArn`], also where the ARN's Region, its partition and the pool's id don't agree.
+    /// [`InvalidArn`], also if the ARN's Region, its partition and the pool's id don't agree.
     pub fn parse(text: &str) -> Result<Self, InvalidArn> {
         let parts = Parts::of(text).filter(|parts| parts.service == "cognito-idp");
         let parts = parts.ok_or(InvalidArn::Pool)?;
@@ -129,7 +135,7 @@ impl PoolArn {
         Ok(Self(text.to_owned()))
     }
 
-    /// As AWS writes it.
+    /// The ARN as AWS writes the ARN.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -137,8 +143,10 @@ impl PoolArn {
 }
 
 impl RoleArn {
+    /// Parses the ARN of a role.
+    ///
     /// # Errors
-    /// [`InvalidArn::Role`], also for that of a session (`assumed-role`).
+    /// [`InvalidArn::Role`], also for the ARN of a session (`assumed-role`).
     pub fn parse(text: &str) -> Result<Self, InvalidArn> {
         let fits = Parts::of(text).is_some_and(|parts| {
             let path = parts.resource.strip_prefix("role/");
@@ -153,7 +161,7 @@ impl RoleArn {
         fits.then(|| Self(text.to_owned())).ok_or(InvalidArn::Role)
     }
 
-    /// As AWS writes it.
+    /// The ARN as AWS writes the ARN.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -174,6 +182,8 @@ impl fmt::Display for RoleArn {
 }
 
 impl OidcProviderArn {
+    /// Parses the ARN of an OIDC provider.
+    ///
     /// # Errors
     /// [`InvalidArn::OidcProvider`], also for the issuer's URL alone.
     pub fn parse(text: &str) -> Result<Self, InvalidArn> {
@@ -188,13 +198,13 @@ impl OidcProviderArn {
             .ok_or(InvalidArn::OidcProvider)
     }
 
-    /// As AWS writes it.
+    /// The ARN as AWS writes the ARN.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What the conditions on its tokens begin with: the issuer without `https://`.
+    /// The issuer without `https://`. The condition keys on the provider's tokens begin with the issuer.
     #[must_use]
     pub fn issuer(&self) -> &str {
         let issuer = self.0.split_once(":oidc-provider/");
@@ -203,8 +213,10 @@ impl OidcProviderArn {
 }
 
 impl ClusterArn {
+    /// Parses the ARN of a cluster.
+    ///
     /// # Errors
-    /// [`InvalidArn::Cluster`].
+    /// [`InvalidArn::Cluster`], or [`InvalidArn::Partition`] if the Region belongs to another partition.
     pub fn parse(text: &str) -> Result<Self, InvalidArn> {
         let parts = Parts::of(text).filter(|parts| {
             let name = parts.resource.strip_prefix("cluster/");
@@ -214,14 +226,15 @@ impl ClusterArn {
         Ok(Self(text.to_owned()))
     }
 
-    /// As AWS writes it.
+    /// The ARN as AWS writes the ARN.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What IAM takes in a name: no wildcard, no slash, nothing that JSON would have to escape.
+/// Whether IAM accepts the text as a name. A name has no wildcard, no slash, and nothing that JSON would
+/// escape.
 fn is_name(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
     !text.is_empty() && text.chars().all(fits)

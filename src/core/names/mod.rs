@@ -1,4 +1,4 @@
-//! The names of what AWS has, parsed once: Regions, accounts, ARNs, user pools and their users.
+//! The names of AWS objects, parsed once: Regions, accounts, ARNs, user pools and users.
 //!
 //! Imports [`crate::core::text`] only.
 

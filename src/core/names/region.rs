@@ -1,13 +1,13 @@
-//! Which names are Regions of AWS.
+//! Which names can be Regions of AWS.
 //!
-//! AWS opens new Regions, so a pattern decides and not a list. The pattern is the SDK's own, by which
-//! it finds a Region's partition (`regionRegex` of each partition in `endpoint_lib.rs` of
-//! aws-sdk-cognitoidentityprovider 1.144), with two parts made narrower: where the SDK takes any word
-//! characters, a Region's place is lower-case letters here, and its number has at most two digits.
+//! A pattern decides, because AWS opens new Regions and a list would be out of date. The pattern is the one
+//! by which the SDK finds the partition of a Region: `regionRegex` of each partition in `endpoint_lib.rs`
+//! of aws-sdk-cognitoidentityprovider 1.144. Two parts are narrower here. The place consists of lower-case
+//! letters, where the SDK accepts any word characters. The number has at most two digits.
 
 use super::target::Region;
 
-/// How the names of each partition's Regions begin, as far as a place and a number follow.
+/// The words with which the names of Regions begin. A place and a number follow: `us-gov`, `west`, `1`.
 const PARTITIONS: [&[&str]; 16] = [
     &["us"],
     &["eu"],
@@ -27,18 +27,18 @@ const PARTITIONS: [&[&str]; 16] = [
     &["eu", "isoe"],
 ];
 
-/// In which Regions Cognito is called.
+/// The Regions in which the operator calls Cognito.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Regions {
-    /// In those of AWS: the Region decides which host is called.
+    /// Only Regions of AWS. The Region decides which host is called.
     #[default]
     OfAws,
-    /// In any: one endpoint is called for all of them, an emulator's as a rule.
+    /// Any Region. One endpoint serves every Region, mostly an emulator's.
     Any,
 }
 
 impl Regions {
-    /// Whether Cognito is called in this Region.
+    /// Whether the operator calls Cognito in this Region.
     #[must_use]
     pub fn include(self, region: &Region) -> bool {
         match self {
@@ -48,7 +48,7 @@ impl Regions {
     }
 }
 
-/// Whether a name can be that of an AWS Region, also of one that AWS opens later.
+/// Whether the name can be the name of an AWS Region, including a Region that AWS opens later.
 fn is_of_aws(name: &str) -> bool {
     let mut words = name.rsplitn(3, '-');
     let (Some(number), Some(place), Some(partition)) = (words.next(), words.next(), words.next())
@@ -75,7 +75,7 @@ mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
 
-    /// Every Region that the SDK's partitions list, but for the pseudo-Regions such as `aws-global`.
+    /// Every Region that the SDK's partitions list, except pseudo-Regions such as `aws-global`.
     const REAL: &str = "af-south-1 ap-east-1 ap-east-2 ap-northeast-1 ap-northeast-2 ap-northeast-3 \
         ap-south-1 ap-south-2 ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 \
         ap-southeast-5 ap-southeast-6 ap-southeast-7 ca-central-1 ca-west-1 eu-central-1 \
@@ -150,7 +150,7 @@ mod tests {
     }
 
     proptest! {
-        /// Another way to say the same.
+        /// Checks `is_of_aws` against an independent split of the name.
         #[test]
         fn a_name_fits_if_and_only_if_its_parts_do(
             partition in proptest::sample::select(PARTITIONS.to_vec()),

@@ -1,8 +1,8 @@
-//! Whose password it is: pool, user and Region, parsed once and never wrong afterwards.
+//! The target of a password: pool, username and Region. Parsing makes them valid once and for all.
 //!
-//! The patterns are those of the API model of `AdminSetUserPassword`. The CRD refuses the same at
-//! `kubectl apply`; they are parsed here again because a schema can be edited and an object can
-//! be older than its schema.
+//! The patterns are the patterns of the API model of `AdminSetUserPassword`. The CRD refuses the same
+//! values at `kubectl apply`. The operator parses them again, because a schema can be edited, and an object
+//! can be older than its schema.
 
 use crate::core::text::is_unseen;
 use std::{fmt, sync::Arc};
@@ -15,46 +15,46 @@ pub struct PoolId(Arc<str>);
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Region(Arc<str>);
 
-/// An AWS account whose quota calls count against.
+/// An AWS account, against whose quota calls count.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Account {
-    /// By its id, twelve digits.
+    /// The account with this id of twelve digits.
     Id(String),
-    /// The one of the operator's own credentials, which don't tell its id.
+    /// The account of the operator's own credentials. The credentials don't contain the id.
     OfSource,
 }
 
-/// A username as Cognito stores it (or the sub): letters, marks, symbols, numbers and
-/// punctuation, 1 to 128 Unicode scalars. No alias.
+/// A username as Cognito stores the username, or the user's sub, but no alias. 1 to 128 Unicode scalars:
+/// letters, marks, symbols, numbers and punctuation.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Username(Arc<str>);
 
 /// One user of one pool.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Target {
-    /// The pool, whose id also names the Region.
+    /// The pool. The id of the pool also names a Region.
     pub pool: PoolId,
-    /// The user.
+    /// The username.
     pub username: Username,
 }
 
-/// What tells one user from another: the pool's id, and the username case-folded, because a pool's
-/// usernames may be case-insensitive.
+/// The identity of a user: the pool's id, and the lower-case username. A pool's usernames may be
+/// case-insensitive, so the case of a username is ignored.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct User {
     pool: PoolId,
     folded: Arc<str>,
 }
 
-/// Why a target can't be one.
+/// Why a target is invalid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidTarget {
-    /// Not `^[\w-]+_[0-9a-zA-Z]+$` or longer than 55.
+    /// The pool's id does not match `^[\w-]+_[0-9a-zA-Z]+$`, or is longer than 55 characters.
     #[error(
         "spec.userPoolId must be a user pool id such as eu-west-1_AbCdEf123: the Region, an underscore, then letters and digits, at most 55 characters"
     )]
     PoolId,
-    /// Empty, longer than 128, or with white space or characters that can't be seen.
+    /// The username is empty, longer than 128, or has white space or invisible characters.
     #[error(
         "spec.username must be 1 to 128 letters, marks, symbols, numbers or punctuation characters, without white space"
     )]
@@ -62,6 +62,8 @@ pub enum InvalidTarget {
 }
 
 impl PoolId {
+    /// Parses a pool's id.
+    ///
     /// # Errors
     /// [`InvalidTarget::PoolId`] for what the API model's pattern refuses.
     pub fn parse(text: &str) -> Result<Self, InvalidTarget> {
@@ -80,13 +82,13 @@ impl PoolId {
         }
     }
 
-    /// The id as AWS writes it.
+    /// The id as AWS writes the id.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The Region: what stands before the last underscore.
+    /// The Region of the pool: the text before the last underscore.
     #[must_use]
     pub fn region(&self) -> Region {
         let region = self.0.rsplit_once('_').map_or("", |(region, _)| region);
@@ -95,8 +97,8 @@ impl PoolId {
 }
 
 impl Region {
-    /// A Region by its name: lower case words, joined by hyphens, none for anything else. It becomes
-    /// a part of a host's name.
+    /// Parses a Region: lower-case words joined by hyphens, at most 32 characters. `None` for anything
+    /// else. The Region becomes part of a host's name, so nothing else is accepted.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut words = text.split('-');
@@ -121,10 +123,11 @@ impl Region {
 }
 
 impl Username {
+    /// Parses a username.
+    ///
     /// # Errors
-    /// [`InvalidTarget::Username`] for what can't be a username: the length, white space and what
-    /// can't be seen are judged here, the rest of `\p{L}\p{M}\p{S}\p{N}\p{P}` by the CRD's
-    /// pattern and by Cognito.
+    /// [`InvalidTarget::Username`] for a wrong length, white space, or an invisible character. The rest of
+    /// `\p{L}\p{M}\p{S}\p{N}\p{P}` is checked by the CRD's pattern and by Cognito.
     pub fn parse(text: &str) -> Result<Self, InvalidTarget> {
         let length = text.chars().count();
         let unfit = |c: char| c.is_whitespace() || is_unseen(c);
@@ -135,7 +138,7 @@ impl Username {
         }
     }
 
-    /// The username as Cognito stores it.
+    /// The username as Cognito stores the username.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -143,8 +146,10 @@ impl Username {
 }
 
 impl Target {
+    /// Parses a target.
+    ///
     /// # Errors
-    /// [`InvalidTarget`] naming the field that is wrong and what is right.
+    /// [`InvalidTarget`], which names the invalid field and the valid form.
     pub fn parse(pool: &str, username: &str) -> Result<Self, InvalidTarget> {
         Ok(Self {
             pool: PoolId::parse(pool)?,
@@ -152,13 +157,13 @@ impl Target {
         })
     }
 
-    /// The user, whatever the case in which it is written.
+    /// The user, the same for every case in which the username is written.
     #[must_use]
     pub fn user(&self) -> User {
         let folded = self.username.as_str().to_lowercase();
         User {
             pool: self.pool.clone(),
-            // Mostly the same.
+            // Most usernames are lower-case already, and share the allocation.
             folded: if folded == self.username.as_str() {
                 self.username.0.clone()
             } else {
@@ -271,7 +276,7 @@ mod tests {
             prop_assert_eq!(PoolId::parse(&text).map(|pool| pool.to_string()), Ok(text));
         }
 
-        /// A Region of these becomes a part of a host's name.
+        /// A Region must be safe as part of a host's name.
         #[test]
         fn nothing_else_is(text in ".{0,60}|[a-z0-9_.:/@?#-]{0,60}|[\\w-]{0,56}_[\\w-]{0,56}\n?") {
             if let Ok(pool) = PoolId::parse(&text) {

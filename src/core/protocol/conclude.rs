@@ -1,4 +1,5 @@
-//! What follows from the outcome of a call: what is recorded, said, and when it is looked at again.
+//! The conclusion from the outcome of a call: the new record, the conditions, and the time of the next
+//! reconcile.
 
 use super::{
     outcome::{Effect, Outcome},
@@ -23,13 +24,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::time::Duration;
 
-/// What to record.
+/// What to write after a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Conclusion {
-    /// The attempt is still on record: write this.
+    /// The attempt is still on record: write this status.
     Record(Box<OutcomeReport>),
-    /// Somebody else went on in the meantime: the result is discarded. If it had been applied, what
-    /// is believed to be set is in doubt, and this status says so.
+    /// Another process replaced the attempt, so the result is discarded. If this call was applied over a
+    /// different value, the value on record is in doubt. The status here records the doubt.
     Superseded(Option<Box<Status>>),
 }
 
@@ -38,27 +39,27 @@ pub enum Conclusion {
 pub struct OutcomeReport {
     /// The whole new status.
     pub status: Status,
-    /// What it says.
+    /// The verdict that the conditions of `status` express.
     pub verdict: Verdict,
-    /// Look again after this, if it is given.
+    /// Time until the next reconcile without an event; None if only an event leads to one.
     pub wake: Option<Duration>,
-    /// Whether the password was set by this call.
+    /// Whether this call set the password.
     pub applied: bool,
 }
 
-/// What a plan's outcome means, with the history's refusals seen in the light of what was sent
-/// before (rule H).
+/// The outcome of a plan, after rule H has interpreted a refusal by the password history.
 enum Meaning {
     Applied(Verdict),
-    /// The history has the value, and whether it is the user's password now can't be told.
+    /// The history contains the value, and nothing tells whether the value is the current password.
     NotConfirmed,
-    /// This call was refused. The attempt is closed if no earlier call may have applied it.
+    /// Cognito refused this call. The attempt is closed unless an earlier call may have applied the value.
     Refused(Verdict),
     Nothing(Verdict),
     Unknown(Verdict),
 }
 
-/// Concludes. `current` is the status that is to be replaced, read again after a conflict.
+/// Concludes from the outcome of the call that `plan` describes. `current` is the status to replace, read
+/// again after a conflict.
 #[must_use]
 pub fn conclude(
     current: &Status,
@@ -99,7 +100,8 @@ pub fn conclude(
         Meaning::NotConfirmed => {
             let verdict = Verdict::new(Reason::NotConfirmed);
             let mut status = fail(current, &verdict);
-            // Nothing on record is evidence any more: only a call that succeeds makes it Ready again.
+            // Neither `synced` nor the attempt is evidence any more. Only a call that succeeds makes the
+            // resource Ready.
             retire_synced(&mut status, |_| true);
             retire_into(&mut status.retired, Some(&plan.attempt.fingerprint));
             set_outcome(&mut status, AttemptOutcome::InHistory);
@@ -107,10 +109,11 @@ pub fn conclude(
         }
         Meaning::Refused(verdict) => {
             let mut status = fail(current, &verdict);
-            // After an inherited attempt the refusal says nothing of the earlier call: the value
-            // may be the user's all the same, so the attempt stays open.
+            // After a take-over, the refusal says nothing about the earlier call. The value may be the user's
+            // password, so the attempt stays open.
             let outcome = match taken_over(plan) {
-                // Nor does one that somebody asked for, of a value that was in doubt before.
+                // The same holds for a spent value that was sent on request: an earlier call may have applied
+                // the value.
                 None if plan.kind == ResendPolicy::Spent && !plan.equals_synced() => {
                     AttemptOutcome::Unknown
                 }
@@ -123,7 +126,8 @@ pub fn conclude(
                 ) => AttemptOutcome::Unknown,
             };
             set_outcome(&mut status, outcome);
-            // This call has done nothing for its request; an earlier one may have for its own.
+            // This call did nothing for its request. The call that was taken over may have served its own
+            // request, so the attempt keeps the request of that earlier call.
             if let Some(attempt) = &mut status.attempt {
                 let before = plan.before.attempt.as_ref().filter(|_| plan.inherited);
                 attempt.request = before.and_then(|attempt| attempt.request.clone());
@@ -171,8 +175,8 @@ pub fn conclude(
     }))
 }
 
-/// The status to write when a planned call was never made: without what was written ahead of it. What
-/// somebody else has written since stays. None when the attempt isn't on record (any more).
+/// The status to write if a planned call was not made: without the changes of the write-ahead. Later changes
+/// by other writers stay. None if the attempt is not on record (any more).
 #[must_use]
 pub fn withdraw(current: &Status, plan: &Plan) -> Option<Status> {
     fn back<T: Clone + PartialEq>(current: &T, ahead: &T, before: &T) -> T {
@@ -211,10 +215,10 @@ fn meaning(plan: &Plan, outcome: &Outcome) -> Meaning {
     }
 }
 
-/// Rule H. The history counts the current password too.
+/// Rule H: interprets a refusal by the password history. The history contains the current password too.
 fn in_history(plan: &Plan, verdict: Verdict) -> Meaning {
-    // Somebody asked for a set of what the record says is set, or what the history refused before: the
-    // history says the same whether the record is right or somebody else has set the user since.
+    // A request asks for a set of the value in `synced`, or of a value that the history refused before. The
+    // history refuses that value whether the record is right or another program has set the password since.
     if plan.equals_synced() || taken_over(plan) == Some(AttemptOutcome::InHistory) {
         return Meaning::NotConfirmed;
     }
@@ -230,7 +234,7 @@ fn in_history(plan: &Plan, verdict: Verdict) -> Meaning {
     if plan.inherited {
         return Meaning::Applied(Verdict::new(Reason::AppliedAfterLostReply));
     }
-    // The user's password may be this one: no other is believed to be.
+    // The record names no other value as the current password, so this value may be the current one.
     if plan.kind != ResendPolicy::Temporary
         && plan.known_before
         && plan.believed == RecordedValue::Untold
@@ -240,9 +244,11 @@ fn in_history(plan: &Plan, verdict: Verdict) -> Meaning {
     Meaning::Refused(verdict)
 }
 
-/// The status when the attempt is gone from it: nothing to say, unless the value was applied over
-/// something else that is believed, or about, to be set. (Where that is this same value, either the
-/// write that recorded it was made and only its reply was lost, or somebody took the attempt over.)
+/// The status to write if another process replaced the attempt. None if this call was not applied, or if the
+/// record holds the same value as synced or as an open attempt.
+///
+/// The same value leaves nothing in doubt. Either the write that recorded this call succeeded and only its
+/// reply was lost, or another process took over the attempt.
 fn superseded(current: &Status, plan: &Plan, meaning: &Meaning, now: Timestamp) -> Option<Status> {
     match meaning {
         Meaning::Applied(_) => {}
@@ -250,7 +256,8 @@ fn superseded(current: &Status, plan: &Plan, meaning: &Meaning, now: Timestamp) 
             return None;
         }
     }
-    // Signed by another key since, it is told by the Secret's version under the same generation.
+    // If another key signed the value since, the fingerprints differ. The Secret's version under the same
+    // generation then identifies the value.
     let ours = &plan.attempt;
     let same = |fingerprint: &str, uid: &str, version: &str, generation: Option<i64>| {
         fingerprint == ours.fingerprint
@@ -281,8 +288,8 @@ fn superseded(current: &Status, plan: &Plan, meaning: &Meaning, now: Timestamp) 
     let mut status = current.clone();
     let doubtful = retire_synced(&mut status, |_| true);
     retire_into(&mut status.retired, Some(&ours.fingerprint));
-    // What was set or refused is in doubt now, and no more than that: a temporary password isn't set
-    // again by itself.
+    // The record becomes an open attempt, because the value is in doubt. Dropping the record instead would
+    // let a temporary password be sent again without a request.
     match (&mut status.attempt, doubtful) {
         (Some(attempt), _) if attempt.is_open() => {}
         (Some(refused), _) if refused.fingerprint == ours.fingerprint => {
@@ -304,8 +311,8 @@ fn superseded(current: &Status, plan: &Plan, meaning: &Meaning, now: Timestamp) 
     Some(status)
 }
 
-/// A request is answered once its outcome is known: the value is set, or a person must act. What is tried
-/// again by itself isn't answered yet.
+/// Answers the request if the outcome is final: the password is set, or a person must act. A request whose
+/// set is retried automatically stays open.
 fn answer(status: &mut Status, plan: &Plan, verdict: &Verdict) {
     let request = &plan.attempt.request;
     let answered = &mut status.last_handled_reconcile_at;
@@ -317,7 +324,8 @@ fn answer(status: &mut Status, plan: &Plan, verdict: &Verdict) {
                 attempt.request = None;
             }
         }
-        // Somebody else took this call for one that nobody would conclude.
+        // Another process took the attempt for abandoned and answered its request. This outcome is not final,
+        // so the request is open again.
         Class::Waiting | Class::Transient | Class::Unknown if answered == request => {
             answered.clone_from(&plan.before.last_handled_reconcile_at);
         }
@@ -325,7 +333,7 @@ fn answer(status: &mut Status, plan: &Plan, verdict: &Verdict) {
     }
 }
 
-/// What was known of the attempt that was taken over, if one was.
+/// The recorded outcome of the attempt that was taken over; None if the plan takes over no attempt.
 fn taken_over(plan: &Plan) -> Option<AttemptOutcome> {
     let before = plan.before.attempt.as_ref().filter(|_| plan.inherited);
     before.map(|attempt| attempt.outcome)

@@ -1,8 +1,9 @@
-//! What is to be done now. Everything that makes this operator correct is here and in
-//! [`super::conclude`]: no I/O, and the clock and the random id are arguments.
+//! The decision: what the operator does now about one resource. The correctness of the operator rests on this
+//! module and on [`super::conclude`]. Both are free of I/O, and take the clock and the random id as
+//! arguments.
 //!
-//! A decision is made twice: first on what the watches show, which mostly ends in `Stay`; then, if
-//! the value is needed, on what a read of the Secret found.
+//! The operator decides twice. The first decision rests on the watches and mostly ends in `Stay`. The second
+//! decision rests on a read of the Secret, and is made only if the value is needed.
 
 use crate::core::protocol::decision::{Decision, Report};
 
@@ -32,10 +33,10 @@ use crate::{
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// How long until the next look where the grants aren't known.
+/// The recheck interval while the grants are not known.
 const UNTIL_GRANTS_ARE_KNOWN: Duration = Duration::from_secs(5);
 
-/// Decides.
+/// Maps an observation to one decision. `fresh_id` is a random id for an attempt.
 #[must_use]
 pub fn decide(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decision {
     match decided(observed, now, fresh_id) {
@@ -47,8 +48,10 @@ pub fn decide(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Dec
     }
 }
 
-/// Whether a status is not worth a write: it is there already, but for a time of a recheck that nothing
-/// waits for (versions before this one wrote it), or for a version of the Secret, which
+/// Whether a report would change nothing in the status that is worth a write.
+///
+/// Two differences are not worth a write. The first is a retry time that nothing waits for, which earlier
+/// versions of the operator wrote. The second is the version of an unusable Secret, which
 /// [`crate::core::protocol::version`] records at its own pace.
 fn says_the_same(before: &Status, after: &Status) -> bool {
     let mut before = before.clone();
@@ -62,8 +65,8 @@ fn says_the_same(before: &Status, after: &Status) -> bool {
     before == *after
 }
 
-/// What still waits is called stalled after 5 minutes, by a wake of its own: no recheck is needed for that,
-/// and nothing else is written.
+/// Marks a waiting resource as stalled after 5 minutes. A separate wake triggers that write, because no
+/// recheck is due then. Nothing else in the status changes.
 fn while_waiting(observed: &Observation<'_>, wake: Option<Duration>, now: Timestamp) -> Decision {
     let status = observed.status;
     let left = until_stalled(status, now).filter(|_| still_waits(observed));
@@ -75,14 +78,14 @@ fn while_waiting(observed: &Observation<'_>, wake: Option<Duration>, now: Timest
     }
 }
 
-/// What to do while there are no credentials and the status says so: nothing, but to call the wait stalled
-/// in its time.
+/// The decision for a resource whose status already reports missing credentials, while the credential gate is
+/// closed. The only possible change is that the wait becomes stalled after 5 minutes.
 #[must_use]
 pub fn decide_at_closed_gate(observed: &Observation<'_>, now: Timestamp) -> Decision {
     while_waiting(observed, None, now)
 }
 
-/// Whether the wait that the status speaks of isn't over, as far as it is known.
+/// Whether the wait that the status reports goes on, as far as the observation shows.
 fn still_waits(observed: &Observation<'_>) -> bool {
     let Some(reason) = observed.status.ready_reason() else {
         return false;
@@ -96,14 +99,14 @@ fn still_waits(observed: &Observation<'_>) -> bool {
         && !(waits_for_a_value && has_value)
 }
 
-/// Says the same verdict again, with the conditions as they are by now.
+/// Reports the same verdict again, with conditions for the present time.
 fn say_stalled(observed: &Observation<'_>, wake: Option<Duration>, now: Timestamp) -> Decision {
     let before = observed.status;
     let Some(verdict) = ready_verdict(before) else {
         return Decision::Stay { wake };
     };
     let mut status = with_verdict(before, &verdict, observed.generation, now);
-    // Versions before this one wrote a time for it.
+    // Earlier versions of the operator wrote a retry time for this reason.
     status
         .failures
         .take_if(|_| verdict.reason.ends_with_an_event());
@@ -134,7 +137,8 @@ fn decided(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decisi
         Admission::UnknownRegion => {
             return not_admitted(observed, Reason::UnknownRegion, now, fresh_id);
         }
-        // Whatever tells of it also asks for another look; this is for what no event tells.
+        // A watch event that makes the grants known also requeues the resource. The recheck covers what no
+        // event reports.
         Admission::Unknown => {
             return Decision::Stay {
                 wake: Some(UNTIL_GRANTS_ARE_KNOWN),
@@ -150,7 +154,8 @@ fn decided(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decisi
     let reference = &observed.spec.password_secret_ref;
     match &observed.secret {
         SecretState::Seen(version) => decide_unread(observed, version, now),
-        // The watch shows it when it comes.
+        // The status already says `SecretNotFound`, and a watch event reports a new Secret. So no recheck is
+        // needed.
         SecretState::NotSeen => {
             let said = observed.status.ready_reason() == Some(Reason::SecretNotFound);
             if said && observed.is_judged() && !observed.has_new_request() {
@@ -168,7 +173,8 @@ fn decided(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decisi
             let verdict = Verdict::with(Reason::SecretNotFound, &meaning, None, cure);
             report(observed, verdict, now)
         }
-        // Never read: what the watch doesn't show is nobody's business here, and it shows what comes.
+        // A Secret without the selector's labels is never read. The watch reports the Secret if the labels
+        // are added.
         SecretState::NotSelected(selector) => {
             let meaning = format!(
                 "the Secret {} does not exist in this namespace with the labels without which this operator sees no Secret",
@@ -204,7 +210,8 @@ fn decided(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decisi
                     ..observed.clone()
                 };
                 match decide_read(&observed, authority, version, value, now, fresh_id) {
-                    // The times must be on record, or the wait would begin anew each time.
+                    // The corrected times must be on record. Otherwise each decision would begin the whole
+                    // quarantine again.
                     Decision::Stay { wake: Some(wake) } => {
                         let verdict = ready_verdict(&status)
                             .unwrap_or_else(|| Verdict::new(Reason::Progressing));
@@ -217,13 +224,13 @@ fn decided(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decisi
     }
 }
 
-/// What to say when there are no credentials: nothing was attempted, a request stays unanswered.
+/// The report while the operator has no credentials. No call was made, so a request stays unanswered.
 #[must_use]
 pub fn report_missing_credentials(observed: &Observation<'_>, why: &str, now: Timestamp) -> Report {
     let verdict = Verdict::quoting(Reason::InvalidCredentials, why);
     let mut report = unanswered(observed, verdict, now);
-    // Nothing was tried again, so that whoever says it already goes on waiting, also for a new process. The
-    // credentials' own probe tells when there are some.
+    // If the status already reports missing credentials, the retry time stays, also in a new process, because
+    // no call was made. The probe of the credential gate reports when the credentials work.
     if let Some(failures) =
         (observed.status.failures.as_ref()).filter(|_| observed.is_unidentified())
     {
@@ -233,9 +240,11 @@ pub fn report_missing_credentials(observed: &Observation<'_>, why: &str, now: Ti
     report
 }
 
-/// Nothing is done, and that is said once: who waits for this generation is to wait no longer. What is on
-/// record stays. But another resource that manages the user meanwhile may be gone when this one goes on:
-/// what it made untrue is taken off the record as long as that is known.
+/// Reports a suspension once for each generation, so that no client waits for this generation any longer.
+///
+/// The record stays, with one exception: if another resource manages the user meanwhile, the record is
+/// corrected now. The other resource may be gone when the suspension ends, and the correction would then be
+/// missed.
 fn suspended(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decision {
     let before = observed.status;
     let status = Status {
@@ -246,13 +255,16 @@ fn suspended(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Deci
     if status == *before {
         return Decision::Leave;
     }
-    // What is said of the password stays as it was: no news.
+    // The verdict on the password stays as before, so the report is no news.
     let said = ready_verdict(before).unwrap_or_else(|| Verdict::new(Reason::Progressing));
     Decision::Report(Box::new(Report::new(status, said, None)))
 }
 
-/// It may not be done: neither the Secret is read nor Cognito called. What is on record stays, also an
-/// open attempt, until it may be done again; unless another resource manages the user meanwhile.
+/// Reports that the grants don't admit the resource. The operator then neither reads the Secret nor calls
+/// Cognito.
+///
+/// The record stays until the resource is admitted again, also an open attempt. The exception is a record
+/// that another resource made untrue by managing the user meanwhile.
 fn not_admitted(
     observed: &Observation<'_>,
     why: Reason,
@@ -266,7 +278,7 @@ fn not_admitted(
     Decision::Report(Box::new(unanswered(&observed, Verdict::new(why), now)))
 }
 
-/// Says a verdict before anything was tried: what was asked for is still to be done.
+/// Reports a verdict before any call. The request stays unanswered, because the set is still to be done.
 fn unanswered(observed: &Observation<'_>, verdict: Verdict, now: Timestamp) -> Report {
     let mut report = reported(observed, verdict, now);
     report
@@ -276,8 +288,8 @@ fn unanswered(observed: &Observation<'_>, verdict: Verdict, now: Timestamp) -> R
     report
 }
 
-/// What to say while a set waits for its turn in the budget: nothing, unless the status says that
-/// all is well, or that a person must act, which is no longer so.
+/// The report while a set waits for a permit. None if the current status is still true. A status is untrue if
+/// it says `Ready=True`, asks a person to act, or waits for a grant.
 #[must_use]
 pub fn report_while_queued(observed: &Observation<'_>, now: Timestamp) -> Option<Report> {
     observed.says_what_is_over().then(|| {
@@ -290,13 +302,15 @@ pub fn report_while_queued(observed: &Observation<'_>, now: Timestamp) -> Option
     })
 }
 
-/// Whether the value need not even be read.
+/// Decides on a Secret of which only the version is known: either the status still holds, or the Secret must
+/// be read.
 fn decide_unread(observed: &Observation<'_>, version: &SecretVersion, now: Timestamp) -> Decision {
     let status = observed.status;
     let tried_this = observed.tried_at(version).is_some();
     let tried_value = observed.tried.and_then(|tried| tried.fingerprint.as_ref());
     if observed.is_settled() && !observed.has_new_request() {
-        // A look that found another value, on a status that was stale, doesn't vouch for this one.
+        // This process may have read a different value while its copy of the status was stale. So the value
+        // of that read must be the value in `synced`.
         let found = |s: &Synced| tried_this && tried_value == Some(&s.fingerprint);
         let is_this = |s: &Synced| version.is_of(s) || found(s);
         return if observed.newest_signed.synced && status.synced.as_ref().is_some_and(is_this) {
@@ -317,9 +331,10 @@ fn decide_unread(observed: &Observation<'_>, version: &SecretVersion, now: Times
     }
     let attempted_this = !observed.has_untried_request()
         && (status.attempt.as_ref()).is_some_and(|a| observed.is_attempt_at(a, version));
-    // An open attempt at another value waits for its quarantine, not for its backoff.
+    // An open attempt at a different value waits for its quarantine, not for its backoff.
     let same_value = (status.attempt.as_ref()).is_none_or(|a| tried_value == Some(&a.fingerprint));
-    // A look that found a value says nothing of a verdict that there is none (somebody else's).
+    // Another process may have written that the Secret holds no usable value. A read of this process that
+    // found a value doesn't confirm that verdict.
     let of_no_value = matches!(
         status.ready_reason(),
         Some(Reason::SecretNotFound | Reason::SecretKeyNotFound | Reason::InvalidSecretValue)
@@ -329,7 +344,7 @@ fn decide_unread(observed: &Observation<'_>, version: &SecretVersion, now: Times
         && !observed.waited_for_grant()
         && (same_look || (attempted_this && !of_no_value));
     match said(status) {
-        // A request that isn't answered yet waits for something.
+        // A request without an answer asks for a set, so a stalled resource with such a request is read.
         Some(Class::Stalled)
             if judged && observed.newest_signed.attempt && !observed.has_new_request() =>
         {
@@ -345,7 +360,7 @@ fn decide_unread(observed: &Observation<'_>, version: &SecretVersion, now: Times
     }
 }
 
-/// What to do with a value that was read.
+/// Decides on a value that was read.
 fn decide_read(
     observed: &Observation<'_>,
     authority: &Authority,
@@ -362,7 +377,7 @@ fn decide_read(
         );
         Decision::Set(Box::new(plan))
     };
-    // What may have been sent for this request already isn't sent for it once more.
+    // A value that may have been sent for this request is not sent again for the same request.
     let asked = observed.has_new_request() && !observed.is_acted_on();
     let spent = !asked && kind(observed, version, value) == ResendPolicy::Spent;
     if spent && let Some(spared) = spare(observed, version, value, now, fresh_id) {
@@ -375,7 +390,8 @@ fn decide_read(
         }
         match (attempt.is_open(), same) {
             (true, true) => {
-                // On request, although it can't be told whether it is what may still land.
+                // A temporary value that is sent on request waits for the quarantine. The lost call may have
+                // sent a different value, because fingerprints with lost keys can't be compared.
                 let landing = landing_left(status, now).filter(|_| !observed.spec.permanent);
                 return match landing {
                     Some(wake) => Decision::Stay { wake: Some(wake) },
@@ -389,12 +405,13 @@ fn decide_read(
                 };
             }
             (false, true) if !spent => return plan(false),
-            // A refused value that isn't wanted any more, or is set all the same.
+            // The refused value is no longer wanted, or is set nevertheless. The next match decides.
             (false, _) => {}
         }
     }
     match &status.synced {
-        // Signed again, if another key than the newest one signed it: so old keys can go.
+        // If an older key signed `synced`, the newest key signs the value again, so that older keys can be
+        // deleted.
         Some(synced)
             if observed.is_synced(synced, version, value) && !observed.has_new_request() =>
         {
@@ -417,7 +434,7 @@ fn decide_read(
     }
 }
 
-/// What to say when another value is wanted than that of a lost call, which may still land.
+/// The report while a new value waits because a lost call with a different value may still land.
 #[must_use]
 pub fn report_pending_call(observed: &Observation<'_>, wake: Duration, now: Timestamp) -> Report {
     progressing(
@@ -428,7 +445,7 @@ pub fn report_pending_call(observed: &Observation<'_>, wake: Duration, now: Time
     )
 }
 
-/// Another value than the one in the status is on its way.
+/// The report that the value in the status is being replaced. The record stays as before.
 fn progressing(
     observed: &Observation<'_>,
     meaning: &str,
@@ -440,13 +457,14 @@ fn progressing(
         conditions: conditions(observed.status, &verdict, observed.generation, now),
         ..observed.status.clone()
     };
-    // Its wait is over, and once this is said nothing tells any more that it was for a grant.
+    // A wait for a grant is over. After this report the Ready condition no longer says that the failures
+    // belong to that wait, so the failures are dropped now.
     status.failures.take_if(|_| observed.waited_for_grant());
     status.unusable = None;
     Report::new(status, verdict, wake)
 }
 
-/// Whether an attempt at this same value is to be left alone for now.
+/// The decision that leaves an attempt at this value alone for now; None if the value may be sent.
 fn hold(
     observed: &Observation<'_>,
     attempt: &Attempt,
@@ -455,8 +473,8 @@ fn hold(
 ) -> Option<Decision> {
     let asked_anew = observed.has_new_request() || attempt.generation != observed.generation;
     match said(observed.status) {
-        // I5: a person must act. A verdict on what the Secret held in between says nothing of this
-        // value.
+        // I5: a person must act. `InvalidSecretValue` is the exception: that verdict is about a value that
+        // the Secret held in between, not about this value.
         Some(Class::Stalled)
             if !asked_anew
                 && observed.is_judged()
@@ -473,7 +491,8 @@ fn hold(
     }
 }
 
-/// Nothing, once the newest key has signed what is left alone: so old keys can go.
+/// Signs a stalled attempt with the newest key, so that older keys can be deleted. `Stay` if the newest key
+/// signed the attempt already.
 fn sign_again(observed: &Observation<'_>, attempt: &Attempt, value: &Comparison) -> Decision {
     let told = ready_verdict(observed.status);
     match told.filter(|_| attempt.fingerprint != value.fingerprint) {
@@ -489,7 +508,7 @@ fn sign_again(observed: &Observation<'_>, attempt: &Attempt, value: &Comparison)
     }
 }
 
-/// The value is set: say so, and forget attempt and failures.
+/// Reports that the value is set. The attempt and the failures are dropped.
 fn settle(
     observed: &Observation<'_>,
     synced: Synced,
@@ -506,7 +525,7 @@ fn settle(
     status.synced = Some(synced.clone());
     status.last_handled_reconcile_at = handled_request(observed);
     if status == *before {
-        // At most the Secret's metadata or other keys moved: not worth a write.
+        // At most the Secret's metadata or other keys changed, and that is not worth a write.
         return Decision::Stay { wake: None };
     }
     status.synced = Some(Synced {
@@ -526,7 +545,7 @@ fn report(observed: &Observation<'_>, verdict: Verdict, now: Timestamp) -> Decis
     Decision::Report(Box::new(reported(observed, verdict, now)))
 }
 
-/// Says that this version of the Secret holds no usable value.
+/// Reports that this version of the Secret holds no usable value.
 fn report_unusable(
     observed: &Observation<'_>,
     version: &SecretVersion,
@@ -541,7 +560,7 @@ fn report_unusable(
     Decision::Report(Box::new(report))
 }
 
-/// Says a verdict that needed no call.
+/// Reports a verdict that needed no call. A request counts as answered.
 fn reported(observed: &Observation<'_>, verdict: Verdict, now: Timestamp) -> Report {
     let mut status = failed_status(
         observed.status,

@@ -1,4 +1,4 @@
-//! The decision types: what a decision comes to.
+//! The decision types.
 
 use crate::{
     api::Status,
@@ -6,39 +6,40 @@ use crate::{
 };
 use std::time::Duration;
 
-/// What to do.
+/// What the operator does now about one resource.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Decision {
-    /// Nothing, until the resource changes: suspended, or on its way out.
+    /// Nothing until the resource changes, because the resource is suspended or being deleted.
     Leave,
-    /// Nothing: what the status says still holds. Look again after `wake`, if it is given.
+    /// Nothing: the status still holds.
     Stay {
-        /// How long what holds may hold without an event.
+        /// Time until the next reconcile without an event; None if only an event leads to one.
         wake: Option<Duration>,
     },
     /// Read the Secret and decide again.
     Read,
-    /// Say this.
+    /// Write this status.
     Report(Box<Report>),
-    /// Write the attempt down, call Cognito, and conclude.
+    /// Write the attempt ahead, call Cognito, and conclude.
     Set(Box<Plan>),
 }
 
-/// A status to write, unless it is there already.
+/// A status to write if it differs from the current status.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Report {
     /// The whole new status.
     pub status: Status,
-    /// What it says.
+    /// The verdict that the conditions of `status` express.
     pub verdict: Verdict,
-    /// Look again after this, if it is given.
+    /// Time until the next reconcile without an event; None if only an event leads to one.
     pub wake: Option<Duration>,
-    /// Whether the fingerprint was signed again because its key is gone: worth a warning.
+    /// Whether the newest key signed a fingerprint again because its key is lost. The operator then publishes
+    /// a warning.
     pub signed_again: bool,
 }
 
 impl Report {
-    /// Without a signature that was made again.
+    /// A report without a fingerprint that was signed again.
     pub(crate) const fn new(status: Status, verdict: Verdict, wake: Option<Duration>) -> Self {
         Self {
             status,

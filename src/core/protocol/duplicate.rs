@@ -1,5 +1,5 @@
-//! Two resources for one user: the oldest manages it, and whoever takes it over, in either direction,
-//! believes its own record no longer.
+//! Two resources for one user: the oldest one manages the user. A resource that takes the user over from
+//! another resource, older or younger, no longer believes its own record.
 
 use super::{
     decision::Report,
@@ -18,8 +18,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::time::Duration;
 
-/// What is said of a duplicate. What is on record stays: it tells the older one, should it have been
-/// away, that somebody else has set its user.
+/// The verdict on a duplicate. The duplicate keeps its record. An older resource that comes back into sight
+/// learns from that record that another resource has set the user.
 pub(crate) fn verdict(older: &OlderResource) -> Verdict {
     let (meaning, cure) = match older {
         OlderResource::SameNamespace(name) => (
@@ -36,7 +36,7 @@ pub(crate) fn verdict(older: &OlderResource) -> Verdict {
     Verdict::with(Reason::DuplicateUser, &meaning, None, cure)
 }
 
-/// Takes the user over from another resource, if one managed it since this one did.
+/// The report of a take-over, if another resource managed the user since this resource did; None otherwise.
 pub(crate) fn take_over(
     observed: &Observation<'_>,
     now: Timestamp,
@@ -57,17 +57,21 @@ fn was_duplicate(status: &Status) -> bool {
     status.ready_reason() == Some(Reason::DuplicateUser)
 }
 
-/// The status after another resource managed the user, if one did since this one: what was set or
-/// refused before counts no longer, and what may have been set by an open attempt is no longer the
-/// last that was sent, so that a history's refusal will not prove it. The open attempt itself stays
-/// on record: its call may still land. So does, as one, a temporary password that was set: its user
-/// may have chosen another since.
+/// The status after another resource managed the user; unchanged if none did since this resource.
+///
+/// - A value that was set before the other resource's call goes from `synced` to `retired`. A refused attempt
+///   from before that call is dropped.
+/// - The value of an open attempt goes to `retired`, so that a refusal by the password history proves
+///   nothing. The attempt itself stays, because its call may still land.
+/// - A temporary value that was set becomes an open attempt, because the user may have chosen another
+///   password.
 pub(crate) fn superseded(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Status {
     let before = observed.status;
     let was_duplicate = was_duplicate(before) || observed.older.is_some();
-    // What is in the future was written by a clock that was wrong, and would never be over.
+    // A wrong clock wrote a rival's time that is in the future. Such a time would count as later than every
+    // own set.
     let rival_at = observed.rival_at.filter(|at| *at <= now);
-    // Nor can it be told whether an own time in the future is earlier than the other one's.
+    // An own time in the future comes from a wrong clock too, and counts as earlier than the rival's time.
     let is_past = |at: &MicroTime| {
         was_duplicate || rival_at.is_some_and(|rival| at.0 < rival || is_yet_to_come(at.0, now))
     };

@@ -1,6 +1,6 @@
-//! The write-ahead protocol: what is observed, what is decided, and what a reply of Cognito concludes.
+//! The write-ahead protocol: observation, decision, plan, outcome and conclusion.
 //!
-//! Imports every other room of the core; no other room of the core imports the protocol.
+//! The protocol imports every other room of the core. No other room of the core imports the protocol.
 
 pub mod observation;
 pub mod version;

@@ -1,5 +1,5 @@
-//! What is known when a decision is made: plain facts, and no password among them. The value that
-//! was read is here only as what it compares to.
+//! The observation: the facts on which a decision rests. An observation holds no password. Of the value that
+//! was read, an observation holds only how the value compares to the record.
 
 use crate::{
     api::{
@@ -17,49 +17,49 @@ use crate::{
 };
 use jiff::Timestamp;
 
-/// One resource and its Secret, as they are.
+/// The facts about one resource and its Secret.
 #[derive(Clone, Debug)]
 pub struct Observation<'a> {
     /// The resource's uid.
     pub uid: &'a str,
     /// The resource's generation.
     pub generation: i64,
-    /// Whether it is being deleted.
+    /// Whether the resource is being deleted.
     pub deleting: bool,
-    /// What its user wants.
+    /// The resource's spec.
     pub spec: &'a CognitoUserPasswordSpec,
-    /// What asks for a set now; see [`super::request`].
+    /// The current request, which asks for a set now; see [`super::request`].
     pub requested_at: Option<&'a str>,
-    /// What was written down so far.
+    /// The resource's status.
     pub status: &'a Status,
-    /// Whether it may manage its user, and by whose authority.
+    /// Whether the grants admit the resource, and by whose authority.
     pub admission: Admission,
-    /// The oldest of the older resources for the same user, if there are any.
+    /// The oldest of the older resources for the same user; None if there is no older one.
     pub older: Option<OlderResource>,
-    /// When another resource last set this user's password or tried to, as far as there are any
-    /// whose statuses tell.
+    /// When another resource last set this user's password, or tried to. None if no status of another
+    /// resource tells.
     pub rival_at: Option<Timestamp>,
-    /// What of the status the newest key signed.
+    /// Which fingerprints of the status the newest key signed.
     pub newest_signed: SignedByNewestKey,
-    /// What is known of the Secret.
+    /// The state of the Secret.
     pub secret: SecretState,
-    /// What this process last concluded on, if it did: a hint that is lost in a restart.
+    /// The basis of this process's last decision on the resource. A hint only: a restart loses this basis.
     pub tried: Option<&'a DecisionBasis>,
-    /// Whether what the last failure waited for has healed, without the cluster showing it (the
-    /// operator's own credentials): the wait is over.
+    /// Whether the last failure's cause is gone although no watch event says so, as with the operator's own
+    /// credentials. The wait is then over.
     pub healed: bool,
 }
 
-/// Another resource for the same user of the same pool, which came first.
+/// An older resource for the same user of the same pool.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum OlderResource {
-    /// In the same namespace, by its name.
+    /// The name of an older resource in the same namespace.
     SameNamespace(String),
-    /// In another namespace, of which nothing is said.
+    /// An older resource in another namespace. Its name is not disclosed across namespaces.
     OtherNamespace,
 }
 
-/// Whether the newest key signed what a status holds; also true where it holds nothing.
+/// Whether the newest key signed the fingerprints in a status. True also for a fingerprint that is absent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SignedByNewestKey {
     /// `status.synced`
@@ -68,18 +68,18 @@ pub struct SignedByNewestKey {
     pub attempt: bool,
 }
 
-/// What is known of the Secret, from the watch (a hint) or from a read (which decides).
+/// The state of the Secret, from the watch (a hint) or from a read (which decides).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SecretState {
-    /// The watch shows it in this version; its value wasn't read.
+    /// The watch shows this version of the Secret, and the value was not read.
     Seen(SecretVersion),
-    /// The watch doesn't show it.
+    /// The watch doesn't show the Secret.
     NotSeen,
-    /// A read found none.
+    /// A read found no Secret.
     NotFound,
-    /// Only Secrets with these labels are seen and read, and it isn't among them.
+    /// The operator sees only Secrets with these labels, and the watch shows no such Secret.
     NotSelected(String),
-    /// A read found it, without the key.
+    /// A read found the Secret, without the key.
     KeyNotFound(SecretVersion),
     /// A read found a value that can't be a password.
     Invalid(SecretVersion, InvalidValue),
@@ -90,44 +90,44 @@ pub enum SecretState {
 /// One version of one Secret.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct SecretVersion {
-    /// Its uid.
+    /// The Secret's uid.
     pub uid: String,
-    /// Its resourceVersion.
+    /// The Secret's resourceVersion.
     pub resource_version: String,
 }
 
-/// What the value at hand compares to.
+/// How the value in the Secret compares to the record.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Comparison {
-    /// Its own fingerprint, signed by the newest key.
+    /// The value's own fingerprint, signed by the newest key.
     pub fingerprint: String,
-    /// Compared to `status.synced`.
+    /// The value compared to `status.synced`; None if `synced` is empty.
     pub synced: Option<Match>,
-    /// Compared to `status.attempt`.
+    /// The value compared to `status.attempt`; None if there is no attempt.
     pub attempt: Option<Match>,
-    /// Whether `status.retired` or `status.synced` holds the value, permanent or temporary, or an
-    /// entry that can't be compared any more: then Cognito's history can't tell a lost reply from
-    /// an earlier set.
+    /// Whether `status.retired` or `status.synced` holds the value, as a permanent or a temporary password.
+    /// Also true if either holds an entry whose key is lost. Cognito's history then can't tell a lost reply
+    /// from an earlier set.
     pub known_before: bool,
-    /// Whether `status.retired` holds it, as it is wanted, or an entry that can't be compared any
-    /// more.
+    /// Whether `status.retired` holds the value with the `permanent` of the spec, or an entry whose key is
+    /// lost.
     pub retired: bool,
 }
 
-/// What this process last concluded on: while it stands unchanged, a wait isn't cut short.
+/// The basis of this process's last decision. A wait is not cut short while the basis stays the same.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DecisionBasis {
     /// The resource's generation.
     pub generation: i64,
-    /// The request at that time.
+    /// The request at the time of the decision.
     pub requested_at: Option<String>,
-    /// The Secret at that time, if it was there.
+    /// The Secret's version at the time of the decision; None without a Secret.
     pub secret: Option<SecretVersion>,
-    /// The value's fingerprint, if it was one.
+    /// The value's fingerprint; None if no usable value was read.
     pub fingerprint: Option<String>,
 }
 
-/// Compares a value to what a status records.
+/// Compares a value to the fingerprints in a status.
 #[must_use]
 pub fn compare(
     keyring: &Keyring,
@@ -161,7 +161,7 @@ pub fn compare(
 }
 
 impl SignedByNewestKey {
-    /// Looks at what this status holds.
+    /// Checks the fingerprints in `status` against the newest key.
     #[must_use]
     pub fn of(status: &Status, keyring: &Keyring) -> Self {
         let synced = status.synced.as_ref();
@@ -174,7 +174,7 @@ impl SignedByNewestKey {
 }
 
 impl SecretState {
-    /// The version that was seen or read, if the Secret was there.
+    /// The version from the watch or the read; None if there was no Secret.
     #[must_use]
     pub const fn version(&self) -> Option<&SecretVersion> {
         match self {
@@ -188,7 +188,7 @@ impl SecretState {
 }
 
 impl SecretVersion {
-    /// Whether it is the one with this uid and resourceVersion.
+    /// Whether this version has this uid and resourceVersion.
     pub(crate) fn is(&self, uid: &str, resource_version: &str) -> bool {
         self.uid == uid && self.resource_version == resource_version
     }
@@ -200,28 +200,28 @@ impl SecretVersion {
 }
 
 impl Observation<'_> {
-    /// Whether a set was asked for whose outcome isn't known yet.
+    /// Whether there is a request without an answer.
     #[must_use]
     pub fn has_new_request(&self) -> bool {
         self.new_request().is_some()
     }
 
-    /// The request whose outcome isn't known yet.
+    /// The request, if `lastHandledReconcileAt` doesn't answer the request yet.
     pub(crate) fn new_request(&self) -> Option<&str> {
         let answered = self.status.last_handled_reconcile_at.as_deref();
         self.requested_at
             .filter(|request| Some(*request) != answered)
     }
 
-    /// Whether a set was asked for that nobody has tried yet. One that was tried in vain waits for its next
-    /// try, also after a restart.
+    /// Whether there is a request that no call has served yet. A request that was tried in vain waits for its
+    /// retry time, also after a restart.
     pub(crate) fn has_untried_request(&self) -> bool {
         let failures = self.status.failures.as_ref();
         let tried = failures.and_then(|failures| failures.request.as_deref());
         self.has_new_request() && self.requested_at != tried && !self.is_acted_on()
     }
 
-    /// Whether the request is what an open attempt acts on, whose outcome nobody knows.
+    /// Whether the attempt on record serves the current request.
     pub(crate) fn is_acted_on(&self) -> bool {
         let attempt = self.status.attempt.as_ref();
         let request = attempt.and_then(|attempt| attempt.request.as_deref());
@@ -234,15 +234,15 @@ impl Observation<'_> {
         ready.is_some_and(|ready| ready.observed_generation == Some(self.generation))
     }
 
-    /// Whether the status says of this generation that the operator has no credentials.
+    /// Whether the status says that the operator has no credentials, and says so about this generation.
     #[must_use]
     pub fn is_unidentified(&self) -> bool {
         self.is_judged() && self.status.ready_reason() == Some(Reason::InvalidCredentials)
     }
 
-    /// Whether the status says that all is well, or that a person must act: untrue once another
-    /// value is to be set. What waits, also for so long that it is called stalled, stays true; but not
-    /// for a grant that is there.
+    /// Whether a new set makes the status untrue. True for `Ready=True`, for a status that asks a person to
+    /// act, and for a wait for a grant that now exists. Other waits stay true, even after 5 minutes as
+    /// stalled ones.
     #[must_use]
     pub fn says_what_is_over(&self) -> bool {
         let is_true = |type_| {
@@ -255,14 +255,14 @@ impl Observation<'_> {
             || self.waited_for_grant()
     }
 
-    /// Whether the status says that this may not be done. Where it may be, that is over, and so is
-    /// every wait.
+    /// Whether the status says that no grant admits the resource. Once a grant admits the resource, every
+    /// recorded wait is over.
     pub(crate) fn waited_for_grant(&self) -> bool {
         let reason = self.status.ready_reason();
         reason.is_some_and(Reason::is_about_grants)
     }
 
-    /// Whether the status says that all is well with this generation.
+    /// Whether the status says that the password is set, for this generation.
     pub(crate) fn is_settled(&self) -> bool {
         let status = self.status;
         let ready = status.condition(ConditionType::Ready);
@@ -273,8 +273,8 @@ impl Observation<'_> {
             && status.synced.is_some()
     }
 
-    /// Whether all is well, and the Secret has not moved since: then nothing need be remembered beyond
-    /// the status.
+    /// Whether the resource is in sync and the Secret has not changed since. The process then needs to
+    /// remember nothing beyond the status.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
         let synced = self.status.synced.as_ref();
@@ -285,8 +285,8 @@ impl Observation<'_> {
         is_of && self.is_settled() && self.newest_signed.synced && !self.has_new_request()
     }
 
-    /// Whether the value at hand is what `synced` says is set. Where the key is gone, a Secret that
-    /// hasn't moved since still tells it.
+    /// Whether the value in the Secret is the value in `synced`. If the fingerprint key is lost, an unchanged
+    /// version of the Secret proves that for a settled resource.
     pub(crate) fn is_synced(
         &self,
         synced: &Synced,
@@ -300,7 +300,8 @@ impl Observation<'_> {
         }
     }
 
-    /// Whether the value at hand is the attempt's; the same holds where the key is gone.
+    /// Whether the value in the Secret is the attempt's value. If the fingerprint key is lost, an unchanged
+    /// generation and version of the Secret prove that.
     pub(crate) fn is_attempted(
         &self,
         attempt: &Attempt,
@@ -320,14 +321,14 @@ impl Observation<'_> {
             && version.is(&attempt.secret_uid, &attempt.secret_resource_version)
     }
 
-    /// Whether the status says of this generation that the Secret holds no usable value.
+    /// Whether the status says that the Secret holds no usable value, and says so about this generation.
     pub(crate) fn says_unusable(&self) -> bool {
         let reason = self.status.ready_reason();
         self.is_judged() && reason.is_some_and(Reason::is_about_an_unusable_secret)
     }
 
-    /// What this process found in this version of the Secret, if it concluded on it, and neither spec nor
-    /// request has changed since.
+    /// The basis of this process's last decision, if spec, request and this version of the Secret are
+    /// unchanged since.
     pub(crate) fn tried_at(&self, version: &SecretVersion) -> Option<&DecisionBasis> {
         self.tried.filter(|tried| {
             tried.generation == self.generation
@@ -336,7 +337,7 @@ impl Observation<'_> {
         })
     }
 
-    /// What to remember of this look.
+    /// The basis of a decision on this observation, for the process to remember.
     #[must_use]
     pub fn tried(&self) -> DecisionBasis {
         DecisionBasis {

@@ -1,6 +1,6 @@
-//! What a reply means: an allow-list. What is neither provably unsent nor on the list of codes that
-//! say "refused" is unknown, because a password that may have been applied must not be called
-//! refused (nor an old one current).
+//! The classification of a reply: an allow-list. A reply has an unknown outcome unless the call was provably
+//! not sent, or the reply's code is on the list of refusals. A password that may have been applied must not
+//! be called refused, nor an old password current.
 
 use super::reply::{NotSent, Reply, ServiceError};
 use crate::{
@@ -8,45 +8,45 @@ use crate::{
     core::{condition::verdict::Verdict, credential::failure::CredentialsFailure},
 };
 
-/// What one call came to.
+/// The outcome of one call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome {
-    /// What it did to the user's password.
+    /// The effect on the user's password.
     pub effect: Effect,
-    /// What is said of it.
+    /// The verdict for the conditions.
     pub verdict: Verdict,
-    /// What it says of the credentials.
+    /// The evidence about the credentials of the call.
     pub standing: CredentialsEvidence,
-    /// AWS's or the SDK's own words, if it wasn't applied.
+    /// The words of AWS or of the SDK; None if the password was applied.
     pub words: Option<String>,
-    /// AWS's request id, for the event and the log.
+    /// AWS's request id, for the Event and the log.
     pub request_id: Option<String>,
 }
 
-/// What a reply says of the credentials that the call was made with.
+/// What a reply proves about the credentials of the call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CredentialsEvidence {
-    /// AWS knew who was calling.
+    /// AWS identified the caller.
     Accepted,
-    /// AWS refused them, or there were none.
+    /// AWS refused the credentials, or the operator had none.
     Refused(CredentialsFailure),
-    /// Nothing.
+    /// The reply proves nothing about the credentials.
     Untold,
 }
 
-/// What one call did to the user's password.
+/// The effect of one call on the user's password.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Effect {
-    /// It is set.
+    /// The password is set.
     Applied,
-    /// This call did nothing: Cognito refused it.
+    /// Cognito refused this call, so this call did nothing.
     Refused,
-    /// The password history has this value already. What that means depends on what was sent
-    /// before: see [`super::conclude`].
+    /// The password history contains this value already. The meaning depends on earlier calls: see
+    /// [`super::conclude`].
     InHistory,
-    /// This call did nothing and says nothing of the value: never sent, or throttled.
+    /// This call did nothing and proves nothing about the value: not sent, or throttled.
     Nothing,
-    /// Can't be told.
+    /// Nobody knows whether the call set the password.
     Unknown,
 }
 
@@ -104,7 +104,8 @@ fn service_error(error: &ServiceError) -> Outcome {
         .and_then(Reason::of_code)
         .unwrap_or(Reason::UnhandledError);
     let client_error = (400..500).contains(&error.status) && error.code.is_some();
-    // Whatever its code says: a fault of the server proves nothing, and nobody can mend it.
+    // A server error proves nothing, whatever its code says, and the user can't fix the error. So the verdict
+    // must not ask a person to act.
     let unproven = !client_error
         && match reason.class() {
             Class::Stalled | Class::Waiting => true,
@@ -122,7 +123,8 @@ fn service_error(error: &ServiceError) -> Outcome {
             Verdict::quoting(reason, &words(error))
         },
         standing: if !client_error || reason == Reason::TooManyRequests {
-            // Its rate may be the first thing that AWS judges of a call.
+            // AWS may check the rate before the credentials, so a throttled call proves nothing about the
+            // credentials.
             CredentialsEvidence::Untold
         } else if reason == Reason::InvalidCredentials {
             CredentialsEvidence::Refused(CredentialsFailure(words(error)))
@@ -134,19 +136,19 @@ fn service_error(error: &ServiceError) -> Outcome {
     }
 }
 
-/// Whether an error code of AWS is about the credentials of whoever asked, not about what was asked for.
+/// Whether an error code of AWS refuses the credentials of the caller, not the request.
 #[must_use]
 pub fn is_about_credentials(code: &str) -> bool {
     Reason::of_code(code) == Some(Reason::InvalidCredentials)
 }
 
-/// Whether a reply says that other credentials might do better.
+/// Whether AWS refused the credentials of the call, or there were none. The call may succeed with others.
 #[must_use]
 pub fn blames_credentials(reply: &Reply) -> bool {
     matches!(classify(reply).standing, CredentialsEvidence::Refused(_))
 }
 
-/// The allow-list: what a reason that came as a client error says of the call.
+/// The allow-list: the effect of a call whose reply is a client error with this reason.
 const fn effect(reason: Reason) -> Effect {
     match reason {
         Reason::InvalidParameter
@@ -158,8 +160,8 @@ const fn effect(reason: Reason) -> Effect {
         | Reason::InvalidCredentials => Effect::Refused,
         Reason::PasswordHistoryPolicyViolation => Effect::InHistory,
         Reason::TooManyRequests => Effect::Nothing,
-        // With an alias, UserNotFoundException was seen although the password changed. No code of
-        // AWS leads to the reasons from OutcomeUnknown on.
+        // For an alias, Cognito was observed to reply `UserNotFoundException` although the password changed.
+        // No code of AWS maps to the reasons from `OutcomeUnknown` on.
         Reason::UserNotFound
         | Reason::InternalError
         | Reason::UnhandledError
@@ -179,7 +181,7 @@ const fn effect(reason: Reason) -> Effect {
     }
 }
 
-/// AWS's own words.
+/// The code and the message of AWS.
 fn words(error: &ServiceError) -> String {
     match (&error.code, &error.message) {
         (Some(code), Some(message)) => format!("{code}: {message}"),

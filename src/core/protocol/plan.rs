@@ -1,4 +1,4 @@
-//! The set of a value, as it is written ahead of its call.
+//! The plan of a set, as the write-ahead records the set before the call.
 
 use super::{
     observation::{Comparison, Observation, SecretVersion},
@@ -29,59 +29,60 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 /// A set that is about to be made.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
-    /// By whose authority it is made, and where.
+    /// The identity that makes the call, and the Region.
     pub authority: Authority,
     /// The attempt that must be on record before the call.
     pub attempt: Attempt,
-    /// The whole status with the attempt in it.
+    /// The whole status with the attempt in `status.attempt`.
     pub ahead: Status,
-    /// The whole status before, to go back to when the call turns out to have done nothing.
+    /// The whole status before the write-ahead, which the status returns to if the call did nothing.
     pub before: Status,
-    /// Whether an earlier call may have applied this same value already.
+    /// Whether the plan takes over an open attempt, so that an earlier call may have applied this same value.
     pub inherited: bool,
-    /// See [`Comparison::known_before`]; also whether another resource has set this user, whatever value.
+    /// See [`Comparison::known_before`]. Also true if another resource has set this user's password, to any
+    /// value.
     pub known_before: bool,
-    /// What the record says is set.
+    /// How the value in `synced` compares to the value of this plan.
     pub believed: RecordedValue,
-    /// Whether somebody just asked for it.
+    /// The priority of the call: for a new value or request, or for a retry.
     pub urgency: Urgency,
-    /// Whether it may be sent again by itself.
+    /// Whether the operator may send the value again without a request.
     pub kind: ResendPolicy,
 }
 
-/// What the record says is set, beside the value of a plan.
+/// How the value in `synced` compares to the value of a plan.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RecordedValue {
-    /// This same value.
+    /// `synced` holds the plan's value.
     ThisValue,
-    /// Another one.
+    /// `synced` holds a different value.
     AnotherValue,
-    /// Nothing, or what can't be compared any more.
+    /// `synced` is empty, or its fingerprint can't be compared any more.
     Untold,
 }
 
 impl Plan {
-    /// Whether the value is what the record says is set.
+    /// Whether the plan's value is the value in `synced`.
     #[must_use]
     pub fn equals_synced(&self) -> bool {
         self.believed == RecordedValue::ThisValue
     }
 
-    /// Whether somebody asked for this set after the calls of the attempt that it takes over: they have a
-    /// reason to doubt what came of those calls.
+    /// Whether a new request came after the calls of the attempt that this plan takes over. The person who
+    /// made the request has a reason to doubt the result of those calls.
     #[must_use]
     pub fn is_asked_since(&self) -> bool {
         self.inherited && is_asked_since(&self.before, &self.attempt)
     }
 }
 
-/// Whether an attempt acts on a request that the one before it didn't.
+/// Whether an attempt serves a request that the previous attempt did not serve.
 fn is_asked_since(before: &Status, attempt: &Attempt) -> bool {
     let acted_on = before.attempt.as_ref().and_then(|it| it.request.as_ref());
     attempt.request.is_some() && attempt.request.as_ref() != acted_on
 }
 
-/// The set of a value, written ahead.
+/// Plans the set of a value, with the status for the write-ahead.
 pub(crate) fn plan(
     observed: &Observation<'_>,
     authority: Authority,
@@ -108,7 +109,7 @@ pub(crate) fn plan(
         .as_ref()
         .filter(|a| a.is_open() && !inherited);
     if let Some(doubtful) = doubtful {
-        // Either value may be the user's now.
+        // The value of the open attempt or the value in `synced` may be the user's password now.
         retire_synced(&mut ahead, |_| true);
         retire_into(&mut ahead.retired, Some(&doubtful.fingerprint));
     }
@@ -116,10 +117,11 @@ pub(crate) fn plan(
         ahead.quarantined_until = quarantined_until(before);
     }
     if inherited && is_asked_since(before, &attempt) {
-        // Nor does the history prove anything to whoever takes this attempt over in its turn.
+        // A new request doubts the earlier calls. The value must count as known before, so that a later
+        // take-over doesn't read proof from the password history.
         retire_into(&mut ahead.retired, Some(&attempt.fingerprint));
     }
-    // A wait that was cut short is over, also for whoever takes the attempt over.
+    // A wait that was cut short is over, also for a process that takes over this attempt later.
     if backoff::left(before, observed.uid, now).is_some() {
         ahead.failures = None;
     }
@@ -133,7 +135,7 @@ pub(crate) fn plan(
         kind: kind(observed, version, value),
         known_before: value.known_before || observed.rival_at.is_some(),
         urgency: urgency(observed, value),
-        // Only while nothing else may have been sent since.
+        // `ahead.synced` is empty here if a different value may have been sent since.
         believed: match &ahead.synced {
             Some(synced) if observed.is_synced(synced, version, value) => RecordedValue::ThisValue,
             Some(_) if value.synced == Some(Match::Different) => RecordedValue::AnotherValue,
@@ -144,16 +146,17 @@ pub(crate) fn plan(
     }
 }
 
-/// The conditions while a call is in flight: never Ready=True. One that says already that it isn't
-/// so, and that the operator goes on by itself, stays until the outcome is known, so that retries
-/// don't flap; but not that it may not be done.
+/// The conditions while a call is in flight: `Ready` is never `True`.
+///
+/// Conditions of a failure that the operator retries stay until the outcome is known, so that retries don't
+/// flap. Conditions about grants don't stay, because a grant admits the resource now.
 fn while_in_flight(before: &Status, generation: i64, now: Timestamp) -> Vec<Condition> {
     let class = said(before);
     let forbidden = before.ready_reason().is_some_and(Reason::is_about_grants);
     let not_true = before
         .condition(ConditionType::Ready)
         .is_some_and(|ready| ready.status != ConditionStatus::True);
-    // It goes on: what was said only because it was suspended is over.
+    // The suspension is over, so conditions that only the suspension caused go.
     let suspended = |c: &&Condition| c.type_ == ConditionType::Suspended.as_str();
     let was_suspended = before.conditions.iter().any(|c| suspended(&c));
     let holds = not_true && !forbidden && (!was_suspended || says_stalled(before));

@@ -1,4 +1,4 @@
-//! Changes of the record in a status: what is synced, retired, or in doubt.
+//! Changes of the record in a status: synced, retired, and open attempts.
 
 use super::observation::Observation;
 use crate::{
@@ -6,8 +6,8 @@ use crate::{
     core::credential::fingerprint::retire,
 };
 
-/// What is believed to be set is so no longer, if it is one of these: it goes to the retired ones.
-/// Answers with it.
+/// Moves `synced` to the retired fingerprints if `which` accepts `synced`. Returns the former `synced` if
+/// moved.
 pub(crate) fn retire_synced(
     status: &mut Status,
     which: impl FnOnce(&Synced) -> bool,
@@ -17,7 +17,7 @@ pub(crate) fn retire_synced(
     Some(synced)
 }
 
-/// What was believed to be set, as an attempt of which nobody knows any more what came of it.
+/// Turns a former `synced` into an open attempt with an unknown outcome.
 pub(crate) fn in_doubt(synced: Synced, id: String, generation: i64) -> Attempt {
     Attempt {
         id,
@@ -31,7 +31,7 @@ pub(crate) fn in_doubt(synced: Synced, id: String, generation: i64) -> Attempt {
     }
 }
 
-/// Adds a superseded fingerprint to the retired ones; the oldest goes when there are too many.
+/// Adds a superseded fingerprint to the retired ones, and drops the oldest beyond [`RETIRED_MAX`].
 pub(crate) fn retire_into(retired: &mut Vec<String>, fingerprint: Option<&str>) {
     let Some(short) = fingerprint.map(retire) else {
         return;
@@ -42,7 +42,7 @@ pub(crate) fn retire_into(retired: &mut Vec<String>, fingerprint: Option<&str>) 
     retired.drain(..surplus);
 }
 
-/// What `lastHandledReconcileAt` becomes once the outcome of the request at hand is known.
+/// The new `lastHandledReconcileAt` once the outcome of the current request is known.
 pub(crate) fn handled_request(observed: &Observation<'_>) -> Option<String> {
     observed
         .requested_at

@@ -1,27 +1,26 @@
-//! What one call to Cognito came to, as plain facts. What follows from them is decided in
-//! [`super::outcome`].
+//! The reply to one call to Cognito, as plain facts. [`super::outcome`] decides what follows from a reply.
 
 use crate::core::credential::failure::CredentialsFailure;
 
-/// The reply to one `AdminSetUserPassword`, or what there was instead of one.
+/// The reply to one `AdminSetUserPassword`, or the failure in place of a reply.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Reply {
     /// HTTP 200 with a reply that parsed.
     Applied {
-        /// AWS's request id, for the log and the event.
+        /// AWS's request id, for the log and the Event.
         request_id: Option<String>,
     },
     /// An error reply.
     ServiceError(ServiceError),
-    /// The request provably never left, or whoever got it says that nothing was done with it.
+    /// The request was provably not sent, or the receiver says that the request was not processed.
     NotSent {
-        /// Why not.
+        /// The cause.
         cause: NotSent,
         /// The SDK's own words, without secrets, at most 512 characters.
         detail: String,
     },
-    /// The request left or may have left, and no usable reply came back: a timeout, a dropped
-    /// connection, an unparsable reply.
+    /// The request was or may have been sent, and no usable reply came back: a timeout, a dropped connection,
+    /// an unparsable reply.
     NoReply {
         /// The SDK's own words, without secrets, at most 512 characters.
         detail: String,
@@ -33,8 +32,7 @@ pub enum Reply {
 pub struct ServiceError {
     /// The HTTP status.
     pub status: u16,
-    /// The error code, e.g. `InvalidPasswordException`, without namespace; absent when the reply
-    /// named none.
+    /// The error code, e.g. `InvalidPasswordException`, without namespace; None if the reply named no code.
     pub code: Option<String>,
     /// AWS's message, at most 1,024 characters.
     pub message: Option<String>,
@@ -42,16 +40,16 @@ pub struct ServiceError {
     pub request_id: Option<String>,
 }
 
-/// Why a request had no effect for certain.
+/// Why a request provably had no effect.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum NotSent {
-    /// No credentials, or none that could be refreshed.
+    /// The operator had no credentials, or could not refresh them.
     Credentials,
-    /// DNS, TCP connect or TLS.
+    /// DNS, TCP connect or TLS failed.
     Connect,
-    /// It could not be built: endpoint, serialisation, signing.
+    /// The request could not be built: endpoint, serialisation, signing.
     Request,
-    /// The connection was closed, and what closed it says that the request was not processed.
+    /// The peer closed the connection and said that the request was not processed.
     Unprocessed,
 }
 

@@ -1,15 +1,15 @@
-//! A request to set now: the annotation `requestedAt`, which anybody may write who may write the
-//! resource, and which is answered in its status.
+//! A request to set now: the annotation `requestedAt`. Everybody with write access to the resource may write
+//! the annotation. The operator answers in the status.
 
 use crate::core::{credential::fingerprint::hex, text::is_unseen};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 
-/// A longer value isn't repeated.
+/// The longest request, in characters, that the status repeats verbatim.
 const MAX: usize = 128;
 
-/// What a request is known by: the annotation's value. One that is longer than 128 characters (an
-/// annotation may have 256 KiB), or has some that nobody sees, is known by its digest, `sha256:` and 64
+/// The form in which the status records a request: the annotation's value. A value of more than 128
+/// characters (an annotation may have 256 KiB), or with invisible characters, is recorded as `sha256:` and 64
 /// hex digits.
 #[must_use]
 pub fn known_by(requested_at: &str) -> Cow<'_, str> {

@@ -1,4 +1,4 @@
-//! Whether a value may be sent again without a request.
+//! Whether the operator may send a value again without a request.
 
 use super::observation::{Comparison, Observation, SecretVersion};
 use crate::{
@@ -6,19 +6,19 @@ use crate::{
     core::credential::fingerprint::Match,
 };
 
-/// What a value is, as to whether it may be sent again by itself.
+/// How often the operator may send a value without a request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ResendPolicy {
-    /// It may, as often as need be.
+    /// As often as necessary.
     Permanent,
     /// Once.
     Temporary,
-    /// It may have been applied, as far as the record tells: only on request.
+    /// Not at all: by the record, the value may have been applied already.
     Spent,
 }
 
-/// The kind of the value at hand. A user who doesn't exist has chosen nothing, so an attempt that
-/// found none doesn't count.
+/// The policy for the value in the Secret. An attempt that ended in `UserNotFound` doesn't count as a set,
+/// because a user who doesn't exist has chosen no password.
 pub(crate) fn kind(
     observed: &Observation<'_>,
     version: &SecretVersion,
@@ -37,8 +37,9 @@ pub(crate) fn kind(
         Some(_) | None => match value.synced {
             Some(Match::Same | Match::KeyGone) => true,
             Some(Match::Different) => false,
-            // It was in doubt when another value replaced it, and that one was refused; or it was
-            // set, and another resource managed the user meanwhile.
+            // A retired value may still be the user's password in two cases. The value was in doubt, and the
+            // value that replaced it was refused. Or the value was set, and another resource managed the user
+            // meanwhile.
             None => value.attempt != Some(Match::Same) && value.retired,
         },
     };
@@ -49,7 +50,7 @@ pub(crate) fn kind(
     }
 }
 
-/// Whether a call that was made for this attempt may have been applied.
+/// Whether a call for this attempt may have been applied.
 pub(crate) fn is_doubtful(attempt: &Attempt) -> bool {
     match attempt.outcome {
         AttemptOutcome::Pending | AttemptOutcome::Unknown | AttemptOutcome::InHistory => true,

@@ -1,6 +1,6 @@
-//! A temporary password is set once for each distinct value. Sent again, it would put a user who
-//! has chosen their own since back to `FORCE_CHANGE_PASSWORD`: what may have been applied is left
-//! alone until somebody asks for it.
+//! The rules for temporary passwords: the operator sets each distinct value once. A second set would put the
+//! user back to `FORCE_CHANGE_PASSWORD`, although the user may have chosen a password since. So the operator
+//! sends a value that may have been applied only after a request.
 
 use super::{
     decision::{Decision, Report},
@@ -22,8 +22,8 @@ const NO_REPLY: &str =
     "no usable reply came back, so whether the temporary password was applied can't be told";
 const KEY_GONE: &str = "the fingerprint key is gone and the Secret or the resource has changed since, so whether this temporary password was set before can't be told";
 
-/// What is done instead of sending a value that may be spent: nothing, or to say so. None where it
-/// is known to be set.
+/// The decision instead of sending a value that may be spent: stay, or report the stall. None if the record
+/// says that the value is set.
 pub(crate) fn spare(
     observed: &Observation<'_>,
     version: &SecretVersion,
@@ -43,7 +43,8 @@ pub(crate) fn spare(
         request: None,
     };
     let open = status.attempt.as_ref().filter(|a| a.is_open());
-    // A call that was made for a request may have been applied: that is the request's outcome.
+    // The call that was made for this request may have been applied. That unknown outcome answers the
+    // request.
     let mut before = status.clone();
     if let Some(request) = open.and_then(|attempt| attempt.request.clone()) {
         before.last_handled_reconcile_at = Some(request);
@@ -74,7 +75,8 @@ pub(crate) fn spare(
     {
         return None;
     }
-    // From now on the value at hand is what is in doubt, so that another one can be told from it.
+    // The value in the Secret becomes the open attempt, signed by the newest key. A different value can then
+    // be told apart from this value.
     let attempted_at = status.attempt.as_ref().map(|a| &a.started_at);
     let synced_at = status.synced.as_ref().map(|synced| &synced.at);
     let attempt = at_hand(
@@ -97,12 +99,12 @@ pub(crate) fn spare(
     Some(report(observed, &before, attempt, verdict, now))
 }
 
-/// What is said after a call that may have applied a temporary password.
+/// The verdict after a call that may have applied a temporary password.
 pub(crate) fn without_reply(words: Option<&str>) -> Verdict {
     doubt(NO_REPLY, words)
 }
 
-/// What happened to an attempt, as far as it is on record.
+/// The first half of the message: how the attempt ended, as far as the record tells.
 const fn happened(attempt: &Attempt) -> &'static str {
     match attempt.outcome {
         AttemptOutcome::Pending => {

@@ -1,7 +1,9 @@
-//! What a read has verified and the record doesn't say yet: that a Secret whose metadata moved still holds
-//! the value that is set, or refused, or none that can be sent. That is not worth a write at once, because
-//! External Secrets moves metadata all day. But as long as it isn't on record, each restart reads the Secret
-//! again; and where the fingerprint key is lost, only the Secret's version tells that the value is the same.
+//! Verified versions of Secrets. A read found that a Secret with a newer version still holds the value on
+//! record, or still no usable value.
+//!
+//! External Secrets moves metadata all day, so a verified version is not written at once. But the version
+//! must get on record: until then, each restart reads the Secret again. If the fingerprint key is lost, only
+//! the version proves that the value is the same.
 
 use super::{decide::decide, decision::Decision, observation::Observation};
 use crate::{
@@ -10,15 +12,15 @@ use crate::{
 };
 use jiff::Timestamp;
 
-/// The status, with the Secret's version in it at which this process last found what is on record; none
-/// where that version is on record already, or where something else is to be done.
+/// The status with the version at which this process last read the value on record. None if that version is
+/// on record already, or if the decision is anything but `Stay`.
 ///
-/// The version comes from [`Observation::tried`], so it was read together with the value. It must also be the
-/// version that the watch shows, because a Secret that moved since isn't verified.
+/// The version comes from [`Observation::tried`], so the version was read together with the value. The
+/// version must also be the one that the watch shows, because a newer version is not verified.
 #[must_use]
 pub fn verified(observed: &Observation<'_>, now: Timestamp) -> Option<Status> {
     let status = with_version(observed).filter(|status| status != observed.status)?;
-    // What needs no id is all that is asked.
+    // An empty id is enough: only `Stay` matters here, and `Stay` has no attempt.
     let stays = matches!(decide(observed, now, ""), Decision::Stay { .. });
     stays.then_some(status)
 }
@@ -54,8 +56,9 @@ fn with_version(observed: &Observation<'_>) -> Option<Status> {
     Some(status)
 }
 
-/// Whether the status speaks of the attempt, and nothing happens with the attempt for long. While a call is
-/// made, a status says that it waits as it did before, but never that it is stalled.
+/// Whether the status speaks of the attempt, and the attempt stays as it is for long. During a call, the
+/// conditions can still say that the resource waits, as before the call. Conditions of the class Stalled
+/// never stay during a call.
 fn is_left_alone(observed: &Observation<'_>, outcome: AttemptOutcome) -> bool {
     let is_about_attempt = observed.status.ready_reason().is_some_and(|reason| {
         !reason.ends_with_an_event() && !reason.is_about_grants() && reason != Reason::DuplicateUser

@@ -1,5 +1,5 @@
-//! What is waited for before the next call: the backoff after a failure, and the quarantine after a
-//! call without a known outcome.
+//! Waits before the next call: the backoff after a failure, and the quarantine after a call without a known
+//! outcome.
 
 use super::observation::{Comparison, Observation};
 use crate::{
@@ -18,17 +18,17 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::time::Duration;
 
-/// For how long after a call without a known outcome no other value is sent: the lost call may
-/// still land.
+/// How long no different value is sent after a call without a known outcome: the lost call may still land.
 pub const QUARANTINE: SignedDuration = SignedDuration::from_secs(30);
 
-/// After how many failures in a row a value counts as merely tried again: the first minute.
+/// The number of failures in a row, about one minute of retries, up to which a call has the urgency of a new
+/// request.
 const FIRST_TRIES: u32 = 8;
 
-/// How much is left of the wait that the last failure began. Only a changed generation, value or
-/// request cuts it short; a moved resourceVersion alone does not. `value` is the one at hand, if it
-/// was read. Where a person must act, or nobody need, nothing waits for a time: who wrote that it does
-/// forged it.
+/// How much is left of the backoff after the last failure. Only a changed generation, value or request cuts
+/// the backoff short; a changed resourceVersion alone doesn't. `value` is the value that was read, if any.
+///
+/// Stalled and settled resources have no retry time. A retry time in such a status was forged and is ignored.
 pub(crate) fn wait_left(
     observed: &Observation<'_>,
     value: Option<&Comparison>,
@@ -48,19 +48,19 @@ pub(crate) fn wait_left(
     backoff::left(status, observed.uid, now)
 }
 
-/// How long until there is something to try or to say, if no event comes before: the next try, or the end
-/// of the 5 minutes after which what waits is called stalled.
+/// Time until the next reconcile without an event. The backoff ends then, or the 5 minutes after which a wait
+/// is called stalled.
 pub(crate) fn wake(status: &Status, uid: &str, now: Timestamp) -> Option<Duration> {
     sooner(backoff::left(status, uid, now), until_stalled(status, now))
 }
 
-/// The shorter one of two waits, either of which may be for an event alone.
+/// The shorter of two waits. None stands for a wait that only an event ends.
 pub(crate) fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
     one.into_iter().chain(other).min()
 }
 
-/// How long until the status is to say of a wait that it is stalled; zero when it is to say so now. The 5
-/// minutes count from the time of Reconciling, so that a restart neither forgets nor repeats them.
+/// Time until the status must call a wait stalled; zero if that is due now. The 5 minutes count from the
+/// transition time of the Reconciling condition, so that a restart neither forgets nor repeats the 5 minutes.
 pub(crate) fn until_stalled(status: &Status, now: Timestamp) -> Option<Duration> {
     let waits = said(status) == Some(Class::Waiting);
     let reconciling = status
@@ -68,14 +68,15 @@ pub(crate) fn until_stalled(status: &Status, now: Timestamp) -> Option<Duration>
         .filter(|_| waits)?;
     let since = reconciling.last_transition_time.0;
     if is_yet_to_come(since, now) {
-        // A clock was wrong: the time is corrected, and the 5 minutes begin.
+        // A wrong clock wrote this time. The write that is due now corrects the time, and the 5 minutes
+        // begin.
         return Some(Duration::ZERO);
     }
     let left = STALLED_AFTER.checked_sub(now.duration_since(since))?;
     Some(Duration::try_from(left).unwrap_or_default())
 }
 
-/// Whether what is wanted is no longer what failed.
+/// Whether value or request differ from the value and request that failed.
 fn is_cut_short(observed: &Observation<'_>, value: Option<&Comparison>) -> bool {
     let status = observed.status;
     let waits_for_a_value = matches!(
@@ -92,14 +93,14 @@ fn is_cut_short(observed: &Observation<'_>, value: Option<&Comparison>) -> bool 
         let tried_value = tried.fingerprint.as_deref();
         value.is_some_and(|value| tried_value != Some(value.fingerprint.as_str()))
     } else {
-        // After a restart only the attempt tells what was tried last.
+        // After a restart only the attempt on record tells which value was tried last.
         let another = |value: &Comparison| value.attempt != Some(Match::Same);
         status.attempt.is_some() && value.is_some_and(another)
     }
 }
 
-/// Whether somebody just asked for this value: it is new, or asked for anew, or in the first tries
-/// after that. What failed for longer, or waits for something else than time, is merely tried again.
+/// The urgency of a call. A new value, a new request and the first retries of either are urgent. Later
+/// retries are not, and neither are calls that wait for an event.
 pub(crate) fn urgency(observed: &Observation<'_>, value: &Comparison) -> Urgency {
     let failures = observed.status.failures.as_ref();
     let Some(failures) = failures.filter(|_| observed.is_judged()) else {
@@ -110,7 +111,7 @@ pub(crate) fn urgency(observed: &Observation<'_>, value: &Comparison) -> Urgency
     }
     let reason = observed.status.ready_reason();
     let waits = reason.map(Reason::class) == Some(Class::Waiting);
-    // Without credentials or grant it was never really tried.
+    // Without credentials or without a grant, no call was made for this value yet.
     let untried = reason == Some(Reason::InvalidCredentials) || observed.waited_for_grant();
     let is_first = !waits || untried;
     if is_first && failures.count <= FIRST_TRIES {
@@ -120,10 +121,10 @@ pub(crate) fn urgency(observed: &Observation<'_>, value: &Comparison) -> Urgency
     }
 }
 
-/// Until when the calls that were made for an open attempt may still land, once it is taken over. A
-/// call that was answered has ended, whatever came of it; one without a reply may be on its way.
+/// The time until which earlier calls of the open attempt may still land after a take-over. A call that got
+/// any reply has ended; a call without a reply may still be under way.
 pub(crate) fn quarantined_until(before: &Status) -> Option<MicroTime> {
-    // Each of its calls was answered, or is counted in `known` already.
+    // Every call of such an attempt was answered, or its quarantine is in `known` already.
     let has_ended = |attempt: &&Attempt| {
         matches!(
             attempt.outcome,
@@ -143,9 +144,11 @@ pub(crate) fn quarantined_until(before: &Status) -> Option<MicroTime> {
     until.max(known).map(MicroTime)
 }
 
-/// The status with its quarantines brought back to now, where they begin or end at a time that can't be
-/// believed; none where they can. A clock that is set back just after a lost call must not end the
-/// quarantine, and one that was ahead must not draw it out: it is whole, and begins now.
+/// The status with corrected quarantines, if one begins or ends too far in the future; None if all are
+/// plausible.
+///
+/// A quarantine from a wrong clock begins now and lasts the whole 30 s. A clock that is set back just after a
+/// lost call must not end the quarantine. A clock that was ahead must not prolong the quarantine.
 pub(crate) fn corrected(status: &Status, now: Timestamp) -> Option<Status> {
     let is_doubtful =
         |attempt: &&Attempt| attempt.is_open() && is_yet_to_come(attempt.started_at.0, now);
@@ -166,16 +169,16 @@ pub(crate) fn corrected(status: &Status, now: Timestamp) -> Option<Status> {
     Some(corrected)
 }
 
-/// How much is left until no call of what is `synced` can land any more.
+/// Time until no earlier call can land any more, by `quarantinedUntil`; None if none can land now.
 pub(crate) fn landing_left(status: &Status, now: Timestamp) -> Option<Duration> {
     let left = status.quarantined_until.as_ref()?.0.duration_since(now);
     let left = Duration::try_from(left).ok()?;
     (!left.is_zero()).then_some(left)
 }
 
-/// How much is left of an open attempt's quarantine.
+/// How much is left of an open attempt's quarantine; None if the quarantine is over.
 pub(crate) fn quarantine_left(attempt: &Attempt, now: Timestamp) -> Option<Duration> {
-    // Its last call was answered; until when an earlier one may land is on record apart.
+    // The last call of such an attempt was answered. `quarantinedUntil` covers its earlier calls.
     if attempt.outcome == AttemptOutcome::InHistory {
         return None;
     }

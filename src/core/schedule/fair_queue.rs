@@ -20,7 +20,7 @@ pub struct FairQueue<K, const CLASSES: usize = 1> {
     last_place: u64,
 }
 
-/// The keys of one namespace.
+/// The keys of one namespace that wait.
 #[derive(Clone, Debug)]
 struct Waiting<K, const CLASSES: usize> {
     /// The namespace's place in the rotation. The lowest place is served first.

@@ -1,12 +1,15 @@
-//! Who leads: what is to be done next about the Lease, from what was seen of it and the time on this
-//! process's own monotonic clock.
+//! The elector: decides the next step about the Lease, from the records that were read and from the time on
+//! this process's own monotonic clock.
 //!
-//! Why two never lead at once. Whoever holds it counts its time from *before* the write that got it
-//! was sent. Whoever waits counts from *after* a read showed the record as it is now, and never
-//! believes the times in it, which another machine's clock wrote. The write that takes it over is
-//! for the version that was read, so that it fails if the holder has renewed meanwhile. And whoever
-//! can't renew gives up [`RENEW_DEADLINE`] after its last renewal was sent, a third of a lease before
-//! somebody else may begin: that much the two clocks may differ in speed.
+//! Two processes never lead at once, for four reasons:
+//!
+//! - The holder counts the lease from *before* the renewal was sent.
+//! - A candidate counts the lease from *after* a read showed the current record. A candidate ignores the
+//!   times in the record, because another machine's clock wrote these times.
+//! - A candidate takes the Lease by a write for the version that was read. The write fails if the holder has
+//!   renewed meanwhile.
+//! - A holder that cannot renew gives up [`RENEW_DEADLINE`] after the last renewal was sent. A third of the
+//!   lease is left until a candidate may begin. The speeds of the two clocks may differ by that much.
 
 #[cfg(test)]
 mod simulation;
@@ -17,36 +20,36 @@ use crate::core::clock::micros;
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
-/// For how long after its last renewal a holder is left alone.
+/// How long candidates leave a holder alone after the last renewal.
 pub const LEASE_DURATION: Duration = Duration::from_secs(LEASE_SECONDS as u64);
 const LEASE_SECONDS: u16 = 15;
 
-/// A holder that hasn't renewed for this long has lost it.
+/// A holder that has not renewed for this long has lost the Lease.
 pub const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Between two renewals, and between two tries of what failed.
+/// The time between two renewals, and between two tries after a failure.
 pub const RETRY: Duration = Duration::from_secs(2);
 
-/// How often one that doesn't hold it looks: after a release, this is how long nobody leads.
+/// How often a candidate reads the Lease. After a release, no process leads for this long.
 pub const LOOK: Duration = Duration::from_secs(1);
 
-/// How long one request may take, a holder's and a candidate's alike: an API server that is slow shouldn't
-/// cost the lease, nor keep a new leader from it. Half of [`RENEW_DEADLINE`], so that a request that hangs
-/// leaves the holder time for another one.
+/// The timeout of one request, for holders and candidates alike. A slow API server must neither cost the
+/// Lease nor keep a new leader from the Lease. The timeout is half of [`RENEW_DEADLINE`], so that the holder
+/// has time for another request after one that hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A duration in the record that is longer than this was not written by an operator.
+/// No operator writes a longer duration into the record, so a longer duration is ignored.
 const DURATION_MAX: Duration = Duration::from_mins(5);
 
-/// What client-go writes when it releases a lease.
+/// The duration that client-go writes when client-go releases a Lease.
 const RELEASED_SECONDS: i32 = 1;
 
-/// The record: a Lease's spec, with the version that it was read in.
+/// The record: the spec of the Lease, with the resourceVersion of the read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Record {
-    /// The resourceVersion; none when it is to be made.
+    /// The resourceVersion; none for a Lease that is to be created.
     pub version: Option<String>,
-    /// `holderIdentity`; empty when nobody holds it.
+    /// `holderIdentity`; empty if the Lease has no holder.
     pub holder: String,
     /// `leaseDurationSeconds`.
     pub seconds: Option<i32>,
@@ -54,13 +57,13 @@ pub struct Record {
     pub transitions: i32,
     /// `acquireTime`, for people.
     pub acquired: Option<Timestamp>,
-    /// `renewTime`, for people; here it only counts whether it moved.
+    /// `renewTime`, for people. The elector only checks whether `renewTime` has changed.
     pub renewed: Option<Timestamp>,
 }
 
 impl Record {
-    /// How long its holder is left alone. Less than our own duration can only be a person's edit:
-    /// the holder itself goes on believing in what it wrote.
+    /// How long a candidate leaves the holder alone. A duration below [`LEASE_DURATION`] can only be a
+    /// person's edit, and the holder goes on believing in the duration that the holder wrote.
     fn duration(&self) -> Duration {
         let said = self.seconds.and_then(|seconds| u64::try_from(seconds).ok());
         let said = Duration::from_secs(said.unwrap_or_default());
@@ -71,17 +74,19 @@ impl Record {
         }
     }
 
-    /// Whether its holder gave it up. A name that somebody only removed proves nothing.
+    /// Whether the holder released the Lease. An empty holder alone proves no release: a person may have
+    /// removed the name.
     fn is_released(&self) -> bool {
         self.holder.is_empty() && self.seconds == Some(RELEASED_SECONDS)
     }
 
-    /// Whether it says no more than one that isn't there.
+    /// Whether the Lease names no holder and no duration, which is the same as no Lease.
     fn is_blank(&self) -> bool {
         self.holder.is_empty() && self.seconds.is_none()
     }
 
-    /// Whether nobody has renewed it in between. A label moves the version and says nothing.
+    /// Whether the holder has not renewed between the two records. The version does not count: a label
+    /// changes the version too.
     fn says_the_same(&self, other: &Self) -> bool {
         let Self { version, .. } = self;
         *self
@@ -92,40 +97,41 @@ impl Record {
     }
 }
 
-/// What is to be done now.
+/// The next step.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
     /// Read the record.
     Read,
-    /// Write this record: as a new one if it has no version, else in the place of that version.
+    /// Write this record: create the Lease if the record has no version, else replace that version.
     Write(Record),
-    /// Nothing until the clock shows this.
+    /// Do nothing until the clock shows this time.
     Wait(Duration),
-    /// Stop acting at once: somebody else may lead, or does.
+    /// Stop acting at once: another process leads or may lead.
     Lost(Lost),
 }
 
-/// Why the lease is lost.
+/// Why the Lease is lost.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Lost {
-    /// No renewal came through in time.
+    /// No renewal succeeded in time.
     #[error("it could not be renewed for {} s", RENEW_DEADLINE.as_secs())]
     NotRenewed,
-    /// The record names somebody else.
+    /// The record names another holder.
     #[error("{0} holds it now")]
     Taken(String),
 }
 
-/// One that wants to lead, or does. All times but `wall` are on one monotonic clock.
+/// The election of one process, as candidate or as holder. All times but `wall` are on one monotonic clock.
 #[derive(Debug)]
 pub struct Elector {
     identity: String,
     held: Option<Held>,
-    /// The last claim that was seen of somebody else.
+    /// The last claim of another process that a read showed.
     other: Option<Other>,
     next: Next,
     at: Duration,
-    /// Whether the last write came too late: once is no reason to wait, twice is.
+    /// Whether the last write conflicted. The elector reads at once after one conflict, and waits after two
+    /// in a row.
     conflicted: bool,
 }
 
@@ -133,16 +139,16 @@ pub struct Elector {
 struct Held {
     /// When the last renewal was sent.
     since: Duration,
-    /// As it was written.
+    /// The record as the API server returned it after the last renewal.
     record: Record,
 }
 
 #[derive(Debug)]
 struct Other {
     record: Record,
-    /// When it was first seen to say this.
+    /// When a read first showed this claim.
     since: Duration,
-    /// Whether its holder is known to be gone.
+    /// Whether the holder is known to be gone.
     dead: bool,
 }
 
@@ -154,7 +160,7 @@ enum Next {
 }
 
 impl Elector {
-    /// One that has seen nothing yet. The identity must be this process's alone.
+    /// Creates an elector that has read nothing yet. No other process may have the same identity.
     #[must_use]
     pub fn new(identity: String) -> Self {
         Self {
@@ -167,20 +173,21 @@ impl Elector {
         }
     }
 
-    /// Until when it is held.
+    /// The end of the lease; none if this process does not hold the Lease.
     #[must_use]
     pub fn held_until(&self) -> Option<Duration> {
         self.held.as_ref().map(|held| held.since + LEASE_DURATION)
     }
 
-    /// Who else was seen to hold it last.
+    /// The last other holder that a read showed; none while this process holds the Lease.
     #[must_use]
     pub fn other(&self) -> Option<&str> {
         let other = self.other.as_ref().filter(|_| self.held.is_none())?;
         Some(&other.record.holder)
     }
 
-    /// How long a request that begins now may take. A holder's ends when the lease is lost, at the latest.
+    /// The timeout of a request that begins now. A holder's request ends at the latest when the Lease is
+    /// lost.
     #[must_use]
     pub fn patience(&self, now: Duration) -> Duration {
         let left = self.deadline().map(|deadline| deadline.saturating_sub(now));
@@ -191,7 +198,7 @@ impl Elector {
         self.held.as_ref().map(|held| held.since + RENEW_DEADLINE)
     }
 
-    /// What is to be done now. `wall` is for those who read the record.
+    /// The next step at `now`. The record shows `wall` to people.
     #[must_use]
     pub fn step(&self, now: Duration, wall: Timestamp) -> Step {
         if self.deadline().is_some_and(|deadline| now >= deadline) {
@@ -205,17 +212,17 @@ impl Elector {
         }
     }
 
-    /// A read was answered at `now`, with the record or that there is none. `dead` is whether the
-    /// holder that it names is known to be gone.
+    /// Takes the answer of a read at `now`: the record, or none if there is no Lease. `dead`: the holder in
+    /// the record is known to be gone.
     pub fn read(&mut self, record: Option<Record>, now: Duration, dead: bool) {
         self.at = now;
         let lapsed = self.look(record.as_ref(), now, dead);
         self.next = match (record, &self.held) {
-            // Ours: a reply was lost, or somebody changed something else about it.
+            // The Lease is ours: the reply to a write was lost, or a person changed another field.
             (Some(record), _) if record.holder == self.identity => {
                 Next::Write(self.claim(record, None))
             }
-            // Somebody removed it, or our name. Nobody else may have begun yet.
+            // A person removed the Lease or our name. No other process may have begun to lead yet.
             (None, Some(held)) => Next::Write(Record {
                 version: None,
                 ..held.record.clone()
@@ -252,14 +259,15 @@ impl Elector {
         }
     }
 
-    /// Notes what others claim; answers whether it may be taken.
+    /// Records the claim of another process. Returns whether the Lease may be taken.
     fn look(&mut self, record: Option<&Record>, now: Duration, dead: bool) -> bool {
         match record {
             Some(record) if record.is_released() || record.holder == self.identity => {
                 self.other = None;
                 return true;
             }
-            // Removed: whoever held it doesn't know that yet.
+            // The Lease was removed, and the holder does not know that yet. So the claim on record still
+            // counts.
             None => {}
             Some(record) if record.is_blank() => {}
             Some(record) => match &mut self.other {
@@ -278,7 +286,8 @@ impl Elector {
             .is_none_or(|other| other.dead || now >= other.since + other.record.duration())
     }
 
-    /// Our claim in the place of `record`; what counts on is taken from `from`, if not from it.
+    /// Our claim, with the version of `record`. All other fields come from `from`, or from `record` without
+    /// `from`.
     fn claim(&self, record: Record, from: Option<Record>) -> Record {
         let version = record.version.clone();
         Record {
@@ -289,7 +298,8 @@ impl Elector {
         }
     }
 
-    /// A write that was sent at `sent` has succeeded, and this is what stands there now.
+    /// Takes the success of a write that was sent at `sent`. `record` is the Lease that the API server
+    /// returned.
     pub fn wrote(&mut self, record: Record, sent: Duration) {
         self.next = Next::Write(record.clone());
         self.at = sent + RETRY;
@@ -301,20 +311,22 @@ impl Elector {
         self.conflicted = false;
     }
 
-    /// A write that was sent at `sent` came too late: somebody else has written, or removed it.
+    /// Takes the conflict of a write that was sent at `sent`: the Lease has been written or removed since the
+    /// read.
     pub fn conflicted(&mut self, sent: Duration) {
         self.next = Next::Read;
         self.at = if self.conflicted { sent + RETRY } else { sent };
         self.conflicted = true;
     }
 
-    /// A request that was sent at `sent` failed. If it was a write, it may have been made.
+    /// Takes the failure of a request that was sent at `sent`. A failed write may have been made all the
+    /// same.
     pub fn failed(&mut self, sent: Duration) {
         self.next = Next::Read;
         self.at = sent + RETRY;
     }
 
-    /// Gives it up: the record that says so, if this is the one that holds it.
+    /// Gives the Lease up. Returns the record that releases the Lease, if `record` names this process.
     #[must_use]
     pub fn release(&mut self, record: Record, wall: Timestamp) -> Option<Record> {
         self.held = None;
@@ -328,7 +340,8 @@ impl Elector {
         (record.holder == self.identity).then(|| stamped(released, wall))
     }
 
-    /// The record as it stands, if that is known and it is ours.
+    /// The record that the next renewal writes. None if this process does not hold the Lease, or must read
+    /// first.
     #[must_use]
     pub fn record(&self) -> Option<&Record> {
         match (&self.next, &self.held) {
@@ -338,8 +351,8 @@ impl Elector {
     }
 }
 
-/// With the times in it. A renewal always moves `renewTime`, be the clock stopped: one that changed
-/// nothing would be seen by nobody.
+/// Puts the times into the record. A renewal always changes `renewTime`, even if the clock stands still:
+/// candidates only notice a record that changes.
 fn stamped(record: Record, wall: Timestamp) -> Record {
     let wall = micros(wall);
     let moved = if record.renewed == Some(wall) {

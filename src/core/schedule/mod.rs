@@ -1,6 +1,6 @@
-//! Who goes when: the rate limit in front of Cognito, the fair queue, and the election of the leader.
+//! The rate limiter in front of Cognito, the fair queue, and the elector.
 //!
-//! Imports no other room.
+//! Imports [`crate::core::clock`] only.
 
 pub mod fair_queue;
 pub mod lease;

@@ -1,11 +1,12 @@
-//! The operator's share of a quota that it has in common with the end users' own password recovery:
-//! a token bucket for each account and Region, and in front of it a queue that is fair by namespace.
+//! The rate limiter in front of Cognito. The end users' own password recovery uses the same quota, so the
+//! operator takes only a share. Each account and Region has a token bucket, with a queue in front that is
+//! fair by namespace.
 //!
-//! A token is taken when a permit is given, and some time passes before the call leaves. So a second
-//! limit counts every permit that is out or whose call ended within the last second: whatever pauses in
-//! between, no second sees more calls than `rps + burst`.
+//! A permit takes a token, and some time passes before the call leaves. So a second limit counts each permit
+//! that is in use, and each call that ended within the last second. With this limit, no second has more than
+//! `rps + burst` calls, whatever pauses lie between permit and call.
 //!
-//! Time is a monotonic clock's, since any origin. The queue holds keys, never values.
+//! Times are those of a monotonic clock, since any origin. The queue contains keys, never values.
 
 use super::fair_queue::FairQueue;
 use std::{
@@ -14,42 +15,42 @@ use std::{
     time::Duration,
 };
 
-/// How many permits of one rate limiter are out at a time.
+/// The maximum number of permits of one rate limiter in use at a time.
 pub const PERMITS_MAX: u32 = 16;
 
-/// How many permits are out at a time after a call that got no reply, until a call gets one.
+/// The same maximum after a call without a reply, until a call gets a reply.
 const TURNS_MAX_WITHOUT_REPLY: u32 = 2;
 
-/// How many permits of all rate limiters together are out at a time.
+/// The maximum number of permits of all rate limiters in use at a time.
 const ALL_TURNS_MAX: u32 = 128;
 
-/// So many of these are for services that have answered a call: tenants can make up any number of
-/// Regions, and none of those answers.
+/// How many of these permits are reserved for services that answered the last call. Tenants can name any
+/// number of Regions that do not exist, and no such Region answers.
 const TURNS_FOR_ANSWERING: u32 = 32;
 
-/// While urgent and other work wait, one permit in so many goes to the other work.
+/// While both classes wait, one permit in this many goes to [`Urgency::Retry`].
 const TURNS_PER_RETRY: u32 = 4;
 
-/// The span in which at most `rps + burst` calls leave.
+/// The time in which at most `rps + burst` calls leave.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// A throttled rate grows back from nothing to the full one in so many seconds.
+/// How long the rate takes to grow from nothing to the full rate.
 const RECOVERY_SECONDS: f64 = 30.0;
 
-/// The lowest rate, as a fraction of the full one.
+/// The lowest rate, as a fraction of the full rate.
 const RATE_MIN: f64 = 0.1;
 
-/// Whose permit comes first.
+/// The class of a key in the queue.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Urgency {
-    /// Nobody just asked for it: it is merely tried again.
+    /// A later try after failures. No person or program just asked for this set.
     Retry,
-    /// Somebody just asked for it.
+    /// A set that a person or program just asked for.
     Requested,
 }
 
 impl Urgency {
-    /// The class in the queue.
+    /// The index of the class in the queue.
     const fn class(self) -> usize {
         match self {
             Self::Requested => 0,
@@ -58,10 +59,10 @@ impl Urgency {
     }
 }
 
-/// How many calls the operator may make.
+/// How many calls the operator may make to one account and Region.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct RateLimits {
-    /// Calls a second, in the long run.
+    /// Calls per second, in the long run.
     pub rps: f64,
     /// Calls at once, after a rest.
     pub burst: u32,
@@ -79,19 +80,20 @@ impl RateLimits {
     }
 }
 
-/// How a permit ended.
+/// How the call of a permit ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PermitEnd {
     /// The service answered the call.
     Answered,
-    /// The call was made, and no reply came.
+    /// No reply came, or no connection to the service could be made.
     NoReply,
-    /// A call was made, and nothing is known of the service: the request may not have left.
+    /// The request may not have left. The call says nothing about the service.
     Unsent,
 }
 
-/// How many permits one rate limiter may have out while all rate limiters together have `permits` out: no more than
-/// are left for the others. So however many services hang, the next one still gets a permit.
+/// How many permits one rate limiter may have in use, while all rate limiters together have `permits` in use.
+/// One rate limiter may have no more permits than are left for the others. So the next service gets a permit,
+/// however many services hang.
 #[must_use]
 pub const fn room(permits: u32, has_answered: bool) -> u32 {
     let all = if has_answered {
@@ -102,16 +104,16 @@ pub const fn room(permits: u32, has_answered: bool) -> u32 {
     all.saturating_sub(permits)
 }
 
-/// A token bucket whose rate is halved when Cognito throttles, and recovers slowly.
+/// A token bucket. The rate is halved when Cognito throttles, and recovers slowly.
 #[derive(Clone, Debug)]
 struct Bucket {
     limits: RateLimits,
-    /// The present rate, at most `limits.rps`.
+    /// The current rate in calls per second, at most `limits.rps`.
     rate: f64,
     tokens: f64,
-    /// When `rate` and `tokens` were as they are.
+    /// The time at which `rate` and `tokens` were computed.
     at: Duration,
-    /// When the rate was halved last.
+    /// When the rate was last halved.
     halved_at: Option<Duration>,
 }
 
@@ -126,8 +128,8 @@ impl Bucket {
         }
     }
 
-    /// A burst shrinks with the rate: after a rest at a lowered rate the whole of it would be
-    /// throttled again.
+    /// The burst shrinks with the rate. After a rest at a lowered rate, Cognito would throttle a full burst
+    /// again.
     fn capacity(&self) -> f64 {
         (f64::from(self.limits.burst) * self.rate / self.limits.rps).max(1.0)
     }
@@ -141,11 +143,12 @@ impl Bucket {
     }
 
     fn is_full(&self) -> bool {
-        // Not the burst itself: 3 * 0.7 / 0.7 is less than 3.
+        // Compared with the capacity and not with the burst: 3 * 0.7 / 0.7 is less than 3.
         self.rate >= self.limits.rps && self.tokens >= self.capacity()
     }
 
-    /// Calls that were under way together are throttled together, and count once.
+    /// Halves the rate, unless the call was sent before the last halving. Cognito throttles calls that are in
+    /// flight together, and such calls count once.
     fn throttled(&mut self, sent_at: Duration, now: Duration) {
         self.advance(now);
         if self.halved_at.is_some_and(|halved| sent_at < halved) {
@@ -162,12 +165,12 @@ impl Bucket {
 
     fn until_tokens(&self, tokens: f64) -> Duration {
         let missing = (tokens - self.tokens).max(0.0);
-        // Rounded up: a timer that fires too early would find nothing and be set to nothing again.
+        // Rounded up: a timer that fires too early would find no token and be set to zero again.
         Duration::from_secs_f64(missing / self.rate) + Duration::from_millis(1)
     }
 }
 
-/// Where a key is.
+/// The state of a key in the rate limiter.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Place {
     Waits {
@@ -178,26 +181,26 @@ enum Place {
     HasTurn,
 }
 
-/// The rate limiter of one account and Region. A key waits, is given a permit, and ends it: by a call, or
-/// by giving the token back because there is nothing to do any more.
+/// The rate limiter of one account and Region. A key waits and is given a permit. The permit ends with a
+/// call, or the key gives the token back because no call is needed any more.
 #[derive(Clone, Debug)]
 pub struct RateLimiter<K> {
     bucket: Bucket,
     waiting: FairQueue<K, 2>,
     places: HashMap<K, Place>,
     tickets: u64,
-    /// How many permits are out.
+    /// The number of permits in use.
     permits: u32,
     /// When the calls of the last second ended, the earliest first.
     ended: VecDeque<Duration>,
-    /// How many permits went to urgent work since one went to other work.
+    /// The number of permits for [`Urgency::Requested`] since the last permit for [`Urgency::Retry`].
     urgent_in_a_row: u32,
     /// Whether the last call got no reply.
     is_hanging: bool,
 }
 
 impl<K: Clone + Eq + Hash> RateLimiter<K> {
-    /// A full rate limiter in which nobody waits.
+    /// Creates a rate limiter with a full bucket, in which no key waits.
     #[must_use]
     pub fn new(limits: RateLimits, now: Duration) -> Self {
         Self {
@@ -212,8 +215,8 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         }
     }
 
-    /// Waits for a permit. A key that waits or has a permit already keeps its place; a key that has
-    /// become urgent goes over to the urgent ones.
+    /// Lets a key wait for a permit. A key that waits or has a permit keeps its place. A waiting key whose
+    /// urgency has risen moves to the class [`Urgency::Requested`].
     pub fn wait(&mut self, namespace: &str, key: &K, urgency: Urgency) {
         match self.places.get(key) {
             Some(Place::HasTurn) => return,
@@ -235,8 +238,8 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         self.places.insert(key.clone(), place);
     }
 
-    /// Gives the next permit, if there is a token and somebody who waits. `room` is how many permits may
-    /// be out at a time as far as others are concerned.
+    /// Gives the next permit, if there is a token and a key waits. `room` is the maximum number of permits
+    /// that all other rate limiters leave to this rate limiter.
     pub fn give(&mut self, now: Duration, room: u32) -> Option<K> {
         self.bucket.advance(now);
         if self.permits >= self.turns_max().min(room)
@@ -252,8 +255,8 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         Some(key)
     }
 
-    /// Urgent work first; but of so many permits one is for what merely is tried again, or urgent
-    /// work that never ends would keep the rest waiting for ever.
+    /// Urgent keys come first. But one permit in [`TURNS_PER_RETRY`] goes to a retry, because urgent work
+    /// that never ends would keep the retries waiting for ever.
     fn next_key(&mut self) -> Option<K> {
         let (urgent, other) = (Urgency::Requested.class(), Urgency::Retry.class());
         let is_others_permit = self.urgent_in_a_row + 1 >= TURNS_PER_RETRY;
@@ -265,8 +268,8 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         self.waiting.pop(urgent)
     }
 
-    /// How long until there is a permit to give, with this room. None: nobody waits, or no permit can be
-    /// given before one that is out ends.
+    /// The time until a permit can be given, with this `room`. None: no key waits, or a permit in use must
+    /// end first.
     #[must_use]
     pub fn next_permit_in(&mut self, now: Duration, room: u32) -> Option<Duration> {
         self.bucket.advance(now);
@@ -277,8 +280,7 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         Some(self.bucket.until_token().max(window))
     }
 
-    /// How long until there is a token for everybody who waits, and one more: how long they wait if no
-    /// permit is out for long.
+    /// The time until every waiting key, plus one newcomer, has a token, if no permit is in use for long.
     #[must_use]
     pub fn until_all(&mut self, now: Duration) -> Duration {
         self.bucket.advance(now);
@@ -292,7 +294,7 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         self.places.get(key) == Some(&Place::HasTurn)
     }
 
-    /// The permit was used for a call, which has ended. Answers with whether the key had a permit.
+    /// Ends a permit whose call was made. Returns whether the key had a permit.
     pub fn used(&mut self, key: &K, end: PermitEnd, now: Duration) -> bool {
         if self.places.remove(key) != Some(Place::HasTurn) {
             return false;
@@ -308,8 +310,8 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         true
     }
 
-    /// There is nothing to do for this key (any more): it waits no longer, and the token of a permit
-    /// that it had goes back. Answers with whether the key had a permit.
+    /// Removes a key that needs no call (any more). If the key has a permit, the token goes back. Returns
+    /// whether the key had a permit.
     pub fn leave(&mut self, key: &K) -> bool {
         match self.places.remove(key) {
             None => false,
@@ -329,32 +331,32 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         }
     }
 
-    /// Cognito throttled a call that was sent then.
+    /// Lowers the rate after Cognito throttled a call that was sent at `sent_at`.
     pub fn throttled(&mut self, sent_at: Duration, now: Duration) {
         self.bucket.throttled(sent_at, now);
     }
 
-    /// How many wait.
+    /// The number of waiting keys.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.places.len() - self.permits as usize
     }
 
-    /// How many permits are out.
+    /// The number of permits in use.
     #[must_use]
     pub const fn permits(&self) -> u32 {
         self.permits
     }
 
-    /// Calls a second, at present.
+    /// The current rate, in calls per second.
     #[must_use]
     pub fn rate(&mut self, now: Duration) -> f64 {
         self.bucket.advance(now);
         self.bucket.rate
     }
 
-    /// Whether it is as good as new: nobody waits or has a permit, no call ended within the last second,
-    /// and the bucket is full.
+    /// Whether the rate limiter is like a new one: no key waits or has a permit, no call ended within the
+    /// last second, and the bucket is full.
     #[must_use]
     pub fn is_at_rest(&mut self, now: Duration) -> bool {
         self.bucket.advance(now);
@@ -370,8 +372,8 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         }
     }
 
-    /// How long until one more call may leave without a second that sees too many. None: not before a
-    /// permit ends.
+    /// The time until one more call may leave without exceeding the calls of any second. None: a permit must
+    /// end first.
     fn until_window_has_room(&mut self, now: Duration) -> Option<Duration> {
         self.forget_ended(now);
         let calls = self.permits as usize + self.ended.len() + 1;
@@ -399,7 +401,7 @@ mod tests {
         burst: 10,
     };
 
-    /// Others need no permits.
+    /// Other rate limiters have no permits in use.
     const ROOM: u32 = u32::MAX;
 
     fn seconds(seconds: f64) -> Duration {
@@ -420,7 +422,7 @@ mod tests {
         }
     }
 
-    /// Turns given and used at once until this time, with the time of each.
+    /// The permits that are given and used at once until this time, with the time of each permit.
     fn serve(
         rate_limiter: &mut RateLimiter<(String, u32)>,
         until: f64,
@@ -470,14 +472,14 @@ mod tests {
         rate_limiter.wait("a", &key(1), Urgency::Retry);
         rate_limiter.wait("a", &key(2), Urgency::Retry);
         rate_limiter.wait("b", &("b".to_owned(), 3), Urgency::Requested);
-        // It waits already, and is asked for now.
+        // The key waits as a retry already and becomes urgent.
         rate_limiter.wait("a", &key(2), Urgency::Requested);
         rate_limiter.wait("a", &key(2), Urgency::Retry);
         let order: Vec<_> = serve(&mut rate_limiter, 0.0)
             .into_iter()
             .map(|(_, key)| key.1)
             .collect();
-        // Namespace a waits for longer.
+        // Namespace a began to wait first.
         assert_eq!(order, [2, 3, 1]);
     }
 
@@ -492,7 +494,7 @@ mod tests {
         let (mut retries, mut permits, mut now) = (0, 0, Duration::ZERO);
         while retries < 5 {
             assert!(permits < 40, "{retries} of 5 after {permits} permits");
-            // Somebody asks again whenever the last request was served.
+            // The namespace `loop` requests another set after each of its calls.
             rate_limiter.wait("loop", &key(permits), Urgency::Requested);
             now += rate_limiter
                 .next_permit_in(now, ROOM)
@@ -597,7 +599,7 @@ mod tests {
     fn how_long_all_wait_at_most_is_told_by_the_tokens() {
         let mut rate_limiter = rate_limiter();
         put(&mut rate_limiter, "a", 0..30);
-        // Of 31 tokens ten are there.
+        // Ten of the 31 tokens are there.
         let all = rate_limiter.until_all(Duration::ZERO).as_secs_f64();
         assert!((2.1..2.2).contains(&all), "{all}");
         let served = serve(&mut rate_limiter, 10.0);
@@ -619,7 +621,7 @@ mod tests {
         assert!(rate_limiter.rate(seconds(32.0)) >= 10.0);
     }
 
-    /// A server that takes so many calls in any second.
+    /// The calls that a server with this limit per second accepts and throttles.
     fn under_a_limit(limit: usize, span: f64) -> (usize, usize) {
         let mut rate_limiter = rate_limiter();
         put(&mut rate_limiter, "a", 0..10_000);
@@ -668,7 +670,7 @@ mod tests {
     }
 
     proptest! {
-        /// Over any span no more is given than the burst and the rate allow, and none is lost.
+        /// Over any span the rate limiter gives no more permits than burst and rate allow, and loses no key.
         #[test]
         fn never_more_than_burst_and_rate_and_never_less(
             steps in proptest::collection::vec((0_u8..4, 0_u32..40, 0_u64..400), 1..200),
@@ -702,7 +704,7 @@ mod tests {
                 prop_assert!(given <= 10.0 + 10.0 * now.as_secs_f64() + 1e-6);
                 prop_assert_eq!(rate_limiter.permits as usize, held.len());
                 prop_assert!(held.iter().all(|key| rate_limiter.has_permit(key)));
-                // Whoever waits has a permit to come.
+                // A permit is due for each waiting key.
                 let waits = rate_limiter.waiting() > 0 && held.len() < PERMITS_MAX as usize;
                 prop_assert_eq!(rate_limiter.next_permit_in(now, ROOM).is_some(), waits);
             }
@@ -715,8 +717,8 @@ mod tests {
             prop_assert!(rate_limiter.is_at_rest(now + seconds(300.0)));
         }
 
-        /// Whatever pauses between a permit, its call and the call's end: in no second do more calls
-        /// leave than `rps + burst`.
+        /// No second has more than `rps + burst` calls, whatever pauses lie between a permit, its call and
+        /// the call's end.
         #[test]
         fn no_second_sees_too_many_calls(
             rps in 0.5_f64..60.0,
@@ -727,7 +729,7 @@ mod tests {
             let mut rate_limiter = RateLimiter::new(limits, Duration::ZERO);
             put(&mut rate_limiter, "a", 0..10_000);
             let mut now = Duration::ZERO;
-            // When each permit was given, and whose it is.
+            // When each permit was given, and to which key.
             let mut out: Vec<(Duration, (String, u32))> = Vec::new();
             // The span in which each call left.
             let mut calls: Vec<(Duration, Duration)> = Vec::new();
@@ -746,8 +748,8 @@ mod tests {
             for (from, _) in &calls {
                 for start in [*from, from.saturating_sub(WINDOW)] {
                     let within = calls.iter().filter(|(given, end)| *given <= start + WINDOW && *end >= start);
-                    // Each call leaves at one moment of its span: as late as it can before `from`, and
-                    // as early as it can after.
+                    // Each call leaves at one moment of its span: as late as possible before `from`, and as
+                    // early as possible after `from`.
                     let leaves = within.filter(|(given, end)| (*given).max(start) <= (*end).min(start + WINDOW));
                     let leaves = u32::try_from(leaves.count()).expect("few");
                     prop_assert!(f64::from(leaves) <= rps + f64::from(burst), "{} in a second", leaves);

@@ -1,5 +1,4 @@
-//! The metrics that are looked up when somebody asks, instead of being kept up to date all along: a
-//! gauge that is counted up and down drifts.
+//! The gauges that are computed at each scrape. A gauge that is incremented and decremented all along drifts.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -20,25 +19,25 @@ struct OfLabel {
 
 pub(super) type Source<T> = Box<dyn Fn() -> T + Send + Sync>;
 
-/// The budget of calls, as it is now.
+/// The state of the rate limiters at a scrape.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct BudgetNow {
-    /// How many sets wait for their turn.
+    /// How many sets wait for a permit.
     pub waiting: u64,
-    /// How many calls a second are made at most.
+    /// The lowest rate of all rate limiters, in calls a second.
     pub rps: f64,
 }
 
-/// What the process holds, as it is now.
+/// What the process keeps in memory at a scrape.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HeldNow {
-    /// How many tasks live.
+    /// The number of live tasks.
     pub tasks: u64,
-    /// How many entries there are, by what of.
+    /// The number of entries, by the kind of entry.
     pub entries: Vec<(&'static str, u64)>,
 }
 
-/// Where each of them comes from. What has no source isn't told.
+/// The source of each gauge. A gauge without a source has no sample.
 #[derive(Default)]
 pub(super) struct AtScrape {
     pub(super) resources: OnceLock<Source<Vec<(&'static str, u64)>>>,
@@ -63,7 +62,7 @@ impl fmt::Debug for AtScrape {
 impl Collector for AtScrape {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         if let Some(count) = self.resources.get() {
-            // Summed up: a series that is there twice fails the whole scrape.
+            // Summed up: a duplicate series fails the whole scrape.
             let mut by_reason = BTreeMap::<_, u64>::new();
             for (reason, resources) in count() {
                 *by_reason.entry(reason).or_default() += resources;

@@ -1,5 +1,5 @@
-//! What every Prometheus client tells of its process, under the names that all of them have. What
-//! `/proc` doesn't tell is left out.
+//! The metrics of the process itself, under the names that every Prometheus client uses. A value that `/proc`
+//! does not have is left out.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -11,15 +11,15 @@ use std::fmt;
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-/// Looked up when somebody asks.
+/// Computes the metrics at each scrape.
 #[derive(Debug)]
 pub(super) struct Process {
-    /// Since 1970.
+    /// The start time, as the time since 1970.
     started: Duration,
 }
 
 impl Process {
-    /// It starts now.
+    /// Takes the current time as the start time.
     pub(super) fn starts() -> Self {
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
@@ -66,7 +66,7 @@ fn cpu_seconds() -> f64 {
     Duration::try_from(used).unwrap_or_default().as_secs_f64()
 }
 
-/// Not from `statm`: that counts in pages, whose size is another question.
+/// Not from `/proc/self/statm`, which counts pages of a size that would need another call.
 fn resident_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status
@@ -78,7 +78,7 @@ fn resident_bytes() -> Option<u64> {
 
 fn open_fds() -> Option<u64> {
     let open = fs::read_dir("/proc/self/fd").ok()?.count();
-    // Without the one that they are read from.
+    // Minus the descriptor of the directory that is being read.
     u64::try_from(open.saturating_sub(1)).ok()
 }
 
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn an_open_file_is_counted_until_it_is_closed() {
-        // Other tests open and close theirs meanwhile: more than all of them at once.
+        // Other tests open and close files meanwhile; 1,000 is more than all of their files together.
         const FILES: usize = 1_000;
         let before = open_fds().expect("there is /proc");
         let files: Vec<_> = (0..FILES)

@@ -1,4 +1,4 @@
-//! The stall meter's metrics, looked up at each scrape.
+//! The metrics of the stall meter, read at each scrape.
 
 use super::super::stall::StallMeter;
 use prometheus_client::collector::Collector;

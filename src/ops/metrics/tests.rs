@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const P: &str = "cognito_password_operator";
 
-/// The samples by name and labels. Fails on what a scraper would fail on.
+/// The samples by name and labels. Fails on a text that a scraper would refuse.
 fn samples(metrics: &Metrics) -> BTreeMap<String, f64> {
     let text = metrics.encode();
     assert!(text.ends_with("# EOF\n"), "{text}");

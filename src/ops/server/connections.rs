@@ -1,9 +1,9 @@
 //! The connections of the port, and what each may cost.
 //!
-//! Whatever clients do, the server holds at most [`ConnectionLimits::connections`] connections of some 20 kB, each
-//! for at most [`ConnectionLimits::age`]. A new connection always gets in: where there is no room, the server closes
-//! an old one of the address that has the most connections. So a probe is answered, whatever clients at
-//! other addresses hold open, and however fast they open more.
+//! The server keeps at most [`ConnectionLimits::connections`] connections of about 20 kB, each for at most
+//! [`ConnectionLimits::age`]. A new connection always gets in: if there is no room, the server closes an old
+//! connection of the client with the most connections. So a probe is answered, however many connections
+//! clients at other addresses keep open, and however fast these clients open more.
 
 use super::{super::stall::StallMeter, pages::Pages};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -28,30 +28,31 @@ use tokio::{
 };
 use tracing::warn;
 
-/// What is read of a request before it is answered or refused; hyper's minimum.
+/// The most bytes of a request's head; the minimum that hyper allows.
 const HEAD_BYTES: usize = 8 << 10;
 
-/// kubelet and Prometheus send five or six.
+/// The most headers of a request. The kubelet and Prometheus send five or six.
 const HEADERS: usize = 32;
 
-/// How long requests in flight may take once shutdown has begun. A scrape takes milliseconds; a client
+/// How long requests in flight may take once the shutdown has begun. A scrape takes milliseconds. A client
 /// that never finishes its request must not keep the process from ending.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
-/// The pause after an accept that failed for want of something: it would fail again at once.
+/// The pause after an accept that failed for lack of file descriptors or memory. Without a pause, the next
+/// accept would fail at once.
 const SHORTAGE: Duration = Duration::from_millis(100);
 
-/// Such a failure is logged once in this time.
+/// The shortest time between two log lines about failed accepts.
 const SAID_EVERY: Duration = Duration::from_mins(1);
 
-/// What clients may hold.
+/// The limits on clients' connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimits {
     /// How many connections are open at the same time.
     pub(super) connections: usize,
     /// How long a client may take to send its request's head.
     pub(super) head: Duration,
-    /// How long a connection lives, whatever it does.
+    /// How long a connection lives at most.
     pub(super) age: Duration,
 }
 
@@ -65,9 +66,9 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// Where connections come from.
+/// The source of connections.
 pub(super) trait Accept {
-    /// The next connection, and its client's address. Dropped before it completes, it loses none.
+    /// The next connection, and the address of its client. Cancel-safe: a dropped future loses no connection.
     fn accept(&mut self) -> impl Future<Output = io::Result<(TcpStream, IpAddr)>> + Send;
 }
 
@@ -78,7 +79,7 @@ impl Accept for TcpListener {
     }
 }
 
-/// Answers until `shutdown` completes, and a second longer if requests are in flight then.
+/// Serves until `shutdown` completes, and then up to one second longer for requests in flight.
 pub(super) async fn serve(
     mut listener: impl Accept,
     pages: Arc<Pages>,
@@ -97,7 +98,7 @@ pub(super) async fn serve(
         };
         let accepted = tokio::select! {
             () = &mut shutdown => break,
-            // Frees what the connection's task has left.
+            // Frees the memory of a task that has ended.
             Some(_) = open.tasks.join_next() => continue,
             accepted = accept => accepted,
         };
@@ -109,13 +110,13 @@ pub(super) async fn serve(
                     attend(stream, pages.clone(), asked.clone(), limits, ended.clone());
                 open.add(stalls.watch(connection), Client::at(address), asked);
                 if full {
-                    // So that a connection gets to send its request before newer ones push it out.
+                    // So that the new connection can send its request before newer connections push it out.
                     tokio::task::yield_now().await;
                 }
             }
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
-                // One file descriptor less, if that is what is missing.
+                // Frees a file descriptor, in case descriptors are what is missing.
                 open.close_one();
                 shortage.begins(&error);
             }
@@ -124,12 +125,12 @@ pub(super) async fn serve(
     drop(listener);
     ending.send_replace(true);
     let all_ended = async { while open.tasks.join_next().await.is_some() {} };
-    // What is still open after that ends with the set of tasks.
+    // Dropping the set of tasks aborts the connections that are still open.
     let _ = timeout(SHUTDOWN_GRACE, all_ended).await;
 }
 
-/// One connection, from its request to the end of its answer. There is one request in a connection:
-/// kubelet makes a new one for each probe, and Prometheus makes one where it must.
+/// Serves one connection, from the request to the end of the answer. A connection takes only one request: the
+/// kubelet opens a connection for each probe, and Prometheus opens a new one if it must.
 async fn attend(
     stream: TcpStream,
     pages: Arc<Pages>,
@@ -158,14 +159,14 @@ async fn attend(
             _ = connection.as_mut() => return,
             _ = ended.wait_for(|ended| *ended) => connection.as_mut().graceful_shutdown(),
         }
-        // What fails with a client's connection is the client's concern.
+        // An error of a client's connection concerns only that client.
         let _ = connection.await;
     };
     let _ = timeout(limits.age, answered).await;
 }
 
-/// Whom a connection belongs to, as far as its address tells: an IPv4 address, or the first 64 bits of an
-/// IPv6 address, because a host may use every address of such a network.
+/// The client of a connection, as far as the address tells: an IPv4 address, or the first 64 bits of an IPv6
+/// address. One host may use every IPv6 address of such a network.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Client(IpAddr);
 
@@ -186,7 +187,7 @@ impl Client {
 struct Open {
     limit: usize,
     tasks: JoinSet<()>,
-    /// The oldest first; some may have ended.
+    /// The oldest first; some of the tasks may have ended.
     connections: VecDeque<Connection>,
 }
 
@@ -194,7 +195,7 @@ struct Open {
 struct Connection {
     task: AbortHandle,
     client: Client,
-    /// Whether it has sent a whole request.
+    /// Whether the client has sent a whole request.
     asked: Arc<AtomicBool>,
 }
 
@@ -221,7 +222,7 @@ impl Open {
         });
     }
 
-    /// Closes a connection if there is no room for one more; whether that was so.
+    /// Closes a connection if there is no room for one more. Returns whether there was no room.
     fn make_room(&mut self) -> bool {
         self.connections
             .retain(|connection| !connection.task.is_finished());
@@ -232,9 +233,9 @@ impl Open {
         full
     }
 
-    /// Closes a connection that hasn't sent a whole request; or, where those that have take more than half
-    /// of the room (their clients don't read the answers), one of these. So neither kind pushes out the
-    /// other. Of that kind, the oldest connection of the client that has the most goes.
+    /// Closes the oldest connection of the client with the most connections. Only connections without a whole
+    /// request count, unless connections with a request take more than half of the room, or all of it. (The
+    /// clients of such connections don't read their answers.) So neither kind pushes out the other.
     fn close_one(&mut self) {
         let has_asked = |connection: &&Connection| connection.asked.load(Ordering::Relaxed);
         let asked = self.connections.iter().filter(has_asked).count();
@@ -254,7 +255,7 @@ impl Open {
     }
 }
 
-/// Something that accepting a connection takes is missing: file descriptors or memory.
+/// A shortage of file descriptors or memory, which accepting a connection needs.
 #[derive(Debug, Default)]
 struct Shortage {
     until: Option<Instant>,
@@ -271,7 +272,7 @@ impl Shortage {
         }
     }
 
-    /// Until the pause is over.
+    /// Waits until the pause is over.
     async fn over(&self) {
         if let Some(until) = self.until {
             sleep_until(until).await;
@@ -279,7 +280,8 @@ impl Shortage {
     }
 }
 
-/// Whether an accept failed because of that one connection, which is gone with that.
+/// Whether an accept failed because of that one connection. The connection is gone, and the next accept may
+/// work.
 fn is_the_clients(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted,

@@ -10,21 +10,20 @@ use std::{
 };
 use tokio::net::TcpListener;
 
-/// How many connections may wait to be accepted.
+/// How many connections may wait for an accept.
 const BACKLOG: i32 = 1024;
 
-/// What the kernel may buffer of what a connection sends; the kernel takes twice as much. Requests here
-/// have some hundred bytes, and what a client sends beyond is not read, but counts as this container's
-/// memory.
+/// The kernel's receive buffer for a connection; the kernel doubles this number. A request has some hundred
+/// bytes. More bytes of a client stay unread, but count as memory of this container.
 const RECEIVE_BUFFER: usize = 16 << 10;
 
-/// Takes the port; port 0 takes a free one. Which address the listener has, it tells itself.
+/// Binds the port; port 0 takes a free port. The listener knows its address.
 ///
-/// `[::]` stands for every address: IPv6 and IPv4, whatever `net.ipv6.bindv6only` says, or IPv4 alone
-/// where the machine has no IPv6. `0.0.0.0` is IPv4 alone.
+/// `[::]` means every address: IPv6 and IPv4, whatever `net.ipv6.bindv6only` says, or IPv4 alone on a machine
+/// without IPv6. `0.0.0.0` means IPv4 alone.
 ///
 /// # Errors
-/// If the address can't be had.
+/// If the address can't be bound.
 ///
 /// # Panics
 /// Outside of a tokio runtime.
@@ -45,7 +44,7 @@ fn is_everywhere(listen: SocketAddr) -> bool {
     listen.ip() == Ipv6Addr::UNSPECIFIED
 }
 
-/// The kernel has no IPv6, or no interface has.
+/// Whether the error says that the kernel, or every network interface, lacks IPv6.
 fn is_lack_of_ipv6(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     errno == Some(Errno::AFNOSUPPORT) || errno == Some(Errno::ADDRNOTAVAIL)
@@ -59,12 +58,12 @@ fn open(listen: SocketAddr) -> io::Result<std::net::TcpListener> {
     };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
-    // Else a restart waits a minute for the old connections' ports.
+    // Otherwise a restart would have to wait a minute for old connections in TIME-WAIT.
     sockopt::set_socket_reuseaddr(&socket, true)?;
     if is_everywhere(listen) {
         sockopt::set_ipv6_v6only(&socket, false)?;
     }
-    // Each connection inherits it.
+    // Each accepted connection inherits the buffer size.
     sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
     net::bind(&socket, &listen)?;
     net::listen(&socket, BACKLOG)?;
@@ -82,7 +81,7 @@ mod tests {
         text.parse().expect("an address")
     }
 
-    /// What is tried, where IPv6 fails with this, and what comes of it.
+    /// The addresses that are tried if IPv6 fails with this error, and the result.
     fn tried(listen: &str, ipv6: Errno) -> (Vec<String>, io::Result<SocketAddr>) {
         let tried = RefCell::new(Vec::new());
         let opened = bind_with(address(listen), |address| {
@@ -119,7 +118,7 @@ mod tests {
     #[tokio::test]
     async fn every_address_is_answered_over_ipv4_and_over_ipv6() {
         if bind(address("[::1]:0")).is_err() {
-            return; // no IPv6 on this machine: the cases above are all there is
+            return; // no IPv6 on this machine: the cases above are all that can be tested
         }
         let listener = bind(address("[::]:0")).expect("a free port");
         let only_v6 = sockopt::ipv6_v6only(&listener).expect("an IPv6 socket");

@@ -1,4 +1,4 @@
-//! What is answered to whom.
+//! The answers to requests, by path and method.
 
 use super::super::{
     health::Readiness,
@@ -16,16 +16,16 @@ use std::{
 };
 use tokio::{sync::Mutex, time::sleep_until};
 
-/// After each rendering of the metrics the next waits this many times as long as the rendering took:
-/// however many scrape, a tenth of the processor at most goes into it.
+/// The pause after a rendering of the metrics, as a multiple of the time that the rendering took. So all
+/// scrapes together take at most a tenth of the processor.
 const PAUSE: u32 = 9;
 
-/// However slow a rendering was. A scrape is given up after some seconds.
+/// The longest pause, also after a slow rendering: a scraper gives up after some seconds.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The answers to all requests.
+/// Answers every request.
 #[derive(Debug)]
 pub(super) struct Pages {
     readiness: Readiness,
@@ -38,7 +38,7 @@ pub(super) struct Pages {
 struct Scrape {
     began: Instant,
     text: Bytes,
-    /// When there may be another.
+    /// When the next rendering may begin.
     next: Instant,
 }
 
@@ -76,14 +76,14 @@ impl Pages {
         page(StatusCode::SERVICE_UNAVAILABLE, TEXT, lines)
     }
 
-    /// The metrics as they are now. Whoever asks while a rendering is due or under way shares it, so no
-    /// answer is older than its request.
+    /// The metrics as of now. Requests that wait for the same rendering share its text. The text is always
+    /// rendered after the request came, so no answer is older than its request.
     async fn scrape(&self) -> Bytes {
         let asked = Instant::now();
         let mut last = self.last_scrape.lock().await;
         match &*last {
             Some(scrape) if scrape.began >= asked => return scrape.text.clone(),
-            // With the lock held, so that all who ask meanwhile wait for the same rendering.
+            // The lock stays locked, so that all requests that come meanwhile wait for the same rendering.
             Some(scrape) => sleep_until(scrape.next.into()).await,
             None => {}
         }
@@ -122,7 +122,7 @@ mod tests {
     use rstest::rstest;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    /// Pages whose metrics tell how often they were rendered.
+    /// Pages with metrics that count their renderings.
     fn counting() -> (Pages, Arc<AtomicU64>) {
         let metrics = Metrics::new("1.2.3");
         let rendered = Arc::new(AtomicU64::new(0));
@@ -131,7 +131,7 @@ mod tests {
         (Pages::new(Readiness::new(), Arc::new(metrics)), rendered)
     }
 
-    /// Which rendering it was.
+    /// The number of the rendering.
     fn number(text: &Bytes) -> u64 {
         let text = std::str::from_utf8(text).expect("text");
         let sample = text
@@ -144,7 +144,8 @@ mod tests {
     async fn those_who_scrape_at_once_share_a_rendering() {
         let (pages, rendered) = counting();
         let texts = join_all((0..200).map(|_| pages.scrape())).await;
-        // The first is answered at once. All others ask after that one began, and share the next.
+        // The first request is answered at once. The others come after that rendering began, and share the
+        // next one.
         assert_eq!(rendered.load(Ordering::Relaxed), 2);
         assert_eq!(number(&texts[0]), 1);
         for text in &texts[1..] {

@@ -8,12 +8,12 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// How long a test waits for what comes sooner or later.
+/// How long a test waits for something that must happen.
 const SOON: Duration = Duration::from_mins(2);
 /// Longer than any test.
 const NEVER: Duration = Duration::from_hours(1);
 
-/// Limits that no test meets unless it sets them.
+/// Limits that no test reaches unless the test sets them.
 const LIMITS: ConnectionLimits = ConnectionLimits {
     connections: 1_000,
     head: NEVER,
@@ -61,15 +61,15 @@ struct Answer {
     body: String,
 }
 
-/// Connects, and sends this.
+/// Connects and sends the bytes.
 async fn send(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
-    // Whoever is refused meanwhile can't send all of it.
+    // A client that is refused meanwhile can't send all bytes.
     let _ = stream.write_all(bytes).await;
     stream
 }
 
-/// What comes until the connection ends.
+/// Reads until the connection ends.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut reply = Vec::new();
     let read = timeout(SOON, stream.read_to_end(&mut reply)).await;
@@ -77,7 +77,7 @@ async fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8(reply).expect("text")
 }
 
-/// Without asking for the connection to be closed.
+/// Sends a request without `Connection: close`.
 async fn ask(address: SocketAddr, path: &str) -> Answer {
     let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n");
     let mut stream = send(address, request.as_bytes()).await;
@@ -128,7 +128,7 @@ async fn probes_and_metrics_answer_on_their_paths() {
         "{}",
         scraped.head
     );
-    // Of the process's own some have moved since.
+    // Some metrics of the process itself have changed since the scrape.
     let ours = |body: &str| -> Vec<String> {
         let lines = body
             .lines()
@@ -160,7 +160,7 @@ async fn who_does_not_finish_a_request_is_let_go_in_time() {
     let server = limited(ConnectionLimits { head, ..LIMITS });
     let mut silent = send(server.address, b"").await;
     let mut half = send(server.address, HALF).await;
-    // One byte after the other doesn't put the end off.
+    // Single bytes don't extend the time limit.
     let mut slow = send(server.address, HALF).await;
     let writes = async { while slow.write_all(b"x").await.is_ok() {} };
     timeout(SOON, writes).await.expect("an end");
@@ -174,7 +174,7 @@ async fn a_head_that_is_too_long_is_refused_at_once() {
     let long = [HALF, &vec![b'x'; 380_000]].concat();
     let mut stream = send(server.address, &long).await;
     rest(&mut stream).await;
-    // The same while it is short enough for the refusal to arrive.
+    // A shorter head, so that the refusal reaches the client.
     let long = [HALF, &[b'x'; 9_000]].concat();
     let mut stream = send(server.address, &long).await;
     let reply = rest(&mut stream).await;
@@ -187,7 +187,7 @@ async fn a_head_that_is_too_long_is_refused_at_once() {
     assert_eq!(ask(server.address, "/livez").await.status, 200);
 }
 
-/// Metrics that are too long for what the kernel takes off the server's hands.
+/// Metrics that are too long for the kernel's send buffer.
 fn long_metrics() -> Arc<Metrics> {
     const NAMES: usize = 60_000;
     let metrics = Metrics::new("1.2.3");
@@ -201,7 +201,7 @@ fn long_metrics() -> Arc<Metrics> {
     Arc::new(metrics)
 }
 
-/// Asks for the metrics and reads nothing.
+/// Requests the metrics and does not read the answer.
 async fn ask_and_ignore(address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a small buffer");
@@ -219,7 +219,7 @@ async fn who_does_not_read_the_answer_is_let_go_in_time() {
     let whole = metrics.encode().len();
     let server = start(Readiness::new(), metrics, limits);
     let mut ignoring = ask_and_ignore(server.address).await;
-    // Reading before that would be reading the answer: there is nothing else to wait for.
+    // A read would already consume the answer, and no other sign of the end exists. So wait for a fixed time.
     tokio::time::sleep(age * 2).await;
     let read = rest(&mut ignoring).await.len();
     assert!(read < whole, "{read} of {whole}");
@@ -233,13 +233,13 @@ async fn a_new_connection_gets_in_whatever_others_hold_open() {
         ..LIMITS
     };
     let server = start(Readiness::new(), long_metrics(), limits);
-    // Who doesn't read.
+    // Clients that don't read the answer.
     let mut ignoring = Vec::new();
     for _ in 0..6 {
         ignoring.push(ask_and_ignore(server.address).await);
     }
     assert_eq!(ask(server.address, "/livez").await.status, 200);
-    // Who doesn't ask.
+    // Clients that don't send a whole request.
     let mut silent = Vec::new();
     for _ in 0..200 {
         silent.push(send(server.address, HALF).await);
@@ -247,7 +247,7 @@ async fn a_new_connection_gets_in_whatever_others_hold_open() {
             assert_eq!(ask(server.address, "/livez").await.status, 200);
         }
     }
-    // The old ones were closed for it, and the newest is open.
+    // The old connections were closed to make room, and the newest is open.
     let mut newest = silent.pop().expect("one");
     for stream in &mut silent[..190] {
         assert_eq!(rest(stream).await, "");
@@ -262,7 +262,7 @@ async fn a_new_connection_gets_in_whatever_others_hold_open() {
 async fn a_client_that_never_finishes_does_not_hold_up_the_end() {
     let server = limited(LIMITS);
     let mut idle = send(server.address, HALF).await;
-    // Answered after it, so the half request has been accepted.
+    // This request is answered after the half request was accepted.
     assert_eq!(ask(server.address, "/livez").await.status, 200);
     server.stop().await;
     assert_eq!(rest(&mut idle).await, "");

@@ -1,4 +1,4 @@
-//! The ways in: clients, kubectl, tokens and kubeconfigs.
+//! Access to the control plane: clients, kubectl, tokens and kubeconfigs.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,36 +13,37 @@ use super::super::tools::{self, Tool};
 use super::ControlPlane;
 
 impl ControlPlane {
-    /// May do everything.
+    /// The kubeconfig of the administrator, who may do everything.
     pub(crate) fn kubeconfig_path(&self) -> PathBuf {
         self.kubeconfig("admin")
     }
 
-    /// A new client of an administrator. Every test asks for its own: a client lives on the runtime
-    /// that made it, and each test has its own runtime.
+    /// A new client of the administrator. Every test needs its own client: a client lives on the runtime that
+    /// made it, and each test has its own runtime.
     pub(crate) async fn client(&self) -> kube::Client {
         client_for(&self.kubeconfig_path()).await
     }
 
-    /// Runs kubectl as administrator from the checkout's root; panics with its stderr if it fails.
+    /// Runs kubectl as administrator in the root of the checkout. Panics with kubectl's stderr if kubectl
+    /// fails.
     pub(crate) fn kubectl(&self, args: &[&str]) -> String {
         self.try_kubectl(args, "")
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// The same with something to read from `-f -`.
+    /// Runs kubectl with this standard input, for `-f -`.
     pub(crate) fn kubectl_stdin(&self, args: &[&str], stdin: &str) -> String {
         self.try_kubectl(args, stdin)
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// The same for what is meant to be refused: the error carries kubectl's stderr.
+    /// Runs kubectl for a request that may be refused: the error contains kubectl's stderr.
     pub(crate) fn try_kubectl(&self, args: &[&str], stdin: &str) -> Result<String, String> {
         let mut child = Command::new(tools::path(Tool::Kubectl))
             .args(args)
             .current_dir(tools::checkout())
             .env("KUBECONFIG", self.kubeconfig_path())
-            // kubectl remembers by host and port what an API server offers: ours come and go.
+            // kubectl caches the discovery of an API server by host and port, and test servers reuse ports.
             .env("KUBECACHEDIR", self.directory.join("kubectl-cache"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -50,7 +51,7 @@ impl ControlPlane {
             .spawn()
             .map_err(|error| format!("could not start kubectl: {error}"))?;
         if let Some(mut pipe) = child.stdin.take() {
-            // A kubectl that fails early doesn't read all of it; its stderr says why.
+            // A kubectl that fails early does not read all of its input; its stderr has the reason.
             let _ = pipe.write_all(stdin.as_bytes());
         }
         let output = child
@@ -64,19 +65,19 @@ impl ControlPlane {
         }
     }
 
-    /// A token for a service account (by `TokenRequest`), good for a day.
+    /// A token of a service account from `TokenRequest`, valid for a day.
     pub(crate) fn token_for(&self, namespace: &str, service_account: &str) -> String {
         let args = ["create", "token", service_account, "--duration=24h", "-n"];
         let token = self.kubectl(&[&args[..], &[namespace]].concat());
         token.trim().to_owned()
     }
 
-    /// Writes a kubeconfig that presents this token. `name` is the file's.
+    /// Writes a kubeconfig with this token. `name` is the name of the file.
     pub(crate) fn kubeconfig_for_token(&self, name: &str, token: &str) -> PathBuf {
         self.kubeconfig_for_token_at(&self.url(), name, token)
     }
 
-    /// The same that leads to this address: a proxy's.
+    /// Writes a kubeconfig with this token and another address, such as a proxy's.
     pub(crate) fn kubeconfig_for_token_at(&self, url: &str, name: &str, token: &str) -> PathBuf {
         self.write_kubeconfig_at(url, name, &json!({ "token": token }))
     }
@@ -108,18 +109,18 @@ impl ControlPlane {
     }
 }
 
-/// A client as whoever this kubeconfig says.
+/// A client with the identity of this kubeconfig.
 pub(crate) async fn client_for(kubeconfig: &Path) -> kube::Client {
     let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("we wrote this kubeconfig");
     let config =
         kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
     let mut config = config.expect("we wrote this kubeconfig");
-    // The machine may be set up with one, and kube would send even loopback there.
+    // The machine may have a proxy configured, and kube would send even loopback requests to the proxy.
     config.proxy_url = None;
     kube::Client::try_from(config).expect("TLS can be set up")
 }
 
-/// Who presents this certificate.
+/// The user of a kubeconfig that presents this certificate.
 pub(super) fn user_of(pair: &Pair) -> Value {
     json!({ "client-certificate": pair.certificate, "client-key": pair.key })
 }

@@ -38,7 +38,7 @@ impl ControlPlane {
             .arg("--allow-privileged=true")
             .arg(flag("audit-policy-file", &self.audit_policy()))
             .arg(flag("audit-log-path", &self.audit_log()))
-            // In megabytes: one file, whatever a test does.
+            // In megabytes: one file without rotation, whatever a test logs.
             .arg("--audit-log-maxsize=100000")
             .spawn()
     }
@@ -48,7 +48,7 @@ impl ControlPlane {
         let kubeconfig = self.write_kubeconfig("controller-manager", &user);
         self.spec("kube-controller-manager", Tool::KubeControllerManager)
             .arg(flag("kubeconfig", &kubeconfig))
-            // Each controller with the rights of its own service account, as in a real cluster.
+            // Each controller uses the rights of its own service account, as in a real cluster.
             .arg("--use-service-account-credentials=true")
             .arg("--leader-elect=false")
             .arg("--bind-address=127.0.0.1")
@@ -66,7 +66,7 @@ impl ControlPlane {
     }
 }
 
-/// `ports`: for clients and for peers, of which there are none.
+/// Starts etcd. `ports` are for clients and for peers; there are no peers.
 pub(super) fn etcd(directory: &Path, ports: [u16; 2]) -> Process {
     let [client, peer] = ports.map(loopback);
     let log = directory.join("etcd.log");
@@ -78,7 +78,7 @@ pub(super) fn etcd(directory: &Path, ports: [u16; 2]) -> Process {
         .arg(format!("--listen-peer-urls={peer}"))
         .arg(format!("--initial-advertise-peer-urls={peer}"))
         .arg(format!("--initial-cluster=default={peer}"))
-        // The data is thrown away: no need to wait for the disk.
+        // The data is thrown away, so etcd need not wait for the disk.
         .arg("--unsafe-no-fsync")
         .arg("--quota-backend-bytes=4294967296")
         .arg("--log-level=warn")

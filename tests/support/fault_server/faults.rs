@@ -1,4 +1,4 @@
-//! What can go wrong with a call, and which call it happens to.
+//! The faults of calls, and the rules which call gets which fault.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -6,31 +6,32 @@ use std::time::Duration;
 use super::super::random::Random;
 use super::model::Key;
 
-/// What happens to a call. Where it says "applied", the password is set if the users and the policy
-/// allow it, as in a call without a fault.
+/// What happens to a call. "Applied" means that the password is set if users and policy allow that, as in a
+/// call without a fault.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fault {
-    /// Nothing goes wrong: to let a call pass in a sequence of faults.
+    /// No fault: lets a call pass within a sequence of faults.
     None,
-    /// Not applied, answered with this error.
+    /// Not applied; the answer is this error.
     Error(Failure),
-    /// Applied, and answered with this error all the same.
+    /// Applied, but the answer is this error.
     ErrorAfter(Failure),
     /// Not applied; the connection is closed without a reply.
     DropBefore,
     /// Applied; the connection is closed without a reply.
     DropAfter,
-    /// No reply till the client goes away (not applied) or the server is told to release (applied).
+    /// No reply until the client closes the connection (then not applied) or until the release (then
+    /// applied).
     HangBefore,
-    /// Applied; no reply till the client goes away or the server is told to release.
+    /// Applied; no reply until the client closes the connection or until the release.
     HangAfter,
-    /// No reply ever; applied after this time, and not before the client has gone away.
+    /// Never a reply; applied after this time, but not before the client has closed the connection.
     LandLate(Duration),
-    /// A reply that is not Cognito's: some HTML, with this HTTP status (200, 502).
+    /// A reply that is not from Cognito: some HTML with this HTTP status (200, 502).
     Garbage { status: u16, applied: bool },
-    /// A reply of which half is missing.
+    /// A reply without its second half.
     Truncated { applied: bool },
-    /// Applied and answered after this time, if the client is still there.
+    /// Applied and answered after this time, if the client is still connected.
     Latency(Duration),
 }
 
@@ -38,7 +39,7 @@ pub(crate) enum Fault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) status: u16,
-    /// None: a body without `__type`, as from something between us and Cognito.
+    /// None: a body without `__type`, as from a proxy between the operator and Cognito.
     pub(crate) code: Option<String>,
     pub(crate) message: String,
 }
@@ -54,8 +55,8 @@ impl Failure {
 }
 
 impl Fault {
-    /// A client error with this code. Cognito answers all of them with HTTP 400, throttling and
-    /// missing rights included.
+    /// A client error with this code. Cognito answers every client error with HTTP 400, also throttling and
+    /// missing rights.
     pub(crate) fn error(code: &str, message: &str) -> Self {
         Fault::Error(Failure::new(400, code, message))
     }
@@ -72,7 +73,7 @@ impl Fault {
         )
     }
 
-    /// A fault of AWS's: the caller can't know that it was not applied.
+    /// A server error: the caller can't know whether the call was applied.
     pub(crate) fn internal_error() -> Self {
         Fault::Error(internal())
     }
@@ -81,7 +82,7 @@ impl Fault {
         Fault::ErrorAfter(internal())
     }
 
-    /// Its kind in a few words.
+    /// The name of the kind of fault.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Fault::None => "none",
@@ -103,8 +104,8 @@ fn internal() -> Failure {
     Failure::new(500, "InternalErrorException", "Something went wrong")
 }
 
-/// Which call meets which fault: what is scripted goes before what always holds, one user's before
-/// everybody's, chance comes last.
+/// The rules which call gets which fault. Scripted faults go before permanent faults, faults for one user go
+/// before faults for all users, and random faults come last.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     pub(super) next: VecDeque<Fault>,
@@ -128,7 +129,7 @@ impl Faults {
         });
     }
 
-    /// The fault of a call that arrives now.
+    /// The fault for a call that arrives now.
     pub(super) fn take(&mut self, key: &Key) -> Fault {
         let scripted = self
             .next_for

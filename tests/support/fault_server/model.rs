@@ -1,4 +1,4 @@
-//! The users and what Cognito would say to a new password of theirs.
+//! The users, and Cognito's answers to new passwords.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ impl Key {
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pools: HashSet<String>,
-    /// Every password a user ever had, the current one last.
+    /// Every password that a user ever had, the current one last.
     users: HashMap<Key, Vec<Password>>,
     pub(super) history: usize,
     pub(super) minimum_length: usize,
@@ -53,7 +53,7 @@ impl Model {
         self.users.remove(key);
     }
 
-    /// Throttling is counted on arrival: a call that is refused for it costs nothing else.
+    /// Throttles on arrival: a throttled call has no other effect.
     pub(super) fn throttle(&mut self, now: Instant) -> Result<(), Failure> {
         let Some(limit) = self.calls_per_second else {
             return Ok(());
@@ -71,7 +71,7 @@ impl Model {
         Ok(())
     }
 
-    /// Sets the password, or says what Cognito says instead.
+    /// Sets the password, or returns Cognito's refusal.
     pub(super) fn set(
         &mut self,
         key: &Key,
@@ -114,7 +114,7 @@ impl Model {
         Ok(())
     }
 
-    /// Sets the password, whatever the policy says.
+    /// Sets the password without checking the policy.
     pub(super) fn force(&mut self, key: &Key, value: &str, now: Instant) {
         let passwords = self.users.get_mut(key).expect("the user was added before");
         passwords.push(Password {
@@ -143,8 +143,8 @@ impl Model {
     }
 }
 
-/// The service's own `^[\S]+.*[\S]+$`: at least two characters, no white space at the ends, no line
-/// break inside (`.` doesn't match one); and at most 256 characters.
+/// The service's pattern `^[\S]+.*[\S]+$`: at least two characters, no white space at the ends, no line break
+/// inside, because `.` matches no line break. At most 256 characters.
 fn fits_the_pattern(value: &str) -> bool {
     let mut characters = value.chars();
     let ends = (characters.next(), characters.next_back());

@@ -1,4 +1,4 @@
-//! Every call that arrived, and what became of it.
+//! Every call that arrived, and its outcome.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -6,22 +6,22 @@ use std::time::{Duration, Instant};
 
 use super::faults::Fault;
 
-/// A call, passwords included: they are the tests' own.
+/// A call, with its password: all passwords here belong to the tests.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     /// Counts from 1 over the server's life.
     pub(crate) id: u64,
     pub(crate) arrived: Instant,
-    /// When it was answered, or its connection closed.
+    /// When the call was answered or its connection was closed.
     pub(crate) ended: Option<Instant>,
     pub(crate) pool: String,
     pub(crate) username: String,
     pub(crate) password: String,
     pub(crate) permanent: bool,
     pub(crate) outcome: Outcome,
-    /// What it met.
+    /// The fault of the call.
     pub(crate) fault: Fault,
-    /// The client went away before there was a reply.
+    /// Whether the client closed the connection before the reply.
     pub(crate) abandoned: bool,
     pub(crate) user_agent: String,
     /// The access key id and the Region in the signature.
@@ -29,22 +29,22 @@ pub(crate) struct Call {
     pub(crate) region: String,
 }
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Not ended yet. `applied` for one that hangs after it was applied.
+    /// Not ended yet. `applied` is true for a call that hangs after it was applied.
     InFlight { applied: bool },
-    /// Applied, and answered so.
+    /// Applied and confirmed.
     Applied,
-    /// Not applied, and answered with this code.
+    /// Not applied; the answer has this code.
     Refused(String),
-    /// The caller was told nothing that it could rely on: no reply, garbage, or an error although
-    /// the password was set.
+    /// The caller got nothing reliable: no reply, garbage, or an error although the password was set.
     Lost { applied: bool },
 }
 
 impl Call {
-    /// When its client was done with it: somewhat before the end was seen, where the client went away.
+    /// When the client ended the call. If the client closed the connection, that is up to [`CLOSING`] before
+    /// the server noticed.
     pub(crate) fn closed(&self) -> Option<Instant> {
         match self.ended?.checked_sub(CLOSING) {
             Some(earlier) if self.abandoned => Some(earlier.max(self.arrived)),
@@ -52,7 +52,7 @@ impl Call {
         }
     }
 
-    /// Whether the password was set by it (so far).
+    /// Whether the call has set the password so far.
     pub(crate) fn applied(&self) -> bool {
         match self.outcome {
             Outcome::Applied => true,
@@ -62,7 +62,7 @@ impl Call {
     }
 }
 
-/// The most of these moments that lie within one second.
+/// The most of these moments within one second.
 pub(crate) fn most_in_a_second(moments: impl IntoIterator<Item = Instant>) -> usize {
     let mut moments: Vec<_> = moments.into_iter().collect();
     moments.sort();
@@ -73,9 +73,9 @@ pub(crate) fn most_in_a_second(moments: impl IntoIterator<Item = Instant>) -> us
     moments.iter().enumerate().map(from).max().unwrap_or(0)
 }
 
-/// The most calls of one access key that arrived in one Region within one second. The operator counts
-/// a call from the moment that it is let go until a second after its reply, so its arrival here lies in
-/// between, however slow the machine is.
+/// The most calls of one access key in one Region that arrived within one second. The operator counts a call
+/// from its start until one second after its reply. The arrival here lies within that time, even on a slow
+/// machine.
 pub(crate) fn most_calls_in_a_second(calls: &[Call]) -> usize {
     let mut arrived: HashMap<(&str, &str), Vec<Instant>> = HashMap::new();
     for call in calls {
@@ -97,7 +97,7 @@ impl Record {
         &self.calls
     }
 
-    /// Takes note of an arrival; the id finds the call again.
+    /// Records a new call. Returns the id of the call.
     pub(super) fn arrived(&mut self, mut call: Call) -> u64 {
         self.last_id += 1;
         call.id = self.last_id;
@@ -105,7 +105,7 @@ impl Record {
         self.last_id
     }
 
-    /// The call, unless the server was reset since.
+    /// The call with this id, unless the server was reset after the call.
     pub(super) fn get(&self, id: u64) -> Option<&Call> {
         self.index(id).map(|index| &self.calls[index])
     }
@@ -123,15 +123,15 @@ impl Record {
     }
 }
 
-/// A client that gives up a call closes its connection and may send the next call at the same time:
-/// we can see the two in either order, and on a busy machine late. So long an abandoned call may seem
-/// to overlap the next, which the operator sends a second after it has given up one at the earliest.
+/// A client that gives up a call closes its connection, and may send its next call at the same time. The
+/// server can see the two in either order, and late on a busy machine. For this long, an abandoned call may
+/// seem to overlap the next call. The operator waits at least one second after it gives up a call.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// From its arrival to its end, if it has ended.
+/// From the arrival of a call to its end, if the call has ended.
 type Span = (Instant, Option<Instant>);
 
-/// The most calls that were under way at a time for one user.
+/// The most concurrent calls for one user.
 pub(super) fn max_in_flight_per_user(calls: &[Call]) -> usize {
     let mut per_user: HashMap<(&str, &str), Vec<Span>> = HashMap::new();
     for call in calls {
@@ -145,7 +145,7 @@ pub(super) fn max_in_flight_per_user(calls: &[Call]) -> usize {
 }
 
 fn max_overlap(spans: Vec<Span>) -> usize {
-    // Starts count up, ends count down; at the same instant an end comes first.
+    // Starts count up and ends count down; of equal times the end comes first.
     let mut moments: Vec<(Instant, i32)> = Vec::with_capacity(2 * spans.len());
     for (start, end) in spans {
         moments.push((start, 1));
@@ -161,7 +161,7 @@ fn max_overlap(spans: Vec<Span>) -> usize {
     usize::try_from(most).unwrap_or(0)
 }
 
-/// The calls as text, for failure messages; of many the last.
+/// The calls as text for failure messages; the last 40 of many calls.
 pub(super) fn render(calls: &[Call]) -> String {
     let mut text = format!("{} calls", calls.len());
     let Some(first) = calls.first() else {

@@ -23,7 +23,7 @@ const TARGET: &str = "AWSCognitoIdentityProviderService.AdminSetUserPassword";
 
 type Reply = Response<Either<Full<Bytes>, Half>>;
 
-/// To hyper an error means: close the connection, say nothing.
+/// hyper closes the connection without a reply if a service returns an error.
 #[derive(Debug)]
 pub(super) struct Dropped;
 
@@ -35,7 +35,7 @@ impl std::fmt::Display for Dropped {
 
 impl std::error::Error for Dropped {}
 
-/// Answers one request, or doesn't.
+/// Answers one request, or drops its connection.
 pub(super) async fn answer(
     shared: Arc<Shared>,
     request: Request<Incoming>,
@@ -91,12 +91,13 @@ async fn answer_sts(shared: Arc<Shared>, request: &sts::Request) -> Reply {
             }
             sts::Answer::Hang => {}
         }
-        // An error would mean that the server is gone, and we with it.
+        // An error means that the server has ended, and this task ends with the server.
         let _ = changed.changed().await;
     }
 }
 
-/// A call under way. Dropped before it has ended, its client has gone away.
+/// A call in flight. If this value is dropped before the call has ended, the client has closed the
+/// connection.
 struct UnderWay {
     shared: Arc<Shared>,
     id: u64,
@@ -112,7 +113,7 @@ impl UnderWay {
     fn begin(shared: Arc<Shared>, call: Call) -> Self {
         let key = Key::new(&call.pool, &call.username);
         let (password, permanent) = (call.password.clone(), call.permanent);
-        // Before the call can be seen: whoever sees it may release it at once.
+        // Subscribe before the call is recorded: a test that sees the call may release it at once.
         let released = shared.released.subscribe();
         let arrived = call.arrived;
         let (id, fault, throttled) = shared.update(|state| {
@@ -176,9 +177,9 @@ impl UnderWay {
                         let call = shared.read(|state| state.record.get(id).cloned());
                         call.is_none_or(|call| call.abandoned)
                     };
-                    // An error would mean that the server is gone, and we with it.
+                    // An error means that the server has ended, and this task ends with the server.
                     let _ = changed.wait_for(|_| gone()).await;
-                    // Refused or not: nobody is there to be told.
+                    // Ignore a refusal: the client is gone.
                     let _ = shared.update(|state| apply(state, id, &key, &password, permanent));
                 });
                 std::future::pending().await
@@ -196,7 +197,7 @@ impl UnderWay {
         }
     }
 
-    /// As if there were no faults.
+    /// Answers like a server without faults.
     fn plain(&self) -> Reply {
         let result = self.apply();
         self.reply(result)
@@ -223,7 +224,7 @@ impl UnderWay {
     }
 
     async fn hang(&mut self) {
-        // An error would mean that the server is gone, and we with it.
+        // An error means that the server has ended, and this task ends with the server.
         let _ = self.released.changed().await;
     }
 
@@ -262,7 +263,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// Sets the password and notes at the call that it did.
+/// Sets the password, and marks the call as applied.
 fn apply(
     state: &mut State,
     id: u64,
@@ -304,7 +305,7 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Option<Call> {
     })
 }
 
-/// The access key id and the Region in the signature.
+/// The access key id and the Region from the signature.
 pub(super) fn signer(headers: &HeaderMap) -> (String, String) {
     let authorization = header(headers, AUTHORIZATION.as_str());
     // AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, ...
@@ -359,8 +360,8 @@ fn with_head(status: StatusCode, content_type: &str) -> hyper::http::response::B
         )
 }
 
-/// Promises more than it sends: hyper then closes the connection, but not before a pause, in which
-/// it sends what it has.
+/// A body that announces more bytes than it has, so that hyper closes the connection. The pause before the
+/// end lets hyper send the first half.
 pub(super) struct Half {
     sent: bool,
     pause: Pin<Box<tokio::time::Sleep>>,

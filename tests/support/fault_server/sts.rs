@@ -1,5 +1,5 @@
-//! STS beside Cognito, at the same URL: `AssumeRole` and `GetCallerIdentity` in its wire protocol
-//! (AWS Query: a form in, XML out).
+//! STS at the same URL as Cognito: `AssumeRole` and `GetCallerIdentity` in STS's wire protocol (AWS Query: a
+//! form as the request, XML as the reply).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use hyper::header::HeaderMap;
 
 use super::faults::Failure;
 
-/// The account of the operator's own identity, whose keys don't tell it.
+/// The account of the operator's own identity. The access key does not contain the account.
 pub(crate) const OWN_ACCOUNT: &str = "999988887777";
 
 /// An `AssumeRole` that arrived.
@@ -17,11 +17,11 @@ pub(crate) struct AssumeRole {
     pub(crate) arn: String,
     pub(crate) external_id: Option<String>,
     pub(crate) session_name: String,
-    /// Who asked: the access key id and the Region in the signature.
+    /// The caller: the access key id and the Region from the signature.
     pub(crate) access_key: String,
     pub(crate) region: String,
     pub(crate) user_agent: String,
-    /// The code that it was refused with.
+    /// The error code if the request was refused.
     pub(crate) refused: Option<String>,
 }
 
@@ -33,33 +33,33 @@ pub(crate) fn session_key(arn: &str) -> String {
     format!("ASIA{account}{}", name.to_ascii_uppercase())
 }
 
-/// What STS makes of a request for a role.
+/// How STS answers requests for a role.
 #[derive(Clone, Debug)]
 enum Trust {
-    /// Sessions of this length for whoever names this external id, if there is one.
+    /// Sessions of this length for callers with this external id; without one, for all callers.
     Allowed {
         external_id: Option<String>,
         lifetime: Duration,
     },
     Refused(Failure),
-    /// No reply as long as it is so.
+    /// No reply, as long as the role is in this state.
     Hangs,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Sts {
     roles: HashMap<String, Trust>,
-    /// What all requests are refused with, whatever they ask for.
+    /// The refusal of all requests, whatever the role.
     refused: Option<Failure>,
     record: Vec<AssumeRole>,
     caller_identities: usize,
 }
 
-/// What to do with a request.
+/// What the service does with a request.
 pub(super) enum Answer {
     Reply(String),
     Refuse(Failure),
-    /// Ask again when something has changed.
+    /// Evaluate the request again after the next change of the state.
     Hang,
 }
 
@@ -93,7 +93,7 @@ impl Sts {
         self.caller_identities
     }
 
-    /// Takes note of a request; the number finds it again.
+    /// Records a request. Returns its number.
     pub(super) fn arrived(&mut self, request: &Request) -> usize {
         match request {
             Request::AssumeRole(asked) => self.record.push(asked.clone()),
@@ -102,7 +102,7 @@ impl Sts {
         self.record.len()
     }
 
-    /// Takes note of its refusal, unless the server was reset since.
+    /// Records the refusal of a request, unless the server was reset after the request.
     pub(super) fn refused(&mut self, number: usize, failure: &Failure) {
         if let Some(call) = number.checked_sub(1).and_then(|at| self.record.get_mut(at)) {
             call.refused.clone_from(&failure.code);
@@ -127,7 +127,7 @@ impl Sts {
             }) if external_id.is_none() || *external_id == asked.external_id => {
                 Answer::Reply(session(asked, *lifetime))
             }
-            // AWS says the same of a role that isn't there.
+            // AWS gives the same answer for a role that does not exist.
             Some(Trust::Allowed { .. }) | None => Answer::Refuse(not_authorized(&asked.arn)),
         }
     }
@@ -178,7 +178,7 @@ fn result(operation: &str, fields: &str) -> String {
     )
 }
 
-/// An error reply, as STS writes it.
+/// An error reply in the format of STS.
 pub(super) fn failed(failure: &Failure) -> String {
     let code = escaped(failure.code.as_deref().unwrap_or_default());
     let message = escaped(&failure.message);
@@ -195,7 +195,7 @@ fn escaped(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-/// What STS is asked for.
+/// A request to STS.
 #[derive(Clone, Debug)]
 pub(super) enum Request {
     AssumeRole(AssumeRole),
@@ -203,7 +203,7 @@ pub(super) enum Request {
 }
 
 impl Request {
-    /// As IAM names it.
+    /// IAM's name of the action.
     pub(super) fn action(&self) -> &'static str {
         match self {
             Self::AssumeRole(_) => "sts:AssumeRole",
@@ -211,7 +211,7 @@ impl Request {
         }
     }
 
-    /// None: not a request to STS, or not one that the operator may make.
+    /// None if the body is not a request to STS, or not one that the operator may make.
     pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Option<Self> {
         let fields: HashMap<_, _> = form_urlencoded::parse(body).into_owned().collect();
         let (access_key, region) = super::service::signer(headers);

@@ -1,5 +1,4 @@
-//! What operators leave behind: their logs, what they served last, and what the system shows of
-//! their processes.
+//! What operators leave behind: their logs, their last answers, and what `/proc` shows of their processes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,7 @@ use super::super::http;
 use super::super::process::lock;
 use super::Place;
 
-/// Of all operators that were started by one builder and its clones.
+/// The traces of all operators of one builder and its clones.
 #[derive(Debug, Default)]
 pub(crate) struct Remains(Mutex<Vec<Remain>>);
 
@@ -19,12 +18,12 @@ struct Remain {
     port: u16,
     log: PathBuf,
     has_ended: bool,
-    /// What was there when it was looked at last, by name.
+    /// What the last inspection found, by name.
     seen: BTreeMap<&'static str, Vec<u8>>,
 }
 
 impl Remains {
-    /// Takes note of one that was started; answers with its number.
+    /// Records a started operator. Returns its number.
     pub(crate) fn add(&self, pid: i32, port: u16, log: &Path) -> usize {
         let mut all = lock(&self.0);
         all.push(Remain {
@@ -37,7 +36,7 @@ impl Remains {
         all.len() - 1
     }
 
-    /// Looks at one that is about to end, as far as it answers.
+    /// Inspects an operator that is about to end, as far as the operator still answers.
     pub(crate) fn look(&self, number: usize) {
         let (pid, port) = {
             let one = &lock(&self.0)[number];
@@ -47,12 +46,12 @@ impl Remains {
         lock(&self.0)[number].seen.extend(seen);
     }
 
-    /// Its pid and its port may be another's from now on.
+    /// Ends the inspections of an operator: another process may get its pid and its port.
     pub(crate) fn ended(&self, number: usize) {
         lock(&self.0)[number].has_ended = true;
     }
 
-    /// Everything, by name; the logs are read now.
+    /// Everything by name; the logs are read now.
     pub(crate) fn places(&self) -> Vec<Place> {
         let numbers = 0..lock(&self.0).len();
         for number in numbers {

@@ -1,14 +1,14 @@
-//! The ways in which programs write a value down.
+//! The spellings in which programs print a value.
 
 use std::collections::BTreeSet;
 
 use k8s_openapi::ByteString;
 use serde_json::json;
 
-/// A shorter text says nothing: it is part of many others.
+/// A shorter text proves nothing, because it is part of many other texts.
 const TELLING: usize = 8;
 
-/// Every spelling of a value that is long enough to be told from other texts, with a name; each once.
+/// Every spelling of a value that is long enough to be distinctive, with a name; each spelling once.
 pub(crate) fn spellings(value: &[u8]) -> Vec<(String, Vec<u8>)> {
     let text = String::from_utf8_lossy(value);
     let texts = [
@@ -51,7 +51,8 @@ pub(crate) fn spellings(value: &[u8]) -> Vec<(String, Vec<u8>)> {
         ("URL's path", url(value, "!$&'()*+,;=:@/?", percent)),
         ("URL's form", url(value, "", form)),
     ];
-    // Wherever it stands in what was encoded: the groups of three bytes that are all its own.
+    // Base64 of the value at any offset in a longer text: only the groups of three bytes within the value
+    // count.
     let base64 = (0..3.min(value.len())).flat_map(|start| {
         let whole = (value.len() - start) / 3 * 3;
         let base64 = json!(ByteString(value[start..start + whole].to_vec()));
@@ -66,7 +67,7 @@ pub(crate) fn spellings(value: &[u8]) -> Vec<(String, Vec<u8>)> {
         .chain([("raw".to_owned(), value.to_vec())])
         .filter(|(_, spelling)| spelling.len() >= TELLING)
         .collect();
-    // The shortest name of each.
+    // Keeps the shortest name of each spelling.
     found.sort_by_key(|(name, _)| name.len());
     let mut seen = BTreeSet::new();
     found.retain(|(_, spelling)| seen.insert(spelling.clone()));
@@ -93,7 +94,7 @@ fn json_of(text: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// As the API server writes it, and its audit log.
+/// JSON as Go writes it, such as the API server and its audit log.
 fn go_json_of(text: &str) -> String {
     let escaped = |c: char| match c {
         '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => format!("\\u{:04x}", u32::from(c)),
@@ -102,7 +103,7 @@ fn go_json_of(text: &str) -> String {
     json_of(text).chars().map(escaped).collect()
 }
 
-/// As Python writes it.
+/// JSON as Python writes it.
 fn ascii_json_of(text: &str) -> String {
     let escaped = |c: char| match c {
         c if c.is_ascii() => c.to_string(),

@@ -1,7 +1,7 @@
-//! moto's IAM: users, roles and policies that hold, and the record of who asked for what.
+//! moto's IAM: users, roles and enforced policies, and the record of requests by access key.
 //!
-//! Of a policy's statement it knows the actions, of Cognito's resources nothing: to it they are all
-//! `*`. What it asks of a role's trust policy: principal and external id.
+//! In a policy's statement, moto checks the actions. moto treats every Cognito resource as `*`. In a role's
+//! trust policy, moto checks the principal and the external id.
 
 use k8s_openapi::ByteString;
 use serde_json::Value;
@@ -16,7 +16,7 @@ pub(crate) struct AccessKey {
     pub(crate) secret: String,
 }
 
-/// A request that moto got: by which access key, for which action (`sts:AssumeRole`).
+/// A request to moto: its access key and its action (`sts:AssumeRole`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) access_key: String,
@@ -24,14 +24,15 @@ pub(crate) struct Asked {
 }
 
 impl Moto {
-    /// Calls an action of IAM as administrator, and answers with its XML.
+    /// Calls an action of IAM as administrator. Returns the XML of the reply.
     pub(crate) async fn iam(&self, action: &str, parameters: &[(&str, &str)]) -> String {
         let fixed = [("Action", action), ("Version", "2010-05-08")];
         let parameters = fixed.iter().chain(parameters);
         let body: Vec<_> = parameters
             .map(|(name, value)| format!("{name}={}", escaped(value)))
             .collect();
-        // By this moto tells which service is meant. Nobody checks it yet.
+        // moto takes the service from this scope. The signature is not checked before
+        // [`enforce_iam`](Self::enforce_iam).
         let scope = "Credential=test/20260101/us-east-1/iam/aws4_request";
         let headers = format!(
             "Content-Type: application/x-www-form-urlencoded\r\n\
@@ -40,7 +41,7 @@ impl Moto {
         self.post("/", &headers, &body.join("&")).await
     }
 
-    /// A user with this policy, by an access key.
+    /// Creates a user with this policy. Returns an access key.
     pub(crate) async fn iam_user(&self, name: &str, policy: &str) -> AccessKey {
         let user = ("UserName", name);
         self.iam("CreateUser", &[user]).await;
@@ -53,7 +54,7 @@ impl Moto {
         }
     }
 
-    /// A role with these policies, by its ARN.
+    /// Creates a role with these policies. Returns its ARN.
     pub(crate) async fn iam_role(&self, name: &str, trust: &str, policy: &str) -> String {
         let role = ("RoleName", name);
         let created = [role, ("AssumeRolePolicyDocument", trust)];
@@ -63,7 +64,8 @@ impl Moto {
         element(&created, "Arn")
     }
 
-    /// From now on every request needs an access key and the right to its action, and is on record.
+    /// From now on every request needs an access key with the right to its action, and every request is
+    /// recorded.
     pub(crate) async fn enforce_iam(&self) {
         self.post("/moto-api/recorder/reset-recording", "", "")
             .await;
@@ -72,7 +74,7 @@ impl Moto {
         self.post("/moto-api/reset-auth", "", "0").await;
     }
 
-    /// What it was asked for since.
+    /// The requests since the start of the recording.
     pub(crate) async fn asked(&self) -> Vec<Asked> {
         let recording = http::get(self.port, "/moto-api/recorder/download-recording").await;
         let (_, recording) = recording.unwrap_or_else(|error| panic!("{error}"));
@@ -90,7 +92,7 @@ impl Moto {
     }
 }
 
-/// None for what isn't signed: moto's own.
+/// None for an unsigned request, which is one of moto's own API.
 fn asked(entry: &Value) -> Option<Asked> {
     let header = |name: &str| {
         let headers = entry["headers"].as_object()?;
@@ -117,7 +119,7 @@ fn asked(entry: &Value) -> Option<Asked> {
     })
 }
 
-/// For a form.
+/// Escapes a text for a form.
 fn escaped(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

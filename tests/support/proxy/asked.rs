@@ -1,11 +1,11 @@
-//! What a request asks for, as far as it matters here.
+//! Classifies requests, as far as the tests need the classes.
 
 use std::collections::HashMap;
 
 use hyper::{Method, Uri};
 use serde_json::Value;
 
-/// A request, by what it is about.
+/// A request: its class and its object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) kind: Kind,
@@ -15,20 +15,20 @@ pub(crate) struct Asked {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
-    /// Of a status: a new attempt, before its call.
+    /// A status write with a new attempt, before the attempt's call.
     Attempt,
-    /// Of a status: what became of the attempt that was written last.
+    /// A status write with the outcome of the last attempt.
     Outcome,
-    /// Of a status: anything else.
+    /// Any other status write.
     Report,
-    /// Of one Secret.
+    /// A read of one Secret.
     SecretRead,
-    /// Of one resource of ours.
+    /// A read of one of the operator's resources.
     ResourceRead,
     List,
     Watch,
     Lease,
-    /// What its sender may do.
+    /// A question about the sender's own rights.
     OwnRights,
     Other,
 }
@@ -38,18 +38,18 @@ impl Kind {
         matches!(self, Kind::Attempt | Kind::Outcome | Kind::Report)
     }
 
-    /// Of what every set consists.
+    /// Whether every set contains such a request.
     pub(super) fn is_step(self) -> bool {
         self.is_status_write() || self == Kind::SecretRead
     }
 }
 
-/// The attempts that were written and whose outcome wasn't, by namespace and name.
+/// The attempts without a written outcome, by namespace and name.
 #[derive(Debug, Default)]
 pub(super) struct Pending(HashMap<(String, String), String>);
 
 impl Pending {
-    /// Recognises a request.
+    /// Classifies a request.
     pub(super) fn asked(&self, method: &Method, uri: &Uri, body: &[u8]) -> Asked {
         let mut parts = uri
             .path()
@@ -90,7 +90,7 @@ impl Pending {
         }
     }
 
-    /// Remembers what the API server accepted.
+    /// Records a status write that the API server accepted.
     pub(super) fn accepted(&mut self, asked: &Asked, body: &[u8]) {
         let key = (asked.namespace.clone(), asked.name.clone());
         match (asked.kind, pending_id(body)) {
@@ -101,7 +101,7 @@ impl Pending {
     }
 }
 
-/// The id of the attempt that a status write leaves pending.
+/// The id of the attempt that is pending after a status write.
 fn pending_id(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let attempt = body.pointer("/status/attempt")?;

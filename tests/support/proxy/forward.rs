@@ -1,4 +1,4 @@
-//! One request: recognised, and forwarded or not.
+//! Handles one request: classifies it, then forwards it or applies a fault.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::{Link, Shared};
 
 type Reply = Response<UnsyncBoxBody<Bytes, Dropped>>;
 
-/// To hyper an error means: close the connection, say nothing more.
+/// hyper closes the connection without a further byte if a service returns an error.
 #[derive(Debug)]
 pub(super) struct Dropped;
 
@@ -32,11 +32,11 @@ impl std::fmt::Display for Dropped {
 
 impl std::error::Error for Dropped {}
 
-/// The connection to the API server that belongs to one of the operator's.
+/// The connection to the API server for one connection of the operator.
 #[derive(Default)]
 pub(super) struct Upstream(Mutex<Option<SendRequest<Full<Bytes>>>>);
 
-/// Answers one request, or doesn't.
+/// Answers one request, or drops its connection.
 pub(super) async fn answer(
     shared: Arc<Shared>,
     upstream: Arc<Upstream>,
@@ -60,7 +60,7 @@ pub(super) async fn answer(
         Some(ApiFault::InternalError) => return Ok(failed(500, "InternalError")),
         Some(ApiFault::DropBefore) => return Err(Dropped),
         Some(ApiFault::Delay(duration)) => tokio::time::sleep(duration).await,
-        // Until whoever waits closes the connection.
+        // Hangs until the client closes the connection.
         Some(ApiFault::Hang) => std::future::pending().await,
         Some(ApiFault::InternalErrorAfter | ApiFault::DropAfter | ApiFault::NeverComplete)
         | None => {}
@@ -86,8 +86,8 @@ pub(super) async fn answer(
 }
 
 impl Shared {
-    /// Returns at once, as long as anything comes through; otherwise when it does again, and the
-    /// connection is closed then.
+    /// Returns at once while traffic passes. Otherwise waits until traffic passes again, and then closes the
+    /// connection.
     async fn comes_through(&self) -> Result<(), Dropped> {
         let mut link = self.link.subscribe();
         if *link.borrow_and_update() == Link::Up {
@@ -129,15 +129,15 @@ impl Upstream {
 async fn connect(shared: &Shared) -> Option<SendRequest<Full<Bytes>>> {
     let stream = shared.tls.connect().await.ok()?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await.ok()?;
-    // Ends with its sender.
+    // The task ends when its sender is dropped.
     tokio::spawn(connection);
     Some(sender)
 }
 
-/// What a watch says, until it is cut.
+/// The stream of a watch, until the watch is cut.
 struct Watched {
     events: Incoming,
-    /// Whether it says that what it shows first is complete. If not, what came of the last line.
+    /// Set if the end of the initial events is filtered out; then the bytes of the last, incomplete line.
     begun: Option<Vec<u8>>,
     cut: watch::Receiver<u64>,
     link: watch::Receiver<Link>,
@@ -145,7 +145,7 @@ struct Watched {
 
 impl Watched {
     async fn frame(&mut self) -> Option<Result<Frame<Bytes>, Dropped>> {
-        // Errors would mean that the proxy is gone.
+        // An error means that the proxy has ended.
         tokio::select! {
             biased;
             () = vanished(&mut self.link) => {
@@ -199,7 +199,7 @@ fn watched(shared: &Shared, response: Response<Incoming>, complete: bool) -> Rep
     ))
 }
 
-/// How a reply is framed is hyper's affair on each side.
+/// hyper chooses the framing of the reply on each side, so the header is removed.
 fn without_framing(mut reply: Reply) -> Reply {
     reply.headers_mut().remove(TRANSFER_ENCODING);
     reply
@@ -210,7 +210,7 @@ fn whole(body: impl Into<Bytes>) -> UnsyncBoxBody<Bytes, Dropped> {
     body.map_err(|never| match never {}).boxed_unsync()
 }
 
-/// As the API server says it.
+/// An error in the API server's format.
 fn failed(code: u16, reason: &str) -> Reply {
     let mut reply = Response::new(whole(status(code, reason).to_string()));
     *reply.status_mut() = StatusCode::from_u16(code).expect("an HTTP status");
@@ -222,7 +222,7 @@ fn failed(code: u16, reason: &str) -> Reply {
     reply
 }
 
-/// A watch whose first event says that it is too old.
+/// A watch whose first event says that its resourceVersion is too old.
 fn gone_later() -> Reply {
     let event = json!({ "type": "ERROR", "object": status(410, "Expired") });
     let mut reply = Response::new(whole(format!("{event}\n")));

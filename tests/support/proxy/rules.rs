@@ -1,4 +1,4 @@
-//! What happens to which request.
+//! The rules which request gets which fault.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use tokio::sync::{mpsc, oneshot};
 use super::super::random::Random;
 use super::asked::{Asked, Kind};
 
-/// What can happen to a request. "Before": the API server never sees it.
+/// The faults of requests. "Before" means that the API server never gets the request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum ApiFault {
-    /// A list or a watch: 410, what was asked for is too old.
+    /// A list or a watch: 410, the resourceVersion is too old.
     Gone,
     /// A watch: an event that says the same.
     GoneLater,
-    /// A watch: 422, as of an API server that doesn't stream lists.
+    /// A watch: 422, as from an API server that does not stream lists.
     Unstreamed,
-    /// A watch: what it shows first never ends, as of an API server that doesn't know that it may be a list.
+    /// A watch: its initial events never end, as from an API server without support for streaming lists.
     NeverComplete,
     /// A write of a status: 409, although nothing changed.
     Conflict,
@@ -25,10 +25,10 @@ pub(crate) enum ApiFault {
     TooManyRequests,
     /// 500, before.
     InternalError,
-    /// 500, although it was done.
+    /// 500, although the request was carried out.
     InternalErrorAfter,
     Delay(Duration),
-    /// No answer ever comes, and the connection stays open.
+    /// Never an answer, and the connection stays open.
     Hang,
     /// The connection is closed, before.
     DropBefore,
@@ -44,7 +44,7 @@ impl ApiFault {
                 kind == Kind::Watch
             }
             ApiFault::Conflict => kind.is_status_write(),
-            // A watch that was begun has no reply that could get lost.
+            // A watch that has begun has no reply that could get lost.
             ApiFault::InternalErrorAfter | ApiFault::DropAfter => kind != Kind::Watch,
             ApiFault::TooManyRequests
             | ApiFault::InternalError
@@ -75,17 +75,17 @@ impl ApiFault {
 /// When a request is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// It has arrived, and the API server doesn't know of it.
+    /// The request has arrived at the proxy, but not at the API server.
     Before,
-    /// The API server has answered, and the operator doesn't know of it.
+    /// The API server has answered, but the operator has no answer yet.
     After,
 }
 
-/// Waits for a request to hold. Dropped, none is held any more.
+/// Waits for a request to hold. After a drop no request is held.
 pub(crate) struct Hold(mpsc::UnboundedReceiver<Held>);
 
 impl Hold {
-    /// The request; held until [`Held::let_go`], and dropped with it.
+    /// The request, which stays held until [`Held::let_go`]. A drop of the result drops the request.
     pub(crate) async fn caught(&mut self) -> Held {
         self.0
             .recv()
@@ -102,7 +102,7 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn let_go(self) {
-        // Its client may be gone.
+        // The client may be gone.
         let _ = self.go.send(());
     }
 }
@@ -129,7 +129,7 @@ impl Rules {
         self.chance = None;
     }
 
-    /// The fault of a request that arrives now.
+    /// The fault for a request that arrives now.
     pub(super) fn take(&mut self, kind: Kind) -> Option<ApiFault> {
         let scripted = self.next.iter().position(|(its, _)| *its == kind);
         let scripted = scripted.map(|index| self.next.remove(index).1);
@@ -148,7 +148,7 @@ impl Rules {
         Hold(receiver)
     }
 
-    /// If this request is to be held: what tells that it may go on.
+    /// If this request is to be held: the receiver that waits for its release.
     pub(super) fn held(&mut self, asked: &Asked, moment: Moment) -> Option<oneshot::Receiver<()>> {
         self.holds.retain(|(_, _, sender)| !sender.is_closed());
         let wanted = |(kind, when, _): &(Kind, Moment, _)| *kind == asked.kind && *when == moment;

@@ -1,5 +1,5 @@
-//! TLS to both sides: the API server's own certificate for the operator, the cluster's CA for the
-//! API server.
+//! TLS on both sides: the API server's certificate towards the operator, the cluster's CA towards the API
+//! server.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

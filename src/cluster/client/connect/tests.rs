@@ -27,8 +27,8 @@ fn no_proxy_leads_to_this_machine() {
     }
 }
 
-/// An API server that answers so many requests on each of its first connections and then falls silent
-/// there, and how many connections it has seen.
+/// An API server with a number of answers for each of its first connections. After these answers the
+/// connection is silent. `connections` counts the connections so far.
 struct Server {
     client: Client,
     connections: Arc<AtomicUsize>,
@@ -105,7 +105,7 @@ async fn a_connection_that_answers_is_used_again() {
 
 #[tokio::test]
 async fn after_a_request_without_an_answer_no_connection_from_before_is_used() {
-    // Two connections are open and idle; then both are silent.
+    // Each of the two connections answers one request, then falls silent.
     let server = Server::start(&[1, 1]).await;
     let namespaces = server.namespaces();
     let both = futures::join!(namespaces.get("a"), namespaces.get("b"));

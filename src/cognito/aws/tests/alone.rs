@@ -1,9 +1,10 @@
-//! The SDK reads the environment of the process: such a test has a process of its own.
+//! Runs a test in a process of its own, because the SDK reads the environment of the process.
 
-/// Tells an ignored test that it runs alone, and which file it may write.
+/// The variable that lets an ignored test run. The value is input for the test, such as the path of a file
+/// that the test may write.
 pub(super) const ALONE: &str = "TEST_RUNS_ALONE_WITH_FILE";
 
-/// Runs an ignored test of this module alone, in a process with this environment and nothing else.
+/// Runs an ignored test of this module alone, in a process with no other environment.
 pub(super) fn run_alone(module: &str, test: &str, environment: &[(&str, &str)]) {
     let this = std::env::current_exe().expect("this test binary");
     let name = format!("{module}::{test}");

@@ -1,4 +1,4 @@
-//! What a call comes to, and that it is one request whatever happens.
+//! What a call returns in each case. Every call is exactly one request.
 
 use super::{
     server::{Act, Server, error, http, ok},
@@ -198,7 +198,7 @@ async fn a_refused_connection_is_not_sent() {
     assert_never_connected(&reply);
 }
 
-/// A label of more than 63 characters: the resolver refuses it without asking anybody.
+/// The label has more than 63 characters, so the resolver refuses the name without a query.
 #[tokio::test]
 async fn a_name_that_does_not_resolve_is_not_sent() {
     let endpoint = format!("https://{}.invalid", "x".repeat(64));
@@ -218,7 +218,7 @@ async fn a_failed_tls_handshake_is_not_sent() {
     assert_never_connected(&set(&cognito(sdk_config(&format!("https://{address}")))).await);
 }
 
-/// The kernel accepts; nobody answers the TLS handshake.
+/// The kernel accepts the connection, and no process answers the TLS handshake.
 #[tokio::test]
 async fn a_tls_handshake_that_hangs_is_not_sent() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -1,5 +1,4 @@
-//! Connections: how long a silent one is used again, whose certificates are trusted, and the proxies of
-//! the environment.
+//! Connections: the reuse of silent connections, the trusted certificates, and the environment's proxies.
 
 use super::{
     alone::{ALONE, run_alone},
@@ -14,7 +13,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// With connections that are used again for so long.
+/// A client that uses connections again after silence of up to `idle`.
 fn idle_for(idle: Duration, url: &str) -> AwsCognito {
     let roots = trust::with_bundle(None).expect("the system's");
     let http = http::client(roots, idle);
@@ -31,7 +30,7 @@ fn a_connection_is_not_used_again_after_half_a_minute() {
     assert!(http::IDLE_MAX < Duration::from_secs(30));
 }
 
-/// As a middlebox does it: nothing is closed, and nothing is answered any more.
+/// Like a middlebox, the server closes nothing and answers nothing more.
 #[tokio::test]
 async fn a_connection_that_has_been_silent_for_long_is_not_used_again() {
     let answer = reply("200 OK", "x-amzn-requestid: 4711\r\n", "{}");
@@ -43,7 +42,7 @@ async fn a_connection_that_has_been_silent_for_long_is_not_used_again() {
     assert_eq!(server.seen().connections, 2);
 }
 
-/// The kernel tells which timer a connection has: 2 is that of the keepalive.
+/// `/proc` shows the timer of a connection: 2 is the timer of the keepalive.
 #[tokio::test]
 async fn the_kernel_asks_a_silent_connection_whether_it_is_still_there() {
     let server = Server::start([ok("{}")]).await;
@@ -61,14 +60,14 @@ async fn the_kernel_asks_a_silent_connection_whether_it_is_still_there() {
         ours.expect("the connection")
     };
     let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
-    // Until the last segment is acknowledged it is the retransmission's.
+    // Until the last segment is acknowledged, `/proc` shows the timer of the retransmission.
     while timer() != "02" {
         assert!(tokio::time::Instant::now() < deadline, "{}", timer());
         tokio::task::yield_now().await;
     }
 }
 
-/// Speaks TLS with this certificate, and is this server behind it.
+/// A TLS server with a certificate of this CA, which forwards to `server`. Returns the port.
 async fn tls_before(server: &Server, ca: &Ca) -> u16 {
     let (acceptor, behind) = (ca.acceptor(&["http/1.1"]), server.port());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -111,7 +110,7 @@ const SETTINGS: [(&str, &str); 4] = [
     ("HOME", "/nowhere"),
 ];
 
-/// Sets once as the environment says, in a process of its own.
+/// Makes one call with this environment, in a process of its own.
 fn set_alone(environment: &[(&str, &str)]) {
     let environment = [&SETTINGS[..], environment, &[(ALONE, "/nowhere")]].concat();
     run_alone(module_path!(), "with_the_real_environment", &environment);
@@ -129,7 +128,7 @@ async fn with_the_real_environment() {
 
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER";
 
-/// Also where `SSL_CERT_FILE` has taken the place of the system's certificates.
+/// The bundle is trusted even if `SSL_CERT_FILE` replaces the system's certificates.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_certificates_of_aws_ca_bundle_are_trusted_besides_the_others() {
     let (theirs, ours) = (Ca::new(), Ca::new());
@@ -150,7 +149,7 @@ async fn the_certificates_of_aws_ca_bundle_are_trusted_besides_the_others() {
     server.assert_requests(3).await;
 }
 
-/// A proxy that is told with CONNECT where to, and what it was told.
+/// A proxy for CONNECT. Returns the port and the heads of the requests.
 async fn tunnel() -> (u16, Arc<Mutex<Vec<String>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -207,8 +206,8 @@ async fn tls_goes_through_the_tunnel_of_the_environments_proxy() {
     );
 }
 
-/// The metadata services are plain HTTP: a proxy reads the requests themselves, and is asked by the
-/// host's whole URL.
+/// The metadata services are plain HTTP. So a proxy reads the requests themselves, and a request names the
+/// host by the whole URL.
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_http_is_forwarded_by_the_environments_proxy() {
     let refused = Act::Reply(reply("403 Forbidden", "", ""));
@@ -243,7 +242,7 @@ async fn with_a_metadata_service() {
     failure.expect_err("the metadata service refuses");
 }
 
-/// How much memory this process has, in bytes.
+/// The resident memory of this process, in bytes.
 fn resident() -> usize {
     let statm = fs::read_to_string("/proc/self/statm").expect("the kernel tells");
     let pages = statm.split(' ').nth(1).expect("the resident pages");
@@ -259,7 +258,7 @@ fn calls_in_thousands_of_regions_leave_nothing_behind() {
     );
 }
 
-/// With an SDK client for each of them it was 24 kB each: 72 MB.
+/// With one SDK client for each Region, each Region took 24 kB: 72 MB in all.
 #[tokio::test]
 #[ignore = "run by calls_in_thousands_of_regions_leave_nothing_behind"]
 async fn calls_in_thousands_of_regions() {
@@ -283,7 +282,7 @@ async fn calls_in_thousands_of_regions() {
         assert_applied(&reply);
     }
     let grown = resident().saturating_sub(before);
-    // Measured: 0.9 kB for each, which are the requests that the server of this test keeps.
+    // Measured: 0.9 kB for each Region. The server of this test keeps the requests in that memory.
     assert!(grown < 12 << 20, "{} bytes for each", grown / regions);
     assert_eq!(server.seen().connections, 1);
 }

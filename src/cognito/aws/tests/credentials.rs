@@ -1,4 +1,4 @@
-//! Who the operator is, and how it recovers from being nobody.
+//! The operator's own credentials, and the recovery after a time without credentials.
 
 use super::{
     super::{identity::LIMIT, own},
@@ -28,7 +28,7 @@ fn region() -> Region {
     target().pool.region()
 }
 
-/// An identity from whatever this makes, and the number of times it was made.
+/// An identity with the providers of `make`, and the number of calls of `make`.
 fn identity<P: ProvideCredentials + 'static>(
     make: impl Fn() -> P + Send + Sync + 'static,
 ) -> (Identity, Arc<AtomicUsize>) {
@@ -121,8 +121,8 @@ async fn calls_refused_together_forget_once() {
     assert_eq!(resolutions.load(Ordering::SeqCst), 2);
 }
 
-/// A call that was authenticated before another one's refusal goes out with what it had: it must
-/// not fail for want of credentials after its attempt was recorded.
+/// A call that was authenticated before another call was refused goes out with the same credentials. The call
+/// must not fail for lack of credentials after its attempt was recorded.
 #[tokio::test]
 async fn refused_credentials_stay_for_calls_on_their_way() {
     let (identity, _) = numbered_identity();
@@ -132,8 +132,8 @@ async fn refused_credentials_stay_for_calls_on_their_way() {
     assert_eq!(held.expect("still there").access_key_id(), "key-1");
 }
 
-/// Why every resolution has a chain of its own: what the SDK's provider didn't find in the profile
-/// file it never looks for again.
+/// The reason why every resolution builds a new chain: the SDK's provider never reads a profile file again
+/// after a miss.
 #[tokio::test]
 #[expect(deprecated, reason = "the only way to name profile files in code")]
 async fn a_profile_that_appears_later_is_found() {
@@ -216,7 +216,7 @@ async fn with_the_real_environment() {
     assert_eq!(healed, Ok(Account::OfSource));
 }
 
-/// Answers anything with this.
+/// Answers every request with this status and body.
 #[derive(Clone, Debug)]
 struct Canned(u16, &'static str);
 
@@ -274,7 +274,7 @@ async fn a_refused_role_is_said_in_the_words_of_sts() {
     }
 }
 
-/// Fails when it is let.
+/// Fails as soon as the semaphore has a permit.
 #[derive(Debug)]
 struct Gated(Arc<Semaphore>);
 

@@ -1,4 +1,4 @@
-//! Where a request may go.
+//! The endpoints to which a request may go.
 
 use super::{
     alone::{ALONE, run_alone},
@@ -75,7 +75,7 @@ async fn one_endpoint_for_all_takes_any_region() {
 fn the_environment_says_whether_any_region_will_do() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| format!("{}/{name}", folder.path().display());
-    // With hyphens, which is how the SDK looks for it.
+    // The SDK looks for the service's name with hyphens.
     let profile = "[default]\nservices = lab\n[services lab]\n\
         cognito-identity-provider =\n  endpoint_url = https://cognito.example\n";
     std::fs::write(path("services"), profile).expect("a file");

@@ -1,4 +1,4 @@
-//! Replies that are meant to do harm, from whatever sits where AWS should be.
+//! Malicious replies from a server in the place of AWS.
 
 use super::{
     roles::role,
@@ -21,7 +21,7 @@ fn reply(head: &str, body: &[u8]) -> Act {
     Act::ReplyBytes([head.as_bytes(), body].concat())
 }
 
-/// Whatever it was, it is short, can be read, and doesn't tell the password.
+/// Asserts that a reply is short and legible, and doesn't contain the password.
 fn assert_harmless(reply: &Reply) {
     let told = format!("{reply:?}");
     assert!(!told.contains(SECRET), "{told}");
@@ -45,7 +45,8 @@ async fn a_reply_without_end_is_not_read_to_it(#[case] status: &'static str) {
     assert_harmless(&reply);
     let unknown = classify(&reply).effect == crate::core::protocol::outcome::Effect::Unknown;
     assert!(unknown, "{reply:?}");
-    // It was given up long before its time was; what is on the way is the sockets' business.
+    // The client gave up long before the end of the call's time. The bound leaves room for bytes in the
+    // buffers of the sockets.
     let seen = server.until(|seen| seen.let_go == 1).await;
     assert!(seen.sent < 32 << 20, "{} bytes", seen.sent);
 }
@@ -146,14 +147,14 @@ fn head() -> impl Strategy<Value = String> {
     (status, headers).prop_map(|(status, headers)| format!("{status}\r\n{}", headers.concat()))
 }
 
-/// All to one client, one after the other, so that what one leaves behind meets the next.
+/// All replies go to one client in sequence, so that leftovers of one reply meet the next.
 #[tokio::test]
 async fn no_bytes_from_outside_do_harm() {
     let mut runner = TestRunner::new(Config::default());
     let replies = vec((head(), body()), 300).new_tree(&mut runner);
     let replies = replies.expect("replies").current();
     let acts = replies.iter().map(|(head, body)| match &**head {
-        // It has no body.
+        // A 204 has no body.
         head if head.starts_with("204") => reply(head, b""),
         head => reply(head, body),
     });
@@ -168,7 +169,7 @@ async fn no_bytes_from_outside_do_harm() {
     server.assert_requests(replies.len()).await;
 }
 
-/// A session whose end is this.
+/// A session that ends at `until`.
 fn session(until: &str) -> String {
     let session = super::roles::session("ASIA-A", 3_600);
     let (before, rest) = session.split_once("<Expiration>").expect("it has one");
@@ -210,7 +211,7 @@ async fn a_reply_of_sts_without_end_is_not_read_to_it() {
     let server = Server::start([Act::Endless("403 No")]).await;
     let cognito = cognito(sdk_config(&server.url()));
     let role = role("a", None);
-    // It is asked again, and hangs.
+    // The SDK asks again, and the second request hangs.
     let seen = tokio::select! {
         seen = server.until(|seen| seen.let_go == 1) => seen,
         failure = cognito.authenticate(&role) => panic!("{failure:?}"),

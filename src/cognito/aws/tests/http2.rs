@@ -1,4 +1,4 @@
-//! HTTP/2, frame by frame: what a server says of a request that it doesn't answer.
+//! HTTP/2, frame by frame: how a server ends a request without an answer.
 
 use super::{tls::Ca, *};
 use crate::core::protocol::reply::NotSent;
@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// Frames, by RFC 9113.
+/// Frame types, then flags, by RFC 9113.
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
@@ -21,32 +21,33 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
 
+/// Error codes, by RFC 9113.
 const NO_ERROR: u32 = 0;
 const INTERNAL_ERROR: u32 = 2;
 const REFUSED_STREAM: u32 = 7;
 const CANCEL: u32 = 8;
 
-/// What a server says in return for a request.
+/// What a server sends for a request.
 #[derive(Clone, Copy, Debug)]
 enum Say {
     /// HTTP 200, with `{}`.
     Ok,
-    /// HTTP 200, and not all of its body yet.
+    /// HTTP 200 with only a part of the body.
     Head,
-    /// The last stream that is answered, and why.
+    /// GOAWAY, with the last stream that is answered and an error code.
     GoAway(u32, u32),
-    /// Why this stream is.
+    /// `RST_STREAM` for the request's stream, with an error code.
     Reset(u32),
-    /// A frame that there can't be.
+    /// A frame that the protocol forbids.
     Nonsense,
-    /// That is all on this connection.
+    /// Closes the connection.
     Close,
 }
 
 #[derive(Clone, Default, Debug)]
 struct Seen {
     connections: usize,
-    /// The streams of the requests.
+    /// The stream of each request.
     requests: Vec<u32>,
 }
 
@@ -59,7 +60,8 @@ struct Server {
 type Script = Arc<Mutex<VecDeque<Vec<Say>>>>;
 
 impl Server {
-    /// What is said in return for each request; nothing for those after them.
+    /// Starts a server that answers each request with the next element of `script`, and later requests not at
+    /// all.
     async fn start(script: impl IntoIterator<Item = Vec<Say>>) -> Self {
         let ca = Ca::new();
         let acceptor = ca.acceptor(&["h2"]);
@@ -73,7 +75,7 @@ impl Server {
                 tell.send_modify(|seen| seen.connections += 1);
                 let (acceptor, script, tell) = (acceptor.clone(), script.clone(), tell.clone());
                 tokio::spawn(async move {
-                    // It is the client's to give up.
+                    // An error is expected: the client may close the connection.
                     let _ = serve(acceptor, stream, script, tell).await;
                 });
             }
@@ -119,7 +121,7 @@ async fn serve(
         let says = script.lock().expect("no test panics in here").pop_front();
         tell.send_modify(|seen| seen.requests.push(id));
         for say in says.into_iter().flatten() {
-            // Indexed field 8 of HPACK's static table.
+            // HPACK: indexed field 8 of the static table, which is `:status: 200`.
             let ok = [0x88];
             match say {
                 Say::Ok => {
@@ -221,7 +223,7 @@ async fn it_is_the_request_of_this_stream_that_counts(#[case] last: u32, #[case]
     assert_eq!(server.seen().connections, 2);
 }
 
-/// One connection is everybody's: it must not stay so when it has gone silent.
+/// All calls share one connection, so a silent connection must not stay in use.
 #[tokio::test]
 async fn a_connection_that_goes_silent_is_used_by_nobody_again() {
     let server = Server::start([vec![Say::Ok], vec![], vec![Say::Ok]]).await;

@@ -14,7 +14,7 @@ pub(super) fn arn(name: &str) -> String {
     format!("arn:aws:iam::111122223333:role/{name}")
 }
 
-/// A role in the Region of the pool.
+/// The authority of a role, in the Region of the pool.
 pub(super) fn role(name: &str, external_id: Option<&str>) -> Authority {
     let external_id = external_id.map(|id| ExternalId::parse(id).expect("a fit id"));
     let arn = RoleArn::parse(&arn(name)).expect("a fit ARN");
@@ -56,7 +56,7 @@ async fn set_as(cognito: &AwsCognito, authority: &Authority) -> Reply {
         .await
 }
 
-/// The key of each request, in the order of their arrival.
+/// The access key of each request, in order of arrival.
 fn keys(server: &Server) -> Vec<String> {
     let requests = server.seen().requests;
     requests.iter().map(|request| key(request)).collect()
@@ -97,7 +97,7 @@ async fn without_an_external_id_none_is_sent() {
     assert!(!server.seen().requests[0].contains("ExternalId"));
 }
 
-/// The same role for another pool's Region, or with another external id, is another session.
+/// The same role has another session for another pool's Region, or with another external id.
 #[tokio::test]
 async fn each_role_external_id_and_region_has_a_session_of_its_own() {
     let acts = ["A", "B", "C", "D"].map(assumed);
@@ -180,7 +180,7 @@ async fn a_session_that_cognito_refuses_is_assumed_anew_and_no_other() {
 #[tokio::test]
 async fn own_credentials_that_sts_refuses_are_resolved_anew(#[case] code: &str) {
     let server = Server::start([sts_error(code, "No."), assumed("A")]).await;
-    // STS's own retries would ask again with the same.
+    // STS's own retries would send the same credentials again.
     let config = sdk_config(&server.url()).into_builder();
     let config = config.retry_config(RetryConfig::disabled()).build();
     let (own, resolutions) = numbered_identity();

@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand: a real server would not misbehave as these tests need it.
+//! HTTP/1.1 by hand, because a real server doesn't misbehave as these tests need.
 
 use std::{
     collections::VecDeque,
@@ -12,32 +12,33 @@ use tokio::{
     sync::watch,
 };
 
-/// What to do with one request.
+/// What the server does with one request.
 pub(super) enum Act {
-    /// Send this and keep the connection.
+    /// Send this text and keep the connection.
     Reply(String),
-    /// Send this, then close the connection while it is idle.
+    /// Send this text, then close the idle connection.
     ReplyThenClose(String),
-    /// Send this, then answer nothing more on this connection, and don't close it either.
+    /// Send this text, then answer nothing more on this connection, and don't close the connection.
     ReplyThenMute(String),
-    /// Send this, which need not be text, and keep the connection.
+    /// Send these bytes, not necessarily text, and keep the connection.
     ReplyBytes(Vec<u8>),
-    /// Send a head with this status, and then a body without end, as fast as it is taken.
+    /// Send a head with this status, then a body without end, as fast as the client reads.
     Endless(&'static str),
-    /// Close the connection without a word.
+    /// Close the connection without a reply.
     Close,
-    /// Say nothing for ever.
+    /// Never reply.
     Hang,
 }
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct Seen {
-    /// Head and body of each, as text.
+    /// Head and body of each request, as text.
     pub(super) requests: Vec<String>,
     pub(super) connections: usize,
-    /// Bytes of bodies without end.
+    /// Bytes sent in bodies without end.
     pub(super) sent: usize,
-    /// Connections that the client closed after the server had, or that it gave up.
+    /// Connections that the client closed: after a close or silence of the server, or within a body without
+    /// end.
     pub(super) let_go: usize,
 }
 
@@ -46,7 +47,7 @@ pub(super) struct Server {
     seen: watch::Receiver<Seen>,
 }
 
-/// An answer in HTTP.
+/// An HTTP response as text.
 pub(super) fn http(status: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}")
@@ -73,7 +74,7 @@ pub(super) fn key(request: &str) -> String {
 }
 
 impl Server {
-    /// One act for each request, in the order of their arrival; then nothing but hangs.
+    /// One act for each request, in order of arrival. Every later request hangs.
     pub(super) async fn start(acts: impl IntoIterator<Item = Act>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
@@ -101,7 +102,7 @@ impl Server {
         self.seen.borrow().clone()
     }
 
-    /// Waits until it has come to that.
+    /// Waits until `what` holds, 2 minutes at most.
     pub(super) async fn until(&self, what: impl Fn(&Seen) -> bool) -> Seen {
         let mut seen = self.seen.clone();
         let waited = tokio::time::timeout(Duration::from_mins(2), seen.wait_for(what));
@@ -111,7 +112,7 @@ impl Server {
         }
     }
 
-    /// Exactly so many requests reached it.
+    /// Asserts that exactly `count` requests have reached the server.
     pub(super) async fn assert_requests(&self, count: usize) {
         let seen = self.until(|seen| seen.requests.len() >= count).await;
         assert_eq!(seen.requests.len(), count, "{seen:#?}");

@@ -1,4 +1,4 @@
-//! Where STS is asked, how often at a time, and what becomes of those that wait.
+//! Where STS is asked, how many roles are assumed at a time, and how long roles wait.
 
 use super::roles::{role, session};
 use super::*;
@@ -12,16 +12,16 @@ use rstest::rstest;
 use std::collections::HashSet;
 use tokio::time::Instant;
 
-/// All of AWS: every role can be assumed, unless it hangs.
+/// A fake of AWS. Every role can be assumed, except the roles that hang.
 #[derive(Clone, Debug, Default)]
 struct Aws(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     hosts: Vec<String>,
-    /// No request of which this is a part is answered.
+    /// A request for a role that contains one of these texts gets no answer.
     hangs: HashSet<&'static str>,
-    /// Who-am-I is answered with this account; else refused.
+    /// The account in the answer to `GetCallerIdentity`. Without an account STS refuses.
     account: Option<&'static str>,
     assumed: usize,
     identified: usize,
@@ -32,7 +32,7 @@ impl Aws {
         act(&mut self.0.lock().expect("no test panics in here"))
     }
 
-    /// As the environment could configure it, but for the endpoint.
+    /// A configuration as an environment could have, but without an endpoint.
     fn config(&self) -> aws_config::SdkConfig {
         let aws = SharedHttpConnector::new(self.clone());
         let config = sdk_config("https://unused.example").into_builder();
@@ -165,7 +165,7 @@ fn hanging(aws: &Aws, count: usize) -> Vec<Authority> {
         .collect()
 }
 
-/// They begin together, and each has 16 places for 100 ms.
+/// All roles begin together: 16 at a time have a place, each for 100 ms.
 #[rstest]
 #[case(1)]
 #[case(10)]
@@ -188,7 +188,8 @@ async fn roles_whose_sts_hangs_delay_another_by_less_than_a_second(#[case] count
     assert!(answers.iter().all(Result::is_err));
 }
 
-/// As often as they are tried, and whoever waits for them gives up sooner than they do.
+/// In the second round the hanging roles use their own queue. Every try ends within the 30 s for which a
+/// caller waits.
 #[rstest]
 #[case(10)]
 #[case(50)]
@@ -274,7 +275,7 @@ async fn hundreds_of_roles_are_assumed_a_few_at_a_time() {
     assert_eq!(seen, [16, 32, 48, 50], "what hangs gives its place up");
 }
 
-/// Keys that don't tell their account.
+/// A client whose static keys don't name their account.
 fn untold(config: SdkConfig) -> AwsCognito {
     let keys = |_: Region| {
         let keys = Credentials::new("key", "secret", None, None, "test");
@@ -283,7 +284,7 @@ fn untold(config: SdkConfig) -> AwsCognito {
     with(Identity::new(Box::new(keys)), config, PATIENT)
 }
 
-/// With the clock stopped: until nothing is left to do.
+/// Waits until no task has work left. The clock is paused, so the sleep ends only then.
 async fn idle() {
     tokio::time::sleep(Duration::from_secs(1)).await;
 }

@@ -1,4 +1,4 @@
-//! A CA of the test's own, and what a server with its certificate needs.
+//! A CA for tests, and the settings of a server with a certificate of this CA.
 
 use super::*;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -10,7 +10,7 @@ use rustls::{
 use std::path::PathBuf;
 use tokio_rustls::TlsAcceptor;
 
-/// Nobody trusts it but who is told to.
+/// A CA that no client trusts by default.
 pub(super) struct Ca {
     issuer: Issuer<'static, KeyPair>,
     folder: tempfile::TempDir,
@@ -30,17 +30,17 @@ impl Ca {
         }
     }
 
-    /// A file with its certificate.
+    /// A file with the CA's certificate.
     pub(super) fn bundle(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
-    /// The system's certificates and its own.
+    /// The system's certificates and the CA's.
     pub(super) fn roots(&self) -> Arc<RootCertStore> {
         trust::with_bundle(Some(&self.bundle())).expect("a bundle")
     }
 
-    /// For a server on this machine that speaks these protocols.
+    /// The TLS settings of a server on this machine, with these application protocols.
     pub(super) fn acceptor(&self, protocols: &[&str]) -> TlsAcceptor {
         let key = KeyPair::generate().expect("a key");
         let names = ["127.0.0.1", "localhost"].map(str::to_owned);

@@ -1,4 +1,5 @@
-//! What is known at a door: who was turned away and told so, and whose calls were refused.
+//! The state of one gate: the resources that the closed gate stops, and the resources whose calls AWS
+//! refused.
 
 use crate::controller::state::key::Key;
 use crate::core::{access::authority::Authority, credential::failure::CredentialsFailure};
@@ -7,33 +8,35 @@ use std::{
     mem,
 };
 
-/// After so many refusals in a row it is the credentials and not the call.
+/// After this many refusals in a row, the credentials are the cause and not the single calls.
 const REFUSALS_MAX: usize = 3;
 
-/// How many resources are told at once, and again at each probe, whose status need not say it for
-/// the sake of truth: in a short outage of ten thousand few are written.
+/// How many statuses report the failure when the gate closes, and how many more after each probe. A status
+/// that would be untrue is not limited. So a short outage of 10,000 resources causes few writes.
 pub(crate) const TOLD_AT_ONCE: usize = 25;
 
-/// By so many authorities the probe of one door asks, one after the other.
+/// The maximum number of authorities by which the probe of one gate asks in rotation.
 const ASKERS_MAX: usize = 64;
 
-/// Why a resource was turned away.
+/// Why the gate stopped a resource.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GateRefusal {
-    /// Why nobody passes.
+    /// Why the credentials do not work.
     pub failure: CredentialsFailure,
-    /// Whether the resource's status is to say so now. If not, it is looked at again when it is.
+    /// Whether the status of the resource reports the failure now. If not, the resource is queued again once
+    /// the status may report the failure.
     pub tell: bool,
 }
 
-/// What was refused to one authority.
+/// The refusals by AWS for one authority.
 #[derive(Default)]
 pub(crate) struct Refusals {
-    /// How many since the last call that was taken.
+    /// The number of refusals since the last accepted call.
     in_a_row: usize,
-    /// Whose calls they were, the scouts' among them.
+    /// The resources of these refusals, trial resources included.
     whose: HashSet<Key>,
-    /// Whose calls were refused while others' were taken: that says nothing of the credentials.
+    /// Resources that were refused while calls of other resources were accepted. A refusal of such a resource
+    /// proves nothing about the credentials.
     their_own: HashSet<Key>,
 }
 
@@ -44,7 +47,7 @@ impl Refusals {
         self.in_a_row = 0;
     }
 
-    /// Whether it is the credentials.
+    /// Records a refusal. Returns whether the credentials are the cause.
     pub(crate) fn refused(&mut self, resource: &Key) -> bool {
         if !self.their_own.contains(resource) {
             self.whose.insert(resource.clone());
@@ -53,14 +56,14 @@ impl Refusals {
         self.in_a_row >= REFUSALS_MAX
     }
 
-    /// There are other credentials: what was refused before doesn't count. Answers with whose calls
-    /// that were.
+    /// Resets the count, because the credentials are new. Returns the resources of the refusals that no
+    /// longer count.
     pub(crate) fn count_anew(&mut self) -> HashSet<Key> {
         self.in_a_row = 0;
         mem::take(&mut self.whose)
     }
 
-    /// All resources that are known here.
+    /// All resources in the refusals.
     pub(crate) fn keys(self) -> [HashSet<Key>; 2] {
         [self.whose, self.their_own]
     }
@@ -74,12 +77,12 @@ impl Refusals {
         self.whose.iter().chain(&self.their_own)
     }
 
-    /// How many resources are known here.
+    /// The number of resources in the refusals.
     pub(crate) fn len(&self) -> usize {
         self.whose.len() + self.their_own.len()
     }
 
-    /// Whether nothing was refused to anybody who is still there.
+    /// Whether no existing resource has a refusal.
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -90,29 +93,31 @@ impl Refusals {
     }
 }
 
-/// A closed door.
+/// A closed gate.
 pub(crate) struct ClosedGate {
-    /// Tells it from one that was opened and closed again.
+    /// Distinguishes this gate from the same gate closed at another time.
     pub(crate) number: u64,
     pub(crate) failure: CredentialsFailure,
-    /// There are credentials, and AWS refused them: only a call tells whether it still does.
+    /// Whether the gate closed because AWS refused the credentials. If so, only a call can show that the
+    /// credentials work again.
     pub(crate) refused: bool,
-    /// Who is let through to find out.
+    /// The trial resource, which may pass the gate.
     pub(crate) scout: Option<Key>,
     pub(crate) turned_away: HashSet<Key>,
-    /// Who was the scout already, and came back without an answer that helps.
+    /// The resources that became the trial resource in this round.
     been_scout: HashSet<Key>,
-    /// Those among them whose status doesn't say so yet.
+    /// Stopped resources whose status does not report the failure yet.
     untold: HashSet<Key>,
-    /// How many more are told before the next probe.
+    /// How many more statuses may report the failure before the next probe.
     tellings: usize,
-    /// By which authorities the probe asks, the next one first: without a Region in the environment, STS is
-    /// asked in that of the call, and tenants make up Regions.
+    /// The authorities by which the probe asks, the next one first. Without a Region in the environment, the
+    /// SDK asks STS in the Region of the call. Tenants can name Regions that do not exist, so one authority
+    /// is not enough.
     askers: VecDeque<Authority>,
 }
 
 impl ClosedGate {
-    /// Nobody has been turned away yet.
+    /// Creates a gate that has stopped no resource yet.
     pub(crate) fn new(number: u64, failure: CredentialsFailure, refused: bool) -> Self {
         Self {
             number,
@@ -142,19 +147,19 @@ impl ClosedGate {
         }
     }
 
-    /// Some more may be told.
+    /// Chooses the next resources whose status may report the failure.
     pub(crate) fn next_told(&mut self) -> Vec<Key> {
         self.tellings = TOLD_AT_ONCE;
         let told: Vec<_> = self.untold.iter().take(TOLD_AT_ONCE).cloned().collect();
-        // Taken out, be it that they don't come: else they would be told for ever, and the others
-        // never.
+        // Remove the resources before the wake-up, so that the next wake-up reaches others. A woken resource
+        // may never come back.
         for resource in &told {
             self.untold.remove(resource);
         }
         told
     }
 
-    /// Somebody would call by this authority. The one that came last is asked by first.
+    /// Records that a resource needs this authority. The probe asks by the newest authority first.
     pub(crate) fn wanted_by(&mut self, authority: &Authority) {
         if !self.askers.contains(authority) {
             self.askers.push_front(authority.clone());
@@ -162,14 +167,14 @@ impl ClosedGate {
         }
     }
 
-    /// By whom the next probe asks.
+    /// Chooses the authority of the next probe, in rotation.
     pub(crate) fn next_asker(&mut self) -> Option<Authority> {
         let asker = self.askers.pop_front()?;
         self.askers.push_back(asker.clone());
         Some(asker)
     }
 
-    /// How many entries it is: its own, and its resources' in each of their parts.
+    /// The number of entries: the gate itself, and the resources in each of its sets.
     pub(crate) fn len(&self) -> usize {
         1 + self.turned_away.len() + self.been_scout.len() + self.untold.len()
     }
@@ -185,7 +190,7 @@ impl ClosedGate {
         parts.chain(&self.untold)
     }
 
-    /// All that were turned away, and all others that are known here.
+    /// The stopped resources, and the resources in the other sets.
     pub(crate) fn keys(self) -> (HashSet<Key>, [HashSet<Key>; 2]) {
         (self.turned_away, [self.been_scout, self.untold])
     }
@@ -197,13 +202,14 @@ impl ClosedGate {
         self.scout.take_if(|scout| scout == resource);
     }
 
-    /// Whether nobody is left who wants to pass.
+    /// Whether no resource is left that the gate could let pass.
     pub(crate) fn is_deserted(&self) -> bool {
         self.turned_away.is_empty() && self.scout.is_none()
     }
 
-    /// Another one goes and sees, and the same one again only after all others: what is refused to it
-    /// may be its own business. Answers also with those that may not be known here any more.
+    /// Chooses the next trial resource. A resource becomes the trial resource again only after all other
+    /// resources, because a refusal may concern that one resource only. Also returns the resources that left
+    /// `been_scout`.
     pub(crate) fn send_scout(&mut self) -> (Option<Key>, HashSet<Key>) {
         let fresh = |door: &Self| {
             let mut waiting = door.turned_away.iter();

@@ -1,4 +1,4 @@
-//! The one that looks whether a door is still to be closed, for all who were turned away there.
+//! The probe checks, for all resources that a closed gate stops, whether the credentials work again.
 
 use super::{
     shared::{Shared, Wake},
@@ -9,12 +9,13 @@ use futures::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tracing::error;
 
-/// Between two probes: 1 s growing to 5 s, or to 15 s where each is a call to Cognito.
+/// The pause between two probes grows from 1 s to 5 s, or to 15 s if each probe lets a trial resource call
+/// Cognito.
 const FIRST: Duration = Duration::from_secs(1);
 pub(crate) const MAX: Duration = Duration::from_secs(5);
 const SCOUT_MAX: Duration = Duration::from_secs(15);
 
-/// Runs as long as the door of this number is closed.
+/// Probes until the closed gate with this number has opened.
 pub(crate) async fn probe<C: Cognito>(shared: Arc<Shared<C>>, gate: Gate, number: u64) {
     let mut pause = FIRST;
     loop {
@@ -33,11 +34,11 @@ pub(crate) async fn probe<C: Cognito>(shared: Arc<Shared<C>>, gate: Gate, number
     }
 }
 
-/// How one probe found its door.
+/// The state of the gate after one probe.
 enum Found {
-    /// Open, or another one by now.
+    /// The gate is open, or has been opened and closed again since.
     Open,
-    /// Closed, and whether AWS refused the credentials.
+    /// The gate is closed. `refused`: AWS refused the credentials.
     Closed { refused: bool },
 }
 
@@ -46,7 +47,7 @@ async fn probe_once<C: Cognito>(shared: &Arc<Shared<C>>, gate: &Gate, number: u6
     let Some(asker) = asker else {
         return Found::Open;
     };
-    // A probe that died would leave the door closed for good.
+    // A panic that ended the probe would leave the gate closed for ever.
     let found = AssertUnwindSafe(shared.cognito.authenticate(&asker))
         .catch_unwind()
         .await;
@@ -75,7 +76,7 @@ async fn probe_once<C: Cognito>(shared: &Arc<Shared<C>>, gate: &Gate, number: u6
             error!(authority = %gate, "the look for AWS credentials panicked; it is repeated");
         }
     }
-    // Some more may say why they are turned away.
+    // A limited number of statuses may report the failure after each probe.
     let told = shared.state().next_told(gate);
     for resource in &told {
         (shared.wake)(resource, Wake::Tell);
@@ -83,8 +84,8 @@ async fn probe_once<C: Cognito>(shared: &Arc<Shared<C>>, gate: &Gate, number: u6
     Found::Closed { refused }
 }
 
-/// Nobody knows whether AWS takes the credentials that there are now: one goes and sees. Answers
-/// with whether the door is still closed: it isn't if nobody is left who wants to pass.
+/// Lets a trial resource make a call, because only a call shows whether AWS accepts the credentials. Returns
+/// whether the gate is still closed. The gate opens if no resource is left to try.
 fn scout<C: Cognito>(shared: &Arc<Shared<C>>, gate: &Gate) -> bool {
     let (scout, left) = shared.state().send_scout(gate);
     shared.tidy(left);

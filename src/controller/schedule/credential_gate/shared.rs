@@ -1,4 +1,4 @@
-//! What the gate's stages share: who is turned away, the accounts, and how the resources are woken.
+//! The data that all parts of the credential gate share, and the wake-up of stopped resources.
 
 use super::state::{Gate, Left, State};
 use crate::{
@@ -15,12 +15,14 @@ use std::{
 };
 use tracing::info;
 
-/// Why a resource is looked at again.
+/// Why a resource is queued again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wake {
-    /// The wait is over, or it is the scout.
+    /// The wait is over: the gate is open, or the resource is the trial resource. This ends the backoff of
+    /// the resource.
     Healed,
-    /// Its status may say now why it is turned away.
+    /// The status may report the failure now, or another reconcile has resolved the credentials. The backoff
+    /// goes on.
     Tell,
 }
 
@@ -31,14 +33,15 @@ pub(crate) type Teller = dyn Fn(&Authority) + Send + Sync;
 pub(crate) struct Shared<C> {
     pub(crate) cognito: Arc<C>,
     pub(crate) state: Mutex<State>,
-    /// Whose account the credentials were that there were last.
+    /// The accounts that the last resolved credentials name.
     pub(crate) accounts: Mutex<Accounts>,
     pub(crate) places: Slots,
     pub(crate) wake: Box<Waker>,
     pub(crate) tell: Box<Teller>,
 }
 
-/// The operator's own account is the same in all Regions, of which tenants can name any number.
+/// The account of each identity. The operator's own account is the same in all Regions, and tenants can name
+/// any number of Regions, so `own` is a single entry.
 #[derive(Default)]
 pub(crate) struct Accounts {
     pub(crate) own: Option<Account>,
@@ -67,7 +70,7 @@ impl Accounts {
 }
 
 impl<C: Cognito> Shared<C> {
-    /// Lets everybody through.
+    /// Opens a gate and queues the resources that the gate stopped.
     pub(crate) fn open(self: &Arc<Self>, gate: &Gate) {
         let opened = self.state().open(gate);
         let Some(opened) = opened else {
@@ -78,8 +81,8 @@ impl<C: Cognito> Shared<C> {
         self.tell_of(gate);
     }
 
-    /// Wakes the first at once, and the others by and by; and tidies up after them and the others that
-    /// left.
+    /// Wakes the first [`WOKEN_AT_ONCE`] resources at once, and the others in a task that yields to other
+    /// work. Then tidies up `left`.
     pub(crate) fn release(
         self: &Arc<Self>,
         gate: &Gate,
@@ -124,7 +127,7 @@ impl<C: Cognito> Shared<C> {
         });
     }
 
-    /// There is something new to say of a role. Of the operator's own identity no grant says anything.
+    /// Reports news about a role. No grant reports on the operator's own identity.
     pub(crate) fn tell_of(&self, gate: &Gate) {
         match gate {
             Gate::Of(authority) if authority.role.is_some() => (self.tell)(authority),
@@ -137,10 +140,10 @@ impl<C: Cognito> Shared<C> {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        // It is whole at any time.
+        // No method of `State` panics half-way through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// So many resources are woken at once when a door opens, the others by and by.
+/// How many resources are woken at once when a gate opens. A task that yields to other work wakes the others.
 pub(crate) const WOKEN_AT_ONCE: usize = 100;

@@ -1,5 +1,6 @@
-//! Who waits where: the closed doors, what AWS refused, and who waits while credentials are resolved. For
-//! each resource it is known where, so that one that is gone is forgotten without asking everywhere.
+//! The state of the credential gates: the closed gates, the refusals by AWS, and the resources that wait
+//! while credentials are resolved. `whereabouts` lists the gates of each resource, so that a deleted resource
+//! is removed without a search of every gate.
 
 use super::closed_gate::{ClosedGate, GateRefusal, Refusals};
 use crate::{
@@ -11,19 +12,19 @@ use std::{
     fmt,
 };
 
-/// What a door is in front of.
+/// The credentials that one gate stands for.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub(crate) enum Gate {
-    /// The credentials of the operator's own identity: the same in all Regions, of which tenants can name
-    /// any number.
+    /// The credentials of the operator's own identity. One gate for all Regions: the credentials are the same
+    /// there, and tenants can name any number of Regions.
     Own,
-    /// The credentials of a role; and what AWS says to the credentials that there are. One for each
-    /// authority: neither a role that can't be assumed nor a Region that isn't enabled closes the others.
+    /// Missing credentials of a role, or the refusals by AWS for any authority. One gate for each authority:
+    /// a role that cannot be assumed, or a Region that is not enabled, stops no other authority.
     Of(Authority),
 }
 
 impl Gate {
-    /// Where an authority's credentials are missing.
+    /// The gate that closes if the credentials of this authority are missing.
     pub(crate) fn of_credentials(authority: &Authority) -> Self {
         match authority.role {
             None => Self::Own,
@@ -31,12 +32,12 @@ impl Gate {
         }
     }
 
-    /// Where AWS refuses an authority's credentials.
+    /// The gate that closes if AWS refuses the credentials of this authority.
     pub(crate) fn of_refusals(authority: &Authority) -> Self {
         Self::Of(authority.clone())
     }
 
-    /// All that an authority has to pass.
+    /// All gates that can stop this authority.
     fn all(authority: &Authority) -> impl Iterator<Item = Self> {
         let own = authority.role.is_none().then_some(Self::Own);
         own.into_iter().chain([Self::of_refusals(authority)])
@@ -59,63 +60,62 @@ impl fmt::Display for Gate {
     }
 }
 
-/// See the module.
+/// The gates of all authorities.
 #[derive(Default)]
 pub(crate) struct State {
-    /// The closed doors.
+    /// The closed gates.
     doors: HashMap<Gate, ClosedGate>,
-    /// What AWS refused.
+    /// The calls that AWS refused because of the credentials.
     refusals: HashMap<Gate, Refusals>,
-    /// The gates whose credentials a reconcile waits for, and the resources that wait for what that
-    /// reconcile finds.
+    /// For each gate whose credentials a reconcile resolves, the other resources that wait for the result.
     resolving: HashMap<Gate, HashSet<Key>>,
-    /// At which gates each resource is known: in a door, by a refusal, or waiting.
+    /// For each resource, the gates that have the resource in `doors`, `refusals` or `resolving`.
     whereabouts: HashMap<Key, SmallSet<Gate>>,
-    /// How many doors were closed so far.
+    /// The number of times that a gate was closed so far.
     closed: u64,
 }
 
-/// Resources that may not be known at a gate any more: see [`State::tidy`].
+/// Resources that left one part of a gate, and so may need [`State::tidy`].
 pub(crate) type Left = (Gate, HashSet<Key>);
 
-/// What comes of closing a door.
+/// The result of closing a gate.
 pub(crate) struct Closed {
     pub(crate) gate: Gate,
     pub(crate) turned_away: GateRefusal,
-    /// Whether it says something else than before.
+    /// Whether the failure of the gate changed.
     pub(crate) news: bool,
-    /// The door's number, if it was open.
+    /// The number of the newly closed gate; none if the gate was closed already.
     pub(crate) number: Option<u64>,
 }
 
-/// A door that is closed no longer.
+/// A gate that was just opened.
 pub(crate) struct Opened {
-    /// Those that were turned away there.
+    /// The resources that the gate stopped.
     pub(crate) turned_away: HashSet<Key>,
     pub(crate) left: Vec<Left>,
 }
 
-/// What a probe finds when it has asked for credentials.
+/// What a probe has to do after the probe asked for credentials.
 pub(crate) enum Probed {
-    /// The door is open, or was and has been closed again since.
+    /// The gate is open, or has been opened and closed again since.
     Over,
-    /// Nobody was left who wanted to pass, and now it is open.
+    /// No resource was waiting any more, so the gate was opened.
     Deserted(Opened),
-    /// It is closed.
+    /// The gate is still closed.
     Closed {
-        /// There are credentials, and AWS refused them.
+        /// Whether the gate closed because AWS refused the credentials.
         refused: bool,
     },
 }
 
 impl State {
-    /// What is said at the closed door in front of an authority, if there is one.
+    /// The failure of the first closed gate of this authority.
     pub(crate) fn failure(&self, authority: &Authority) -> Option<&CredentialsFailure> {
         let closed = Gate::all(authority).find_map(|gate| self.doors.get(&gate));
         closed.map(|door| &door.failure)
     }
 
-    /// Turns a resource away where a door is closed, unless it is the scout there.
+    /// Stops a resource at the first closed gate, unless the resource is the trial resource of that gate.
     pub(crate) fn turn_away<R>(
         &mut self,
         resource: &Key,
@@ -131,7 +131,7 @@ impl State {
         Some(turned_away)
     }
 
-    /// Closes a door, or lets it say this from now on, and turns a resource away there.
+    /// Closes a gate, or replaces the failure of a closed gate, and stops a resource there.
     pub(crate) fn close(
         &mut self,
         resource: &Key,
@@ -170,7 +170,7 @@ impl State {
         }
     }
 
-    /// Opens a door, if it is closed. There are other credentials than before.
+    /// Opens a closed gate. The credentials are new, so earlier refusals no longer count.
     pub(crate) fn open(&mut self, gate: &Gate) -> Option<Opened> {
         let mut opened = self.remove_door(gate)?;
         let of_them = |of: &&Gate| matches!(of, Gate::Of(authority) if authority.role.is_none());
@@ -198,13 +198,13 @@ impl State {
         })
     }
 
-    /// By whom the probe of a door asks next; none if that door is closed no longer.
+    /// The authority by which the probe asks next. None if the gate with this number is no longer closed.
     pub(crate) fn next_asker(&mut self, gate: &Gate, number: u64) -> Option<Authority> {
         let door = self.doors.get_mut(gate)?;
         (door.number == number).then(|| door.next_asker()).flatten()
     }
 
-    /// A probe has asked for credentials, and this is why there are none.
+    /// Records the result of a probe. `failure` says why there are no credentials.
     pub(crate) fn probed(
         &mut self,
         gate: &Gate,
@@ -219,7 +219,7 @@ impl State {
         if let Some(failure) = failure {
             door.failure = failure.clone();
             if door.is_deserted() {
-                // Whoever comes finds out anew.
+                // The next resource of the authority asks for credentials again.
                 let opened = self.remove_door(gate);
                 return opened.map_or(Probed::Over, Probed::Deserted);
             }
@@ -227,7 +227,7 @@ impl State {
         Probed::Closed { refused }
     }
 
-    /// Lets one pass and see. If nobody is left who wants to, the door is open.
+    /// Chooses the next trial resource. If no resource is left to choose, the gate opens.
     pub(crate) fn send_scout(&mut self, gate: &Gate) -> (Option<Key>, Vec<Left>) {
         let Some(door) = self.doors.get_mut(gate) else {
             return (None, Vec::new());
@@ -241,7 +241,7 @@ impl State {
         (scout, left)
     }
 
-    /// Some more that may say why they are turned away.
+    /// The next resources whose status may report the failure.
     pub(crate) fn next_told(&mut self, gate: &Gate) -> Vec<Key> {
         let told = self.doors.get_mut(gate).map(ClosedGate::next_told);
         let told = told.unwrap_or_default();
@@ -251,17 +251,18 @@ impl State {
         told
     }
 
-    /// A reconcile begins to wait for credentials.
+    /// Records that a reconcile begins to resolve credentials.
     pub(crate) fn resolve(&mut self, gate: Gate) {
         self.resolving.entry(gate).or_default();
     }
 
-    /// It has ended. Answers with those who waited for it.
+    /// Records that the reconcile has ended. Returns the resources that waited for the result.
     pub(crate) fn resolved(&mut self, gate: &Gate) -> HashSet<Key> {
         self.resolving.remove(gate).unwrap_or_default()
     }
 
-    /// Whether a reconcile waits for these credentials: then this resource waits for what it finds.
+    /// Whether a reconcile resolves these credentials. If so, this resource is recorded as waiting for the
+    /// result.
     pub(crate) fn awaits_resolution(&mut self, resource: &Key, authority: &Authority) -> bool {
         let gate = Gate::of_credentials(authority);
         let Some(waiting) = self.resolving.get_mut(&gate) else {
@@ -272,7 +273,8 @@ impl State {
         true
     }
 
-    /// A call was taken. Answers with the door that it opens, if AWS refused all calls before.
+    /// Records an accepted call. Returns the gate that the accepted call opens: a gate that closed after
+    /// refusals.
     pub(crate) fn accepted(&mut self, resource: &Key, authority: &Authority) -> Option<Gate> {
         let gate = Gate::of_refusals(authority);
         if let Some(refusals) = self.refusals.get_mut(&gate) {
@@ -286,8 +288,8 @@ impl State {
         door.refused.then_some(gate)
     }
 
-    /// A call was refused. Answers with whether it is the credentials and not the call. Behind a closed
-    /// door each refusal is one more of those that closed it.
+    /// Records a refused call. Returns whether the credentials are the cause, and not this one call. While a
+    /// gate is closed, each refusal counts as caused by the credentials.
     pub(crate) fn refused(&mut self, resource: &Key, authority: &Authority) -> bool {
         let gate = Gate::of_refusals(authority);
         let refusals = self.refusals.entry(gate.clone()).or_default();
@@ -296,7 +298,7 @@ impl State {
         for_good
     }
 
-    /// Nobody calls by other authorities than these any more.
+    /// Removes the gates and refusals of all authorities that are no longer needed.
     pub(crate) fn retain(&mut self, needed: &impl Fn(&Authority) -> bool) -> Vec<Left> {
         let mut left = Vec::new();
         let doors = self.doors.extract_if(|gate, _| !gate.is_one_of(needed));
@@ -312,7 +314,7 @@ impl State {
         left
     }
 
-    /// A resource is gone.
+    /// Removes a deleted resource from all gates.
     pub(crate) fn forget(&mut self, resource: &Key) {
         let gates = self.whereabouts.remove(resource).unwrap_or_default();
         for gate in gates.iter() {
@@ -331,8 +333,7 @@ impl State {
         }
     }
 
-    /// A resource has left a part of a gate: unless it is known there in another, it is no longer one of
-    /// those where the resource is known.
+    /// Removes the gate from `whereabouts` of the resource, if no part of the gate has the resource any more.
     pub(crate) fn tidy(&mut self, resource: &Key, gate: &Gate) {
         if self.knows(resource, gate) {
             return;
@@ -362,7 +363,7 @@ impl State {
         }
     }
 
-    /// How many entries there are.
+    /// The number of entries in all maps.
     pub(crate) fn len(&self) -> usize {
         let refused: usize = self.refusals.values().map(Refusals::len).sum();
         let at_doors: usize = self.doors.values().map(ClosedGate::len).sum();
@@ -370,14 +371,14 @@ impl State {
         refused + self.refusals.len() + at_doors + waiting + self.whereabouts.len()
     }
 
-    /// How many doors are closed.
+    /// The number of closed gates.
     #[cfg(test)]
     pub(crate) fn closed_doors(&self) -> usize {
         self.doors.len()
     }
 
-    /// The resources that are known somewhere, and those that are said to be: the same, once all that left
-    /// are tidied away.
+    /// The resources in the gates, and the resources according to `whereabouts`. The two sets are equal once
+    /// `tidy` has run for every resource that left.
     #[cfg(test)]
     pub(crate) fn known_and_said(&self) -> [HashSet<(Key, Gate)>; 2] {
         let mut known = HashSet::new();

@@ -16,13 +16,13 @@ use std::{
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// Fails so many times, then has credentials.
+/// An identity without credentials for the first `failures` requests.
 struct Identity {
     failures: AtomicU32,
     asked: AtomicU32,
-    /// How long each answer takes.
+    /// The time until each answer.
     takes: Duration,
-    /// Has none for whoever asks from elsewhere.
+    /// The only Region whose requests get credentials, if set.
     only_from: Option<Region>,
 }
 
@@ -87,7 +87,7 @@ fn door_of(identity: Identity) -> (Arc<Identity>, CredentialGate<Identity>, Woke
     let identity = Arc::new(identity);
     let (told, woken) = unbounded_channel();
     let wake = move |key: &Key, why| {
-        // The test may have ended.
+        // The send fails if the test has ended.
         let _ = told.send((key.clone(), why));
     };
     let credentials = CredentialGate::new(identity.clone(), Slots::new(32), wake, |_| ());
@@ -121,7 +121,7 @@ fn key(n: u32) -> Key {
 
 async fn next(woken: &mut Woken, wanted: Wake) -> Key {
     loop {
-        // By the test's clock, which doesn't wait.
+        // The test's clock is paused, so the timeout costs no real time.
         let woken = timeout(Duration::from_hours(1), woken.recv()).await;
         let (key, why) = woken.expect("one is woken").expect("a resource");
         if why == wanted {
@@ -182,7 +182,7 @@ async fn everybody_is_told_in_time_and_at_once_who_would_say_what_is_untrue() {
 async fn who_does_not_come_to_be_told_keeps_nobody_from_being_told() {
     let (_, credentials, mut woken) = door(u32::MAX);
     for n in 0..200 {
-        // Whoever is told here says so.
+        // Some of these resources may report the failure at once.
         let _ = credentials.ensure(&key(n), &authority(), false).await;
     }
     let mut called = HashSet::new();
@@ -280,7 +280,7 @@ async fn a_refusal_between_calls_that_are_taken_is_one_calls_own() {
     answered(1, &refusal());
     answered(2, &refusal());
     answered(3, &CredentialsEvidence::Accepted);
-    // These two have something of their own, however often.
+    // The refusals of bot-1 and bot-2 prove nothing about the credentials, however often AWS refuses.
     for _ in 0..10 {
         answered(1, &refusal());
         answered(2, &refusal());
@@ -320,7 +320,7 @@ async fn who_is_always_refused_does_not_keep_the_door_closed() {
         if scout == key(9) {
             break;
         }
-        // It comes again.
+        // The refused resource waits at the gate again.
         assert!(
             credentials
                 .ensure(&scout, &authority(), false)
@@ -328,7 +328,7 @@ async fn who_is_always_refused_does_not_keep_the_door_closed() {
                 .is_err()
         );
     }
-    // What is refused to them is known to be their own.
+    // Refusals of these resources no longer count against the credentials.
     for n in 0..3 {
         credentials.answered(&key(n), &authority(), &refusal());
     }
@@ -357,7 +357,7 @@ async fn who_waits_for_credentials_that_hang_makes_room_for_others() {
         PATIENCE,
         "the first one, and nobody else"
     );
-    // The probe waits for them.
+    // The probe waits longer than `PATIENCE`.
     let mut seen = HashSet::new();
     while seen.len() < 100 {
         seen.insert(next(&mut woken, Wake::Healed).await);
@@ -375,7 +375,7 @@ async fn a_scout_that_never_calls_is_followed_by_another() {
         scouts.insert(next(&mut woken, Wake::Healed).await);
     }
     assert_eq!(scouts.len(), 3);
-    // Nobody is left who wants to pass: the door is no use any more.
+    // No resource is left to try, so the gate opens.
     while credentials.0.state().closed_doors() != 0 {
         tokio::time::sleep(PROBE_MAX).await;
     }
@@ -394,7 +394,7 @@ async fn without_credentials_of_its_own_one_probe_looks_for_all_regions() {
     assert_eq!(identity.asked.load(Ordering::Relaxed), 1);
     assert_eq!(told, TOLD_AT_ONCE, "few statuses are written");
     assert_eq!(credentials.0.state().closed_doors(), 1);
-    // A role is another identity's business.
+    // A role has a gate of its own.
     assert!(credentials.account(&role("a")).is_none());
     assert!(!credentials.turn_away(&key(0), &role("a")));
     let mut seen = HashSet::new();
@@ -467,7 +467,7 @@ async fn a_scout_that_finds_no_credentials_waits_with_all_others() {
     let all: HashSet<_> = [0, 1, 2, 9].map(key).into();
     let mut healed = HashSet::new();
     while healed != all {
-        // Also with credentials, the refusals stand until a call is taken.
+        // New credentials do not end the refusals. Only an accepted call does.
         let resource = next(&mut woken, Wake::Healed).await;
         let by = if resource == key(9) {
             own("us-east-1")
@@ -515,7 +515,7 @@ async fn live(takes: u64, events: Vec<Happens>) -> Result<(), TestCaseError> {
                 let ensuring = credentials.clone();
                 let authority = authorities[of].clone();
                 tokio::spawn(async move {
-                    // Some wait for it while others come and go.
+                    // With slow credentials, this call is still waiting when the next events happen.
                     let _ = ensuring.ensure(&key(n), &authority, false).await;
                 });
                 tokio::task::yield_now().await;
@@ -540,7 +540,7 @@ async fn live(takes: u64, events: Vec<Happens>) -> Result<(), TestCaseError> {
         let [known, said] = credentials.0.state().known_and_said();
         prop_assert!(known.is_subset(&said), "{known:?}, {said:?}");
     }
-    // What is tidied up by and by is tidied up.
+    // Lets the background tasks of `tidy` finish.
     tokio::time::sleep(Duration::from_millis(1)).await;
     let [known, said] = credentials.0.state().known_and_said();
     prop_assert_eq!(known, said);

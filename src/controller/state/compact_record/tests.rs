@@ -2,7 +2,7 @@ use super::*;
 use crate::core::condition::verdict::Verdict;
 use proptest::prelude::*;
 
-// Boxed: a resource has many of them, and a strategy of them all doesn't fit onto a test's stack.
+// Boxed: a resource has many texts, and an unboxed strategy of all texts overflows a test's stack.
 fn text() -> BoxedStrategy<String> {
     prop_oneof![
         "[0-9]{1,20}",
@@ -14,7 +14,7 @@ fn text() -> BoxedStrategy<String> {
     .boxed()
 }
 
-/// As far as there are times: they have nanoseconds.
+/// Any time that `jiff` can represent, with nanoseconds.
 fn timestamp() -> impl Strategy<Value = Timestamp> {
     let seconds = Timestamp::MIN.as_second()..Timestamp::MAX.as_second();
     (seconds, 0..1_000_000_000_i32)
@@ -165,7 +165,7 @@ proptest! {
     }
 }
 
-/// In sync, after a full history.
+/// Once without retired fingerprints, and once with all 24.
 #[test]
 fn a_resource_in_sync_takes_a_few_hundred_bytes() {
     let uid = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";

@@ -1,5 +1,5 @@
-//! The texts of a resource, as short as they can be kept: most are numbers, uuids, digests or words of
-//! our own, spelled out.
+//! Short forms of the texts in a resource. Most texts are numbers, uuids, fingerprints, or words that the
+//! operator itself writes into every status.
 
 use crate::{
     api::{ConditionType, REASONS},
@@ -8,22 +8,23 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, fmt::Write as _};
 
-/// A text. The same text has one form only.
+/// A text in its shortest form. Equal texts from the same constructor have equal forms, so forms can be
+/// compared.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Text {
-    /// One of [`Interner`].
+    /// The number of a word in the [`Interner`].
     Word(u16),
-    /// A decimal number, as resourceVersions are.
+    /// A decimal number, such as a resourceVersion.
     Number(u64),
-    /// A uuid, as uids are.
+    /// A uuid, such as a uid.
     Uuid([u8; 16]),
-    /// `<8 hex digits>.<hex digits>`, as fingerprints are.
+    /// `<8 hex digits>.<hex digits>`, such as a fingerprint.
     Signed([u8; 4], Box<[u8]>),
-    /// Any other.
+    /// Any other text.
     Plain(Box<str>),
 }
 
-/// The words that are written into every status.
+/// The condition types, reasons and messages that the operator writes into statuses, numbered.
 pub struct Interner {
     words: Vec<String>,
     numbers: HashMap<String, u16>,
@@ -54,7 +55,7 @@ impl Default for Interner {
 }
 
 impl Text {
-    /// As what a text is kept that need not be looked up.
+    /// The form of a text without an [`Interner`]: never [`Text::Word`].
     pub fn of(text: &str) -> Self {
         number(text)
             .map(Self::Number)
@@ -65,13 +66,13 @@ impl Text {
 }
 
 impl Interner {
-    /// As what a text is kept.
+    /// The form of a text: [`Text::Word`] for a known word, otherwise as [`Text::of`].
     pub fn text(&self, text: &str) -> Text {
         let word = self.numbers.get(text).copied().map(Text::Word);
         word.unwrap_or_else(|| Text::of(text))
     }
 
-    /// The text.
+    /// Expands a form to its text.
     pub fn string(&self, text: &Text) -> String {
         match text {
             Text::Word(number) => {
@@ -106,11 +107,11 @@ impl Interner {
 }
 
 fn hex(text: &mut String, byte: u8) {
-    // Writing to a String can't fail.
+    // Writing to a `String` can't fail.
     let _ = write!(text, "{byte:02x}");
 }
 
-/// Only as it is written again.
+/// A number without leading zeros or sign, so that `to_string` gives the same text.
 fn number(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let canonical = digits && (text.len() == 1 || !text.starts_with('0'));
@@ -136,7 +137,7 @@ fn signed(text: &str) -> Option<Text> {
     Some(Text::Signed(key, unhex(digest.as_bytes())?.into()))
 }
 
-/// Lower case digits, an even number of them.
+/// The bytes of an even number of lower-case hex digits, or `None`.
 fn unhex(digits: &[u8]) -> Option<Vec<u8>> {
     let digit = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),

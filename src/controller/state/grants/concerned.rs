@@ -1,8 +1,9 @@
-//! Finding the resources that a change of a grant or namespace may concern, some at a time: of fifty
-//! thousand residents of a pool a grant may let in three, and all are asked for that. A walk remembers
-//! the last resource that it came to, not the resources that are left. So what comes or goes between two
-//! portions does no harm: a resource that comes is judged then, and a grant or namespace that changes
-//! again begins a walk of its own.
+//! Finds the resources that a change of a grant or namespace may concern, in portions. A grant may admit
+//! three of the 50,000 resources of a pool, and all 50,000 must be checked to find the three.
+//!
+//! A walk remembers the last resource that the walk visited, not the resources that are left. So resources,
+//! grants and namespaces may change between two portions. A new resource is judged when the resource is
+//! added. A grant or namespace that changes again begins a walk of its own.
 
 use crate::{
     controller::state::key::{Key, Name},
@@ -10,29 +11,30 @@ use crate::{
 };
 use std::{collections::VecDeque, sync::Arc};
 
-/// So many resources are walked past in the time that it takes to judge one.
+/// To judge one resource costs as much time as to check this many resources in a walk.
 pub(super) const WALKED_FOR_ONE_JUDGED: usize = 16;
 
-/// A walk through the resources that a change may concern: see the module.
+/// A walk through the resources that a change may concern; see the module.
 #[derive(Default)]
 #[must_use]
 pub struct Concerned {
-    /// Whose resources are walked through yet.
+    /// The pools and namespaces whose resources are still to be visited.
     pub(super) among: VecDeque<Among>,
-    /// The last resource, of the first of these, that the walk came to.
+    /// The last visited resource of the first entry of `among`.
     pub(super) after: Option<Key>,
-    /// Only resources that one of these lets in are concerned; without these, all are.
+    /// If set, a resource is concerned only if one of these grants admits the resource. If `None`, every
+    /// visited resource is concerned.
     pub(super) grants: Option<Vec<Arc<Grant>>>,
 }
 
-/// Resources that have something in common.
+/// All resources of one pool or of one namespace.
 pub(crate) enum Among {
     Pool(PoolId),
     Namespace(Name),
 }
 
 impl Concerned {
-    /// All of these.
+    /// A walk in which every resource of these pools and namespaces is concerned.
     pub(crate) fn all(among: impl IntoIterator<Item = Among>) -> Self {
         Self {
             among: among.into_iter().collect(),
@@ -41,7 +43,7 @@ impl Concerned {
         }
     }
 
-    /// Of these whom one of the grants lets in.
+    /// A walk in which only the resources that one of `grants` admits are concerned.
     pub(crate) fn let_in_by(
         grants: Vec<Arc<Grant>>,
         among: impl IntoIterator<Item = Among>,
@@ -52,7 +54,7 @@ impl Concerned {
         }
     }
 
-    /// Whether nobody is left.
+    /// Whether the walk has visited every resource.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.among.is_empty()

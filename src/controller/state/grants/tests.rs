@@ -11,7 +11,7 @@ use std::{collections::VecDeque, time::Duration};
 
 const POOL: &str = "eu-west-1_a";
 
-/// Lets the namespaces with the label `team=WHOM` manage the users of this glob.
+/// A grant for the users that `usernames` matches, in namespaces with the label `team=WHOM`.
 fn grant(pool: &str, usernames: &str, whom: &str) -> Arc<CognitoUserPoolGrant> {
     let selector = NamespaceSelector {
         match_labels: labels(whom),
@@ -35,9 +35,9 @@ fn labels(team: &str) -> NamespaceLabels {
     [("team".to_owned(), team.to_owned())].into()
 }
 
-/// Each change, with all whom it concerns judged at once.
+/// Each change, followed by the judgement of every concerned resource.
 impl Grants {
-    /// The next whom a change concerns and for whom something else follows.
+    /// Judges the next concerned resources. Returns those with a changed admission.
     fn judge_some(&mut self, concerned: &mut Concerned, max: usize) -> Vec<Key> {
         let found = self.next_concerned(concerned, max);
         assert!(found.len() <= max, "{} at once", found.len());
@@ -111,7 +111,7 @@ fn claim(pool: &str, username: &str) -> Claim {
     of(target(pool, username))
 }
 
-/// Everything is listed: the namespace `team-a`, the resource `bot` in it, and no grant.
+/// Both lists are complete: the namespace `team-a` with the resource `bot`, and no grant.
 fn listed(ungranted: UngrantedPolicy) -> Grants {
     let mut grants = Grants::new(ungranted);
     grants.grants_listing();
@@ -254,7 +254,7 @@ fn of_a_crowd_no_portion_looks_at_more_than_some() {
             changed += judged;
             portions += 1;
         }
-        // A tenth of them and more, or nobody: all are looked at.
+        // The grant admits 111 resources or none. The walk visits all 1,000 in both cases.
         assert_eq!(changed, if whom == "a" { 111 } else { 0 });
         assert!(portions >= 1_000 / (4 * 16), "{portions}");
     }
@@ -324,7 +324,7 @@ fn a_pool_that_is_named_is_open_to_nobody_else_even_where_the_grant_cannot_be_re
     assert_eq!(admission(&grants), Admission::NotGranted);
     assert_eq!(grants.unset_grant("a"), [key("bot")]);
 
-    // It may name any pool.
+    // An unreadable grant may name any pool.
     assert_eq!(grants.set_unreadable("a"), [key("bot")]);
     assert_eq!(admission(&grants), Admission::NotGranted);
     grants.grants_listing();
@@ -413,8 +413,8 @@ fn happens() -> impl Strategy<Value = Happens> {
 }
 
 proptest! {
-    /// Held against the plain way: all grants, looked through each time. After some of the changes all whom
-    /// they concern are judged, after the others only some of them, before the next change comes.
+    /// Compares the index with a scan of all grants. After some changes, every concerned resource is
+    /// judged. After other changes, only some of the resources are judged before the next change.
     #[test]
     fn whoever_is_let_in_is_known_told_and_counted(
         allow in any::<bool>(),
@@ -432,7 +432,7 @@ proptest! {
         for (number, (event, portions)) in events.into_iter().enumerate() {
             let concerned = match event {
                 Happens::Grant(number, pool, whom) => {
-                    // The last pool is none.
+                    // Pool 2 stands for an invalid pool id.
                     let pool = if pool == 2 { "none".to_owned() } else { format!("eu-west-1_{pool}") };
                     grants.apply_grant(&name(number), grant(&pool, "*", &name(whom)))
                 }

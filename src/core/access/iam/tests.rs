@@ -1,4 +1,4 @@
-//! What each document says, to the letter: whoever reads it in a review sees what IAM gets.
+//! Compares each document in full, so that a reviewer of these tests sees exactly the policy that IAM gets.
 
 use super::*;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ fn assert_says(document: &Document, statements: &Value) {
 fn pools_give_the_right_to_set_passwords_in_them_and_nowhere_else() {
     let permissions = Permissions {
         pools: pools(&[OTHER_POOL, POOL]),
-        // Of no use without roles.
+        // Session tags add nothing without roles.
         session_tags: true,
         ..Permissions::default()
     };

@@ -1,35 +1,35 @@
-//! Three electors against one API server that loses, delays and reorders: at no moment do two lead,
-//! each by its own clock; and once the trouble is over, one leads.
+//! A simulation of three electors and one API server that loses, delays and reorders requests. At no moment
+//! do two electors lead, each by its own clock. Once the trouble is over, one elector leads.
 
 use super::*;
 use proptest::prelude::*;
 
-/// One tick of true time.
+/// One step of true time.
 const TICK: Duration = Duration::from_millis(100);
-/// For so long there is trouble; then there is none.
+/// Trouble lasts for this long. Then [`PEACE`] follows, without trouble.
 const TROUBLE: Duration = Duration::from_mins(2);
 const PEACE: Duration = Duration::from_secs(40);
 
-/// What goes wrong in a run, each in percent.
+/// What goes wrong in a run. All values are percentages.
 #[derive(Clone, Copy, Default, Debug)]
 struct Trouble {
-    /// A request, or its reply, doesn't arrive.
+    /// A request or its reply is lost.
     lost: u64,
-    /// It takes seconds.
+    /// A request or its reply takes up to 20 s.
     late: u64,
-    /// In each second, a process is frozen for some seconds,
+    /// In each second, a process freezes for up to 30 s.
     frozen: u64,
-    /// or is killed and started anew.
+    /// In each second, a process is killed, and a new process starts.
     killed: u64,
-    /// In each second, somebody labels the record, or takes the name out of it,
+    /// In each second, a person adds a label to the Lease, or removes the holder.
     edited: u64,
-    /// or removes it.
+    /// In each second, a person removes the Lease.
     removed: u64,
-    /// How much faster or slower than true time a clock may run.
+    /// The largest difference between the speed of a clock and true time.
     drift: u64,
 }
 
-/// Good enough for dice, and the same for the same seed.
+/// Random numbers that are the same for the same seed.
 struct Dice(u64);
 
 impl Dice {
@@ -62,23 +62,24 @@ enum Reply {
     Conflict,
 }
 
-/// A request on its way; its sender may have given it up long ago.
+/// A request in flight. The sender may have given up the request already.
 struct Flight {
     id: u64,
     request: Request,
-    /// When it arrives, and how long its reply takes; none where that one is lost.
+    /// `arrives` is when the request arrives, and `back` is how long the reply takes. None: the request or
+    /// the reply is lost.
     arrives: Option<Duration>,
     back: Option<Duration>,
-    /// The reply, and when it is there.
+    /// The reply, and when the sender has the reply.
     reply: Option<(Reply, Duration)>,
 }
 
 struct Process {
     elector: Elector,
-    /// Its clock: true time times this, in percent.
+    /// The speed of the process's clock, in percent of true time.
     rate: u64,
     frozen_until: Duration,
-    /// What it waits for, since when, and until when, by its own clock.
+    /// The awaited request, when that request was sent, and its timeout, by the process's clock.
     waits: Option<(u64, Duration, Duration)>,
     restart_at: Option<Duration>,
 }
@@ -88,7 +89,7 @@ impl Process {
         now * u32::try_from(self.rate).unwrap_or(100) / 100
     }
 
-    /// Whether it would begin something that takes `at_least`.
+    /// Whether the process would begin an action that takes `at_least`.
     fn leads(&self, now: Duration, at_least: Duration) -> bool {
         let until = self.elector.held_until();
         self.restart_at.is_none() && until.is_some_and(|until| self.clock(now) + at_least < until)
@@ -299,7 +300,7 @@ fn trouble(drift: u64, removed: u64) -> impl Strategy<Value = Trouble> {
     })
 }
 
-/// Runs it; nobody leads beside another with more than `at_least` left.
+/// Runs the trouble. At no moment may two processes lead with more than `at_least` of the lease left.
 fn run(seed: u64, trouble: Trouble, at_least: Duration) -> Result<World, TestCaseError> {
     let mut world = World::new(seed, trouble);
     let end = world.now + TROUBLE;
@@ -312,7 +313,7 @@ fn run(seed: u64, trouble: Trouble, at_least: Duration) -> Result<World, TestCas
     Ok(world)
 }
 
-/// Afterwards, when the trouble is over.
+/// Runs the peace after the trouble. At the end exactly one process leads.
 fn one_leads(mut world: World) -> Result<(), TestCaseError> {
     world.trouble = Trouble {
         drift: world.trouble.drift,
@@ -337,7 +338,7 @@ proptest! {
 
     #[test]
     fn two_never_lead_at_once_where_clocks_differ_by_a_fifth(seed: u64, trouble in trouble(10, 0)) {
-        // What a holder has left of its lease when it gives up.
+        // The time that the holder has left when the holder gives up.
         one_leads(run(seed, trouble, LEASE_DURATION.saturating_sub(RENEW_DEADLINE))?)?;
     }
 
@@ -345,7 +346,8 @@ proptest! {
     fn one_leads_in_the_end_even_if_the_record_is_removed_over_and_over(
         seed: u64, trouble in trouble(0, 10),
     ) {
-        // Who starts just then sees no holder: that two lead for a moment is not ruled out.
+        // A process that starts after the removal sees no holder, so two may lead for a moment. With the
+        // whole lease as `at_least`, no process counts as leading.
         one_leads(run(seed, trouble, LEASE_DURATION)?)?;
     }
 }

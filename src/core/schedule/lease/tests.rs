@@ -1,4 +1,4 @@
-//! What is done about each state of the record.
+//! Tests of the elector's step for each state of the record.
 
 use super::*;
 use rstest::rstest;
@@ -14,7 +14,7 @@ fn wall() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().expect("a time")
 }
 
-/// As it stands while somebody holds it.
+/// A record with a holder.
 fn held_by(holder: &str) -> Record {
     Record {
         version: Some("7".to_owned()),
@@ -33,7 +33,7 @@ fn free() -> Record {
     }
 }
 
-/// One that took a free record by a write that was sent at 100 s.
+/// An elector that took a released record. The write was sent at 100 s.
 fn leader() -> Elector {
     let mut elector = Elector::new(US.to_owned());
     elector.read(Some(free()), secs(99), false);
@@ -51,7 +51,7 @@ fn writes(elector: &Elector, now: Duration) -> Record {
     }
 }
 
-/// After a first read at 100 s.
+/// An elector after the first read, at 100 s.
 fn after(record: Option<Record>, dead: bool) -> Elector {
     let mut elector = Elector::new(US.to_owned());
     assert_eq!(elector.step(secs(100), wall()), Step::Read);
@@ -100,7 +100,7 @@ fn a_holder_is_left_alone_until_its_record_has_not_moved_for_its_duration(
     #[case] said: Option<i32>,
     #[case] seconds: u64,
 ) {
-    // Its times are long past, which says nothing.
+    // The times in the record are long past. The elector must ignore these times.
     let mut record = held_by(THEM);
     record.seconds = said;
     let mut elector = after(Some(record.clone()), false);
@@ -109,7 +109,7 @@ fn a_holder_is_left_alone_until_its_record_has_not_moved_for_its_duration(
         assert_eq!(elector.step(now, wall()), Step::Wait(now + LOOK));
         now += LOOK;
         assert_eq!(elector.step(now, wall()), Step::Read);
-        // Somebody touches what is no part of the claim.
+        // A change of the version alone is no renewal.
         record.version = Some(now.as_secs().to_string());
         elector.read(Some(record.clone()), now, false);
     }
@@ -165,7 +165,7 @@ fn a_renewal_counts_from_before_it_was_sent_and_comes_every_two_seconds() {
     let renewal = writes(&elector, secs(102));
     assert_eq!(renewal.version.as_deref(), Some("8"));
     assert_eq!(renewal.transitions, 4);
-    // It was answered at 103.
+    // The reply came at 103 s; the lease counts from 102 s.
     elector.wrote(renewal, secs(102));
     assert_eq!(elector.held_until(), Some(secs(117)));
     assert_eq!(elector.step(secs(103), wall()), Step::Wait(secs(104)));
@@ -206,7 +206,7 @@ fn who_cannot_renew_has_lost_it_ten_seconds_after_the_last_renewal_was_sent() {
         }
     }
     assert_eq!(tries, 2, "a hanging request leaves time for another");
-    // One that was frozen past it doesn't even try.
+    // An elector that was frozen beyond the deadline sends no request.
     assert_eq!(
         leader().step(secs(500), wall()),
         Step::Lost(Lost::NotRenewed)

@@ -2,7 +2,7 @@ use super::*;
 use crate::ops::{health::Readiness, metrics::Metrics};
 use std::future::pending;
 
-/// Says the same of every connection, after some that are said first.
+/// A listener that fails the first `first` accepts with `what`, then waits for ever.
 struct Says {
     first: usize,
     what: io::ErrorKind,
@@ -24,7 +24,7 @@ fn pages() -> Arc<Pages> {
     Arc::new(Pages::new(Readiness::new(), metrics))
 }
 
-/// How often it asks for a connection in a minute.
+/// How often the server calls `accept` within a minute.
 async fn asked_in_a_minute(first: usize, what: io::ErrorKind) -> usize {
     let mut says = Says {
         first,
@@ -45,7 +45,7 @@ async fn asked_in_a_minute(first: usize, what: io::ErrorKind) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn while_file_descriptors_are_short_it_waits_between_two_tries() {
-    let short = io::ErrorKind::QuotaExceeded; // any that isn't a client's
+    let short = io::ErrorKind::QuotaExceeded; // any error that isn't a client's
     let asked = asked_in_a_minute(usize::MAX, short).await;
     assert!((100..=1_000).contains(&asked), "{asked}");
 }
@@ -69,9 +69,9 @@ fn too_many_open_files_is_no_clients_doing() {
     assert!(is_the_clients(&rustix::io::Errno::CONNABORTED.into()));
 }
 
-/// The open ones among connections that never end, by number.
+/// The numbers of the connections that are still open. No connection ends by itself.
 async fn still_open(open: &mut Open, handles: &[AbortHandle]) -> Vec<usize> {
-    // One that was closed ends at its task's next turn.
+    // An aborted task ends when the runtime polls the task again.
     while open.tasks.len() > open.connections.len() {
         open.tasks.join_next().await;
     }
@@ -86,12 +86,12 @@ fn client(number: u8) -> Client {
     Client::at([10, 0, 0, number].into())
 }
 
-/// Makes room once for each of `left`, and holds what is open then against it.
+/// Makes room once per element of `left`, and compares the connections that are then open with the element.
 async fn assert_makes_room<const N: usize>(asked: [bool; N], left: &[&[usize]]) {
     assert_makes_room_among(asked.map(|asked| (client(1), asked)), left).await;
 }
 
-/// The same for connections of several clients.
+/// The same, with connections of several clients.
 async fn assert_makes_room_among<const N: usize>(
     connections: [(Client, bool); N],
     left: &[&[usize]],
@@ -106,7 +106,7 @@ async fn assert_makes_room_among<const N: usize>(
     for left in left {
         assert!(open.make_room());
         assert_eq!(still_open(&mut open, &handles).await, *left);
-        // The next to get in never asks, and isn't looked at.
+        // This newcomer never sends a request, and its state is not checked.
         open.add(pending(), client(1), Arc::default());
     }
 }
@@ -115,7 +115,7 @@ async fn assert_makes_room_among<const N: usize>(
 async fn the_client_with_the_most_connections_makes_room() {
     let (one, other) = (client(1), client(2));
     let connections = [other, one, one, other, one].map(|client| (client, false));
-    // The next to get in are all of the first one.
+    // The newcomers belong to the first client.
     let left: [&[usize]; 3] = [&[0, 2, 3, 4], &[0, 3, 4], &[0, 3]];
     assert_makes_room_among(connections, &left).await;
 }
