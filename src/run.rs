@@ -28,7 +28,7 @@ use crate::{
         server,
     },
 };
-use candidate::{Candidacy, Candidate, is_true};
+use candidate::{Candidacy, Candidate, wait_until_true};
 use kube::{
     Client,
     config::{InferConfigError, KubeconfigError},
@@ -108,7 +108,7 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
         listener,
         readiness.clone(),
         metrics.clone(),
-        is_true(ended.clone()),
+        wait_until_true(ended.clone()),
     )));
     info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -154,7 +154,7 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
             scopes,
             readiness.clone(),
             leading,
-            is_true(stopped),
+            wait_until_true(stopped),
         )));
         tokio::select! {
             () = stop.asked() => {}

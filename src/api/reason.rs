@@ -61,7 +61,7 @@ pub enum Reason {
 pub enum Class {
     /// Ready=True. A change of the spec, the Secret or the request starts a reconcile.
     Settled,
-    /// Ready=False (Unknown for [`Reason::leaves_untold`]), Stalled=True. A person must act. A change of the
+    /// Ready=False (Unknown for [`Reason::leaves_password_unknown`]), Stalled=True. A person must act. A change of the
     /// spec, the Secret or the request starts a reconcile.
     Stalled,
     /// Ready=False, Reconciling=True; after 5 minutes Stalled=True instead. A watch event starts a reconcile.
@@ -388,7 +388,7 @@ impl Reason {
     /// Whether a stalled resource leaves open if the user's password is the value in the Secret. Ready is
     /// then Unknown instead of False.
     #[must_use]
-    pub fn leaves_untold(self) -> bool {
+    pub fn leaves_password_unknown(self) -> bool {
         self == Self::NotConfirmed
     }
 

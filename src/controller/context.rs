@@ -39,7 +39,7 @@ use tokio::sync::Notify;
 const LEASE_FOR_A_CALL: Duration = Duration::from_secs(7);
 
 /// How many reconciles hold a slot at the same time. Each may wait 5 s for the API server.
-const PLACES: usize = 32;
+const SLOTS: usize = 32;
 
 /// The state and the services that all reconciles share. A process has one context.
 pub struct Context<C> {
@@ -139,7 +139,7 @@ impl<C: Cognito> Context<C> {
             let metrics = metrics.clone();
             move || metrics.lost_event()
         };
-        let slots = Slots::new(PLACES);
+        let slots = Slots::new(SLOTS);
         Self {
             events: Events::new(client.clone(), lost),
             client,

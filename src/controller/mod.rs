@@ -116,12 +116,12 @@ async fn reconciles<C: Cognito>(
     // `leading` loads the fingerprint keys anew. A resource that was in sync by the older keys may need
     // work by the newer keys.
     let known = context.index().resources();
-    triage::ask(context, known).await;
+    triage::triage_all(context, known).await;
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             (slot, key) = next(context) => {
-                running.spawn(stalls.watch(attend(context.clone(), key, slot)));
+                running.spawn(stalls.watch(reconcile_and_requeue(context.clone(), key, slot)));
             }
             Some(ended) = running.join_next() => report(ended),
         }
@@ -132,8 +132,8 @@ async fn reconciles<C: Cognito>(
     }
 }
 
-/// Logs a reconcile task that failed. [`attend`] catches the panics of a reconcile. A resource stays
-/// taken in the queue until a restart if [`attend`] itself panics. Other resources are still
+/// Logs a reconcile task that failed. [`reconcile_and_requeue`] catches the panics of a reconcile. A resource stays
+/// taken in the queue until a restart if [`reconcile_and_requeue`] itself panics. Other resources are still
 /// reconciled.
 fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
@@ -152,12 +152,12 @@ async fn next<C: Cognito>(context: &Context<C>) -> (Slot, Key) {
 
 /// Reconciles one resource. If a watch event queued the resource again meanwhile, triage decides on the
 /// resource.
-async fn attend<C: Cognito>(context: Arc<Context<C>>, key: Key, slot: Slot) {
+async fn reconcile_and_requeue<C: Cognito>(context: Arc<Context<C>>, key: Key, slot: Slot) {
     let wake = reconcile::reconcile(&context, &key).await;
     drop(slot);
     debug!(object = %key, ?wake, "reconciled");
     if context.queue.done(&key, wake) {
-        triage::ask(&context, [key]).await;
+        triage::triage_all(&context, [key]).await;
     }
 }
 

@@ -7,8 +7,8 @@ mod loops;
 mod scene;
 
 use super::{
-    attend,
     reconcile::{reconcile, triage},
+    reconcile_and_requeue,
     state::key::Key,
 };
 use crate::cluster::watch::lean_object::{DecodeError, LeanObject, UserNamed};
@@ -191,7 +191,7 @@ async fn where_a_first_decision_panics_the_others_are_decided_on_and_it_is_tried
     assert_eq!(scene.context.queue.entries(), 1, "it is tried again");
     // A process that becomes leader triages all resources like this.
     let known = scene.context.index().resources();
-    triage::ask(&scene.context, known).await;
+    triage::triage_all(&scene.context, known).await;
     assert_eq!(scene.panics(), 2);
     assert_eq!(scene.due(), [key("good")]);
     assert_eq!(scene.context.queue.entries(), 1, "it is tried again");
@@ -209,12 +209,12 @@ async fn where_a_reconcile_or_the_decision_after_it_panics_it_is_tried_again_lat
         // An event during the reconcile asks for another decision afterwards.
         context.queue.push(key("bad"));
         let held = context.slots.take().await;
-        attend(context.clone(), key("bad"), held).await;
+        reconcile_and_requeue(context.clone(), key("bad"), held).await;
         assert_eq!(scene.panics(), 2, "{place}");
         assert_eq!(context.queue.entries(), 2, "it is tried again");
         assert_eq!(context.queue.len(), 0, "but not at once");
         // The same without an event during the reconcile.
-        triage::ask(context, [key("good")]).await;
+        triage::triage_all(context, [key("good")]).await;
         let wake = reconcile(context, &key("bad")).await;
         assert!(wake.expect("another try") >= Duration::from_secs(3));
         let mut later = wake;

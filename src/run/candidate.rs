@@ -65,7 +65,7 @@ impl Candidate {
                 Some(why) => check.fail(format!("Lease {name}: {why}")),
                 None => check.pass(),
             };
-            let election = election.run(is_true(asked), ailing);
+            let election = election.run(wait_until_true(asked), ailing);
             match AssertUnwindSafe(election).catch_unwind().await {
                 Ok(End::Left) => return,
                 Ok(End::Lost(lost)) => error!(%lost, "lost the lease; this process ends"),
@@ -112,7 +112,7 @@ impl Candidacy {
 }
 
 /// Waits until the flag is true, or until its sender is dropped.
-pub(super) async fn is_true(mut flag: watch::Receiver<bool>) {
+pub(super) async fn wait_until_true(mut flag: watch::Receiver<bool>) {
     // An error means that the sender is dropped. The wait is over then too.
     let _ = flag.wait_for(|flag| *flag).await;
 }

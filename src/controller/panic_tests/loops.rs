@@ -149,9 +149,9 @@ async fn where_giving_the_turns_of_a_budget_panics_other_budgets_and_its_other_k
         let permit = permits.claim(&first, payer, Urgency::Requested);
         permit.expect("a permit").calling();
     }
-    assert!(permits.line_up(&key("bad"), &one).is_err());
-    assert!(permits.line_up(&key("good"), &one).is_err());
-    assert!(permits.line_up(&elsewhere, &two).is_err());
+    assert!(permits.wait_for_permit(&key("bad"), &one).is_err());
+    assert!(permits.wait_for_permit(&key("good"), &one).is_err());
+    assert!(permits.wait_for_permit(&elsewhere, &two).is_err());
     inject("give");
     let giving = tokio::spawn({
         let permits = permits.clone();
@@ -167,7 +167,7 @@ async fn where_giving_the_turns_of_a_budget_panics_other_budgets_and_its_other_k
     // Both keys of the rate limiter that panicked begin anew.
     heal();
     assert!(!permits.holds(&key("bad")) && !permits.holds(&key("good")));
-    assert_eq!(permits.line_up(&key("good"), &one), Ok(()));
+    assert_eq!(permits.wait_for_permit(&key("good"), &one), Ok(()));
     permits.leave(&key("good"));
     permits.leave(&elsewhere);
     assert_eq!(permits.waiting(), 0);

@@ -16,7 +16,7 @@ pub(crate) enum Action {
     /// begins anew.
     ShortOfLease,
     /// The resource has changed, or another step is done: begin again with the current resource.
-    Again,
+    Restart,
     /// The API server failed: retry after a backoff.
     ApiFailed,
 }

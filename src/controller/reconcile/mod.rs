@@ -23,7 +23,7 @@ use self::{
     gather::{Snapshot, refresh},
     triage::{after_panic, retry},
     value::with_value,
-    wait::{awaits_credentials, is_turned_away, line_up},
+    wait::{awaits_credentials, is_stopped_by_gate, wait_for_permit},
 };
 use super::{context::Context, state::key::Key};
 use crate::{
@@ -53,7 +53,9 @@ const CONFLICTS_MAX: u32 = 5;
 /// reconciled.
 pub(crate) async fn reconcile<C: Cognito>(context: &Context<C>, key: &Key) -> Option<Duration> {
     let began = Instant::now();
-    let reconciled = AssertUnwindSafe(look(context, key)).catch_unwind().await;
+    let reconciled = AssertUnwindSafe(reconcile_once(context, key))
+        .catch_unwind()
+        .await;
     reconciled.unwrap_or_else(|_| {
         error!(object = %key, "the reconcile panicked; it is tried again");
         context.metrics.reconcile("panic", began.elapsed());
@@ -62,7 +64,7 @@ pub(crate) async fn reconcile<C: Cognito>(context: &Context<C>, key: &Key) -> Op
     })
 }
 
-async fn look<C: Cognito>(context: &Context<C>, key: &Key) -> Option<Duration> {
+async fn reconcile_once<C: Cognito>(context: &Context<C>, key: &Key) -> Option<Duration> {
     let stored = context.index().resource(key);
     let Some(resource) = stored.filter(|_| !context.is_stopping()) else {
         context.permits.leave(key);
@@ -74,7 +76,7 @@ async fn look<C: Cognito>(context: &Context<C>, key: &Key) -> Option<Duration> {
     }
     let uid = resource.uid().unwrap_or_default();
     let started = Instant::now();
-    let done = attend(context, key, resource).await;
+    let done = retry_conflicts(context, key, resource).await;
     if !matches!(done, Action::Queued(_)) {
         context.permits.leave(key);
     }
@@ -88,7 +90,7 @@ async fn look<C: Cognito>(context: &Context<C>, key: &Key) -> Option<Duration> {
             ("queued", quiet)
         }
         Action::ShortOfLease => ("ok", Some(SHORT_OF_LEASE)),
-        Action::Again => ("conflict", Some(Duration::from_millis(200))),
+        Action::Restart => ("conflict", Some(Duration::from_millis(200))),
         Action::ApiFailed => {
             let failures = context.memory.api_failed(key);
             ("api_error", Some(retry(failures, &uid)))
@@ -102,7 +104,7 @@ async fn look<C: Cognito>(context: &Context<C>, key: &Key) -> Option<Duration> {
 }
 
 /// Repeats the pass after a conflict, with the current resource.
-async fn attend<C: Cognito>(
+async fn retry_conflicts<C: Cognito>(
     context: &Context<C>,
     key: &Key,
     stored: CognitoUserPassword,
@@ -110,7 +112,7 @@ async fn attend<C: Cognito>(
     let mut resource = context.memory.freshest(key, stored);
     for _ in 0..CONFLICTS_MAX {
         match pass(context, key, resource).await {
-            Action::Again => {}
+            Action::Restart => {}
             done @ (Action::Wake(_)
             | Action::Queued(_)
             | Action::ShortOfLease
@@ -124,7 +126,7 @@ async fn attend<C: Cognito>(
             Err(done) => return done,
         };
     }
-    Action::Again
+    Action::Restart
 }
 
 /// Runs the stages once.
@@ -147,10 +149,10 @@ async fn pass<C: Cognito>(
         };
         return match record::record(context, key, &resource, &pending_outcome).await {
             // The event that queued this resource is not handled yet.
-            Action::Wake(_) => Action::Again,
+            Action::Wake(_) => Action::Restart,
             done @ (Action::Queued(_)
             | Action::ShortOfLease
-            | Action::Again
+            | Action::Restart
             | Action::ApiFailed) => done,
         };
     }
@@ -166,7 +168,8 @@ async fn pass<C: Cognito>(
         Decision::Report(report) => record::report(context, key, &facts.resource, &report).await,
         // Without the value there is no plan, so `Set` is handled like `Read`.
         Decision::Set(_) | Decision::Read
-            if observed.is_unidentified() && is_turned_away(context, key, &facts, &observed) =>
+            if observed.lacks_credentials()
+                && is_stopped_by_gate(context, key, &facts, &observed) =>
         {
             match decide_at_closed_gate(&observed, now) {
                 Decision::Report(report) => {
@@ -179,7 +182,7 @@ async fn pass<C: Cognito>(
         Decision::Set(_) | Decision::Read if awaits_credentials(context, key, &observed) => {
             Action::Wake(None)
         }
-        Decision::Set(_) | Decision::Read => match line_up(context, key, &observed) {
+        Decision::Set(_) | Decision::Read => match wait_for_permit(context, key, &observed) {
             Some(quiet) => Action::Queued(Some(quiet)),
             None => with_value(context, key, &facts, &id).await,
         },

@@ -51,12 +51,12 @@ pub(crate) async fn report<C: Cognito>(
     match status::write(&context.client, resource, &report.status).await {
         Ok(written) => context.wrote(key, Arc::new(written)),
         Err(CallError::NotFound) => return Action::Wake(None),
-        Err(CallError::Conflict) => return Action::Again,
+        Err(CallError::Conflict) => return Action::Restart,
         Err(error) => return write_failed(key, &error),
     }
     let progress = report.verdict.reason == Reason::Progressing;
     if before != Some(report.verdict.reason) && !progress {
-        tell(context, resource, &report.verdict, None);
+        queue_event(context, resource, &report.verdict, None);
     }
     Action::Wake(report.wake)
 }
@@ -88,16 +88,16 @@ pub(crate) async fn record<C: Cognito>(
         };
         let Some(wanted) = wanted else {
             forget();
-            return Action::Again;
+            return Action::Restart;
         };
         match status::write(&context.client, &resource, &wanted).await {
             Ok(written) => {
                 context.wrote(key, Arc::new(written));
                 forget();
                 let Some((recorded, outcome)) = recorded else {
-                    return Action::Again;
+                    return Action::Restart;
                 };
-                said(context, &resource, plan, outcome, &recorded);
+                report_outcome(context, &resource, plan, outcome, &recorded);
                 return Action::Wake(recorded.wake);
             }
             Err(CallError::NotFound) => {
@@ -111,16 +111,16 @@ pub(crate) async fn record<C: Cognito>(
             Ok(Some(now)) if now.uid().as_deref() == Some(&uid) => now,
             Ok(_) => {
                 forget();
-                return Action::Again;
+                return Action::Restart;
             }
             Err(done) => return done,
         };
     }
-    Action::Again
+    Action::Restart
 }
 
 /// Queues the Event of a recorded outcome, and measures the time from the Secret's change to the set.
-fn said<C: Cognito>(
+fn report_outcome<C: Cognito>(
     context: &Context<C>,
     resource: &CognitoUserPassword,
     plan: &Plan,
@@ -142,7 +142,7 @@ fn said<C: Cognito>(
     }
     if recorded.applied || before != Some(recorded.verdict.reason) {
         let request_id = outcome.request_id.as_deref();
-        tell(context, resource, &recorded.verdict, request_id);
+        queue_event(context, resource, &recorded.verdict, request_id);
     }
 }
 
@@ -156,7 +156,7 @@ pub(crate) fn warn_signed_again<C: Cognito>(context: &Context<C>, resource: &Cog
     events.tell(regarding, type_, "FingerprintKeyLost", "Sign", note);
 }
 
-fn tell<C: Cognito>(
+fn queue_event<C: Cognito>(
     context: &Context<C>,
     resource: &CognitoUserPassword,
     verdict: &Verdict,
@@ -186,7 +186,7 @@ fn tell<C: Cognito>(
 /// Remembers the basis of a decision once the status is written. After a conflict the basis is not
 /// remembered. Otherwise the next decision would find the basis unchanged, and would wait although the
 /// status does not report the wait.
-pub(crate) fn concluded<C: Cognito>(
+pub(crate) fn remember_basis<C: Cognito>(
     context: &Context<C>,
     key: &Key,
     facts: &Snapshot,

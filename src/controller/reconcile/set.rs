@@ -4,7 +4,7 @@
 use super::{
     action::{Action, SHORT_OF_LEASE, write_failed},
     gather::{SecretRead, Snapshot},
-    record::{self, concluded},
+    record::{self, remember_basis},
 };
 use crate::{
     api::{CognitoUserPassword, Reason},
@@ -75,7 +75,7 @@ pub(crate) async fn set<C: Cognito>(
     // Since the decision, an older resource may have come, and may even have set the user. The older
     // resource's value must stand.
     if facts.older(context).is_some() || !facts.is_granted(context, &plan.authority) {
-        return Action::Again;
+        return Action::Restart;
     }
     let ahead = match write_ahead(context, key, facts, plan).await {
         Ok(ahead) => ahead,
@@ -91,12 +91,12 @@ pub(crate) async fn set<C: Cognito>(
         (permit, user_lock),
     );
     let outcome = context.slots.without(called).await;
-    let pending_outcome = came_to(plan, Some(outcome));
+    let pending_outcome = pending_outcome(plan, Some(outcome));
     context
         .memory
         .pending_outcome(key, facts.uid(), pending_outcome.clone());
     let done = record::record(context, key, &ahead, &pending_outcome).await;
-    concluded(context, key, facts, &fact, done)
+    remember_basis(context, key, facts, &fact, done)
 }
 
 /// Writes the attempt into the status, and returns the resource that the API server stored. Returns how
@@ -111,14 +111,14 @@ async fn write_ahead<C: Cognito>(
     let ahead = match status::write(&context.client, &facts.resource, &plan.ahead).await {
         Ok(ahead) => Arc::new(ahead),
         Err(CallError::NotFound) => return Err(Action::Wake(None)),
-        Err(CallError::Conflict) => return Err(Action::Again),
+        Err(CallError::Conflict) => return Err(Action::Restart),
         // The API server may have stored the attempt all the same. Only this process knows that no call
         // followed. Another process that took over the attempt would count the value as perhaps
         // applied.
         Err(error) => {
             context
                 .memory
-                .pending_outcome(key, facts.uid(), came_to(plan, None));
+                .pending_outcome(key, facts.uid(), pending_outcome(plan, None));
             return Err(write_failed(key, &error));
         }
     };
@@ -130,7 +130,7 @@ async fn write_ahead<C: Cognito>(
     }
     let granted = facts.is_granted(context, &plan.authority);
     if !granted || context.is_stopping() || !context.leads_for_a_call() {
-        let withdrawn = came_to(plan, None);
+        let withdrawn = pending_outcome(plan, None);
         context
             .memory
             .pending_outcome(key, facts.uid(), withdrawn.clone());
@@ -139,7 +139,7 @@ async fn write_ahead<C: Cognito>(
     Ok(ahead)
 }
 
-fn came_to(plan: &Plan, outcome: Option<Outcome>) -> Arc<PendingOutcome> {
+fn pending_outcome(plan: &Plan, outcome: Option<Outcome>) -> Arc<PendingOutcome> {
     let plan = plan.clone();
     Arc::new(PendingOutcome { plan, outcome })
 }

@@ -16,26 +16,29 @@ use jiff::Timestamp;
 use std::time::Duration;
 
 /// Triages each of these resources, and queues each resource that needs a reconcile.
-pub(crate) async fn ask<C: Cognito>(context: &Context<C>, keys: impl IntoIterator<Item = Key>) {
+pub(crate) async fn triage_all<C: Cognito>(
+    context: &Context<C>,
+    keys: impl IntoIterator<Item = Key>,
+) {
     let mut pace = Pace::new();
     for key in keys {
-        ask_for(context, key);
+        triage_one(context, key);
         pace.step().await;
     }
 }
 
-pub(crate) fn ask_for<C: Cognito>(context: &Context<C>, key: Key) {
-    let glance = || {
+pub(crate) fn triage_one<C: Cognito>(context: &Context<C>, key: Key) {
+    let triage = || {
         if context.index().may_look_at(&key) {
-            glance(context, &key)
+            triage(context, &key)
         } else {
             Triage::NothingToDo
         }
     };
-    match context.isolated(&key, "the first decision on a resource", glance) {
-        Some(Triage::Look) if context.permits.has_permit(&key) => context.queue.push_first(key),
-        Some(Triage::Look) => context.queue.push(key),
-        Some(Triage::LookAfter(wait)) => context.queue.push_after(key, wait),
+    match context.isolated(&key, "the first decision on a resource", triage) {
+        Some(Triage::Queue) if context.permits.has_permit(&key) => context.queue.push_first(key),
+        Some(Triage::Queue) => context.queue.push(key),
+        Some(Triage::QueueAfter(wait)) => context.queue.push_after(key, wait),
         Some(Triage::NothingToDo) => {}
         None => {
             let wait = after_panic(context, &key);
@@ -47,15 +50,15 @@ pub(crate) fn ask_for<C: Cognito>(context: &Context<C>, key: Key) {
 /// What triage found for a resource.
 pub(crate) enum Triage {
     NothingToDo,
-    Look,
-    LookAfter(Duration),
+    Queue,
+    QueueAfter(Duration),
 }
 
 /// Makes the first decision of a reconcile, on what the watches show.
-pub(crate) fn glance<C: Cognito>(context: &Context<C>, key: &Key) -> Triage {
+pub(crate) fn triage<C: Cognito>(context: &Context<C>, key: &Key) -> Triage {
     let begun = context.queue.is_taken(key) || context.permits.holds(key);
     if begun || context.memory.has_pending_outcome(key) {
-        return Triage::Look;
+        return Triage::Queue;
     }
     let Some(stored) = context.index().resource(key) else {
         return Triage::NothingToDo;
@@ -73,8 +76,8 @@ pub(crate) fn glance<C: Cognito>(context: &Context<C>, key: &Key) -> Triage {
             }
             Triage::NothingToDo
         }
-        Decision::Stay { wake: Some(wake) } => Triage::LookAfter(wake),
-        Decision::Read | Decision::Report(_) | Decision::Set(_) => Triage::Look,
+        Decision::Stay { wake: Some(wake) } => Triage::QueueAfter(wake),
+        Decision::Read | Decision::Report(_) | Decision::Set(_) => Triage::Queue,
     }
 }
 

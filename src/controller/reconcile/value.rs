@@ -8,7 +8,7 @@ use crate::{
         reconcile::{
             action::{Action, read_failed},
             gather::Snapshot,
-            record::concluded,
+            record::remember_basis,
             set::set,
         },
         schedule::{credential_gate::GateRefusal, permits::PermitWait},
@@ -45,7 +45,7 @@ pub(crate) async fn with_value<C: Cognito>(
     };
     // Credentials come before the write-ahead: a broken identity must not leave an open attempt behind.
     let authority = &plan.authority;
-    let must_tell = observed.says_what_is_over();
+    let must_tell = observed.is_untrue_while_setting();
     context.memory.expect_healing(key, facts.uid());
     let ensured = context
         .credential_gate
@@ -58,7 +58,7 @@ pub(crate) async fn with_value<C: Cognito>(
             gathered.password = None;
             let report = report_missing_credentials(&observed, &failure.0, Timestamp::now());
             let done = record::report(context, key, &facts.resource, &report).await;
-            return concluded(context, key, facts, &gathered.fact, done);
+            return remember_basis(context, key, facts, &gathered.fact, done);
         }
     };
     let payer = (account, authority.region.clone());
@@ -76,7 +76,7 @@ pub(crate) async fn with_value<C: Cognito>(
     // Resolving the credentials took longer than `READ_IS_FRESH`: read the Secret and decide again.
     gathered.password = None;
     if !facts.is_granted(context, authority) {
-        return Action::Again;
+        return Action::Restart;
     }
     let mut gathered = match facts.read(context).await {
         Ok(gathered) => gathered,
@@ -84,7 +84,7 @@ pub(crate) async fn with_value<C: Cognito>(
     };
     let observed = facts.observed(context, gathered.fact.clone());
     match decide(&observed, Timestamp::now(), id) {
-        Decision::Set(now) if now.authority != *authority => Action::Again,
+        Decision::Set(now) if now.authority != *authority => Action::Restart,
         Decision::Set(plan) => set(context, key, facts, gathered, &plan, permit).await,
         other => {
             gathered.password = None;
@@ -106,7 +106,7 @@ pub(crate) async fn queued<C: Cognito>(
     };
     match record::report(context, key, &facts.resource, &report).await {
         Action::Wake(_) => Action::Queued(None),
-        done @ (Action::Queued(_) | Action::ShortOfLease | Action::Again | Action::ApiFailed) => {
+        done @ (Action::Queued(_) | Action::ShortOfLease | Action::Restart | Action::ApiFailed) => {
             done
         }
     }
@@ -132,9 +132,9 @@ pub(crate) async fn without_set<C: Cognito>(
         }
         // The Secret was just read, so another read would tell no more. The next pass decides on the
         // current resource.
-        Decision::Read | Decision::Set(_) => Action::Again,
+        Decision::Read | Decision::Set(_) => Action::Restart,
     };
-    let done = concluded(context, key, facts, fact, done);
+    let done = remember_basis(context, key, facts, fact, done);
     if let Action::Wake(_) = done {
         context.version_queue.add(key);
     }

@@ -29,7 +29,7 @@ pub(crate) fn awaits_credentials<C: Cognito>(
 /// Enters the rate limiter before the Secret is read. Returns after which time the status must report
 /// the wait. None if the Secret is to be read now, mostly because the permit is there or the wait would
 /// be long. A resource with failures is read first, because only the value tells how urgent the set is.
-pub(crate) fn line_up<C: Cognito>(
+pub(crate) fn wait_for_permit<C: Cognito>(
     context: &Context<C>,
     key: &Key,
     observed: &Observation<'_>,
@@ -42,13 +42,13 @@ pub(crate) fn line_up<C: Cognito>(
     }
     let account = context.credential_gate.account(authority)?;
     let payer = (account, authority.region.clone());
-    context.permits.line_up(key, &payer).err()?.quiet
+    context.permits.wait_for_permit(key, &payer).err()?.quiet
 }
 
 /// Whether a closed credential gate stops the resource. Called while the status reports the missing
 /// credentials: then there is nothing to read and nothing to write. The gate queues the resource once
 /// there are credentials.
-pub(crate) fn is_turned_away<C: Cognito>(
+pub(crate) fn is_stopped_by_gate<C: Cognito>(
     context: &Context<C>,
     key: &Key,
     facts: &Snapshot,

@@ -31,12 +31,12 @@ const GATHERED_FOR: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 64;
 
 /// The first pause before the recheck of a grant whose role cannot be assumed, or whose status could
-/// not be written. The pause doubles up to [`AGAIN_MAX`].
-const AGAIN_FIRST: Duration = Duration::from_secs(5);
-const AGAIN_MAX: Duration = Duration::from_mins(5);
+/// not be written. The pause doubles up to [`RECHECK_MAX`].
+const RECHECK_FIRST: Duration = Duration::from_secs(5);
+const RECHECK_MAX: Duration = Duration::from_mins(5);
 
 /// The time of the recheck of a grant, if no change comes before.
-struct Again {
+struct Recheck {
     at: Instant,
     pause: Duration,
 }
@@ -46,12 +46,12 @@ struct Again {
 enum GrantCheck {
     Done,
     /// The check must be repeated, because no event reports that the failure is over.
-    Again,
+    Recheck,
 }
 
 /// Checks grants and writes their status once this process leads, for ever.
 pub(crate) async fn tell<C: Cognito>(context: &Context<C>) {
-    let mut again: HashMap<Arc<str>, Again> = HashMap::new();
+    let mut again: HashMap<Arc<str>, Recheck> = HashMap::new();
     context.leadership.won().await;
     loop {
         let next = again.values().map(|it| it.at).min();
@@ -83,8 +83,8 @@ pub(crate) async fn tell<C: Cognito>(context: &Context<C>) {
         );
         let looks = stream::iter(names).map(|name| async {
             let step = "reporting a grant's status";
-            let looked = isolated_async(&context.metrics, &name, step, look(context, &name)).await;
-            (name, looked.unwrap_or(GrantCheck::Again))
+            let looked = isolated_async(&context.metrics, &name, step, check(context, &name)).await;
+            (name, looked.unwrap_or(GrantCheck::Recheck))
         });
         let mut looks = looks.buffer_unordered(AT_ONCE);
         while let Some((name, looked)) = looks.next().await {
@@ -92,15 +92,15 @@ pub(crate) async fn tell<C: Cognito>(context: &Context<C>) {
                 GrantCheck::Done => {
                     again.remove(&name);
                 }
-                GrantCheck::Again => {
+                GrantCheck::Recheck => {
                     // A failed check before the recheck was due does not double the pause: a change
                     // caused that check.
                     let before = again
                         .get(&name)
                         .map(|it| if it.at <= now { it.pause * 2 } else { it.pause });
-                    let pause = before.unwrap_or(AGAIN_FIRST).min(AGAIN_MAX);
+                    let pause = before.unwrap_or(RECHECK_FIRST).min(RECHECK_MAX);
                     let at = Instant::now() + pause;
-                    again.insert(name, Again { at, pause });
+                    again.insert(name, Recheck { at, pause });
                 }
             }
         }
@@ -118,7 +118,7 @@ fn forget_unneeded<C: Cognito>(context: &Context<C>) {
 }
 
 /// Checks one grant, and writes the status if the status differs.
-async fn look<C: Cognito>(context: &Context<C>, name: &str) -> GrantCheck {
+async fn check<C: Cognito>(context: &Context<C>, name: &str) -> GrantCheck {
     #[cfg(test)]
     crate::controller::panic_tests::panic_at(
         "grant status",
@@ -143,12 +143,12 @@ async fn look<C: Cognito>(context: &Context<C>, name: &str) -> GrantCheck {
         write(context, &held.object, &status, &finding).await
     } else {
         // Too little of the lease is left for a write. The lease is renewed, or the process ends.
-        return GrantCheck::Again;
+        return GrantCheck::Recheck;
     };
     match written {
         // After a conflict or a deletion, a watch event reports the grant again.
         Ok(()) | Err(CallError::Conflict | CallError::NotFound) if !failed => GrantCheck::Done,
-        Ok(()) | Err(_) => GrantCheck::Again,
+        Ok(()) | Err(_) => GrantCheck::Recheck,
     }
 }
 

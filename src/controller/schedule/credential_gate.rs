@@ -220,7 +220,7 @@ impl<C: Cognito> CredentialGate<C> {
                     self.close(resource, authority, failure.clone(), true, true);
                 }
             }
-            CredentialsEvidence::Untold => {}
+            CredentialsEvidence::None => {}
         }
     }
 

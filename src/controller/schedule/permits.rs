@@ -4,7 +4,7 @@
 //! front of the [`Queue`]. A new reconcile then reads and decides again.
 //!
 //! The account and Region of a call are mostly known before the Secret is read. The reconcile then waits for
-//! the permit first ([`Permits::line_up`]). If the wait is short, the operator neither reads nor writes
+//! the permit first ([`Permits::wait_for_permit`]). If the wait is short, the operator neither reads nor writes
 //! before the permit is given. So a storm of changes costs one read and two writes for each set.
 
 use super::queue::Queue;
@@ -138,7 +138,7 @@ impl Permits {
     ///
     /// # Errors
     /// [`PermitWait`]: the key now waits for a permit.
-    pub fn line_up(&self, key: &Key, payer: &Payer) -> Result<(), PermitWait> {
+    pub fn wait_for_permit(&self, key: &Key, payer: &Payer) -> Result<(), PermitWait> {
         self.come(&mut self.lock(), key, payer, Urgency::Requested)
     }
 
@@ -540,7 +540,7 @@ mod tests {
         let permits = Permits::new(limits, queue.clone());
         let payer = payer("eu-west-1_a");
         assert_eq!(
-            permits.line_up(&key("a", 0), &payer),
+            permits.wait_for_permit(&key("a", 0), &payer),
             Ok(()),
             "there is room"
         );
@@ -549,7 +549,7 @@ mod tests {
         let mut out: Vec<_> = (0..16).flat_map(claim).collect();
         assert_eq!(out.len(), 16);
         let waits = permits
-            .line_up(&key("a", 16), &payer)
+            .wait_for_permit(&key("a", 16), &payer)
             .expect_err("it waits");
         let quiet = waits.quiet.expect("not for tokens");
         assert!(quiet <= QUIET_MAX, "{quiet:?}");
@@ -569,7 +569,7 @@ mod tests {
             "before all"
         );
         assert!(permits.has_permit(&key("a", 16)));
-        assert_eq!(permits.line_up(&key("a", 16), &payer), Ok(()));
+        assert_eq!(permits.wait_for_permit(&key("a", 16), &payer), Ok(()));
         assert!(claim(16).is_ok());
     }
 
@@ -580,7 +580,7 @@ mod tests {
         let payer = payer("eu-west-1_a");
         call(permits.claim(&key("a", 0), &payer, Urgency::Requested));
         let said = PermitWait { quiet: None };
-        assert_eq!(permits.line_up(&key("a", 1), &payer), Err(said));
+        assert_eq!(permits.wait_for_permit(&key("a", 1), &payer), Err(said));
         let waits = permits
             .claim(&key("a", 2), &payer, Urgency::Requested)
             .err();

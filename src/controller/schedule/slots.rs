@@ -34,9 +34,9 @@ impl Drop for Slot {
 
 /// A slot that its reconcile gave away. Dropping this value counts the slot as in use again, so that the
 /// count stays right if a wait is cancelled or panics.
-struct Lent<'a>(&'a Slots);
+struct LentSlot<'a>(&'a Slots);
 
-impl Drop for Lent<'_> {
+impl Drop for LentSlot<'_> {
     fn drop(&mut self) {
         *self.0.taken() += 1;
     }
@@ -62,7 +62,7 @@ impl Slots {
     /// Gives the caller's slot away and waits for a service of AWS. Then waits for a slot again.
     pub async fn without<F: Future>(&self, wait: F) -> F::Output {
         self.free();
-        let lent = Lent(self);
+        let lent = LentSlot(self);
         let output = wait.await;
         self.enter().await;
         std::mem::forget(lent);

@@ -41,11 +41,11 @@ struct Form {
     key: Text,
     permanent: bool,
     suspend: bool,
-    status: Option<CompactCondition>,
+    status: Option<CompactStatus>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct CompactCondition {
+struct CompactStatus {
     observed_generation: Option<i64>,
     last_handled: Option<Text>,
     synced: Option<Origin>,
@@ -55,7 +55,7 @@ struct CompactCondition {
     /// Uid and resourceVersion of the Secret.
     unusable: Option<(Text, Text)>,
     failures: Option<(u32, Moment, Option<Text>)>,
-    conditions: Vec<CompactUnusable>,
+    conditions: Vec<CompactCondition>,
 }
 
 /// The fingerprint of a value, the uid and version of its Secret, and when the value was set or tried.
@@ -77,7 +77,7 @@ struct CompactAttempt {
 }
 
 #[derive(Serialize, Deserialize)]
-struct CompactUnusable {
+struct CompactCondition {
     type_: Text,
     status: ConditionStatus,
     observed_generation: Option<i64>,
@@ -164,7 +164,7 @@ impl Form {
             suspend: spec.suspend,
             status: status
                 .as_ref()
-                .map(|status| CompactCondition::of(status, words)),
+                .map(|status| CompactStatus::of(status, words)),
         }
     }
 
@@ -201,7 +201,7 @@ impl Form {
     }
 }
 
-impl CompactCondition {
+impl CompactStatus {
     fn of(status: &Status, words: &Interner) -> Self {
         let text = |text: &str| words.text(text);
         let origin = |fingerprint: &str, uid: &str, version: &str, at: &MicroTime| Origin {
@@ -224,7 +224,7 @@ impl CompactCondition {
                 request: it.request.as_deref().map(text),
             }
         });
-        let conditions = status.conditions.iter().map(|it| CompactUnusable {
+        let conditions = status.conditions.iter().map(|it| CompactCondition {
             type_: text(&it.type_),
             status: it.status,
             observed_generation: it.observed_generation,

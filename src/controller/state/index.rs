@@ -53,11 +53,11 @@ struct Resource {
 /// A Secret that exists, or that at least one resource references.
 #[derive(Default)]
 struct Secret {
-    seen: Option<ResourceEntry>,
+    seen: Option<SeenSecret>,
     resources: SmallSet<Key>,
 }
 
-struct ResourceEntry {
+struct SeenSecret {
     version: Version,
     /// When the watch reported this version. `None` if the version comes from the first list.
     since: Option<Instant>,
@@ -143,7 +143,7 @@ impl Index {
 
     /// No longer waits for this watch: the watch is listed, or the list fails for now. Returns whether this
     /// was the last watch to wait for.
-    pub fn await_no_longer(&mut self, scope: &Scope, watched: WatchKind) -> bool {
+    pub fn stop_awaiting(&mut self, scope: &Scope, watched: WatchKind) -> bool {
         self.awaited.remove(&(scope.clone(), watched)) && self.awaited.is_empty()
     }
 
@@ -361,7 +361,7 @@ impl Index {
         {
             return Vec::new();
         }
-        known.seen = Some(ResourceEntry { version, since });
+        known.seen = Some(SeenSecret { version, since });
         known.resources.iter().cloned().collect()
     }
 

@@ -29,7 +29,7 @@ impl<C: Cognito> EventHandler<C> {
                 let (name, grant) = (grant.name_any(), Arc::new(grant));
                 let apply = |grants: &mut Grants| grants.apply_grant(&name, grant);
                 let after_panic = |grants: &mut Grants| grants.panicking_grant(&name, true);
-                self.regrant(&name, apply, after_panic).await;
+                self.change_grants(&name, apply, after_panic).await;
             }
             Event::InitApply(ref unreadable @ LeanObject(Err(ref invalid)))
             | Event::Apply(ref unreadable @ LeanObject(Err(ref invalid))) => {
@@ -41,7 +41,7 @@ impl<C: Cognito> EventHandler<C> {
                 );
                 let apply = |grants: &mut Grants| grants.unreadable_grant(&name);
                 let after_panic = |grants: &mut Grants| grants.panicking_grant(&name, true);
-                self.regrant(&name, apply, after_panic).await;
+                self.change_grants(&name, apply, after_panic).await;
             }
             Event::Delete(grant) => {
                 self.grant_gone(&grant.name_any()).await;
@@ -58,7 +58,7 @@ impl<C: Cognito> EventHandler<C> {
                 return self.listed_of_cluster(WatchKind::Grants).await;
             }
         }
-        self.known_again(WatchKind::Grants);
+        self.clear_doubt(WatchKind::Grants);
     }
 
     pub(crate) async fn namespace(&mut self, event: Event<LabelledNamespace>) {
@@ -73,7 +73,7 @@ impl<C: Cognito> EventHandler<C> {
                 let apply = |grants: &mut Grants| grants.apply_namespace(&name, labels);
                 // Without known labels, no resource of the namespace is admitted.
                 let after_panic = |grants: &mut Grants| grants.delete_namespace(&name);
-                self.regrant(&name, apply, after_panic).await;
+                self.change_grants(&name, apply, after_panic).await;
             }
             Event::Delete(namespace) => {
                 self.namespace_gone(&namespace.name_any()).await;
@@ -90,7 +90,7 @@ impl<C: Cognito> EventHandler<C> {
                 return self.listed_of_cluster(WatchKind::Namespaces).await;
             }
         }
-        self.known_again(WatchKind::Namespaces);
+        self.clear_doubt(WatchKind::Namespaces);
     }
 
     /// Marks the known grants or namespaces as doubtful until this time. None: as current again.
@@ -108,17 +108,17 @@ impl<C: Cognito> EventHandler<C> {
     async fn grant_gone(&self, name: &str) {
         let delete = |grants: &mut Grants| grants.delete_grant(name);
         let after_panic = |grants: &mut Grants| grants.panicking_grant(name, false);
-        self.regrant(name, delete, after_panic).await;
+        self.change_grants(name, delete, after_panic).await;
     }
 
     async fn namespace_gone(&self, name: &str) {
         let delete = |grants: &mut Grants| grants.delete_namespace(name);
-        self.regrant(name, delete, delete).await;
+        self.change_grants(name, delete, delete).await;
     }
 
     /// Changes one grant or namespace in the state. `after_panic` repairs the state if the change
     /// panics half-way.
-    async fn regrant(
+    async fn change_grants(
         &self,
         name: &str,
         change: impl FnOnce(&mut Grants) -> Concerned,
@@ -175,11 +175,11 @@ impl<C: Cognito> EventHandler<C> {
         if let Some(state) = self.watches.get_mut(&(Scope::All, watched)) {
             state.listed = true;
         }
-        self.known_again(watched);
-        self.await_no_longer(&Scope::All, watched).await;
+        self.clear_doubt(watched);
+        self.stop_awaiting(&Scope::All, watched).await;
     }
 
-    fn known_again(&mut self, watched: WatchKind) {
+    fn clear_doubt(&mut self, watched: WatchKind) {
         self.doubt(watched, None);
         self.works(&Scope::All, watched);
     }

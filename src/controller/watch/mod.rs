@@ -219,7 +219,7 @@ impl<C: Cognito> EventHandler<C> {
                     pace.step().await;
                 }
                 self.listed(scope, WatchKind::Resources).await;
-                self.await_no_longer(scope, WatchKind::Resources).await;
+                self.stop_awaiting(scope, WatchKind::Resources).await;
                 return;
             }
         }
@@ -228,7 +228,7 @@ impl<C: Cognito> EventHandler<C> {
 
     async fn apply(&mut self, scope: &Scope, resource: &CognitoUserPassword) {
         let key = Key::of(resource);
-        self.moved_on(&key);
+        self.withdraw_unreadable(&key);
         let context = self.context.clone();
         let index = || {
             let affected = context.index().apply_resource(scope, resource);
@@ -271,7 +271,7 @@ impl<C: Cognito> EventHandler<C> {
     }
 
     fn forget(&mut self, key: &Key) {
-        self.moved_on(key);
+        self.withdraw_unreadable(key);
         self.context.memory.forget(key);
         self.context.permits.leave(key);
         self.context.queue.forget(key);
@@ -317,7 +317,7 @@ impl<C: Cognito> EventHandler<C> {
     /// Removes the queued Event of a resource that could not be read, because the resource has changed
     /// or is gone. A standby queues Events without writing them, and would write the outdated Event
     /// when the standby becomes leader.
-    fn moved_on(&mut self, key: &Key) {
+    fn withdraw_unreadable(&mut self, key: &Key) {
         if self.unreadable.remove(key).is_some() {
             let events = &self.context.events;
             events.take_back(key.namespace(), key.name(), UNDECODABLE);
@@ -330,15 +330,15 @@ impl<C: Cognito> EventHandler<C> {
         if self.context.index().grants().have_changed() {
             self.context.grants_changed.notify_one();
         }
-        triage::ask(&self.context, keys).await;
+        triage::triage_all(&self.context, keys).await;
     }
 
     /// Stops waiting for a watch that has listed or is broken. After the last awaited watch, all
     /// resources are triaged.
-    async fn await_no_longer(&mut self, scope: &Scope, watched: WatchKind) {
+    async fn stop_awaiting(&mut self, scope: &Scope, watched: WatchKind) {
         let all = {
             let mut index = self.context.index();
-            let last = index.await_no_longer(scope, watched);
+            let last = index.stop_awaiting(scope, watched);
             if last { index.resources() } else { Vec::new() }
         };
         self.ask(all).await;
@@ -416,7 +416,7 @@ impl<C: Cognito> EventHandler<C> {
         let fails_for = watch::repeats_within(failures, fails_within);
         state.check.fail_for(why, fails_for);
         if watched == WatchKind::Resources && failures >= BROKEN_AFTER {
-            self.await_no_longer(scope, WatchKind::Resources).await;
+            self.stop_awaiting(scope, WatchKind::Resources).await;
         }
         failures
     }

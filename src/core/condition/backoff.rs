@@ -1,7 +1,7 @@
 //! The time of the next retry. Count and time are in the status, so that they survive a restart. The jitter
 //! comes from (uid, count), so that a hundred resources spread out and each resource keeps its place.
 
-use super::{ready::said, verdict::Verdict};
+use super::{ready::ready_class, verdict::Verdict};
 use crate::api::{Class, ConditionType, Failures, Reason, Status};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -71,7 +71,12 @@ fn jitter(uid: &str, count: u32) -> f64 {
 #[must_use]
 pub fn left(status: &Status, uid: &str, now: Timestamp) -> Option<Duration> {
     let failures = status.failures.as_ref()?;
-    let longest = delay(status.ready_reason()?, said(status)?, failures.count, uid);
+    let longest = delay(
+        status.ready_reason()?,
+        ready_class(status)?,
+        failures.count,
+        uid,
+    );
     let left = Duration::try_from(failures.retry_at.0.duration_since(now)).ok()?;
     (!left.is_zero() && left <= longest).then_some(left)
 }

@@ -39,7 +39,7 @@ pub fn conditions(
             stalled: false,
         },
         Class::Stalled => Said {
-            ready: if verdict.reason.leaves_untold() {
+            ready: if verdict.reason.leaves_password_unknown() {
                 ConditionStatus::Unknown
             } else {
                 ConditionStatus::False

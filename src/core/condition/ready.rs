@@ -7,7 +7,7 @@ use crate::{
 
 /// The class of the verdict in a status: the class of the reason. The exception is a transient or unknown
 /// reason whose status says Stalled, because a person must act this time.
-pub(crate) fn said(status: &Status) -> Option<Class> {
+pub(crate) fn ready_class(status: &Status) -> Option<Class> {
     let stalled = says_stalled(status);
     match status.ready_reason().map(Reason::class)? {
         Class::Transient | Class::Unknown if stalled => Some(Class::Stalled),
@@ -20,7 +20,7 @@ pub(crate) fn ready_verdict(status: &Status) -> Option<Verdict> {
     let ready = status.condition(ConditionType::Ready)?;
     Some(Verdict {
         reason: ready.known_reason()?,
-        class: said(status)?,
+        class: ready_class(status)?,
         message: ready.message.clone(),
     })
 }

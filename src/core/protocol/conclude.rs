@@ -237,7 +237,7 @@ fn in_history(plan: &Plan, verdict: Verdict) -> Meaning {
     // The record names no other value as the current password, so this value may be the current one.
     if plan.kind != ResendPolicy::Temporary
         && plan.known_before
-        && plan.believed == RecordedValue::Untold
+        && plan.believed == RecordedValue::NotComparable
     {
         return Meaning::NotConfirmed;
     }

@@ -13,8 +13,11 @@ use super::{
     plan::plan,
     record::handled_request,
     resend::{ResendPolicy, kind},
-    temporary::spare,
-    wait::{corrected, landing_left, quarantine_left, sooner, until_stalled, wait_left, wake},
+    temporary::report_instead_of_sending,
+    wait::{
+        backoff_left, corrected, quarantine_left, recorded_quarantine_left, shorter, until_stalled,
+        wake,
+    },
 };
 use crate::{
     api::{Attempt, Class, Reason, Status, Synced, Unusable},
@@ -22,7 +25,7 @@ use crate::{
         access::{authority::Authority, grant::Admission},
         condition::{
             conditions::{conditions, suspended as suspended_conditions},
-            ready::{ready_verdict, said},
+            ready::{ready_class, ready_verdict},
             status::{failed_status, settled_status, with_verdict},
             verdict::Verdict,
         },
@@ -73,7 +76,7 @@ fn while_waiting(observed: &Observation<'_>, wake: Option<Duration>, now: Timest
     match left {
         Some(left) if left.is_zero() => say_stalled(observed, wake, now),
         Some(_) | None => Decision::Stay {
-            wake: sooner(wake, left),
+            wake: shorter(wake, left),
         },
     }
 }
@@ -93,7 +96,7 @@ fn still_waits(observed: &Observation<'_>) -> bool {
     let has_value = matches!(observed.secret, SecretState::Value(..));
     let waits_for_a_value =
         reason == Reason::SecretNotFound || reason.is_about_an_unusable_secret();
-    observed.is_judged()
+    observed.ready_is_current()
         && matches!(observed.admission, Admission::Granted(_))
         && !reason.is_about_grants()
         && !(waits_for_a_value && has_value)
@@ -110,7 +113,7 @@ fn say_stalled(observed: &Observation<'_>, wake: Option<Duration>, now: Timestam
     status
         .failures
         .take_if(|_| verdict.reason.ends_with_an_event());
-    let wake = sooner(wake, until_stalled(&status, now));
+    let wake = shorter(wake, until_stalled(&status, now));
     Decision::Report(Box::new(Report::new(status, verdict, wake)))
 }
 
@@ -158,7 +161,7 @@ fn decided(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decisi
         // needed.
         SecretState::NotSeen => {
             let said = observed.status.ready_reason() == Some(Reason::SecretNotFound);
-            if said && observed.is_judged() && !observed.has_new_request() {
+            if said && observed.ready_is_current() && !observed.has_new_request() {
                 Decision::Stay { wake: None }
             } else {
                 Decision::Read
@@ -232,7 +235,7 @@ pub fn report_missing_credentials(observed: &Observation<'_>, why: &str, now: Ti
     // If the status already reports missing credentials, the retry time stays, also in a new process, because
     // no call was made. The probe of the credential gate reports when the credentials work.
     if let Some(failures) =
-        (observed.status.failures.as_ref()).filter(|_| observed.is_unidentified())
+        (observed.status.failures.as_ref()).filter(|_| observed.lacks_credentials())
     {
         report.status.failures = Some(failures.clone());
         report.wake = wake(&report.status, observed.uid, now);
@@ -292,7 +295,7 @@ fn unanswered(observed: &Observation<'_>, verdict: Verdict, now: Timestamp) -> R
 /// it says `Ready=True`, asks a person to act, or waits for a grant.
 #[must_use]
 pub fn report_while_queued(observed: &Observation<'_>, now: Timestamp) -> Option<Report> {
-    observed.says_what_is_over().then(|| {
+    observed.is_untrue_while_setting().then(|| {
         progressing(
             observed,
             "the set waits for its turn in the operator's share of Cognito's quota",
@@ -340,10 +343,10 @@ fn decide_unread(observed: &Observation<'_>, version: &SecretVersion, now: Times
         Some(Reason::SecretNotFound | Reason::SecretKeyNotFound | Reason::InvalidSecretValue)
     );
     let same_look = tried_this && same_value && !(of_no_value && tried_value.is_some());
-    let judged = observed.is_judged()
+    let judged = observed.ready_is_current()
         && !observed.waited_for_grant()
         && (same_look || (attempted_this && !of_no_value));
-    match said(status) {
+    match ready_class(status) {
         // A request without an answer asks for a set, so a stalled resource with such a request is read.
         Some(Class::Stalled)
             if judged && observed.newest_signed.attempt && !observed.has_new_request() =>
@@ -351,7 +354,7 @@ fn decide_unread(observed: &Observation<'_>, version: &SecretVersion, now: Times
             Decision::Stay { wake: None }
         }
         Some(Class::Waiting | Class::Transient | Class::Unknown) if judged => {
-            match wait_left(observed, None, now) {
+            match backoff_left(observed, None, now) {
                 Some(wake) => Decision::Stay { wake: Some(wake) },
                 None => Decision::Read,
             }
@@ -380,7 +383,9 @@ fn decide_read(
     // A value that may have been sent for this request is not sent again for the same request.
     let asked = observed.has_new_request() && !observed.is_acted_on();
     let spent = !asked && kind(observed, version, value) == ResendPolicy::Spent;
-    if spent && let Some(spared) = spare(observed, version, value, now, fresh_id) {
+    if spent
+        && let Some(spared) = report_instead_of_sending(observed, version, value, now, fresh_id)
+    {
         return spared;
     }
     if let Some(attempt) = &status.attempt {
@@ -392,14 +397,17 @@ fn decide_read(
             (true, true) => {
                 // A temporary value that is sent on request waits for the quarantine. The lost call may have
                 // sent a different value, because fingerprints with lost keys can't be compared.
-                let landing = landing_left(status, now).filter(|_| !observed.spec.permanent);
+                let landing =
+                    recorded_quarantine_left(status, now).filter(|_| !observed.spec.permanent);
                 return match landing {
                     Some(wake) => Decision::Stay { wake: Some(wake) },
                     None => plan(true),
                 };
             }
             (true, false) => {
-                return match quarantine_left(attempt, now).max(landing_left(status, now)) {
+                return match quarantine_left(attempt, now)
+                    .max(recorded_quarantine_left(status, now))
+                {
                     Some(wake) => Decision::Stay { wake: Some(wake) },
                     None => plan(false),
                 };
@@ -422,9 +430,9 @@ fn decide_read(
             let key_gone = value.synced == Some(Match::KeyGone);
             settle(observed, signed, version, key_gone, now)
         }
-        Some(_) | None => match wait_left(observed, Some(value), now) {
+        Some(_) | None => match backoff_left(observed, Some(value), now) {
             Some(wake) => Decision::Stay { wake: Some(wake) },
-            None => match landing_left(status, now) {
+            None => match recorded_quarantine_left(status, now) {
                 Some(wake) if value.synced != Some(Match::Same) => {
                     Decision::Report(Box::new(report_pending_call(observed, wake, now)))
                 }
@@ -472,19 +480,19 @@ fn hold(
     now: Timestamp,
 ) -> Option<Decision> {
     let asked_anew = observed.has_new_request() || attempt.generation != observed.generation;
-    match said(observed.status) {
+    match ready_class(observed.status) {
         // I5: a person must act. `InvalidSecretValue` is the exception: that verdict is about a value that
         // the Secret held in between, not about this value.
         Some(Class::Stalled)
             if !asked_anew
-                && observed.is_judged()
+                && observed.ready_is_current()
                 && !observed.waited_for_grant()
                 && observed.status.ready_reason() != Some(Reason::InvalidSecretValue) =>
         {
-            Some(sign_again(observed, attempt, value))
+            Some(re_sign_attempt(observed, attempt, value))
         }
         Some(Class::Waiting | Class::Transient | Class::Unknown) => {
-            let wake = wait_left(observed, Some(value), now)?;
+            let wake = backoff_left(observed, Some(value), now)?;
             Some(Decision::Stay { wake: Some(wake) })
         }
         Some(Class::Stalled | Class::Settled) | None => None,
@@ -493,7 +501,7 @@ fn hold(
 
 /// Signs a stalled attempt with the newest key, so that older keys can be deleted. `Stay` if the newest key
 /// signed the attempt already.
-fn sign_again(observed: &Observation<'_>, attempt: &Attempt, value: &Comparison) -> Decision {
+fn re_sign_attempt(observed: &Observation<'_>, attempt: &Attempt, value: &Comparison) -> Decision {
     let told = ready_verdict(observed.status);
     match told.filter(|_| attempt.fingerprint != value.fingerprint) {
         None => Decision::Stay { wake: None },

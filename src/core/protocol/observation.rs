@@ -229,22 +229,22 @@ impl Observation<'_> {
     }
 
     /// Whether the Ready condition is about this generation.
-    pub(crate) fn is_judged(&self) -> bool {
+    pub(crate) fn ready_is_current(&self) -> bool {
         let ready = self.status.condition(ConditionType::Ready);
         ready.is_some_and(|ready| ready.observed_generation == Some(self.generation))
     }
 
     /// Whether the status says that the operator has no credentials, and says so about this generation.
     #[must_use]
-    pub fn is_unidentified(&self) -> bool {
-        self.is_judged() && self.status.ready_reason() == Some(Reason::InvalidCredentials)
+    pub fn lacks_credentials(&self) -> bool {
+        self.ready_is_current() && self.status.ready_reason() == Some(Reason::InvalidCredentials)
     }
 
     /// Whether a new set makes the status untrue. True for `Ready=True`, for a status that asks a person to
     /// act, and for a wait for a grant that now exists. Other waits stay true, even after 5 minutes as
     /// stalled ones.
     #[must_use]
-    pub fn says_what_is_over(&self) -> bool {
+    pub fn is_untrue_while_setting(&self) -> bool {
         let is_true = |type_| {
             let condition = self.status.condition(type_);
             condition.is_some_and(|condition| condition.status == ConditionStatus::True)
@@ -267,7 +267,7 @@ impl Observation<'_> {
         let status = self.status;
         let ready = status.condition(ConditionType::Ready);
         ready.is_some_and(|ready| ready.status == ConditionStatus::True)
-            && self.is_judged()
+            && self.ready_is_current()
             && status.observed_generation == Some(self.generation)
             && status.attempt.is_none()
             && status.synced.is_some()
@@ -324,7 +324,7 @@ impl Observation<'_> {
     /// Whether the status says that the Secret holds no usable value, and says so about this generation.
     pub(crate) fn says_unusable(&self) -> bool {
         let reason = self.status.ready_reason();
-        self.is_judged() && reason.is_some_and(Reason::is_about_an_unusable_secret)
+        self.ready_is_current() && reason.is_some_and(Reason::is_about_an_unusable_secret)
     }
 
     /// The basis of this process's last decision, if spec, request and this version of the Secret are

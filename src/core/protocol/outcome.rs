@@ -31,7 +31,7 @@ pub enum CredentialsEvidence {
     /// AWS refused the credentials, or the operator had none.
     Refused(CredentialsFailure),
     /// The reply proves nothing about the credentials.
-    Untold,
+    None,
 }
 
 /// The effect of one call on the user's password.
@@ -80,7 +80,7 @@ pub fn classify(reply: &Reply) -> Outcome {
                     CredentialsEvidence::Refused(CredentialsFailure(detail.clone()))
                 }
                 NotSent::Connect | NotSent::Request | NotSent::Unprocessed => {
-                    CredentialsEvidence::Untold
+                    CredentialsEvidence::None
                 }
             },
             words: Some(detail.clone()),
@@ -89,7 +89,7 @@ pub fn classify(reply: &Reply) -> Outcome {
         Reply::NoReply { detail } => Outcome {
             effect: Effect::Unknown,
             verdict: Verdict::quoting(Reason::OutcomeUnknown, detail),
-            standing: CredentialsEvidence::Untold,
+            standing: CredentialsEvidence::None,
             words: Some(detail.clone()),
             request_id: None,
         },
@@ -125,7 +125,7 @@ fn service_error(error: &ServiceError) -> Outcome {
         standing: if !client_error || reason == Reason::TooManyRequests {
             // AWS may check the rate before the credentials, so a throttled call proves nothing about the
             // credentials.
-            CredentialsEvidence::Untold
+            CredentialsEvidence::None
         } else if reason == Reason::InvalidCredentials {
             CredentialsEvidence::Refused(CredentialsFailure(words(error)))
         } else {

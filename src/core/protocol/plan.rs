@@ -16,7 +16,7 @@ use crate::{
         condition::{
             backoff,
             conditions::conditions,
-            ready::{said, says_stalled},
+            ready::{ready_class, says_stalled},
             verdict::Verdict,
         },
         credential::fingerprint::Match,
@@ -58,7 +58,7 @@ pub enum RecordedValue {
     /// `synced` holds a different value.
     AnotherValue,
     /// `synced` is empty, or its fingerprint can't be compared any more.
-    Untold,
+    NotComparable,
 }
 
 impl Plan {
@@ -139,7 +139,7 @@ pub(crate) fn plan(
         believed: match &ahead.synced {
             Some(synced) if observed.is_synced(synced, version, value) => RecordedValue::ThisValue,
             Some(_) if value.synced == Some(Match::Different) => RecordedValue::AnotherValue,
-            Some(_) | None => RecordedValue::Untold,
+            Some(_) | None => RecordedValue::NotComparable,
         },
         before: before.clone(),
         ahead,
@@ -151,7 +151,7 @@ pub(crate) fn plan(
 /// Conditions of a failure that the operator retries stay until the outcome is known, so that retries don't
 /// flap. Conditions about grants don't stay, because a grant admits the resource now.
 fn while_in_flight(before: &Status, generation: i64, now: Timestamp) -> Vec<Condition> {
-    let class = said(before);
+    let class = ready_class(before);
     let forbidden = before.ready_reason().is_some_and(Reason::is_about_grants);
     let not_true = before
         .condition(ConditionType::Ready)

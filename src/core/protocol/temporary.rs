@@ -24,7 +24,7 @@ const KEY_GONE: &str = "the fingerprint key is gone and the Secret or the resour
 
 /// The decision instead of sending a value that may be spent: stay, or report the stall. None if the record
 /// says that the value is set.
-pub(crate) fn spare(
+pub(crate) fn report_instead_of_sending(
     observed: &Observation<'_>,
     version: &SecretVersion,
     value: &Comparison,
@@ -54,7 +54,8 @@ pub(crate) fn spare(
             let of_value = said.reason != Reason::InvalidSecretValue;
             said.class == Class::Stalled && of_value && !said.reason.is_about_grants()
         });
-        if said.is_some() && observed.is_judged() && attempt.fingerprint == value.fingerprint {
+        if said.is_some() && observed.ready_is_current() && attempt.fingerprint == value.fingerprint
+        {
             return Some(Decision::Stay { wake: None });
         }
         let attempt = at_hand(&attempt.id, &attempt.started_at, attempt.outcome);

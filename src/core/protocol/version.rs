@@ -8,7 +8,7 @@
 use super::{decide::decide, decision::Decision, observation::Observation};
 use crate::{
     api::{Attempt, AttemptOutcome, Class, Reason, Status},
-    core::condition::ready::said,
+    core::condition::ready::ready_class,
 };
 use jiff::Timestamp;
 
@@ -63,10 +63,10 @@ fn is_left_alone(observed: &Observation<'_>, outcome: AttemptOutcome) -> bool {
     let is_about_attempt = observed.status.ready_reason().is_some_and(|reason| {
         !reason.ends_with_an_event() && !reason.is_about_grants() && reason != Reason::DuplicateUser
     });
-    let for_long = match said(observed.status) {
+    let for_long = match ready_class(observed.status) {
         Some(Class::Stalled) => true,
         Some(Class::Waiting) => outcome != AttemptOutcome::Pending,
         Some(Class::Settled | Class::Transient | Class::Unknown) | None => false,
     };
-    observed.is_judged() && is_about_attempt && for_long
+    observed.ready_is_current() && is_about_attempt && for_long
 }

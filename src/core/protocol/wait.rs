@@ -8,7 +8,7 @@ use crate::{
         clock::{is_yet_to_come, micros},
         condition::{
             backoff::{self, STALLED_AFTER},
-            ready::said,
+            ready::ready_class,
         },
         credential::fingerprint::Match,
         schedule::rate_limit::Urgency,
@@ -29,17 +29,17 @@ const FIRST_TRIES: u32 = 8;
 /// the backoff short; a changed resourceVersion alone doesn't. `value` is the value that was read, if any.
 ///
 /// Stalled and settled resources have no retry time. A retry time in such a status was forged and is ignored.
-pub(crate) fn wait_left(
+pub(crate) fn backoff_left(
     observed: &Observation<'_>,
     value: Option<&Comparison>,
     now: Timestamp,
 ) -> Option<Duration> {
     let status = observed.status;
-    match said(status)? {
+    match ready_class(status)? {
         Class::Waiting | Class::Transient | Class::Unknown => {}
         Class::Settled | Class::Stalled => return None,
     }
-    if observed.healed || !observed.is_judged() || observed.waited_for_grant() {
+    if observed.healed || !observed.ready_is_current() || observed.waited_for_grant() {
         return None;
     }
     if is_cut_short(observed, value) {
@@ -51,18 +51,18 @@ pub(crate) fn wait_left(
 /// Time until the next reconcile without an event. The backoff ends then, or the 5 minutes after which a wait
 /// is called stalled.
 pub(crate) fn wake(status: &Status, uid: &str, now: Timestamp) -> Option<Duration> {
-    sooner(backoff::left(status, uid, now), until_stalled(status, now))
+    shorter(backoff::left(status, uid, now), until_stalled(status, now))
 }
 
 /// The shorter of two waits. None stands for a wait that only an event ends.
-pub(crate) fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+pub(crate) fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
     one.into_iter().chain(other).min()
 }
 
 /// Time until the status must call a wait stalled; zero if that is due now. The 5 minutes count from the
 /// transition time of the Reconciling condition, so that a restart neither forgets nor repeats the 5 minutes.
 pub(crate) fn until_stalled(status: &Status, now: Timestamp) -> Option<Duration> {
-    let waits = said(status) == Some(Class::Waiting);
+    let waits = ready_class(status) == Some(Class::Waiting);
     let reconciling = status
         .condition(ConditionType::Reconciling)
         .filter(|_| waits)?;
@@ -103,7 +103,7 @@ fn is_cut_short(observed: &Observation<'_>, value: Option<&Comparison>) -> bool 
 /// retries are not, and neither are calls that wait for an event.
 pub(crate) fn urgency(observed: &Observation<'_>, value: &Comparison) -> Urgency {
     let failures = observed.status.failures.as_ref();
-    let Some(failures) = failures.filter(|_| observed.is_judged()) else {
+    let Some(failures) = failures.filter(|_| observed.ready_is_current()) else {
         return Urgency::Requested;
     };
     if is_cut_short(observed, Some(value)) {
@@ -170,7 +170,7 @@ pub(crate) fn corrected(status: &Status, now: Timestamp) -> Option<Status> {
 }
 
 /// Time until no earlier call can land any more, by `quarantinedUntil`; None if none can land now.
-pub(crate) fn landing_left(status: &Status, now: Timestamp) -> Option<Duration> {
+pub(crate) fn recorded_quarantine_left(status: &Status, now: Timestamp) -> Option<Duration> {
     let left = status.quarantined_until.as_ref()?.0.duration_since(now);
     let left = Duration::try_from(left).ok()?;
     (!left.is_zero()).then_some(left)

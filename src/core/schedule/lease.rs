@@ -31,7 +31,7 @@ pub const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 pub const RETRY: Duration = Duration::from_secs(2);
 
 /// How often a candidate reads the Lease. After a release, no process leads for this long.
-pub const LOOK: Duration = Duration::from_secs(1);
+pub const READ_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The timeout of one request, for holders and candidates alike. A slow API server must neither cost the
 /// Lease nor keep a new leader from the Lease. The timeout is half of [`RENEW_DEADLINE`], so that the holder
@@ -233,7 +233,7 @@ impl Elector {
             }
             (Some(record), Some(_)) => Next::Lost(Lost::Taken(record.holder)),
             (_, None) if !lapsed => {
-                self.at = now + LOOK;
+                self.at = now + READ_INTERVAL;
                 Next::Read
             }
             (Some(record), None) => {

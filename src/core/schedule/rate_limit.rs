@@ -19,17 +19,17 @@ use std::{
 pub const PERMITS_MAX: u32 = 16;
 
 /// The same maximum after a call without a reply, until a call gets a reply.
-const TURNS_MAX_WITHOUT_REPLY: u32 = 2;
+const PERMITS_MAX_WITHOUT_REPLY: u32 = 2;
 
 /// The maximum number of permits of all rate limiters in use at a time.
-const ALL_TURNS_MAX: u32 = 128;
+const ALL_PERMITS_MAX: u32 = 128;
 
 /// How many of these permits are reserved for services that answered the last call. Tenants can name any
 /// number of Regions that do not exist, and no such Region answers.
-const TURNS_FOR_ANSWERING: u32 = 32;
+const PERMITS_FOR_ANSWERING: u32 = 32;
 
 /// While both classes wait, one permit in this many goes to [`Urgency::Retry`].
-const TURNS_PER_RETRY: u32 = 4;
+const PERMITS_PER_RETRY: u32 = 4;
 
 /// The time in which at most `rps + burst` calls leave.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -97,9 +97,9 @@ pub enum PermitEnd {
 #[must_use]
 pub const fn room(permits: u32, has_answered: bool) -> u32 {
     let all = if has_answered {
-        ALL_TURNS_MAX
+        ALL_PERMITS_MAX
     } else {
-        ALL_TURNS_MAX - TURNS_FOR_ANSWERING
+        ALL_PERMITS_MAX - PERMITS_FOR_ANSWERING
     };
     all.saturating_sub(permits)
 }
@@ -178,7 +178,7 @@ enum Place {
         ticket: u64,
         urgency: Urgency,
     },
-    HasTurn,
+    HasPermit,
 }
 
 /// The rate limiter of one account and Region. A key waits and is given a permit. The permit ends with a
@@ -219,7 +219,7 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
     /// urgency has risen moves to the class [`Urgency::Requested`].
     pub fn wait(&mut self, namespace: &str, key: &K, urgency: Urgency) {
         match self.places.get(key) {
-            Some(Place::HasTurn) => return,
+            Some(Place::HasPermit) => return,
             Some(Place::Waits { urgency: was, .. }) if *was >= urgency => return,
             Some(Place::Waits { .. }) => {
                 self.leave(key);
@@ -242,7 +242,7 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
     /// that all other rate limiters leave to this rate limiter.
     pub fn give(&mut self, now: Duration, room: u32) -> Option<K> {
         self.bucket.advance(now);
-        if self.permits >= self.turns_max().min(room)
+        if self.permits >= self.permits_max().min(room)
             || self.bucket.tokens < 1.0
             || self.until_window_has_room(now) != Some(Duration::ZERO)
         {
@@ -251,20 +251,20 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         let key = self.next_key()?;
         self.bucket.tokens -= 1.0;
         self.permits += 1;
-        self.places.insert(key.clone(), Place::HasTurn);
+        self.places.insert(key.clone(), Place::HasPermit);
         Some(key)
     }
 
-    /// Urgent keys come first. But one permit in [`TURNS_PER_RETRY`] goes to a retry, because urgent work
+    /// Urgent keys come first. But one permit in [`PERMITS_PER_RETRY`] goes to a retry, because urgent work
     /// that never ends would keep the retries waiting for ever.
     fn next_key(&mut self) -> Option<K> {
         let (urgent, other) = (Urgency::Requested.class(), Urgency::Retry.class());
-        let is_others_permit = self.urgent_in_a_row + 1 >= TURNS_PER_RETRY;
+        let is_others_permit = self.urgent_in_a_row + 1 >= PERMITS_PER_RETRY;
         if self.waiting.len(other) > 0 && (is_others_permit || self.waiting.len(urgent) == 0) {
             self.urgent_in_a_row = 0;
             return self.waiting.pop(other);
         }
-        self.urgent_in_a_row = (self.urgent_in_a_row + 1).min(TURNS_PER_RETRY);
+        self.urgent_in_a_row = (self.urgent_in_a_row + 1).min(PERMITS_PER_RETRY);
         self.waiting.pop(urgent)
     }
 
@@ -273,7 +273,7 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
     #[must_use]
     pub fn next_permit_in(&mut self, now: Duration, room: u32) -> Option<Duration> {
         self.bucket.advance(now);
-        if self.waiting.is_empty() || self.permits >= self.turns_max().min(room) {
+        if self.waiting.is_empty() || self.permits >= self.permits_max().min(room) {
             return None;
         }
         let window = self.until_window_has_room(now)?;
@@ -291,12 +291,12 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
     /// Whether this key has a permit.
     #[must_use]
     pub fn has_permit(&self, key: &K) -> bool {
-        self.places.get(key) == Some(&Place::HasTurn)
+        self.places.get(key) == Some(&Place::HasPermit)
     }
 
     /// Ends a permit whose call was made. Returns whether the key had a permit.
     pub fn used(&mut self, key: &K, end: PermitEnd, now: Duration) -> bool {
-        if self.places.remove(key) != Some(Place::HasTurn) {
+        if self.places.remove(key) != Some(Place::HasPermit) {
             return false;
         }
         self.permits -= 1;
@@ -315,7 +315,7 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
     pub fn leave(&mut self, key: &K) -> bool {
         match self.places.remove(key) {
             None => false,
-            Some(Place::HasTurn) => {
+            Some(Place::HasPermit) => {
                 self.permits -= 1;
                 self.bucket.tokens = (self.bucket.tokens + 1.0).min(self.bucket.capacity());
                 true
@@ -364,9 +364,9 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         self.places.is_empty() && self.ended.is_empty() && self.bucket.is_full()
     }
 
-    const fn turns_max(&self) -> u32 {
+    const fn permits_max(&self) -> u32 {
         if self.is_hanging {
-            TURNS_MAX_WITHOUT_REPLY
+            PERMITS_MAX_WITHOUT_REPLY
         } else {
             PERMITS_MAX
         }
@@ -522,7 +522,7 @@ mod tests {
             rate_limiter.used(key, PermitEnd::NoReply, now);
         }
         let few: Vec<_> = std::iter::from_fn(|| rate_limiter.give(now, ROOM)).collect();
-        assert_eq!(few.len(), TURNS_MAX_WITHOUT_REPLY as usize);
+        assert_eq!(few.len(), PERMITS_MAX_WITHOUT_REPLY as usize);
         assert_eq!(
             rate_limiter.next_permit_in(now, ROOM),
             None,
@@ -548,7 +548,7 @@ mod tests {
         let out: u32 = permits.iter().sum();
         let with_a_permit = permits.iter().filter(|own| **own > 0).count();
         assert!(with_a_permit >= 8, "{permits:?}");
-        assert!(room(out, true) >= TURNS_FOR_ANSWERING, "{out}");
+        assert!(room(out, true) >= PERMITS_FOR_ANSWERING, "{out}");
     }
 
     #[test]

@@ -102,10 +102,10 @@ pub(crate) struct ClosedGate {
     /// credentials work again.
     pub(crate) refused: bool,
     /// The trial resource, which may pass the gate.
-    pub(crate) scout: Option<Key>,
+    pub(crate) trial: Option<Key>,
     pub(crate) turned_away: HashSet<Key>,
     /// The resources that became the trial resource in this round.
-    been_scout: HashSet<Key>,
+    tried: HashSet<Key>,
     /// Stopped resources whose status does not report the failure yet.
     untold: HashSet<Key>,
     /// How many more statuses may report the failure before the next probe.
@@ -123,9 +123,9 @@ impl ClosedGate {
             number,
             failure,
             refused,
-            scout: None,
+            trial: None,
             turned_away: HashSet::new(),
-            been_scout: HashSet::new(),
+            tried: HashSet::new(),
             untold: HashSet::new(),
             tellings: TOLD_AT_ONCE,
             askers: VecDeque::new(),
@@ -176,54 +176,54 @@ impl ClosedGate {
 
     /// The number of entries: the gate itself, and the resources in each of its sets.
     pub(crate) fn len(&self) -> usize {
-        1 + self.turned_away.len() + self.been_scout.len() + self.untold.len()
+        1 + self.turned_away.len() + self.tried.len() + self.untold.len()
     }
 
     pub(crate) fn knows(&self, resource: &Key) -> bool {
-        let parts = [&self.turned_away, &self.been_scout, &self.untold];
+        let parts = [&self.turned_away, &self.tried, &self.untold];
         parts.iter().any(|part| part.contains(resource))
     }
 
     #[cfg(test)]
     pub(crate) fn all(&self) -> impl Iterator<Item = &Key> {
-        let parts = self.turned_away.iter().chain(&self.been_scout);
+        let parts = self.turned_away.iter().chain(&self.tried);
         parts.chain(&self.untold)
     }
 
     /// The stopped resources, and the resources in the other sets.
     pub(crate) fn keys(self) -> (HashSet<Key>, [HashSet<Key>; 2]) {
-        (self.turned_away, [self.been_scout, self.untold])
+        (self.turned_away, [self.tried, self.untold])
     }
 
     pub(crate) fn forget(&mut self, resource: &Key) {
         self.turned_away.remove(resource);
-        self.been_scout.remove(resource);
+        self.tried.remove(resource);
         self.untold.remove(resource);
-        self.scout.take_if(|scout| scout == resource);
+        self.trial.take_if(|trial| trial == resource);
     }
 
     /// Whether no resource is left that the gate could let pass.
     pub(crate) fn is_deserted(&self) -> bool {
-        self.turned_away.is_empty() && self.scout.is_none()
+        self.turned_away.is_empty() && self.trial.is_none()
     }
 
     /// Chooses the next trial resource. A resource becomes the trial resource again only after all other
     /// resources, because a refusal may concern that one resource only. Also returns the resources that left
-    /// `been_scout`.
-    pub(crate) fn send_scout(&mut self) -> (Option<Key>, HashSet<Key>) {
+    /// `tried`.
+    pub(crate) fn next_trial(&mut self) -> (Option<Key>, HashSet<Key>) {
         let fresh = |door: &Self| {
             let mut waiting = door.turned_away.iter();
-            waiting.find(|key| !door.been_scout.contains(*key)).cloned()
+            waiting.find(|key| !door.tried.contains(*key)).cloned()
         };
         let mut forgotten = HashSet::new();
-        self.scout = fresh(self).or_else(|| {
-            forgotten = mem::take(&mut self.been_scout);
+        self.trial = fresh(self).or_else(|| {
+            forgotten = mem::take(&mut self.tried);
             fresh(self)
         });
-        if let Some(scout) = &self.scout {
-            self.turned_away.remove(scout);
-            self.been_scout.insert(scout.clone());
+        if let Some(trial) = &self.trial {
+            self.turned_away.remove(trial);
+            self.tried.insert(trial.clone());
         }
-        (self.scout.clone(), forgotten)
+        (self.trial.clone(), forgotten)
     }
 }

@@ -13,7 +13,7 @@ use tracing::error;
 /// Cognito.
 const FIRST: Duration = Duration::from_secs(1);
 pub(crate) const MAX: Duration = Duration::from_secs(5);
-const SCOUT_MAX: Duration = Duration::from_secs(15);
+const TRIAL_MAX: Duration = Duration::from_secs(15);
 
 /// Probes until the closed gate with this number has opened.
 pub(crate) async fn probe<C: Cognito>(shared: Arc<Shared<C>>, gate: Gate, number: u64) {
@@ -23,11 +23,11 @@ pub(crate) async fn probe<C: Cognito>(shared: Arc<Shared<C>>, gate: Gate, number
         let probed = AssertUnwindSafe(probe_once(&shared, &gate, number));
         let longest = match probed.catch_unwind().await {
             Ok(Found::Open) => return,
-            Ok(Found::Closed { refused: true }) => SCOUT_MAX,
+            Ok(Found::Closed { refused: true }) => TRIAL_MAX,
             Ok(Found::Closed { refused: false }) => MAX,
             Err(_) => {
                 error!(authority = %gate, "what follows from a probe panicked; it is repeated");
-                SCOUT_MAX
+                TRIAL_MAX
             }
         };
         pause = (pause * 2).min(longest);
@@ -63,7 +63,7 @@ async fn probe_once<C: Cognito>(shared: &Arc<Shared<C>>, gate: &Gate, number: u6
     };
     match found {
         Ok(Ok(_)) if refused => {
-            if !scout(shared, gate) {
+            if !trial(shared, gate) {
                 return Found::Open;
             }
         }
@@ -86,11 +86,11 @@ async fn probe_once<C: Cognito>(shared: &Arc<Shared<C>>, gate: &Gate, number: u6
 
 /// Lets a trial resource make a call, because only a call shows whether AWS accepts the credentials. Returns
 /// whether the gate is still closed. The gate opens if no resource is left to try.
-fn scout<C: Cognito>(shared: &Arc<Shared<C>>, gate: &Gate) -> bool {
-    let (scout, left) = shared.state().send_scout(gate);
+fn trial<C: Cognito>(shared: &Arc<Shared<C>>, gate: &Gate) -> bool {
+    let (trial, left) = shared.state().next_trial(gate);
     shared.tidy(left);
-    if let Some(scout) = &scout {
-        (shared.wake)(scout, Wake::Healed);
+    if let Some(trial) = &trial {
+        (shared.wake)(trial, Wake::Healed);
     }
-    scout.is_some()
+    trial.is_some()
 }

@@ -64,12 +64,12 @@ impl fmt::Display for Gate {
 #[derive(Default)]
 pub(crate) struct State {
     /// The closed gates.
-    doors: HashMap<Gate, ClosedGate>,
+    closed_gates: HashMap<Gate, ClosedGate>,
     /// The calls that AWS refused because of the credentials.
     refusals: HashMap<Gate, Refusals>,
     /// For each gate whose credentials a reconcile resolves, the other resources that wait for the result.
     resolving: HashMap<Gate, HashSet<Key>>,
-    /// For each resource, the gates that have the resource in `doors`, `refusals` or `resolving`.
+    /// For each resource, the gates that have the resource in `closed_gates`, `refusals` or `resolving`.
     whereabouts: HashMap<Key, SmallSet<Gate>>,
     /// The number of times that a gate was closed so far.
     closed: u64,
@@ -111,7 +111,7 @@ pub(crate) enum Probed {
 impl State {
     /// The failure of the first closed gate of this authority.
     pub(crate) fn failure(&self, authority: &Authority) -> Option<&CredentialsFailure> {
-        let closed = Gate::all(authority).find_map(|gate| self.doors.get(&gate));
+        let closed = Gate::all(authority).find_map(|gate| self.closed_gates.get(&gate));
         closed.map(|door| &door.failure)
     }
 
@@ -122,9 +122,10 @@ impl State {
         authority: &Authority,
         turn_away: impl FnOnce(&mut ClosedGate) -> R,
     ) -> Option<R> {
-        let keeps_out = |door: &ClosedGate| door.scout.as_ref() != Some(resource);
-        let gate = Gate::all(authority).find(|gate| self.doors.get(gate).is_some_and(keeps_out))?;
-        let door = self.doors.get_mut(&gate)?;
+        let keeps_out = |door: &ClosedGate| door.trial.as_ref() != Some(resource);
+        let gate =
+            Gate::all(authority).find(|gate| self.closed_gates.get(gate).is_some_and(keeps_out))?;
+        let door = self.closed_gates.get_mut(&gate)?;
         door.wanted_by(authority);
         let turned_away = turn_away(door);
         self.know(resource, gate);
@@ -141,8 +142,8 @@ impl State {
         must_tell: bool,
     ) -> Closed {
         for gate in Gate::all(authority) {
-            if let Some(door) = self.doors.get_mut(&gate) {
-                door.scout.take_if(|scout| scout == resource);
+            if let Some(door) = self.closed_gates.get_mut(&gate) {
+                door.trial.take_if(|trial| trial == resource);
             }
         }
         let gate = if refused {
@@ -151,7 +152,7 @@ impl State {
             Gate::of_credentials(authority)
         };
         let mut number = None;
-        let door = self.doors.entry(gate.clone()).or_insert_with(|| {
+        let door = self.closed_gates.entry(gate.clone()).or_insert_with(|| {
             number = Some(self.closed);
             self.closed += 1;
             ClosedGate::new(self.closed - 1, failure.clone(), refused)
@@ -172,7 +173,7 @@ impl State {
 
     /// Opens a closed gate. The credentials are new, so earlier refusals no longer count.
     pub(crate) fn open(&mut self, gate: &Gate) -> Option<Opened> {
-        let mut opened = self.remove_door(gate)?;
+        let mut opened = self.remove_gate(gate)?;
         let of_them = |of: &&Gate| matches!(of, Gate::Of(authority) if authority.role.is_none());
         let refused: Vec<_> = match gate {
             Gate::Own => self.refusals.keys().filter(of_them).cloned().collect(),
@@ -190,8 +191,8 @@ impl State {
         Some(opened)
     }
 
-    fn remove_door(&mut self, gate: &Gate) -> Option<Opened> {
-        let (turned_away, others) = self.doors.remove(gate)?.keys();
+    fn remove_gate(&mut self, gate: &Gate) -> Option<Opened> {
+        let (turned_away, others) = self.closed_gates.remove(gate)?.keys();
         Some(Opened {
             turned_away,
             left: others.map(|keys| (gate.clone(), keys)).into(),
@@ -200,7 +201,7 @@ impl State {
 
     /// The authority by which the probe asks next. None if the gate with this number is no longer closed.
     pub(crate) fn next_asker(&mut self, gate: &Gate, number: u64) -> Option<Authority> {
-        let door = self.doors.get_mut(gate)?;
+        let door = self.closed_gates.get_mut(gate)?;
         (door.number == number).then(|| door.next_asker()).flatten()
     }
 
@@ -211,7 +212,7 @@ impl State {
         number: u64,
         failure: Option<&CredentialsFailure>,
     ) -> Probed {
-        let door = self.doors.get_mut(gate);
+        let door = self.closed_gates.get_mut(gate);
         let Some(door) = door.filter(|door| door.number == number) else {
             return Probed::Over;
         };
@@ -220,7 +221,7 @@ impl State {
             door.failure = failure.clone();
             if door.is_deserted() {
                 // The next resource of the authority asks for credentials again.
-                let opened = self.remove_door(gate);
+                let opened = self.remove_gate(gate);
                 return opened.map_or(Probed::Over, Probed::Deserted);
             }
         }
@@ -228,22 +229,22 @@ impl State {
     }
 
     /// Chooses the next trial resource. If no resource is left to choose, the gate opens.
-    pub(crate) fn send_scout(&mut self, gate: &Gate) -> (Option<Key>, Vec<Left>) {
-        let Some(door) = self.doors.get_mut(gate) else {
+    pub(crate) fn next_trial(&mut self, gate: &Gate) -> (Option<Key>, Vec<Left>) {
+        let Some(door) = self.closed_gates.get_mut(gate) else {
             return (None, Vec::new());
         };
-        let (scout, left) = door.send_scout();
+        let (trial, left) = door.next_trial();
         let mut left = vec![(gate.clone(), left)];
-        if scout.is_none() {
-            let opened = self.remove_door(gate);
+        if trial.is_none() {
+            let opened = self.remove_gate(gate);
             left.extend(opened.into_iter().flat_map(|opened| opened.left));
         }
-        (scout, left)
+        (trial, left)
     }
 
     /// The next resources whose status may report the failure.
     pub(crate) fn next_told(&mut self, gate: &Gate) -> Vec<Key> {
-        let told = self.doors.get_mut(gate).map(ClosedGate::next_told);
+        let told = self.closed_gates.get_mut(gate).map(ClosedGate::next_told);
         let told = told.unwrap_or_default();
         for key in &told {
             self.tidy(key, gate);
@@ -284,7 +285,7 @@ impl State {
             }
             self.tidy(resource, &gate);
         }
-        let door = self.doors.get(&gate)?;
+        let door = self.closed_gates.get(&gate)?;
         door.refused.then_some(gate)
     }
 
@@ -293,7 +294,7 @@ impl State {
     pub(crate) fn refused(&mut self, resource: &Key, authority: &Authority) -> bool {
         let gate = Gate::of_refusals(authority);
         let refusals = self.refusals.entry(gate.clone()).or_default();
-        let for_good = refusals.refused(resource) || self.doors.contains_key(&gate);
+        let for_good = refusals.refused(resource) || self.closed_gates.contains_key(&gate);
         self.know(resource, gate);
         for_good
     }
@@ -301,10 +302,12 @@ impl State {
     /// Removes the gates and refusals of all authorities that are no longer needed.
     pub(crate) fn retain(&mut self, needed: &impl Fn(&Authority) -> bool) -> Vec<Left> {
         let mut left = Vec::new();
-        let doors = self.doors.extract_if(|gate, _| !gate.is_one_of(needed));
-        for (gate, door) in doors {
-            let (turned_away, [been_scout, untold]) = door.keys();
-            let all = [turned_away, been_scout, untold];
+        let closed_gates = self
+            .closed_gates
+            .extract_if(|gate, _| !gate.is_one_of(needed));
+        for (gate, door) in closed_gates {
+            let (turned_away, [tried, untold]) = door.keys();
+            let all = [turned_away, tried, untold];
             left.extend(all.map(|keys| (gate.clone(), keys)));
         }
         let refusals = self.refusals.extract_if(|gate, _| !gate.is_one_of(needed));
@@ -327,7 +330,7 @@ impl State {
                     self.refusals.remove(gate);
                 }
             }
-            if let Some(door) = self.doors.get_mut(gate) {
+            if let Some(door) = self.closed_gates.get_mut(gate) {
                 door.forget(resource);
             }
         }
@@ -348,7 +351,7 @@ impl State {
 
     fn knows(&self, resource: &Key, gate: &Gate) -> bool {
         let waiting = self.resolving.get(gate);
-        let (door, refusals) = (self.doors.get(gate), self.refusals.get(gate));
+        let (door, refusals) = (self.closed_gates.get(gate), self.refusals.get(gate));
         door.is_some_and(|door| door.knows(resource))
             || refusals.is_some_and(|refusals| refusals.knows(resource))
             || waiting.is_some_and(|waiting| waiting.contains(resource))
@@ -366,15 +369,15 @@ impl State {
     /// The number of entries in all maps.
     pub(crate) fn len(&self) -> usize {
         let refused: usize = self.refusals.values().map(Refusals::len).sum();
-        let at_doors: usize = self.doors.values().map(ClosedGate::len).sum();
+        let at_doors: usize = self.closed_gates.values().map(ClosedGate::len).sum();
         let waiting: usize = self.resolving.values().map(HashSet::len).sum();
         refused + self.refusals.len() + at_doors + waiting + self.whereabouts.len()
     }
 
     /// The number of closed gates.
     #[cfg(test)]
-    pub(crate) fn closed_doors(&self) -> usize {
-        self.doors.len()
+    pub(crate) fn closed_gate_count(&self) -> usize {
+        self.closed_gates.len()
     }
 
     /// The resources in the gates, and the resources according to `whereabouts`. The two sets are equal once
@@ -387,13 +390,14 @@ impl State {
             .iter()
             .flat_map(|(key, gates)| gates.iter().map(|gate| (key.clone(), gate.clone())))
             .collect();
-        let doors = self.doors.iter();
-        let doors = doors.flat_map(|(gate, door)| door.all().map(move |key| (gate, key)));
+        let closed_gates = self.closed_gates.iter();
+        let closed_gates =
+            closed_gates.flat_map(|(gate, door)| door.all().map(move |key| (gate, key)));
         let refusals = self.refusals.iter();
         let refusals = refusals.flat_map(|(gate, it)| it.all().map(move |key| (gate, key)));
         let waiting = self.resolving.iter();
         let waiting = waiting.flat_map(|(gate, keys)| keys.iter().map(move |key| (gate, key)));
-        for (gate, key) in doors.chain(refusals).chain(waiting) {
+        for (gate, key) in closed_gates.chain(refusals).chain(waiting) {
             known.insert((key.clone(), gate.clone()));
         }
         [known, said]

@@ -207,7 +207,7 @@ async fn nobody_looks_for_credentials_for_those_who_are_gone() {
         credentials.forget(&key(n));
     }
     tokio::time::sleep(PROBE_MAX * 10).await;
-    assert!(credentials.0.state().closed_doors() == 0);
+    assert!(credentials.0.state().closed_gate_count() == 0);
     assert_eq!(identity.asked.load(Ordering::Relaxed), 2);
     let (_, credentials, mut woken) = door(0);
     for n in 0..100 {
@@ -238,22 +238,22 @@ async fn refused_credentials_are_tried_by_one_resource_at_a_time() {
         );
     }
     for _ in 0..5 {
-        let scout = next(&mut woken, Wake::Healed).await;
+        let trial = next(&mut woken, Wake::Healed).await;
         for n in 0..100 {
             let passes = credentials.ensure(&key(n), &authority(), false).await;
-            assert_eq!(passes.is_ok(), key(n) == scout, "{n}");
+            assert_eq!(passes.is_ok(), key(n) == trial, "{n}");
         }
-        credentials.answered(&scout, &authority(), &refusal());
+        credentials.answered(&trial, &authority(), &refusal());
     }
-    let scout = next(&mut woken, Wake::Healed).await;
+    let trial = next(&mut woken, Wake::Healed).await;
     assert!(
         credentials
-            .ensure(&scout, &authority(), false)
+            .ensure(&trial, &authority(), false)
             .await
             .is_ok()
     );
-    credentials.answered(&scout, &authority(), &CredentialsEvidence::Accepted);
-    let mut seen = HashSet::from([scout]);
+    credentials.answered(&trial, &authority(), &CredentialsEvidence::Accepted);
+    let mut seen = HashSet::from([trial]);
     while seen.len() < 100 {
         seen.insert(next(&mut woken, Wake::Healed).await);
     }
@@ -312,18 +312,18 @@ async fn who_is_always_refused_does_not_keep_the_door_closed() {
                 .is_err()
         );
     }
-    let mut scouts = HashSet::new();
+    let mut trials = HashSet::new();
     loop {
-        let scout = next(&mut woken, Wake::Healed).await;
-        credentials.answered(&scout, &authority(), &standing(&scout));
-        assert!(scouts.insert(scout.clone()), "{scout} before all others");
-        if scout == key(9) {
+        let trial = next(&mut woken, Wake::Healed).await;
+        credentials.answered(&trial, &authority(), &standing(&trial));
+        assert!(trials.insert(trial.clone()), "{trial} before all others");
+        if trial == key(9) {
             break;
         }
         // The refused resource waits at the gate again.
         assert!(
             credentials
-                .ensure(&scout, &authority(), false)
+                .ensure(&trial, &authority(), false)
                 .await
                 .is_err()
         );
@@ -370,13 +370,13 @@ async fn a_scout_that_never_calls_is_followed_by_another() {
     for n in 0..5 {
         credentials.answered(&key(n), &authority(), &refusal());
     }
-    let mut scouts = HashSet::new();
+    let mut trials = HashSet::new();
     for _ in 0..3 {
-        scouts.insert(next(&mut woken, Wake::Healed).await);
+        trials.insert(next(&mut woken, Wake::Healed).await);
     }
-    assert_eq!(scouts.len(), 3);
+    assert_eq!(trials.len(), 3);
     // No resource is left to try, so the gate opens.
-    while credentials.0.state().closed_doors() != 0 {
+    while credentials.0.state().closed_gate_count() != 0 {
         tokio::time::sleep(PROBE_MAX).await;
     }
 }
@@ -393,7 +393,7 @@ async fn without_credentials_of_its_own_one_probe_looks_for_all_regions() {
     }
     assert_eq!(identity.asked.load(Ordering::Relaxed), 1);
     assert_eq!(told, TOLD_AT_ONCE, "few statuses are written");
-    assert_eq!(credentials.0.state().closed_doors(), 1);
+    assert_eq!(credentials.0.state().closed_gate_count(), 1);
     // A role has a gate of its own.
     assert!(credentials.account(&role("a")).is_none());
     assert!(!credentials.turn_away(&key(0), &role("a")));
@@ -458,9 +458,9 @@ async fn a_scout_that_finds_no_credentials_waits_with_all_others() {
                 .is_err()
         );
     }
-    let scout = next(&mut woken, Wake::Healed).await;
+    let trial = next(&mut woken, Wake::Healed).await;
     identity.failures.store(2, Ordering::Relaxed);
-    let ensured = credentials.ensure(&scout, &authority(), false).await;
+    let ensured = credentials.ensure(&trial, &authority(), false).await;
     assert!(ensured.is_err(), "they are gone");
     let elsewhere = credentials.ensure(&key(9), &own("us-east-1"), false).await;
     assert!(elsewhere.is_err());
@@ -479,7 +479,7 @@ async fn a_scout_that_finds_no_credentials_waits_with_all_others() {
             healed.insert(resource);
         }
     }
-    assert_eq!(credentials.0.state().closed_doors(), 0);
+    assert_eq!(credentials.0.state().closed_gate_count(), 0);
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -391,7 +391,7 @@ fn grants_that_disagree_are_named() {
 #[derive(Clone, Copy, Debug)]
 enum Happens {
     Grant(u8, u8, u8),
-    DecodeError(u8),
+    UnreadableGrant(u8),
     Revoke(u8),
     Label(u8, u8),
     Unlabel(u8),
@@ -403,7 +403,7 @@ fn happens() -> impl Strategy<Value = Happens> {
     let three = || 0_u8..3;
     prop_oneof![
         3 => (three(), three(), three()).prop_map(|(a, b, c)| Happens::Grant(a, b, c)),
-        1 => three().prop_map(Happens::DecodeError),
+        1 => three().prop_map(Happens::UnreadableGrant),
         2 => three().prop_map(Happens::Revoke),
         3 => (three(), three()).prop_map(|(a, b)| Happens::Label(a, b)),
         1 => three().prop_map(Happens::Unlabel),
@@ -436,7 +436,7 @@ proptest! {
                     let pool = if pool == 2 { "none".to_owned() } else { format!("eu-west-1_{pool}") };
                     grants.apply_grant(&name(number), grant(&pool, "*", &name(whom)))
                 }
-                Happens::DecodeError(number) => grants.unreadable_grant(&name(number)),
+                Happens::UnreadableGrant(number) => grants.unreadable_grant(&name(number)),
                 Happens::Revoke(number) => grants.delete_grant(&name(number)),
                 Happens::Label(namespace, whom) => grants.apply_namespace(&name(namespace), labels(&name(whom))),
                 Happens::Unlabel(namespace) => grants.delete_namespace(&name(namespace)),

@@ -106,8 +106,8 @@ fn a_holder_is_left_alone_until_its_record_has_not_moved_for_its_duration(
     let mut elector = after(Some(record.clone()), false);
     let mut now = secs(100);
     while now < secs(100 + seconds) {
-        assert_eq!(elector.step(now, wall()), Step::Wait(now + LOOK));
-        now += LOOK;
+        assert_eq!(elector.step(now, wall()), Step::Wait(now + READ_INTERVAL));
+        now += READ_INTERVAL;
         assert_eq!(elector.step(now, wall()), Step::Read);
         // A change of the version alone is no renewal.
         record.version = Some(now.as_secs().to_string());
