@@ -1,14 +1,14 @@
 //! The port that everybody reaches: what clients do there costs little, and keeps no probe waiting.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -16,6 +16,10 @@ use crate::support::Operator;
 use crate::world::World;
 
 const CONNECTIONS: usize = 1_000;
+
+/// Another address than that of the probes: it's a client of its own.
+const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), 0);
+
 const MEBIBYTE: u64 = 1 << 20;
 /// For what takes seconds.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -70,7 +74,9 @@ impl Head {
 
     /// Sends it, which `sent` counts. Returns when the server has closed the connection.
     async fn send(self, address: SocketAddr, sent: Arc<AtomicUsize>) {
-        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(ELSEWHERE).expect("an address of this machine");
+        let mut stream = socket.connect(address).await.expect("a connection");
         let (mut read, mut write) = stream.split();
         let writes = async {
             let mut written = write.write_all(&self.bytes).await;

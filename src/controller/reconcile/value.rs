@@ -22,6 +22,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use std::time::Duration;
+use tracing::debug;
 
 /// Reads the Secret, decides again, and sets the password if the decision says so.
 pub(crate) async fn with_value<C: Cognito>(
@@ -73,7 +74,8 @@ pub(crate) async fn with_value<C: Cognito>(
     if gathered.read_at.elapsed() < READ_IS_FRESH {
         return set(context, key, facts, gathered, &plan, permit).await;
     }
-    // Resolving the credentials took longer than `READ_IS_FRESH`: read the Secret and decide again.
+    // The wait since the read took longer than `READ_IS_FRESH`: read the Secret and decide again.
+    debug!(object = %key, "the Secret was read too long ago and is read again");
     gathered.password = None;
     if !facts.is_granted(context, authority) {
         return Action::Restart;
