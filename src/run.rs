@@ -5,8 +5,9 @@
 //! 3. In the background, the check for rights on Secrets that the operator does not need; then the
 //!    fingerprint keys, retried until the keys are loaded.
 //! 4. The watches and the election. The reconciles begin once this process leads.
-//! 5. On SIGTERM or SIGINT, calls in flight are finished and recorded. Then the lease is released, the server
-//!    ends, and the process ends.
+//! 5. On SIGTERM or SIGINT, calls in flight are finished and recorded. Then queued Events are written (at
+//!    most 500 ms). The lease is released only if all this ended within 8 s. Then the server ends, and the
+//!    process ends.
 //!
 //! A process that loses the lease exits at once, at every step.
 

@@ -1,5 +1,7 @@
 //! The table of reasons: the class, Cognito's codes, the meaning and the cure of each reason. A new code of
-//! Cognito is added only here. A test compares `docs/reasons.md` with this table.
+//! Cognito is added only here; but for a client error, `effect` in `core::protocol::outcome` decides by the
+//! reason whether the call counts as refused or as unknown. A test compares `docs/reasons.md` with this
+//! table.
 
 /// Why a resource is Ready, or why not: the `reason` of the Ready condition.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

@@ -1,5 +1,8 @@
-//! The only writer of status. Every write names the resourceVersion that was decided on, so that no write
-//! overwrites a change that the operator hasn't seen. (Measured: a uid in the patch protects nothing.)
+//! The only module that sends status writes. This module decides nothing: the callers are the stages of a
+//! reconcile (`record`, `set`), the recorder of versions and the reporter of grants.
+//!
+//! Every write names the resourceVersion that was decided on, so that no write overwrites a change that the
+//! operator hasn't seen. (Measured: a uid in the patch protects nothing.)
 
 use super::{CallError, client::call::call, watch::lean_object::LeanObject};
 use crate::api::{
@@ -80,8 +83,8 @@ fn params() -> PatchParams {
     }
 }
 
-/// The whole status as a merge patch. A merge patch doesn't change a field that is absent in the patch. So
-/// fields that are absent in the status are null in the patch.
+/// The whole status as a merge patch. A merge patch leaves a field alone that the patch does not name. So
+/// each field that the status lacks is sent as null, which removes the field.
 #[derive(Serialize, Debug)]
 struct Whole<'a> {
     metadata: Version<'a>,

@@ -1,8 +1,8 @@
 //! Amazon Cognito through the AWS SDK.
 //!
-//! The SDK's defaults suit most programs and are wrong here. The SDK's retries turn a lost reply under a
-//! password-history policy into a refusal. A missing credential looks like a dropped connection. Any 2xx
-//! counts as success.
+//! The SDK's defaults suit most programs and are wrong here. If a reply is lost, the SDK sends again. With a
+//! password history, Cognito refuses the second request although the first one was applied. A missing
+//! credential looks like a dropped connection. Any 2xx counts as success.
 //!
 //! So one call is one request, and credentials are resolved beforehand. Facts decide the outcome: whether the
 //! request was transmitted, and what came back.
@@ -161,7 +161,8 @@ impl AwsCognito {
             .await;
         match (outcome, stop.reached()) {
             (Err(error), None) => Err(EndpointError::from_chain(Service::Cognito, &error)),
-            // A host without the Region's name comes from a configured endpoint.
+            // If the host does not contain the invented Region, a setting names the endpoint, and every
+            // Region leads there.
             (_, Some(host)) if !host.contains(NOWHERE.as_ref()) => Ok(Regions::Any),
             (_, Some(_) | None) => Ok(Regions::OfAws),
         }

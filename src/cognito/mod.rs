@@ -14,6 +14,9 @@ use crate::core::{
 use std::future::Future;
 
 /// The calls of Amazon Cognito that the controller needs. An implementation does I/O and decides nothing.
+///
+/// A second operation also needs its action in `core::access::iam` and its label in the metrics
+/// (`cognito_call`). Check `LEASE_FOR_A_CALL` and `SHUTDOWN_MAX` too: both assume one call of 5 s.
 pub trait Cognito: Send + Sync + 'static {
     /// The Regions in which Cognito can be called.
     fn regions(&self) -> Regions;

@@ -154,8 +154,8 @@ impl Iterator for WatchBackoff {
 }
 
 impl Backoff for WatchBackoff {
-    /// Does nothing: kube resets the backoff at each event, and `Init` comes before every list, even before a
-    /// list that fails. The time ends a [`Streak`] instead.
+    /// Does nothing. kube calls this at each event, and an `Init` comes before every list, even one that then
+    /// fails. A reset would end the backoff too early. A [`Streak`] ends by time.
     fn reset(&mut self) {}
 }
 
@@ -271,8 +271,8 @@ fn in_pages<K: Kind>(
 }
 
 /// Lists and watches in one request, object by object. For kinds with many objects: two hundred pages would
-/// take as many sequential round trips. The list may be as stale as any watch, because a watch is a hint, and
-/// reads and fenced writes decide.
+/// take as many sequential round trips. It does no harm that the list can be as stale as a watch: a watch is
+/// only a hint, and reads and fenced writes decide.
 ///
 /// Changes to pages for good once the API server refuses a streamed list or doesn't complete the list. Some
 /// versions of Kubernetes disable `WatchList`, others don't know `WatchList`, and etcd may be too old.

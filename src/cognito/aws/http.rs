@@ -133,8 +133,8 @@ impl fmt::Debug for Guarded {
 }
 
 impl HttpConnector for Guarded {
-    /// A POST goes to Cognito, and has passed the endpoint guard, or goes to STS. The metadata services,
-    /// which are plain HTTP by design, receive GET and PUT.
+    /// Each POST goes to Cognito, which the endpoint guard has checked, or to STS, which is checked here. GET
+    /// and PUT go to the metadata services, which are plain HTTP by design.
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         if request.method() == "POST"
             && let Err(error) = may_be_sent(Service::Sts, request.uri(), Matcher::from_env)
@@ -244,8 +244,8 @@ fn classified(error: BoxError) -> ConnectorError {
 /// - The server says with HTTP/2 that the request was not processed (RFC 9113, 6.8 and 8.7): by a GOAWAY
 ///   whose last stream is an earlier one, or by `REFUSED_STREAM`.
 ///
-/// Read in h2 0.4.20: after a GOAWAY of the server, only the streams after the last one end with this error.
-/// All other streams end with an I/O error. Read in hyper 1.12.0: a request is cancelled only as long as
+/// Read in h2 0.4.20: after a GOAWAY of the server, only the requests that the server did not accept end with
+/// this error. All others end with an I/O error. Read in hyper 1.12.0: a request is cancelled only as long as
 /// hyper can give the request back.
 pub(super) fn is_unprocessed(error: &(dyn std::error::Error + 'static)) -> bool {
     find::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled)

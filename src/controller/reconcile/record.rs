@@ -61,9 +61,11 @@ pub(crate) async fn report<C: Cognito>(
     Action::Wake(report.wake)
 }
 
-/// Writes a pending outcome into the status. The memory keeps the pending outcome until the write
-/// succeeds. Otherwise an outage of the API server would lose a known outcome, and the call would be
-/// repeated.
+/// Writes a pending outcome into the status. The memory keeps the pending outcome until the write succeeds.
+/// Otherwise an outage of the API server would lose a known outcome, and the call would be repeated.
+///
+/// Checks no lease: a known outcome is written even if the lease has ended, because the resourceVersion and
+/// the attempt's id protect the record.
 pub(crate) async fn record<C: Cognito>(
     context: &Context<C>,
     key: &Key,
@@ -183,9 +185,8 @@ fn queue_event<C: Cognito>(
     events.tell(regarding, type_, verdict.reason.as_str(), action, &note);
 }
 
-/// Remembers the basis of a decision once the status is written. After a conflict the basis is not
-/// remembered. Otherwise the next decision would find the basis unchanged, and would wait although the
-/// status does not report the wait.
+/// Remembers the basis of a decision once the status is written. After a conflict nothing is remembered: the
+/// status does not report the wait yet, and a decision that finds its basis unchanged would wait silently.
 pub(crate) fn remember_basis<C: Cognito>(
     context: &Context<C>,
     key: &Key,

@@ -25,7 +25,8 @@ use std::{
 use tokio::sync::Notify;
 use tracing::{error, warn};
 
-/// If every waiting key gets a token within this time, the key waits only for the calls of earlier keys.
+/// If there are tokens for all waiting keys within this time, a key does not wait for tokens but only for the
+/// calls of earlier keys.
 const SOON: Duration = Duration::from_secs(1);
 
 /// After this time of waiting, the status reports that the set is queued.
@@ -64,7 +65,7 @@ struct State {
     /// The rate limiters in which keys wait, in rotation. A rate limiter that was given permits moves to the
     /// end.
     waiting: BTreeMap<u64, Payer>,
-    /// For each rate limiter in `waiting`, the key in `waiting`.
+    /// For each rate limiter in `waiting`, its number there (not the [`Key`] of a resource).
     waiting_at: HashMap<Payer, u64>,
     last_place: u64,
     /// The accounts and Regions that answered the last call, at most [`ANSWERED_MAX`].
@@ -85,8 +86,8 @@ struct Slot {
 /// The key has no permit yet and waits for one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PermitWait {
-    /// How long the status need not report the wait, because the key waits for calls and not for tokens.
-    /// None: a status that is untrue while the key waits is corrected now.
+    /// For how long the status may stay as it is: the key waits only until earlier calls end. None: the key
+    /// waits for tokens, or has waited for `QUIET_MAX`, so an untrue status is corrected now.
     pub quiet: Option<Duration>,
 }
 
@@ -350,8 +351,8 @@ impl State {
     fn drop_budget(&mut self, payer: &Payer) -> Vec<Key> {
         self.rate_limiters.remove(payer);
         self.wait_no_longer(payer);
-        // The permits in use of the removed rate limiter are no longer counted: no rate limiter will know
-        // these permits when their calls end.
+        // Subtract the permits of the removed rate limiter now: when their calls end, no rate limiter will
+        // subtract them.
         self.permits = self.rate_limiters.values().map(RateLimiter::permits).sum();
         let keys = self.places.extract_if(|_, place| place.payer == *payer);
         keys.map(|(key, _)| key).collect()

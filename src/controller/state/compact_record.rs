@@ -1,5 +1,8 @@
-//! The compact record in which the index keeps a resource. A record loses nothing that a decision needs,
-//! and takes a tenth of the memory of the resource. The index keeps 10,000 records and rarely expands one.
+//! The compact record in which the index keeps a resource. A record loses nothing that a decision needs, and
+//! takes a tenth of the memory of the resource. The index keeps 10,000 records and rarely expands one.
+//!
+//! A new field of the spec must be added to `Form`, and a new field of the status to `CompactStatus`. The
+//! compiler asks for both.
 
 mod text;
 

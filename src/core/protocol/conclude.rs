@@ -29,8 +29,9 @@ use std::time::Duration;
 pub enum Conclusion {
     /// The attempt is still on record: write this status.
     Record(Box<OutcomeReport>),
-    /// Another process replaced the attempt, so the result is discarded. If this call was applied over a
-    /// different value, the value on record is in doubt. The status here records the doubt.
+    /// Another process replaced the attempt, so the result is discarded. If this call set the password while
+    /// the record names a different value, nobody knows which of the two is the password. Then the status
+    /// here says so; otherwise None.
     Superseded(Option<Box<Status>>),
 }
 
@@ -112,8 +113,8 @@ pub fn conclude(
             // After a take-over, the refusal says nothing about the earlier call. The value may be the user's
             // password, so the attempt stays open.
             let outcome = match taken_over(plan) {
-                // The same holds for a spent value that was sent on request: an earlier call may have applied
-                // the value.
+                // A spent value was sent only because of a request. An earlier call may have applied it, so
+                // this refusal does not close the attempt either.
                 None if plan.kind == ResendPolicy::Spent && !plan.equals_synced() => {
                     AttemptOutcome::Unknown
                 }
@@ -126,8 +127,8 @@ pub fn conclude(
                 ) => AttemptOutcome::Unknown,
             };
             set_outcome(&mut status, outcome);
-            // This call did nothing for its request. The call that was taken over may have served its own
-            // request, so the attempt keeps the request of that earlier call.
+            // The refused call did not serve the plan's request. If an attempt was taken over, its earlier
+            // call may have served the earlier request, so the attempt gets that request back.
             if let Some(attempt) = &mut status.attempt {
                 let before = plan.before.attempt.as_ref().filter(|_| plan.inherited);
                 attempt.request = before.and_then(|attempt| attempt.request.clone());
@@ -217,8 +218,9 @@ fn meaning(plan: &Plan, outcome: &Outcome) -> Meaning {
 
 /// Rule H: interprets a refusal by the password history. The history contains the current password too.
 fn in_history(plan: &Plan, verdict: Verdict) -> Meaning {
-    // A request asks for a set of the value in `synced`, or of a value that the history refused before. The
-    // history refuses that value whether the record is right or another program has set the password since.
+    // The history contains the sent value in any case: the value is the one in `synced` (sent because of a
+    // request), or one that the history refused before. So the refusal does not show whether another program
+    // has changed the password since.
     if plan.equals_synced() || taken_over(plan) == Some(AttemptOutcome::InHistory) {
         return Meaning::NotConfirmed;
     }
@@ -247,8 +249,8 @@ fn in_history(plan: &Plan, verdict: Verdict) -> Meaning {
 /// The status to write if another process replaced the attempt. None if this call was not applied, or if the
 /// record holds the same value as synced or as an open attempt.
 ///
-/// The same value leaves nothing in doubt. Either the write that recorded this call succeeded and only its
-/// reply was lost, or another process took over the attempt.
+/// If the record already has the value of this call, there is no doubt: the write succeeded and only its
+/// reply was lost, or the other process took over this attempt.
 fn superseded(current: &Status, plan: &Plan, meaning: &Meaning, now: Timestamp) -> Option<Status> {
     match meaning {
         Meaning::Applied(_) => {}
@@ -288,8 +290,9 @@ fn superseded(current: &Status, plan: &Plan, meaning: &Meaning, now: Timestamp) 
     let mut status = current.clone();
     let doubtful = retire_synced(&mut status, |_| true);
     retire_into(&mut status.retired, Some(&ours.fingerprint));
-    // The record becomes an open attempt, because the value is in doubt. Dropping the record instead would
-    // let a temporary password be sent again without a request.
+    // The former `synced` may or may not be the password, so it becomes an open attempt, unless the record
+    // has an open attempt already or a refused attempt at this call's value, which becomes open. If the doubt
+    // were dropped, a temporary password could be sent twice without a request.
     match (&mut status.attempt, doubtful) {
         (Some(attempt), _) if attempt.is_open() => {}
         (Some(refused), _) if refused.fingerprint == ours.fingerprint => {
@@ -324,8 +327,8 @@ fn answer(status: &mut Status, plan: &Plan, verdict: &Verdict) {
                 attempt.request = None;
             }
         }
-        // Another process took the attempt for abandoned and answered its request. This outcome is not final,
-        // so the request is open again.
+        // Another process believed that nobody works on this attempt, and marked the request as answered. The
+        // outcome is not final, so the request is open again.
         Class::Waiting | Class::Transient | Class::Unknown if answered == request => {
             answered.clone_from(&plan.before.last_handled_reconcile_at);
         }

@@ -2,8 +2,8 @@
 //! module and on [`super::conclude`]. Both are free of I/O, and take the clock and the random id as
 //! arguments.
 //!
-//! The operator decides twice. The first decision rests on the watches and mostly ends in `Stay`. The second
-//! decision rests on a read of the Secret, and is made only if the value is needed.
+//! The operator decides first on what the watches show: in triage, mostly with the result `Stay`, and again
+//! when a reconcile begins. Only if the value is needed does it decide once more, on a read of the Secret.
 
 use crate::core::protocol::decision::{Decision, Report};
 
@@ -53,8 +53,8 @@ pub fn decide(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Dec
 
 /// Whether a report would change nothing in the status that is worth a write.
 ///
-/// Two differences are not worth a write. The first is a retry time that nothing waits for, which earlier
-/// versions of the operator wrote. The second is the version of an unusable Secret, which
+/// Two differences are not worth a write. The first is a retry time that an earlier version of the operator
+/// wrote although an event ends the wait. The second is the version of an unusable Secret, which
 /// [`crate::core::protocol::version`] records at its own pace.
 fn says_the_same(before: &Status, after: &Status) -> bool {
     let mut before = before.clone();
@@ -68,8 +68,8 @@ fn says_the_same(before: &Status, after: &Status) -> bool {
     before == *after
 }
 
-/// Marks a waiting resource as stalled after 5 minutes. A separate wake triggers that write, because no
-/// recheck is due then. Nothing else in the status changes.
+/// Marks a waiting resource as stalled after 5 minutes. A recheck need not be due at that moment, so the wake
+/// is shortened to it. Nothing else in the status changes.
 fn while_waiting(observed: &Observation<'_>, wake: Option<Duration>, now: Timestamp) -> Decision {
     let status = observed.status;
     let left = until_stalled(status, now).filter(|_| still_waits(observed));
@@ -266,8 +266,8 @@ fn suspended(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Deci
 /// Reports that the grants don't admit the resource. The operator then neither reads the Secret nor calls
 /// Cognito.
 ///
-/// The record stays until the resource is admitted again, also an open attempt. The exception is a record
-/// that another resource made untrue by managing the user meanwhile.
+/// The record stays until the resource is admitted again, and so does an open attempt. Only if another
+/// resource managed the user meanwhile is the record corrected now.
 fn not_admitted(
     observed: &Observation<'_>,
     why: Reason,
@@ -312,8 +312,8 @@ fn decide_unread(observed: &Observation<'_>, version: &SecretVersion, now: Times
     let tried_this = observed.tried_at(version).is_some();
     let tried_value = observed.tried.and_then(|tried| tried.fingerprint.as_ref());
     if observed.is_settled() && !observed.has_new_request() {
-        // This process may have read a different value while its copy of the status was stale. So the value
-        // of that read must be the value in `synced`.
+        // It is not enough that this process has read this version: it may have found a different value and
+        // compared it to an old status. So the value that it read must be the value in `synced`.
         let found = |s: &Synced| tried_this && tried_value == Some(&s.fingerprint);
         let is_this = |s: &Synced| version.is_of(s) || found(s);
         return if observed.newest_signed.synced && status.synced.as_ref().is_some_and(is_this) {
@@ -336,8 +336,8 @@ fn decide_unread(observed: &Observation<'_>, version: &SecretVersion, now: Times
         && (status.attempt.as_ref()).is_some_and(|a| observed.is_attempt_at(a, version));
     // An open attempt at a different value waits for its quarantine, not for its backoff.
     let same_value = (status.attempt.as_ref()).is_none_or(|a| tried_value == Some(&a.fingerprint));
-    // Another process may have written that the Secret holds no usable value. A read of this process that
-    // found a value doesn't confirm that verdict.
+    // The status may say that the Secret holds no usable value although this process read one at this
+    // version: another process wrote the status. Then the Secret is read again.
     let of_no_value = matches!(
         status.ready_reason(),
         Some(Reason::SecretNotFound | Reason::SecretKeyNotFound | Reason::InvalidSecretValue)
@@ -395,8 +395,9 @@ fn decide_read(
         }
         match (attempt.is_open(), same) {
             (true, true) => {
-                // A temporary value that is sent on request waits for the quarantine. The lost call may have
-                // sent a different value, because fingerprints with lost keys can't be compared.
+                // A temporary value is sent again only after the recorded quarantine, and a spent one only on
+                // request. The lost call may have sent a different value: if a fingerprint key is lost,
+                // nobody can compare.
                 let landing =
                     recorded_quarantine_left(status, now).filter(|_| !observed.spec.permanent);
                 return match landing {
@@ -413,7 +414,8 @@ fn decide_read(
                 };
             }
             (false, true) if !spent => return plan(false),
-            // The refused value is no longer wanted, or is set nevertheless. The next match decides.
+            // The attempt on record was refused. The Secret holds another value by now, or this value may
+            // have been applied before (spent). `synced` decides below.
             (false, _) => {}
         }
     }
@@ -481,8 +483,8 @@ fn hold(
 ) -> Option<Decision> {
     let asked_anew = observed.has_new_request() || attempt.generation != observed.generation;
     match ready_class(observed.status) {
-        // I5: a person must act. `InvalidSecretValue` is the exception: that verdict is about a value that
-        // the Secret held in between, not about this value.
+        // A person must act, so this value is not sent again. `InvalidSecretValue` is the exception: that
+        // verdict is about another value that the Secret held in between.
         Some(Class::Stalled)
             if !asked_anew
                 && observed.ready_is_current()

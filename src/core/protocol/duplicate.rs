@@ -18,8 +18,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::time::Duration;
 
-/// The verdict on a duplicate. The duplicate keeps its record. An older resource that comes back into sight
-/// learns from that record that another resource has set the user.
+/// The verdict on a duplicate. The duplicate keeps its record. If the operator did not see the older resource
+/// for a time, for example because its watch was broken, this record later shows that another resource has
+/// set the user meanwhile.
 pub(crate) fn verdict(older: &OlderResource) -> Verdict {
     let (meaning, cure) = match older {
         OlderResource::SameNamespace(name) => (
@@ -57,7 +58,8 @@ fn was_duplicate(status: &Status) -> bool {
     status.ready_reason() == Some(Reason::DuplicateUser)
 }
 
-/// The status after another resource managed the user; unchanged if none did since this resource.
+/// The status after another resource managed the user; unchanged if no other resource has managed the user
+/// since this one last did.
 ///
 /// - A value that was set before the other resource's call goes from `synced` to `retired`. A refused attempt
 ///   from before that call is dropped.
@@ -68,8 +70,8 @@ fn was_duplicate(status: &Status) -> bool {
 pub(crate) fn superseded(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Status {
     let before = observed.status;
     let was_duplicate = was_duplicate(before) || observed.older.is_some();
-    // A wrong clock wrote a rival's time that is in the future. Such a time would count as later than every
-    // own set.
+    // If a rival's time lies in the future, a clock was wrong. Such a time is ignored: it would count as
+    // later than every own set.
     let rival_at = observed.rival_at.filter(|at| *at <= now);
     // An own time in the future comes from a wrong clock too, and counts as earlier than the rival's time.
     let is_past = |at: &MicroTime| {

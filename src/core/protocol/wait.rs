@@ -99,8 +99,9 @@ fn is_cut_short(observed: &Observation<'_>, value: Option<&Comparison>) -> bool 
     }
 }
 
-/// The urgency of a call. A new value, a new request and the first retries of either are urgent. Later
-/// retries are not, and neither are calls that wait for an event.
+/// The urgency of a call. A new value, a new request and the first retries of either are urgent. Not urgent
+/// are later retries, and rechecks of a resource in the class `Waiting` for whose value a call was already
+/// made.
 pub(crate) fn urgency(observed: &Observation<'_>, value: &Comparison) -> Urgency {
     let failures = observed.status.failures.as_ref();
     let Some(failures) = failures.filter(|_| observed.ready_is_current()) else {
@@ -121,10 +122,10 @@ pub(crate) fn urgency(observed: &Observation<'_>, value: &Comparison) -> Urgency
     }
 }
 
-/// The time until which earlier calls of the open attempt may still land after a take-over. A call that got
-/// any reply has ended; a call without a reply may still be under way.
+/// For a plan that takes over an open attempt: until when an earlier call of that attempt may still reach
+/// Cognito. A call that got any reply has ended; a call without a reply may still be under way.
 pub(crate) fn quarantined_until(before: &Status) -> Option<MicroTime> {
-    // Every call of such an attempt was answered, or its quarantine is in `known` already.
+    // Each call of such an attempt was answered, or `quarantinedUntil` covers it.
     let has_ended = |attempt: &&Attempt| {
         matches!(
             attempt.outcome,
@@ -147,8 +148,9 @@ pub(crate) fn quarantined_until(before: &Status) -> Option<MicroTime> {
 /// The status with corrected quarantines, if one begins or ends too far in the future; None if all are
 /// plausible.
 ///
-/// A quarantine from a wrong clock begins now and lasts the whole 30 s. A clock that is set back just after a
-/// lost call must not end the quarantine. A clock that was ahead must not prolong the quarantine.
+/// If the time of a quarantine lies too far in the future, a clock was wrong. The quarantine then begins
+/// again now, for the whole 30 s. A clock that is set back just after a lost call must not end the
+/// quarantine. A clock that was ahead must not prolong the quarantine.
 pub(crate) fn corrected(status: &Status, now: Timestamp) -> Option<Status> {
     let is_doubtful =
         |attempt: &&Attempt| attempt.is_open() && is_yet_to_come(attempt.started_at.0, now);
