@@ -51,7 +51,7 @@ pub struct Events(Arc<Shared>);
 
 struct Shared {
     client: Client,
-    waiting: Mutex<VecDeque<Told>>,
+    waiting: Mutex<VecDeque<QueuedEvent>>,
     /// Signals that an Event was queued.
     came: Notify,
     lost: Box<dyn Fn() + Send + Sync>,
@@ -59,7 +59,7 @@ struct Shared {
 
 /// A queued Event.
 #[derive(Debug)]
-struct Told {
+struct QueuedEvent {
     regarding: ObjectReference,
     type_: EventType,
     reason: &'static str,
@@ -89,7 +89,7 @@ impl Events {
         action: &'static str,
         note: &str,
     ) {
-        let told = Told {
+        let told = QueuedEvent {
             regarding,
             type_,
             reason,
@@ -141,7 +141,7 @@ impl Events {
         }
     }
 
-    async fn publish(&self, reporter: &mut Reported, told: Told) {
+    async fn publish(&self, reporter: &mut Reported, told: QueuedEvent) {
         let reason = told.reason;
         let published = AssertUnwindSafe(reporter.publish(told))
             .catch_unwind()
@@ -157,7 +157,7 @@ impl Events {
         }
     }
 
-    async fn next(&self) -> Told {
+    async fn next(&self) -> QueuedEvent {
         loop {
             let came = self.0.came.notified();
             if let Some(told) = self.pop() {
@@ -167,7 +167,7 @@ impl Events {
         }
     }
 
-    fn pop(&self) -> Option<Told> {
+    fn pop(&self) -> Option<QueuedEvent> {
         let mut waiting = self.waiting();
         let told = waiting.pop_front();
         if waiting.is_empty() {
@@ -177,7 +177,7 @@ impl Events {
         told
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Told>> {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<QueuedEvent>> {
         let waiting = self.0.waiting.lock();
         waiting.unwrap_or_else(PoisonError::into_inner)
     }
@@ -185,7 +185,7 @@ impl Events {
 
 /// Queues an Event. Returns the Event that a full queue drops: the oldest Normal Event if the new Event is a
 /// Warning, else the new Event. So a flood of successes never crowds out failures.
-fn push(waiting: &mut VecDeque<Told>, told: Told) -> Option<Told> {
+fn push(waiting: &mut VecDeque<QueuedEvent>, told: QueuedEvent) -> Option<QueuedEvent> {
     let lost = if waiting.len() < WAITING_MAX {
         None
     } else if told.type_ == EventType::Warning
@@ -223,7 +223,7 @@ impl Reported {
         self.kept = 0;
     }
 
-    async fn publish(&mut self, told: Told) -> Result<(), String> {
+    async fn publish(&mut self, told: QueuedEvent) -> Result<(), String> {
         if self.kept >= KEPT_MAX {
             self.forget();
         }
@@ -317,8 +317,8 @@ mod tests {
     };
     use tower_service::Service;
 
-    fn told(type_: EventType, name: usize) -> Told {
-        Told {
+    fn told(type_: EventType, name: usize) -> QueuedEvent {
+        QueuedEvent {
             regarding: ObjectReference {
                 name: Some(name.to_string()),
                 ..ObjectReference::default()
@@ -343,7 +343,7 @@ mod tests {
         for name in 0..WAITING_MAX {
             assert!(push(&mut waiting, told(EventType::Normal, name)).is_none());
         }
-        let name = |told: Option<Told>| told.and_then(|told| told.regarding.name);
+        let name = |told: Option<QueuedEvent>| told.and_then(|told| told.regarding.name);
         let late = push(&mut waiting, told(EventType::Normal, 2_000));
         assert_eq!(name(late).as_deref(), Some("2000"), "the latest finds none");
         for n in 0..WAITING_MAX {
@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(name(late).as_deref(), Some("5000"), "not to its like");
         assert_eq!(waiting.len(), WAITING_MAX);
         let mut order = (0..).zip(&waiting);
-        let in_order = |(n, told): (usize, &Told)| {
+        let in_order = |(n, told): (usize, &QueuedEvent)| {
             told.regarding.name.as_deref() == Some(&*(3_000 + n).to_string())
         };
         assert!(order.all(in_order), "{waiting:?}");

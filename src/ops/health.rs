@@ -22,24 +22,24 @@ pub struct Check {
 }
 
 /// By name, so that the answer of `/readyz` is sorted.
-type Checks = Arc<Mutex<BTreeMap<String, Verdict>>>;
+type Checks = Arc<Mutex<BTreeMap<String, CheckResult>>>;
 
 #[derive(Debug)]
-struct Verdict {
+struct CheckResult {
     /// The last lasting state: passed, or the reason for the failure.
     lasting: Result<(), String>,
     /// A temporary failure, which hides the lasting state until the failure expires.
-    passing_by: Option<Ailment>,
+    passing_by: Option<TemporaryFailure>,
 }
 
 #[derive(Debug)]
-struct Ailment {
+struct TemporaryFailure {
     message: String,
     /// When the failure expires, unless the failure is repeated.
     until: Instant,
 }
 
-impl Verdict {
+impl CheckResult {
     fn fresh() -> Self {
         Self {
             lasting: Err("not yet".to_owned()),
@@ -57,7 +57,7 @@ impl Verdict {
 }
 
 /// A poisoned lock is safe to use: each verdict changes by one assignment.
-fn lock(checks: &Checks) -> MutexGuard<'_, BTreeMap<String, Verdict>> {
+fn lock(checks: &Checks) -> MutexGuard<'_, BTreeMap<String, CheckResult>> {
     checks.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -74,7 +74,7 @@ impl Readiness {
         let name = name.into();
         lock(&self.checks)
             .entry(name.clone())
-            .or_insert_with(Verdict::fresh);
+            .or_insert_with(CheckResult::fresh);
         Check {
             name,
             checks: Arc::clone(&self.checks),
@@ -125,23 +125,23 @@ impl Check {
         let Some(until) = now.checked_add(heal_after) else {
             return self.fail(message); // past the end of the clock: never expires
         };
-        self.verdict(|verdict| verdict.passing_by = Some(Ailment { message, until }));
+        self.verdict(|verdict| verdict.passing_by = Some(TemporaryFailure { message, until }));
     }
 
     fn say(&self, lasting: Result<(), String>) {
         self.verdict(|verdict| {
-            *verdict = Verdict {
+            *verdict = CheckResult {
                 lasting,
                 passing_by: None,
             };
         });
     }
 
-    fn verdict(&self, change: impl FnOnce(&mut Verdict)) {
+    fn verdict(&self, change: impl FnOnce(&mut CheckResult)) {
         let mut checks = lock(&self.checks);
         let verdict = checks
             .entry(self.name.clone())
-            .or_insert_with(Verdict::fresh);
+            .or_insert_with(CheckResult::fresh);
         change(verdict);
     }
 }

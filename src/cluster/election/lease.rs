@@ -49,7 +49,7 @@ pub struct Election {
     /// The Lease as last read or written. Fields that the operator doesn't use are written back unchanged.
     lease: Lease,
     trouble: Option<Trouble>,
-    rival: String,
+    other_holder: String,
     /// Why the Lease seems to belong to another installation, if so.
     misplaced: Option<String>,
 }
@@ -79,7 +79,7 @@ impl Election {
             held,
             lease: Lease::default(),
             trouble: None,
-            rival: String::new(),
+            other_holder: String::new(),
             misplaced: None,
         }
     }
@@ -134,10 +134,10 @@ impl Election {
                 if let Step::Wait(_) = self.elector.step(clock(), Timestamp::now()) {
                     self.works(ailing);
                 }
-                let rival = self.elector.other().unwrap_or_default();
-                if rival != self.rival {
-                    rival.clone_into(&mut self.rival);
-                    info!(holder = rival, dead, "the Lease is another's");
+                let other_holder = self.elector.other().unwrap_or_default();
+                if other_holder != self.other_holder {
+                    other_holder.clone_into(&mut self.other_holder);
+                    info!(holder = other_holder, dead, "the Lease is another's");
                 }
                 let misplaced = self.misplaced();
                 if misplaced != self.misplaced {

@@ -18,10 +18,10 @@ const PAUSE: Duration = Duration::from_mins(5);
 
 /// What the process knows about the account.
 #[derive(Clone, Default)]
-pub(super) struct OwnAccount(Arc<Mutex<Told>>);
+pub(super) struct OwnAccount(Arc<Mutex<AccountState>>);
 
 #[derive(Default)]
-struct Told {
+struct AccountState {
     /// A role has been assumed.
     matters: bool,
     id: Option<String>,
@@ -76,7 +76,7 @@ impl OwnAccount {
     }
 
     /// Every update is complete, so a poisoned lock is no reason to panic here.
-    fn told(&self) -> MutexGuard<'_, Told> {
+    fn told(&self) -> MutexGuard<'_, AccountState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

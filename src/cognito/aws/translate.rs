@@ -45,10 +45,10 @@ const NAME: usize = 128;
 
 /// Records, inside the SDK, facts that the SDK's errors and outputs don't contain. One for each call.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Witness(Arc<Seen>);
+pub(super) struct Witness(Arc<RequestFacts>);
 
 #[derive(Default, Debug)]
-struct Seen {
+struct RequestFacts {
     /// The connector has received the request, so the request may have left this machine.
     sent: AtomicBool,
     /// The reply is HTTP 200 with a body that the operation may have.

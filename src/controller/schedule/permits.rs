@@ -75,10 +75,10 @@ struct State {
     /// When the rate limiters at rest were last removed.
     rested_at: Duration,
     /// For each key that waits or has an unclaimed permit, the rate limiter.
-    places: HashMap<Key, Slot>,
+    places: HashMap<Key, Place>,
 }
 
-struct Slot {
+struct Place {
     payer: Payer,
     since: Duration,
 }
@@ -410,12 +410,12 @@ impl State {
             self.leave(key);
         }
         let (payer, since) = (payer.clone(), now);
-        self.places.insert(key.clone(), Slot { payer, since });
+        self.places.insert(key.clone(), Place { payer, since });
         since
     }
 
     fn leave(&mut self, key: &Key) -> bool {
-        let Some(Slot { payer, .. }) = self.places.remove(key) else {
+        let Some(Place { payer, .. }) = self.places.remove(key) else {
             return false;
         };
         self.left(&payer, key);

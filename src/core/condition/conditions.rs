@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// The values of Ready, Reconciling and Stalled. If `reconciling` or `stalled` is false, that condition is
 /// absent.
-struct Said {
+struct ConditionStatuses {
     ready: ConditionStatus,
     reconciling: bool,
     stalled: bool,
@@ -33,12 +33,12 @@ pub fn conditions(
 ) -> Vec<Condition> {
     let stalled_by_now = is_stalled(before, verdict, now);
     let said = match verdict.class {
-        Class::Settled => Said {
+        Class::Settled => ConditionStatuses {
             ready: ConditionStatus::True,
             reconciling: false,
             stalled: false,
         },
-        Class::Stalled => Said {
+        Class::Stalled => ConditionStatuses {
             ready: if verdict.reason.leaves_password_unknown() {
                 ConditionStatus::Unknown
             } else {
@@ -47,17 +47,17 @@ pub fn conditions(
             reconciling: false,
             stalled: true,
         },
-        Class::Waiting => Said {
+        Class::Waiting => ConditionStatuses {
             ready: ConditionStatus::False,
             reconciling: !stalled_by_now,
             stalled: stalled_by_now,
         },
-        Class::Transient => Said {
+        Class::Transient => ConditionStatuses {
             ready: ConditionStatus::False,
             reconciling: true,
             stalled: false,
         },
-        Class::Unknown => Said {
+        Class::Unknown => ConditionStatuses {
             ready: ConditionStatus::Unknown,
             reconciling: true,
             stalled: false,

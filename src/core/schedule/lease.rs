@@ -125,7 +125,7 @@ pub enum Lost {
 #[derive(Debug)]
 pub struct Elector {
     identity: String,
-    held: Option<Held>,
+    held: Option<Tenure>,
     /// The last claim of another process that a read showed.
     other: Option<Other>,
     next: Next,
@@ -136,7 +136,7 @@ pub struct Elector {
 }
 
 #[derive(Debug)]
-struct Held {
+struct Tenure {
     /// When the last renewal was sent.
     since: Duration,
     /// The record as the API server returned it after the last renewal.
@@ -303,7 +303,7 @@ impl Elector {
     pub fn wrote(&mut self, record: Record, sent: Duration) {
         self.next = Next::Write(record.clone());
         self.at = sent + RETRY;
-        self.held = Some(Held {
+        self.held = Some(Tenure {
             since: sent,
             record,
         });
