@@ -2,15 +2,13 @@
 //! key of the Secret. The facts become an [`Observation`]. The password stays outside of the
 //! observation.
 
-use crate::{cluster::status, controller::reconcile::action::Action};
-use tracing::warn;
-
 use crate::{
     api::{CognitoUserPassword, REQUESTED_AT, Reason, Status},
-    cluster::{CallError, secrets},
+    cluster::{CallError, secrets, status},
     cognito::Cognito,
     controller::{
         context::Context,
+        reconcile::action::Action,
         state::{
             claims::Claim,
             key::Key,
@@ -32,6 +30,7 @@ use crate::{
 use jiff::Timestamp;
 use kube::ResourceExt;
 use std::{sync::Arc, time::Instant};
+use tracing::warn;
 
 /// What this process knows of one resource when a pass begins.
 pub(crate) struct Snapshot {

@@ -1,7 +1,5 @@
 //! The record stage: writes the status if the status differs, then queues an Event.
 
-use crate::{controller::reconcile::gather::Snapshot, core::protocol::observation::SecretState};
-
 use super::{
     action::{Action, write_failed},
     gather::refresh,
@@ -12,6 +10,7 @@ use crate::{
     cognito::Cognito,
     controller::{
         context::Context,
+        reconcile::gather::Snapshot,
         state::{key::Key, memory::PendingOutcome},
     },
     core::{
@@ -19,6 +18,7 @@ use crate::{
         protocol::{
             conclude::{Conclusion, OutcomeReport, conclude, withdraw},
             decision::Report,
+            observation::SecretState,
             outcome::Outcome,
             plan::Plan,
         },

@@ -27,7 +27,7 @@ pub(crate) async fn triage_all<C: Cognito>(
     }
 }
 
-pub(crate) fn triage_one<C: Cognito>(context: &Context<C>, key: Key) {
+fn triage_one<C: Cognito>(context: &Context<C>, key: Key) {
     let triage = || {
         if context.index().may_look_at(&key) {
             triage(context, &key)
@@ -48,14 +48,14 @@ pub(crate) fn triage_one<C: Cognito>(context: &Context<C>, key: Key) {
 }
 
 /// What triage found for a resource.
-pub(crate) enum Triage {
+enum Triage {
     NothingToDo,
     Queue,
     QueueAfter(Duration),
 }
 
 /// Makes the first decision of a reconcile, on what the watches show.
-pub(crate) fn triage<C: Cognito>(context: &Context<C>, key: &Key) -> Triage {
+fn triage<C: Cognito>(context: &Context<C>, key: &Key) -> Triage {
     let begun = context.queue.is_taken(key) || context.permits.holds(key);
     if begun || context.memory.has_pending_outcome(key) {
         return Triage::Queue;

@@ -97,7 +97,7 @@ pub(crate) async fn with_value<C: Cognito>(
 
 /// Ends a reconcile whose set waits for a permit. Until the set, the status must not say that the old
 /// value is in sync.
-pub(crate) async fn queued<C: Cognito>(
+async fn queued<C: Cognito>(
     context: &Context<C>,
     key: &Key,
     facts: &Snapshot,
@@ -115,7 +115,7 @@ pub(crate) async fn queued<C: Cognito>(
 }
 
 /// Carries out a decision on the Secret that was read, other than a set.
-pub(crate) async fn without_set<C: Cognito>(
+async fn without_set<C: Cognito>(
     context: &Context<C>,
     key: &Key,
     facts: &Snapshot,
@@ -144,4 +144,4 @@ pub(crate) async fn without_set<C: Cognito>(
 }
 
 /// A set reads the Secret again if the read is older than this.
-pub(crate) const READ_IS_FRESH: Duration = Duration::from_secs(1);
+const READ_IS_FRESH: Duration = Duration::from_secs(1);

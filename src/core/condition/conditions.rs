@@ -1,15 +1,16 @@
 //! Turns a verdict into conditions, after kstatus. Flux, Argo CD, `kubectl wait` and Helm read these
 //! conditions.
 
-use crate::core::condition::ready::{SUSPENDED, says_stalled};
-
 use super::{
     backoff::STALLED_AFTER,
     verdict::{Verdict, sentence},
 };
 use crate::{
     api::{CONDITIONS_MAX, Class, Condition, ConditionStatus, ConditionType, Status},
-    core::clock,
+    core::{
+        clock,
+        condition::ready::{SUSPENDED, says_stalled},
+    },
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -5,8 +5,6 @@
 //! The operator decides first on what the watches show: in triage, mostly with the result `Stay`, and again
 //! when a reconcile begins. Only if the value is needed does it decide once more, on a read of the Secret.
 
-use crate::core::protocol::decision::{Decision, Report};
-
 use super::{
     duplicate,
     observation::{Comparison, Observation, SecretState, SecretVersion},
@@ -31,6 +29,7 @@ use crate::{
         },
         credential::fingerprint::Match,
         names::target::Target,
+        protocol::decision::{Decision, Report},
     },
 };
 use jiff::Timestamp;

@@ -1,8 +1,10 @@
 //! The state of one gate: the resources that the closed gate stops, and the resources whose calls AWS
 //! refused.
 
-use crate::controller::state::key::Key;
-use crate::core::{access::authority::Authority, credential::failure::CredentialsFailure};
+use crate::{
+    controller::state::key::Key,
+    core::{access::authority::Authority, credential::failure::CredentialsFailure},
+};
 use std::{
     collections::{HashSet, VecDeque},
     mem,

@@ -1,8 +1,7 @@
 use super::*;
-use crate::controller::state::claims::Seniority;
 use crate::{
     api::{CognitoUserPoolGrantSpec, GrantNamespaces, NamespaceSelector},
-    controller::state::{compact_record::Text, key::key},
+    controller::state::{claims::Seniority, compact_record::Text, key::key},
     core::names::region::Regions,
 };
 use jiff::Timestamp;
