@@ -210,7 +210,7 @@ async fn finish(controller: JoinHandle<()>, candidacy: Option<Candidacy>) {
         }
         Ok(Err(_)) => error!("the controller panicked"),
         Err(_) => warn!(
-            "not everything under way came to its end in time; an attempt on record is taken over at the next start"
+            "some work didn't end in time; the next leader takes over every attempt that is on record"
         ),
     }
 }
@@ -229,7 +229,7 @@ async fn load_keys(client: &Client, namespace: &str, check: &Check) -> Keyring {
             Err(error) => {
                 let why = format!("Secret {namespace}/{}: {error}", keys::KEY_SECRET);
                 if why != said {
-                    warn!(why, "no fingerprint keys; it is tried again");
+                    warn!(why, "no fingerprint keys; trying again");
                     said.clone_from(&why);
                 }
                 check.fail(why);

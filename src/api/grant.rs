@@ -28,12 +28,12 @@ use std::collections::BTreeMap;
     category = "cognito",
     status = "GrantStatus",
     derive = "PartialEq",
-    doc = "CognitoUserPoolGrant lets namespaces manage users of an Amazon Cognito user pool. Without one a CognitoUserPassword is NotGranted. Whoever may write grants may have any password of any pool set that the operator's AWS identity, or a role that trusts it, reaches.",
+    doc = "CognitoUserPoolGrant lets namespaces manage users of an Amazon Cognito user pool. Without a grant, a CognitoUserPassword is NotGranted. Anyone who may write grants can have the operator set any password of any pool that the operator's AWS identity, or a role that trusts that identity, reaches.",
     validation = Rule::new("!has(self.spec.externalId) || has(self.spec.roleArn)").message("externalId is for assuming a role: set roleArn too"),
     printcolumn(
         name = "Ready",
         type_ = "string",
-        description = "Whether it is in force",
+        description = "Whether the grant is in force",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status"
     ),
     printcolumn(
@@ -51,13 +51,13 @@ use std::collections::BTreeMap;
     printcolumn(
         name = "Resources",
         type_ = "integer",
-        description = "How many CognitoUserPasswords it lets in",
+        description = "How many CognitoUserPasswords the grant lets in",
         json_path = ".status.resources"
     ),
     printcolumn(
         name = "Role",
         type_ = "string",
-        description = "The role that is assumed",
+        description = "The role that the operator assumes",
         json_path = ".spec.roleArn",
         priority = 1
     ),
@@ -102,7 +102,7 @@ pub struct CognitoUserPoolGrantSpec {
     )]
     pub region: Option<String>,
 
-    /// The role that is assumed to manage these users, e.g.
+    /// The role that the operator assumes to manage these users, e.g.
     /// arn:aws:iam::111122223333:role/cognito-passwords. Without it the operator's own identity is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 20, max = 2048))]
@@ -192,7 +192,7 @@ pub struct GrantStatus {
     /// The generation that this is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How many CognitoUserPasswords it lets in.
+    /// How many CognitoUserPasswords the grant lets in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<i64>,
     /// Ready: whether it is in force, and the role, if it names one, can be assumed.

@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(
         name = "Suspended",
         type_ = "string",
-        description = "True while nothing is done about it",
+        description = "True while the operator leaves the user's password alone",
         json_path = ".status.conditions[?(@.type==\"Suspended\")].status"
     ),
     printcolumn(

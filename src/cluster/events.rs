@@ -100,7 +100,7 @@ impl Events {
             debug!(
                 reason = lost.reason,
                 note = lost.note,
-                "an event was dropped: too many wait"
+                "dropped an event: too many events wait"
             );
             (self.0.lost)();
         }
@@ -149,7 +149,7 @@ impl Events {
         let published = published.unwrap_or_else(|_| {
             // The panic may have left the recorder's cache inconsistent.
             reporter.forget();
-            Err("the report panicked".to_owned())
+            Err("reporting an event panicked".to_owned())
         });
         if let Err(error) = published {
             warn!(reason, error, "an event could not be reported");

@@ -30,7 +30,7 @@ pub enum KeyError {
     /// The Secret exists but holds no usable key. The operator never overwrites the Secret, because the
     /// Secret may hold a person's key.
     #[error(
-        "{0}: its data must hold one or more keys of {KEY_BYTES} random bytes, or delete it and it is made anew"
+        "{0}: the data of this Secret must hold one or more keys of {KEY_BYTES} random bytes; if you delete the Secret, the operator makes a new key"
     )]
     Invalid(#[from] InvalidKey),
     /// The system's random source failed.

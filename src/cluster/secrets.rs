@@ -101,7 +101,7 @@ impl Encoded<'_> {
 
 fn find(secret: &str, key: &str, selector: Option<&Selector>) -> Result<SecretLookup, CallError> {
     // Drops serde's error, because serde quotes the text, and the text holds passwords.
-    let unreadable = || CallError::Failed("its reply can't be read".to_owned());
+    let unreadable = || CallError::Failed("the API server's reply can't be read".to_owned());
     let parts: Parts<'_> = serde_json::from_str(secret).map_err(|_| unreadable())?;
     if selector.is_some_and(|selector| !selector.matches(&parts.metadata.labels)) {
         return Ok(SecretLookup::NotSelected);

@@ -53,7 +53,7 @@ fn readable<K>(object: LeanObject<K>) -> Result<K, CallError> {
     // Drops the error, because serde quotes the text.
     object
         .0
-        .map_err(|_| CallError::Failed("its reply can't be read".to_owned()))
+        .map_err(|_| CallError::Failed("the API server's reply can't be read".to_owned()))
 }
 
 /// Replaces the whole status of a grant.

@@ -119,13 +119,13 @@ impl Metrics {
         let cognito_calls = Family::default();
         ours.register(
             "cognito_calls",
-            "Calls to Cognito, by what came of them",
+            "Calls to Cognito, by the error code of the reply",
             cognito_calls.clone(),
         );
         let cognito_call_duration = Family::new_with_constructor(call_histogram as fn() -> _);
         ours.register_with_unit(
             "cognito_call_duration",
-            "How long calls to Cognito took, whatever came of them",
+            "How long calls to Cognito took, whatever the reply",
             Unit::Seconds,
             cognito_call_duration.clone(),
         );
@@ -133,11 +133,7 @@ impl Metrics {
         let reconciles = Family::<ResultLabel, Counter>::default();
         // At zero from the start, like the errors of watches below: there is often only one panic.
         drop(reconciles.get_or_create(&ResultLabel { result: "panic" }));
-        ours.register(
-            "reconciles",
-            "Reconciles, by what they ended with",
-            reconciles.clone(),
-        );
+        ours.register("reconciles", "Reconciles, by result", reconciles.clone());
         let reconcile_duration = Histogram::new(RECONCILE_BUCKETS);
         ours.register_with_unit(
             "reconcile_duration",
@@ -148,7 +144,7 @@ impl Metrics {
         let secret_change_to_set = Histogram::new(CHANGE_TO_SET_BUCKETS);
         ours.register_with_unit(
             "secret_change_to_set",
-            "From the moment a Secret's change was seen to the moment its password was set",
+            "Time from the watch event of a Secret's change to the set of the password",
             Unit::Seconds,
             secret_change_to_set.clone(),
         );

@@ -68,7 +68,7 @@ impl Candidate {
             let election = election.run(wait_until_true(asked), ailing);
             match AssertUnwindSafe(election).catch_unwind().await {
                 Ok(End::Left) => return,
-                Ok(End::Lost(lost)) => error!(%lost, "lost the lease; this process ends"),
+                Ok(End::Lost(lost)) => error!(%lost, "lost the Lease; this process ends"),
                 Err(_) => error!("the election panicked; this process ends"),
             }
             std::process::exit(LOST_LEASE);
@@ -106,7 +106,9 @@ impl Candidacy {
         self.leave.send_replace(true);
         let left = tokio::time::timeout(RELEASE_MAX, self.election).await;
         if left.is_err() {
-            warn!("the lease could not be released in time; it lapses");
+            warn!(
+                "the Lease could not be released in time, so the next leader waits until the Lease expires"
+            );
         }
     }
 }

@@ -67,7 +67,7 @@ async fn answers(client: &Client, own: &str, questions: Vec<Question>) -> Vec<(Q
             let asked = insist(client, own, question, &mut pauses).await;
             asked.unwrap_or_else(|error| {
                 is_given_up = true;
-                info!(%error, "not known whether the operator has rights on Secrets that it doesn't need");
+                info!(%error, "the operator couldn't find out whether it has rights on Secrets that it doesn't need");
                 Answer::Unknown
             })
         };
@@ -90,7 +90,7 @@ async fn insist(
                 let Some(pause) = pauses.next() else {
                     return Err(error);
                 };
-                debug!(%error, ?pause, "a right on Secrets isn't known; it is asked for again");
+                debug!(%error, ?pause, "a right on Secrets could not be checked; checking again");
                 sleep(pause).await;
             }
             answer => return answer,

@@ -57,7 +57,7 @@ fn bad_values() -> Vec<Case> {
             &["byte order mark", "`printf %s`"],
         ),
         ("nul", b"Passw0rd\0-1".to_vec(), &["a NUL character"]),
-        ("empty", Vec::new(), &["it is empty"]),
+        ("empty", Vec::new(), &["the value is empty"]),
         ("one-character", b"P".to_vec(), &["at least two"]),
         (
             "too-long",
@@ -101,7 +101,7 @@ async fn what_cant_be_a_password_stalls_with_its_cure_and_cognito_is_not_called(
         assert!(stalled.data["status"]["attempt"].is_null(), "{name}");
         let said = message(&stalled);
         let named = format!("key password of the Secret {name} ");
-        let whole = said.contains(&named) && said.contains("Cognito was not called");
+        let whole = said.contains(&named) && said.contains("didn't call Cognito");
         if !whole || !wanted.iter().all(|words| said.contains(words)) {
             wrong.push(format!("{name}: {said}"));
         }

@@ -72,8 +72,7 @@ async fn the_younger_of_two_calls_nothing_whatever_happens_to_it_and_the_older_i
     assert_eq!(kstatus(&duplicate), Kstatus::Failed);
     assert_eq!(
         message(&duplicate),
-        "The older resource older manages this user of this pool already, and Cognito was not \
-         called: delete one of the two; or, if the pool is case-sensitive and the usernames differ \
+        "The older resource older manages this user of this pool already, so the operator didn't call Cognito: delete one of the two; or, if the pool is case-sensitive and the usernames differ \
          in case, name one of the users by the sub, in a new resource."
     );
     told_once(&world, "younger", "DuplicateUser").await;
@@ -182,8 +181,7 @@ async fn across_namespaces_nothing_of_the_other_is_said() {
     }
     assert_eq!(
         message(&duplicate),
-        "An older resource in another namespace manages this user of this pool already, and \
-         Cognito was not called: delete this resource, or have the other one deleted; or, if the \
+        "An older resource in another namespace manages this user of this pool already, so the operator didn't call Cognito: delete this resource, or have the other one deleted; or, if the \
          pool is case-sensitive and the usernames differ in case, name the user by the sub, in a \
          new resource."
     );

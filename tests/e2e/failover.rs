@@ -401,7 +401,7 @@ async fn without_rights_to_the_lease_readiness_says_so_and_nothing_is_done() {
     world.cognito.add_user(POOL, "bot");
     world.apply_secret("bot", "password", FIRST).await;
     world.apply_resource("bot", |_| ()).await;
-    let words = "lease: Lease cognito-password-operator/cognito-password-operator: it can't be read: the API server refused it: leases.coordination.k8s.io \"cognito-password-operator\" is forbidden";
+    let words = "lease: Lease cognito-password-operator/cognito-password-operator: the Lease can't be read: the API server refused the request: leases.coordination.k8s.io \"cognito-password-operator\" is forbidden";
     eventually(SOON, async || match candidate.get("/readyz").await {
         (503, said) if said.contains(words) => Ok(()),
         said => Err(format!("{said:?}: {}", candidate.logs())),

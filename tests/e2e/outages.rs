@@ -69,7 +69,10 @@ async fn an_api_server_that_streams_no_lists_is_asked_for_pages() {
     let operator = world.builder().kubeconfig(&kubeconfig).start().await;
     operator.wait_ready(SOON).await;
     let logs = operator.logs();
-    assert!(!logs.contains("broken; it is tried again"), "{logs}");
+    assert!(
+        !logs.contains("the watch is broken; trying again"),
+        "{logs}"
+    );
     world.apply_secret("bot", "password", SECOND).await;
     world.wait_set("bot", SECOND).await;
     world.assert_calls("bot", &[FIRST, SECOND]).await;

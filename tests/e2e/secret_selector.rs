@@ -14,9 +14,7 @@ use crate::{
 };
 
 const SELECTOR: &str = "password-operator=yes,team in (a,b)";
-const NOT_SEEN: &str = "The Secret bot does not exist in this namespace with the labels without \
-    which this operator sees no Secret (password-operator=yes,team in (a,b)): create or label it, \
-    or correct spec.passwordSecretRef.name.";
+const NOT_SEEN: &str = "The Secret bot does not exist in this namespace with the labels that the operator's --secret-selector requires (password-operator=yes,team in (a,b)): create or label the Secret, or correct spec.passwordSecretRef.name.";
 
 fn labels(password_operator: Option<&str>) -> Value {
     let labels = json!({ "password-operator": password_operator, "team": "a" });

@@ -79,15 +79,13 @@ fn the_older_one_is_named_in_its_own_namespace_only() {
     scene.older = Some(OlderResource::SameNamespace("ci-bot".to_owned()));
     assert_eq!(
         said(&mut scene).verdict.message,
-        "The older resource ci-bot manages this user of this pool already, and Cognito was not \
-         called: delete one of the two; or, if the pool is case-sensitive and the usernames differ \
+        "The older resource ci-bot manages this user of this pool already, so the operator didn't call Cognito: delete one of the two; or, if the pool is case-sensitive and the usernames differ \
          in case, name one of the users by the sub, in a new resource."
     );
     scene.older = Some(OlderResource::OtherNamespace);
     assert_eq!(
         said(&mut scene).verdict.message,
-        "An older resource in another namespace manages this user of this pool already, and \
-         Cognito was not called: delete this resource, or have the other one deleted; or, if the \
+        "An older resource in another namespace manages this user of this pool already, so the operator didn't call Cognito: delete this resource, or have the other one deleted; or, if the \
          pool is case-sensitive and the usernames differ in case, name the user by the sub, in a \
          new resource."
     );

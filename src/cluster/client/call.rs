@@ -16,10 +16,10 @@ pub enum CallError {
     #[error("conflict")]
     Conflict,
     /// RBAC, admission or validation refused the call. Contains the API server's message.
-    #[error("the API server refused it: {0}")]
+    #[error("the API server refused the request: {0}")]
     Refused(String),
     /// The API server failed or can't be reached. Whether a write was made is unknown.
-    #[error("the API server didn't do it: {0}")]
+    #[error("the API server couldn't carry out the request: {0}")]
     Failed(String),
     /// The API server didn't answer within this time. Whether a write was made is unknown.
     #[error("the API server didn't answer within {} s", .0.as_secs_f32())]
@@ -38,7 +38,7 @@ impl From<kube::Error> for CallError {
             },
             // Drops serde's error, because serde quotes the text, and the text may hold a password.
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
-                Self::Failed("its reply can't be read".to_owned())
+                Self::Failed("the API server's reply can't be read".to_owned())
             }
             other => Self::Failed(chain(&other)),
         }

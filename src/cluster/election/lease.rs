@@ -137,7 +137,10 @@ impl Election {
                 let other_holder = self.elector.other().unwrap_or_default();
                 if other_holder != self.other_holder {
                     other_holder.clone_into(&mut self.other_holder);
-                    info!(holder = other_holder, dead, "the Lease is another's");
+                    info!(
+                        holder = other_holder,
+                        dead, "another process holds the Lease"
+                    );
                 }
                 let misplaced = self.misplaced();
                 if misplaced != self.misplaced {
@@ -150,7 +153,7 @@ impl Election {
             }
             Err(error) => {
                 self.elector.failed(now);
-                self.broken(&format!("it can't be read: {error}"), now, ailing);
+                self.broken(&format!("the Lease can't be read: {error}"), now, ailing);
             }
         }
     }
@@ -179,13 +182,17 @@ impl Election {
             Err(error)
                 if error == CallError::Conflict || (removable && error == CallError::NotFound) =>
             {
-                debug!(%error, "somebody else wrote the Lease");
+                debug!(%error, "another process wrote the Lease first");
                 self.held.until(None);
                 self.elector.conflicted(sent);
             }
             Err(error) => {
                 self.elector.failed(sent);
-                self.broken(&format!("it can't be written: {error}"), sent, ailing);
+                self.broken(
+                    &format!("the Lease can't be written: {error}"),
+                    sent,
+                    ailing,
+                );
             }
         }
     }
@@ -220,8 +227,10 @@ impl Election {
             Err(error) => Err(error),
         };
         match released {
-            Ok(()) => info!("released the lease"),
-            Err(error) => warn!(%error, "the lease could not be released; it lapses"),
+            Ok(()) => info!("released the Lease"),
+            Err(error) => {
+                warn!(%error, "the Lease could not be released, so the next leader waits until the Lease expires")
+            }
         }
     }
 
@@ -281,7 +290,7 @@ impl Election {
             return None;
         }
         Some(format!(
-            "{holder} holds it and serves {serves}; this operator would serve {ours}, and does nothing as long as the other one runs. If these are two installations, give one of them another Lease than {name} by --lease-name"
+            "{holder} holds the Lease and serves {serves}; this operator would serve {ours}, and sets no password while the other operator runs. If these are two installations, give one of them another Lease than {name} by --lease-name"
         ))
     }
 
@@ -291,7 +300,7 @@ impl Election {
         let since = match &self.trouble {
             Some(trouble) if trouble.why == why => trouble.since,
             earlier => {
-                warn!(why, "the Lease can't be had; it is tried again");
+                warn!(why, "the Lease can't be acquired or renewed; trying again");
                 earlier.as_ref().map_or(now, |earlier| earlier.since)
             }
         };
@@ -306,7 +315,7 @@ impl Election {
 
     fn works(&mut self, ailing: &impl Fn(Option<&str>)) {
         if self.trouble.take().is_some() {
-            info!("the Lease can be had again");
+            info!("the Lease can be acquired and renewed again");
             ailing(self.misplaced.as_deref());
         }
     }

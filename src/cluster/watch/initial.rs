@@ -65,7 +65,7 @@ impl List {
 /// The API server began a streamed list and did not complete the list.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the API server began a list as a watch and didn't complete it; lists are read in pages from now on"
+    "the API server began a streaming list and didn't complete the list; from now on the operator reads lists in pages"
 )]
 pub(crate) struct Incomplete;
 

@@ -189,7 +189,7 @@ impl<const KEPT: bool> From<Names<Labels<KEPT>>> for ObjectMeta {
 fn read<T: DeserializeOwned>(part: Option<&RawValue>) -> Result<T, String> {
     let text = part.map_or("null", RawValue::get);
     let read = catch_unwind(AssertUnwindSafe(|| serde_json::from_str(text)));
-    let read = read.map_err(|_| "reading it panicked".to_owned())?;
+    let read = read.map_err(|_| "decoding the object panicked".to_owned())?;
     read.map_err(|error| {
         let said = error.to_string();
         // Remove the position. Readers of the error don't see the text, and the position tells the length of
@@ -347,7 +347,7 @@ mod tests {
     fn a_part_whose_reading_panics_cannot_be_read() {
         let part: Box<RawValue> = from_str("{}").expect("JSON");
         let error = read::<Panics>(Some(&part)).expect_err("it panics");
-        assert_eq!(error, "reading it panicked");
+        assert_eq!(error, "decoding the object panicked");
     }
 
     #[test]

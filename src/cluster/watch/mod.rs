@@ -368,7 +368,7 @@ fn trim_with(trim: impl FnOnce(&mut MaybeResource), resource: &mut MaybeResource
     let mut metadata = resource.meta().clone();
     metadata.annotations = None;
     *resource = LeanObject(Err(DecodeError {
-        error: "trimming it panicked".to_owned(),
+        error: "trimming the object panicked".to_owned(),
         metadata,
         user,
     }));

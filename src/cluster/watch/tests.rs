@@ -96,7 +96,7 @@ fn end() -> Value {
     } })
 }
 
-const INCOMPLETE: &str = "the API server began a list as a watch and didn't complete it; lists are read in pages from now on";
+const INCOMPLETE: &str = "the API server began a streaming list and didn't complete the list; from now on the operator reads lists in pages";
 
 const AT_ONCE: Duration = Duration::ZERO;
 const SECOND: Duration = Duration::from_secs(1);

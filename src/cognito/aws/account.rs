@@ -71,7 +71,7 @@ impl OwnAccount {
             told.not_before = None;
         } else {
             told.not_before = Some(Instant::now() + PAUSE);
-            debug!("STS didn't tell the account of the operator's own identity");
+            debug!("STS didn't name the account of the operator's own identity");
         }
     }
 

@@ -117,7 +117,7 @@ fn parse(service: Service, url: &str) -> Result<Uri, EndpointError> {
         Ok(uri) if uri.scheme().is_some() && uri.host().is_some() => Ok(uri),
         _ => Err(EndpointError::Unusable(
             service,
-            "it is not a URL".to_owned(),
+            "the value is not a URL".to_owned(),
         )),
     }
 }

@@ -133,7 +133,10 @@ impl Assume {
     async fn credentials(&self, region: Region) -> Result<Credentials, CredentialsFailure> {
         let arn = &self.role.arn;
         if let Err(CredentialsFailure(why)) = self.own.ensure(&region).await {
-            let why = format!("{why} (they are needed to assume {})", shown(arn));
+            let why = format!(
+                "{why} (the operator needs credentials of its own to assume {})",
+                shown(arn)
+            );
             return Err(CredentialsFailure(why));
         }
         let version = self.own.version();

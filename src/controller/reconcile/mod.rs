@@ -57,9 +57,9 @@ pub(crate) async fn reconcile<C: Cognito>(context: &Context<C>, key: &Key) -> Op
         .catch_unwind()
         .await;
     reconciled.unwrap_or_else(|_| {
-        error!(object = %key, "the reconcile panicked; it is tried again");
+        error!(object = %key, "the reconcile panicked; trying again");
         context.metrics.reconcile("panic", began.elapsed());
-        context.isolated(key, "leaving the budget", || context.permits.leave(key));
+        context.isolated(key, "returning a permit", || context.permits.leave(key));
         Some(after_panic(context, key))
     })
 }

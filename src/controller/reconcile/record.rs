@@ -150,7 +150,7 @@ fn report_outcome<C: Cognito>(
 
 /// Warns that `status.synced` was signed again, because the former fingerprint key is lost.
 pub(crate) fn warn_signed_again<C: Cognito>(context: &Context<C>, resource: &CognitoUserPassword) {
-    let note = "The fingerprint key that signed status.synced is gone; the Secret has not moved, so its value was signed again with the present key, and nothing was set.";
+    let note = "The fingerprint key that signed status.synced is gone; the Secret has not changed since, so the operator signed its value again with the present key, and set nothing.";
     warn!(object = %Key::of(resource), "{note}");
     let regarding = events::reference(resource);
     let type_ = EventType::Warning;

@@ -75,7 +75,7 @@ pub(crate) async fn with_value<C: Cognito>(
         return set(context, key, facts, gathered, &plan, permit).await;
     }
     // The wait since the read took longer than `READ_IS_FRESH`: read the Secret and decide again.
-    debug!(object = %key, "the Secret was read too long ago and is read again");
+    debug!(object = %key, "the Secret was read too long ago; reading the Secret again");
     gathered.password = None;
     if !facts.is_granted(context, authority) {
         return Action::Restart;

@@ -106,7 +106,7 @@ impl<C: Cognito> CredentialGate<C> {
         }
         if self.awaits_resolution(resource, authority) {
             return Err(GateRefusal {
-                failure: CredentialsFailure("they are being resolved".to_owned()),
+                failure: CredentialsFailure("the operator resolves its AWS credentials".to_owned()),
                 tell: false,
             });
         }
@@ -238,7 +238,7 @@ impl<C: Cognito> CredentialGate<C> {
             .close(resource, authority, failure, refused, must_tell);
         if let Some(number) = closed.number {
             let (gate, error) = (&closed.gate, &closed.turned_away.failure);
-            warn!(authority = %gate, %error, "no AWS credentials that work: nothing can be set until there are some");
+            warn!(authority = %gate, %error, "no AWS credentials that work: no password can be set until the operator has some");
             tokio::spawn(probe::probe(self.0.clone(), gate.clone(), number));
         }
         if closed.news {

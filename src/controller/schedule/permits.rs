@@ -268,7 +268,7 @@ impl Permits {
             isolated(
                 metrics,
                 &"rate_limiters",
-                "forgetting those at rest",
+                "dropping idle rate limiters",
                 || {
                     state.forget_rested(now);
                 },
@@ -479,7 +479,7 @@ impl Drop for Permit {
             }
         }));
         if ended.is_err() {
-            error!(object = %self.key, "the end of a permit in the rate limiter panicked; the rate limiter begins anew");
+            error!(object = %self.key, "returning a permit to the rate limiter panicked; the rate limiter starts afresh");
             self.permits.renew(&mut self.permits.lock(), &self.payer);
         }
         self.permits.0.changed.notify_one();

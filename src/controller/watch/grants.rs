@@ -166,7 +166,7 @@ impl<C: Cognito> EventHandler<C> {
             && let Some(grants) = index.grants().conflicting(key)
         {
             let grants = grants.join(",");
-            warn!(object = %key, grants, "these grants disagree, so none lets it in");
+            warn!(object = %key, grants, "these grants disagree, so none of them admits the resource");
         }
         affected
     }

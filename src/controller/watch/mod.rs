@@ -407,7 +407,7 @@ impl<C: Cognito> EventHandler<C> {
         } else {
             warn!(
                 watch = check_name(scope, watched),
-                why, "broken; it is tried again"
+                why, "the watch is broken; trying again"
             );
             state.broken = Some(why.to_owned());
         }

@@ -42,9 +42,9 @@ pub fn grant_status(
         Finding::NoCredentials(role, failure) => (
             "InvalidCredentials",
             sentence(
-                &format!("the operator can't act as {role}"),
+                &format!("the operator can't assume {role}"),
                 Some(&failure.0),
-                "let the role's trust policy name the operator's identity, and spec.externalId if it asks for one, and let the operator's own policy allow sts:AssumeRole on it; it is tried again by itself",
+                "let the role's trust policy name the operator's identity, and spec.externalId if it asks for one, and let the operator's own policy allow sts:AssumeRole on it; the operator tries again by itself",
             ),
             Some(ConditionType::Reconciling),
         ),

@@ -107,7 +107,7 @@ pub fn suspended(before: &Status, generation: i64, now: Timestamp) -> Vec<Condit
                 condition(ConditionType::Stalled, message)
             }),
     };
-    let meaning = "nothing is done about the password of this user while spec.suspend is true";
+    let meaning = "the operator leaves this user's password alone while spec.suspend is true";
     let suspended = condition(ConditionType::Suspended, sentence(meaning, None, ""));
     let ours = ready.cloned().into_iter().chain(stalled);
     beside_others(ours.chain([suspended]), before)

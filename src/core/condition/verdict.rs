@@ -89,7 +89,7 @@ mod tests {
         );
         assert_eq!(
             said.message,
-            "The pool's password policy refused the password (InvalidPasswordException: Password did not conform with policy: Password not long enough): put a value that fits the policy into the Secret, or change the policy and annotate the resource with cognito-password-operator.io/requestedAt."
+            "The pool's password policy refused the password (InvalidPasswordException: Password did not conform with policy: Password not long enough): put a value that fits the policy into the Secret, or change the policy and run kubectl annotate cup NAME --overwrite cognito-password-operator.io/requestedAt=$(date +%s)."
         );
     }
 

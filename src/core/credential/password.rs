@@ -11,33 +11,35 @@ pub struct Password(Zeroizing<String>);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum InvalidValue {
     /// The value is empty.
-    #[error("it is empty: write the password into the Secret")]
+    #[error("the value is empty: write the password into the Secret")]
     Empty,
     /// The value is one character. AWS's pattern needs two.
-    #[error("it is a single character, Cognito wants at least two")]
+    #[error("the value is a single character, and Cognito wants at least two")]
     TooShort,
     /// The value has more than 256 Unicode scalars.
-    #[error("it is longer than 256 characters")]
+    #[error("the value is longer than 256 characters")]
     TooLong,
     /// The value is not UTF-8 text.
-    #[error("it is not valid UTF-8 text")]
+    #[error("the value is not valid UTF-8 text")]
     NotUtf8,
     /// The value ends with a line break, as from `echo | base64`.
     #[error(
-        "it ends with a line break, as `echo` writes one: make it with `printf %s`, not `echo`"
+        "the value ends with a line break, as `echo` writes one: make the value with `printf %s`, not `echo`"
     )]
     TrailingLineBreak,
     /// The value has a line break before its end.
-    #[error("it holds a line break: put the password alone on one line, with `printf %s`")]
+    #[error("the value holds a line break: put the password alone on one line, with `printf %s`")]
     LineBreak,
     /// The value contains a NUL.
-    #[error("it holds a NUL character")]
+    #[error("the value holds a NUL character")]
     Nul,
     /// The value starts with white space or a byte order mark.
-    #[error("it begins with white space or a byte order mark: make it with `printf %s`")]
+    #[error(
+        "the value begins with white space or a byte order mark: make the value with `printf %s`"
+    )]
     LeadingSpace,
     /// The value ends with white space or a byte order mark.
-    #[error("it ends with white space: make it with `printf %s`, not `echo`")]
+    #[error("the value ends with white space: make the value with `printf %s`, not `echo`")]
     TrailingSpace,
 }
 

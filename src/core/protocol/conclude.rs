@@ -225,7 +225,7 @@ fn in_history(plan: &Plan, verdict: Verdict) -> Meaning {
         return Meaning::NotConfirmed;
     }
     if plan.inherited && plan.known_before {
-        let what = "the reply to the set was lost, and Cognito's password history can't tell whether it was applied, because the user had this password earlier";
+        let what = "the reply to the set was lost, and Cognito's password history can't show whether Cognito applied the value, because the user had this password earlier";
         let cure = "put a new value into the Secret";
         let verdict = Verdict::with(Reason::OutcomeUnknown, what, None, cure);
         return Meaning::Unknown(verdict.of_class(Class::Stalled));

@@ -124,8 +124,8 @@ fn decided(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decisi
         return suspended(observed, now, fresh_id);
     }
     if let Err(why) = Target::parse(&observed.spec.user_pool_id, &observed.spec.username) {
-        let meaning = "The resource can't be acted on, and Cognito was not called";
-        let cure = "delete it and make one with a correct spec";
+        let meaning = "The operator can't act on this resource, and didn't call Cognito";
+        let cure = "delete the resource and make one with a correct spec";
         let words = why.to_string();
         let verdict = Verdict::with(Reason::InvalidParameter, meaning, Some(&words), cure);
         return report(observed, verdict, now);
@@ -179,10 +179,10 @@ fn decided(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decisi
         // are added.
         SecretState::NotSelected(selector) => {
             let meaning = format!(
-                "the Secret {} does not exist in this namespace with the labels without which this operator sees no Secret",
+                "the Secret {} does not exist in this namespace with the labels that the operator's --secret-selector requires",
                 reference.name
             );
-            let cure = "create or label it, or correct spec.passwordSecretRef.name";
+            let cure = "create or label the Secret, or correct spec.passwordSecretRef.name";
             let verdict = Verdict::with(Reason::SecretNotFound, &meaning, Some(selector), cure);
             report(observed, verdict, now)
         }
@@ -197,7 +197,7 @@ fn decided(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decisi
         }
         SecretState::Invalid(version, why) => {
             let meaning = format!(
-                "the value of key {} of the Secret {} can't be a password, and Cognito was not called",
+                "the value of key {} of the Secret {} can't be a password, so the operator didn't call Cognito",
                 reference.key, reference.name
             );
             let verdict =
@@ -297,7 +297,7 @@ pub fn report_while_queued(observed: &Observation<'_>, now: Timestamp) -> Option
     observed.is_untrue_while_setting().then(|| {
         progressing(
             observed,
-            "the set waits for its turn in the operator's share of Cognito's quota",
+            "the set is queued, because the operator's rate limit for calls to Cognito is used up",
             None,
             now,
         )
@@ -448,7 +448,7 @@ fn decide_read(
 pub fn report_pending_call(observed: &Observation<'_>, wake: Duration, now: Timestamp) -> Report {
     progressing(
         observed,
-        "the new value waits, at most 30 s, until an earlier call whose reply was lost can no longer land",
+        "the new value waits, at most 30 s, until Cognito can no longer apply an earlier call whose reply was lost",
         Some(wake),
         now,
     )

@@ -25,12 +25,12 @@ pub(crate) fn verdict(older: &OlderResource) -> Verdict {
     let (meaning, cure) = match older {
         OlderResource::SameNamespace(name) => (
             format!(
-                "the older resource {name} manages this user of this pool already, and Cognito was not called"
+                "the older resource {name} manages this user of this pool already, so the operator didn't call Cognito"
             ),
             Reason::DuplicateUser.entry().cure,
         ),
         OlderResource::OtherNamespace => (
-            "an older resource in another namespace manages this user of this pool already, and Cognito was not called".to_owned(),
+            "an older resource in another namespace manages this user of this pool already, so the operator didn't call Cognito".to_owned(),
             "delete this resource, or have the other one deleted; or, if the pool is case-sensitive and the usernames differ in case, name the user by the sub, in a new resource",
         ),
     };

@@ -70,9 +70,9 @@ pub fn classify(reply: &Reply) -> Outcome {
                 }
                 NotSent::Unprocessed => Verdict::with(
                     Reason::Unreachable,
-                    "Cognito's side closed the connection and says that it did nothing with the request",
+                    "Cognito's side closed the connection and said that the request was not processed",
                     Some(detail),
-                    "nothing needs to be done: it is tried again by itself",
+                    "nothing to do: the operator tries again by itself",
                 ),
             },
             standing: match cause {
@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(outcome.effect, Effect::Unknown);
         assert!(
             matches!(outcome.verdict.class, Class::Transient | Class::Unknown),
-            "it is tried again by itself"
+            "the operator tries again by itself"
         );
     }
 

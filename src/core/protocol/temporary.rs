@@ -18,9 +18,8 @@ use crate::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-const NO_REPLY: &str =
-    "no usable reply came back, so whether the temporary password was applied can't be told";
-const KEY_GONE: &str = "the fingerprint key is gone and the Secret or the resource has changed since, so whether this temporary password was set before can't be told";
+const NO_REPLY: &str = "the operator got no usable reply, so the operator can't tell whether Cognito applied the temporary password";
+const KEY_GONE: &str = "the fingerprint key is gone and the Secret or the resource has changed since, so the operator can't tell whether this temporary password was set before";
 
 /// The decision instead of sending a value that may be spent: stay, or report the stall. None if the record
 /// says that the value is set.
@@ -109,20 +108,22 @@ pub(crate) fn without_reply(words: Option<&str>) -> Verdict {
 const fn happened(attempt: &Attempt) -> &'static str {
     match attempt.outcome {
         AttemptOutcome::Pending => {
-            "the operator stopped before it knew whether the temporary password was applied"
+            "the operator stopped before Cognito replied, so nobody can tell whether Cognito applied the temporary password"
         }
         AttemptOutcome::Unknown
         | AttemptOutcome::UserNotFound
         | AttemptOutcome::InHistory
-        | AttemptOutcome::Refused => "whether the temporary password was applied can't be told",
+        | AttemptOutcome::Refused => {
+            "the operator can't tell whether Cognito applied the temporary password"
+        }
     }
 }
 
 fn doubt(happened: &str, words: Option<&str>) -> Verdict {
     let meaning = format!(
-        "{happened}, and it isn't sent again by itself, because the user may have chosen their own password since"
+        "{happened}; the operator doesn't send the value again by itself, because the user may have chosen a password of their own since"
     );
-    let cure = "if the user can't sign in, annotate the resource with cognito-password-operator.io/requestedAt, which sends it again, or put a new value into the Secret";
+    let cure = "if the user can't sign in, put a new value into the Secret, or have the operator send this value again: kubectl annotate cup NAME --overwrite cognito-password-operator.io/requestedAt=$(date +%s)";
     Verdict::with(Reason::OutcomeUnknown, &meaning, words, cure).of_class(Class::Stalled)
 }
 

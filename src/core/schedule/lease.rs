@@ -114,10 +114,10 @@ pub enum Step {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Lost {
     /// No renewal succeeded in time.
-    #[error("it could not be renewed for {} s", RENEW_DEADLINE.as_secs())]
+    #[error("the Lease could not be renewed for {} s", RENEW_DEADLINE.as_secs())]
     NotRenewed,
     /// The record names another holder.
-    #[error("{0} holds it now")]
+    #[error("{0} holds the Lease now")]
     Taken(String),
 }
 

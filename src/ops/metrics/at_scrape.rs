@@ -72,15 +72,14 @@ impl Collector for AtScrape {
             encode_family(&mut encoder, "resources", help, by_reason, label)?;
         }
         if let Some(length) = self.queue_length.get() {
-            let help = "Resources that are to be looked at";
+            let help = "Resources in the work queue";
             encode_gauge(&mut encoder, "queue_length", help, length())?;
         }
         if let Some(budget) = self.budget.get() {
             let BudgetNow { waiting, rps } = budget();
-            let help = "Sets that wait for their turn in the budget";
+            let help = "Sets that wait for a permit of the rate limiter";
             encode_gauge(&mut encoder, "budget_waiting", help, waiting)?;
-            let help =
-                "Calls a second that the budget allows at present, where it allows the fewest";
+            let help = "Calls a second that the rate limiter allows at present, in the slowest account and Region";
             encode_gauge(&mut encoder, "budget_rps", help, rps)?;
         }
         if let Some(leads) = self.leads.get() {
@@ -89,9 +88,9 @@ impl Collector for AtScrape {
         }
         if let Some(held) = self.held.get() {
             let HeldNow { tasks, entries } = held();
-            let help = "Tasks that live";
+            let help = "Tokio tasks that are alive";
             encode_gauge(&mut encoder, "tasks", help, tasks)?;
-            let help = "Entries that the controller holds in memory, by what they are of";
+            let help = "Entries that the controller holds in memory, by kind";
             encode_family(&mut encoder, "entries", help, entries, |of| OfLabel { of })?;
         }
         Ok(())

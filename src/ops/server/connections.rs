@@ -268,7 +268,7 @@ impl Shortage {
         self.until = Some(now + SHORTAGE);
         if self.said.is_none_or(|said| now >= said + SAID_EVERY) {
             self.said = Some(now);
-            warn!(%error, "the port can't take connections; it is tried again");
+            warn!(%error, "the port can't accept connections; trying again");
         }
     }
 

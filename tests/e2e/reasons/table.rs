@@ -106,7 +106,7 @@ pub(super) const CASES: &[Case] = &[
         reason: "TooManyRequests",
         class: Class::Transient,
         words: "TooManyRequestsException: Rate exceeded",
-        cure: "it is tried again by itself",
+        cure: "the operator tries again by itself",
     },
     Case {
         name: "user-not-found",
@@ -123,7 +123,7 @@ pub(super) const CASES: &[Case] = &[
         reason: "TooManyRequests",
         class: Class::Transient,
         words: "ThrottlingException: Rate exceeded",
-        cure: "it is tried again by itself",
+        cure: "the operator tries again by itself",
     },
     Case {
         name: "request-limit",
@@ -131,7 +131,7 @@ pub(super) const CASES: &[Case] = &[
         reason: "TooManyRequests",
         class: Class::Transient,
         words: "RequestLimitExceeded: Request limit exceeded",
-        cure: "it is tried again by itself",
+        cure: "the operator tries again by itself",
     },
     // What every AWS API may answer.
     Case {
@@ -174,7 +174,7 @@ pub(super) const CASES: &[Case] = &[
         reason: "UnhandledError",
         class: Class::Transient,
         words: "TeapotException: I can't brew coffee",
-        cure: "it is tried again by itself",
+        cure: "the operator tries again by itself",
     },
     Case {
         name: "unknown-server-error",
@@ -182,7 +182,7 @@ pub(super) const CASES: &[Case] = &[
         reason: "UnhandledError",
         class: Class::Unknown,
         words: "MeltdownException: It is hot here",
-        cure: "it is tried again by itself",
+        cure: "the operator tries again by itself",
     },
     // A fault of the server proves nothing, whatever its code says.
     Case {
@@ -191,7 +191,7 @@ pub(super) const CASES: &[Case] = &[
         reason: "UnhandledError",
         class: Class::Unknown,
         words: "InvalidPasswordException: Try later",
-        cure: "it is tried again by itself",
+        cure: "the operator tries again by itself",
     },
     Case {
         name: "client-error-without-code",
@@ -205,7 +205,7 @@ pub(super) const CASES: &[Case] = &[
         reason: "UnhandledError",
         class: Class::Unknown,
         words: "HTTP 400 without an error code: Your proxy says no",
-        cure: "it is tried again by itself",
+        cure: "the operator tries again by itself",
     },
     Case {
         name: "html-502",
@@ -216,7 +216,7 @@ pub(super) const CASES: &[Case] = &[
         reason: "UnhandledError",
         class: Class::Unknown,
         words: "HTTP 502 without an error code",
-        cure: "it is tried again by itself",
+        cure: "the operator tries again by itself",
     },
 ];
 

@@ -235,7 +235,7 @@ async fn without_own_credentials_it_is_them_and_not_the_role() {
     let cognito = with(own, sdk_config(&server.url()), PATIENT);
     let failure = cognito.authenticate(&role("a", None)).await;
     let expected = format!(
-        "no credentials found: nowhere (they are needed to assume {})",
+        "no credentials found: nowhere (the operator needs credentials of its own to assume {})",
         arn("a")
     );
     assert_eq!(failure, Err(CredentialsFailure(expected)));

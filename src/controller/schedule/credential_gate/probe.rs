@@ -26,7 +26,7 @@ pub(crate) async fn probe<C: Cognito>(shared: Arc<Shared<C>>, gate: Gate, number
             Ok(Found::Closed { refused: true }) => TRIAL_MAX,
             Ok(Found::Closed { refused: false }) => MAX,
             Err(_) => {
-                error!(authority = %gate, "what follows from a probe panicked; it is repeated");
+                error!(authority = %gate, "handling the result of a credential probe panicked; probing again");
                 TRIAL_MAX
             }
         };
@@ -73,7 +73,7 @@ async fn probe_once<C: Cognito>(shared: &Arc<Shared<C>>, gate: &Gate, number: u6
         }
         Ok(Err(_)) => {}
         Err(_) => {
-            error!(authority = %gate, "the look for AWS credentials panicked; it is repeated");
+            error!(authority = %gate, "the probe for AWS credentials panicked; probing again");
         }
     }
     // A limited number of statuses may report the failure after each probe.

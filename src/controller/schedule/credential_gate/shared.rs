@@ -76,7 +76,7 @@ impl<C: Cognito> Shared<C> {
         let Some(opened) = opened else {
             return;
         };
-        info!(authority = %gate, resources = opened.turned_away.len(), "there are AWS credentials");
+        info!(authority = %gate, resources = opened.turned_away.len(), "found AWS credentials that work");
         self.release(gate, opened.turned_away, Wake::Healed, opened.left);
         self.tell_of(gate);
     }
