@@ -16,6 +16,7 @@ help: ## This list
 # What a command needs is all that is asked for (tests/prerequisites.sh) and built (tests/with-tools.sh).
 space := $(subst ,, )
 control_plane := kube-apiserver etcd kubectl
+chart := helm helm-unittest helm-docs
 tools = $(filter-out lints bill,$(needs))
 with_tools = tests/with-tools.sh --tools=$(subst $(space),$(comma),$(strip $(tools)))
 comma := ,
@@ -24,7 +25,7 @@ comma := ,
 threads = $$(cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 4 : cores)))
 
 .PHONY: test
-test: needs := $(control_plane) kube-controller-manager moto lints bill
+test: needs := $(control_plane) kube-controller-manager $(chart) moto lints bill
 test: prerequisites lint supply-chain ## Everything that proves the work: format, lints, dependencies, unit, property and end-to-end tests, the demo
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(threads)} $(with_tools) $(cargo) test --locked --no-fail-fast
 	$(MAKE) --no-print-directory demo
