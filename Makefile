@@ -76,12 +76,18 @@ reproducible: prerequisites ## Two release builds in two folders, compared byte 
 	supply-chain/reproducible.sh
 
 .PHONY: crds
-crds: ## Writes crds/ anew, from the code
+crds: ## Writes crds/ and the chart's copy anew, from the code
 	@# Moved into place, so that a failed build leaves the old one.
 	trap 'rm -f crds/.new' EXIT; \
 	for name in cognitouserpasswords cognitouserpoolgrants; do \
 		$(cargo) run --locked -- crd "$$name" > crds/.new; mv crds/.new "crds/$$name.yaml"; \
+		cp "crds/$$name.yaml" charts/cognito-password-operator/files/crds/; \
 	done
+
+.PHONY: chart-readme
+chart-readme: needs := helm-docs
+chart-readme: prerequisites ## Writes the chart's README anew, from its values
+	$(with_tools) sh -c '"$$CPO_HELM_DOCS" --chart-search-root charts'
 
 .PHONY: lint
 lint: ## Format and lints, warnings denied
