@@ -126,12 +126,12 @@ impl<C: Cognito> Context<C> {
                 .within(cognito.regions()),
         ));
         let grants_changed = Arc::new(Notify::new());
-        let tell = {
+        let notify_reporter = {
             let (index, grants_changed) = (index.clone(), grants_changed.clone());
             let metrics = metrics.clone();
             move |authority: &Authority| {
-                let tell = || lock(&index).grants().authority_changed(authority);
-                let _ = isolated(&metrics, authority, "finding an authority's grants", tell);
+                let find = || lock(&index).grants().authority_changed(authority);
+                let _ = isolated(&metrics, authority, "finding an authority's grants", find);
                 grants_changed.notify_one();
             }
         };
@@ -143,7 +143,12 @@ impl<C: Cognito> Context<C> {
         Self {
             events: Events::new(client.clone(), lost),
             client,
-            credential_gate: CredentialGate::new(cognito.clone(), slots.clone(), wake, tell),
+            credential_gate: CredentialGate::new(
+                cognito.clone(),
+                slots.clone(),
+                wake,
+                notify_reporter,
+            ),
             slots,
             cognito,
             keyring: Mutex::new(Arc::new(keyring)),
@@ -178,7 +183,7 @@ impl<C: Cognito> Context<C> {
 
     /// Remembers the resource that a write or a read returned, because the watch shows that version
     /// only later.
-    pub fn wrote(&self, key: &Key, resource: Arc<CognitoUserPassword>) {
+    pub fn remember(&self, key: &Key, resource: Arc<CognitoUserPassword>) {
         self.index().wrote(&resource);
         self.memory.wrote(key, resource);
     }
