@@ -63,7 +63,7 @@ pub fn main(settings: Settings) -> Result<(), StartError> {
     logging::init(settings.log_format, settings.log.clone())
         .map_err(|error| failed("the log can't be set up", &error))?;
     for failure in failures {
-        warn!(%failure, "the process's memory is less private than it should be");
+        warn!(%failure, "the hardening of the process's memory failed; the operator starts anyway");
     }
     // One thread. There is little to compute, and waking a second thread costs more than the work.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -223,13 +223,13 @@ async fn load_keys(client: &Client, namespace: &str, check: &Check) -> Keyring {
         match keys::load_or_create(client, namespace).await {
             Ok(keyring) => {
                 check.pass();
-                info!(?keyring, "fingerprint keys");
+                info!(?keyring, "loaded the fingerprint keys");
                 return keyring;
             }
             Err(error) => {
                 let why = format!("Secret {namespace}/{}: {error}", keys::KEY_SECRET);
                 if why != logged {
-                    warn!(why, "no fingerprint keys; trying again");
+                    warn!(why, "the fingerprint keys can't be loaded; trying again");
                     logged.clone_from(&why);
                 }
                 check.fail(why);

@@ -100,7 +100,7 @@ impl Events {
             debug!(
                 reason = lost.reason,
                 note = lost.note,
-                "dropped an event: too many events wait"
+                "dropped an Event, because the queue is full"
             );
             (self.0.lost)();
         }
@@ -149,10 +149,10 @@ impl Events {
         let published = published.unwrap_or_else(|_| {
             // The panic may have left the recorder's cache inconsistent.
             recorder.forget();
-            Err("reporting an event panicked".to_owned())
+            Err("publishing the Event panicked".to_owned())
         });
         if let Err(error) = published {
-            warn!(reason, error, "an event could not be reported");
+            warn!(reason, error, "an Event could not be published");
             (self.0.lost)();
         }
     }
@@ -238,7 +238,7 @@ impl EventRecorder {
         let publish = self.recorder.publish(&event, &queued.regarding);
         match timeout(CALL_TIMEOUT, publish).await {
             Ok(result) => result.map_err(|error| chain(&error)),
-            Err(_) => Err("timeout".to_owned()),
+            Err(_) => Err("the API server didn't answer in time".to_owned()),
         }
     }
 }

@@ -77,7 +77,7 @@ pub async fn load_or_create(client: &Client, namespace: &str) -> Result<Keyring,
         Ok(secret) => {
             info!(
                 secret = KEY_SECRET,
-                namespace, "made the fingerprint key"
+                namespace, "created the fingerprint key"
             );
             keyring(secret)
         }

@@ -71,7 +71,7 @@ async fn answers(client: &Client, own: &str, questions: Vec<Question>) -> Vec<(Q
                 Answer::Unknown
             })
         };
-        debug!(?question, ?answer, "a right on Secrets");
+        debug!(?question, ?answer, "checked a right on Secrets");
         answers.push((question, answer));
     }
     answers

@@ -62,7 +62,7 @@ pub enum EndpointError {
     Insecure(Service, String),
     /// Plain HTTP to this machine, but the environment names a proxy for the endpoint.
     #[error(
-        "the {0} endpoint {1} is plain HTTP and the environment sends it through a proxy, {secrets} would cross the network in the clear: add its host to NO_PROXY", secrets = .0.secrets()
+        "the {0} endpoint {1} is plain HTTP and the environment sends it through a proxy, {secrets} would cross the network in the clear: add the host of the endpoint to NO_PROXY", secrets = .0.secrets()
     )]
     Proxied(Service, String),
     /// Not a URL, or the SDK's endpoint rules refuse the configuration.

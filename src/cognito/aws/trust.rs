@@ -24,7 +24,7 @@ pub enum BundleError {
     Unreadable(String, std::io::Error),
     /// The file holds no certificate.
     #[error(
-        "{BUNDLE_VARIABLE} names {0}, which has no certificate: it must be a file of PEM certificates"
+        "{BUNDLE_VARIABLE} names {0}, which has no certificate: the file must hold PEM certificates"
     )]
     Empty(String),
     /// An entry of the file is no CA certificate.

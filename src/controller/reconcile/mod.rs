@@ -58,7 +58,7 @@ pub(crate) async fn reconcile<C: Cognito>(context: &Context<C>, key: &Key) -> Op
         .catch_unwind()
         .await;
     reconciled.unwrap_or_else(|_| {
-        error!(object = %key, "the reconcile panicked; trying again");
+        error!(object = %key, "the reconcile panicked; trying again later");
         context.metrics.reconcile("panic", began.elapsed());
         context.isolated(key, "returning a permit", || context.permits.leave(key));
         Some(panic_backoff(context, key))

@@ -169,7 +169,7 @@ fn queue_event<C: Cognito>(
         Class::Stalled | Class::Waiting | Class::Transient | Class::Unknown => EventType::Warning,
     };
     if type_ == EventType::Warning {
-        warn!(object = %Key::of(resource), reason = verdict.reason.as_str(), why = verdict.message, "not set");
+        warn!(object = %Key::of(resource), reason = verdict.reason.as_str(), why = verdict.message, "the password is not set");
     }
     let note = match request_id {
         Some(id) => format!("{} (request id {id})", verdict.message),

@@ -187,7 +187,7 @@ async fn write<C: Cognito>(
         }
         (Ok(()), _) => {
             let why = status.conditions.first().map(|it| it.message.as_str());
-            warn!(grant = name, why, "not in force");
+            warn!(grant = name, why, "the grant is not in force");
         }
         (Err(CallError::Conflict | CallError::NotFound), _) => {}
         (Err(error), _) => warn!(grant = name, %error, "the grant's status could not be written"),

@@ -37,7 +37,7 @@ impl<C: Cognito> EventHandler<C> {
                 let why = redact_values(&invalid.error);
                 warn!(
                     grant = name,
-                    why, "this grant can't be read and lets nobody in"
+                    why, "this grant can't be read and admits no resource"
                 );
                 let apply = |grants: &mut Grants| grants.unreadable_grant(&name);
                 let after_panic = |grants: &mut Grants| grants.panicking_grant(&name, true);

@@ -313,7 +313,7 @@ impl<C: Cognito> EventHandler<C> {
         warn!(object = %key, why, "this resource can't be read and is skipped");
         self.context.metrics.undecodable_resource();
         let note = format!(
-            "This version of the operator can't read the resource and skips it ({why}): write it anew after the CRD of this version."
+            "This version of the operator can't read the resource and skips it ({why}): apply the resource again in the form that the CRD of this version requires."
         );
         let regarding = events::reference(resource);
         let type_ = EventType::Warning;
@@ -386,7 +386,7 @@ impl<C: Cognito> EventHandler<C> {
             if state.broken.take().is_some() {
                 info!(
                     watch = readiness_check_name(scope, watched),
-                    "works again"
+                    "the watch works again"
                 );
             }
         }
@@ -416,14 +416,14 @@ impl<C: Cognito> EventHandler<C> {
             // succeed. A new CRD's storage, for example, answers 429 for a moment.
             debug!(
                 watch = readiness_check_name(scope, watched),
-                why, "interrupted"
+                why, "the watch failed once; trying again"
             );
             return failures;
         }
         if state.broken.as_deref() == Some(why) {
             debug!(
                 watch = readiness_check_name(scope, watched),
-                why, "still broken"
+                why, "the watch is still broken; trying again"
             );
         } else {
             warn!(
