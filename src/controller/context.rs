@@ -74,7 +74,7 @@ pub struct Context<C> {
     pub permits: Permits,
     /// Allows one call at a time for a user of a pool.
     pub user_locks: UserLocks,
-    /// Which labels a Secret must have to be seen; none for all Secrets.
+    /// The labels that a Secret must have. None: the operator uses all Secrets.
     pub secret_selector: Option<Selector>,
     stopping: AtomicBool,
 }
@@ -84,7 +84,7 @@ pub struct Context<C> {
 pub struct Rules {
     /// The policy for the users of pools that no grant names. None: grants are off.
     pub ungranted: Option<UngrantedPolicy>,
-    /// Which labels a Secret must have to be seen; none for all Secrets.
+    /// The labels that a Secret must have. None: the operator uses all Secrets.
     pub secret_selector: Option<Selector>,
     /// The rate and the burst of calls to Cognito, for each account and Region.
     pub budget: RateLimits,

@@ -114,7 +114,7 @@ struct Pools<C> {
     current: Mutex<PoolGeneration<C>>,
 }
 
-/// A pool with its serial number.
+/// A pool, and the number of earlier pools.
 struct PoolGeneration<C> {
     generation: u64,
     pool: legacy::Client<C, Body>,
@@ -171,7 +171,7 @@ impl<C: Connect + Clone> Drop for RequestGuard<C> {
             return;
         }
         let mut current = self.pools.current();
-        // With another number, another request has replaced the pool already. Requests in flight keep their
+        // With another generation, another request has replaced the pool already. Requests in flight keep their
         // connections.
         if current.generation == self.generation {
             current.generation += 1;

@@ -1,8 +1,8 @@
-//! Limits how long a watch waits for the API server's first answer. No other limit is short enough: kube
+//! Limits how long a watch waits for the API server's first response. No other limit is short enough: kube
 //! gives up a watch after 205 s of silence, which suits only a watch that has begun.
 //!
-//! Each watch has its own client on top of the common client. The first answer (the head of a watch's
-//! response, each part of a list) must come within 10 s. After three such failures in a row the next try
+//! Each watch has its own client on top of the common client. The first response (the head of a watch,
+//! each part of a list) must come within 10 s. After three such failures in a row the next try
 //! waits longer, up to a minute. A slow API server answers in the end.
 
 use futures::future::BoxFuture;
@@ -19,7 +19,7 @@ use std::{
 use tokio::time::{Instant, sleep, timeout};
 use tower_service::Service;
 
-/// The limit of the first answer in the first tries.
+/// The limit of the first response in the first tries.
 const FIRST_LIMIT: Duration = Duration::from_secs(10);
 /// How many tries in a row have the limit [`FIRST_LIMIT`].
 const FIRST_TRIES: u32 = 3;
@@ -33,17 +33,18 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a try of a watch may take to fail if the API server answers.
 const FAILS_WITHIN: Duration = Duration::from_secs(7);
 
-/// The first answer did not come in time.
+/// The first response did not come in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the API server didn't answer within {} s", .0.as_secs_f32())]
 pub(crate) struct NoResponse(Duration);
 
-/// How many first answers in a row did not come. Cheap to clone.
+/// The limit of the next first response. Counts the responses in a row that did not come. Clones share the
+/// count.
 #[derive(Clone, Default)]
 pub(crate) struct ResponseTimeout(Arc<AtomicU32>);
 
 impl ResponseTimeout {
-    /// How long the next first answer may take.
+    /// How long the next first response may take.
     fn limit(&self) -> Duration {
         let longer = (self.0.load(Ordering::Relaxed) + 1).saturating_sub(FIRST_TRIES);
         let limit = FIRST_LIMIT.saturating_mul(2_u32.saturating_pow(longer));
@@ -52,8 +53,8 @@ impl ResponseTimeout {
 
     /// How long the next try may take to fail.
     pub(crate) fn fails_within(&self) -> Duration {
-        let answers = self.0.load(Ordering::Relaxed) == 0;
-        if answers {
+        let is_responsive = self.0.load(Ordering::Relaxed) == 0;
+        if is_responsive {
             FAILS_WITHIN
         } else {
             self.limit() + WATCH_INTERVAL
@@ -69,7 +70,7 @@ impl ResponseTimeout {
     }
 }
 
-/// A client for one watch, with this patience.
+/// A client for one watch, with this limit of the first response.
 pub(crate) fn with_response_timeout(client: &Client, response_timeout: &ResponseTimeout) -> Client {
     let watch = WatchService {
         client: client.clone(),

@@ -46,11 +46,11 @@ pub(crate) async fn read_and_set<C: Cognito>(
     };
     // Credentials come before the write-ahead: a broken identity must not leave an open attempt behind.
     let authority = &plan.authority;
-    let must_tell = observed.is_untrue_while_setting();
+    let must_report = observed.is_untrue_while_setting();
     context.memory.expect_healing(key, snapshot.uid());
     let ensured = context
         .credential_gate
-        .ensure(key, authority, must_tell)
+        .ensure(key, authority, must_report)
         .await;
     let account = match ensured {
         Ok(account) => account,
