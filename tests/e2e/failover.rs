@@ -246,7 +246,7 @@ async fn a_frozen_leader_is_followed_and_ends_when_it_is_thawed() {
     leader.resume();
     assert_eq!(leader.ended(SOON).await, LOST, "{}", leader.logs());
     assert!(
-        leader.logs().contains("lost the lease"),
+        leader.logs().contains("lost the Lease"),
         "{}",
         leader.logs()
     );
@@ -409,7 +409,7 @@ async fn without_rights_to_the_lease_readiness_says_so_and_nothing_is_done() {
     .await;
     assert!(!leads(&candidate).await);
     assert_eq!(
-        candidate.logs().matches("the Lease can't be had").count(),
+        candidate.logs().matches("the Lease can't be acquired or renewed").count(),
         1
     );
     assert_eq!(world.cognito.call_count(), 0);

@@ -52,7 +52,7 @@ async fn without_credentials_it_says_so_at_once_and_heals_when_they_appear() {
     }
     let logs = operator.logs();
     let said = logs
-        .matches("nothing can be set until there are some")
+        .matches("no password can be set until the operator has some")
         .count();
     assert_eq!(said, 1, "once, not for each resource: {logs}");
 

@@ -108,7 +108,7 @@ async fn the_first_set_of_all_can_lose_its_reply_too() {
     let settled = world.wait("bot", "True", "AppliedAfterLostReply").await;
     let message = condition(&settled, "Ready").map(|ready| ready["message"].clone());
     let message = message.unwrap_or_default().to_string();
-    assert!(message.contains("inferred"), "{message}");
+    assert!(message.contains("infers"), "{message}");
     assert_eq!(passwords(&world, "bot"), [FIRST]);
 }
 
@@ -227,7 +227,7 @@ async fn a_password_that_was_really_used_before_is_refused_until_there_is_a_new_
     let stalled = world.wait("bot", "False", refused).await;
     let message = condition(&stalled, "Ready").map(|ready| ready["message"].to_string());
     let message = message.unwrap_or_default();
-    assert!(message.contains("already this password, or"), "{message}");
+    assert!(message.contains("has this password already, or"), "{message}");
 }
 
 /// Takes longer than the quarantine: what would be seen at its end is all in this one test.

@@ -67,7 +67,7 @@ async fn is_left_alone(world: &World<'_>, name: &str, happened: &str) {
     let message = ready.unwrap_or_default();
     for part in [
         happened,
-        "chosen their own password",
+        "chosen a password of their own",
         "requestedAt",
         "new value",
     ] {
@@ -106,7 +106,7 @@ async fn a_user_who_has_chosen_their_own_password_keeps_it_through_lost_replies_
     apply(&world, "settled").await;
     world.wait_set("settled", TEMPORARY).await;
     for (name, _) in LOST {
-        is_left_alone(&world, name, "usable reply came back").await;
+        is_left_alone(&world, name, "got no usable reply").await;
     }
     let names = || LOST.map(|(name, _)| name).into_iter().chain(["settled"]);
     for name in names() {
@@ -133,7 +133,7 @@ async fn a_user_who_has_chosen_their_own_password_keeps_it_through_lost_replies_
         assert_eq!(world.cognito.password_of(POOL, name).as_deref(), Some(OWN));
     }
     for (name, _) in LOST {
-        is_left_alone(&world, name, "usable reply came back").await;
+        is_left_alone(&world, name, "got no usable reply").await;
     }
 
     // What ends it: a request, once, or another value.
@@ -173,7 +173,7 @@ async fn after_a_kill_while_the_call_hangs_it_is_not_sent_again() {
     choose(&world, "bot");
 
     let operator = world.operator().await;
-    is_left_alone(&world, "bot", "stopped before it knew").await;
+    is_left_alone(&world, "bot", "stopped before Cognito replied").await;
     touch(&world, "bot").await;
     world.fence().await;
     let _operator = restart(&world, operator).await;

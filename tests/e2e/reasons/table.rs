@@ -38,7 +38,7 @@ pub(super) const CASES: &[Case] = &[
         reason: "InternalError",
         class: Class::Unknown,
         words: "InternalErrorException: Something went wrong",
-        cure: "the same value is sent again by itself",
+        cure: "the operator sends the same value again by itself",
     },
     Case {
         name: "invalid-parameter",
@@ -165,7 +165,7 @@ pub(super) const CASES: &[Case] = &[
         reason: "InvalidCredentials",
         class: Class::Prompt,
         words: "InvalidSignatureException: Signature not yet current",
-        cure: "the clock of its node",
+        cure: "the clock of the operator's node",
     },
     // What nobody has heard of.
     Case {
