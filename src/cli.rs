@@ -222,7 +222,7 @@ fn execute(command: Command) -> ExitCode {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(run::StartError::Settings(why)) => usage(&why),
                 Err(run::StartError::Failed(why)) => {
-                    say(&format!("error: {why}"));
+                    print_line(&format!("error: {why}"));
                     ExitCode::FAILURE
                 }
             },
@@ -288,7 +288,7 @@ fn print_crds(wanted: Option<&str>) -> ExitCode {
         match serde_saphyr::to_string(crd) {
             Ok(yaml) => println!("---\n{}", yaml.trim_end()),
             Err(error) => {
-                say(&format!(
+                print_line(&format!(
                     "error: the CRDs can't be written as YAML: {error}"
                 ));
                 return ExitCode::FAILURE;
@@ -305,12 +305,12 @@ fn print_policy(args: IamPolicyArgs) -> ExitCode {
 }
 
 fn usage(why: &str) -> ExitCode {
-    say(&format!("error: {why}"));
+    print_line(&format!("error: {why}"));
     ExitCode::from(USAGE)
 }
 
 #[allow(clippy::print_stderr, reason = "there is no log yet")]
-fn say(line: &str) {
+fn print_line(line: &str) {
     eprintln!("{line}");
 }
 
@@ -395,7 +395,7 @@ mod tests {
     #[case(&["run", "--watch-namespaces", ""], "lower case")]
     #[case(&["run", "--watch-namespace", "a"], "--watch-namespaces")]
     #[case(&["walk"], "walk")]
-    fn a_wrong_flag_is_one_line_that_says_what_is_right(
+    fn a_wrong_flag_is_reported_on_one_line_with_the_right_form(
         #[case] args: &[&str],
         #[case] right: &str,
     ) {
@@ -409,10 +409,7 @@ mod tests {
     #[case(&["run", "--listen", "8080"], "cognito-password-operator run")]
     #[case(&["iam-policy", "trust", "irsa", "x"], "cognito-password-operator iam-policy trust irsa")]
     #[case(&["--version", "run"], "cognito-password-operator")]
-    fn the_help_that_is_pointed_to_is_that_of_the_command(
-        #[case] args: &[&str],
-        #[case] called: &str,
-    ) {
+    fn the_error_points_to_the_help_of_the_command(#[case] args: &[&str], #[case] called: &str) {
         let args = std::iter::once(&"x").chain(args).map(OsString::from);
         assert_eq!(command(&args.collect::<Vec<_>>()), called);
     }

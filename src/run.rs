@@ -29,7 +29,7 @@ use crate::{
         server,
     },
 };
-use candidate::{Candidacy, Candidate, wait_until_true};
+use candidate::{Candidate, ElectionTask, wait_until_true};
 use kube::{
     Client,
     config::{InferConfigError, KubeconfigError},
@@ -59,11 +59,11 @@ pub fn main(settings: Settings) -> Result<(), StartError> {
     let failed =
         |what: &str, error: &dyn std::error::Error| StartError::Failed(format!("{what}: {error}"));
     // Before any secret is in memory.
-    let exposed = hardening::keep_memory_private();
+    let failures = hardening::keep_memory_private();
     logging::init(settings.log_format, settings.log.clone())
         .map_err(|error| failed("the log can't be set up", &error))?;
-    for exposed in exposed {
-        warn!(%exposed, "the process's memory is less private than it should be");
+    for failure in failures {
+        warn!(%failure, "the hardening of the process's memory failed; the operator starts anyway");
     }
     // One thread. There is little to compute, and waking a second thread costs more than the work.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -71,14 +71,14 @@ pub fn main(settings: Settings) -> Result<(), StartError> {
         .build()
         .map_err(|error| failed("the runtime can't be started", &error))?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
-    let ended = runtime.block_on(metrics.stalls().watch(run(settings, metrics.clone())));
+    let ended = runtime.block_on(metrics.stalls().instrument(run(settings, metrics.clone())));
     // Blocking work, such as a name lookup, may still be running; don't wait for that work.
     runtime.shutdown_timeout(Duration::from_millis(100));
     ended
 }
 
 async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError> {
-    let mut stop = Stop::listen()
+    let mut signals = ShutdownSignals::listen()
         .map_err(|error| StartError::Failed(format!("signals can't be handled: {error}")))?;
     let cognito = AwsCognito::load()
         .await
@@ -99,13 +99,13 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
     let stalls = metrics.stalls();
     let (candidate, leadership) = Candidate::of(&settings);
     let leads = leadership.clone();
-    metrics.tell_leader_with(move || leads.has_left(Duration::ZERO));
+    metrics.measure_leadership_with(move || leads.has_left(Duration::ZERO));
     let readiness = Readiness::new();
     let has_keys = readiness.check("fingerprint keys");
     let scopes = scopes(&settings.watch_namespaces);
-    controller::expect(&readiness, &scopes);
+    controller::register_checks(&readiness, &scopes);
     let (ending, ended) = watch::channel(false);
-    let serving = tokio::spawn(stalls.watch(server::serve(
+    let serving = tokio::spawn(stalls.instrument(server::serve(
         listener,
         readiness.clone(),
         metrics.clone(),
@@ -125,15 +125,15 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
     );
     // No other task waits for this check, and the check ends with the runtime.
     let rights = rights::check(client.clone(), &settings, metrics.clone());
-    drop(tokio::spawn(stalls.watch(rights)));
+    drop(tokio::spawn(stalls.instrument(rights)));
 
     let controlled = async {
         let keyring = tokio::select! {
             keyring = load_keys(&client, &settings.operator_namespace, &has_keys) => keyring,
-            () = stop.asked() => return Ok(()),
+            () = signals.received() => return Ok(()),
         };
-        let candidacy = candidate
-            .map(|candidate| candidate.stand(&client, &settings, &readiness, &stalls))
+        let election = candidate
+            .map(|candidate| candidate.join_election(&client, &settings, &readiness, &stalls))
             .transpose()?;
         let context = Context::new(
             client.clone(),
@@ -150,7 +150,7 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
             has_keys,
         );
         let (stopping, stopped) = watch::channel(false);
-        let mut controller = tokio::spawn(stalls.watch(controller::run(
+        let mut controller = tokio::spawn(stalls.instrument(controller::run(
             context,
             scopes,
             readiness.clone(),
@@ -158,7 +158,7 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
             wait_until_true(stopped),
         )));
         tokio::select! {
-            () = stop.asked() => {}
+            () = signals.received() => {}
             // A process whose controller is gone still looks alive. Exiting is better, because the kubelet
             // restarts the process.
             ended = &mut controller => {
@@ -168,7 +168,7 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
         }
         info!("stopping: calls in flight are finished and recorded");
         stopping.send_replace(true);
-        finish(controller, candidacy).await;
+        finish(controller, election).await;
         Ok(())
     };
     let controlled = controlled.await;
@@ -201,11 +201,11 @@ async fn leading<C: Cognito>(context: Arc<Context<C>>, namespace: String, has_ke
 }
 
 /// Waits until the reconciles under way are done, then releases the lease.
-async fn finish(controller: JoinHandle<()>, candidacy: Option<Candidacy>) {
+async fn finish(controller: JoinHandle<()>, election: Option<ElectionTask>) {
     match tokio::time::timeout(SHUTDOWN_MAX, controller).await {
         Ok(Ok(())) => {
-            if let Some(candidacy) = candidacy {
-                candidacy.leave().await;
+            if let Some(election) = election {
+                election.release().await;
             }
         }
         Ok(Err(_)) => error!("the controller panicked"),
@@ -218,19 +218,19 @@ async fn finish(controller: JoinHandle<()>, candidacy: Option<Candidacy>) {
 /// Retries until the keys are loaded.
 async fn load_keys(client: &Client, namespace: &str, check: &Check) -> Keyring {
     let mut pause = Duration::from_secs(1);
-    let mut said = String::new();
+    let mut logged = String::new();
     loop {
         match keys::load_or_create(client, namespace).await {
             Ok(keyring) => {
                 check.pass();
-                info!(?keyring, "fingerprint keys");
+                info!(?keyring, "loaded the fingerprint keys");
                 return keyring;
             }
             Err(error) => {
                 let why = format!("Secret {namespace}/{}: {error}", keys::KEY_SECRET);
-                if why != said {
-                    warn!(why, "no fingerprint keys; trying again");
-                    said.clone_from(&why);
+                if why != logged {
+                    warn!(why, "the fingerprint keys can't be loaded; trying again");
+                    logged.clone_from(&why);
                 }
                 check.fail(why);
             }
@@ -264,12 +264,12 @@ fn without_content(error: &InferConfigError) -> String {
 }
 
 /// SIGTERM and SIGINT.
-struct Stop {
+struct ShutdownSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Stop {
+impl ShutdownSignals {
     fn listen() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -277,7 +277,7 @@ impl Stop {
         })
     }
 
-    async fn asked(&mut self) {
+    async fn received(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -4,7 +4,7 @@
 use cognito_password_operator::{
     api::{Class, CognitoUserPassword, CognitoUserPoolGrant, REASONS, crds},
     core::access::{grant::Grant, iam::Feature},
-    ops::metrics::{BudgetNow, HeldNow, Metrics, OK},
+    ops::metrics::{MemorySample, Metrics, OK, RateLimiterSample},
 };
 use serde_json::Value;
 use std::{
@@ -219,13 +219,13 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     metrics.secret_change_to_set(Duration::ZERO);
     metrics.count_resources_with(|| vec![("PasswordSet", 1)]);
     metrics.measure_queue_with(|| 1);
-    metrics.tell_leader_with(|| true);
+    metrics.measure_leadership_with(|| true);
     metrics.unneeded_secret_access("own_namespace", true);
-    metrics.measure_budget_with(|| BudgetNow {
+    metrics.measure_rate_limiters_with(|| RateLimiterSample {
         waiting: 1,
         rps: 10.0,
     });
-    metrics.measure_held_with(|| HeldNow {
+    metrics.measure_memory_with(|| MemorySample {
         tasks: 1,
         entries: vec![("resources", 1)],
     });

@@ -63,7 +63,7 @@ pub enum Reason {
 pub enum Class {
     /// Ready=True. A change of the spec, the Secret or the request starts a reconcile.
     Settled,
-    /// Ready=False (Unknown for [`Reason::leaves_password_unknown`]), Stalled=True. A person must act. A change of the
+    /// Ready=False (Unknown for [`Reason::is_password_unknown`]), Stalled=True. A person must act. A change of the
     /// spec, the Secret or the request starts a reconcile.
     Stalled,
     /// Ready=False, Reconciling=True; after 5 minutes Stalled=True instead. A watch event starts a reconcile.
@@ -390,7 +390,7 @@ impl Reason {
     /// Whether a stalled resource leaves open if the user's password is the value in the Secret. Ready is
     /// then Unknown instead of False.
     #[must_use]
-    pub fn leaves_password_unknown(self) -> bool {
+    pub fn is_password_unknown(self) -> bool {
         self == Self::NotConfirmed
     }
 
@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_settled_says_what_would_fix_it() {
+    fn every_reason_that_is_not_settled_has_a_cure() {
         for entry in REASONS {
             let needs_none = entry.class == Class::Settled || entry.reason == Reason::Progressing;
             assert_eq!(entry.cure.is_empty(), needs_none, "{}", entry.word);

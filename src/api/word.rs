@@ -23,7 +23,7 @@ mod tests {
     use serde_json::{from_value, json};
 
     #[test]
-    fn words_of_another_version_leave_the_rest_readable() {
+    fn unknown_words_of_another_version_do_not_make_a_status_unreadable() {
         let status = |outcome: &str, ready: &str| {
             let status = json!({
                 "attempt": {

@@ -36,13 +36,13 @@ const BURST: u32 = 25;
 
 /// After each Event, pause this many times as long as the write took, so that a slow API server gets fewer
 /// Events.
-const LEFT_TO_OTHERS: u32 = 4;
+const PAUSE_FACTOR: u32 = 4;
 
 /// Maximum number of Events in the recorder's cache. kube's recorder caches each Event, 3 KB, to count
 /// repetitions.
-const KEPT_MAX: u32 = 100;
+const CACHE_MAX: u32 = 100;
 /// The recorder counts repetitions within this time, so a cache without a new Event for this long is dropped.
-const KEPT_FOR: Duration = Duration::from_mins(6);
+const CACHE_LIFETIME: Duration = Duration::from_mins(6);
 
 /// Publishes Events. A repetition of the same reason within 6 minutes raises the count of the earlier Event.
 /// Cheap to clone.
@@ -53,7 +53,7 @@ struct Shared {
     client: Client,
     waiting: Mutex<VecDeque<QueuedEvent>>,
     /// Signals that an Event was queued.
-    came: Notify,
+    added: Notify,
     lost: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -75,13 +75,13 @@ impl Events {
         Self(Arc::new(Shared {
             client,
             waiting: Mutex::default(),
-            came: Notify::new(),
+            added: Notify::new(),
             lost: Box::new(lost),
         }))
     }
 
     /// Queues one Event on a resource. `note` is cut to the API's 1,024 bytes.
-    pub fn tell(
+    pub fn enqueue(
         &self,
         regarding: ObjectReference,
         type_: EventType,
@@ -89,92 +89,92 @@ impl Events {
         action: &'static str,
         note: &str,
     ) {
-        let told = QueuedEvent {
+        let queued = QueuedEvent {
             regarding,
             type_,
             reason,
             action,
             note: cut(note),
         };
-        if let Some(lost) = push(&mut self.waiting(), told) {
+        if let Some(lost) = push(&mut self.waiting(), queued) {
             debug!(
                 reason = lost.reason,
                 note = lost.note,
-                "dropped an event: too many events wait"
+                "dropped an Event, because the queue is full"
             );
             (self.0.lost)();
         }
-        self.0.came.notify_one();
+        self.0.added.notify_one();
     }
 
     /// Drops a resource's queued Events with this reason, because the reason no longer holds.
-    pub fn take_back(&self, namespace: &str, name: &str, reason: &str) {
-        self.waiting().retain(|told| {
-            told.reason != reason
-                || told.regarding.name.as_deref() != Some(name)
-                || told.regarding.namespace.as_deref() != Some(namespace)
+    pub fn withdraw(&self, namespace: &str, name: &str, reason: &str) {
+        self.waiting().retain(|queued| {
+            queued.reason != reason
+                || queued.regarding.name.as_deref() != Some(name)
+                || queued.regarding.namespace.as_deref() != Some(namespace)
         });
     }
 
     /// Publishes Events in order until `ended` completes, then the rest of the queue without pauses.
     pub async fn report(&self, ended: impl Future<Output = ()>) {
         let mut ended = pin!(ended);
-        let mut reporter = Reported::new(self.0.client.clone());
+        let mut recorder = EventRecorder::new(self.0.client.clone());
         let mut pace = Pace::new();
         loop {
             let due = async {
-                pace.turn().await;
+                pace.wait().await;
                 self.next().await
             };
             tokio::select! {
-                told = due => {
+                queued = due => {
                     let began = Instant::now();
-                    self.publish(&mut reporter, told).await;
-                    pace.rest(began.elapsed());
+                    self.publish(&mut recorder, queued).await;
+                    pace.pause_after(began.elapsed());
                 }
-                () = sleep(KEPT_FOR), if reporter.kept > 0 => reporter.forget(),
+                () = sleep(CACHE_LIFETIME), if recorder.cached > 0 => recorder.forget(),
                 () = &mut ended => break,
             }
         }
-        while let Some(told) = self.pop() {
-            self.publish(&mut reporter, told).await;
+        while let Some(queued) = self.pop() {
+            self.publish(&mut recorder, queued).await;
         }
     }
 
-    async fn publish(&self, reporter: &mut Reported, told: QueuedEvent) {
-        let reason = told.reason;
-        let published = AssertUnwindSafe(reporter.publish(told))
+    async fn publish(&self, recorder: &mut EventRecorder, queued: QueuedEvent) {
+        let reason = queued.reason;
+        let published = AssertUnwindSafe(recorder.publish(queued))
             .catch_unwind()
             .await;
         let published = published.unwrap_or_else(|_| {
             // The panic may have left the recorder's cache inconsistent.
-            reporter.forget();
-            Err("reporting an event panicked".to_owned())
+            recorder.forget();
+            Err("publishing the Event panicked".to_owned())
         });
         if let Err(error) = published {
-            warn!(reason, error, "an event could not be reported");
+            warn!(reason, error, "an Event could not be published");
             (self.0.lost)();
         }
     }
 
     async fn next(&self) -> QueuedEvent {
         loop {
-            let came = self.0.came.notified();
-            if let Some(told) = self.pop() {
-                return told;
+            let added = self.0.added.notified();
+            if let Some(queued) = self.pop() {
+                return queued;
             }
-            came.await;
+            added.await;
         }
     }
 
     fn pop(&self) -> Option<QueuedEvent> {
         let mut waiting = self.waiting();
-        let told = waiting.pop_front();
+        let queued = waiting.pop_front();
         if waiting.is_empty() {
             // Frees the memory of a long queue.
             waiting.shrink_to(BURST as usize);
         }
-        told
+        queued
     }
 
     fn waiting(&self) -> MutexGuard<'_, VecDeque<QueuedEvent>> {
@@ -185,60 +185,60 @@ impl Events {
 
 /// Queues an Event. Returns the Event that a full queue drops: the oldest Normal Event if the new Event is a
 /// Warning, else the new Event. So a flood of successes never crowds out failures.
-fn push(waiting: &mut VecDeque<QueuedEvent>, told: QueuedEvent) -> Option<QueuedEvent> {
+fn push(waiting: &mut VecDeque<QueuedEvent>, queued: QueuedEvent) -> Option<QueuedEvent> {
     let lost = if waiting.len() < WAITING_MAX {
         None
-    } else if told.type_ == EventType::Warning
+    } else if queued.type_ == EventType::Warning
         && let Some(normal) = waiting
             .iter()
-            .position(|told| told.type_ == EventType::Normal)
+            .position(|queued| queued.type_ == EventType::Normal)
     {
         waiting.remove(normal)
     } else {
-        return Some(told);
+        return Some(queued);
     };
-    waiting.push_back(told);
+    waiting.push_back(queued);
     lost
 }
 
 /// The recorder, with a cache of recent Events for counting repetitions.
-struct Reported {
+struct EventRecorder {
     client: Client,
     recorder: Recorder,
-    kept: u32,
+    cached: u32,
 }
 
-impl Reported {
+impl EventRecorder {
     fn new(client: Client) -> Self {
         let recorder = recorder(client.clone());
         Self {
             client,
             recorder,
-            kept: 0,
+            cached: 0,
         }
     }
 
     fn forget(&mut self) {
         self.recorder = recorder(self.client.clone());
-        self.kept = 0;
+        self.cached = 0;
     }
 
-    async fn publish(&mut self, told: QueuedEvent) -> Result<(), String> {
-        if self.kept >= KEPT_MAX {
+    async fn publish(&mut self, queued: QueuedEvent) -> Result<(), String> {
+        if self.cached >= CACHE_MAX {
             self.forget();
         }
-        self.kept += 1;
+        self.cached += 1;
         let event = Event {
-            type_: told.type_,
-            reason: told.reason.to_owned(),
-            note: Some(told.note),
-            action: told.action.to_owned(),
+            type_: queued.type_,
+            reason: queued.reason.to_owned(),
+            note: Some(queued.note),
+            action: queued.action.to_owned(),
             secondary: None,
         };
-        let publish = self.recorder.publish(&event, &told.regarding);
+        let publish = self.recorder.publish(&event, &queued.regarding);
         match timeout(CALL_TIMEOUT, publish).await {
             Ok(result) => result.map_err(|error| chain(&error)),
-            Err(_) => Err("timeout".to_owned()),
+            Err(_) => Err("the API server didn't answer in time".to_owned()),
         }
     }
 }
@@ -256,7 +256,7 @@ struct Pace {
     /// The time of the next Event by [`INTERVAL`] alone.
     next: Instant,
     /// The end of the pause after the last Event. Quiet time doesn't shorten this pause.
-    rests_until: Instant,
+    pause_until: Instant,
 }
 
 impl Pace {
@@ -264,21 +264,21 @@ impl Pace {
         let now = Instant::now();
         Self {
             next: now,
-            rests_until: now,
+            pause_until: now,
         }
     }
 
-    async fn turn(&mut self) {
+    async fn wait(&mut self) {
         let now = Instant::now();
-        let rested = now.checked_sub(INTERVAL * BURST).unwrap_or(now);
-        let at = self.next.max(rested);
-        sleep_until(at.max(self.rests_until)).await;
+        let earliest = now.checked_sub(INTERVAL * BURST).unwrap_or(now);
+        let at = self.next.max(earliest);
+        sleep_until(at.max(self.pause_until)).await;
         self.next = at + INTERVAL;
     }
 
     /// Starts the pause after a write that took `took` and has just ended.
-    fn rest(&mut self, took: Duration) {
-        self.rests_until = Instant::now() + took * LEFT_TO_OTHERS;
+    fn pause_after(&mut self, took: Duration) {
+        self.pause_until = Instant::now() + took * PAUSE_FACTOR;
     }
 }
 
@@ -317,7 +317,7 @@ mod tests {
     };
     use tower_service::Service;
 
-    fn told(type_: EventType, name: usize) -> QueuedEvent {
+    fn queued(type_: EventType, name: usize) -> QueuedEvent {
         QueuedEvent {
             regarding: ObjectReference {
                 name: Some(name.to_string()),
@@ -331,31 +331,31 @@ mod tests {
     }
 
     #[test]
-    fn a_note_fits_into_the_apis_1024_bytes() {
+    fn a_long_note_is_cut_to_the_1024_bytes_of_the_api() {
         assert_eq!(cut("short"), "short");
         let long = cut(&"é".repeat(5_000));
         assert!(long.len() <= 1_024 && long.ends_with('…'), "{}", long.len());
     }
 
     #[test]
-    fn a_flood_of_what_went_well_does_not_crowd_out_what_did_not() {
+    fn a_full_queue_drops_normal_events_before_warnings() {
         let mut waiting = VecDeque::new();
         for name in 0..WAITING_MAX {
-            assert!(push(&mut waiting, told(EventType::Normal, name)).is_none());
+            assert!(push(&mut waiting, queued(EventType::Normal, name)).is_none());
         }
-        let name = |told: Option<QueuedEvent>| told.and_then(|told| told.regarding.name);
-        let late = push(&mut waiting, told(EventType::Normal, 2_000));
+        let name = |queued: Option<QueuedEvent>| queued.and_then(|queued| queued.regarding.name);
+        let late = push(&mut waiting, queued(EventType::Normal, 2_000));
         assert_eq!(name(late).as_deref(), Some("2000"), "the latest finds none");
         for n in 0..WAITING_MAX {
-            let lost = push(&mut waiting, told(EventType::Warning, 3_000 + n));
+            let lost = push(&mut waiting, queued(EventType::Warning, 3_000 + n));
             assert_eq!(name(lost), Some(n.to_string()), "the oldest gives way");
         }
-        let late = push(&mut waiting, told(EventType::Warning, 5_000));
+        let late = push(&mut waiting, queued(EventType::Warning, 5_000));
         assert_eq!(name(late).as_deref(), Some("5000"), "not to its like");
         assert_eq!(waiting.len(), WAITING_MAX);
         let mut order = (0..).zip(&waiting);
-        let in_order = |(n, told): (usize, &QueuedEvent)| {
-            told.regarding.name.as_deref() == Some(&*(3_000 + n).to_string())
+        let in_order = |(n, queued): (usize, &QueuedEvent)| {
+            queued.regarding.name.as_deref() == Some(&*(3_000 + n).to_string())
         };
         assert!(order.all(in_order), "{waiting:?}");
     }
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_the_report_of_an_event_panics_it_is_lost_and_the_others_are_reported() {
+    async fn an_event_whose_report_panics_is_lost_and_the_others_are_reported() {
         let server = Server::default();
         let lost = Arc::new(AtomicUsize::new(0));
         let count = lost.clone();
@@ -401,7 +401,7 @@ mod tests {
                 namespace: Some("a".to_owned()),
                 ..ObjectReference::default()
             };
-            events.tell(regarding, EventType::Normal, "Reason", "Act", "");
+            events.enqueue(regarding, EventType::Normal, "Reason", "Act", "");
         }
         let reported = async {
             while server.0.load(Ordering::Relaxed) < 2 {
@@ -414,34 +414,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_storm_is_told_at_a_bounded_pace() {
+    async fn many_events_are_published_at_a_bounded_pace() {
         let mut pace = Pace::new();
         sleep(Duration::from_hours(1)).await;
         let began = Instant::now();
         for _ in 0..=BURST {
-            pace.turn().await;
+            pace.wait().await;
         }
         assert_eq!(began.elapsed(), Duration::ZERO, "a few at once");
         for _ in 0..100 {
-            pace.turn().await;
+            pace.wait().await;
         }
         assert_eq!(began.elapsed(), INTERVAL * 100);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_slower_the_api_server_is_the_fewer_it_gets() {
+    async fn a_slow_api_server_gets_fewer_events() {
         let mut pace = Pace::new();
         for took in [1, 50, 1_000].map(Duration::from_millis) {
             // Quiet time doesn't shorten the pauses.
             sleep(Duration::from_hours(1)).await;
-            pace.turn().await;
+            pace.wait().await;
             let began = Instant::now();
             for _ in 1..BURST {
                 sleep(took).await;
-                pace.rest(took);
-                pace.turn().await;
+                pace.pause_after(took);
+                pace.wait().await;
             }
-            let each = took * (1 + LEFT_TO_OTHERS);
+            let each = took * (1 + PAUSE_FACTOR);
             assert_eq!(began.elapsed(), each * (BURST - 1));
         }
     }

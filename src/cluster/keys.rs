@@ -75,7 +75,10 @@ pub async fn load_or_create(client: &Client, namespace: &str) -> Result<Keyring,
     zeroize(&mut fresh);
     match made {
         Ok(secret) => {
-            info!(secret = KEY_SECRET, namespace, "made the fingerprint key");
+            info!(
+                secret = KEY_SECRET,
+                namespace, "created the fingerprint key"
+            );
             keyring(secret)
         }
         // Another process has created the Secret first. That process's key is the valid one.

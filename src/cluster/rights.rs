@@ -36,7 +36,7 @@ pub async fn ask(client: &Client, own: &str, question: Question) -> Result<Answe
     };
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let answer = call(reviews.create(&PostParams::default(), &review)).await?;
-    Ok(read(answer.status))
+    Ok(answer_of(answer.status))
 }
 
 /// The operator's username at the API server, if the API server reports a name.
@@ -52,7 +52,7 @@ pub async fn username(client: &Client) -> Result<Option<String>, CallError> {
 }
 
 /// A "no" with an evaluation error says only that the API server has found no rule so far.
-fn read(status: Option<SubjectAccessReviewStatus>) -> Answer {
+fn answer_of(status: Option<SubjectAccessReviewStatus>) -> Answer {
     let Some(status) = status else {
         return Answer::Unknown;
     };
@@ -75,7 +75,7 @@ mod tests {
     #[case(false, None, Answer::No)]
     #[case(false, Some(""), Answer::No)]
     #[case(false, Some("a webhook failed"), Answer::Unknown)]
-    fn a_no_after_an_error_is_no_answer(
+    fn a_no_with_an_evaluation_error_is_unknown(
         #[case] allowed: bool,
         #[case] error: Option<&str>,
         #[case] wanted: Answer,
@@ -85,11 +85,11 @@ mod tests {
             evaluation_error: error.map(str::to_owned),
             ..SubjectAccessReviewStatus::default()
         };
-        assert_eq!(read(Some(status)), wanted);
+        assert_eq!(answer_of(Some(status)), wanted);
     }
 
     #[test]
-    fn no_status_is_no_answer() {
-        assert_eq!(read(None), Answer::Unknown);
+    fn a_review_without_status_is_unknown() {
+        assert_eq!(answer_of(None), Answer::Unknown);
     }
 }

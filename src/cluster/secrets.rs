@@ -40,7 +40,7 @@ pub async fn read(
     key: &str,
     selector: Option<&Selector>,
 ) -> Result<SecretLookup, CallError> {
-    if !can_be_named(name) {
+    if !is_object_name(name) {
         return Ok(SecretLookup::NotFound);
     }
     let secrets = Request::new(Secret::url_path(&(), Some(namespace)));
@@ -55,7 +55,7 @@ pub async fn read(
 
 /// Whether an object may have this name. The name becomes a segment of a URL's path, where `../` would lead
 /// to another namespace. The CRD refuses such a name, but a person can edit the schema.
-fn can_be_named(name: &str) -> bool {
+fn is_object_name(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
     (1..=253).contains(&name.len())
         && name.starts_with(|c| fits(c) && c != '.')
@@ -65,11 +65,11 @@ fn can_be_named(name: &str) -> bool {
 /// The fields of a Secret that are read, borrowed from the text. All other fields are skipped and never
 /// decoded: `kubectl apply` with `stringData` puts the values into an annotation.
 #[derive(Deserialize)]
-struct Parts<'a> {
+struct SecretFields<'a> {
     #[serde(default)]
     metadata: Metadata,
     #[serde(borrow, default)]
-    data: Option<BTreeMap<String, Encoded<'a>>>,
+    data: Option<BTreeMap<String, Base64Value<'a>>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -82,9 +82,9 @@ struct Metadata {
 
 /// A value in base64. Owned only if the JSON has escapes in the value.
 #[derive(Deserialize)]
-struct Encoded<'a>(#[serde(borrow)] Cow<'a, str>);
+struct Base64Value<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl Drop for Encoded<'_> {
+impl Drop for Base64Value<'_> {
     fn drop(&mut self) {
         if let Cow::Owned(text) = &mut self.0 {
             text.zeroize();
@@ -92,7 +92,7 @@ impl Drop for Encoded<'_> {
     }
 }
 
-impl Encoded<'_> {
+impl Base64Value<'_> {
     fn decode(&self) -> Result<Zeroizing<Vec<u8>>, value::Error> {
         let bytes = ByteString::deserialize((&*self.0).into_deserializer())?;
         Ok(Zeroizing::new(bytes.0))
@@ -102,7 +102,7 @@ impl Encoded<'_> {
 fn find(secret: &str, key: &str, selector: Option<&Selector>) -> Result<SecretLookup, CallError> {
     // Drops serde's error, because serde quotes the text, and the text holds passwords.
     let unreadable = || CallError::Failed("the API server's reply can't be read".to_owned());
-    let parts: Parts<'_> = serde_json::from_str(secret).map_err(|_| unreadable())?;
+    let parts: SecretFields<'_> = serde_json::from_str(secret).map_err(|_| unreadable())?;
     if selector.is_some_and(|selector| !selector.matches(&parts.metadata.labels)) {
         return Ok(SecretLookup::NotSelected);
     }
@@ -137,9 +137,9 @@ mod tests {
     }
 
     #[test]
-    fn no_name_leads_anywhere_else() {
+    fn no_name_reaches_another_object() {
         for name in ["bot", "a.b-c", "1", &"a".repeat(253)] {
-            assert!(can_be_named(name), "{name}");
+            assert!(is_object_name(name), "{name}");
         }
         for name in [
             "",
@@ -154,12 +154,12 @@ mod tests {
             "Bot",
             &"a".repeat(254),
         ] {
-            assert!(!can_be_named(name), "{name}");
+            assert!(!is_object_name(name), "{name}");
         }
     }
 
     #[test]
-    fn one_key_is_decoded_and_the_rest_is_skipped() {
+    fn only_the_wanted_key_is_decoded() {
         let secret = json!({
             "kind": "Secret", "type": "Opaque", "immutable": true,
             "metadata": {
@@ -190,13 +190,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_escaped_on_the_way_is_read_all_the_same() {
+    fn escapes_in_the_json_are_decoded() {
         let secret = r#"{"metadata":{"uid":"u","resourceVersion":"7"},"data":{"a":"\/\u002b8="}}"#;
         assert_eq!(value(find(secret, "a", None)), Some(vec![0xff, 0xef]));
     }
 
     #[test]
-    fn what_cant_be_read_is_not_quoted() {
+    fn an_error_quotes_nothing_of_an_unreadable_secret() {
         for secret in [
             "Passw0rd",
             r#"{"data":"Passw0rd"}"#,

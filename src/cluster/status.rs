@@ -27,7 +27,7 @@ pub async fn read(
     name: &str,
 ) -> Result<CognitoUserPassword, CallError> {
     let api: Api<LeanObject<CognitoUserPassword>> = Api::namespaced(client.clone(), namespace);
-    readable(call(api.get(name)).await?)
+    decoded(call(api.get(name)).await?)
 }
 
 /// Replaces the whole status of `resource`. Returns the resource after the write.
@@ -45,11 +45,11 @@ pub async fn write(
     let Some(version) = resource.resource_version() else {
         return Err(CallError::Conflict);
     };
-    let patch = Whole::of(&version, status);
-    readable(call(api.patch_status(&resource.name_any(), &params(), &Patch::Merge(patch))).await?)
+    let patch = StatusPatch::of(&version, status);
+    decoded(call(api.patch_status(&resource.name_any(), &params(), &Patch::Merge(patch))).await?)
 }
 
-fn readable<K>(object: LeanObject<K>) -> Result<K, CallError> {
+fn decoded<K>(object: LeanObject<K>) -> Result<K, CallError> {
     // Drops the error, because serde quotes the text.
     object
         .0
@@ -86,7 +86,7 @@ fn params() -> PatchParams {
 /// The whole status as a merge patch. A merge patch leaves a field alone that the patch does not name. So
 /// each field that the status lacks is sent as null, which removes the field.
 #[derive(Serialize, Debug)]
-struct Whole<'a> {
+struct StatusPatch<'a> {
     metadata: Version<'a>,
     status: Fields<'a>,
 }
@@ -112,7 +112,7 @@ struct Fields<'a> {
     conditions: Option<&'a [Condition]>,
 }
 
-impl<'a> Whole<'a> {
+impl<'a> StatusPatch<'a> {
     fn of(resource_version: &'a str, status: &'a Status) -> Self {
         let Status {
             observed_generation,
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_patch_names_every_field_of_the_status() {
-        let patch = |status| to_value(Whole::of("7", status)).expect("JSON");
+        let patch = |status| to_value(StatusPatch::of("7", status)).expect("JSON");
         let status = full();
         let all = patch(&status);
         assert_eq!(all["metadata"]["resourceVersion"], "7");

@@ -10,13 +10,13 @@
 mod account;
 mod connect;
 mod endpoint;
+mod error_text;
 mod http;
 mod identity;
 mod own;
 mod role;
 mod translate;
 mod trust;
-mod words;
 
 #[cfg(test)]
 mod tests;
@@ -43,15 +43,15 @@ use aws_sdk_cognitoidentityprovider::{
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
-use endpoint::{EndpointGuard, StopBeforeSending};
+use endpoint::{DryRun, EndpointGuard};
 use identity::Identity;
-use role::{Assume, Lanes};
+use role::{RoleCredentials, StsQueues};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use translate::Witness;
+use translate::RequestRecorder;
 
 /// The operator's name in the user agent, which `CloudTrail` records.
 const APP_NAME: &str = "cognito-password-operator";
@@ -95,7 +95,7 @@ pub struct AwsCognito {
     regions: Regions,
     own: Identity,
     account: OwnAccount,
-    lanes: Lanes,
+    queues: StsQueues,
     /// The credentials of each role.
     roles: Mutex<HashMap<Authority, Identity>>,
 }
@@ -131,7 +131,7 @@ impl AwsCognito {
             regions: Regions::Any,
             own,
             account: OwnAccount::default(),
-            lanes: Lanes::new(),
+            queues: StsQueues::new(),
             roles: Mutex::default(),
         }
     }
@@ -144,7 +144,7 @@ impl AwsCognito {
     }
 
     async fn check_cognito(&self) -> Result<Regions, EndpointError> {
-        let stop = StopBeforeSending::default();
+        let dry_run = DryRun::default();
         let as_nobody = config::Config::builder()
             .region(NOWHERE)
             .credentials_provider(nobody());
@@ -156,10 +156,10 @@ impl AwsCognito {
             .password("none")
             .customize()
             .config_override(as_nobody)
-            .interceptor(stop.clone())
+            .interceptor(dry_run.clone())
             .send()
             .await;
-        match (outcome, stop.reached()) {
+        match (outcome, dry_run.host()) {
             (Err(error), None) => Err(EndpointError::from_chain(Service::Cognito, &error)),
             // If the host does not contain the invented Region, a setting names the endpoint, and every
             // Region leads there.
@@ -169,14 +169,14 @@ impl AwsCognito {
     }
 
     async fn check_sts(&self) -> Result<(), EndpointError> {
-        let stop = StopBeforeSending::default();
+        let dry_run = DryRun::default();
         let config = sts_config(&self.config, NOWHERE)
             .credentials_provider(nobody())
             .interceptor(EndpointGuard(Service::Sts))
-            .interceptor(stop.clone());
+            .interceptor(dry_run.clone());
         let client = aws_sdk_sts::Client::from_conf(config.build());
         match client.get_caller_identity().send().await {
-            Err(error) if stop.reached().is_none() => {
+            Err(error) if dry_run.host().is_none() => {
                 Err(EndpointError::from_chain(Service::Sts, &error))
             }
             _ => Ok(()),
@@ -191,16 +191,16 @@ impl AwsCognito {
         let mut roles = self.roles();
         let identity = roles
             .entry(authority.clone())
-            .or_insert_with(|| Identity::new(self.assume(role).source()));
+            .or_insert_with(|| Identity::new(self.role_credentials(role).source()));
         identity.clone()
     }
 
-    fn assume(&self, role: &Arc<Role>) -> Assume {
-        Assume {
+    fn role_credentials(&self, role: &Arc<Role>) -> RoleCredentials {
+        RoleCredentials {
             role: role.clone(),
             own: self.own.clone(),
             config: self.config.clone(),
-            lanes: self.lanes.clone(),
+            queues: self.queues.clone(),
             hangs: Arc::default(),
         }
     }
@@ -239,7 +239,7 @@ impl Cognito for AwsCognito {
         match &authority.role {
             None => Ok(self.own_account(region(authority))),
             Some(role) => {
-                self.account.matters();
+                self.account.roles_in_use();
                 Ok(role.arn.account())
             }
         }
@@ -258,7 +258,7 @@ impl Cognito for AwsCognito {
             .region(region(authority))
             .credentials_provider(identity.provider())
             .identity_cache(IdentityCache::no_cache());
-        let witness = Witness::default();
+        let recorder = RequestRecorder::default();
         let outcome = self
             .client
             .admin_set_user_password()
@@ -268,12 +268,12 @@ impl Cognito for AwsCognito {
             .permanent(permanent)
             .customize()
             .config_override(caller)
-            .interceptor(witness.clone())
+            .interceptor(recorder.clone())
             .send()
             .await;
-        let reply = translate::reply(outcome, &witness, password);
+        let reply = translate::reply(outcome, &recorder, password);
         if blames_credentials(&reply) {
-            identity.forget(version);
+            identity.invalidate(version);
         }
         reply
     }
@@ -326,7 +326,7 @@ fn sts_config(config: &SdkConfig, region: config::Region) -> aws_sdk_sts::config
 /// brings its Region. A search for a default Region would ask the instance metadata service.
 async fn load(http: SharedHttpClient) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .region(own::home())
+        .region(own::configured_region())
         .http_client(http)
         .no_credentials();
     if let Ok(name) = AppName::new(APP_NAME) {

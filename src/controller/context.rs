@@ -74,7 +74,7 @@ pub struct Context<C> {
     pub permits: Permits,
     /// Allows one call at a time for a user of a pool.
     pub user_locks: UserLocks,
-    /// Which labels a Secret must have to be seen; none for all Secrets.
+    /// The labels that a Secret must have. None: the operator uses all Secrets.
     pub secret_selector: Option<Selector>,
     stopping: AtomicBool,
 }
@@ -84,7 +84,7 @@ pub struct Context<C> {
 pub struct Rules {
     /// The policy for the users of pools that no grant names. None: grants are off.
     pub ungranted: Option<UngrantedPolicy>,
-    /// Which labels a Secret must have to be seen; none for all Secrets.
+    /// The labels that a Secret must have. None: the operator uses all Secrets.
     pub secret_selector: Option<Selector>,
     /// The rate and the burst of calls to Cognito, for each account and Region.
     pub budget: RateLimits,
@@ -126,12 +126,12 @@ impl<C: Cognito> Context<C> {
                 .within(cognito.regions()),
         ));
         let grants_changed = Arc::new(Notify::new());
-        let tell = {
+        let notify_reporter = {
             let (index, grants_changed) = (index.clone(), grants_changed.clone());
             let metrics = metrics.clone();
             move |authority: &Authority| {
-                let tell = || lock(&index).grants().authority_changed(authority);
-                let _ = isolated(&metrics, authority, "finding an authority's grants", tell);
+                let find = || lock(&index).grants().authority_changed(authority);
+                let _ = isolated(&metrics, authority, "finding an authority's grants", find);
                 grants_changed.notify_one();
             }
         };
@@ -143,7 +143,12 @@ impl<C: Cognito> Context<C> {
         Self {
             events: Events::new(client.clone(), lost),
             client,
-            credential_gate: CredentialGate::new(cognito.clone(), slots.clone(), wake, tell),
+            credential_gate: CredentialGate::new(
+                cognito.clone(),
+                slots.clone(),
+                wake,
+                notify_reporter,
+            ),
             slots,
             cognito,
             keyring: Mutex::new(Arc::new(keyring)),
@@ -178,7 +183,7 @@ impl<C: Cognito> Context<C> {
 
     /// Remembers the resource that a write or a read returned, because the watch shows that version
     /// only later.
-    pub fn wrote(&self, key: &Key, resource: Arc<CognitoUserPassword>) {
+    pub fn remember(&self, key: &Key, resource: Arc<CognitoUserPassword>) {
         self.index().wrote(&resource);
         self.memory.wrote(key, resource);
     }

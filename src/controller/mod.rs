@@ -23,7 +23,7 @@ mod watch;
 
 pub use context::{Context, Rules};
 pub use state::key::Key;
-pub use watch::expect;
+pub use watch::register_checks;
 
 use crate::{
     api::{REASONS, Reason},
@@ -31,7 +31,7 @@ use crate::{
     cognito::Cognito,
     ops::{
         health::Readiness,
-        metrics::{BudgetNow, HeldNow},
+        metrics::{MemorySample, RateLimiterSample},
     },
 };
 use futures::FutureExt;
@@ -55,7 +55,7 @@ use tracing::{debug, error};
 const EVENTS_MAX: Duration = Duration::from_millis(500);
 
 /// The reason under which the metric counts resources without a Ready reason in the status.
-const NOT_JUDGED: &str = "Unknown";
+const NO_REASON: &str = "Unknown";
 
 /// Applies watch events to the state, and reconciles resources once `leading` completes. At `shutdown`
 /// no new reconcile begins, and the function waits for the reconciles under way.
@@ -71,18 +71,18 @@ pub async fn run<C: Cognito>(
 ) {
     measure(&context);
     let stalls = context.metrics.stalls();
-    let followed = watch::follow(context.clone(), scopes, readiness);
-    let mut follow = tokio::spawn(stalls.watch(followed));
-    let (telling, told) = oneshot::channel::<()>();
-    let mut events = tokio::spawn(stalls.watch(tell_events(context.clone(), told)));
+    let following = watch::follow(context.clone(), scopes, readiness);
+    let mut follow = tokio::spawn(stalls.instrument(following));
+    let (stop_events, stopped) = oneshot::channel::<()>();
+    let mut events = tokio::spawn(stalls.instrument(publish_events(context.clone(), stopped)));
     tokio::select! {
         () = reconciles(&context, leading, shutdown) => follow.abort(),
         () = context.permits.give(&context.metrics) => {}
-        () = report::grant_status::tell(&context) => {}
+        () = report::grant_status::report(&context) => {}
         () = report::version_recorder::record(&context) => {}
         _ = &mut follow => panic!("following the watches ended"),
     }
-    drop(telling);
+    drop(stop_events);
     if timeout(EVENTS_MAX, &mut events).await.is_err() {
         events.abort();
     }
@@ -90,7 +90,7 @@ pub async fn run<C: Cognito>(
 
 /// Writes the queued Events once this process leads, so that replicas do not write the same Event.
 /// After the sender of `ended` is dropped, writes the Events that are left, and ends.
-async fn tell_events<C: Cognito>(context: Arc<Context<C>>, mut ended: oneshot::Receiver<()>) {
+async fn publish_events<C: Cognito>(context: Arc<Context<C>>, mut ended: oneshot::Receiver<()>) {
     tokio::select! {
         () = context.leadership.won() => {}
         _ = &mut ended => return,
@@ -121,21 +121,21 @@ async fn reconciles<C: Cognito>(
         tokio::select! {
             () = &mut shutdown => break,
             (slot, key) = next(context) => {
-                running.spawn(stalls.watch(reconcile_and_requeue(context.clone(), key, slot)));
+                running.spawn(stalls.instrument(reconcile_and_requeue(context.clone(), key, slot)));
             }
-            Some(ended) = running.join_next() => report(ended),
+            Some(ended) = running.join_next() => log_failure(ended),
         }
     }
     context.stop();
     while let Some(ended) = running.join_next().await {
-        report(ended);
+        log_failure(ended);
     }
 }
 
 /// Logs a reconcile task that failed. [`reconcile_and_requeue`] catches the panics of a reconcile. A resource stays
 /// taken in the queue until a restart if [`reconcile_and_requeue`] itself panics. Other resources are still
 /// reconciled.
-fn report(ended: Result<(), JoinError>) {
+fn log_failure(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         error!(
             panicked = error.is_panic(),
@@ -166,36 +166,40 @@ fn measure<C: Cognito>(context: &Arc<Context<C>>) {
     let length = move || count(queue.len());
     context.metrics.measure_queue_with(length);
     let permits = context.permits.clone();
-    context.metrics.measure_budget_with(move || BudgetNow {
-        waiting: count(permits.waiting()),
-        rps: permits.rate(),
-    });
+    context
+        .metrics
+        .measure_rate_limiters_with(move || RateLimiterSample {
+            waiting: count(permits.waiting()),
+            rps: permits.rate(),
+        });
     let index = context.index.clone();
     let by_reason = move || by_reason(context::lock(&index).reasons());
     context.metrics.count_resources_with(by_reason);
-    context.metrics.measure_held_with(held(context));
+    context.metrics.measure_memory_with(memory_sample(context));
 }
 
 /// Counts the resources by the reason of the Ready condition, in one pass over the resources.
 fn by_reason(reasons: impl Iterator<Item = Option<Reason>>) -> Vec<(&'static str, u64)> {
     let mut counts = [0; REASONS.len()];
-    let mut not_judged = 0;
+    let mut without_reason = 0;
     for reason in reasons {
         match reason {
             Some(reason) => counts[reason as usize] += 1,
-            None => not_judged += 1,
+            None => without_reason += 1,
         }
     }
     let words = REASONS.iter().map(|entry| entry.word);
     words
         .zip(counts)
-        .chain([(NOT_JUDGED, not_judged)])
+        .chain([(NO_REASON, without_reason)])
         .collect()
 }
 
 /// Counts the entries that this process keeps in memory. Captures the parts, not the context: the
 /// context owns the metrics, and an `Arc` cycle would leak both.
-fn held<C: Cognito>(context: &Context<C>) -> impl Fn() -> HeldNow + Send + Sync + use<C> {
+fn memory_sample<C: Cognito>(
+    context: &Context<C>,
+) -> impl Fn() -> MemorySample + Send + Sync + use<C> {
     let (index, memory) = (context.index.clone(), context.memory.clone());
     let (queue, permits) = (context.queue.clone(), context.permits.clone());
     let (user_locks, credential_gate) =
@@ -212,7 +216,7 @@ fn held<C: Cognito>(context: &Context<C>) -> impl Fn() -> HeldNow + Send + Sync 
             ("credentials", credential_gate.len()),
             ("verified", version_queue.len()),
         ]);
-        HeldNow {
+        MemorySample {
             tasks: count(runtime.num_alive_tasks()),
             entries: entries
                 .into_iter()
@@ -231,19 +235,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_is_told_with_its_number_of_resources() {
+    fn every_reason_is_counted() {
         let reasons = [
             Some(Reason::PasswordSet),
             None,
             Some(Reason::NotGranted),
             Some(Reason::PasswordSet),
         ];
-        let told = by_reason(reasons.into_iter());
-        assert_eq!(told.len(), REASONS.len() + 1);
-        for (word, count) in told {
+        let counts = by_reason(reasons.into_iter());
+        assert_eq!(counts.len(), REASONS.len() + 1);
+        for (word, count) in counts {
             let expected = match word {
                 "PasswordSet" => 2,
-                "NotGranted" | NOT_JUDGED => 1,
+                "NotGranted" | NO_REASON => 1,
                 _ => 0,
             };
             assert_eq!(count, expected, "{word}");

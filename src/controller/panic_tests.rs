@@ -11,9 +11,11 @@ use super::{
     reconcile_and_requeue,
     state::key::Key,
 };
-use crate::cluster::watch::lean_object::{DecodeError, LeanObject, UserNamed};
+use crate::cluster::watch::lean_object::{DecodeError, LeanObject, UserRef};
 use kube::runtime::watcher::Event;
-use scene::{Scene, gone, named, resource, rival, secret, there, told};
+use scene::{
+    Scene, deleted_resource, listed_resource, resource, resource_event, rival, secret, secret_name,
+};
 use std::{cell::RefCell, time::Duration};
 
 thread_local! {
@@ -59,7 +61,7 @@ async fn listed() -> Scene {
 }
 
 #[tokio::test]
-async fn where_indexing_a_resource_panics_it_keeps_its_claim_and_the_others_are_followed() {
+async fn a_panic_in_indexing_a_resource_keeps_its_claim_and_stops_no_other_resource() {
     for place in ["index", "index, half-way"] {
         inject(place);
         let mut scene = Scene::without_grants();
@@ -68,7 +70,7 @@ async fn where_indexing_a_resource_panics_it_keeps_its_claim_and_the_others_are_
             .list(vec![bad.clone(), young.clone(), resource("good", 3)])
             .await;
         assert_eq!(scene.panics(), 1, "{place}");
-        assert_eq!(scene.readiness.failing(), [""; 0], "{place}");
+        assert_eq!(scene.readiness.failures(), [""; 0], "{place}");
         assert_eq!(scene.due(), [key("good"), key("young")], "{place}");
         let manager = |scene: &Scene| {
             let claim = crate::controller::state::claims::Claim::of(&young).expect("a user");
@@ -77,31 +79,36 @@ async fn where_indexing_a_resource_panics_it_keeps_its_claim_and_the_others_are_
         assert_eq!(manager(&scene), Some(key("bad")), "{place}");
         assert!(!scene.context.index().has_resource(&key("bad")));
         // A relist that shows the resource keeps the claim.
-        scene.follow([told(Event::Init), there(bad.clone())]).await;
         scene
-            .follow([there(young.clone()), told(Event::InitDone)])
+            .handle([resource_event(Event::Init), listed_resource(bad.clone())])
+            .await;
+        scene
+            .handle([
+                listed_resource(young.clone()),
+                resource_event(Event::InitDone),
+            ])
             .await;
         assert_eq!(manager(&scene), Some(key("bad")), "{place}");
         // The next event of the resource repairs the index.
         heal();
-        scene.follow([there(bad.clone())]).await;
+        scene.handle([listed_resource(bad.clone())]).await;
         assert_eq!(scene.due(), [key("bad")], "{place}");
         assert_eq!(manager(&scene), Some(key("bad")), "{place}");
         // A resource that was indexed before is no longer reconciled with the former spec.
         inject(place);
         let mut moved = bad.clone();
         moved.metadata.resource_version = Some("2".to_owned());
-        scene.follow([there(moved)]).await;
+        scene.handle([listed_resource(moved)]).await;
         assert!(!scene.context.index().has_resource(&key("bad")));
         assert_eq!(manager(&scene), Some(key("bad")), "{place}");
         heal();
-        scene.follow([gone(bad)]).await;
+        scene.handle([deleted_resource(bad)]).await;
         assert_eq!(manager(&scene), None, "{place}");
     }
 }
 
 #[tokio::test]
-async fn where_indexing_an_unreadable_resource_panics_it_keeps_its_claim() {
+async fn a_panic_in_indexing_an_undecodable_resource_keeps_its_claim() {
     let mut scene = Scene::without_grants();
     let (bad, young) = (rival("bad", 1, "bot"), rival("young", 2, "bot"));
     scene.list(vec![bad.clone(), young.clone()]).await;
@@ -109,13 +116,13 @@ async fn where_indexing_an_unreadable_resource_panics_it_keeps_its_claim() {
     let unreadable = DecodeError {
         error: String::new(),
         metadata: bad.metadata,
-        user: Some(UserNamed {
+        user: Some(UserRef {
             user_pool_id: bad.spec.user_pool_id,
             username: bad.spec.username,
         }),
     };
     scene
-        .follow([told(Event::Apply(LeanObject(Err(unreadable))))])
+        .handle([resource_event(Event::Apply(LeanObject(Err(unreadable))))])
         .await;
     assert_eq!(scene.panics(), 1);
     let claim = crate::controller::state::claims::Claim::of(&young).expect("a user");
@@ -125,18 +132,18 @@ async fn where_indexing_an_unreadable_resource_panics_it_keeps_its_claim() {
 }
 
 #[tokio::test]
-async fn where_removing_a_resource_panics_the_list_goes_on_and_the_next_one_removes_it() {
+async fn a_resource_whose_removal_panics_is_removed_by_the_next_list() {
     let mut scene = listed().await;
     inject("remove");
     scene
-        .follow([told(Event::Init), told(Event::InitDone)])
+        .handle([resource_event(Event::Init), resource_event(Event::InitDone)])
         .await;
     assert_eq!(scene.panics(), 1);
     assert!(scene.context.index().has_resource(&key("bad")));
     assert!(!scene.context.index().has_resource(&key("good")));
     heal();
     scene
-        .follow([told(Event::Init), told(Event::InitDone)])
+        .handle([resource_event(Event::Init), resource_event(Event::InitDone)])
         .await;
     assert!(!scene.context.index().has_resource(&key("bad")));
     let claims = |(of, entries)| of == "claims" && entries > 0;
@@ -144,20 +151,20 @@ async fn where_removing_a_resource_panics_the_list_goes_on_and_the_next_one_remo
 }
 
 #[tokio::test]
-async fn where_indexing_a_secret_panics_its_resources_are_reconciled_by_a_read() {
+async fn the_resources_of_a_secret_whose_indexing_panics_are_reconciled_by_a_read() {
     let mut scene = listed().await;
     scene
-        .follow([
-            secret(Event::Apply(named("bad", 1))),
-            secret(Event::Apply(named("good", 1))),
+        .handle([
+            secret(Event::Apply(secret_name("bad", 1))),
+            secret(Event::Apply(secret_name("good", 1))),
         ])
         .await;
     assert_eq!(scene.due(), [key("bad"), key("good")]);
     inject("secret");
     scene
-        .follow([
-            secret(Event::Apply(named("bad", 2))),
-            secret(Event::Apply(named("good", 2))),
+        .handle([
+            secret(Event::Apply(secret_name("bad", 2))),
+            secret(Event::Apply(secret_name("good", 2))),
         ])
         .await;
     assert_eq!(scene.panics(), 1);
@@ -167,15 +174,17 @@ async fn where_indexing_a_secret_panics_its_resources_are_reconciled_by_a_read()
 }
 
 #[tokio::test]
-async fn where_removing_a_secret_panics_the_list_goes_on() {
+async fn a_panic_in_removing_a_secret_does_not_end_the_list() {
     let mut scene = listed().await;
     for name in ["bad", "good"] {
-        scene.follow([secret(Event::Apply(named(name, 1)))]).await;
+        scene
+            .handle([secret(Event::Apply(secret_name(name, 1)))])
+            .await;
     }
     scene.due();
     inject("remove secret");
     scene
-        .follow([secret(Event::Init), secret(Event::InitDone)])
+        .handle([secret(Event::Init), secret(Event::InitDone)])
         .await;
     assert_eq!(scene.panics(), 1);
     assert_eq!(scene.due(), [key("good")]);
@@ -183,7 +192,7 @@ async fn where_removing_a_secret_panics_the_list_goes_on() {
 }
 
 #[tokio::test]
-async fn where_a_first_decision_panics_the_others_are_decided_on_and_it_is_tried_again() {
+async fn a_panic_in_triage_stops_no_other_resource_and_triage_is_repeated() {
     inject("decide");
     let scene = listed().await;
     assert_eq!(scene.panics(), 1);
@@ -198,7 +207,7 @@ async fn where_a_first_decision_panics_the_others_are_decided_on_and_it_is_tried
 }
 
 #[tokio::test]
-async fn where_a_reconcile_or_the_decision_after_it_panics_it_is_tried_again_later() {
+async fn a_reconcile_that_panics_is_repeated_after_a_growing_pause() {
     for place in ["unpack", "decide"] {
         let scene = listed().await;
         let context = &scene.context;
@@ -208,8 +217,8 @@ async fn where_a_reconcile_or_the_decision_after_it_panics_it_is_tried_again_lat
         assert_eq!(taken, [key("bad"), key("good")]);
         // An event during the reconcile asks for another decision afterwards.
         context.queue.push(key("bad"));
-        let held = context.slots.take().await;
-        reconcile_and_requeue(context.clone(), key("bad"), held).await;
+        let slot = context.slots.take().await;
+        reconcile_and_requeue(context.clone(), key("bad"), slot).await;
         assert_eq!(scene.panics(), 2, "{place}");
         assert_eq!(context.queue.entries(), 2, "it is tried again");
         assert_eq!(context.queue.len(), 0, "but not at once");
@@ -226,7 +235,7 @@ async fn where_a_reconcile_or_the_decision_after_it_panics_it_is_tried_again_lat
 }
 
 #[tokio::test]
-async fn where_the_sweep_of_one_user_panics_other_users_are_swept_and_the_user_is_later() {
+async fn a_panic_in_finding_stale_resources_stops_no_other_user() {
     let mut scene = Scene::without_grants();
     let crowd = |of: &'static str, bad: bool| {
         let name = move |n: i64| match n {
@@ -241,11 +250,13 @@ async fn where_the_sweep_of_one_user_panics_other_users_are_swept_and_the_user_i
     scene.due();
     inject("stale");
     for (name, created, user) in [("one-00", 0, "one"), ("two-00", 0, "two")] {
-        scene.follow([gone(rival(name, created, user))]).await;
+        scene
+            .handle([deleted_resource(rival(name, created, user))])
+            .await;
     }
     scene.due();
     while scene.context.index().has_stale() {
-        scene.follower.ask_stale().await;
+        scene.event_handler.triage_stale().await;
     }
     assert_eq!(scene.panics(), 1);
     let due = scene.due();
@@ -253,10 +264,12 @@ async fn where_the_sweep_of_one_user_panics_other_users_are_swept_and_the_user_i
     // After another change of the manager, all resources of the user are triaged, also the one that
     // panicked.
     heal();
-    scene.follow([gone(rival("bad", 1, "one"))]).await;
+    scene
+        .handle([deleted_resource(rival("bad", 1, "one"))])
+        .await;
     scene.due();
     while scene.context.index().has_stale() {
-        scene.follower.ask_stale().await;
+        scene.event_handler.triage_stale().await;
     }
     assert!(scene.due().contains(&key("one-39")));
 }

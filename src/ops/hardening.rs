@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 /// A kind of hardening that failed. The failure is logged, but the operator starts anyway: a container
 /// runtime may forbid the system call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Exposed {
+pub enum HardeningFailure {
     /// `prctl(PR_SET_DUMPABLE, 0)` failed.
     #[error("the process could not be made non-dumpable: {0}")]
     Dumpable(Errno),
@@ -21,8 +21,8 @@ pub enum Exposed {
 /// nor `/proc/PID/mem`. Call this before the first secret is read.
 ///
 /// Both steps are always tried. Returns the steps that failed; empty if both worked.
-#[must_use = "what stays exposed should be logged"]
-pub fn keep_memory_private() -> Vec<Exposed> {
+#[must_use = "each failure should be logged"]
+pub fn keep_memory_private() -> Vec<HardeningFailure> {
     [not_dumpable(), no_core_file()]
         .into_iter()
         .filter_map(Result::err)
@@ -30,26 +30,26 @@ pub fn keep_memory_private() -> Vec<Exposed> {
 }
 
 #[cfg(target_os = "linux")]
-fn not_dumpable() -> Result<(), Exposed> {
+fn not_dumpable() -> Result<(), HardeningFailure> {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Exposed::Dumpable)
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(HardeningFailure::Dumpable)
 }
 
 /// Other systems have no such switch. There the limit of core files is the only protection.
 #[cfg(not(target_os = "linux"))]
 #[expect(clippy::unnecessary_wraps, reason = "the same shape as on Linux")]
-fn not_dumpable() -> Result<(), Exposed> {
+fn not_dumpable() -> Result<(), HardeningFailure> {
     Ok(())
 }
 
 /// The second protection. On Linux the limit alone does not stop a core file that is piped to a program
 /// (`kernel.core_pattern`). On other systems the limit is the only protection.
-fn no_core_file() -> Result<(), Exposed> {
+fn no_core_file() -> Result<(), HardeningFailure> {
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),
     };
-    setrlimit(Resource::Core, none).map_err(Exposed::CoreFile)
+    setrlimit(Resource::Core, none).map_err(HardeningFailure::CoreFile)
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -76,14 +76,14 @@ mod tests {
     }
 
     #[test]
-    fn hardening_twice_is_no_failure() {
+    fn hardening_can_be_repeated() {
         assert_eq!(keep_memory_private(), []);
         assert_eq!(keep_memory_private(), []);
     }
 
     #[test]
-    fn a_failure_says_what_stays_exposed() {
-        let message = Exposed::CoreFile(Errno::PERM).to_string();
+    fn a_failure_names_the_step_and_the_error() {
+        let message = HardeningFailure::CoreFile(Errno::PERM).to_string();
         assert!(message.contains("core files"), "{message}");
         assert!(message.contains("not permitted"), "{message}");
     }

@@ -29,7 +29,7 @@ struct CheckResult {
     /// The last lasting state: passed, or the reason for the failure.
     lasting: Result<(), String>,
     /// A temporary failure, which hides the lasting state until the failure expires.
-    passing_by: Option<TemporaryFailure>,
+    temporary: Option<TemporaryFailure>,
 }
 
 #[derive(Debug)]
@@ -40,16 +40,16 @@ struct TemporaryFailure {
 }
 
 impl CheckResult {
-    fn fresh() -> Self {
+    fn not_yet() -> Self {
         Self {
             lasting: Err("not yet".to_owned()),
-            passing_by: None,
+            temporary: None,
         }
     }
 
     fn failure_at(&self, now: Instant) -> Option<&str> {
-        match (&self.passing_by, &self.lasting) {
-            (Some(ailment), _) if now < ailment.until => Some(&ailment.message),
+        match (&self.temporary, &self.lasting) {
+            (Some(failure), _) if now < failure.until => Some(&failure.message),
             (_, Err(message)) => Some(message),
             (_, Ok(())) => None,
         }
@@ -74,7 +74,7 @@ impl Readiness {
         let name = name.into();
         lock(&self.checks)
             .entry(name.clone())
-            .or_insert_with(CheckResult::fresh);
+            .or_insert_with(CheckResult::not_yet);
         Check {
             name,
             checks: Arc::clone(&self.checks),
@@ -83,15 +83,15 @@ impl Readiness {
 
     /// The checks that fail now, as `name: message`, one line each, sorted by name. Empty means ready.
     #[must_use]
-    pub fn failing(&self) -> Vec<String> {
-        self.failing_at(Instant::now())
+    pub fn failures(&self) -> Vec<String> {
+        self.failures_at(Instant::now())
     }
 
-    fn failing_at(&self, now: Instant) -> Vec<String> {
+    fn failures_at(&self, now: Instant) -> Vec<String> {
         lock(&self.checks)
             .iter()
-            .filter_map(|(name, verdict)| {
-                let message = verdict.failure_at(now)?;
+            .filter_map(|(name, result)| {
+                let message = result.failure_at(now)?;
                 Some(one_line(&format!("{name}: {message}")))
             })
             .collect()
@@ -105,12 +105,12 @@ fn one_line(text: &str) -> String {
 impl Check {
     /// Reports that the check passes.
     pub fn pass(&self) {
-        self.say(Ok(()));
+        self.set(Ok(()));
     }
 
     /// Reports a failure that lasts until [`pass`](Self::pass).
     pub fn fail(&self, message: impl Into<String>) {
-        self.say(Err(message.into()));
+        self.set(Err(message.into()));
     }
 
     /// Reports a failure that expires after `heal_after`, unless the failure is repeated. After the expiry,
@@ -125,24 +125,24 @@ impl Check {
         let Some(until) = now.checked_add(heal_after) else {
             return self.fail(message); // past the end of the clock: never expires
         };
-        self.verdict(|verdict| verdict.passing_by = Some(TemporaryFailure { message, until }));
+        self.update(|result| result.temporary = Some(TemporaryFailure { message, until }));
     }
 
-    fn say(&self, lasting: Result<(), String>) {
-        self.verdict(|verdict| {
-            *verdict = CheckResult {
+    fn set(&self, lasting: Result<(), String>) {
+        self.update(|result| {
+            *result = CheckResult {
                 lasting,
-                passing_by: None,
+                temporary: None,
             };
         });
     }
 
-    fn verdict(&self, change: impl FnOnce(&mut CheckResult)) {
+    fn update(&self, change: impl FnOnce(&mut CheckResult)) {
         let mut checks = lock(&self.checks);
-        let verdict = checks
+        let result = checks
             .entry(self.name.clone())
-            .or_insert_with(CheckResult::fresh);
-        change(verdict);
+            .or_insert_with(CheckResult::not_yet);
+        change(result);
     }
 }
 
@@ -154,13 +154,13 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_fresh_check_fails_with_not_yet() {
+    fn a_new_check_fails_with_not_yet() {
         let readiness = Readiness::new();
-        assert_eq!(readiness.failing(), [""; 0]);
+        assert_eq!(readiness.failures(), [""; 0]);
         let lease = readiness.check("lease");
-        assert_eq!(readiness.failing(), ["lease: not yet"]);
+        assert_eq!(readiness.failures(), ["lease: not yet"]);
         lease.pass();
-        assert_eq!(readiness.failing(), [""; 0]);
+        assert_eq!(readiness.failures(), [""; 0]);
     }
 
     #[test]
@@ -170,37 +170,37 @@ mod tests {
         readiness.check("keys").pass();
         readiness.check("api");
         assert_eq!(
-            readiness.failing(),
+            readiness.failures(),
             ["api: not yet", "watch: 403 Forbidden  x: y"]
         );
     }
 
     #[test]
-    fn a_failure_lasts_until_it_passes() {
+    fn a_failure_lasts_until_the_check_passes() {
         let readiness = Readiness::new();
         let check = readiness.check("watch");
         check.pass();
         check.fail("gone");
         assert_eq!(
-            readiness.failing_at(Instant::now() + 1000 * MINUTE),
+            readiness.failures_at(Instant::now() + 1000 * MINUTE),
             ["watch: gone"]
         );
     }
 
     #[test]
-    fn a_failure_that_is_not_repeated_heals() {
+    fn a_temporary_failure_that_is_not_repeated_expires() {
         let now = Instant::now();
         let readiness = Readiness::new();
         let check = readiness.check("watch");
         check.pass();
         check.fail_for_at("gone".to_owned(), MINUTE, now);
-        assert_eq!(readiness.failing_at(now), ["watch: gone"]);
-        assert_eq!(readiness.failing_at(now + 59 * SECOND), ["watch: gone"]);
-        assert_eq!(readiness.failing_at(now + MINUTE), [""; 0]);
+        assert_eq!(readiness.failures_at(now), ["watch: gone"]);
+        assert_eq!(readiness.failures_at(now + 59 * SECOND), ["watch: gone"]);
+        assert_eq!(readiness.failures_at(now + MINUTE), [""; 0]);
     }
 
     #[test]
-    fn a_repeated_failure_counts_on() {
+    fn a_repeated_temporary_failure_lasts_longer() {
         let now = Instant::now();
         let readiness = Readiness::new();
         let check = readiness.check("watch");
@@ -208,48 +208,48 @@ mod tests {
         check.fail_for_at("gone".to_owned(), MINUTE, now);
         check.fail_for_at("still gone".to_owned(), MINUTE, now + 50 * SECOND);
         assert_eq!(
-            readiness.failing_at(now + 100 * SECOND),
+            readiness.failures_at(now + 100 * SECOND),
             ["watch: still gone"]
         );
-        assert_eq!(readiness.failing_at(now + 110 * SECOND), [""; 0]);
+        assert_eq!(readiness.failures_at(now + 110 * SECOND), [""; 0]);
     }
 
     #[test]
-    fn what_never_worked_does_not_heal_into_ready() {
+    fn a_check_that_never_passed_does_not_pass_when_a_temporary_failure_expires() {
         let now = Instant::now();
         let readiness = Readiness::new();
         let check = readiness.check("watch");
         check.fail_for_at("403".to_owned(), MINUTE, now);
-        assert_eq!(readiness.failing_at(now), ["watch: 403"]);
-        assert_eq!(readiness.failing_at(now + 2 * MINUTE), ["watch: not yet"]);
+        assert_eq!(readiness.failures_at(now), ["watch: 403"]);
+        assert_eq!(readiness.failures_at(now + 2 * MINUTE), ["watch: not yet"]);
     }
 
     #[test]
-    fn success_heals_at_once() {
+    fn a_pass_ends_a_temporary_failure() {
         let now = Instant::now();
         let readiness = Readiness::new();
         let check = readiness.check("watch");
         check.fail_for_at("403".to_owned(), MINUTE, now);
         check.pass();
-        assert_eq!(readiness.failing_at(now), [""; 0]);
+        assert_eq!(readiness.failures_at(now), [""; 0]);
     }
 
     #[test]
-    fn a_failure_longer_than_the_clock_reaches_stays() {
+    fn a_temporary_failure_beyond_the_end_of_the_clock_never_expires() {
         let readiness = Readiness::new();
         let check = readiness.check("watch");
         check.pass();
         check.fail_for("gone", Duration::MAX);
-        assert_eq!(readiness.failing(), ["watch: gone"]);
+        assert_eq!(readiness.failures(), ["watch: gone"]);
     }
 
     #[test]
-    fn a_name_asked_for_twice_is_one_check() {
+    fn two_checks_of_one_name_share_their_state() {
         let readiness = Readiness::new();
         readiness.check("lease").pass();
         let again = readiness.clone().check("lease");
-        assert_eq!(readiness.failing(), [""; 0]);
+        assert_eq!(readiness.failures(), [""; 0]);
         again.fail("lost");
-        assert_eq!(readiness.failing(), ["lease: lost"]);
+        assert_eq!(readiness.failures(), ["lease: lost"]);
     }
 }

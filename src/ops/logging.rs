@@ -215,9 +215,9 @@ mod tests {
     use tracing::{Level, debug, event, info, info_span, trace, warn};
 
     #[derive(Clone, Default)]
-    struct Captured(Arc<Mutex<Vec<u8>>>);
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Captured {
+    impl Write for Buffer {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().expect("no panic").write(bytes)
         }
@@ -227,17 +227,17 @@ mod tests {
     }
 
     fn logged(format: Format, directives: &str, job: impl FnOnce()) -> String {
-        let captured = Captured::default();
-        let writer = captured.clone();
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
         let filter = parse_filter(directives).expect("a filter");
         let subscriber = subscriber(format, filter, false, move || writer.clone());
         with_default(subscriber, job);
-        let bytes = captured.0.lock().expect("no panic").clone();
+        let bytes = buffer.0.lock().expect("no panic").clone();
         String::from_utf8(bytes).expect("UTF-8")
     }
 
     /// One event per relevant library, at a level where the library may print a secret.
-    fn libraries_talk() {
+    fn log_as_libraries() {
         event!(target: "aws_smithy_runtime::client", Level::TRACE, "leak: request body");
         event!(target: "aws_smithy_runtime::client", Level::DEBUG, "leak: request");
         event!(target: "aws_sdk_cognitoidentityprovider", Level::INFO, "leak: info");
@@ -312,21 +312,25 @@ mod tests {
     fn no_directive_lifts_the_cap_on_libraries() {
         let hostile = hostile_directives();
         let filters = hostile.iter().filter(|text| parse_filter(text).is_ok());
-        let mut heard = 0;
+        let mut logged_lines = 0;
         for directives in filters {
             let log = logged(Format::Text, directives, || {
                 let _inside = info_span!("ours", user = "ci-bot").entered();
-                libraries_talk();
+                log_as_libraries();
                 trace!("ours, at trace");
             });
             assert!(!log.contains("leak"), "{directives}:\n{log}");
-            heard += usize::from(log.contains("ours, at trace"));
+            logged_lines += usize::from(log.contains("ours, at trace"));
         }
-        assert!(heard > 10, "of {} that were to open it all", hostile.len());
+        assert!(
+            logged_lines > 10,
+            "of {} that were to open it all",
+            hostile.len()
+        );
     }
 
     #[test]
-    fn our_own_trace_is_heard() {
+    fn our_own_trace_is_logged() {
         let log = logged(Format::Text, "trace", || trace!("ours, at trace"));
         assert!(log.contains("ours, at trace"), "{log}");
         let log = logged(Format::Text, "cognito_password_operator=trace,warn", || {
@@ -338,15 +342,15 @@ mod tests {
     }
 
     #[test]
-    fn libraries_are_heard_below_the_cap() {
+    fn events_of_libraries_below_the_cap_are_logged() {
         let log = logged(Format::Text, "info", || {
             event!(target: "aws_smithy_runtime::client", Level::WARN, "aws warns");
             event!(target: "kube_client::client::builder", Level::ERROR, "kube fails");
             event!(target: "kube_runtime::controller", Level::WARN, "kube warns");
             event!(target: "a_library_of_tomorrow", Level::INFO, "tomorrow informs");
         });
-        for said in ["aws warns", "kube fails", "kube warns", "tomorrow informs"] {
-            assert!(log.contains(said), "{said}:\n{log}");
+        for line in ["aws warns", "kube fails", "kube warns", "tomorrow informs"] {
+            assert!(log.contains(line), "{line}:\n{log}");
         }
     }
 
@@ -370,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn only_our_crate_is_ours() {
+    fn only_our_crate_has_no_cap() {
         assert_eq!(cap_of("cognito_password_operator"), LevelFilter::TRACE);
         assert_eq!(
             cap_of("cognito_password_operator::controller"),
@@ -412,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_one_plain_line_with_the_fields_of_spans() {
+    fn a_text_line_is_plain_and_has_the_fields_of_spans() {
         let log = logged(Format::Text, "info", || {
             let _span = info_span!("reconcile", object = "team-a/ci-bot").entered();
             info!("password set");
@@ -424,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_filter_is_refused_with_the_right_form() {
+    fn an_invalid_filter_is_refused_and_the_message_shows_the_right_form() {
         for bad in [
             "",
             " , ",
@@ -471,8 +475,8 @@ mod tests {
 
     #[test]
     fn a_writer_that_fails_does_not_panic() {
-        struct Gone;
-        impl Write for Gone {
+        struct ClosedPipe;
+        impl Write for ClosedPipe {
             fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
                 Err(std::io::ErrorKind::BrokenPipe.into())
             }
@@ -481,9 +485,12 @@ mod tests {
             }
         }
         let filter = parse_filter("info").expect("a filter");
-        with_default(subscriber(Format::Json, filter, false, || Gone), || {
-            info!("into the void");
-        });
+        with_default(
+            subscriber(Format::Json, filter, false, || ClosedPipe),
+            || {
+                info!("into the void");
+            },
+        );
     }
 
     proptest! {

@@ -5,11 +5,11 @@ mod at_scrape;
 mod process;
 mod stalls;
 
-pub use at_scrape::{BudgetNow, HeldNow};
+pub use at_scrape::{MemorySample, RateLimiterSample};
 
 use super::stall::StallMeter;
 use crate::api::aws_codes;
-use at_scrape::AtScrape;
+use at_scrape::ScrapeGauges;
 use process::Process;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -98,7 +98,7 @@ pub struct Metrics {
     undecodable_resources: Counter,
     lost_events: Counter,
     unneeded_secret_access: Family<PlaceLabel, Gauge>,
-    at_scrape: Arc<AtScrape>,
+    at_scrape: Arc<ScrapeGauges>,
     stalls: StallMeter,
 }
 
@@ -108,7 +108,7 @@ impl Metrics {
     pub fn new(version: &'static str) -> Self {
         let mut registry = Registry::default();
         // No prefix: every Prometheus client uses these names.
-        registry.register_collector(Box::new(Process::starts()));
+        registry.register_collector(Box::new(Process::starting_now()));
 
         let ours = registry.sub_registry_with_prefix("cognito_password_operator");
 
@@ -179,7 +179,7 @@ impl Metrics {
             unneeded_secret_access.clone(),
         );
 
-        let at_scrape = Arc::new(AtScrape::default());
+        let at_scrape = Arc::new(ScrapeGauges::default());
         ours.register_collector(Box::new(Arc::clone(&at_scrape)));
         let stalls = StallMeter::new();
         ours.register_collector(Box::new(Stalls(stalls.clone())));
@@ -270,20 +270,23 @@ impl Metrics {
 
     /// Sets the source of the gauges `budget_waiting` and `budget_rps`. Each scrape calls the source, so the
     /// source must be quick. The first source stays; later ones are ignored.
-    pub fn measure_budget_with(&self, budget: impl Fn() -> BudgetNow + Send + Sync + 'static) {
-        let _ = self.at_scrape.budget.set(Box::new(budget));
+    pub fn measure_rate_limiters_with(
+        &self,
+        sample: impl Fn() -> RateLimiterSample + Send + Sync + 'static,
+    ) {
+        let _ = self.at_scrape.rate_limiters.set(Box::new(sample));
     }
 
     /// Sets the source of the gauge `leader`. Each scrape calls the source, so the source must be quick. The
     /// first source stays; later ones are ignored.
-    pub fn tell_leader_with(&self, leads: impl Fn() -> bool + Send + Sync + 'static) {
+    pub fn measure_leadership_with(&self, leads: impl Fn() -> bool + Send + Sync + 'static) {
         let _ = self.at_scrape.leads.set(Box::new(leads));
     }
 
     /// Sets the source of the gauges `tasks` and `entries`. Each scrape calls the source, so the source must
     /// be quick. The first source stays; later ones are ignored.
-    pub fn measure_held_with(&self, held: impl Fn() -> HeldNow + Send + Sync + 'static) {
-        let _ = self.at_scrape.held.set(Box::new(held));
+    pub fn measure_memory_with(&self, sample: impl Fn() -> MemorySample + Send + Sync + 'static) {
+        let _ = self.at_scrape.memory.set(Box::new(sample));
     }
 
     /// The meter behind the gauges `longest_stall_seconds` and `longest_stall_since_start_seconds` and the

@@ -25,7 +25,7 @@ fn log(info: &PanicHookInfo<'_>) {
     let backtrace = (backtrace.status() == BacktraceStatus::Captured)
         .then(|| on_one_line(&backtrace.to_string()));
     error!(
-        said = words(info.payload()),
+        why = constant_message(info.payload()),
         place,
         thread = thread.name(),
         backtrace,
@@ -34,7 +34,7 @@ fn log(info: &PanicHookInfo<'_>) {
 }
 
 /// A panic message without arguments is a `&'static str`; any other message is a `String`.
-fn words(payload: &dyn Any) -> &'static str {
+fn constant_message(payload: &dyn Any) -> &'static str {
     payload.downcast_ref().copied().unwrap_or(WITHHELD)
 }
 
@@ -49,21 +49,21 @@ mod tests {
     use super::*;
     use std::panic::{catch_unwind, panic_any};
 
-    fn said_of(panic: impl FnOnce() + std::panic::UnwindSafe) -> &'static str {
+    fn message_of(panic: impl FnOnce() + std::panic::UnwindSafe) -> &'static str {
         let payload = catch_unwind(panic).expect_err("it panics");
-        words(payload.as_ref())
+        constant_message(payload.as_ref())
     }
 
     #[test]
-    fn only_what_stands_in_the_program_is_said() {
-        assert_eq!(said_of(|| panic!("no door")), "no door");
-        assert_eq!(said_of(|| panic_any("no door")), "no door");
+    fn only_a_constant_message_is_logged() {
+        assert_eq!(message_of(|| panic!("no value")), "no value");
+        assert_eq!(message_of(|| panic_any("no value")), "no value");
         let (secret, cut) = ("ünï-secret".to_owned(), std::hint::black_box(1));
         let unread = String::from_utf8(vec![0xff; 8]);
-        assert_eq!(said_of(move || panic!("no {secret}")), WITHHELD);
-        assert_eq!(said_of(move || drop("ünï"[..cut].to_owned())), WITHHELD);
-        assert_eq!(said_of(move || drop(unread.expect("text"))), WITHHELD);
-        assert_eq!(said_of(|| panic_any(5)), WITHHELD);
+        assert_eq!(message_of(move || panic!("no {secret}")), WITHHELD);
+        assert_eq!(message_of(move || drop("ünï"[..cut].to_owned())), WITHHELD);
+        assert_eq!(message_of(move || drop(unread.expect("text"))), WITHHELD);
+        assert_eq!(message_of(|| panic_any(5)), WITHHELD);
     }
 
     #[test]

@@ -62,8 +62,8 @@ impl StallMeter {
 
     /// Wraps a future so that each of its polls is recorded. Wrap each spawned task once, at the outermost
     /// level: a watched future within a watched future counts twice.
-    pub fn watch<F: Future>(&self, future: F) -> Watched<F> {
-        Watched {
+    pub fn instrument<F: Future>(&self, future: F) -> MeteredFuture<F> {
+        MeteredFuture {
             future: Box::pin(future),
             meter: self.clone(),
         }
@@ -71,8 +71,8 @@ impl StallMeter {
 
     /// The longest poll of the last five to six minutes.
     #[must_use]
-    pub fn longest_lately(&self) -> Duration {
-        self.longest_lately_at(Instant::now())
+    pub fn longest_recent(&self) -> Duration {
+        self.longest_recent_at(Instant::now())
     }
 
     /// The longest poll since the meter was made.
@@ -101,7 +101,7 @@ impl StallMeter {
         }
     }
 
-    fn longest_lately_at(&self, now: Instant) -> Duration {
+    fn longest_recent_at(&self, now: Instant) -> Duration {
         let newest = u64::from(self.part(now));
         let micros = self.records.recent.iter().filter_map(|word| {
             let word = word.load(Ordering::Relaxed);
@@ -126,12 +126,12 @@ fn slot(part: u32) -> usize {
 /// A future whose polls are recorded; made by [`StallMeter::watch`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
-pub struct Watched<F> {
+pub struct MeteredFuture<F> {
     future: Pin<Box<F>>,
     meter: StallMeter,
 }
 
-impl<F: Future> Future for Watched<F> {
+impl<F: Future> Future for MeteredFuture<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -158,24 +158,24 @@ mod tests {
         meter.record(70 * MS, start + 59 * SECOND);
         meter.record(20 * MS, start + 61 * SECOND);
         for after in [59, 60, 200, 359] {
-            let longest = meter.longest_lately_at(start + after * SECOND);
+            let longest = meter.longest_recent_at(start + after * SECOND);
             assert_eq!(longest, 70 * MS, "after {after} s");
         }
-        assert_eq!(meter.longest_lately_at(start + 360 * SECOND), 20 * MS);
+        assert_eq!(meter.longest_recent_at(start + 360 * SECOND), 20 * MS);
         assert_eq!(
-            meter.longest_lately_at(start + 420 * SECOND),
+            meter.longest_recent_at(start + 420 * SECOND),
             Duration::ZERO
         );
         assert_eq!(meter.longest(), 70 * MS);
     }
 
     #[test]
-    fn a_slot_that_is_used_again_forgets_what_was_in_it() {
+    fn a_new_part_replaces_the_record_of_the_old_part_in_its_slot() {
         let meter = StallMeter::new();
         meter.record(900 * MS, meter.origin);
         let later = meter.origin + PART * u32::try_from(PARTS).expect("few");
         meter.record(3 * MS, later);
-        assert_eq!(meter.longest_lately_at(later), 3 * MS);
+        assert_eq!(meter.longest_recent_at(later), 3 * MS);
     }
 
     #[test]
@@ -189,11 +189,11 @@ mod tests {
     }
 
     #[test]
-    fn a_poll_longer_than_the_meter_can_tell_is_the_longest_it_can() {
+    fn a_poll_longer_than_the_meter_can_record_counts_as_the_maximum() {
         let meter = StallMeter::new();
         meter.record(Duration::MAX, meter.origin);
         let most = Duration::from_micros(u64::from(u32::MAX));
-        assert_eq!(meter.longest_lately_at(meter.origin), most);
+        assert_eq!(meter.longest_recent_at(meter.origin), most);
         assert_eq!(meter.longest(), most);
     }
 
@@ -206,7 +206,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_tells_the_longest_of_what_is_recent(
+        fn the_longest_recent_poll_is_found(
             mut records in prop::collection::vec((0_u64..1_500, 0_u64..2_000_000), 0..60),
             idle in 0_u64..900,
         ) {
@@ -216,8 +216,8 @@ mod tests {
                 meter.record(Duration::from_micros(*took), meter.origin + Duration::from_secs(*at));
             }
             let now = records.last().map_or(0, |(at, _)| *at) + idle;
-            let told = meter.longest_lately_at(meter.origin + Duration::from_secs(now));
-            prop_assert_eq!(told, longest_of(&records, now));
+            let longest = meter.longest_recent_at(meter.origin + Duration::from_secs(now));
+            prop_assert_eq!(longest, longest_of(&records, now));
         }
     }
 
@@ -233,9 +233,9 @@ mod tests {
             }
             "done"
         };
-        assert_eq!(meter.watch(busy).await, "done");
+        assert_eq!(meter.instrument(busy).await, "done");
         assert_eq!(meter.stalls(), 1);
         assert!(meter.longest() >= 60 * MS, "{:?}", meter.longest());
-        assert_eq!(meter.longest_lately(), meter.longest());
+        assert_eq!(meter.longest_recent(), meter.longest());
     }
 }

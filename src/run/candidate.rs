@@ -27,7 +27,7 @@ const LOST_LEASE: i32 = 3;
 
 /// A process that will take part in the election.
 pub(super) struct Candidate {
-    held: LeadershipHandle,
+    handle: LeadershipHandle,
 }
 
 impl Candidate {
@@ -37,49 +37,58 @@ impl Candidate {
         if !settings.leader_elect {
             return (None, Leadership::always());
         }
-        let (held, leadership) = Leadership::elected();
-        (Some(Self { held }), leadership)
+        let (handle, leadership) = Leadership::elected();
+        (Some(Self { handle }), leadership)
     }
 
     /// Takes part in the election. If the process loses the lease, the process exits here: the next leader
     /// takes over the work under way.
-    pub(super) fn stand(
+    pub(super) fn join_election(
         self,
         client: &Client,
         settings: &Settings,
         readiness: &Readiness,
         stalls: &StallMeter,
-    ) -> Result<Candidacy, StartError> {
-        let holder = Holder::this(settings.pod_name.as_deref(), settings.pod_uid.as_deref())
-            .map_err(|error| StartError::Failed(format!("the random source failed: {error}")))?;
+    ) -> Result<ElectionTask, StartError> {
+        let holder =
+            Holder::of_this_process(settings.pod_name.as_deref(), settings.pod_uid.as_deref())
+                .map_err(|error| {
+                    StartError::Failed(format!("the random source failed: {error}"))
+                })?;
         let namespace = &settings.operator_namespace;
         let place = (&**namespace, &*settings.lease_name);
         let name = format!("{}/{}", place.0, place.1);
-        let election = Election::new(client.clone(), place, serves(settings), holder, self.held);
+        let election = Election::new(
+            client.clone(),
+            place,
+            served_scope(settings),
+            holder,
+            self.handle,
+        );
         let check = readiness.check("lease");
         // A process that stands by is ready, and so is a process that does not know yet whether it leads.
         check.pass();
-        let (leave, asked) = watch::channel(false);
-        let election = tokio::spawn(stalls.watch(async move {
-            let ailing = |why: Option<&str>| match why {
+        let (release, released) = watch::channel(false);
+        let election = tokio::spawn(stalls.instrument(async move {
+            let set_failure = |why: Option<&str>| match why {
                 Some(why) => check.fail(format!("Lease {name}: {why}")),
                 None => check.pass(),
             };
-            let election = election.run(wait_until_true(asked), ailing);
+            let election = election.run(wait_until_true(released), set_failure);
             match AssertUnwindSafe(election).catch_unwind().await {
-                Ok(End::Left) => return,
+                Ok(End::Released) => return,
                 Ok(End::Lost(lost)) => error!(%lost, "lost the Lease; this process ends"),
                 Err(_) => error!("the election panicked; this process ends"),
             }
             std::process::exit(LOST_LEASE);
         }));
-        Ok(Candidacy { leave, election })
+        Ok(ElectionTask { release, election })
     }
 }
 
 /// What this process serves as the leader: written into the Lease, for another installation that uses the
 /// same Lease by mistake.
-fn serves(settings: &Settings) -> String {
+fn served_scope(settings: &Settings) -> String {
     let mut namespaces = settings.watch_namespaces.clone();
     namespaces.sort();
     namespaces.dedup();
@@ -95,15 +104,15 @@ fn serves(settings: &Settings) -> String {
 }
 
 /// The election that this process takes part in.
-pub(super) struct Candidacy {
-    leave: watch::Sender<bool>,
+pub(super) struct ElectionTask {
+    release: watch::Sender<bool>,
     election: JoinHandle<()>,
 }
 
-impl Candidacy {
+impl ElectionTask {
     /// Releases the lease, if this process is the holder.
-    pub(super) async fn leave(self) {
-        self.leave.send_replace(true);
+    pub(super) async fn release(self) {
+        self.release.send_replace(true);
         let left = tokio::time::timeout(RELEASE_MAX, self.election).await;
         if left.is_err() {
             warn!(

@@ -64,21 +64,21 @@ async fn answers(client: &Client, own: &str, questions: Vec<Question>) -> Vec<(Q
         let answer = if is_given_up {
             Answer::Unknown
         } else {
-            let asked = insist(client, own, question, &mut pauses).await;
+            let asked = ask_with_retries(client, own, question, &mut pauses).await;
             asked.unwrap_or_else(|error| {
                 is_given_up = true;
                 info!(%error, "the operator couldn't find out whether it has rights on Secrets that it doesn't need");
                 Answer::Unknown
             })
         };
-        debug!(?question, ?answer, "a right on Secrets");
+        debug!(?question, ?answer, "checked a right on Secrets");
         answers.push((question, answer));
     }
     answers
 }
 
 /// Asks again after a failure, while pauses are left. A refusal is final.
-async fn insist(
+async fn ask_with_retries(
     client: &Client,
     own: &str,
     question: Question,

@@ -411,7 +411,7 @@ async fn without_rights_to_the_lease_readiness_says_so_and_nothing_is_done() {
     assert_eq!(
         candidate
             .logs()
-            .matches("the Lease can't be acquired")
+            .matches("the Lease can't be acquired or renewed")
             .count(),
         1
     );

@@ -96,7 +96,7 @@ async fn an_api_server_that_never_completes_a_streamed_list_is_asked_for_pages()
         ("Secrets", "secrets"),
     ] {
         let named = format!("watch of {kind} in {}", world.namespace);
-        assert_warned(&operator, &[&named, "reads lists in pages"]);
+        assert_warned(&operator, &[&named, "the operator reads lists in pages"]);
         assert!(operator.metric(errors, &[("watch", watch)]).await >= 1.0);
     }
     world.in_sync("bot", FIRST).await;

@@ -238,7 +238,7 @@ async fn an_api_server_that_refuses_the_question_leaves_it_open() {
         let logs = operator.logs();
         let line = logs
             .lines()
-            .find(|line| line.contains("couldn't find out whether"));
+            .find(|line| line.contains("couldn't find out whether it has rights"));
         let line = line.ok_or_else(|| logs.clone())?;
         assert!(
             line.contains("INFO") && line.contains("forbidden"),

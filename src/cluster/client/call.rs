@@ -48,16 +48,16 @@ impl From<kube::Error> for CallError {
 /// The messages of an error and its sources, e.g.
 /// `client error (Connect): tcp connect error: Connection refused`.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut said = error.to_string();
+    let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
         let words = error.to_string();
-        if !said.contains(&words) {
-            said = format!("{said}: {words}");
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
         }
         source = error.source();
     }
-    said
+    text
 }
 
 /// Makes one call with [`CALL_TIMEOUT`].

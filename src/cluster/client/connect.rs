@@ -72,13 +72,13 @@ pub fn connect(mut config: Config) -> Result<Client, String> {
         // Only kube's own builder handles the credentials of a proxy.
         Client::try_from(config)
     } else {
-        direct(&config)
+        build_client(&config)
     };
     client.map_err(|error| chain(&error))
 }
 
 /// Does the same as kube's own builder, plus the measures that the module's documentation lists.
-fn direct(config: &Config) -> kube::Result<Client> {
+fn build_client(config: &Config) -> kube::Result<Client> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -111,27 +111,30 @@ struct Connections<C>(Arc<Pools<C>>);
 /// The pool in use, and the connector for the next pool.
 struct Pools<C> {
     connector: C,
-    current: Mutex<Numbered<C>>,
+    current: Mutex<PoolGeneration<C>>,
 }
 
-/// A pool with its serial number.
-struct Numbered<C> {
-    number: u64,
+/// A pool, and the number of earlier pools.
+struct PoolGeneration<C> {
+    generation: u64,
     pool: legacy::Client<C, Body>,
 }
 
 /// A request without an answer so far. If the request is dropped in this state, the next request connects
 /// anew.
-struct Unanswered<C: Connect + Clone> {
+struct RequestGuard<C: Connect + Clone> {
     pools: Arc<Pools<C>>,
-    number: u64,
+    generation: u64,
     is_answered: bool,
 }
 
 impl<C: Connect + Clone> Connections<C> {
     fn new(connector: C) -> Self {
         let pool = pool(connector.clone());
-        let current = Mutex::new(Numbered { number: 0, pool });
+        let current = Mutex::new(PoolGeneration {
+            generation: 0,
+            pool,
+        });
         Self(Arc::new(Pools { connector, current }))
     }
 }
@@ -144,7 +147,7 @@ fn pool<C: Connect + Clone>(connector: C) -> legacy::Client<C, Body> {
 }
 
 impl<C> Pools<C> {
-    fn current(&self) -> MutexGuard<'_, Numbered<C>> {
+    fn current(&self) -> MutexGuard<'_, PoolGeneration<C>> {
         // No code can panic while the lock is taken.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -156,22 +159,22 @@ impl<C> Clone for Connections<C> {
     }
 }
 
-impl<C: Connect + Clone> Unanswered<C> {
+impl<C: Connect + Clone> RequestGuard<C> {
     fn answered(mut self) {
         self.is_answered = true;
     }
 }
 
-impl<C: Connect + Clone> Drop for Unanswered<C> {
+impl<C: Connect + Clone> Drop for RequestGuard<C> {
     fn drop(&mut self) {
         if self.is_answered {
             return;
         }
         let mut current = self.pools.current();
-        // With another number, another request has replaced the pool already. Requests in flight keep their
+        // With another generation, another request has replaced the pool already. Requests in flight keep their
         // connections.
-        if current.number == self.number {
-            current.number += 1;
+        if current.generation == self.generation {
+            current.generation += 1;
             current.pool = pool(self.pools.connector.clone());
         }
     }
@@ -187,19 +190,19 @@ impl<C: Connect + Clone + Send + Sync + 'static> Service<http::Request<Body>> fo
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let (pool, number) = {
+        let (pool, generation) = {
             let current = self.0.current();
-            (current.pool.clone(), current.number)
+            (current.pool.clone(), current.generation)
         };
-        let unanswered = Unanswered {
+        let guard = RequestGuard {
             pools: self.0.clone(),
-            number,
+            generation,
             is_answered: false,
         };
         Box::pin(async move {
             let answer = pool.request(request).await;
             // An error counts as an answer here, because an error closes the connection too.
-            unanswered.answered();
+            guard.answered();
             answer.map_err(Into::into)
         })
     }

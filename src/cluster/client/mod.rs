@@ -2,4 +2,4 @@
 
 pub(crate) mod call;
 pub(crate) mod connect;
-pub(crate) mod patience;
+pub(crate) mod response_timeout;

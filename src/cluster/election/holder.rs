@@ -44,7 +44,10 @@ impl Holder {
     ///
     /// # Errors
     /// The system's random source fails.
-    pub fn this(pod_name: Option<&str>, pod_uid: Option<&str>) -> Result<Self, getrandom::Error> {
+    pub fn of_this_process(
+        pod_name: Option<&str>,
+        pod_uid: Option<&str>,
+    ) -> Result<Self, getrandom::Error> {
         let random = getrandom::u64()?;
         let name = pod_name.map_or_else(hostname, str::to_owned);
         let marks = Marks {
@@ -75,7 +78,7 @@ impl Holder {
 
     /// Whether the process with this identity is provably gone. A frozen process is not gone.
     #[must_use]
-    pub fn outlives(&self, identity: &str) -> bool {
+    pub fn has_outlived(&self, identity: &str) -> bool {
         let Some(marks) = Marks::parse(identity).filter(|_| identity != self.identity) else {
             return false;
         };
@@ -94,7 +97,7 @@ impl Holder {
 impl Holder {
     /// Whether both are pods of one Deployment. A pod's name begins with the name of its Deployment.
     #[must_use]
-    pub fn is_of_the_deployment_of(&self, identity: &str) -> bool {
+    pub fn is_of_same_deployment_as(&self, identity: &str) -> bool {
         let ours = deployment(&self.identity);
         ours.is_some() && ours == deployment(identity)
     }
@@ -137,7 +140,7 @@ impl Process {
             .first_chunk()
             .copied()
             .map(u64::from_be_bytes)?;
-        let (start, _) = stat(pid.try_into().ok()?)?;
+        let (start, _) = process_stat(pid.try_into().ok()?)?;
         Some(Self {
             place: format!("{place:016x}"),
             pid: pid.try_into().ok()?,
@@ -160,7 +163,7 @@ impl Process {
         let Some(pid) = Pid::from_raw(self.pid) else {
             return false;
         };
-        match stat(self.pid) {
+        match process_stat(self.pid) {
             Some((start, state)) => start != self.start || matches!(state, 'Z' | 'X'),
             // The process is gone or hidden: `/proc` may be mounted with hidepid, and this program isn't
             // dumpable. The errno of a test signal tells which.
@@ -170,7 +173,7 @@ impl Process {
 }
 
 /// A process's start time, in ticks since the boot, and its state.
-fn stat(pid: i32) -> Option<(u64, char)> {
+fn process_stat(pid: i32) -> Option<(u64, char)> {
     let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The process name in parentheses may contain any character.
     let (_, fields) = line.rsplit_once(')')?;
@@ -208,102 +211,102 @@ mod tests {
 
     /// Waits until the process is in this state, because the kernel changes the state with a delay.
     fn wait_for_state(pid: i32, wanted: char) {
-        while stat(pid).is_none_or(|(_, state)| state != wanted) {
+        while process_stat(pid).is_none_or(|(_, state)| state != wanted) {
             std::thread::yield_now();
         }
     }
 
     #[test]
-    fn an_identity_is_this_processs_alone_and_says_whose_it_is() {
-        let pod = || Holder::this(Some("operator-6d9-x2x7p"), Some("0f9e-36"));
+    fn an_identity_is_unique_to_a_process_and_names_pod_or_host() {
+        let pod = || Holder::of_this_process(Some("operator-6d9-x2x7p"), Some("0f9e-36"));
         let (one, two) = (pod().expect("random"), pod().expect("random"));
         assert_ne!(one.identity(), two.identity());
         assert!(one.identity().starts_with("operator-6d9-x2x7p_"));
         assert_eq!(Marks::parse(one.identity()), Some(one.marks.clone()));
         assert_eq!(one.marks.pod.as_deref(), Some("0f9e-36"));
-        let long = Holder::this(Some(&"n".repeat(253)), Some(&"u".repeat(36)));
+        let long = Holder::of_this_process(Some(&"n".repeat(253)), Some(&"u".repeat(36)));
         let long = long.expect("random");
         assert!(long.identity().len() < 180, "{}", long.identity());
 
-        let outside = Holder::this(None, None).expect("random");
+        let outside = Holder::of_this_process(None, None).expect("random");
         assert!(outside.identity().starts_with(&hostname()));
         assert_eq!(Marks::parse(outside.identity()), Some(outside.marks));
     }
 
     #[test]
-    fn a_process_is_gone_when_it_is_dead_and_not_while_it_is_frozen() {
-        let this = Holder::this(None, None).expect("random");
+    fn a_dead_process_is_gone_and_a_frozen_one_is_not() {
+        let this = Holder::of_this_process(None, None).expect("random");
         let mut child = child();
         let other = holder(None, Process::of(child.id()));
-        assert!(!this.outlives(other.identity()));
+        assert!(!this.has_outlived(other.identity()));
 
         let raw = Pid::from_raw(pid(&child)).expect("a pid");
         kill_process(raw, Signal::STOP).expect("it is ours");
         wait_for_state(pid(&child), 'T');
-        assert!(!this.outlives(other.identity()), "frozen");
+        assert!(!this.has_outlived(other.identity()), "frozen");
 
         child.kill().expect("it is ours");
         wait_for_state(pid(&child), 'Z');
-        assert!(this.outlives(other.identity()), "not reaped yet");
+        assert!(this.has_outlived(other.identity()), "not reaped yet");
         child.wait().expect("it is ours");
-        assert!(this.outlives(other.identity()), "gone");
+        assert!(this.has_outlived(other.identity()), "gone");
     }
 
     #[test]
     fn another_process_with_the_same_pid_is_not_the_holder() {
-        let this = Holder::this(None, None).expect("random");
+        let this = Holder::of_this_process(None, None).expect("random");
         let mut child = child();
         let mut process = Process::of(child.id()).expect("there is /proc");
         process.start -= 1;
-        assert!(this.outlives(holder(None, Some(process)).identity()));
+        assert!(this.has_outlived(holder(None, Some(process)).identity()));
         child.kill().expect("it is ours");
         child.wait().expect("it is ours");
     }
 
     #[test]
-    fn an_earlier_container_of_the_same_pod_is_gone_and_a_second_process_in_it_is_not() {
-        let this = Holder::this(Some("pod"), Some("uid")).expect("random");
+    fn an_earlier_container_of_this_pod_is_gone_and_a_second_process_beside_this_one_is_not() {
+        let this = Holder::of_this_process(Some("pod"), Some("uid")).expect("random");
         let ours = this.marks.process.clone().expect("there is /proc");
         let elsewhere = Process {
             place: "0123456789abcdef".to_owned(),
             ..ours.clone()
         };
         let earlier = holder(Some("uid"), Some(elsewhere.clone()));
-        assert!(this.outlives(earlier.identity()));
-        assert!(!this.outlives(holder(Some("uid"), Some(ours)).identity()));
+        assert!(this.has_outlived(earlier.identity()));
+        assert!(!this.has_outlived(holder(Some("uid"), Some(ours)).identity()));
 
         for other in [
             holder(Some("another"), Some(elsewhere.clone())),
             holder(None, Some(elsewhere.clone())),
             holder(Some("uid"), None),
         ] {
-            assert!(!this.outlives(other.identity()), "{}", other.identity());
+            assert!(!this.has_outlived(other.identity()), "{}", other.identity());
         }
-        let outside = Holder::this(None, None).expect("random");
-        assert!(!outside.outlives(holder(None, Some(elsewhere)).identity()));
+        let outside = Holder::of_this_process(None, None).expect("random");
+        assert!(!outside.has_outlived(holder(None, Some(elsewhere)).identity()));
     }
 
     #[test]
     fn pods_of_one_deployment_are_known_by_their_names() {
-        let pod = |name: &str| Holder::this(Some(name), Some("uid")).expect("random");
+        let pod = |name: &str| Holder::of_this_process(Some(name), Some("uid")).expect("random");
         let ours = pod("operator-6d9f7c-x2x7p");
         for (other, wanted) in [
             (pod("operator-5c8b9d-abcde"), true),
             (pod("operator-b-6d9f7c-x2x7p"), false),
             (pod("other-6d9f7c-x2x7p"), false),
             (pod("operator"), false),
-            (Holder::this(None, None).expect("random"), false),
+            (Holder::of_this_process(None, None).expect("random"), false),
         ] {
-            let one = ours.is_of_the_deployment_of(other.identity());
-            let two = other.is_of_the_deployment_of(ours.identity());
+            let one = ours.is_of_same_deployment_as(other.identity());
+            let two = other.is_of_same_deployment_as(ours.identity());
             assert_eq!((one, two), (wanted, wanted), "{}", other.identity());
         }
-        assert!(!ours.is_of_the_deployment_of("somebody"));
+        assert!(!ours.is_of_same_deployment_as("somebody"));
     }
 
     #[test]
-    fn nothing_is_known_of_holders_of_another_form_nor_of_oneself() {
-        let this = Holder::this(None, None).expect("random");
+    fn identities_of_another_form_and_the_own_identity_are_never_gone() {
+        let this = Holder::of_this_process(None, None).expect("random");
         let ours = this.identity().to_owned();
         for identity in [
             "",
@@ -314,22 +317,22 @@ mod tests {
             "a_b_-_-",
             &ours,
         ] {
-            assert!(!this.outlives(identity), "{identity}");
+            assert!(!this.has_outlived(identity), "{identity}");
         }
     }
 
     proptest! {
         /// A text that isn't a holder's identity never proves that a process is gone.
         #[test]
-        fn no_text_is_taken_for_a_process_that_is_gone(
+        fn no_other_text_proves_that_a_process_is_gone(
             text in ".{0,80}|[a-z]{0,5}_[0-9a-f]{16}_[0-9a-f-]{0,4}_[0-9a-f]{0,17}\\.[0-9-]{0,12}\\.[0-9-]{0,22}",
         ) {
-            let this = Holder::this(None, None).expect("random");
-            prop_assert!(!this.outlives(&text));
+            let this = Holder::of_this_process(None, None).expect("random");
+            prop_assert!(!this.has_outlived(&text));
         }
 
         #[test]
-        fn a_holder_is_read_as_it_was_written(
+        fn an_identity_that_was_written_is_parsed_unchanged(
             name in ".{0,80}",
             random in any::<u64>(),
             pod in proptest::option::of("[0-9a-f-]{2,36}"),

@@ -70,7 +70,7 @@ impl Leadership {
 
 impl LeadershipHandle {
     /// Sets the end of the lease on [`clock`]; `None` if this process doesn't hold the lease.
-    pub(crate) fn until(&self, until: Option<Duration>) {
+    pub(crate) fn set_lease_end(&self, until: Option<Duration>) {
         let nanos = until.map_or(0, |until| u64::try_from(until.as_nanos()).unwrap_or(0));
         self.0.until.store(nanos, Ordering::Release);
         if until.is_some() {
@@ -99,26 +99,26 @@ mod tests {
     const HOUR: Duration = Duration::from_hours(1);
 
     #[test]
-    fn who_is_alone_leads_always() {
+    fn a_process_without_election_always_leads() {
         let leadership = Leadership::always();
         assert!(leadership.has_left(Duration::MAX));
         assert!(leadership.won().now_or_never().is_some());
     }
 
     #[test]
-    fn the_lease_is_held_for_as_long_as_the_clock_says() {
-        let (held, leadership) = Leadership::elected();
+    fn the_lease_ends_by_the_clock() {
+        let (handle, leadership) = Leadership::elected();
         assert!(!leadership.has_left(Duration::ZERO));
         assert!(leadership.won().now_or_never().is_none());
 
-        held.until(Some(clock() + HOUR));
+        handle.set_lease_end(Some(clock() + HOUR));
         assert!(leadership.has_left(HOUR / 2) && !leadership.has_left(HOUR));
         assert!(leadership.won().now_or_never().is_some());
 
-        held.until(Some(clock()));
+        handle.set_lease_end(Some(clock()));
         assert!(!leadership.has_left(Duration::ZERO), "nobody had to say so");
-        held.until(Some(clock() + HOUR));
-        held.until(None);
+        handle.set_lease_end(Some(clock() + HOUR));
+        handle.set_lease_end(None);
         assert!(!leadership.has_left(Duration::ZERO));
     }
 }

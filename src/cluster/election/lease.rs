@@ -33,7 +33,7 @@ pub enum End {
     /// The process led and must stop at once.
     Lost(Lost),
     /// The process was asked to leave. The Lease is released; a Lease whose release failed lapses.
-    Left,
+    Released,
 }
 
 /// This process in the election: candidate, then leader, until the process loses or releases the Lease.
@@ -45,30 +45,30 @@ pub struct Election {
     /// What this process serves as leader.
     serves: String,
     elector: Elector,
-    held: LeadershipHandle,
+    handle: LeadershipHandle,
     /// The Lease as last read or written. Fields that the operator doesn't use are written back unchanged.
     lease: Lease,
-    trouble: Option<Trouble>,
+    failure: Option<Failure>,
     other_holder: String,
     /// Why the Lease seems to belong to another installation, if so.
-    misplaced: Option<String>,
+    foreign_lease: Option<String>,
 }
 
-struct Trouble {
+struct Failure {
     why: String,
     since: Duration,
 }
 
 impl Election {
     /// An election by the Lease with this name in this namespace. `serves` goes into the Lease's annotation.
-    /// `held` receives the time at which the lease ends.
+    /// `handle` receives the time at which the lease ends.
     #[must_use]
     pub fn new(
         client: Client,
         (namespace, name): (&str, &str),
         serves: String,
         holder: Holder,
-        held: LeadershipHandle,
+        handle: LeadershipHandle,
     ) -> Self {
         Self {
             leases: Api::namespaced(client, namespace),
@@ -76,63 +76,63 @@ impl Election {
             serves,
             elector: Elector::new(holder.identity().to_owned()),
             holder,
-            held,
+            handle,
             lease: Lease::default(),
-            trouble: None,
+            failure: None,
             other_holder: String::new(),
-            misplaced: None,
+            foreign_lease: None,
         }
     }
 
-    /// Runs until the process loses the lease, or until `leave` completes and the release has been tried.
-    /// `ailing` receives a reason in two cases:
+    /// Runs until the process loses the lease, or until `shutdown` completes and the release has been tried.
+    /// `set_failure` receives a reason in two cases:
     ///
     /// - Requests for the Lease have failed for at least as long as a lease lasts.
     /// - The holder is another installation that serves something else.
     ///
-    /// `ailing` receives `None` once neither case holds.
+    /// `set_failure` receives `None` once neither case holds.
     pub async fn run(
         mut self,
-        leave: impl Future<Output = ()>,
-        ailing: impl Fn(Option<&str>),
+        shutdown: impl Future<Output = ()>,
+        set_failure: impl Fn(Option<&str>),
     ) -> End {
-        let mut leave = pin!(leave);
-        while leave.as_mut().now_or_never().is_none() {
+        let mut shutdown = pin!(shutdown);
+        while shutdown.as_mut().now_or_never().is_none() {
             let now = clock();
             match self.elector.step(now, Timestamp::now()) {
                 Step::Lost(lost) => {
-                    self.held.until(None);
+                    self.handle.set_lease_end(None);
                     return End::Lost(lost);
                 }
                 Step::Wait(until) => tokio::select! {
-                    () = &mut leave => break,
+                    () = &mut shutdown => break,
                     () = tokio::time::sleep(until.saturating_sub(now)) => {}
                 },
                 Step::Read => tokio::select! {
-                    () = &mut leave => break,
-                    () = self.read(now, &ailing) => {}
+                    () = &mut shutdown => break,
+                    () = self.read(now, &set_failure) => {}
                 },
-                // `leave` doesn't cancel a write, because the release depends on the result of the write.
-                Step::Write(record) => self.write(record, now, &ailing).await,
+                // `shutdown` doesn't cancel a write, because the release depends on the result of the write.
+                Step::Write(record) => self.write(record, now, &set_failure).await,
             }
         }
         self.release().await;
-        End::Left
+        End::Released
     }
 
-    async fn read(&mut self, now: Duration, ailing: &impl Fn(Option<&str>)) {
+    async fn read(&mut self, now: Duration, set_failure: &impl Fn(Option<&str>)) {
         let patience = self.elector.patience(now);
         match call_within(patience, self.leases.get_opt(&self.name)).await {
             Ok(lease) => {
                 self.lease = lease.clone().unwrap_or_default();
                 let record = lease.as_ref().map(record_of);
-                let outlived = |record: &Record| self.holder.outlives(&record.holder);
+                let outlived = |record: &Record| self.holder.has_outlived(&record.holder);
                 let dead = record.as_ref().is_some_and(outlived);
                 self.elector.read(record, clock(), dead);
                 // If a write comes next, the write must succeed too before the Lease counts as accessible
                 // again.
                 if let Step::Wait(_) = self.elector.step(clock(), Timestamp::now()) {
-                    self.works(ailing);
+                    self.clear_failure(set_failure);
                 }
                 let other_holder = self.elector.other().unwrap_or_default();
                 if other_holder != self.other_holder {
@@ -142,23 +142,27 @@ impl Election {
                         dead, "another process holds the Lease"
                     );
                 }
-                let misplaced = self.misplaced();
-                if misplaced != self.misplaced {
-                    if let Some(why) = &misplaced {
+                let foreign_lease = self.foreign_lease();
+                if foreign_lease != self.foreign_lease {
+                    if let Some(why) = &foreign_lease {
                         warn!(why, "this operator waits for another installation's Lease");
                     }
-                    ailing(misplaced.as_deref());
-                    self.misplaced = misplaced;
+                    set_failure(foreign_lease.as_deref());
+                    self.foreign_lease = foreign_lease;
                 }
             }
             Err(error) => {
                 self.elector.failed(now);
-                self.broken(&format!("the Lease can't be read: {error}"), now, ailing);
+                self.record_failure(
+                    &format!("the Lease can't be read: {error}"),
+                    now,
+                    set_failure,
+                );
             }
         }
     }
 
-    async fn write(&mut self, record: Record, sent: Duration, ailing: &impl Fn(Option<&str>)) {
+    async fn write(&mut self, record: Record, sent: Duration, set_failure: &impl Fn(Option<&str>)) {
         let lease = self.lease_of(&record);
         let removable = record.version.is_some();
         let patience = self.elector.patience(sent);
@@ -166,15 +170,18 @@ impl Election {
             Ok(lease) => {
                 let leads = self.elector.held_until().is_some();
                 self.elector.wrote(record_of(&lease), sent);
-                self.held.until(self.elector.held_until());
+                self.handle.set_lease_end(self.elector.held_until());
                 self.lease = lease;
-                if self.misplaced.take().is_some() {
-                    ailing(None);
+                if self.foreign_lease.take().is_some() {
+                    set_failure(None);
                 }
-                self.works(ailing);
+                self.clear_failure(set_failure);
                 if !leads {
                     let transitions = record.transitions;
-                    info!(identity = self.holder.identity(), transitions, "leading");
+                    info!(
+                        identity = self.holder.identity(),
+                        transitions, "this process leads"
+                    );
                 }
             }
             // Another client has written or removed the Lease. No set begins before the next read shows who
@@ -183,15 +190,15 @@ impl Election {
                 if error == CallError::Conflict || (removable && error == CallError::NotFound) =>
             {
                 debug!(%error, "another process wrote the Lease first");
-                self.held.until(None);
+                self.handle.set_lease_end(None);
                 self.elector.conflicted(sent);
             }
             Err(error) => {
                 self.elector.failed(sent);
-                self.broken(
+                self.record_failure(
                     &format!("the Lease can't be written: {error}"),
                     sent,
-                    ailing,
+                    set_failure,
                 );
             }
         }
@@ -202,7 +209,7 @@ impl Election {
     async fn release(&mut self) {
         let led = self.elector.held_until().is_some();
         // Before the request: another process may lead as soon as the API server has the release.
-        self.held.until(None);
+        self.handle.set_lease_end(None);
         if !led {
             return;
         }
@@ -229,7 +236,7 @@ impl Election {
         match released {
             Ok(()) => info!("released the Lease"),
             Err(error) => {
-                warn!(%error, "the Lease could not be released, so the next leader waits until the Lease expires")
+                warn!(%error, "the Lease could not be released, so the next leader waits until the Lease expires");
             }
         }
     }
@@ -282,11 +289,11 @@ impl Election {
 
     /// Why the Lease seems to belong to another installation: the holder serves something else, and is no pod
     /// of this Deployment. (A pod of this Deployment may have started before or after a change of flags.)
-    fn misplaced(&self) -> Option<String> {
+    fn foreign_lease(&self) -> Option<String> {
         let holder = self.elector.other().filter(|holder| !holder.is_empty())?;
         let serves = self.lease.metadata.annotations.as_ref()?.get(SERVES)?;
         let (ours, name) = (&self.serves, &self.name);
-        if serves == ours || self.holder.is_of_the_deployment_of(holder) {
+        if serves == ours || self.holder.is_of_same_deployment_as(holder) {
             return None;
         }
         Some(format!(
@@ -294,29 +301,29 @@ impl Election {
         ))
     }
 
-    /// Logs each new reason once. Reports the reason to `ailing` if requests have failed for as long as a
+    /// Logs each new reason once. Reports the reason to `set_failure` if requests have failed for as long as a
     /// lease lasts.
-    fn broken(&mut self, why: &str, now: Duration, ailing: &impl Fn(Option<&str>)) {
-        let since = match &self.trouble {
-            Some(trouble) if trouble.why == why => trouble.since,
+    fn record_failure(&mut self, why: &str, now: Duration, set_failure: &impl Fn(Option<&str>)) {
+        let since = match &self.failure {
+            Some(failure) if failure.why == why => failure.since,
             earlier => {
                 warn!(why, "the Lease can't be acquired or renewed; trying again");
                 earlier.as_ref().map_or(now, |earlier| earlier.since)
             }
         };
         if clock() >= since + LEASE_DURATION {
-            ailing(Some(why));
+            set_failure(Some(why));
         }
-        self.trouble = Some(Trouble {
+        self.failure = Some(Failure {
             why: why.to_owned(),
             since,
         });
     }
 
-    fn works(&mut self, ailing: &impl Fn(Option<&str>)) {
-        if self.trouble.take().is_some() {
+    fn clear_failure(&mut self, set_failure: &impl Fn(Option<&str>)) {
+        if self.failure.take().is_some() {
             info!("the Lease can be acquired and renewed again");
-            ailing(self.misplaced.as_deref());
+            set_failure(self.foreign_lease.as_deref());
         }
     }
 }

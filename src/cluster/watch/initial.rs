@@ -22,42 +22,42 @@ const STALLED_AFTER: Duration = Duration::from_secs(10);
 const LIST_MAX: Duration = Duration::from_mins(3);
 
 /// The number of restarts in a row, without an error, at which a list fails.
-const CUTS_MAX: u32 = 3;
+const RESTARTS_MAX: u32 = 3;
 
 /// A list in progress.
 struct List {
     began: Instant,
     /// When the last new object arrived, or the list restarted.
-    moved: Instant,
+    last_progress: Instant,
     /// Hashes of the names that have arrived: fifty thousand names would take megabytes.
-    shown: HashSet<u64>,
+    names: HashSet<u64>,
     hasher: RandomState,
     /// How often the list has restarted.
-    cuts: u32,
+    restarts: u32,
 }
 
 impl List {
     fn new(now: Instant) -> Self {
         Self {
             began: now,
-            moved: now,
-            shown: HashSet::new(),
+            last_progress: now,
+            names: HashSet::new(),
             hasher: RandomState::new(),
-            cuts: 0,
+            restarts: 0,
         }
     }
 
     fn deadline(&self) -> Instant {
-        (self.moved + STALLED_AFTER).min(self.began + LIST_MAX)
+        (self.last_progress + STALLED_AFTER).min(self.began + LIST_MAX)
     }
 
-    fn show<K: Resource>(&mut self, object: &K, now: Instant) {
+    fn add<K: Resource>(&mut self, object: &K, now: Instant) {
         let name = (
             object.meta().namespace.as_deref(),
             object.meta().name.as_deref(),
         );
-        if self.shown.insert(self.hasher.hash_one(name)) {
-            self.moved = now;
+        if self.names.insert(self.hasher.hash_one(name)) {
+            self.last_progress = now;
         }
     }
 }
@@ -67,14 +67,14 @@ impl List {
 #[error(
     "the API server began a streaming list and didn't complete the list; from now on the operator reads lists in pages"
 )]
-pub(crate) struct Incomplete;
+pub(crate) struct IncompleteList;
 
 fn incomplete() -> watcher::Error {
-    watcher::Error::WatchStartFailed(kube::Error::Service(Box::new(Incomplete)))
+    watcher::Error::WatchStartFailed(kube::Error::Service(Box::new(IncompleteList)))
 }
 
-/// The events of a watch, until a list fails. Then [`Incomplete`] is the last event.
-pub(crate) fn while_it_gets_on<K: Resource + ResourceExt + Send + 'static>(
+/// The events of a watch, until a list fails. Then [`IncompleteList`] is the last event.
+pub(crate) fn until_list_fails<K: Resource + ResourceExt + Send + 'static>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {
     let state = Some((events.boxed(), None::<List>));
@@ -91,15 +91,15 @@ pub(crate) fn while_it_gets_on<K: Resource + ResourceExt + Send + 'static>(
         let now = Instant::now();
         match (&event, &mut list) {
             (Ok(Event::Init), None) => list = Some(List::new(now)),
-            (Ok(Event::Init), Some(cut)) => {
-                cut.cuts += 1;
-                if cut.cuts >= CUTS_MAX {
+            (Ok(Event::Init), Some(restarted)) => {
+                restarted.restarts += 1;
+                if restarted.restarts >= RESTARTS_MAX {
                     return Some((Err(incomplete()), None));
                 }
-                cut.moved = now;
-                cut.shown.clear();
+                restarted.last_progress = now;
+                restarted.names.clear();
             }
-            (Ok(Event::InitApply(object)), Some(list)) => list.show(object, now),
+            (Ok(Event::InitApply(object)), Some(list)) => list.add(object, now),
             // The supervision ends with the list, and at an error: the watcher reports the error and sends
             // nothing before the next try.
             (Ok(Event::InitDone) | Err(_), _) => list = None,

@@ -39,13 +39,13 @@ pub struct DecodeError {
     /// The decoded metadata.
     pub metadata: ObjectMeta,
     /// The user whom the spec names, if that part of the spec can be decoded.
-    pub user: Option<UserNamed>,
+    pub user: Option<UserRef>,
 }
 
 /// The part of a spec that names the user.
 #[derive(Deserialize, Clone, PartialEq, Eq, Debug)]
 #[serde(rename_all = "camelCase")]
-pub struct UserNamed {
+pub struct UserRef {
     /// `spec.userPoolId`
     pub user_pool_id: String,
     /// `spec.username`
@@ -54,7 +54,7 @@ pub struct UserNamed {
 
 /// An object's name, namespace, uid and resourceVersion; with `LABELS` also the labels.
 #[derive(Clone, Debug)]
-pub struct Named<K, const LABELS: bool> {
+pub struct NamedObject<K, const LABELS: bool> {
     /// The decoded metadata.
     pub metadata: ObjectMeta,
     kind: PhantomData<K>,
@@ -186,16 +186,19 @@ impl<const KEPT: bool> From<Names<Labels<KEPT>>> for ObjectMeta {
 
 /// Decodes a part from its own text; a missing part counts as null. A panic counts as a decoding error,
 /// because the object is one of a list.
-fn read<T: DeserializeOwned>(part: Option<&RawValue>) -> Result<T, String> {
+fn decode<T: DeserializeOwned>(part: Option<&RawValue>) -> Result<T, String> {
     let text = part.map_or("null", RawValue::get);
-    let read = catch_unwind(AssertUnwindSafe(|| serde_json::from_str(text)));
-    let read = read.map_err(|_| "decoding the object panicked".to_owned())?;
-    read.map_err(|error| {
-        let said = error.to_string();
+    let decoded = catch_unwind(AssertUnwindSafe(|| serde_json::from_str(text)));
+    let decoded = decoded.map_err(|_| "decoding the object panicked".to_owned())?;
+    decoded.map_err(|error| {
+        let message = error.to_string();
         // Remove the position. Readers of the error don't see the text, and the position tells the length of
         // a value.
-        let place = format!(" at line {} column {}", error.line(), error.column());
-        said.strip_suffix(&place).unwrap_or(&said).to_owned()
+        let position = format!(" at line {} column {}", error.line(), error.column());
+        message
+            .strip_suffix(&position)
+            .unwrap_or(&message)
+            .to_owned()
     })
 }
 
@@ -203,8 +206,8 @@ impl<'de, K: Parts> Deserialize<'de> for LeanObject<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wire = Wire::deserialize(deserializer)?;
         let metadata = ObjectMeta::from(wire.metadata);
-        let spec = read(wire.spec.as_deref());
-        let mut status = read(wire.status.as_deref());
+        let spec = decode(wire.spec.as_deref());
+        let mut status = decode(wire.status.as_deref());
         if !K::STATUS_DECIDES && status.is_err() {
             status = Ok(None);
         }
@@ -213,13 +216,13 @@ impl<'de, K: Parts> Deserialize<'de> for LeanObject<K> {
             (Err(error), _) | (_, Err(error)) => Err(DecodeError {
                 error,
                 metadata,
-                user: read(wire.spec.as_deref()).ok(),
+                user: decode(wire.spec.as_deref()).ok(),
             }),
         }))
     }
 }
 
-impl<'de, K, const LABELS: bool> Deserialize<'de> for Named<K, LABELS> {
+impl<'de, K, const LABELS: bool> Deserialize<'de> for NamedObject<K, LABELS> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wire = WireNames::<Labels<LABELS>>::deserialize(deserializer)?;
         Ok(Self {
@@ -229,7 +232,7 @@ impl<'de, K, const LABELS: bool> Deserialize<'de> for Named<K, LABELS> {
     }
 }
 
-macro_rules! said_of {
+macro_rules! delegate {
     ($kind:ident: $($what:ident)*) => {
         $(fn $what(of: &Self::DynamicType) -> Cow<'_, str> {
             $kind::$what(of)
@@ -241,7 +244,7 @@ impl<K: Resource> Resource for LeanObject<K> {
     type DynamicType = K::DynamicType;
     type Scope = K::Scope;
 
-    said_of!(K: kind group version plural);
+    delegate!(K: kind group version plural);
 
     fn meta(&self) -> &ObjectMeta {
         self.0.as_ref().map_or_else(|it| &it.metadata, K::meta)
@@ -253,11 +256,11 @@ impl<K: Resource> Resource for LeanObject<K> {
     }
 }
 
-impl<K: Resource, const LABELS: bool> Resource for Named<K, LABELS> {
+impl<K: Resource, const LABELS: bool> Resource for NamedObject<K, LABELS> {
     type DynamicType = K::DynamicType;
     type Scope = K::Scope;
 
-    said_of!(K: kind group version plural);
+    delegate!(K: kind group version plural);
 
     /// Requests metadata only, so that no value of a Secret goes over the wire.
     fn metadata_api() -> bool {
@@ -300,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_used_need_not_be_readable() {
+    fn fields_that_are_not_used_are_skipped() {
         let object = json!({ "metadata": metadata(), "spec": spec() });
         let lean: LeanObject<CognitoUserPassword> = from_value(object).expect("it is read");
         let resource = lean.0.expect("a resource");
@@ -313,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_has_its_name() {
+    fn an_undecodable_object_keeps_its_metadata() {
         for (part, value) in [
             ("spec", json!(7)),
             ("spec", Value::Null),
@@ -344,19 +347,19 @@ mod tests {
     }
 
     #[test]
-    fn a_part_whose_reading_panics_cannot_be_read() {
+    fn a_panic_while_decoding_is_a_decode_error() {
         let part: Box<RawValue> = from_str("{}").expect("JSON");
-        let error = read::<Panics>(Some(&part)).expect_err("it panics");
+        let error = decode::<Panics>(Some(&part)).expect_err("it panics");
         assert_eq!(error, "decoding the object panicked");
     }
 
     #[test]
-    fn of_what_cannot_be_read_it_is_known_whose_password_it_is_about() {
+    fn an_undecodable_resource_keeps_the_user_that_it_names() {
         let mut spec = spec();
         spec["permanent"] = json!("yes");
         let object = json!({ "metadata": metadata(), "spec": spec });
         let lean: LeanObject<CognitoUserPassword> = from_value(object).expect("it is named");
-        let user = UserNamed {
+        let user = UserRef {
             user_pool_id: "eu-west-1_a".to_owned(),
             username: "a".to_owned(),
         };
@@ -364,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_holds_whatever_its_status_says() {
+    fn a_grant_with_an_undecodable_status_is_decoded() {
         let object = json!({
             "metadata": metadata(),
             "spec": {
@@ -377,20 +380,20 @@ mod tests {
     }
 
     #[test]
-    fn of_metadata_only_what_is_asked_for_is_kept() {
+    fn a_metadata_only_object_keeps_names_and_the_labels_if_wanted() {
         let object = json!({ "kind": "PartialObjectMetadata", "metadata": metadata() });
-        let secret: Named<Secret, false> = from_value(object.clone()).expect("it is read");
+        let secret: NamedObject<Secret, false> = from_value(object.clone()).expect("it is read");
         assert_eq!(
             (secret.name_any().as_str(), secret.labels().len()),
             ("a", 0)
         );
-        let namespace: Named<Namespace, true> = from_value(object).expect("it is read");
+        let namespace: NamedObject<Namespace, true> = from_value(object).expect("it is read");
         assert_eq!(namespace.labels()["team"], "a");
         assert_eq!(namespace.annotations().len(), 0);
     }
 
     #[test]
-    fn one_that_cannot_be_read_stops_neither_a_list_nor_a_watch() {
+    fn an_undecodable_object_stops_neither_a_list_nor_a_watch() {
         let odd = json!({ "metadata": metadata(), "spec": { "username": 7 } }).to_string();
         let good = json!({ "metadata": metadata(), "spec": spec(), "status": null }).to_string();
         let list = format!(
@@ -399,8 +402,8 @@ mod tests {
         let list: ObjectList<LeanObject<CognitoUserPassword>> =
             from_str(&list).expect("it is read");
         assert_eq!(list.metadata.resource_version.as_deref(), Some("9"));
-        let read: Vec<bool> = list.items.iter().map(|item| item.0.is_ok()).collect();
-        assert_eq!(read, [false, true]);
+        let decoded: Vec<bool> = list.items.iter().map(|item| item.0.is_ok()).collect();
+        assert_eq!(decoded, [false, true]);
 
         for (object, readable) in [(odd, false), (good, true)] {
             let event = format!(r#"{{"type":"ADDED","object":{object}}}"#);
@@ -414,13 +417,13 @@ mod tests {
                 r#"{{"type":"ADDED","object":{{"metadata":{}}}}}"#,
                 metadata()
             );
-            let event: WatchEvent<Named<Secret, false>> = from_str(&event).expect("an event");
+            let event: WatchEvent<NamedObject<Secret, false>> = from_str(&event).expect("an event");
             assert!(matches!(event, WatchEvent::Added(secret) if secret.name_any() == "a"));
         }
     }
 
     #[test]
-    fn why_it_cannot_be_read_does_not_tell_how_long_a_value_is() {
+    fn a_decode_error_does_not_reveal_the_length_of_a_value() {
         let object = json!({ "metadata": metadata(), "spec": { "passwordSecretRef": "hunter2" } });
         let lean: LeanObject<CognitoUserPassword> =
             from_str(&object.to_string()).expect("it is named");
@@ -432,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_passed_over_may_be_as_deep_and_odd_as_it_likes() {
+    fn skipped_fields_may_be_deeply_nested_and_malformed() {
         let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
         let object = format!(
             r#"{{"metadata":{{"name":"a","managedFields":{deep},"annotations":{{"x":"\ud800"}},"labels":null}},

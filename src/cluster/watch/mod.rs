@@ -11,11 +11,11 @@ use super::{
     client::{
         call::chain,
         connect::WATCH_TIMEOUT_SECONDS,
-        patience::{NoAnswer, Patience, bounded},
+        response_timeout::{NoResponse, ResponseTimeout, with_response_timeout},
     },
     watch::{
-        initial::{Incomplete, while_it_gets_on},
-        lean_object::{DecodeError, LeanObject, Named, UserNamed},
+        initial::{IncompleteList, until_list_fails},
+        lean_object::{DecodeError, LeanObject, NamedObject, UserRef},
     },
 };
 use crate::{
@@ -70,10 +70,10 @@ pub type MaybeResource = LeanObject<CognitoUserPassword>;
 pub type MaybeGrant = LeanObject<CognitoUserPoolGrant>;
 
 /// A Secret's name, namespace, uid and resourceVersion.
-pub type SecretName = Named<Secret, false>;
+pub type SecretName = NamedObject<Secret, false>;
 
 /// A namespace's name and labels.
-pub type LabelledNamespace = Named<Namespace, true>;
+pub type LabelledNamespace = NamedObject<Namespace, true>;
 
 /// What a watch reports.
 pub enum WatchEvent {
@@ -101,7 +101,7 @@ pub enum WatchEvent {
 /// The backoff of a broken watch.
 struct WatchBackoff {
     streak: Streak,
-    patience: Patience,
+    response_timeout: ResponseTimeout,
 }
 
 /// Consecutive failures of a watch. No signal says that a watch works again, because an idle watch is silent.
@@ -124,21 +124,21 @@ fn retry_pause(failures: u32) -> Duration {
 /// The time within which another failure continues a streak of `failures`. `fails_within` is how long a try
 /// may take to fail.
 #[must_use]
-pub fn repeats_within(failures: u32, fails_within: Duration) -> Duration {
+pub fn repetition_window(failures: u32, fails_within: Duration) -> Duration {
     retry_pause(failures) + fails_within
 }
 
 impl Streak {
     /// Counts a failure of a watch whose next try may take `fails_within` to fail. Returns the number of
     /// consecutive failures.
-    pub fn failed(&mut self, now: Instant, fails_within: Duration) -> u32 {
+    pub fn record_failure(&mut self, now: Instant, fails_within: Duration) -> u32 {
         let goes_on = self.ends.is_some_and(|ends| now < ends);
         self.failures = if goes_on {
             self.failures.saturating_add(1)
         } else {
             1
         };
-        self.ends = Some(now + repeats_within(self.failures, fails_within));
+        self.ends = Some(now + repetition_window(self.failures, fails_within));
         self.failures
     }
 }
@@ -147,8 +147,8 @@ impl Iterator for WatchBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let fails_within = self.patience.fails_within();
-        let failures = self.streak.failed(Instant::now(), fails_within);
+        let fails_within = self.response_timeout.fails_within();
+        let failures = self.streak.record_failure(Instant::now(), fails_within);
         Some(retry_pause(failures))
     }
 }
@@ -167,44 +167,44 @@ pub fn watch(
     scope: &Scope,
     secret_selector: Option<&Selector>,
 ) -> BoxStream<'static, WatchEvent> {
-    let resources = Way::to(client, WatchKind::Resources);
+    let resources = WatchClient::new(client, WatchKind::Resources);
     let to_resources = api::<MaybeResource>(&resources.client, scope);
     let resources = streamed(to_resources, config(), &resources)
         .modify(trim_resource)
         .map(move |event| match event {
             Ok(event) => Some(WatchEvent::Resource(Box::new(event))),
-            Err(error) => resources.broken(&error),
+            Err(error) => resources.broken_event(&error),
         });
     // Metadata-only requests: 1 MB instead of 5 for 2,000 Secrets, and no value on the wire.
     let selected = secret_selector.map_or_else(config, |fits| config().labels_from(fits));
-    let secrets = Way::to(client, WatchKind::Secrets);
+    let secrets = WatchClient::new(client, WatchKind::Secrets);
     let to_secrets = api::<SecretName>(&secrets.client, scope);
     let secrets = streamed(to_secrets, selected, &secrets).map(move |event| match event {
         Ok(event) => Some(WatchEvent::Secret(Box::new(event))),
-        Err(error) => secrets.broken(&error),
+        Err(error) => secrets.broken_event(&error),
     });
-    told(futures::stream::select(resources, secrets))
+    without_none(futures::stream::select(resources, secrets))
 }
 
 /// Watches grants, and the labels of namespaces. A broken watch is reported and retried for ever.
 #[must_use]
 pub fn watch_grants(client: &Client) -> BoxStream<'static, WatchEvent> {
-    let grants = Way::to(client, WatchKind::Grants);
+    let grants = WatchClient::new(client, WatchKind::Grants);
     let to_grants: Api<MaybeGrant> = Api::all(grants.client.clone());
     let grants = in_pages(to_grants, config(), &grants).map(move |event| match event {
         Ok(event) => Some(WatchEvent::Grant(Box::new(event))),
-        Err(error) => grants.broken(&error),
+        Err(error) => grants.broken_event(&error),
     });
-    let namespaces = Way::to(client, WatchKind::Namespaces);
+    let namespaces = WatchClient::new(client, WatchKind::Namespaces);
     let to_namespaces: Api<LabelledNamespace> = Api::all(namespaces.client.clone());
     let namespaces = in_pages(to_namespaces, config(), &namespaces).map(move |event| match event {
         Ok(event) => Some(WatchEvent::Namespace(Box::new(event))),
-        Err(error) => namespaces.broken(&error),
+        Err(error) => namespaces.broken_event(&error),
     });
-    told(futures::stream::select(grants, namespaces))
+    without_none(futures::stream::select(grants, namespaces))
 }
 
-fn told(
+fn without_none(
     stream: impl Stream<Item = Option<WatchEvent>> + Send + 'static,
 ) -> BoxStream<'static, WatchEvent> {
     stream.filter_map(std::future::ready).boxed()
@@ -225,36 +225,36 @@ trait Kind: Resource + Clone + Debug + DeserializeOwned + Send + 'static {}
 impl<K: Resource + Clone + Debug + DeserializeOwned + Send + 'static> Kind for K {}
 
 /// One watch, with its own client of the API server.
-struct Way {
+struct WatchClient {
     watched: WatchKind,
     client: Client,
-    patience: Patience,
+    response_timeout: ResponseTimeout,
 }
 
-impl Way {
-    fn to(client: &Client, watched: WatchKind) -> Self {
-        let patience = Patience::default();
+impl WatchClient {
+    fn new(client: &Client, watched: WatchKind) -> Self {
+        let response_timeout = ResponseTimeout::default();
         Self {
             watched,
-            client: bounded(client, &patience),
-            patience,
+            client: with_response_timeout(client, &response_timeout),
+            response_timeout,
         }
     }
 
     fn backoff(&self) -> WatchBackoff {
         WatchBackoff {
             streak: Streak::default(),
-            patience: self.patience.clone(),
+            response_timeout: self.response_timeout.clone(),
         }
     }
 
-    fn broken(&self, error: &watcher::Error) -> Option<WatchEvent> {
-        let (why, code) = why_broken(error)?;
+    fn broken_event(&self, error: &watcher::Error) -> Option<WatchEvent> {
+        let (why, code) = failure_reason(error)?;
         Some(WatchEvent::Broken {
             watched: self.watched,
             why,
             code,
-            fails_within: self.patience.fails_within(),
+            fails_within: self.response_timeout.fails_within(),
         })
     }
 }
@@ -265,9 +265,9 @@ impl Way {
 fn in_pages<K: Kind>(
     api: Api<K>,
     config: watcher::Config,
-    way: &Way,
+    watch_client: &WatchClient,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + use<K> {
-    watcher(api, config.page_size(PAGE)).backoff(way.backoff())
+    watcher(api, config.page_size(PAGE)).backoff(watch_client.backoff())
 }
 
 /// Lists and watches in one request, object by object. For kinds with many objects: two hundred pages would
@@ -279,12 +279,12 @@ fn in_pages<K: Kind>(
 fn streamed<K: Kind>(
     api: Api<K>,
     config: watcher::Config,
-    way: &Way,
+    watch_client: &WatchClient,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + use<K> {
     let streaming = watcher(api.clone(), config.clone().streaming_lists())
-        .backoff(way.backoff())
+        .backoff(watch_client.backoff())
         .take_while(|event| std::future::ready(!is_unsupported(event)));
-    while_it_gets_on(streaming).chain(in_pages(api, config, way))
+    until_list_fails(streaming).chain(in_pages(api, config, watch_client))
 }
 
 /// Whether the API server refuses the request as invalid.
@@ -309,7 +309,7 @@ where
 
 /// Why a watch is broken, and the API server's status code, if any. `None` for a watch that merely ended, or
 /// whose resourceVersion is too old: kube resumes such a watch by itself.
-fn why_broken(error: &watcher::Error) -> Option<(String, Option<u16>)> {
+fn failure_reason(error: &watcher::Error) -> Option<(String, Option<u16>)> {
     let code = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
@@ -331,16 +331,16 @@ fn why_broken(error: &watcher::Error) -> Option<(String, Option<u16>)> {
         watcher::Error::WatchError(status) => status.message.clone(),
         other @ (watcher::Error::InitialListFailed(_)
         | watcher::Error::WatchStartFailed(_)
-        | watcher::Error::NoResourceVersion) => in_our_words(other).unwrap_or_else(|| chain(other)),
+        | watcher::Error::NoResourceVersion) => own_message(other).unwrap_or_else(|| chain(other)),
     };
     Some((why, code))
 }
 
 /// The message of the cause, if this crate and not kube made the cause.
-fn in_our_words(error: &(dyn Error + 'static)) -> Option<String> {
+fn own_message(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.is::<NoAnswer>() || error.is::<Incomplete>() {
+        if error.is::<NoResponse>() || error.is::<IncompleteList>() {
             return Some(error.to_string());
         }
         next = error.source();
@@ -359,7 +359,7 @@ fn trim_with(trim: impl FnOnce(&mut MaybeResource), resource: &mut MaybeResource
         return;
     }
     let user = match &resource.0 {
-        Ok(resource) => Some(UserNamed {
+        Ok(resource) => Some(UserRef {
             user_pool_id: resource.spec.user_pool_id.clone(),
             username: resource.spec.username.clone(),
         }),

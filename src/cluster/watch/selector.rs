@@ -106,7 +106,7 @@ mod tests {
     #[case("example.com/team=A_1.x", "example.com/team=A_1.x")]
     #[case("empty=", "empty=")]
     #[case("in in (in)", "in in (in)")]
-    fn kubectls_syntax_is_read(#[case] text: &str, #[case] selector: &str) {
+    fn the_syntax_of_kubectl_is_parsed(#[case] text: &str, #[case] selector: &str) {
         let read = parse(text).map(|selector| selector.to_string());
         assert_eq!(read.as_deref(), Ok(selector));
     }
@@ -126,7 +126,10 @@ mod tests {
     #[case("/a=b", "\"/a=b\"")]
     #[case("a/b/c", "\"a/b/c\"")]
     #[case("a=b\nc", "\"a=b\\nc\"")]
-    fn what_is_no_selector_is_refused_by_its_wrong_part(#[case] text: &str, #[case] wrong: &str) {
+    fn an_invalid_selector_is_refused_and_its_wrong_part_is_named(
+        #[case] text: &str,
+        #[case] wrong: &str,
+    ) {
         let error = parse(text).expect_err("it is wrong");
         assert!(error.starts_with(wrong), "{error}");
         assert!(!error.contains('\n'), "{error}");
@@ -157,7 +160,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_as_the_same(
+        fn a_printed_selector_is_parsed_to_the_same_selector(
             expressions in proptest::collection::vec(any_expression(), 1..4),
         ) {
             let selector: Selector = expressions.into_iter().collect();
@@ -165,7 +168,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_makes_it_panic(text in ".{0,40}", odd in "[a-z(),=! ]{0,40}") {
+        fn no_text_makes_the_parser_panic(text in ".{0,40}", odd in "[a-z(),=! ]{0,40}") {
             let _ = (parse(&text), parse(&odd));
         }
     }

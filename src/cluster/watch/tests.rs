@@ -29,12 +29,12 @@ enum Answer {
 }
 
 /// The time and the query of each request.
-type Asked = Arc<Mutex<Vec<(Instant, String)>>>;
+type Requests = Arc<Mutex<Vec<(Instant, String)>>>;
 
 /// Answers by the script. After the end of the script every answer is a silent watch.
 struct Script {
     answers: VecDeque<Answer>,
-    asked: Asked,
+    requests: Requests,
 }
 
 impl Service<http::Request<Body>> for Script {
@@ -48,8 +48,8 @@ impl Service<http::Request<Body>> for Script {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let query = request.uri().query().unwrap_or_default().to_owned();
-        let mut asked = self.asked.lock().expect("no test panicked");
-        asked.push((Instant::now(), query));
+        let mut requests = self.requests.lock().expect("no test panicked");
+        requests.push((Instant::now(), query));
         let (lines, pause, ends) = match self.answers.pop_front() {
             Some(Answer::Never) => return std::future::pending().boxed(),
             None | Some(Answer::OnlyHead) => (Vec::new(), Duration::ZERO, false),
@@ -103,63 +103,66 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// The watch of Secrets at an API server with these answers.
 struct Scene {
-    way: Way,
-    asked: Asked,
+    watch_client: WatchClient,
+    requests: Requests,
 }
 
 impl Scene {
     fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
-        let asked = Asked::default();
+        let requests = Requests::default();
         let script = Script {
             answers: answers.into_iter().collect(),
-            asked: asked.clone(),
+            requests: requests.clone(),
         };
         let client = Client::new(script, "a");
-        let way = Way::to(&client, WatchKind::Secrets);
-        Self { way, asked }
+        let watch_client = WatchClient::new(&client, WatchKind::Secrets);
+        Self {
+            watch_client,
+            requests,
+        }
     }
 
     fn api(&self) -> Api<SecretName> {
-        api(&self.way.client, &Scope::All)
+        api(&self.watch_client.client, &Scope::All)
     }
 
     /// The events of a watch, until the watch is silent for `quiet`.
-    async fn told(
+    async fn events_of(
         &self,
         events: impl Stream<Item = watcher::Result<Event<SecretName>>>,
         quiet: Duration,
     ) -> Vec<String> {
         let mut events = std::pin::pin!(events);
-        let mut told = Vec::new();
+        let mut names = Vec::new();
         while let Ok(event) = timeout(quiet, events.next()).await {
-            told.push(match event.expect("a watch is for ever") {
+            names.push(match event.expect("a watch is for ever") {
                 Ok(event) => event.to_string(),
-                Err(error) => match self.way.broken(&error) {
+                Err(error) => match self.watch_client.broken_event(&error) {
                     Some(WatchEvent::Broken { why, .. }) => why,
                     _ => continue,
                 },
             });
         }
-        told
+        names
     }
 
     async fn streamed(&self, quiet: Duration) -> Vec<String> {
-        let events = streamed(self.api(), config(), &self.way);
-        self.told(events, quiet).await
+        let events = streamed(self.api(), config(), &self.watch_client);
+        self.events_of(events, quiet).await
     }
 
     async fn in_pages(&self, quiet: Duration) -> Vec<String> {
-        let events = in_pages(self.api(), config(), &self.way);
-        self.told(events, quiet).await
+        let events = in_pages(self.api(), config(), &self.watch_client);
+        self.events_of(events, quiet).await
     }
 
-    fn asked(&self) -> Vec<(Instant, String)> {
-        self.asked.lock().expect("no test panicked").clone()
+    fn requests(&self) -> Vec<(Instant, String)> {
+        self.requests.lock().expect("no test panicked").clone()
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_never_comes_is_said_and_asked_for_again_and_an_idle_watch_is_not_cut() {
+async fn a_request_without_a_response_is_reported_and_repeated_and_an_idle_watch_is_not_cut() {
     let list = vec![event("ADDED", "one"), end()];
     let scene = Scene::new([
         Answer::Never,
@@ -169,25 +172,31 @@ async fn an_answer_that_never_comes_is_said_and_asked_for_again_and_an_idle_watc
     let began = Instant::now();
     // The longest time for which the API server keeps an idle watch open.
     let quiet = Duration::from_secs(u64::from(WATCH_TIMEOUT_SECONDS));
-    let told = scene.streamed(quiet).await;
+    let events = scene.streamed(quiet).await;
     let silent = "the API server didn't answer within 10 s";
-    assert_eq!(told, [silent, silent, "Init", "InitApply(one)", "InitDone"]);
-    let asked = scene.asked();
-    assert_eq!(asked.len(), 3, "{asked:?}");
-    assert!(asked[2].0 - began < Duration::from_secs(25), "{asked:?}");
+    assert_eq!(
+        events,
+        [silent, silent, "Init", "InitApply(one)", "InitDone"]
+    );
+    let requests = scene.requests();
+    assert_eq!(requests.len(), 3, "{requests:?}");
+    assert!(
+        requests[2].0 - began < Duration::from_secs(25),
+        "{requests:?}"
+    );
 }
 
 #[rstest]
 #[case::not_answered(Answer::Never)]
 #[case::begun_and_not_ended(Answer::OnlyHead)]
 #[tokio::test(start_paused = true)]
-async fn a_list_that_is_not_answered_is_said_and_asked_for_again(#[case] first: Answer) {
+async fn a_list_without_a_response_is_reported_and_repeated(#[case] first: Answer) {
     let scene = Scene::new([first, Answer::List(vec!["one"])]);
-    let told = scene.in_pages(Duration::from_secs(11)).await;
+    let events = scene.in_pages(Duration::from_secs(11)).await;
     let silent = "the API server didn't answer within 10 s";
     // kube emits `Init` before the request for the list.
     let wanted = ["Init", silent, "Init", "InitApply(one)", "InitDone"];
-    assert_eq!(told[..5], wanted);
+    assert_eq!(events[..5], wanted);
 }
 
 #[rstest]
@@ -198,13 +207,13 @@ async fn a_list_that_is_not_answered_is_said_and_asked_for_again(#[case] first: 
     Answer::Watch((0..500).map(|n| event("ADDED", &n.to_string())).collect(), SECOND, false), 180
 )]
 #[tokio::test(start_paused = true)]
-async fn a_list_as_a_watch_that_is_never_complete_is_read_in_pages(
+async fn a_streamed_list_that_never_completes_is_read_in_pages(
     #[case] first: Answer,
     #[case] seconds: u64,
 ) {
     let scene = Scene::new([first, Answer::List(vec!["one", "two"])]);
     let began = Instant::now();
-    let told = scene.streamed(Duration::from_secs(15)).await;
+    let events = scene.streamed(Duration::from_secs(15)).await;
     let wanted = [
         INCOMPLETE,
         "Init",
@@ -212,36 +221,39 @@ async fn a_list_as_a_watch_that_is_never_complete_is_read_in_pages(
         "InitApply(two)",
         "InitDone",
     ];
-    assert!(told.ends_with(&wanted.map(str::to_owned)), "{told:?}");
-    let asked = scene.asked();
-    assert!(asked[0].1.contains("sendInitialEvents=true"), "{asked:?}");
-    let (at, query) = &asked[1];
-    assert!(!query.contains("watch="), "{asked:?}");
+    assert!(events.ends_with(&wanted.map(str::to_owned)), "{events:?}");
+    let requests = scene.requests();
+    assert!(
+        requests[0].1.contains("sendInitialEvents=true"),
+        "{requests:?}"
+    );
+    let (at, query) = &requests[1];
+    assert!(!query.contains("watch="), "{requests:?}");
     assert_eq!((*at - began).as_secs(), seconds);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_as_a_watch_that_is_cut_over_and_over_is_read_in_pages() {
+async fn a_streamed_list_that_restarts_again_and_again_is_read_in_pages() {
     let cut = || Answer::Watch(vec![event("ADDED", "one")], AT_ONCE, true);
     let scene = Scene::new([cut(), cut(), cut(), cut(), Answer::List(vec!["one"])]);
-    let told = scene.streamed(Duration::from_secs(10)).await;
+    let events = scene.streamed(Duration::from_secs(10)).await;
     let wanted = [INCOMPLETE, "Init", "InitApply(one)", "InitDone"];
-    assert!(told.ends_with(&wanted.map(str::to_owned)), "{told:?}");
+    assert!(events.ends_with(&wanted.map(str::to_owned)), "{events:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_list_that_gets_on_is_not_cut() {
+async fn a_slow_list_that_makes_progress_is_not_cut() {
     let mut lines: Vec<_> = (0..20).map(|n| event("ADDED", &n.to_string())).collect();
     lines.push(end());
     let scene = Scene::new([Answer::Watch(lines, 8 * SECOND, false)]);
-    let told = scene.streamed(Duration::from_mins(1)).await;
-    assert_eq!(told.len(), 22, "{told:?}");
-    assert_eq!(told.last().map(String::as_str), Some("InitDone"));
-    assert_eq!(scene.asked().len(), 1);
+    let events = scene.streamed(Duration::from_mins(1)).await;
+    assert_eq!(events.len(), 22, "{events:?}");
+    assert_eq!(events.last().map(String::as_str), Some("InitDone"));
+    assert_eq!(scene.requests().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_a_list_is_complete_may_be_said_of_a_plain_watch_too() {
+async fn a_plain_watch_may_send_the_bookmark_of_a_complete_list() {
     let lines = vec![
         end(),
         event("MODIFIED", "one"),
@@ -252,7 +264,7 @@ async fn that_a_list_is_complete_may_be_said_of_a_plain_watch_too() {
         Answer::List(vec!["one"]),
         Answer::Watch(lines, AT_ONCE, false),
     ]);
-    let told = scene.in_pages(SECOND).await;
+    let events = scene.in_pages(SECOND).await;
     let wanted = [
         "Init",
         "InitApply(one)",
@@ -260,34 +272,34 @@ async fn that_a_list_is_complete_may_be_said_of_a_plain_watch_too() {
         "Apply(one)",
         "Delete(one)",
     ];
-    assert_eq!(told, wanted);
+    assert_eq!(events, wanted);
 }
 
 #[tokio::test(start_paused = true)]
-async fn watches_that_end_at_once_do_not_make_a_storm() {
+async fn watches_that_end_at_once_are_repeated_once_a_second() {
     let ended = || Answer::Watch(Vec::new(), AT_ONCE, true);
     let answers = std::iter::once(Answer::List(vec!["one"])).chain((0..1_000).map(|_| ended()));
     let scene = Scene::new(answers);
-    let told = scene.in_pages(Duration::from_secs(20)).await;
-    assert_eq!(told, ["Init", "InitApply(one)", "InitDone"]);
-    let asked = scene.asked();
-    assert!((15..=23).contains(&asked.len()), "{}", asked.len());
+    let events = scene.in_pages(Duration::from_secs(20)).await;
+    assert_eq!(events, ["Init", "InitApply(one)", "InitDone"]);
+    let requests = scene.requests();
+    assert!((15..=23).contains(&requests.len()), "{}", requests.len());
 }
 
 #[test]
-fn failures_go_on_in_a_row_for_as_long_as_a_try_takes() {
+fn failures_within_the_time_of_a_try_continue_the_streak() {
     let mut streak = Streak::default();
     let mut now = std::time::Instant::now();
     for nth in 1..10 {
-        assert_eq!(streak.failed(now, Duration::from_mins(1)), nth);
+        assert_eq!(streak.record_failure(now, Duration::from_mins(1)), nth);
         now += Duration::from_mins(1);
     }
     now += Duration::from_secs(80);
-    assert_eq!(streak.failed(now, Duration::from_mins(1)), 1);
+    assert_eq!(streak.record_failure(now, Duration::from_mins(1)), 1);
 }
 
 #[test]
-fn a_resource_whose_trimming_panics_cannot_be_read_and_keeps_its_user() {
+fn a_resource_whose_trimming_panics_counts_as_undecodable_and_keeps_its_user() {
     let object = json!({
         "metadata": metadata("bot"),
         "spec": {

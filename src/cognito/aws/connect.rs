@@ -69,7 +69,7 @@ impl Connector {
         }
     }
 
-    pub(super) fn within(mut self, limit: Option<Duration>) -> Self {
+    pub(super) fn with_connect_timeout(mut self, limit: Option<Duration>) -> Self {
         self.limit = limit;
         self
     }
@@ -90,7 +90,7 @@ fn tls(roots: Arc<RootCertStore>, protocols: &[&str]) -> ClientConfig {
 }
 
 impl Service<http::Uri> for Connector {
-    type Response = MaybeHttpsStream<Routed>;
+    type Response = MaybeHttpsStream<TransportStream>;
     type Error = BoxError;
     type Future = Connecting<Self::Response>;
 
@@ -120,9 +120,9 @@ struct Route {
 }
 
 impl Service<http::Uri> for Route {
-    type Response = Routed;
+    type Response = TransportStream;
     type Error = BoxError;
-    type Future = Connecting<Routed>;
+    type Future = Connecting<TransportStream>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.tcp.poll_ready(context).map_err(Into::into)
@@ -132,7 +132,7 @@ impl Service<http::Uri> for Route {
         let Some(proxy) = self.proxies.intercept(&to) else {
             let connecting = self.tcp.call(to);
             return Box::pin(async move {
-                Ok(Routed {
+                Ok(TransportStream {
                     stream: MaybeHttpsStream::Http(connecting.await?),
                     forwarded: false,
                 })
@@ -144,7 +144,7 @@ impl Service<http::Uri> for Route {
                 tunnel = tunnel.with_auth(authorization.clone());
             }
             Box::pin(async move {
-                Ok(Routed {
+                Ok(TransportStream {
                     stream: tunnel.call(to).await?,
                     forwarded: false,
                 })
@@ -152,7 +152,7 @@ impl Service<http::Uri> for Route {
         } else {
             let connecting = self.to_proxy.call(proxy.uri().clone());
             Box::pin(async move {
-                Ok(Routed {
+                Ok(TransportStream {
                     stream: connecting.await?,
                     forwarded: true,
                 })
@@ -162,19 +162,19 @@ impl Service<http::Uri> for Route {
 }
 
 /// A connection to a host or to its proxy, before TLS with the host.
-pub(super) struct Routed {
+pub(super) struct TransportStream {
     stream: MaybeHttpsStream<TokioIo<TcpStream>>,
     /// Whether a proxy reads the requests themselves. Then each request names the host.
     forwarded: bool,
 }
 
-impl Connection for Routed {
+impl Connection for TransportStream {
     fn connected(&self) -> Connected {
         self.stream.connected().proxy(self.forwarded)
     }
 }
 
-impl Read for Routed {
+impl Read for TransportStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -184,7 +184,7 @@ impl Read for Routed {
     }
 }
 
-impl Write for Routed {
+impl Write for TransportStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

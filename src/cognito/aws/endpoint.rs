@@ -1,6 +1,6 @@
 //! Makes sure that passwords and session credentials cross the network only under TLS.
 
-use super::words;
+use super::error_text;
 use aws_sdk_cognitoidentityprovider::config::{
     ConfigBag, Intercept, RuntimeComponents,
     interceptors::BeforeTransmitInterceptorContextRef as BeforeTransmit,
@@ -62,7 +62,7 @@ pub enum EndpointError {
     Insecure(Service, String),
     /// Plain HTTP to this machine, but the environment names a proxy for the endpoint.
     #[error(
-        "the {0} endpoint {1} is plain HTTP and the environment sends it through a proxy, {secrets} would cross the network in the clear: add its host to NO_PROXY", secrets = .0.secrets()
+        "the {0} endpoint {1} is plain HTTP and the environment sends it through a proxy, {secrets} would cross the network in the clear: add the host of the endpoint to NO_PROXY", secrets = .0.secrets()
     )]
     Proxied(Service, String),
     /// Not a URL, or the SDK's endpoint rules refuse the configuration.
@@ -74,9 +74,9 @@ impl EndpointError {
     /// The [`EndpointError`] in the chain of the SDK's error; without one, [`EndpointError::Unusable`] with
     /// the causes.
     pub(super) fn from_chain(service: Service, error: &(dyn Error + 'static)) -> Self {
-        words::find::<Self>(error)
+        error_text::find::<Self>(error)
             .cloned()
-            .unwrap_or_else(|| Self::Unusable(service, words::causes(error)))
+            .unwrap_or_else(|| Self::Unusable(service, error_text::causes(error)))
     }
 }
 
@@ -169,18 +169,18 @@ impl Intercept for EndpointGuard {
 /// is called, and an error of the hook ends the attempt (aws-smithy-runtime 1.16.2, client/orchestrator.rs,
 /// `try_attempt`).
 #[derive(Clone, Default, Debug)]
-pub(super) struct StopBeforeSending(Arc<OnceLock<String>>);
+pub(super) struct DryRun(Arc<OnceLock<String>>);
 
-impl StopBeforeSending {
+impl DryRun {
     /// The host to which the request would go, if every step before the sending succeeded.
-    pub(super) fn reached(&self) -> Option<&str> {
+    pub(super) fn host(&self) -> Option<&str> {
         self.0.get().map(String::as_str)
     }
 }
 
-impl Intercept for StopBeforeSending {
+impl Intercept for DryRun {
     fn name(&self) -> &'static str {
-        "StopBeforeSending"
+        "DryRun"
     }
 
     fn read_before_transmit(
@@ -227,7 +227,7 @@ mod tests {
     #[case("http://127.0.0.1@evil.example/", "http://evil.example")]
     #[case("http://user:secret@evil.example:80/", "http://evil.example:80")]
     #[case("ftp://cognito.example", "ftp://cognito.example")]
-    fn anything_else_is_refused_by_its_origin(#[case] url: &str, #[case] origin: &str) {
+    fn any_other_url_is_refused_with_its_origin(#[case] url: &str, #[case] origin: &str) {
         assert_eq!(
             endpoint_is_allowed(Service::Sts, url),
             Err(EndpointError::Insecure(Service::Sts, origin.to_owned()))
@@ -240,7 +240,7 @@ mod tests {
     #[case("/path")]
     #[case("not a url")]
     #[case("https://")]
-    fn what_is_no_url_is_unusable(#[case] url: &str) {
+    fn a_text_that_is_no_url_is_unusable(#[case] url: &str) {
         let refused = endpoint_is_allowed(Service::Cognito, url);
         assert!(
             matches!(refused, Err(EndpointError::Unusable(..))),

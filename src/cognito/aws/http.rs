@@ -5,7 +5,7 @@
 use super::{
     connect::{ConnectTimeout, Connector},
     endpoint::{Service, may_be_sent},
-    words::find,
+    error_text::find,
 };
 use aws_smithy_runtime_api::{
     box_error::BoxError,
@@ -92,7 +92,7 @@ impl Http {
                     .pool_timer(TokioTimer::new())
                     .pool_idle_timeout(self.idle_max)
                     .pool_max_idle_per_host(IDLE_CONNECTIONS)
-                    .build(self.connector.clone().within(connect_timeout))
+                    .build(self.connector.clone().with_connect_timeout(connect_timeout))
             })
             .clone()
     }
@@ -110,7 +110,7 @@ impl HttpClient for Http {
         settings: &HttpConnectorSettings,
         _: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        SharedHttpConnector::new(Guarded {
+        SharedHttpConnector::new(GuardedConnector {
             pool: self.pool(settings.connect_timeout()),
             proxies: self.proxies.clone(),
             read_timeout: settings.read_timeout(),
@@ -120,19 +120,19 @@ impl HttpClient for Http {
 
 /// Refuses requests to STS that would cross the network in the clear. The credential chain takes no
 /// interceptor, so the endpoint guard doesn't cover requests of the chain.
-struct Guarded {
+struct GuardedConnector {
     pool: Pool,
     proxies: Arc<Matcher>,
     read_timeout: Option<Duration>,
 }
 
-impl fmt::Debug for Guarded {
+impl fmt::Debug for GuardedConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Guarded(..)")
+        f.write_str("GuardedConnector(..)")
     }
 }
 
-impl HttpConnector for Guarded {
+impl HttpConnector for GuardedConnector {
     /// Each POST goes to Cognito, which the endpoint guard has checked, or to STS, which is checked here. GET
     /// and PUT go to the metadata services, which are plain HTTP by design.
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
@@ -152,13 +152,13 @@ impl HttpConnector for Guarded {
                 .headers_mut()
                 .insert(PROXY_AUTHORIZATION, authorization);
         }
-        let suspect = Suspect(Some(capture_connection(&mut request)));
+        let poison = PoisonOnDrop(Some(capture_connection(&mut request)));
         let (pool, read_timeout) = (self.pool.clone(), self.read_timeout);
-        HttpConnectorFuture::new(async move { send(&pool, request, read_timeout, suspect).await })
+        HttpConnectorFuture::new(async move { send(&pool, request, read_timeout, poison).await })
     }
 }
 
-impl Guarded {
+impl GuardedConnector {
     /// The credentials for a proxy that reads the request itself. For a tunnel, the connector sends the
     /// credentials.
     fn forward_authorization(&self, request: &Request<SdkBody>) -> Option<HeaderValue> {
@@ -172,7 +172,7 @@ async fn send(
     pool: &Pool,
     request: Request<SdkBody>,
     read_timeout: Option<Duration>,
-    mut suspect: Suspect,
+    mut poison: PoisonOnDrop,
 ) -> Result<HttpResponse, ConnectorError> {
     let reply = pool.request(request);
     let reply = match read_timeout {
@@ -182,8 +182,8 @@ async fn send(
             Err(_) => return Err(ConnectorError::timeout(ReadTimeout(limit).into())),
         },
     };
-    let reply = reply.map_err(|error| classified(error.into()))?;
-    suspect.0 = None;
+    let reply = reply.map_err(|error| connector_error(error.into()))?;
+    poison.0 = None;
     let mut reply = reply;
     if !is_possible_date(reply.headers().get(DATE), SystemTime::now()) {
         reply.headers_mut().remove(DATE);
@@ -208,9 +208,9 @@ struct ReadTimeout(Duration);
 
 /// The connection of a request in flight. If no reply comes, no request uses the connection again: with
 /// HTTP/2, all calls would share a silent connection until its end.
-struct Suspect(Option<CaptureConnection>);
+struct PoisonOnDrop(Option<CaptureConnection>);
 
-impl Drop for Suspect {
+impl Drop for PoisonOnDrop {
     fn drop(&mut self) {
         if let Some(connection) = self.0.take()
             && let Some(connection) = connection.connection_metadata().as_ref()
@@ -221,7 +221,7 @@ impl Drop for Suspect {
 }
 
 /// Classifies an error for the SDK's retries, which only STS and the metadata services have.
-fn classified(error: BoxError) -> ConnectorError {
+fn connector_error(error: BoxError) -> ConnectorError {
     if find::<ConnectTimeout>(&*error).is_some() {
         return ConnectorError::timeout(error);
     }
@@ -266,7 +266,7 @@ mod tests {
     #[case(Some("Thu, 01 Jan 1970 00:00:00 GMT"), true)]
     #[case(Some("Sat, 01 Jan 2050 00:00:00 GMT"), true)]
     #[case(Some("Fri, 31 Dec 9999 23:59:59 GMT"), false)]
-    fn a_date_with_which_later_requests_could_not_be_signed_is_not_told(
+    fn a_date_that_would_break_later_signatures_is_removed(
         #[case] date: Option<&'static str>,
         #[case] possible: bool,
     ) {

@@ -1,8 +1,8 @@
 //! The operator's own AWS identity, as found by the SDK's credential chain.
 
 use super::{
-    identity::{LIMIT, Source},
-    words::{causes, tidy},
+    error_text::{causes, one_line},
+    identity::{RESOLUTION_TIMEOUT, Source},
 };
 use crate::core::{credential::failure::CredentialsFailure, names::target::Region};
 use aws_config::{
@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-const NONE_FOUND: &str = "no credentials found: not in the environment, a profile, a web \
+const NO_CREDENTIALS: &str = "no credentials found: not in the environment, a profile, a web \
     identity token, EKS Pod Identity or the instance metadata service";
 
 /// The SDK's default chain: environment, profile, web identity token, EKS Pod Identity or ECS,
@@ -31,29 +31,31 @@ const NONE_FOUND: &str = "no credentials found: not in the environment, a profil
 /// empty result (aws-config 1.13.0, `ProviderConfig::try_profile`). So a kept chain would never find
 /// credentials that appear later.
 pub(super) fn default_chain(http: SharedHttpClient) -> Source {
-    where_it_worked(move |region| Box::pin(resolve(chain(region, http.clone()), LIMIT)))
+    prefer_last_region(move |region| {
+        Box::pin(resolve(chain(region, http.clone()), RESOLUTION_TIMEOUT))
+    })
 }
 
-type Found = Result<Credentials, CredentialsFailure>;
+type Resolution = Result<Credentials, CredentialsFailure>;
 
 /// Asks in the Region of the last success until a resolution fails there. The Region of the caller may be
 /// mistyped.
-fn where_it_worked(
-    source: impl Fn(Region) -> BoxFuture<'static, Found> + Send + Sync + 'static,
+fn prefer_last_region(
+    source: impl Fn(Region) -> BoxFuture<'static, Resolution> + Send + Sync + 'static,
 ) -> Source {
-    let worked = Arc::new(Mutex::new(None));
-    let set = |worked: &Mutex<Option<Region>>, region| {
-        let mut worked = worked.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *worked, region)
+    let last_region = Arc::new(Mutex::new(None));
+    let set = |last_region: &Mutex<Option<Region>>, region| {
+        let mut last_region = last_region.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *last_region, region)
     };
     Box::new(move |region| {
-        let worked = worked.clone();
-        let region = set(&worked, None).unwrap_or(region);
+        let last_region = last_region.clone();
+        let region = set(&last_region, None).unwrap_or(region);
         let found = source(region.clone());
         Box::pin(async move {
             let found = found.await;
             if found.is_ok() {
-                set(&worked, Some(region));
+                set(&last_region, Some(region));
             }
             found
         })
@@ -74,9 +76,9 @@ pub(super) async fn resolve(
     match tokio::time::timeout(limit, resolution).await {
         Ok(Ok(credentials)) => Ok(credentials),
         Ok(Err(CredentialsError::CredentialsNotLoaded(_))) => {
-            Err(CredentialsFailure(NONE_FOUND.to_owned()))
+            Err(CredentialsFailure(NO_CREDENTIALS.to_owned()))
         }
-        Ok(Err(error)) => Err(CredentialsFailure(tidy(&causes(&error), 512))),
+        Ok(Err(error)) => Err(CredentialsFailure(one_line(&causes(&error), 512))),
         Err(_) => Err(CredentialsFailure(format!(
             "no credentials within {limit:?}: a web identity, Pod Identity or metadata service doesn't answer"
         ))),
@@ -87,7 +89,7 @@ pub(super) async fn resolve(
 async fn chain(region: Region, http: SharedHttpClient) -> Option<SharedCredentialsProvider> {
     // Without any Region, STS has no endpoint. The SDK's own default would first wait for the instance
     // metadata service.
-    let region = home().or_else(config::Region::new(region.as_str().to_owned()));
+    let region = configured_region().or_else(config::Region::new(region.as_str().to_owned()));
     let loaded = aws_config::defaults(BehaviorVersion::latest())
         .region(region)
         .http_client(http)
@@ -98,7 +100,7 @@ async fn chain(region: Region, http: SharedHttpClient) -> Option<SharedCredentia
 
 /// The Region of the environment or profile, if any. As a rule this is the cluster's Region: STS answers
 /// there through the cluster's own network, and the operator's identity is at home there.
-pub(super) fn home() -> RegionProviderChain {
+pub(super) fn configured_region() -> RegionProviderChain {
     RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new())
 }
@@ -109,13 +111,13 @@ mod tests {
     use crate::core::names::target::PoolId;
 
     #[tokio::test]
-    async fn credentials_are_asked_for_where_there_were_some_until_there_are_none() {
+    async fn credentials_are_resolved_in_the_last_region_that_worked_until_it_fails() {
         let region = |name: &str| {
             let pool = PoolId::parse(&format!("{name}_a"));
             pool.expect("valid").region()
         };
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let source = where_it_worked({
+        let source = prefer_last_region({
             let asked = asked.clone();
             move |region| {
                 let mut asked = asked.lock().expect("no panic");

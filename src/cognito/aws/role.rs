@@ -2,8 +2,8 @@
 
 use super::{
     endpoint::EndpointError,
-    identity::{Identity, LIMIT, Source},
-    words::{causes, find, steady, tidy},
+    error_text::{causes, find, one_line, without_session_names},
+    identity::{Identity, RESOLUTION_TIMEOUT, Source},
 };
 use crate::core::{
     access::{authority::Role, iam::SESSION_NAME},
@@ -41,55 +41,56 @@ const PLACE: Duration = Duration::from_millis(100);
 
 /// Places for roles whose STS hung at the last call. Such roles wait only for each other, and delay no other
 /// role.
-const SLOW_PLACES: usize = 8;
+const HANGING_PLACES: usize = 8;
 /// Maximum time for which such a role keeps its place.
-const SLOW_PLACE: Duration = Duration::from_secs(1);
+const HANGING_PLACE: Duration = Duration::from_secs(1);
 /// STS hangs if STS has not answered after this long.
-const HANGS: Duration = Duration::from_secs(1);
+const HANG_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The queues of roles to be assumed: one for roles whose STS answers, one for roles whose STS hangs.
 #[derive(Clone)]
-pub(super) struct Lanes {
-    prompt: Lane,
-    slow: Lane,
+pub(super) struct StsQueues {
+    responsive: StsQueue,
+    hanging: StsQueue,
 }
 
 #[derive(Clone)]
-struct Lane {
+struct StsQueue {
     places: Arc<Semaphore>,
     kept_for: Duration,
 }
 
-impl Lanes {
+impl StsQueues {
     pub(super) fn new() -> Self {
         Self {
-            prompt: Lane::new(PLACES, PLACE),
-            slow: Lane::new(SLOW_PLACES, SLOW_PLACE),
+            responsive: StsQueue::new(PLACES, PLACE),
+            hanging: StsQueue::new(HANGING_PLACES, HANGING_PLACE),
         }
     }
 
     /// Makes a call in the queue that `hangs` selects. Then `hangs` records whether this call hung.
-    async fn pass<T>(&self, hangs: &AtomicBool, call: impl Future<Output = T>) -> T {
-        let lane = if hangs.load(Ordering::Relaxed) {
-            &self.slow
+    async fn run<T>(&self, hangs: &AtomicBool, call: impl Future<Output = T>) -> T {
+        let queue = if hangs.load(Ordering::Relaxed) {
+            &self.hanging
         } else {
-            &self.prompt
+            &self.responsive
         };
-        lane.pass(async {
-            let mut call = pin!(call);
-            let prompt = timeout(HANGS, &mut call).await;
-            // Recorded before the call ends, because the caller may give up earlier.
-            hangs.store(prompt.is_err(), Ordering::Relaxed);
-            match prompt {
-                Ok(done) => done,
-                Err(_) => call.await,
-            }
-        })
-        .await
+        queue
+            .run(async {
+                let mut call = pin!(call);
+                let answer = timeout(HANG_TIMEOUT, &mut call).await;
+                // Recorded before the call ends, because the caller may give up earlier.
+                hangs.store(answer.is_err(), Ordering::Relaxed);
+                match answer {
+                    Ok(done) => done,
+                    Err(_) => call.await,
+                }
+            })
+            .await
     }
 }
 
-impl Lane {
+impl StsQueue {
     fn new(places: usize, kept_for: Duration) -> Self {
         Self {
             places: Arc::new(Semaphore::new(places)),
@@ -97,7 +98,7 @@ impl Lane {
         }
     }
 
-    async fn pass<T>(&self, call: impl Future<Output = T>) -> T {
+    async fn run<T>(&self, call: impl Future<Output = T>) -> T {
         let place = self.places.acquire().await;
         let mut call = pin!(call);
         if let Ok(done) = timeout(self.kept_for, &mut call).await {
@@ -108,25 +109,25 @@ impl Lane {
     }
 }
 
-/// The inputs for assuming a role.
+/// How to obtain the credentials of a role.
 #[derive(Clone)]
-pub(super) struct Assume {
+pub(super) struct RoleCredentials {
     pub(super) role: Arc<Role>,
     /// The operator's own identity.
     pub(super) own: Identity,
     /// Endpoint, FIPS, dual-stack, retry and timeout settings, the HTTP client, and the Region of STS, if the
     /// environment or the profile names a Region.
     pub(super) config: Arc<SdkConfig>,
-    pub(super) lanes: Lanes,
+    pub(super) queues: StsQueues,
     /// Whether STS hung at the last call for this role.
     pub(super) hangs: Arc<AtomicBool>,
 }
 
-impl Assume {
+impl RoleCredentials {
     pub(super) fn source(self) -> Source {
         Box::new(move |region| {
-            let assume = self.clone();
-            Box::pin(async move { assume.credentials(region).await })
+            let role = self.clone();
+            Box::pin(async move { role.credentials(region).await })
         })
     }
 
@@ -135,25 +136,28 @@ impl Assume {
         if let Err(CredentialsFailure(why)) = self.own.ensure(&region).await {
             let why = format!(
                 "{why} (the operator needs credentials of its own to assume {})",
-                shown(arn)
+                arn_text(arn)
             );
             return Err(CredentialsFailure(why));
         }
         let version = self.own.version();
         let provider = self.provider(&region).await;
-        let call = self.lanes.pass(&self.hangs, provider.provide_credentials());
-        match timeout(LIMIT, call).await {
+        let call = self.queues.run(&self.hangs, provider.provide_credentials());
+        match timeout(RESOLUTION_TIMEOUT, call).await {
             Ok(Ok(credentials)) => {
                 debug!(role = %arn, "assumed a role");
                 Ok(credentials)
             }
             Ok(Err(error)) => {
                 if code(&error).is_some_and(is_about_credentials) {
-                    self.own.forget(version);
+                    self.own.invalidate(version);
                 }
-                Err(failure(arn, &words(&error)))
+                Err(failure(arn, &message_of(&error)))
             }
-            Err(_) => Err(failure(arn, &format!("STS didn't answer within {LIMIT:?}"))),
+            Err(_) => Err(failure(
+                arn,
+                &format!("STS didn't answer within {RESOLUTION_TIMEOUT:?}"),
+            )),
         }
     }
 
@@ -171,31 +175,36 @@ impl Assume {
     }
 }
 
-type Refusal = SdkError<AssumeRoleError, HttpResponse>;
+type AssumeRoleSdkError = SdkError<AssumeRoleError, HttpResponse>;
 
 fn code(error: &CredentialsError) -> Option<&str> {
-    find::<Refusal>(error)?.as_service_error()?.code()
+    find::<AssumeRoleSdkError>(error)?
+        .as_service_error()?
+        .code()
 }
 
 /// STS's own code and message if STS answered, else the causes of the failure.
-fn words(error: &CredentialsError) -> String {
+fn message_of(error: &CredentialsError) -> String {
     if let Some(error) = find::<EndpointError>(error) {
         return error.to_string();
     }
-    let refusal = find::<Refusal>(error).and_then(SdkError::as_service_error);
+    let refusal = find::<AssumeRoleSdkError>(error).and_then(SdkError::as_service_error);
     match refusal.map(|refusal| (refusal.code(), refusal.message())) {
-        Some((Some(code), Some(message))) => format!("{code}: {}", steady(message)),
+        Some((Some(code), Some(message))) => format!("{code}: {}", without_session_names(message)),
         Some((Some(code), None)) => code.to_owned(),
         Some((None, _)) | None => causes(error),
     }
 }
 
-fn failure(arn: &RoleArn, words: &str) -> CredentialsFailure {
-    let words = tidy(words, 512);
-    CredentialsFailure(format!("the role {} can't be assumed: {words}", shown(arn)))
+fn failure(arn: &RoleArn, error_text: &str) -> CredentialsFailure {
+    let error_text = one_line(error_text, 512);
+    CredentialsFailure(format!(
+        "the role {} can't be assumed: {error_text}",
+        arn_text(arn)
+    ))
 }
 
 /// The whole ARN, unless its path is unusually long.
-fn shown(arn: &RoleArn) -> String {
-    tidy(arn.as_str(), 400)
+fn arn_text(arn: &RoleArn) -> String {
+    one_line(arn.as_str(), 400)
 }

@@ -24,13 +24,13 @@ use std::sync::{
 const SECRET: &str = "S3cret!-of-the-test";
 
 /// For tests that wait for no timeout: long enough for a busy machine.
-const PATIENT: Timeouts = Timeouts {
+const LONG_TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(30),
     call: Duration::from_mins(1),
 };
 
 /// For tests that wait for a timeout.
-const HASTY: Timeouts = Timeouts {
+const SHORT_TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(1),
     call: Duration::from_secs(3),
 };
@@ -79,7 +79,7 @@ fn numbered_identity() -> (Identity, Arc<AtomicUsize>) {
 }
 
 fn cognito(config: SdkConfig) -> AwsCognito {
-    with(numbered_identity().0, config, PATIENT)
+    with(numbered_identity().0, config, LONG_TIMEOUTS)
 }
 
 fn with(identity: Identity, config: SdkConfig, timeouts: Timeouts) -> AwsCognito {

@@ -1,8 +1,8 @@
 //! Translates the SDK's result into the facts of a [`Reply`].
 
 use super::{
+    error_text::{causes, find, one_line, redact},
     http::is_unprocessed,
-    words::{causes, find, scrub, tidy},
 };
 use crate::core::{
     credential::password::Password,
@@ -39,13 +39,13 @@ type Outcome =
     Result<AdminSetUserPasswordOutput, SdkError<AdminSetUserPasswordError, HttpResponse>>;
 
 /// Maximum lengths of texts, in characters.
-const DETAIL: usize = 512;
-const MESSAGE: usize = 1_024;
-const NAME: usize = 128;
+const DETAIL_MAX: usize = 512;
+const MESSAGE_MAX: usize = 1_024;
+const NAME_MAX: usize = 128;
 
 /// Records, inside the SDK, facts that the SDK's errors and outputs don't contain. One for each call.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Witness(Arc<RequestFacts>);
+pub(super) struct RequestRecorder(Arc<RequestFacts>);
 
 #[derive(Default, Debug)]
 struct RequestFacts {
@@ -55,9 +55,9 @@ struct RequestFacts {
     applied: AtomicBool,
 }
 
-impl Intercept for Witness {
+impl Intercept for RequestRecorder {
     fn name(&self) -> &'static str {
-        "Witness"
+        "RequestRecorder"
     }
 
     /// The last hook before the connector is called.
@@ -94,14 +94,14 @@ fn is_output(body: &[u8]) -> bool {
 }
 
 /// The facts of one call.
-pub(super) fn reply(outcome: Outcome, witness: &Witness, password: &Password) -> Reply {
-    let clean = |text: &str, most| tidy(&scrub(text, password), most);
+pub(super) fn reply(outcome: Outcome, recorder: &RequestRecorder, password: &Password) -> Reply {
+    let clean = |text: &str, max| one_line(&redact(text, password), max);
     let name = |text: Option<&str>| {
-        text.map(|text| clean(text, NAME))
+        text.map(|text| clean(text, NAME_MAX))
             .filter(|text| !text.is_empty())
     };
     let error = match outcome {
-        Ok(output) if witness.0.applied.load(Ordering::Relaxed) => {
+        Ok(output) if recorder.0.applied.load(Ordering::Relaxed) => {
             return Reply::Applied {
                 request_id: name(output.request_id()),
             };
@@ -115,17 +115,17 @@ pub(super) fn reply(outcome: Outcome, witness: &Witness, password: &Password) ->
         }
         Err(error) => error,
     };
-    let detail = clean(&causes(&error), DETAIL);
-    let sent = witness.0.sent.load(Ordering::Relaxed);
+    let detail = clean(&causes(&error), DETAIL_MAX);
+    let sent = recorder.0.sent.load(Ordering::Relaxed);
     match error {
         error if !sent => Reply::NotSent {
-            cause: unsent_because(&error),
+            cause: not_sent_cause(&error),
             detail,
         },
         SdkError::ServiceError(error) => Reply::ServiceError(ServiceError {
             status: error.raw().status().as_u16(),
             code: name(error.err().code()),
-            message: error.err().message().map(|text| clean(text, MESSAGE)),
+            message: error.err().message().map(|text| clean(text, MESSAGE_MAX)),
             request_id: name(error.err().meta().request_id()),
         }),
         // An error status with a body that names no code, such as a load balancer's HTML. No modelled error
@@ -139,11 +139,11 @@ pub(super) fn reply(outcome: Outcome, witness: &Witness, password: &Password) ->
                     .body()
                     .bytes()
                     .and_then(message_of)
-                    .map(|text| clean(&text, MESSAGE)),
+                    .map(|text| clean(&text, MESSAGE_MAX)),
                 request_id: name(request_id(error.raw().headers())),
             })
         }
-        SdkError::DispatchFailure(_) if never_connected(&error) => Reply::NotSent {
+        SdkError::DispatchFailure(_) if is_connect_error(&error) => Reply::NotSent {
             cause: NotSent::Connect,
             detail,
         },
@@ -155,7 +155,7 @@ pub(super) fn reply(outcome: Outcome, witness: &Witness, password: &Password) ->
     }
 }
 
-fn unsent_because(error: &(dyn Error + 'static)) -> NotSent {
+fn not_sent_cause(error: &(dyn Error + 'static)) -> NotSent {
     if find::<CredentialsError>(error).is_some() {
         NotSent::Credentials
     } else {
@@ -167,7 +167,7 @@ fn unsent_because(error: &(dyn Error + 'static)) -> NotSent {
 /// CONNECT, TLS and the timeout around all of these. hyper-util reports a failure of the connector, and
 /// nothing else, as a connect error. After a connect error the client has no connection, so no part of the
 /// request was sent.
-fn never_connected(error: &(dyn Error + 'static)) -> bool {
+fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
     find::<hyper_util::client::legacy::Error>(error)
         .is_some_and(hyper_util::client::legacy::Error::is_connect)
 }

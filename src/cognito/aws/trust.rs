@@ -1,7 +1,7 @@
 //! The trusted CA certificates. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's certificates. The
 //! certificates of `AWS_CA_BUNDLE`, a variable of all AWS tools, are added.
 
-use super::words::tidy;
+use super::error_text::one_line;
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
@@ -14,21 +14,23 @@ use std::{
 use tracing::warn;
 
 /// The environment variable that names the file with additional certificates.
-const VARIABLE: &str = "AWS_CA_BUNDLE";
+const BUNDLE_VARIABLE: &str = "AWS_CA_BUNDLE";
 
 /// Why the certificates of `AWS_CA_BUNDLE` can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// The file doesn't exist, or this process may not read the file.
-    #[error("{VARIABLE} names {0}, which can't be read: {1}")]
+    #[error("{BUNDLE_VARIABLE} names {0}, which can't be read: {1}")]
     Unreadable(String, std::io::Error),
     /// The file holds no certificate.
     #[error(
-        "{VARIABLE} names {0}, which has no certificate: it must be a file of PEM certificates"
+        "{BUNDLE_VARIABLE} names {0}, which has no certificate: the file must hold PEM certificates"
     )]
     Empty(String),
     /// An entry of the file is no CA certificate.
-    #[error("{VARIABLE} names {path}, whose certificate number {number} can't be used: {why}")]
+    #[error(
+        "{BUNDLE_VARIABLE} names {path}, whose certificate number {number} can't be used: {why}"
+    )]
     Unusable {
         /// The file.
         path: String,
@@ -57,11 +59,11 @@ static SYSTEM: LazyLock<RootCertStore> = LazyLock::new(|| {
 /// # Errors
 /// [`BundleError`] if `AWS_CA_BUNDLE` names a file that can't be used.
 pub(super) fn from_env() -> Result<Arc<RootCertStore>, BundleError> {
-    let bundle = env::var_os(VARIABLE).filter(|path| !path.is_empty());
+    let bundle = env::var_os(BUNDLE_VARIABLE).filter(|path| !path.is_empty());
     let roots = with_bundle(bundle.as_ref().map(Path::new))?;
     if roots.is_empty() {
         warn!(
-            "no certificate is trusted, so AWS can't be reached: neither the system has any, nor SSL_CERT_FILE, nor {VARIABLE}"
+            "no certificate is trusted, so AWS can't be reached: neither the system has any, nor SSL_CERT_FILE, nor {BUNDLE_VARIABLE}"
         );
     }
     Ok(roots)
@@ -77,7 +79,7 @@ pub(super) fn with_bundle(bundle: Option<&Path>) -> Result<Arc<RootCertStore>, B
 }
 
 fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), BundleError> {
-    let named = || tidy(&path.display().to_string(), 500);
+    let named = || one_line(&path.display().to_string(), 500);
     let pem = fs::read(path).map_err(|error| BundleError::Unreadable(named(), error))?;
     let unusable = |number, why| BundleError::Unusable {
         path: named(),
@@ -153,34 +155,34 @@ mod tests {
     )]
     #[case("-----BEGIN CERTIFICATE-----\naGVsbG8=\n", "can't be used")]
     fn a_bundle_without_a_certificate_is_refused(#[case] bundle: &str, #[case] why: &str) {
-        let said = added(bundle).expect_err("no certificate");
-        assert!(said.starts_with("AWS_CA_BUNDLE names /"), "{said}");
-        assert!(said.contains("bundle.pem"), "{said}");
-        assert!(said.contains(why), "{said}");
-        assert!(!said.contains("aGVsbG8"), "{said}");
+        let message = added(bundle).expect_err("no certificate");
+        assert!(message.starts_with("AWS_CA_BUNDLE names /"), "{message}");
+        assert!(message.contains("bundle.pem"), "{message}");
+        assert!(message.contains(why), "{message}");
+        assert!(!message.contains("aGVsbG8"), "{message}");
     }
 
     #[test]
-    fn one_bad_certificate_among_good_ones_is_not_passed_over() {
+    fn one_bad_certificate_makes_the_bundle_unusable() {
         let bundle = format!(
             "{}-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n",
             certificate()
         );
-        let said = added(bundle).expect_err("half a bundle");
+        let message = added(bundle).expect_err("half a bundle");
         assert!(
-            said.contains("certificate number 2 can't be used"),
-            "{said}"
+            message.contains("certificate number 2 can't be used"),
+            "{message}"
         );
     }
 
     #[test]
-    fn a_bundle_that_is_not_there_is_refused() {
+    fn a_missing_bundle_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         for path in [folder.path().join("nowhere"), folder.path().to_owned()] {
-            let said = with_bundle(Some(&path)).expect_err("no file").to_string();
+            let message = with_bundle(Some(&path)).expect_err("no file").to_string();
             let names = format!("AWS_CA_BUNDLE names {}", path.display());
-            assert!(said.starts_with(&names), "{said}");
-            assert!(said.contains("which can't be read: "), "{said}");
+            assert!(message.starts_with(&names), "{message}");
+            assert!(message.contains("which can't be read: "), "{message}");
         }
     }
 }

@@ -2,25 +2,31 @@
 
 use super::{
     heal, inject, inject_cluster_wide, key,
-    scene::{Aws, Scene, grant, is_admitted, labelled, letting_in, namespace, resource},
+    scene::{Aws, Scene, grant, grant_for, grants, is_admitted, labelled, namespace, resource},
 };
-use crate::core::access::grant::UngrantedPolicy;
+use crate::{cluster::watch::WatchEvent, core::access::grant::UngrantedPolicy};
 use kube::runtime::watcher::Event;
 
-/// A scene with the resources `bad` and `good`, each admitted by a grant of the same name.
-async fn listed() -> Scene {
-    let mut scene = Scene::with(Some(UngrantedPolicy::Deny), Aws::default());
-    let listed = [
+/// A complete list of the namespaces `bad` and `team-a`.
+fn namespaces() -> [WatchEvent; 4] {
+    [
         namespace(Event::Init),
         namespace(Event::InitApply(labelled("bad", "a"))),
         namespace(Event::InitApply(labelled("team-a", "a"))),
         namespace(Event::InitDone),
-        grant(Event::Init),
-        grant(Event::InitApply(letting_in("bad", "bad"))),
-        grant(Event::InitApply(letting_in("good", "good"))),
-        grant(Event::InitDone),
-    ];
-    scene.follow(listed).await;
+    ]
+}
+
+/// The watch event that changes the grant `bad` to this pattern of usernames.
+fn changed_grant(username: &str) -> [WatchEvent; 1] {
+    [grant(Event::Apply(grant_for("bad", username)))]
+}
+
+/// A scene with the resources `bad` and `good`, each admitted by a grant of the same name.
+async fn listed() -> Scene {
+    let mut scene = Scene::with(Some(UngrantedPolicy::Deny), Aws::default());
+    scene.handle(namespaces()).await;
+    scene.handle(grants(&["bad", "good"])).await;
     scene
         .list(vec![resource("bad", 1), resource("good", 2)])
         .await;
@@ -32,90 +38,65 @@ fn admitted(scene: &Scene) -> [bool; 2] {
 }
 
 #[tokio::test]
-async fn where_indexing_a_grant_panics_it_lets_nobody_in_and_the_others_do() {
+async fn a_grant_whose_indexing_panics_admits_nothing_and_other_grants_do() {
     inject_cluster_wide("grant");
     let mut scene = listed().await;
     assert_eq!(scene.panics(), 1);
-    assert_eq!(scene.readiness.failing(), [""; 0]);
+    assert_eq!(scene.readiness.failures(), [""; 0]);
     assert_eq!(admitted(&scene), [false, true]);
     // An indexed grant whose change panics no longer admits what the grant admitted before.
     heal();
-    scene
-        .follow([grant(Event::Apply(letting_in("bad", "bad")))])
-        .await;
+    scene.handle(changed_grant("bad")).await;
     assert_eq!(admitted(&scene), [true, true], "its next event heals it");
     for place in ["grant", "forget grant"] {
         inject_cluster_wide(place);
-        scene
-            .follow([grant(Event::Apply(letting_in("bad", "b*")))])
-            .await;
+        scene.handle(changed_grant("b*")).await;
         assert_eq!(admitted(&scene), [false, true], "{place}");
         heal();
-        scene
-            .follow([grant(Event::Apply(letting_in("bad", "bad")))])
-            .await;
+        scene.handle(changed_grant("bad")).await;
         assert_eq!(admitted(&scene), [true, true], "{place}");
     }
 }
 
 #[tokio::test]
-async fn where_removing_a_grant_panics_it_lets_nobody_in_and_the_others_do() {
+async fn a_grant_whose_removal_panics_admits_nothing_and_other_grants_do() {
     let mut scene = listed().await;
     inject_cluster_wide("forget grant");
     scene
-        .follow([grant(Event::Delete(letting_in("bad", "bad")))])
+        .handle([grant(Event::Delete(grant_for("bad", "bad")))])
         .await;
     assert_eq!(scene.panics(), 1);
     assert_eq!(admitted(&scene), [false, true]);
     heal();
-    let again = [
-        grant(Event::Init),
-        grant(Event::InitApply(letting_in("bad", "bad"))),
-        grant(Event::InitApply(letting_in("good", "good"))),
-        grant(Event::InitDone),
-    ];
-    scene.follow(again).await;
+    scene.handle(grants(&["bad", "good"])).await;
     assert_eq!(admitted(&scene), [true, true]);
     // The same for a relist that does not show the grant.
     inject_cluster_wide("forget grant");
-    let without = [
-        grant(Event::Init),
-        grant(Event::InitApply(letting_in("good", "good"))),
-        grant(Event::InitDone),
-    ];
-    scene.follow(without).await;
+    scene.handle(grants(&["good"])).await;
     assert_eq!(scene.panics(), 2);
     assert_eq!(admitted(&scene), [false, true]);
 }
 
 #[tokio::test]
-async fn where_indexing_a_namespace_panics_nobody_is_let_in_there_and_others_are() {
+async fn a_panic_in_indexing_a_namespace_stops_no_other_namespace() {
     let mut scene = Scene::with(Some(UngrantedPolicy::Deny), Aws::default());
     inject_cluster_wide("namespace");
-    let listed = [
-        namespace(Event::Init),
-        namespace(Event::InitApply(labelled("bad", "a"))),
-        namespace(Event::InitApply(labelled("team-a", "a"))),
-        namespace(Event::InitDone),
-        grant(Event::Init),
-        grant(Event::InitApply(letting_in("good", "good"))),
-        grant(Event::InitDone),
-    ];
-    scene.follow(listed).await;
+    scene.handle(namespaces()).await;
+    scene.handle(grants(&["good"])).await;
     scene.list(vec![resource("good", 2)]).await;
     assert_eq!(scene.panics(), 1);
-    assert_eq!(scene.readiness.failing(), [""; 0]);
+    assert_eq!(scene.readiness.failures(), [""; 0]);
     assert!(is_admitted(&scene, "good"));
 }
 
 #[tokio::test]
-async fn where_judging_a_resource_panics_the_others_are_judged() {
+async fn a_panic_in_judging_a_resource_stops_no_other_resource() {
     for place in ["judge", "concerned"] {
         let mut scene = listed().await;
         inject(place);
         // The change concerns both resources, and the one that panics comes first.
-        let all = grant(Event::Apply(letting_in("all", "*")));
-        scene.follow([all]).await;
+        let all = grant(Event::Apply(grant_for("all", "*")));
+        scene.handle([all]).await;
         let counts = |scene: &Scene, grant: &str| {
             let mut index = scene.context.index();
             index.grants().lets_in(grant)
@@ -128,11 +109,11 @@ async fn where_judging_a_resource_panics_the_others_are_judged() {
 }
 
 #[tokio::test]
-async fn where_a_new_resource_cannot_be_judged_it_is_not_let_in_and_others_are() {
+async fn a_new_resource_whose_judging_panics_is_not_admitted_and_others_are() {
     inject("judge");
     let scene = listed().await;
     assert!(scene.panics() > 0);
     assert_eq!(admitted(&scene), [false, true]);
-    assert_eq!(scene.readiness.failing(), [""; 0]);
+    assert_eq!(scene.readiness.failures(), [""; 0]);
     assert_eq!(scene.due(), [key("good")]);
 }

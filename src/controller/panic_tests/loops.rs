@@ -2,7 +2,7 @@
 
 use super::{
     heal, inject, inject_cluster_wide, key, listed,
-    scene::{Aws, Scene, grant, letting_in, lock, namespace, next, path, resource, secret, until},
+    scene::{Aws, Scene, grant_for, grants, lock, namespace, next, path, resource, secret, until},
 };
 use crate::{
     api::CognitoUserPoolGrant,
@@ -29,7 +29,7 @@ use std::{future::ready, time::Instant};
 use tokio::sync::oneshot;
 
 #[tokio::test]
-async fn where_the_call_to_cognito_panics_the_outcome_is_unknown_and_the_others_are_set() {
+async fn a_call_that_panics_has_an_unknown_outcome_and_other_users_are_set() {
     let aws = Aws {
         panics_for: Some("bad"),
         ..Aws::default()
@@ -74,7 +74,7 @@ async fn where_the_call_to_cognito_panics_the_outcome_is_unknown_and_the_others_
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_recording_a_verified_version_panics_the_recorder_goes_on() {
+async fn a_panic_in_recording_a_version_does_not_end_the_recorder() {
     let scene = listed().await;
     scene.due();
     inject("decide");
@@ -91,46 +91,41 @@ async fn where_recording_a_verified_version_panics_the_recorder_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_a_grants_status_or_its_credentials_panic_the_other_grants_are_reported() {
+async fn a_panic_in_checking_a_grant_stops_no_other_grant() {
     let aws = Aws {
         retain_panics: true,
         ..Aws::default()
     };
     let mut scene = Scene::with(Some(UngrantedPolicy::Deny), aws);
-    let grants = CognitoUserPoolGrant::url_path(&(), None);
-    let path = |name: &str| format!("{grants}/{name}");
+    let folder = CognitoUserPoolGrant::url_path(&(), None);
+    let path = |name: &str| format!("{folder}/{name}");
     for name in ["bad", "good"] {
-        let object = serde_json::to_value(letting_in(name, name).0.expect("a grant"));
+        let object = serde_json::to_value(grant_for(name, name).0.expect("a grant"));
         scene.api.put(&path(name), object.expect("JSON"));
     }
-    let listed = [
-        namespace(Event::Init),
-        namespace(Event::InitDone),
-        grant(Event::Init),
-        grant(Event::InitApply(letting_in("bad", "bad"))),
-        grant(Event::InitApply(letting_in("good", "good"))),
-        grant(Event::InitDone),
-    ];
-    scene.follow(listed).await;
+    scene
+        .handle([namespace(Event::Init), namespace(Event::InitDone)])
+        .await;
+    scene.handle(grants(&["bad", "good"])).await;
     scene.list(vec![]).await;
     inject_cluster_wide("grant status");
-    let telling = tokio::spawn({
+    let reporting = tokio::spawn({
         let context = scene.context.clone();
-        async move { grant_status::tell(&context).await }
+        async move { grant_status::report(&context).await }
     });
-    let is_told = |name| scene.api.get(&path(name))["status"]["conditions"].is_array();
-    until(|| is_told("good")).await;
+    let is_reported = |name| scene.api.get(&path(name))["status"]["conditions"].is_array();
+    until(|| is_reported("good")).await;
     until(|| scene.panics() >= 2).await;
-    assert!(!is_told("bad"));
+    assert!(!is_reported("bad"));
     // The check of the grant is repeated after a pause, without an event.
     heal();
-    until(|| is_told("bad")).await;
-    assert!(!telling.is_finished());
-    telling.abort();
+    until(|| is_reported("bad")).await;
+    assert!(!reporting.is_finished());
+    reporting.abort();
 }
 
 #[tokio::test]
-async fn where_giving_the_turns_of_a_budget_panics_other_budgets_and_its_other_keys_get_theirs() {
+async fn a_panic_in_giving_permits_stops_neither_other_rate_limiters_nor_other_keys() {
     let queue = Queue::default();
     let limits = RateLimits {
         rps: 20.0,
@@ -176,13 +171,13 @@ async fn where_giving_the_turns_of_a_budget_panics_other_budgets_and_its_other_k
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_waking_one_at_a_closed_door_panics_the_others_are_woken() {
+async fn a_panic_in_waking_a_resource_at_the_credential_gate_stops_no_other_resource() {
     let aws = Aws {
         failures: 2.into(),
         ..Aws::default()
     };
     let mut scene = Scene::with(None, aws);
-    scene.follow([secret(Event::Init)]).await;
+    scene.handle([secret(Event::Init)]).await;
     let region = PoolId::parse("eu-west-1_a").expect("valid").region();
     let authority = Authority::own(region);
     inject("wake");
@@ -196,5 +191,5 @@ async fn where_waking_one_at_a_closed_door_panics_the_others_are_woken() {
     }
     assert_eq!(next(&scene.context.queue).await, key("good"));
     until(|| scene.panics() == 1).await;
-    assert_eq!(scene.context.credential_gate.len(), 0, "the door is open");
+    assert_eq!(scene.context.credential_gate.len(), 0, "the gate is open");
 }

@@ -18,7 +18,7 @@ use crate::{
         context::{Context, Rules},
         schedule::queue::Queue,
         state::key::Key,
-        watch::{EventHandler, expect},
+        watch::{EventHandler, register_checks},
     },
     core::{
         access::{authority::Authority, grant::UngrantedPolicy},
@@ -166,7 +166,7 @@ impl Service<http::Request<Body>> for ApiServer {
 /// A context and an event handler, with the services that a test needs.
 pub struct Scene {
     pub context: Arc<Context<Aws>>,
-    pub follower: EventHandler<Aws>,
+    pub event_handler: EventHandler<Aws>,
     pub readiness: Readiness,
     pub api: ApiServer,
     scope: Scope,
@@ -203,35 +203,36 @@ impl Scene {
             None => Scope::Namespace("team-a".to_owned()),
         };
         let readiness = Readiness::new();
-        expect(&readiness, std::slice::from_ref(&scope));
-        let follower = EventHandler::new(context.clone(), std::slice::from_ref(&scope), &readiness);
+        register_checks(&readiness, std::slice::from_ref(&scope));
+        let event_handler =
+            EventHandler::new(context.clone(), std::slice::from_ref(&scope), &readiness);
         Self {
             context,
-            follower,
+            event_handler,
             readiness,
             api,
             scope,
         }
     }
 
-    pub async fn follow(&mut self, told: impl IntoIterator<Item = WatchEvent>) {
-        for told in told {
-            self.follower.follow(&self.scope, told).await;
+    pub async fn handle(&mut self, events: impl IntoIterator<Item = WatchEvent>) {
+        for event in events {
+            self.event_handler.handle(&self.scope, event).await;
         }
     }
 
     /// Shows a complete list of these resources, and an empty list of Secrets. The API server gets the
     /// resources too.
     pub async fn list(&mut self, resources: Vec<CognitoUserPassword>) {
-        self.follow([secret(Event::Init), secret(Event::InitDone)])
+        self.handle([secret(Event::Init), secret(Event::InitDone)])
             .await;
-        self.follow([told(Event::Init)]).await;
+        self.handle([resource_event(Event::Init)]).await;
         for resource in resources {
             let object = serde_json::to_value(&resource).expect("JSON");
             self.api.put(&path(resource.name_any().as_str()), object);
-            self.follow([there(resource)]).await;
+            self.handle([listed_resource(resource)]).await;
         }
-        self.follow([told(Event::InitDone)]).await;
+        self.handle([resource_event(Event::InitDone)]).await;
     }
 
     /// Takes all due keys from the queue, and returns the keys in order. Each key is done at once.
@@ -314,18 +315,18 @@ pub fn rival(name: &str, created: i64, username: &str) -> CognitoUserPassword {
     resource
 }
 
-pub fn told(event: Event<MaybeResource>) -> WatchEvent {
+pub fn resource_event(event: Event<MaybeResource>) -> WatchEvent {
     WatchEvent::Resource(Box::new(event))
 }
 
 /// The watch event of a list that shows this resource.
-pub fn there(resource: CognitoUserPassword) -> WatchEvent {
-    told(Event::InitApply(LeanObject(Ok(resource))))
+pub fn listed_resource(resource: CognitoUserPassword) -> WatchEvent {
+    resource_event(Event::InitApply(LeanObject(Ok(resource))))
 }
 
 /// The watch event that shows the deletion of this resource.
-pub fn gone(resource: CognitoUserPassword) -> WatchEvent {
-    told(Event::Delete(LeanObject(Ok(resource))))
+pub fn deleted_resource(resource: CognitoUserPassword) -> WatchEvent {
+    resource_event(Event::Delete(LeanObject(Ok(resource))))
 }
 
 pub fn secret(event: Event<SecretName>) -> WatchEvent {
@@ -333,7 +334,7 @@ pub fn secret(event: Event<SecretName>) -> WatchEvent {
 }
 
 /// A Secret of this name and version.
-pub fn named(name: &str, version: u32) -> SecretName {
+pub fn secret_name(name: &str, version: u32) -> SecretName {
     let metadata = json!({
         "name": name, "namespace": "team-a", "uid": name, "resourceVersion": version.to_string(),
     });
@@ -355,7 +356,7 @@ pub fn grant(event: Event<LeanObject<CognitoUserPoolGrant>>) -> WatchEvent {
 }
 
 /// A grant that lets `team-a` manage this user.
-pub fn letting_in(name: &str, username: &str) -> LeanObject<CognitoUserPoolGrant> {
+pub fn grant_for(name: &str, username: &str) -> LeanObject<CognitoUserPoolGrant> {
     let spec = CognitoUserPoolGrantSpec {
         user_pool_id: "eu-west-1_a".to_owned(),
         usernames: vec![username.to_owned()],
@@ -371,6 +372,17 @@ pub fn letting_in(name: &str, username: &str) -> LeanObject<CognitoUserPoolGrant
     grant.metadata.resource_version = Some("1".to_owned());
     grant.metadata.uid = Some(name.to_owned());
     LeanObject(Ok(grant))
+}
+
+/// A complete list of grants of these names, each for the user of the same name.
+pub fn grants(names: &[&str]) -> Vec<WatchEvent> {
+    let listed = names
+        .iter()
+        .map(|name| grant(Event::InitApply(grant_for(name, name))));
+    std::iter::once(grant(Event::Init))
+        .chain(listed)
+        .chain([grant(Event::InitDone)])
+        .collect()
 }
 
 /// Whether the grants let the resource of this name manage the user of the same name.

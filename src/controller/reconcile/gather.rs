@@ -94,7 +94,7 @@ impl Snapshot {
 
     /// Notes that the reconcile acted on the resource. A recovery that was known when the pass began
     /// (for example of the credentials) ends no other wait.
-    pub(crate) fn acted<C: Cognito>(&self, context: &Context<C>, key: &Key) {
+    pub(crate) fn note_action<C: Cognito>(&self, context: &Context<C>, key: &Key) {
         context
             .memory
             .acted(key, &self.uid, self.remembered.healing);
@@ -127,7 +127,7 @@ impl Snapshot {
     }
 
     /// The older resource that manages the same user, if the watches show one.
-    pub(crate) fn older<C: Cognito>(&self, context: &Context<C>) -> Option<OlderResource> {
+    pub(crate) fn older_resource<C: Cognito>(&self, context: &Context<C>) -> Option<OlderResource> {
         let index = context.index();
         let older = index.older(&self.key, self.claim.as_ref()?)?;
         Some(if older.namespace() == self.key.namespace() {
@@ -144,10 +144,10 @@ impl Snapshot {
     }
 
     /// What the watch shows of the Secret: a hint, and a read decides.
-    pub(crate) fn hint<C: Cognito>(&self, context: &Context<C>) -> SecretState {
+    pub(crate) fn watched_secret<C: Cognito>(&self, context: &Context<C>) -> SecretState {
         match context.index().secret(&self.secret) {
             Some(version) => SecretState::Seen(version),
-            None => absent(context, SecretState::NotSeen),
+            None => absent_secret(context, SecretState::NotSeen),
         }
     }
 
@@ -158,10 +158,10 @@ impl Snapshot {
         context: &Context<C>,
     ) -> Result<SecretRead, CallError> {
         let read_at = Instant::now();
-        let hint = self.hint(context);
-        if let SecretState::NotSelected(_) = hint {
+        let watched = self.watched_secret(context);
+        if let SecretState::NotSelected(_) = watched {
             return Ok(SecretRead {
-                fact: hint,
+                fact: watched,
                 password: None,
                 read_at,
             });
@@ -172,14 +172,14 @@ impl Snapshot {
         let read = secrets::read(&context.client, namespace, name, &reference.key, selector);
         let (fact, password) = match read.await? {
             secrets::SecretLookup::NotFound | secrets::SecretLookup::NotSelected => {
-                (absent(context, SecretState::NotFound), None)
+                (absent_secret(context, SecretState::NotFound), None)
             }
             secrets::SecretLookup::KeyNotFound(version) => {
                 (SecretState::KeyNotFound(version), None)
             }
             secrets::SecretLookup::Value(version, bytes) => match Password::parse(&bytes) {
                 Err(why) => (SecretState::Invalid(version, why), None),
-                Ok(password) => self.compared(context, version, password),
+                Ok(password) => self.compare_value(context, version, password),
             },
         };
         Ok(SecretRead {
@@ -189,7 +189,7 @@ impl Snapshot {
         })
     }
 
-    fn compared<C: Cognito>(
+    fn compare_value<C: Cognito>(
         &self,
         context: &Context<C>,
         version: SecretVersion,
@@ -215,17 +215,17 @@ impl Snapshot {
     /// wait out an old `InvalidCredentials`: with IRSA and Pod Identity a restart is the cure, because
     /// a new process has new credentials.
     fn is_healed(&self) -> bool {
-        let unidentified = self.status().ready_reason() == Some(Reason::InvalidCredentials);
-        self.remembered.healed || (unidentified && !self.remembered.looked)
+        let lacks_credentials = self.status().ready_reason() == Some(Reason::InvalidCredentials);
+        self.remembered.healed || (lacks_credentials && !self.remembered.looked)
     }
 
     /// Collects everything that a decision needs.
-    pub(crate) fn observed<'a, C: Cognito>(
+    pub(crate) fn observe<'a, C: Cognito>(
         &'a self,
         context: &Context<C>,
         secret: SecretState,
     ) -> Observation<'a> {
-        let older = self.older(context);
+        let older = self.older_resource(context);
         // An older resource decides alone, so the rivals need not be searched.
         let rival_at = older.is_none().then(|| self.rival_at(context)).flatten();
         Observation {
@@ -248,7 +248,7 @@ impl Snapshot {
 
 /// The state of a Secret that was not found. With a label selector, the Secret may exist without the
 /// labels.
-fn absent<C: Cognito>(context: &Context<C>, otherwise: SecretState) -> SecretState {
+fn absent_secret<C: Cognito>(context: &Context<C>, otherwise: SecretState) -> SecretState {
     let selector = context.secret_selector.as_ref();
     selector.map_or(otherwise, |fits| SecretState::NotSelected(fits.to_string()))
 }
@@ -261,7 +261,7 @@ pub(crate) async fn refresh<C: Cognito>(
     match status::read(&context.client, key.namespace(), key.name()).await {
         Ok(resource) => {
             let resource = Arc::new(resource);
-            context.wrote(key, resource.clone());
+            context.remember(key, resource.clone());
             Ok(Some(resource))
         }
         Err(CallError::NotFound) => Ok(None),

@@ -21,9 +21,9 @@ mod wait;
 use self::{
     action::{Action, SHORT_OF_LEASE},
     gather::{Snapshot, refresh},
-    triage::{after_panic, retry},
-    value::with_value,
-    wait::{awaits_credentials, is_stopped_by_gate, wait_for_permit},
+    triage::{api_backoff, panic_backoff},
+    value::read_and_set,
+    wait::{awaits_credentials, is_stopped_by_credential_gate, wait_for_permit},
 };
 use super::{context::Context, state::key::Key};
 use crate::{
@@ -52,15 +52,16 @@ const CONFLICTS_MAX: u32 = 5;
 /// resource again if no event comes before. Catches a panic, so that other resources are still
 /// reconciled.
 pub(crate) async fn reconcile<C: Cognito>(context: &Context<C>, key: &Key) -> Option<Duration> {
+    // Not by `isolated_async`, which counts the panic without a duration, and logs no retry.
     let began = Instant::now();
     let reconciled = AssertUnwindSafe(reconcile_once(context, key))
         .catch_unwind()
         .await;
     reconciled.unwrap_or_else(|_| {
-        error!(object = %key, "the reconcile panicked; trying again");
+        error!(object = %key, "the reconcile panicked; trying again later");
         context.metrics.reconcile("panic", began.elapsed());
         context.isolated(key, "returning a permit", || context.permits.leave(key));
-        Some(after_panic(context, key))
+        Some(panic_backoff(context, key))
     })
 }
 
@@ -93,7 +94,7 @@ async fn reconcile_once<C: Cognito>(context: &Context<C>, key: &Key) -> Option<D
         Action::Restart => ("conflict", Some(Duration::from_millis(200))),
         Action::ApiFailed => {
             let failures = context.memory.api_failed(key);
-            ("api_error", Some(retry(failures, &uid)))
+            ("api_error", Some(api_backoff(failures, &uid)))
         }
     };
     context.metrics.reconcile(result, started.elapsed());
@@ -135,10 +136,10 @@ async fn pass<C: Cognito>(
     key: &Key,
     resource: Arc<CognitoUserPassword>,
 ) -> Action {
-    let facts = Snapshot::new(context, key, resource);
-    if let Some(pending_outcome) = facts.pending_outcome() {
+    let snapshot = Snapshot::new(context, key, resource);
+    if let Some(pending_outcome) = snapshot.pending_outcome() {
         let resource = match &pending_outcome.outcome {
-            Some(_) => facts.resource,
+            Some(_) => snapshot.resource,
             // The attempt is withdrawn, because no call was made. Only a read tells whether the attempt
             // is on record: the watch may not show the write yet.
             None => match refresh(context, key).await {
@@ -156,24 +157,24 @@ async fn pass<C: Cognito>(
             | Action::ApiFailed) => done,
         };
     }
-    let Some(id) = fresh_id() else {
+    let Some(id) = new_attempt_id() else {
         error!("the system's random source failed");
         return Action::ApiFailed;
     };
     let now = Timestamp::now();
-    let observed = facts.observed(context, facts.hint(context));
+    let observed = snapshot.observe(context, snapshot.watched_secret(context));
     match decide(&observed, now, &id) {
         Decision::Leave => Action::Wake(None),
         Decision::Stay { wake } => Action::Wake(wake),
-        Decision::Report(report) => record::report(context, key, &facts.resource, &report).await,
+        Decision::Report(report) => record::report(context, key, &snapshot.resource, &report).await,
         // Without the value there is no plan, so `Set` is handled like `Read`.
         Decision::Set(_) | Decision::Read
             if observed.lacks_credentials()
-                && is_stopped_by_gate(context, key, &facts, &observed) =>
+                && is_stopped_by_credential_gate(context, key, &snapshot, &observed) =>
         {
             match decide_at_closed_gate(&observed, now) {
                 Decision::Report(report) => {
-                    record::report(context, key, &facts.resource, &report).await
+                    record::report(context, key, &snapshot.resource, &report).await
                 }
                 Decision::Stay { wake } => Action::Wake(wake),
                 Decision::Leave | Decision::Read | Decision::Set(_) => Action::Wake(None),
@@ -184,12 +185,12 @@ async fn pass<C: Cognito>(
         }
         Decision::Set(_) | Decision::Read => match wait_for_permit(context, key, &observed) {
             Some(quiet) => Action::Queued(Some(quiet)),
-            None => with_value(context, key, &facts, &id).await,
+            None => read_and_set(context, key, &snapshot, &id).await,
         },
     }
 }
 
 /// 64 random bits, as hex.
-fn fresh_id() -> Option<String> {
+fn new_attempt_id() -> Option<String> {
     getrandom::u64().ok().map(|id| format!("{id:016x}"))
 }

@@ -49,7 +49,7 @@ pub(crate) async fn report<C: Cognito>(
     }
     let before = resource.status.as_ref().and_then(Status::ready_reason);
     match status::write(&context.client, resource, &report.status).await {
-        Ok(written) => context.wrote(key, Arc::new(written)),
+        Ok(written) => context.remember(key, Arc::new(written)),
         Err(CallError::NotFound) => return Action::Wake(None),
         Err(CallError::Conflict) => return Action::Restart,
         Err(error) => return write_failed(key, &error),
@@ -94,7 +94,7 @@ pub(crate) async fn record<C: Cognito>(
         };
         match status::write(&context.client, &resource, &wanted).await {
             Ok(written) => {
-                context.wrote(key, Arc::new(written));
+                context.remember(key, Arc::new(written));
                 forget();
                 let Some((recorded, outcome)) = recorded else {
                     return Action::Restart;
@@ -149,13 +149,13 @@ fn report_outcome<C: Cognito>(
 }
 
 /// Warns that `status.synced` was signed again, because the former fingerprint key is lost.
-pub(crate) fn warn_signed_again<C: Cognito>(context: &Context<C>, resource: &CognitoUserPassword) {
+pub(crate) fn warn_new_signature<C: Cognito>(context: &Context<C>, resource: &CognitoUserPassword) {
     let note = "The fingerprint key that signed status.synced is gone; the Secret has not changed since, so the operator signed its value again with the present key, and set nothing.";
     warn!(object = %Key::of(resource), "{note}");
     let regarding = events::reference(resource);
     let type_ = EventType::Warning;
     let events = &context.events;
-    events.tell(regarding, type_, "FingerprintKeyLost", "Sign", note);
+    events.enqueue(regarding, type_, "FingerprintKeyLost", "Sign", note);
 }
 
 fn queue_event<C: Cognito>(
@@ -169,7 +169,7 @@ fn queue_event<C: Cognito>(
         Class::Stalled | Class::Waiting | Class::Transient | Class::Unknown => EventType::Warning,
     };
     if type_ == EventType::Warning {
-        warn!(object = %Key::of(resource), reason = verdict.reason.as_str(), said = verdict.message, "not set");
+        warn!(object = %Key::of(resource), reason = verdict.reason.as_str(), why = verdict.message, "the password is not set");
     }
     let note = match request_id {
         Some(id) => format!("{} (request id {id})", verdict.message),
@@ -182,7 +182,7 @@ fn queue_event<C: Cognito>(
     };
     let regarding = events::reference(resource);
     let events = &context.events;
-    events.tell(regarding, type_, verdict.reason.as_str(), action, &note);
+    events.enqueue(regarding, type_, verdict.reason.as_str(), action, &note);
 }
 
 /// Remembers the basis of a decision once the status is written. After a conflict nothing is remembered: the
@@ -190,15 +190,15 @@ fn queue_event<C: Cognito>(
 pub(crate) fn remember_basis<C: Cognito>(
     context: &Context<C>,
     key: &Key,
-    facts: &Snapshot,
+    snapshot: &Snapshot,
     fact: &SecretState,
     done: Action,
 ) -> Action {
     if let Action::Wake(_) = done {
-        let observed = facts.observed(context, fact.clone());
+        let observed = snapshot.observe(context, fact.clone());
         let tried = observed.tried();
-        context.memory.concluded(key, facts.uid(), tried);
-        facts.acted(context, key);
+        context.memory.concluded(key, snapshot.uid(), tried);
+        snapshot.note_action(context, key);
     }
     done
 }

@@ -38,19 +38,19 @@ use std::{
 use tracing::{debug, error, info};
 
 /// How long to wait while another call for the same user is in flight.
-const BUSY: Duration = Duration::from_millis(250);
+const USER_LOCK_RETRY: Duration = Duration::from_millis(250);
 
 /// Takes the user lock, writes the attempt ahead, makes the call, and records the outcome.
 pub(crate) async fn set<C: Cognito>(
     context: &Context<C>,
     key: &Key,
-    facts: &Snapshot,
-    gathered: SecretRead,
+    snapshot: &Snapshot,
+    secret_read: SecretRead,
     plan: &Plan,
     permit: Permit,
 ) -> Action {
-    let SecretRead { fact, password, .. } = gathered;
-    let (Some(target), Some(password)) = (facts.target(), password) else {
+    let SecretRead { fact, password, .. } = secret_read;
+    let (Some(target), Some(password)) = (snapshot.target(), password) else {
         return Action::Wake(None);
     };
     if context.is_stopping() {
@@ -60,28 +60,29 @@ pub(crate) async fn set<C: Cognito>(
         return Action::Wake(Some(SHORT_OF_LEASE));
     }
     let sent = CallIdentity {
-        uid: facts.uid().to_owned(),
+        uid: snapshot.uid().to_owned(),
         fingerprint: plan.attempt.fingerprint.clone(),
     };
     let user_lock = match context.user_locks.enter(target, sent, Instant::now()) {
         Ok(user_lock) => user_lock,
-        Err(LockError::Busy) => return Action::Wake(Some(BUSY)),
+        Err(LockError::Busy) => return Action::Wake(Some(USER_LOCK_RETRY)),
         Err(LockError::Landing(left)) => {
-            let observed = facts.observed(context, fact);
+            let observed = snapshot.observe(context, fact);
             let report = report_pending_call(&observed, left, Timestamp::now());
-            return record::report(context, key, &facts.resource, &report).await;
+            return record::report(context, key, &snapshot.resource, &report).await;
         }
     };
     // Since the decision, an older resource may have come, and may even have set the user. The older
     // resource's value must stand.
-    if facts.older(context).is_some() || !facts.is_granted(context, &plan.authority) {
+    if snapshot.older_resource(context).is_some() || !snapshot.is_granted(context, &plan.authority)
+    {
         return Action::Restart;
     }
-    let ahead = match write_ahead(context, key, facts, plan).await {
+    let ahead = match write_ahead(context, key, snapshot, plan).await {
         Ok(ahead) => ahead,
         Err(done) => return done,
     };
-    let permanent = facts.resource.spec.permanent;
+    let permanent = snapshot.resource.spec.permanent;
     let called = call(
         context,
         key,
@@ -94,9 +95,9 @@ pub(crate) async fn set<C: Cognito>(
     let pending_outcome = pending_outcome(plan, Some(outcome));
     context
         .memory
-        .pending_outcome(key, facts.uid(), pending_outcome.clone());
+        .pending_outcome(key, snapshot.uid(), pending_outcome.clone());
     let done = record::record(context, key, &ahead, &pending_outcome).await;
-    remember_basis(context, key, facts, &fact, done)
+    remember_basis(context, key, snapshot, &fact, done)
 }
 
 /// Writes the attempt into the status, and returns the resource that the API server stored. Returns how
@@ -105,10 +106,10 @@ pub(crate) async fn set<C: Cognito>(
 async fn write_ahead<C: Cognito>(
     context: &Context<C>,
     key: &Key,
-    facts: &Snapshot,
+    snapshot: &Snapshot,
     plan: &Plan,
 ) -> Result<Arc<CognitoUserPassword>, Action> {
-    let ahead = match status::write(&context.client, &facts.resource, &plan.ahead).await {
+    let ahead = match status::write(&context.client, &snapshot.resource, &plan.ahead).await {
         Ok(ahead) => Arc::new(ahead),
         Err(CallError::NotFound) => return Err(Action::Wake(None)),
         Err(CallError::Conflict) => return Err(Action::Restart),
@@ -118,22 +119,22 @@ async fn write_ahead<C: Cognito>(
         Err(error) => {
             context
                 .memory
-                .pending_outcome(key, facts.uid(), pending_outcome(plan, None));
+                .pending_outcome(key, snapshot.uid(), pending_outcome(plan, None));
             return Err(write_failed(key, &error));
         }
     };
-    context.wrote(key, ahead.clone());
-    facts.acted(context, key);
+    context.remember(key, ahead.clone());
+    snapshot.note_action(context, key);
     if ahead.status.as_ref().and_then(|s| s.attempt.as_ref()) != Some(&plan.attempt) {
         error!(object = %key, "the API server did not keep the attempt: is the CRD of this version installed?");
         return Err(Action::ApiFailed);
     }
-    let granted = facts.is_granted(context, &plan.authority);
+    let granted = snapshot.is_granted(context, &plan.authority);
     if !granted || context.is_stopping() || !context.leads_for_a_call() {
         let withdrawn = pending_outcome(plan, None);
         context
             .memory
-            .pending_outcome(key, facts.uid(), withdrawn.clone());
+            .pending_outcome(key, snapshot.uid(), withdrawn.clone());
         return Err(record::record(context, key, &ahead, &withdrawn).await);
     }
     Ok(ahead)

@@ -41,7 +41,7 @@ fn triage_one<C: Cognito>(context: &Context<C>, key: Key) {
         Some(Triage::QueueAfter(wait)) => context.queue.push_after(key, wait),
         Some(Triage::NothingToDo) => {}
         None => {
-            let wait = after_panic(context, &key);
+            let wait = panic_backoff(context, &key);
             context.queue.push_after(key, wait);
         }
     }
@@ -64,8 +64,8 @@ fn triage<C: Cognito>(context: &Context<C>, key: &Key) -> Triage {
         return Triage::NothingToDo;
     };
     let resource = context.memory.freshest(key, stored);
-    let facts = Snapshot::new(context, key, resource);
-    let observed = facts.observed(context, facts.hint(context));
+    let snapshot = Snapshot::new(context, key, resource);
+    let observed = snapshot.observe(context, snapshot.watched_secret(context));
     // Triage has no attempt id. A decision that would use the id leads to a reconcile, which decides
     // anew.
     match decide(&observed, Timestamp::now(), "") {
@@ -81,15 +81,15 @@ fn triage<C: Cognito>(context: &Context<C>, key: &Key) -> Triage {
     }
 }
 
-pub(crate) fn retry(failures: u32, uid: &str) -> Duration {
+pub(crate) fn api_backoff(failures: u32, uid: &str) -> Duration {
     backoff::delay(Reason::Unreachable, Class::Transient, failures, uid)
 }
 
 /// How long to wait before the next reconcile after a panic: at least 3 s, and longer with each panic.
-pub(crate) fn after_panic<C: Cognito>(context: &Context<C>, key: &Key) -> Duration {
+pub(crate) fn panic_backoff<C: Cognito>(context: &Context<C>, key: &Key) -> Duration {
     let failures = context.memory.api_failed(key);
     if !context.index().has_resource(key) {
         context.memory.forget(key);
     }
-    retry(failures.saturating_add(3), &key.to_string())
+    api_backoff(failures.saturating_add(3), &key.to_string())
 }

@@ -25,41 +25,41 @@ use std::time::Duration;
 use tracing::debug;
 
 /// Reads the Secret, decides again, and sets the password if the decision says so.
-pub(crate) async fn with_value<C: Cognito>(
+pub(crate) async fn read_and_set<C: Cognito>(
     context: &Context<C>,
     key: &Key,
-    facts: &Snapshot,
+    snapshot: &Snapshot,
     id: &str,
 ) -> Action {
-    let mut gathered = match facts.read(context).await {
-        Ok(gathered) => gathered,
+    let mut secret_read = match snapshot.read(context).await {
+        Ok(secret_read) => secret_read,
         Err(error) => return read_failed(key, &error),
     };
     let now = Timestamp::now();
-    let observed = facts.observed(context, gathered.fact.clone());
+    let observed = snapshot.observe(context, secret_read.fact.clone());
     let plan = match decide(&observed, now, id) {
         Decision::Set(plan) => plan,
         other => {
-            gathered.password = None;
-            return without_set(context, key, facts, &gathered.fact, other).await;
+            secret_read.password = None;
+            return carry_out(context, key, snapshot, &secret_read.fact, other).await;
         }
     };
     // Credentials come before the write-ahead: a broken identity must not leave an open attempt behind.
     let authority = &plan.authority;
-    let must_tell = observed.is_untrue_while_setting();
-    context.memory.expect_healing(key, facts.uid());
+    let must_report = observed.is_untrue_while_setting();
+    context.memory.expect_healing(key, snapshot.uid());
     let ensured = context
         .credential_gate
-        .ensure(key, authority, must_tell)
+        .ensure(key, authority, must_report)
         .await;
     let account = match ensured {
         Ok(account) => account,
         Err(GateRefusal { tell: false, .. }) => return Action::Wake(None),
         Err(GateRefusal { failure, .. }) => {
-            gathered.password = None;
+            secret_read.password = None;
             let report = report_missing_credentials(&observed, &failure.0, Timestamp::now());
-            let done = record::report(context, key, &facts.resource, &report).await;
-            return remember_basis(context, key, facts, &gathered.fact, done);
+            let done = record::report(context, key, &snapshot.resource, &report).await;
+            return remember_basis(context, key, snapshot, &secret_read.fact, done);
         }
     };
     let payer = (account, authority.region.clone());
@@ -67,46 +67,46 @@ pub(crate) async fn with_value<C: Cognito>(
         Ok(permit) => permit,
         Err(PermitWait { quiet: Some(quiet) }) => return Action::Queued(Some(quiet)),
         Err(PermitWait { quiet: None }) => {
-            gathered.password = None;
-            return queued(context, key, facts, &observed).await;
+            secret_read.password = None;
+            return report_queued(context, key, snapshot, &observed).await;
         }
     };
-    if gathered.read_at.elapsed() < READ_IS_FRESH {
-        return set(context, key, facts, gathered, &plan, permit).await;
+    if secret_read.read_at.elapsed() < READ_IS_FRESH {
+        return set(context, key, snapshot, secret_read, &plan, permit).await;
     }
     // The wait since the read took longer than `READ_IS_FRESH`: read the Secret and decide again.
     debug!(object = %key, "the Secret was read too long ago; reading the Secret again");
-    gathered.password = None;
-    if !facts.is_granted(context, authority) {
+    secret_read.password = None;
+    if !snapshot.is_granted(context, authority) {
         return Action::Restart;
     }
-    let mut gathered = match facts.read(context).await {
-        Ok(gathered) => gathered,
+    let mut secret_read = match snapshot.read(context).await {
+        Ok(secret_read) => secret_read,
         Err(error) => return read_failed(key, &error),
     };
-    let observed = facts.observed(context, gathered.fact.clone());
+    let observed = snapshot.observe(context, secret_read.fact.clone());
     match decide(&observed, Timestamp::now(), id) {
         Decision::Set(now) if now.authority != *authority => Action::Restart,
-        Decision::Set(plan) => set(context, key, facts, gathered, &plan, permit).await,
+        Decision::Set(plan) => set(context, key, snapshot, secret_read, &plan, permit).await,
         other => {
-            gathered.password = None;
-            without_set(context, key, facts, &gathered.fact, other).await
+            secret_read.password = None;
+            carry_out(context, key, snapshot, &secret_read.fact, other).await
         }
     }
 }
 
 /// Ends a reconcile whose set waits for a permit. Until the set, the status must not say that the old
 /// value is in sync.
-async fn queued<C: Cognito>(
+async fn report_queued<C: Cognito>(
     context: &Context<C>,
     key: &Key,
-    facts: &Snapshot,
+    snapshot: &Snapshot,
     observed: &Observation<'_>,
 ) -> Action {
     let Some(report) = report_while_queued(observed, Timestamp::now()) else {
         return Action::Queued(None);
     };
-    match record::report(context, key, &facts.resource, &report).await {
+    match record::report(context, key, &snapshot.resource, &report).await {
         Action::Wake(_) => Action::Queued(None),
         done @ (Action::Queued(_) | Action::ShortOfLease | Action::Restart | Action::ApiFailed) => {
             done
@@ -115,10 +115,10 @@ async fn queued<C: Cognito>(
 }
 
 /// Carries out a decision on the Secret that was read, other than a set.
-async fn without_set<C: Cognito>(
+async fn carry_out<C: Cognito>(
     context: &Context<C>,
     key: &Key,
-    facts: &Snapshot,
+    snapshot: &Snapshot,
     fact: &SecretState,
     decision: Decision,
 ) -> Action {
@@ -126,9 +126,9 @@ async fn without_set<C: Cognito>(
         Decision::Leave => Action::Wake(None),
         Decision::Stay { wake } => Action::Wake(wake),
         Decision::Report(report) => {
-            let done = record::report(context, key, &facts.resource, &report).await;
+            let done = record::report(context, key, &snapshot.resource, &report).await;
             if report.signed_again && matches!(done, Action::Wake(_)) {
-                record::warn_signed_again(context, &facts.resource);
+                record::warn_new_signature(context, &snapshot.resource);
             }
             done
         }
@@ -136,7 +136,7 @@ async fn without_set<C: Cognito>(
         // current resource.
         Decision::Read | Decision::Set(_) => Action::Restart,
     };
-    let done = remember_basis(context, key, facts, fact, done);
+    let done = remember_basis(context, key, snapshot, fact, done);
     if let Action::Wake(_) = done {
         context.version_queue.add(key);
     }

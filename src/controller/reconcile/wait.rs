@@ -48,15 +48,15 @@ pub(crate) fn wait_for_permit<C: Cognito>(
 /// Whether a closed credential gate stops the resource. Called while the status reports the missing
 /// credentials: then there is nothing to read and nothing to write. The gate queues the resource once
 /// there are credentials.
-pub(crate) fn is_stopped_by_gate<C: Cognito>(
+pub(crate) fn is_stopped_by_credential_gate<C: Cognito>(
     context: &Context<C>,
     key: &Key,
-    facts: &Snapshot,
+    snapshot: &Snapshot,
     observed: &Observation<'_>,
 ) -> bool {
     let Admission::Granted(authority) = &observed.admission else {
         return false;
     };
-    context.memory.expect_healing(key, facts.uid());
+    context.memory.expect_healing(key, snapshot.uid());
     context.credential_gate.turn_away(key, authority)
 }

@@ -1,5 +1,5 @@
 //! The status of grants: whether a grant is in force, and how many resources the grant admits. Changes
-//! within [`GATHERED_FOR`] are one write, and an equal status is not written.
+//! within [`COLLECTED_FOR`] are one write, and an equal status is not written.
 
 use crate::{
     api::CognitoUserPoolGrant,
@@ -24,11 +24,11 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 /// How long changes are collected before the status is written.
-const GATHERED_FOR: Duration = Duration::from_secs(1);
+const COLLECTED_FOR: Duration = Duration::from_secs(1);
 
 /// How many grants are checked at the same time. A check takes up to 10 s if the role cannot be
 /// assumed.
-const AT_ONCE: usize = 64;
+const CONCURRENCY: usize = 64;
 
 /// The first pause before the recheck of a grant whose role cannot be assumed, or whose status could
 /// not be written. The pause doubles up to [`RECHECK_MAX`].
@@ -50,11 +50,11 @@ enum GrantCheck {
 }
 
 /// Checks grants and writes their status once this process leads, for ever.
-pub(crate) async fn tell<C: Cognito>(context: &Context<C>) {
-    let mut again: HashMap<Arc<str>, Recheck> = HashMap::new();
+pub(crate) async fn report<C: Cognito>(context: &Context<C>) {
+    let mut rechecks: HashMap<Arc<str>, Recheck> = HashMap::new();
     context.leadership.won().await;
     loop {
-        let next = again.values().map(|it| it.at).min();
+        let next = rechecks.values().map(|it| it.at).min();
         let due = async {
             match next {
                 Some(at) => tokio::time::sleep_until(at).await,
@@ -65,7 +65,7 @@ pub(crate) async fn tell<C: Cognito>(context: &Context<C>) {
             () = due => {}
             () = context.grants_changed.notified() => {}
         }
-        tokio::time::sleep(GATHERED_FOR).await;
+        tokio::time::sleep(COLLECTED_FOR).await;
         // Before all watches are listed, the number of admitted resources is not known. The last list
         // notifies again.
         if context.index().awaits_any() {
@@ -76,31 +76,31 @@ pub(crate) async fn tell<C: Cognito>(context: &Context<C>) {
         let forget = || forget_unneeded(context);
         let _ = context.isolated(&"authorities", "forgetting unneeded credentials", forget);
         names.extend(
-            again
+            rechecks
                 .iter()
                 .filter(|(_, it)| it.at <= now)
                 .map(|(name, _)| name.clone()),
         );
-        let looks = stream::iter(names).map(|name| async {
+        let checks = stream::iter(names).map(|name| async {
             let step = "reporting a grant's status";
-            let looked = isolated_async(&context.metrics, &name, step, check(context, &name)).await;
-            (name, looked.unwrap_or(GrantCheck::Recheck))
+            let result = isolated_async(&context.metrics, &name, step, check(context, &name)).await;
+            (name, result.unwrap_or(GrantCheck::Recheck))
         });
-        let mut looks = looks.buffer_unordered(AT_ONCE);
-        while let Some((name, looked)) = looks.next().await {
-            match looked {
+        let mut checks = checks.buffer_unordered(CONCURRENCY);
+        while let Some((name, result)) = checks.next().await {
+            match result {
                 GrantCheck::Done => {
-                    again.remove(&name);
+                    rechecks.remove(&name);
                 }
                 GrantCheck::Recheck => {
                     // A failed check before the recheck was due does not double the pause: a change
                     // caused that check.
-                    let before = again
+                    let before = rechecks
                         .get(&name)
                         .map(|it| if it.at <= now { it.pause * 2 } else { it.pause });
                     let pause = before.unwrap_or(RECHECK_FIRST).min(RECHECK_MAX);
                     let at = Instant::now() + pause;
-                    again.insert(name, Recheck { at, pause });
+                    rechecks.insert(name, Recheck { at, pause });
                 }
             }
         }
@@ -124,23 +124,23 @@ async fn check<C: Cognito>(context: &Context<C>, name: &str) -> GrantCheck {
         "grant status",
         &crate::controller::state::key::Key::new("", name),
     );
-    let (held, lets_in) = {
+    let (entry, lets_in) = {
         let mut index = context.index();
         let grants = index.grants();
-        let Some(held) = grants.grant(name).cloned() else {
+        let Some(entry) = grants.grant(name).cloned() else {
             return GrantCheck::Done;
         };
-        (held, grants.lets_in(name))
+        (entry, grants.lets_in(name))
     };
-    let finding = find(context, &held.grant).await;
+    let finding = check_authority(context, &entry.grant).await;
     let failed = matches!(finding, Finding::NoCredentials(..));
-    let before = held.object.status.clone().unwrap_or_default();
-    let generation = held.object.metadata.generation.unwrap_or_default();
+    let before = entry.object.status.clone().unwrap_or_default();
+    let generation = entry.object.metadata.generation.unwrap_or_default();
     let status = grant_status(&before, generation, lets_in, &finding, Timestamp::now());
     let written = if status == before {
         Ok(())
     } else if context.leadership.has_left(CALL_TIMEOUT) {
-        write(context, &held.object, &status, &finding).await
+        write(context, &entry.object, &status, &finding).await
     } else {
         // Too little of the lease is left for a write. The lease is renewed, or the process ends.
         return GrantCheck::Recheck;
@@ -152,7 +152,7 @@ async fn check<C: Cognito>(context: &Context<C>, name: &str) -> GrantCheck {
     }
 }
 
-async fn find<C: Cognito>(
+async fn check_authority<C: Cognito>(
     context: &Context<C>,
     grant: &Result<Arc<Grant>, InvalidGrant>,
 ) -> Finding {
@@ -179,11 +179,15 @@ async fn write<C: Cognito>(
     let written = status::write_grant(&context.client, grant, status).await;
     match (&written, finding) {
         (Ok(()), Finding::Accepted) => {
-            info!(grant = name, resources = status.resources, "in force");
+            info!(
+                grant = name,
+                resources = status.resources,
+                "the grant is in force"
+            );
         }
         (Ok(()), _) => {
-            let said = status.conditions.first().map(|it| it.message.as_str());
-            warn!(grant = name, said, "not in force");
+            let why = status.conditions.first().map(|it| it.message.as_str());
+            warn!(grant = name, why, "the grant is not in force");
         }
         (Err(CallError::Conflict | CallError::NotFound), _) => {}
         (Err(error), _) => warn!(grant = name, %error, "the grant's status could not be written"),

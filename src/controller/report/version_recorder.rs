@@ -58,8 +58,8 @@ async fn record_one<C: Cognito>(context: &Context<C>, key: &Key) -> bool {
         return false;
     };
     let resource = context.memory.freshest(key, stored);
-    let facts = Snapshot::new(context, key, resource.clone());
-    let observed = facts.observed(context, facts.hint(context));
+    let snapshot = Snapshot::new(context, key, resource.clone());
+    let observed = snapshot.observe(context, snapshot.watched_secret(context));
     let Some(status) = verified(&observed, Timestamp::now()) else {
         return false;
     };
@@ -69,7 +69,7 @@ async fn record_one<C: Cognito>(context: &Context<C>, key: &Key) -> bool {
     }
     match status::write(&context.client, &resource, &status).await {
         Ok(written) => {
-            context.wrote(key, Arc::new(written));
+            context.remember(key, Arc::new(written));
             if !context.index().has_resource(key) {
                 context.memory.forget(key);
             }

@@ -473,7 +473,7 @@ fn contains(scope: &Scope, key: &Key) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{super::key::key, *};
-    use crate::cluster::watch::lean_object::UserNamed;
+    use crate::cluster::watch::lean_object::UserRef;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use proptest::prelude::*;
 
@@ -581,7 +581,7 @@ mod tests {
         DecodeError {
             error: String::new(),
             metadata: resource.metadata.clone(),
-            user: Some(UserNamed {
+            user: Some(UserRef {
                 user_pool_id: resource.spec.user_pool_id.clone(),
                 username: resource.spec.username.clone(),
             }),

@@ -1,6 +1,6 @@
 //! Applies watch events of grants and namespaces to the state.
 
-use super::{EventHandler, Pace, without_values};
+use super::{EventHandler, Pace, redact_values};
 use crate::{
     cluster::watch::{LabelledNamespace, MaybeGrant, Scope, WatchKind, lean_object::LeanObject},
     cognito::Cognito,
@@ -34,28 +34,28 @@ impl<C: Cognito> EventHandler<C> {
             Event::InitApply(ref unreadable @ LeanObject(Err(ref invalid)))
             | Event::Apply(ref unreadable @ LeanObject(Err(ref invalid))) => {
                 let name = unreadable.name_any();
-                let why = without_values(&invalid.error);
+                let why = redact_values(&invalid.error);
                 warn!(
                     grant = name,
-                    why, "this grant can't be read and lets nobody in"
+                    why, "this grant can't be read and admits no resource"
                 );
                 let apply = |grants: &mut Grants| grants.unreadable_grant(&name);
                 let after_panic = |grants: &mut Grants| grants.panicking_grant(&name, true);
                 self.change_grants(&name, apply, after_panic).await;
             }
             Event::Delete(grant) => {
-                self.grant_gone(&grant.name_any()).await;
+                self.delete_grant(&grant.name_any()).await;
             }
             Event::InitDone => {
                 let RelistChange { gone, concerned } =
                     self.context.index().grants().grants_listed();
                 let mut pace = Pace::new();
                 for name in gone {
-                    self.grant_gone(&name).await;
+                    self.delete_grant(&name).await;
                     pace.step().await;
                 }
                 self.judge(concerned).await;
-                return self.listed_of_cluster(WatchKind::Grants).await;
+                return self.mark_cluster_listed(WatchKind::Grants).await;
             }
         }
         self.clear_doubt(WatchKind::Grants);
@@ -76,25 +76,25 @@ impl<C: Cognito> EventHandler<C> {
                 self.change_grants(&name, apply, after_panic).await;
             }
             Event::Delete(namespace) => {
-                self.namespace_gone(&namespace.name_any()).await;
+                self.delete_namespace(&namespace.name_any()).await;
             }
             Event::InitDone => {
                 let RelistChange { gone, concerned } =
                     self.context.index().grants().namespaces_listed();
                 let mut pace = Pace::new();
                 for name in gone {
-                    self.namespace_gone(&name).await;
+                    self.delete_namespace(&name).await;
                     pace.step().await;
                 }
                 self.judge(concerned).await;
-                return self.listed_of_cluster(WatchKind::Namespaces).await;
+                return self.mark_cluster_listed(WatchKind::Namespaces).await;
             }
         }
         self.clear_doubt(WatchKind::Namespaces);
     }
 
     /// Marks the known grants or namespaces as doubtful until this time. None: as current again.
-    pub(crate) fn doubt(&self, watched: WatchKind, until: Option<Instant>) {
+    pub(crate) fn mark_doubtful(&self, watched: WatchKind, until: Option<Instant>) {
         let mut index = self.context.index();
         match watched {
             WatchKind::Grants => index.grants().doubt_grants(until),
@@ -105,13 +105,13 @@ impl<C: Cognito> EventHandler<C> {
         }
     }
 
-    async fn grant_gone(&self, name: &str) {
+    async fn delete_grant(&self, name: &str) {
         let delete = |grants: &mut Grants| grants.delete_grant(name);
         let after_panic = |grants: &mut Grants| grants.panicking_grant(name, false);
         self.change_grants(name, delete, after_panic).await;
     }
 
-    async fn namespace_gone(&self, name: &str) {
+    async fn delete_namespace(&self, name: &str) {
         let delete = |grants: &mut Grants| grants.delete_namespace(name);
         self.change_grants(name, delete, delete).await;
     }
@@ -149,19 +149,20 @@ impl<C: Cognito> EventHandler<C> {
                     .isolated(key, "applying grants to a resource", judge);
                 judged.unwrap_or_default()
             });
-            self.ask(affected.collect()).await;
+            self.triage(affected.collect()).await;
             pace.step().await;
         }
         // `ask` also notifies the reporter of grants: the status of a grant may have to change even if
         // the change concerns no resource.
-        self.ask(Vec::new()).await;
+        self.triage(Vec::new()).await;
     }
 
     fn judge_one(&self, key: &Key) -> Vec<Key> {
         let mut index = self.context.index();
         let affected = index.judge(key);
         // The log names the grants. The resource's status does not, because the grants may belong to
-        // other tenants.
+        // other tenants. The second lookup of the grants is rare: only after a change of the admission.
+        // The index would otherwise keep the names of the grants for each resource.
         if affected.contains(key)
             && let Some(grants) = index.grants().conflicting(key)
         {
@@ -171,7 +172,7 @@ impl<C: Cognito> EventHandler<C> {
         affected
     }
 
-    async fn listed_of_cluster(&mut self, watched: WatchKind) {
+    async fn mark_cluster_listed(&mut self, watched: WatchKind) {
         if let Some(state) = self.watches.get_mut(&(Scope::All, watched)) {
             state.listed = true;
         }
@@ -180,7 +181,7 @@ impl<C: Cognito> EventHandler<C> {
     }
 
     fn clear_doubt(&mut self, watched: WatchKind) {
-        self.doubt(watched, None);
-        self.works(&Scope::All, watched);
+        self.mark_doubtful(watched, None);
+        self.mark_working(&Scope::All, watched);
     }
 }

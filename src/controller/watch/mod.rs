@@ -54,34 +54,34 @@ pub(crate) async fn follow<C: Cognito>(
         let scope = scope.clone();
         let selector = context.secret_selector.as_ref();
         watch::watch(&context.client, &scope, selector)
-            .map(move |told| (scope.clone(), told))
+            .map(move |event| (scope.clone(), event))
             .boxed()
     });
     // Grants are cluster-scoped, so an operator that watches only some namespaces works without grants.
     let grants = scopes.contains(&Scope::All).then(|| {
         watch::watch_grants(&context.client)
-            .map(|told| (Scope::All, told))
+            .map(|event| (Scope::All, event))
             .boxed()
     });
     let watches = watches.chain(grants);
-    let mut told = futures::stream::select_all(watches);
-    let mut follower = EventHandler::new(context.clone(), &scopes, &readiness);
+    let mut events = futures::stream::select_all(watches);
+    let mut event_handler = EventHandler::new(context.clone(), &scopes, &readiness);
     let mut pace = Pace::new();
     let mut next_stale = tokio::time::Instant::now();
     loop {
         let has_stale = context.index().has_stale();
-        let (scope, told) = tokio::select! {
-            told = told.next() => match told {
-                Some(told) => told,
+        let (scope, event) = tokio::select! {
+            event = events.next() => match event {
+                Some(event) => event,
                 None => return,
             },
             () = sleep_until(next_stale), if has_stale => {
                 next_stale = tokio::time::Instant::now() + STALE_EVERY;
-                follower.ask_stale().await;
+                event_handler.triage_stale().await;
                 continue;
             }
         };
-        follower.follow(&scope, told).await;
+        event_handler.handle(&scope, event).await;
         pace.step().await;
     }
 }
@@ -89,9 +89,9 @@ pub(crate) async fn follow<C: Cognito>(
 /// Registers the readiness checks of all watches. Each check fails until its watch has listed. Call
 /// this before `/readyz` is served: a check that is not registered does not fail, and the operator
 /// would count as ready.
-pub fn expect(readiness: &Readiness, scopes: &[Scope]) {
+pub fn register_checks(readiness: &Readiness, scopes: &[Scope]) {
     for (scope, watched) in all_watches(scopes) {
-        drop(readiness.check(check_name(&scope, watched)));
+        drop(readiness.check(readiness_check_name(&scope, watched)));
     }
 }
 
@@ -113,9 +113,9 @@ fn all_watches(scopes: &[Scope]) -> impl Iterator<Item = (Scope, WatchKind)> {
 /// Applies watch events to the state, and tracks whether each watch works.
 pub(crate) struct EventHandler<C> {
     context: Arc<Context<C>>,
-    watches: HashMap<(Scope, WatchKind), State>,
+    watches: HashMap<(Scope, WatchKind), WatchState>,
     /// The resources that cannot be read, each with the resourceVersion that was reported last.
-    unreadable: HashMap<Key, Option<String>>,
+    undecodable: HashMap<Key, Option<String>>,
 }
 
 /// The reason of the Event on a resource that cannot be read.
@@ -126,7 +126,7 @@ const UNDECODABLE: &str = "Undecodable";
 /// becomes doubtful, except after the errors that [`is_doubtful`] exempts.
 const BROKEN_AFTER: u32 = 3;
 
-struct State {
+struct WatchState {
     check: Check,
     listed: bool,
     /// The error that was last logged as a warning, until the watch works again.
@@ -137,8 +137,8 @@ struct State {
 impl<C: Cognito> EventHandler<C> {
     pub(crate) fn new(context: Arc<Context<C>>, scopes: &[Scope], readiness: &Readiness) -> Self {
         let state = |(scope, watched): (Scope, WatchKind)| {
-            let check = readiness.check(check_name(&scope, watched));
-            let state = State {
+            let check = readiness.check(readiness_check_name(&scope, watched));
+            let state = WatchState {
                 check,
                 listed: false,
                 broken: None,
@@ -151,29 +151,35 @@ impl<C: Cognito> EventHandler<C> {
         Self {
             context,
             watches: all_watches(scopes).map(state).collect(),
-            unreadable: HashMap::new(),
+            undecodable: HashMap::new(),
         }
     }
 
     /// Handles a watch event, and catches a panic. The work for each object has a guard of its own,
     /// which repairs a half-done change. So a panic for one object does not stop the rest of the event.
     /// The guard here catches every other panic.
-    pub(crate) async fn follow(&mut self, scope: &Scope, told: WatchEvent) {
+    pub(crate) async fn handle(&mut self, scope: &Scope, event: WatchEvent) {
         let metrics = self.context.metrics.clone();
         let step = "following a watch event";
-        isolated_async(&metrics, &scope_name(scope), step, self.told(scope, told)).await;
+        isolated_async(
+            &metrics,
+            &scope_name(scope),
+            step,
+            self.dispatch(scope, event),
+        )
+        .await;
     }
 
     /// Triages some resources whose status message may name a former manager of their user.
-    pub(crate) async fn ask_stale(&self) {
+    pub(crate) async fn triage_stale(&self) {
         let take = || self.context.index().take_stale(STALE_AT_ONCE);
         let step = "finding the resources of a user with a new manager";
         let stale = self.context.isolated(&"claims", step, take);
-        self.ask(stale.unwrap_or_default()).await;
+        self.triage(stale.unwrap_or_default()).await;
     }
 
-    async fn told(&mut self, scope: &Scope, told: WatchEvent) {
-        match told {
+    async fn dispatch(&mut self, scope: &Scope, event: WatchEvent) {
+        match event {
             WatchEvent::Resource(event) => self.resource(scope, *event).await,
             WatchEvent::Secret(event) => self.secret(scope, *event).await,
             WatchEvent::Grant(event) => self.grant(*event).await,
@@ -185,10 +191,12 @@ impl<C: Cognito> EventHandler<C> {
                 fails_within,
             } => {
                 let now = Instant::now();
-                let failures = self.broken(scope, watched, &why, now, fails_within).await;
+                let failures = self
+                    .mark_broken(scope, watched, &why, now, fails_within)
+                    .await;
                 if is_doubtful(code, failures) {
-                    let until = now + watch::repeats_within(failures, fails_within);
-                    self.doubt(watched, Some(until));
+                    let until = now + watch::repetition_window(failures, fails_within);
+                    self.mark_doubtful(watched, Some(until));
                 }
             }
         }
@@ -206,29 +214,29 @@ impl<C: Cognito> EventHandler<C> {
             }
             Event::InitApply(ref unreadable @ LeanObject(Err(ref invalid)))
             | Event::Apply(ref unreadable @ LeanObject(Err(ref invalid))) => {
-                self.unreadable(scope, unreadable, invalid).await;
+                self.apply_undecodable(scope, unreadable, invalid).await;
             }
-            Event::Delete(resource) => self.gone(&Key::of(&resource)).await,
+            Event::Delete(resource) => self.delete(&Key::of(&resource)).await,
             Event::InitDone => {
                 let known = self.context.index().resources_listed(scope);
                 let mut pace = Pace::new();
                 for gone in known {
                     if let Some(key) = gone {
-                        self.gone(&key).await;
+                        self.delete(&key).await;
                     }
                     pace.step().await;
                 }
-                self.listed(scope, WatchKind::Resources).await;
+                self.mark_listed(scope, WatchKind::Resources).await;
                 self.stop_awaiting(scope, WatchKind::Resources).await;
                 return;
             }
         }
-        self.works(scope, WatchKind::Resources);
+        self.mark_working(scope, WatchKind::Resources);
     }
 
     async fn apply(&mut self, scope: &Scope, resource: &CognitoUserPassword) {
         let key = Key::of(resource);
-        self.withdraw_unreadable(&key);
+        self.withdraw_undecodable(&key);
         let context = self.context.clone();
         let index = || {
             let affected = context.index().apply_resource(scope, resource);
@@ -242,7 +250,7 @@ impl<C: Cognito> EventHandler<C> {
             Some(affected) => affected,
             None => self.keep_claim(scope, &key, resource),
         };
-        self.ask(affected).await;
+        self.triage(affected).await;
     }
 
     /// Keeps only the claim of a resource whose indexing panicked, perhaps half-way. Until the next
@@ -259,7 +267,7 @@ impl<C: Cognito> EventHandler<C> {
         kept.unwrap_or_default()
     }
 
-    async fn gone(&mut self, key: &Key) {
+    async fn delete(&mut self, key: &Key) {
         let context = self.context.clone();
         let remove = || {
             let affected = context.index().delete_resource(key);
@@ -267,11 +275,11 @@ impl<C: Cognito> EventHandler<C> {
             affected
         };
         let affected = context.isolated(key, "removing a resource", remove);
-        self.ask(affected.unwrap_or_default()).await;
+        self.triage(affected.unwrap_or_default()).await;
     }
 
     fn forget(&mut self, key: &Key) {
-        self.withdraw_unreadable(key);
+        self.withdraw_undecodable(key);
         self.context.memory.forget(key);
         self.context.permits.leave(key);
         self.context.queue.forget(key);
@@ -281,52 +289,52 @@ impl<C: Cognito> EventHandler<C> {
 
     /// Handles a resource that this version cannot read. The resource keeps the claim on its user, and
     /// is not reconciled. Each resourceVersion of the resource is reported once.
-    async fn unreadable(
+    async fn apply_undecodable(
         &mut self,
         scope: &Scope,
         resource: &MaybeResource,
-        unreadable: &DecodeError,
+        undecodable: &DecodeError,
     ) {
         let key = Key::of(resource);
         let index = || {
             let mut index = self.context.index();
-            index.apply_unreadable(scope, &key, unreadable)
+            index.apply_unreadable(scope, &key, undecodable)
         };
         let step = "indexing a resource that can't be read";
         let affected = self.context.isolated(&key, step, index);
-        self.ask(affected.unwrap_or_default()).await;
+        self.triage(affected.unwrap_or_default()).await;
         let version = resource.resource_version();
-        let said = self.unreadable.get(&key);
-        if said.is_some_and(|said| *said == version) {
+        let reported = self.undecodable.get(&key);
+        if reported.is_some_and(|reported| *reported == version) {
             return;
         }
         self.forget(&key);
-        let why = without_values(&unreadable.error);
+        let why = redact_values(&undecodable.error);
         warn!(object = %key, why, "this resource can't be read and is skipped");
         self.context.metrics.undecodable_resource();
         let note = format!(
-            "This version of the operator can't read the resource and skips it ({why}): write it anew after the CRD of this version."
+            "This version of the operator can't read the resource and skips it ({why}): apply the resource again in the form that the CRD of this version requires."
         );
         let regarding = events::reference(resource);
         let type_ = EventType::Warning;
         let events = &self.context.events;
-        events.tell(regarding, type_, UNDECODABLE, "Read", &note);
-        self.unreadable.insert(key, version);
+        events.enqueue(regarding, type_, UNDECODABLE, "Read", &note);
+        self.undecodable.insert(key, version);
     }
 
     /// Removes the queued Event of a resource that could not be read, because the resource has changed
     /// or is gone. A standby queues Events without writing them, and would write the outdated Event
     /// when the standby becomes leader.
-    fn withdraw_unreadable(&mut self, key: &Key) {
-        if self.unreadable.remove(key).is_some() {
+    fn withdraw_undecodable(&mut self, key: &Key) {
+        if self.undecodable.remove(key).is_some() {
             let events = &self.context.events;
-            events.take_back(key.namespace(), key.name(), UNDECODABLE);
+            events.withdraw(key.namespace(), key.name(), UNDECODABLE);
         }
     }
 
     /// Triages these resources, and notifies the reporter of grants if a grant has changed. Triage
     /// skips the resources until every list is complete that the decision needs.
-    async fn ask(&self, keys: Vec<Key>) {
+    async fn triage(&self, keys: Vec<Key>) {
         if self.context.index().grants().have_changed() {
             self.context.grants_changed.notify_one();
         }
@@ -341,17 +349,17 @@ impl<C: Cognito> EventHandler<C> {
             let last = index.stop_awaiting(scope, watched);
             if last { index.resources() } else { Vec::new() }
         };
-        self.ask(all).await;
+        self.triage(all).await;
     }
 
     /// Marks the list of a watch as complete. Triages all resources of a scope after the first lists of
     /// the scope's resources and Secrets.
-    async fn listed(&mut self, scope: &Scope, watched: WatchKind) {
+    async fn mark_listed(&mut self, scope: &Scope, watched: WatchKind) {
         let Some(state) = self.watches.get_mut(&(scope.clone(), watched)) else {
             return;
         };
         let first = !std::mem::replace(&mut state.listed, true);
-        self.works(scope, watched);
+        self.mark_working(scope, watched);
         if !first {
             return;
         }
@@ -362,23 +370,30 @@ impl<C: Cognito> EventHandler<C> {
             }
             index.resources_in(scope)
         };
-        info!(scope = scope_name(scope), resources = all.len(), "listed");
-        self.ask(all).await;
+        info!(
+            scope = scope_name(scope),
+            resources = all.len(),
+            "listed all resources of the scope"
+        );
+        self.triage(all).await;
     }
 
-    fn works(&mut self, scope: &Scope, watched: WatchKind) {
+    fn mark_working(&mut self, scope: &Scope, watched: WatchKind) {
         if let Some(state) = self.watches.get_mut(&(scope.clone(), watched))
             && state.listed
         {
             state.check.pass();
             if state.broken.take().is_some() {
-                info!(watch = check_name(scope, watched), "works again");
+                info!(
+                    watch = readiness_check_name(scope, watched),
+                    "the watch works again"
+                );
             }
         }
     }
 
     /// Handles a failure of a watch. Returns how many times in a row the watch has failed.
-    async fn broken(
+    async fn mark_broken(
         &mut self,
         scope: &Scope,
         watched: WatchKind,
@@ -395,25 +410,31 @@ impl<C: Cognito> EventHandler<C> {
         let Some(state) = self.watches.get_mut(&(scope.clone(), watched)) else {
             return 0;
         };
-        let failures = state.streak.failed(now, fails_within);
+        let failures = state.streak.record_failure(now, fails_within);
         if state.listed && failures == 1 {
             // A single failure of a watch that worked is not reported, because the next try may
             // succeed. A new CRD's storage, for example, answers 429 for a moment.
-            debug!(watch = check_name(scope, watched), why, "interrupted");
+            debug!(
+                watch = readiness_check_name(scope, watched),
+                why, "the watch failed once; trying again"
+            );
             return failures;
         }
         if state.broken.as_deref() == Some(why) {
-            debug!(watch = check_name(scope, watched), why, "still broken");
+            debug!(
+                watch = readiness_check_name(scope, watched),
+                why, "the watch is still broken; trying again"
+            );
         } else {
             warn!(
-                watch = check_name(scope, watched),
+                watch = readiness_check_name(scope, watched),
                 why, "the watch is broken; trying again"
             );
             state.broken = Some(why.to_owned());
         }
         // The log comes first, so that a person who reads the error at `/readyz` finds the error in the
         // log too.
-        let fails_for = watch::repeats_within(failures, fails_within);
+        let fails_for = watch::repetition_window(failures, fails_within);
         state.check.fail_for(why, fails_for);
         if watched == WatchKind::Resources && failures >= BROKEN_AFTER {
             self.stop_awaiting(scope, WatchKind::Resources).await;
@@ -434,7 +455,7 @@ const fn is_doubtful(code: Option<u16>, failures: u32) -> bool {
     }
 }
 
-fn check_name(scope: &Scope, watched: WatchKind) -> String {
+fn readiness_check_name(scope: &Scope, watched: WatchKind) -> String {
     let kind = match watched {
         WatchKind::Resources => "CognitoUserPasswords",
         WatchKind::Secrets => "Secrets",
@@ -454,30 +475,30 @@ fn scope_name(scope: &Scope) -> &str {
 /// Removes the quoted values from an error of serde, and keeps at most 300 characters. Serde quotes
 /// what serde could not read (`"text"`, or a number in backticks), and a person may have written a
 /// password into the wrong field.
-fn without_values(error: &str) -> String {
+fn redact_values(error: &str) -> String {
     let quotes = ['"', '`'];
-    let said = match (error.find(quotes), error.rfind(quotes)) {
+    let text = match (error.find(quotes), error.rfind(quotes)) {
         (Some(first), Some(last)) if first < last => {
             format!("{}..{}", &error[..=first], &error[last..])
         }
         (_, _) => error.to_owned(),
     };
-    said.chars().take(300).collect()
+    text.chars().take(300).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::without_values;
+    use super::redact_values;
 
     #[test]
-    fn what_could_not_be_read_is_not_repeated() {
+    fn quoted_values_are_redacted() {
         assert_eq!(
-            without_values(r#"invalid type: string "hunter2", expected struct PasswordSecretRef"#),
+            redact_values(r#"invalid type: string "hunter2", expected struct PasswordSecretRef"#),
             r#"invalid type: string "..", expected struct PasswordSecretRef"#
         );
-        assert_eq!(without_values(r#"x "a\"hunter2\" b" y"#), r#"x ".." y"#);
+        assert_eq!(redact_values(r#"x "a\"hunter2\" b" y"#), r#"x ".." y"#);
         assert_eq!(
-            without_values("invalid type: integer `123456`, expected a string"),
+            redact_values("invalid type: integer `123456`, expected a string"),
             "invalid type: integer `..`, expected a string"
         );
     }

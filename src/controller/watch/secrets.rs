@@ -31,40 +31,40 @@ impl<C: Cognito> EventHandler<C> {
                 };
                 match self.context.isolated(&key, "indexing a Secret", index) {
                     Some(affected) => affected,
-                    None => self.unknown_version(&key),
+                    None => self.forget_version(&key),
                 }
             }
-            Event::Delete(secret) => self.without_secret(&Key::of(&secret)),
+            Event::Delete(secret) => self.delete_secret(&Key::of(&secret)),
             Event::InitDone => {
                 let known = self.context.index().secrets_listed(scope);
                 let mut pace = Pace::new();
                 for gone in known {
                     if let Some(secret) = gone {
-                        let affected = self.without_secret(&secret);
-                        self.ask(affected).await;
+                        let affected = self.delete_secret(&secret);
+                        self.triage(affected).await;
                     }
                     pace.step().await;
                 }
-                self.listed(scope, WatchKind::Secrets).await;
+                self.mark_listed(scope, WatchKind::Secrets).await;
                 return;
             }
         };
-        self.ask(affected).await;
-        self.works(scope, WatchKind::Secrets);
+        self.triage(affected).await;
+        self.mark_working(scope, WatchKind::Secrets);
     }
 
     /// Removes the version of a Secret from the index, after indexing the Secret panicked. Without a
     /// version in the index, a reconcile reads the Secret, so no rotation is missed. With a label
     /// selector, only the index tells which Secrets may be read. So the former version stays there
     /// until the Secret's next event.
-    fn unknown_version(&self, secret: &Key) -> Vec<Key> {
+    fn forget_version(&self, secret: &Key) -> Vec<Key> {
         if self.context.secret_selector.is_some() {
             return Vec::new();
         }
-        self.without_secret(secret)
+        self.delete_secret(secret)
     }
 
-    fn without_secret(&self, secret: &Key) -> Vec<Key> {
+    fn delete_secret(&self, secret: &Key) -> Vec<Key> {
         let remove = || self.context.index().delete_secret(secret);
         let affected = self
             .context

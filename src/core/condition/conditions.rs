@@ -40,7 +40,7 @@ pub fn conditions(
             stalled: false,
         },
         Class::Stalled => ConditionStatuses {
-            ready: if verdict.reason.leaves_password_unknown() {
+            ready: if verdict.reason.is_password_unknown() {
                 ConditionStatus::Unknown
             } else {
                 ConditionStatus::False

@@ -21,7 +21,7 @@ pub(super) type Source<T> = Box<dyn Fn() -> T + Send + Sync>;
 
 /// The state of the rate limiters at a scrape.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct BudgetNow {
+pub struct RateLimiterSample {
     /// How many sets wait for a permit.
     pub waiting: u64,
     /// The lowest rate of all rate limiters, in calls a second.
@@ -30,7 +30,7 @@ pub struct BudgetNow {
 
 /// What the process keeps in memory at a scrape.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct HeldNow {
+pub struct MemorySample {
     /// The number of live tasks.
     pub tasks: u64,
     /// The number of entries, by the kind of entry.
@@ -39,27 +39,27 @@ pub struct HeldNow {
 
 /// The source of each gauge. A gauge without a source has no sample.
 #[derive(Default)]
-pub(super) struct AtScrape {
+pub(super) struct ScrapeGauges {
     pub(super) resources: OnceLock<Source<Vec<(&'static str, u64)>>>,
     pub(super) queue_length: OnceLock<Source<u64>>,
-    pub(super) budget: OnceLock<Source<BudgetNow>>,
+    pub(super) rate_limiters: OnceLock<Source<RateLimiterSample>>,
     pub(super) leads: OnceLock<Source<bool>>,
-    pub(super) held: OnceLock<Source<HeldNow>>,
+    pub(super) memory: OnceLock<Source<MemorySample>>,
 }
 
-impl fmt::Debug for AtScrape {
+impl fmt::Debug for ScrapeGauges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AtScrape")
             .field("resources", &self.resources.get().is_some())
             .field("queue_length", &self.queue_length.get().is_some())
-            .field("budget", &self.budget.get().is_some())
+            .field("rate_limiters", &self.rate_limiters.get().is_some())
             .field("leads", &self.leads.get().is_some())
-            .field("held", &self.held.get().is_some())
+            .field("memory", &self.memory.get().is_some())
             .finish()
     }
 }
 
-impl Collector for AtScrape {
+impl Collector for ScrapeGauges {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         if let Some(count) = self.resources.get() {
             // Summed up: a duplicate series fails the whole scrape.
@@ -75,8 +75,8 @@ impl Collector for AtScrape {
             let help = "Resources in the work queue";
             encode_gauge(&mut encoder, "queue_length", help, length())?;
         }
-        if let Some(budget) = self.budget.get() {
-            let BudgetNow { waiting, rps } = budget();
+        if let Some(rate_limiters) = self.rate_limiters.get() {
+            let RateLimiterSample { waiting, rps } = rate_limiters();
             let help = "Sets that wait for a permit of the rate limiter";
             encode_gauge(&mut encoder, "budget_waiting", help, waiting)?;
             let help = "Calls a second that the rate limiter allows at present, in the slowest account and Region";
@@ -86,8 +86,8 @@ impl Collector for AtScrape {
             let help = "1 if this process may set passwords, 0 if it stands by";
             encode_gauge(&mut encoder, "leader", help, u64::from(leads()))?;
         }
-        if let Some(held) = self.held.get() {
-            let HeldNow { tasks, entries } = held();
+        if let Some(memory) = self.memory.get() {
+            let MemorySample { tasks, entries } = memory();
             let help = "Tokio tasks that are alive";
             encode_gauge(&mut encoder, "tasks", help, tasks)?;
             let help = "Entries that the controller holds in memory, by kind";

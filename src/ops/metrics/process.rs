@@ -20,7 +20,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Takes the current time as the start time.
-    pub(super) fn starts() -> Self {
+    pub(super) fn starting_now() -> Self {
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
             started: since_epoch.unwrap_or_default(),

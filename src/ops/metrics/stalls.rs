@@ -14,7 +14,7 @@ pub(super) struct Stalls(pub(super) StallMeter);
 impl Collector for Stalls {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let Self(meter) = self;
-        let longest = ConstGauge::new(meter.longest_lately().as_secs_f64());
+        let longest = ConstGauge::new(meter.longest_recent().as_secs_f64());
         longest.encode(encoder.encode_descriptor(
             "longest_stall",
             "The longest that one task kept the thread from all others, in the last five minutes",

@@ -54,7 +54,7 @@ fn calls_are_counted_by_operation_and_code() {
 }
 
 #[test]
-fn codes_from_outside_make_no_series_of_their_own() {
+fn unknown_codes_share_one_series() {
     let metrics = Metrics::new("1.2.3");
     for n in 0..1000 {
         metrics.cognito_call(SET, &format!("Code{n}\"}} 1\n"), Duration::ZERO);
@@ -103,7 +103,7 @@ fn the_time_from_a_secrets_change_to_the_set_is_measured() {
 }
 
 #[test]
-fn what_fails_is_counted_from_the_start() {
+fn counters_of_failures_are_zero_from_the_start() {
     let metrics = Metrics::new("1.2.3");
     assert_sample(&metrics, "watch_errors_total{watch=\"resources\"}", 0.0);
     assert_sample(&metrics, "watch_errors_total{watch=\"secrets\"}", 0.0);
@@ -130,7 +130,7 @@ fn rights_have_a_sample_once_they_are_known() {
 }
 
 #[test]
-fn resources_are_counted_when_somebody_asks() {
+fn resources_are_counted_at_each_scrape() {
     let metrics = Metrics::new("1.2.3");
     assert_eq!(sample(&metrics, "resources{reason=\"PasswordSet\"}"), None);
     let asked = Arc::new(AtomicU64::new(0));
@@ -153,7 +153,7 @@ fn a_reason_counted_twice_is_one_series() {
 }
 
 #[test]
-fn the_queue_is_measured_when_somebody_asks() {
+fn the_queue_is_measured_at_each_scrape() {
     let metrics = Metrics::new("1.2.3");
     assert_eq!(sample(&metrics, "queue_length"), None);
     metrics.measure_queue_with(|| 42);
@@ -163,30 +163,30 @@ fn the_queue_is_measured_when_somebody_asks() {
 }
 
 #[test]
-fn the_budget_is_measured_when_somebody_asks() {
+fn the_rate_limiters_are_measured_at_each_scrape() {
     let metrics = Metrics::new("1.2.3");
     let (waiting, rps) = (3, 2.5);
-    metrics.measure_budget_with(move || BudgetNow { waiting, rps });
+    metrics.measure_rate_limiters_with(move || RateLimiterSample { waiting, rps });
     assert_sample(&metrics, "budget_waiting", 3.0);
     assert_sample(&metrics, "budget_rps", 2.5);
 }
 
 #[test]
-fn whether_it_leads_is_told_when_somebody_asks() {
+fn leadership_is_measured_at_each_scrape() {
     let metrics = Metrics::new("1.2.3");
     let leads = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let asked = leads.clone();
-    metrics.tell_leader_with(move || asked.load(Ordering::Relaxed));
+    metrics.measure_leadership_with(move || asked.load(Ordering::Relaxed));
     assert_sample(&metrics, "leader", 0.0);
     leads.store(true, Ordering::Relaxed);
     assert_sample(&metrics, "leader", 1.0);
 }
 
 #[test]
-fn what_is_held_is_counted_when_somebody_asks() {
+fn tasks_and_entries_are_counted_at_each_scrape() {
     let metrics = Metrics::new("1.2.3");
     assert_eq!(sample(&metrics, "tasks"), None);
-    metrics.measure_held_with(|| HeldNow {
+    metrics.measure_memory_with(|| MemorySample {
         tasks: 12,
         entries: vec![("resources", 3), ("secrets", 0)],
     });
@@ -196,12 +196,12 @@ fn what_is_held_is_counted_when_somebody_asks() {
 }
 
 #[tokio::test]
-async fn stalls_are_told() {
+async fn stalls_are_exported() {
     let metrics = Metrics::new("1.2.3");
     assert_sample(&metrics, "stalls_total", 0.0);
     assert_sample(&metrics, "longest_stall_seconds", 0.0);
     let busy = async { std::thread::sleep(Duration::from_millis(60)) };
-    metrics.stalls().watch(busy).await;
+    metrics.stalls().instrument(busy).await;
     assert_sample(&metrics, "stalls_total", 1.0);
     for gauge in ["longest_stall_seconds", "longest_stall_since_start_seconds"] {
         let longest = sample(&metrics, gauge).expect("a gauge");
@@ -210,7 +210,7 @@ async fn stalls_are_told() {
 }
 
 #[test]
-fn version_and_start_are_told() {
+fn version_and_start_time_are_exported() {
     let metrics = Metrics::new("1.2.3");
     assert_sample(&metrics, "build_info{version=\"1.2.3\"}", 1.0);
     let started = samples(&metrics)["process_start_time_seconds"];
@@ -218,19 +218,19 @@ fn version_and_start_are_told() {
 }
 
 #[test]
-fn every_metric_has_a_type_and_a_help_and_every_sample_its_metric() {
+fn every_metric_has_a_type_and_a_help_text() {
     let metrics = Metrics::new("1.2.3");
     metrics.cognito_call(SET, OK, Duration::from_millis(80));
     metrics.reconcile("settled", Duration::from_millis(3));
     metrics.count_resources_with(|| vec![("Unknown", 1)]);
     metrics.measure_queue_with(|| 1);
-    metrics.tell_leader_with(|| true);
-    metrics.measure_held_with(|| HeldNow {
+    metrics.measure_leadership_with(|| true);
+    metrics.measure_memory_with(|| MemorySample {
         tasks: 1,
         entries: vec![("resources", 1)],
     });
     let text = metrics.encode();
-    let told = |word: &str| -> BTreeSet<String> {
+    let names_after = |word: &str| -> BTreeSet<String> {
         let prefix = format!("# {word} ");
         text.lines()
             .filter_map(|line| line.strip_prefix(&prefix))
@@ -238,8 +238,8 @@ fn every_metric_has_a_type_and_a_help_and_every_sample_its_metric() {
             .map(str::to_owned)
             .collect()
     };
-    let types = told("TYPE");
-    assert_eq!(types, told("HELP"), "{text}");
+    let types = names_after("TYPE");
+    assert_eq!(types, names_after("HELP"), "{text}");
     let expected: BTreeSet<String> = [
         "build_info",
         "cognito_calls",

@@ -43,7 +43,7 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 const SHORTAGE: Duration = Duration::from_millis(100);
 
 /// The shortest time between two log lines about failed accepts.
-const SAID_EVERY: Duration = Duration::from_mins(1);
+const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The limits on clients' connections.
 #[derive(Clone, Copy, Debug)]
@@ -89,11 +89,11 @@ pub(super) async fn serve(
 ) {
     let mut shutdown = pin!(shutdown);
     let (ending, ended) = watch::channel(false);
-    let mut open = Open::at_most(limits.connections);
+    let mut open = OpenConnections::with_limit(limits.connections);
     let mut shortage = Shortage::default();
     loop {
         let accept = async {
-            shortage.over().await;
+            shortage.wait().await;
             listener.accept().await
         };
         let accepted = tokio::select! {
@@ -105,20 +105,29 @@ pub(super) async fn serve(
         match accepted {
             Ok((stream, address)) => {
                 let full = open.make_room();
-                let asked = Arc::new(AtomicBool::new(false));
-                let connection =
-                    attend(stream, pages.clone(), asked.clone(), limits, ended.clone());
-                open.add(stalls.watch(connection), Client::at(address), asked);
+                let requested = Arc::new(AtomicBool::new(false));
+                let connection = serve_connection(
+                    stream,
+                    pages.clone(),
+                    requested.clone(),
+                    limits,
+                    ended.clone(),
+                );
+                open.add(
+                    stalls.instrument(connection),
+                    Client::at(address),
+                    requested,
+                );
                 if full {
                     // So that the new connection can send its request before newer connections push it out.
                     tokio::task::yield_now().await;
                 }
             }
-            Err(error) if is_the_clients(&error) => {}
+            Err(error) if is_client_error(&error) => {}
             Err(error) => {
                 // Frees a file descriptor, in case descriptors are what is missing.
                 open.close_one();
-                shortage.begins(&error);
+                shortage.begin(&error);
             }
         }
     }
@@ -131,15 +140,15 @@ pub(super) async fn serve(
 
 /// Serves one connection, from the request to the end of the answer. A connection takes only one request: the
 /// kubelet opens a connection for each probe, and Prometheus opens a new one if it must.
-async fn attend(
+async fn serve_connection(
     stream: TcpStream,
     pages: Arc<Pages>,
-    asked: Arc<AtomicBool>,
+    requested: Arc<AtomicBool>,
     limits: ConnectionLimits,
     mut ended: watch::Receiver<bool>,
 ) {
     let answer = service_fn(|request: hyper::Request<Incoming>| {
-        asked.store(true, Ordering::Relaxed);
+        requested.store(true, Ordering::Relaxed);
         let pages = pages.clone();
         async move {
             let path = request.uri().path();
@@ -184,7 +193,7 @@ impl Client {
 
 /// The open connections.
 #[derive(Debug)]
-struct Open {
+struct OpenConnections {
     limit: usize,
     tasks: JoinSet<()>,
     /// The oldest first; some of the tasks may have ended.
@@ -196,11 +205,11 @@ struct Connection {
     task: AbortHandle,
     client: Client,
     /// Whether the client has sent a whole request.
-    asked: Arc<AtomicBool>,
+    requested: Arc<AtomicBool>,
 }
 
-impl Open {
-    fn at_most(limit: usize) -> Self {
+impl OpenConnections {
+    fn with_limit(limit: usize) -> Self {
         Self {
             limit,
             tasks: JoinSet::new(),
@@ -212,13 +221,13 @@ impl Open {
         &mut self,
         connection: impl Future<Output = ()> + Send + 'static,
         client: Client,
-        asked: Arc<AtomicBool>,
+        requested: Arc<AtomicBool>,
     ) {
         let task = self.tasks.spawn(connection);
         self.connections.push_back(Connection {
             task,
             client,
-            asked,
+            requested,
         });
     }
 
@@ -237,17 +246,17 @@ impl Open {
     /// request count, unless connections with a request take more than half of the room, or all of it. (The
     /// clients of such connections don't read their answers.) So neither kind pushes out the other.
     fn close_one(&mut self) {
-        let has_asked = |connection: &&Connection| connection.asked.load(Ordering::Relaxed);
-        let asked = self.connections.iter().filter(has_asked).count();
-        let of_asked = asked > self.limit / 2 || asked == self.connections.len();
-        let may_go = |connection: &&Connection| has_asked(connection) == of_asked;
+        let has_request = |connection: &&Connection| connection.requested.load(Ordering::Relaxed);
+        let requested = self.connections.iter().filter(has_request).count();
+        let among_requested = requested > self.limit / 2 || requested == self.connections.len();
+        let is_closable = |connection: &&Connection| has_request(connection) == among_requested;
         let mut counts: HashMap<Client, usize> = HashMap::new();
-        for connection in self.connections.iter().filter(may_go) {
+        for connection in self.connections.iter().filter(is_closable) {
             *counts.entry(connection.client).or_default() += 1;
         }
         let most = counts.values().max().copied();
         let oldest = self.connections.iter().position(|connection| {
-            may_go(&connection) && counts.get(&connection.client).copied() == most
+            is_closable(&connection) && counts.get(&connection.client).copied() == most
         });
         if let Some(closed) = oldest.and_then(|oldest| self.connections.remove(oldest)) {
             closed.task.abort();
@@ -259,21 +268,24 @@ impl Open {
 #[derive(Debug, Default)]
 struct Shortage {
     until: Option<Instant>,
-    said: Option<Instant>,
+    logged: Option<Instant>,
 }
 
 impl Shortage {
-    fn begins(&mut self, error: &io::Error) {
+    fn begin(&mut self, error: &io::Error) {
         let now = Instant::now();
         self.until = Some(now + SHORTAGE);
-        if self.said.is_none_or(|said| now >= said + SAID_EVERY) {
-            self.said = Some(now);
+        if self
+            .logged
+            .is_none_or(|logged| now >= logged + LOG_INTERVAL)
+        {
+            self.logged = Some(now);
             warn!(%error, "the port can't accept connections; trying again");
         }
     }
 
     /// Waits until the pause is over.
-    async fn over(&self) {
+    async fn wait(&self) {
         if let Some(until) = self.until {
             sleep_until(until).await;
         }
@@ -282,7 +294,7 @@ impl Shortage {
 
 /// Whether an accept failed because of that one connection. The connection is gone, and the next accept may
 /// work.
-fn is_the_clients(error: &io::Error) -> bool {
+fn is_client_error(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted,
         NetworkDown, NetworkUnreachable,

@@ -33,14 +33,14 @@ pub fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
 
 fn bind_with<T>(listen: SocketAddr, open: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
     match open(listen) {
-        Err(error) if is_everywhere(listen) && is_lack_of_ipv6(&error) => {
+        Err(error) if is_every_address(listen) && is_lack_of_ipv6(&error) => {
             open(SocketAddr::from((Ipv4Addr::UNSPECIFIED, listen.port())))
         }
         opened => opened,
     }
 }
 
-fn is_everywhere(listen: SocketAddr) -> bool {
+fn is_every_address(listen: SocketAddr) -> bool {
     listen.ip() == Ipv6Addr::UNSPECIFIED
 }
 
@@ -60,7 +60,7 @@ fn open(listen: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
     // Otherwise a restart would have to wait a minute for old connections in TIME-WAIT.
     sockopt::set_socket_reuseaddr(&socket, true)?;
-    if is_everywhere(listen) {
+    if is_every_address(listen) {
         sockopt::set_ipv6_v6only(&socket, false)?;
     }
     // Each accepted connection inherits the buffer size.
@@ -97,7 +97,7 @@ mod tests {
     #[rstest]
     #[case(Errno::AFNOSUPPORT)]
     #[case(Errno::ADDRNOTAVAIL)]
-    fn every_address_is_every_ipv4_address_where_there_is_no_ipv6(#[case] errno: Errno) {
+    fn without_ipv6_every_address_means_every_ipv4_address(#[case] errno: Errno) {
         let (tried, opened) = tried("[::]:8080", errno);
         assert_eq!(tried, ["[::]:8080", "0.0.0.0:8080"]);
         assert_eq!(opened.expect("IPv4"), address("0.0.0.0:8080"));
@@ -108,7 +108,7 @@ mod tests {
     #[case("[2001:db8::1]:8080", Errno::AFNOSUPPORT)]
     #[case("[::]:8080", Errno::ADDRINUSE)]
     #[case("[::]:80", Errno::ACCESS)]
-    fn what_else_fails_is_an_error(#[case] listen: &str, #[case] errno: Errno) {
+    fn any_other_failure_is_an_error(#[case] listen: &str, #[case] errno: Errno) {
         let (tried, opened) = tried(listen, errno);
         assert_eq!(tried, [listen]);
         let error = opened.expect_err("no address");

@@ -68,21 +68,21 @@ impl Pages {
     }
 
     fn readyz(&self) -> Response<Full<Bytes>> {
-        let failing = self.readiness.failing();
-        if failing.is_empty() {
+        let failures = self.readiness.failures();
+        if failures.is_empty() {
             return page(StatusCode::OK, TEXT, "ok");
         }
-        let lines = failing.join("\n") + "\n";
+        let lines = failures.join("\n") + "\n";
         page(StatusCode::SERVICE_UNAVAILABLE, TEXT, lines)
     }
 
     /// The metrics as of now. Requests that wait for the same rendering share its text. The text is always
     /// rendered after the request came, so no answer is older than its request.
     async fn scrape(&self) -> Bytes {
-        let asked = Instant::now();
+        let requested_at = Instant::now();
         let mut last = self.last_scrape.lock().await;
         match &*last {
-            Some(scrape) if scrape.began >= asked => return scrape.text.clone(),
+            Some(scrape) if scrape.began >= requested_at => return scrape.text.clone(),
             // The lock stays locked, so that all requests that come meanwhile wait for the same rendering.
             Some(scrape) => sleep_until(scrape.next.into()).await,
             None => {}
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_scrape_at_once_share_a_rendering() {
+    async fn concurrent_scrapes_share_a_rendering() {
         let (pages, rendered) = counting();
         let texts = join_all((0..200).map(|_| pages.scrape())).await;
         // The first request is answered at once. The others come after that rendering began, and share the
@@ -162,13 +162,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_goes_away_while_waiting_keeps_nobody_else_waiting() {
+    async fn a_scraper_that_gives_up_does_not_block_others() {
         let (pages, _) = counting();
         pages.scrape().await;
         let given_up = tokio::time::timeout(Duration::ZERO, pages.scrape()).await;
         drop(given_up);
-        let patience = Duration::from_mins(2);
-        let scraped = tokio::time::timeout(patience, pages.scrape()).await;
+        let deadline = Duration::from_mins(2);
+        let scraped = tokio::time::timeout(deadline, pages.scrape()).await;
         assert!(number(&scraped.expect("an answer")) > 1);
     }
 
@@ -177,7 +177,7 @@ mod tests {
     #[case(Duration::from_millis(2), Duration::from_millis(18))]
     #[case(Duration::from_millis(900), PAUSE_MAX)]
     #[case(Duration::MAX, PAUSE_MAX)]
-    fn a_rendering_is_followed_by_nine_times_as_long_without_one(
+    fn the_pause_after_a_rendering_is_nine_times_as_long_and_at_most_a_second(
         #[case] took: Duration,
         #[case] pause: Duration,
     ) {
@@ -196,7 +196,7 @@ mod tests {
     #[case("GET", "/healthz", 404)]
     #[case("POST", "/healthz", 404)]
     #[tokio::test]
-    async fn only_what_there_is_can_be_asked_for(
+    async fn only_get_and_head_of_the_three_paths_are_answered(
         #[case] method: &str,
         #[case] path: &str,
         #[case] status: u16,

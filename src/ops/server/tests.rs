@@ -1,4 +1,4 @@
-use super::super::metrics::HeldNow;
+use super::super::metrics::MemorySample;
 use super::*;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -155,7 +155,7 @@ async fn a_connection_is_for_one_request() {
 }
 
 #[tokio::test]
-async fn who_does_not_finish_a_request_is_let_go_in_time() {
+async fn a_client_that_does_not_finish_its_request_is_disconnected_in_time() {
     let head = Duration::from_millis(50);
     let server = limited(ConnectionLimits { head, ..LIMITS });
     let mut silent = send(server.address, b"").await;
@@ -194,7 +194,7 @@ fn long_metrics() -> Arc<Metrics> {
     let names: Vec<&'static str> = (0..NAMES)
         .map(|number| &*format!("a name that makes the answer long, number {number}").leak())
         .collect();
-    metrics.measure_held_with(move || HeldNow {
+    metrics.measure_memory_with(move || MemorySample {
         tasks: 0,
         entries: names.iter().map(|name| (*name, 1)).collect(),
     });
@@ -212,7 +212,7 @@ async fn ask_and_ignore(address: SocketAddr) -> TcpStream {
 }
 
 #[tokio::test]
-async fn who_does_not_read_the_answer_is_let_go_in_time() {
+async fn a_client_that_does_not_read_its_answer_is_disconnected_in_time() {
     let age = Duration::from_secs(2);
     let limits = ConnectionLimits { age, ..LIMITS };
     let metrics = long_metrics();
@@ -227,7 +227,7 @@ async fn who_does_not_read_the_answer_is_let_go_in_time() {
 }
 
 #[tokio::test]
-async fn a_new_connection_gets_in_whatever_others_hold_open() {
+async fn a_new_connection_is_served_however_many_others_are_open() {
     let limits = ConnectionLimits {
         connections: 4,
         ..LIMITS
@@ -259,7 +259,7 @@ async fn a_new_connection_gets_in_whatever_others_hold_open() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_finishes_does_not_hold_up_the_end() {
+async fn an_unfinished_request_does_not_delay_the_shutdown() {
     let server = limited(LIMITS);
     let mut idle = send(server.address, HALF).await;
     // This request is answered after the half request was accepted.

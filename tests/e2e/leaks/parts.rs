@@ -121,7 +121,7 @@ async fn run(listen: SocketAddr, namespace: String, cognito: Willing) {
     let context = Context::new(client, cognito, keyring, leads, metrics, rules);
     let context = Arc::new(context);
     let scopes = vec![Scope::Namespace(namespace)];
-    controller::expect(&readiness, &scopes);
+    controller::register_checks(&readiness, &scopes);
     controller::run(context, scopes, readiness, ready(()), pending()).await;
 }
 

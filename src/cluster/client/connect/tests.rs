@@ -18,7 +18,7 @@ use tokio::{
 };
 
 #[test]
-fn no_proxy_leads_to_this_machine() {
+fn requests_to_this_machine_use_no_proxy() {
     for host in ["127.0.0.1", "127.9.9.9", "[::1]", "localhost"] {
         assert!(is_loopback(Some(host)), "{host}");
     }
@@ -39,10 +39,10 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let connections = Arc::new(AtomicUsize::new(0));
-        let seen = connections.clone();
+        let count = connections.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let nth = seen.fetch_add(1, Ordering::SeqCst);
+                let nth = count.fetch_add(1, Ordering::SeqCst);
                 let answers = answers.get(nth).copied().unwrap_or(usize::MAX);
                 tokio::spawn(serve(stream, answers));
             }
@@ -93,7 +93,7 @@ async fn serve(mut stream: TcpStream, answers: usize) {
 }
 
 #[tokio::test]
-async fn a_connection_that_answers_is_used_again() {
+async fn a_connection_that_answered_is_used_again() {
     let server = Server::start(&[]).await;
     for _ in 0..3 {
         call(server.namespaces().get("a"))
@@ -104,7 +104,7 @@ async fn a_connection_that_answers_is_used_again() {
 }
 
 #[tokio::test]
-async fn after_a_request_without_an_answer_no_connection_from_before_is_used() {
+async fn after_a_request_without_an_answer_the_next_request_connects_anew() {
     // Each of the two connections answers one request, then falls silent.
     let server = Server::start(&[1, 1]).await;
     let namespaces = server.namespaces();
@@ -113,9 +113,9 @@ async fn after_a_request_without_an_answer_no_connection_from_before_is_used() {
     both.1.expect("it answers");
     assert_eq!(server.connections(), 2);
 
-    let patience = Duration::from_millis(200);
-    let silent = call_within(patience, namespaces.get("a")).await;
-    assert_eq!(silent.err(), Some(CallError::TimedOut(patience)));
+    let limit = Duration::from_millis(200);
+    let silent = call_within(limit, namespaces.get("a")).await;
+    assert_eq!(silent.err(), Some(CallError::TimedOut(limit)));
     call(namespaces.get("a")).await.expect("a new connection");
     assert_eq!(server.connections(), 3);
 }

@@ -15,7 +15,7 @@ pub(super) fn run_alone(module: &str, test: &str, environment: &[(&str, &str)]) 
         .envs(environment.iter().copied())
         .output()
         .expect("a child process");
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    let passed = output.status.success() && said.contains("1 passed");
-    assert!(passed, "{said}");
+    let message = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    let passed = output.status.success() && message.contains("1 passed");
+    assert!(passed, "{message}");
 }

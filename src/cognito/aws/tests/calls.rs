@@ -80,7 +80,7 @@ async fn any_other_success_is_no_reply(#[case] status: &str, #[case] body: &str)
 #[case("503 Service Unavailable", "ServiceUnavailableException")]
 #[case("418 I'm a teapot", "MadeUpException")]
 #[tokio::test]
-async fn an_error_reply_keeps_its_code_and_words(#[case] status: &str, #[case] code: &str) {
+async fn an_error_reply_keeps_its_code_and_message(#[case] status: &str, #[case] code: &str) {
     let server = Server::start([error(status, code, "In AWS's words.")]).await;
     let number = status[..3].parse().expect("a status");
     let reply = set_at(&server).await;
@@ -94,7 +94,7 @@ async fn an_error_reply_keeps_its_code_and_words(#[case] status: &str, #[case] c
 #[case("", "com.amazonaws.cognito#UserNotFoundException:http://x/")]
 #[case("x-amzn-errortype: UserNotFoundException:http://x/\r\n", "Other")]
 #[tokio::test]
-async fn a_code_has_no_namespace(#[case] header: &str, #[case] written: &str) {
+async fn the_namespace_of_an_error_code_is_removed(#[case] header: &str, #[case] written: &str) {
     let headers = format!("{header}x-amzn-requestid: 4711\r\n");
     let body = format!("{{\"__type\":\"{written}\",\"message\":\"No.\"}}");
     let server = Server::start([Act::Reply(http("400 Bad Request", &headers, &body))]).await;
@@ -113,7 +113,7 @@ async fn a_code_has_no_namespace(#[case] header: &str, #[case] written: &str) {
 )]
 #[case("301 Moved Permanently", "", None)]
 #[tokio::test]
-async fn an_error_reply_without_code_is_its_status_and_words(
+async fn an_error_reply_without_a_code_has_its_status_and_message(
     #[case] status: &str,
     #[case] body: &str,
     #[case] words: Option<&str>,
@@ -157,7 +157,11 @@ async fn a_reused_connection_dropped_after_the_request_is_no_reply_and_not_sent_
     assert_eq!(set(&cognito).await, applied());
     assert_no_reply(&set(&cognito).await);
     server.assert_requests(2).await;
-    assert_eq!(server.seen().connections, 1, "it was the same connection");
+    assert_eq!(
+        server.traffic().connections,
+        1,
+        "it was the same connection"
+    );
 }
 
 #[tokio::test]
@@ -166,7 +170,9 @@ async fn a_connection_closed_while_idle_is_replaced() {
     let server = Server::start([Act::ReplyThenClose(reply), ok("{}")]).await;
     let cognito = cognito(sdk_config(&server.url()));
     assert_eq!(set(&cognito).await, applied());
-    server.until(|seen| seen.let_go == 1).await;
+    server
+        .wait_until(|traffic| traffic.closed_by_client == 1)
+        .await;
     assert_eq!(set(&cognito).await, applied());
     server.assert_requests(2).await;
 }
@@ -178,14 +184,14 @@ async fn connections_are_reused() {
     for _ in 0..5 {
         assert_eq!(set(&cognito).await, applied());
     }
-    assert_eq!(server.seen().connections, 1);
+    assert_eq!(server.traffic().connections, 1);
 }
 
 #[tokio::test]
 async fn a_hanging_reply_is_no_reply_after_the_timeout() {
     let server = Server::start([Act::Hang]).await;
     let config = sdk_config(&server.url());
-    assert_no_reply(&set(&with(numbered_identity().0, config, HASTY)).await);
+    assert_no_reply(&set(&with(numbered_identity().0, config, SHORT_TIMEOUTS)).await);
     server.assert_requests(1).await;
 }
 
@@ -224,11 +230,11 @@ async fn a_tls_handshake_that_hangs_is_not_sent() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = silent.local_addr().expect("its address");
     let config = sdk_config(&format!("https://{address}"));
-    assert_never_connected(&set(&with(numbered_identity().0, config, HASTY)).await);
+    assert_never_connected(&set(&with(numbered_identity().0, config, SHORT_TIMEOUTS)).await);
 }
 
 #[tokio::test]
-async fn an_echoed_password_does_not_come_back() {
+async fn a_password_in_a_reply_is_redacted() {
     let message = format!("Value '{SECRET}' at 'password'\nfailed");
     let code = format!("Weird{SECRET}");
     let server = Server::start([error("400 Bad Request", &code, &message)]).await;
@@ -241,7 +247,7 @@ async fn an_echoed_password_does_not_come_back() {
 }
 
 #[tokio::test]
-async fn a_long_message_is_cut_after_its_password_is_taken_out() {
+async fn a_password_is_redacted_before_a_long_message_is_cut() {
     let message = format!("{}{SECRET}{}", "ü".repeat(1_020), "x".repeat(10_000));
     let server = Server::start([error("400 Bad Request", "Long", &message)]).await;
     let expected = format!("{}[pas", "ü".repeat(1_020));
@@ -249,7 +255,7 @@ async fn a_long_message_is_cut_after_its_password_is_taken_out() {
 }
 
 #[tokio::test]
-async fn the_request_says_what_it_should() {
+async fn a_request_has_the_pool_the_user_the_password_and_the_region() {
     let server = Server::start([ok("{}"), ok("{}")]).await;
     let cognito = cognito(sdk_config(&server.url()));
     set(&cognito).await;
@@ -257,7 +263,7 @@ async fn the_request_says_what_it_should() {
     cognito
         .admin_set_user_password(&authority(&elsewhere), &elsewhere, &password(), false)
         .await;
-    let requests = server.seen().requests;
+    let requests = server.traffic().requests;
     let body = |request: &str| -> serde_json::Value {
         let (_, body) = request.split_once("\r\n\r\n").expect("a body");
         serde_json::from_str(body).expect("JSON")

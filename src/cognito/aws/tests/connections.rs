@@ -18,7 +18,7 @@ fn idle_for(idle: Duration, url: &str) -> AwsCognito {
     let roots = trust::with_bundle(None).expect("the system's");
     let http = http::client(roots, idle);
     let config = sdk_config(url).into_builder().http_client(http).build();
-    with(numbered_identity().0, config, PATIENT)
+    with(numbered_identity().0, config, LONG_TIMEOUTS)
 }
 
 fn assert_applied(reply: &Reply) {
@@ -37,14 +37,16 @@ async fn a_connection_that_has_been_silent_for_long_is_not_used_again() {
     let server = Server::start([Act::ReplyThenMute(answer), ok("{}")]).await;
     let cognito = idle_for(Duration::from_millis(200), &server.url());
     assert_applied(&set(&cognito).await);
-    server.until(|seen| seen.let_go == 1).await;
+    server
+        .wait_until(|traffic| traffic.closed_by_client == 1)
+        .await;
     assert_applied(&set(&cognito).await);
-    assert_eq!(server.seen().connections, 2);
+    assert_eq!(server.traffic().connections, 2);
 }
 
 /// `/proc` shows the timer of a connection: 2 is the timer of the keepalive.
 #[tokio::test]
-async fn the_kernel_asks_a_silent_connection_whether_it_is_still_there() {
+async fn connections_have_tcp_keepalive() {
     let server = Server::start([ok("{}")]).await;
     let cognito = idle_for(http::IDLE_MAX, &server.url());
     assert_applied(&set(&cognito).await);
@@ -89,7 +91,7 @@ async fn tls_before(server: &Server, ca: &Ca) -> u16 {
 }
 
 #[tokio::test]
-async fn whose_ca_is_not_trusted_gets_no_request() {
+async fn a_server_with_an_untrusted_ca_gets_no_request() {
     let server = Server::start([ok("{}")]).await;
     let port = tls_before(&server, &Ca::new()).await;
     let reply = set(&idle_for(
@@ -100,7 +102,7 @@ async fn whose_ca_is_not_trusted_gets_no_request() {
     let fits = matches!(&reply, Reply::NotSent { cause: NotSent::Connect, detail }
         if detail.contains("UnknownIssuer"));
     assert!(fits, "{reply:?}");
-    assert_eq!(server.seen().requests.len(), 0);
+    assert_eq!(server.traffic().requests.len(), 0);
 }
 
 const SETTINGS: [(&str, &str); 4] = [
@@ -151,10 +153,10 @@ async fn the_certificates_of_aws_ca_bundle_are_trusted_besides_the_others() {
 
 /// A proxy for CONNECT. Returns the port and the heads of the requests.
 async fn tunnel() -> (u16, Arc<Mutex<Vec<String>>>) {
-    let told = Arc::new(Mutex::new(Vec::new()));
+    let received = Arc::new(Mutex::new(Vec::new()));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("its address").port();
-    let tell = told.clone();
+    let sender = received.clone();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut head = String::new();
@@ -162,7 +164,7 @@ async fn tunnel() -> (u16, Arc<Mutex<Vec<String>>>) {
                 head.push(char::from(stream.read_u8().await.expect("a head")));
             }
             let to = head.split(' ').nth(1).expect("where to").to_owned();
-            tell.lock().expect("no panic").push(head);
+            sender.lock().expect("no panic").push(head);
             tokio::spawn(async move {
                 let mut to = TcpStream::connect(to).await.expect("the server");
                 let established = b"HTTP/1.1 200 Connection established\r\n\r\n";
@@ -171,7 +173,7 @@ async fn tunnel() -> (u16, Arc<Mutex<Vec<String>>>) {
             });
         }
     });
-    (port, told)
+    (port, received)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +183,7 @@ async fn tls_goes_through_the_tunnel_of_the_environments_proxy() {
     let port = tls_before(&server, &ca).await;
     let endpoint = format!("https://localhost:{port}");
     let bundle = ca.bundle();
-    let (proxy, told) = tunnel().await;
+    let (proxy, received) = tunnel().await;
     let proxy = format!("http://user:pass@127.0.0.1:{proxy}");
     let environment = [
         (ENDPOINT, &*endpoint),
@@ -194,15 +196,15 @@ async fn tls_goes_through_the_tunnel_of_the_environments_proxy() {
         set_alone(&excepted);
     });
     server.assert_requests(2).await;
-    let told = told.lock().expect("no panic").clone();
-    assert_eq!(told.len(), 1, "{told:?}");
+    let received = received.lock().expect("no panic").clone();
+    assert_eq!(received.len(), 1, "{received:?}");
     assert!(
-        told[0].starts_with(&format!("CONNECT localhost:{port} HTTP/1.1\r\n")),
-        "{told:?}"
+        received[0].starts_with(&format!("CONNECT localhost:{port} HTTP/1.1\r\n")),
+        "{received:?}"
     );
     assert!(
-        told[0].contains("Proxy-Authorization: Basic dXNlcjpwYXNz\r\n"),
-        "{told:?}"
+        received[0].contains("Proxy-Authorization: Basic dXNlcjpwYXNz\r\n"),
+        "{received:?}"
     );
 }
 
@@ -222,7 +224,7 @@ async fn plain_http_is_forwarded_by_the_environments_proxy() {
     tokio::task::block_in_place(|| {
         run_alone(module_path!(), "with_a_metadata_service", &environment);
     });
-    let asked = server.seen().requests.swap_remove(0);
+    let asked = server.traffic().requests.swap_remove(0);
     let line = "PUT http://imds.example/latest/api/token HTTP/1.1\r\n";
     assert!(asked.starts_with(line), "{asked}");
     assert!(
@@ -250,7 +252,7 @@ fn resident() -> usize {
 }
 
 #[test]
-fn calls_in_thousands_of_regions_leave_nothing_behind() {
+fn calls_in_thousands_of_regions_keep_no_memory() {
     run_alone(
         module_path!(),
         "calls_in_thousands_of_regions",
@@ -284,11 +286,11 @@ async fn calls_in_thousands_of_regions() {
     let grown = resident().saturating_sub(before);
     // Measured: 0.9 kB for each Region. The server of this test keeps the requests in that memory.
     assert!(grown < 12 << 20, "{} bytes for each", grown / regions);
-    assert_eq!(server.seen().connections, 1);
+    assert_eq!(server.traffic().connections, 1);
 }
 
 #[test]
-fn a_bundle_that_cannot_be_read_is_said_at_start() {
+fn an_unreadable_bundle_is_an_error_at_start() {
     let environment = [("AWS_CA_BUNDLE", "/nowhere/ca.pem"), (ALONE, "/nowhere")];
     run_alone(
         module_path!(),
@@ -306,9 +308,9 @@ async fn with_a_bundle_that_is_not_there() {
     let Err(SettingsError::Bundle(error)) = AwsCognito::load().await else {
         panic!("there is no such file");
     };
-    let said = error.to_string();
+    let message = error.to_string();
     assert!(
-        said.contains("/nowhere/ca.pem, which can't be read"),
-        "{said}"
+        message.contains("/nowhere/ca.pem, which can't be read"),
+        "{message}"
     );
 }

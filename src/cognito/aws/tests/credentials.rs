@@ -1,7 +1,7 @@
 //! The operator's own credentials, and the recovery after a time without credentials.
 
 use super::{
-    super::{identity::LIMIT, own},
+    super::{identity::RESOLUTION_TIMEOUT, own},
     alone::{ALONE, run_alone},
     server::{Server, error, key, ok},
     *,
@@ -37,7 +37,10 @@ fn identity<P: ProvideCredentials + 'static>(
     let source = move |_: Region| {
         counter.fetch_add(1, Ordering::SeqCst);
         let provider = Some(SharedCredentialsProvider::new(make()));
-        Box::pin(own::resolve(std::future::ready(provider), LIMIT)) as _
+        Box::pin(own::resolve(
+            std::future::ready(provider),
+            RESOLUTION_TIMEOUT,
+        )) as _
     };
     (Identity::new(Box::new(source)), times)
 }
@@ -74,7 +77,7 @@ async fn without_credentials_nothing_is_sent() {
         }
     );
     assert!(fits, "{reply:?}");
-    assert_eq!(server.seen().connections, 0);
+    assert_eq!(server.traffic().connections, 0);
 }
 
 #[tokio::test]
@@ -83,13 +86,13 @@ async fn credentials_that_aws_refuses_are_resolved_anew() {
         let refusal = error("400 Bad Request", code, "The security token is expired");
         let server = Server::start([refusal, ok("{}"), ok("{}")]).await;
         let (identity, resolutions) = numbered_identity();
-        let cognito = with(identity, sdk_config(&server.url()), PATIENT);
+        let cognito = with(identity, sdk_config(&server.url()), LONG_TIMEOUTS);
         for _ in 0..3 {
             set(&cognito).await;
         }
         assert_eq!(resolutions.load(Ordering::SeqCst), 2);
         let keys = server
-            .seen()
+            .traffic()
             .requests
             .iter()
             .map(|request| key(request))
@@ -99,24 +102,24 @@ async fn credentials_that_aws_refuses_are_resolved_anew() {
 }
 
 #[tokio::test]
-async fn other_refusals_leave_the_credentials_alone() {
+async fn other_refusals_keep_the_credentials() {
     let refusal = error("400 Bad Request", "AccessDeniedException", "No.");
     let server = Server::start([refusal, ok("{}")]).await;
     let (identity, resolutions) = numbered_identity();
-    let cognito = with(identity, sdk_config(&server.url()), PATIENT);
+    let cognito = with(identity, sdk_config(&server.url()), LONG_TIMEOUTS);
     set(&cognito).await;
     set(&cognito).await;
     assert_eq!(resolutions.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn calls_refused_together_forget_once() {
+async fn calls_refused_together_cause_one_resolution() {
     let (identity, resolutions) = numbered_identity();
     identity.ensure(&region()).await.expect("credentials");
     let version = identity.version();
-    identity.forget(version);
+    identity.invalidate(version);
     identity.ensure(&region()).await.expect("credentials");
-    identity.forget(version);
+    identity.invalidate(version);
     identity.ensure(&region()).await.expect("credentials");
     assert_eq!(resolutions.load(Ordering::SeqCst), 2);
 }
@@ -124,12 +127,12 @@ async fn calls_refused_together_forget_once() {
 /// A call that was authenticated before another call was refused goes out with the same credentials. The call
 /// must not fail for lack of credentials after its attempt was recorded.
 #[tokio::test]
-async fn refused_credentials_stay_for_calls_on_their_way() {
+async fn refused_credentials_stay_for_calls_in_flight() {
     let (identity, _) = numbered_identity();
     identity.ensure(&region()).await.expect("credentials");
-    identity.forget(identity.version());
-    let held = identity.provider().provide_credentials().await;
-    assert_eq!(held.expect("still there").access_key_id(), "key-1");
+    identity.invalidate(identity.version());
+    let credentials = identity.provider().provide_credentials().await;
+    assert_eq!(credentials.expect("still there").access_key_id(), "key-1");
 }
 
 /// The reason why every resolution builds a new chain: the SDK's provider never reads a profile file again
@@ -171,7 +174,7 @@ async fn a_profile_that_appears_later_is_found() {
 }
 
 #[test]
-fn the_default_chain_heals_when_its_file_appears() {
+fn the_default_chain_finds_a_file_that_appears_later() {
     let folder = tempfile::tempdir().expect("a folder");
     let home = folder.path().to_str().expect("a path in UTF-8");
     let credentials = format!("{home}/credentials");
@@ -218,9 +221,9 @@ async fn with_the_real_environment() {
 
 /// Answers every request with this status and body.
 #[derive(Clone, Debug)]
-struct Canned(u16, &'static str);
+struct FixedResponse(u16, &'static str);
 
-impl HttpConnector for Canned {
+impl HttpConnector for FixedResponse {
     fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
         let status = StatusCode::try_from(self.0).expect("a status");
         HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(self.1))))
@@ -228,7 +231,7 @@ impl HttpConnector for Canned {
 }
 
 #[tokio::test]
-async fn a_refused_role_is_said_in_the_words_of_sts() {
+async fn the_failure_of_a_refused_role_has_the_code_and_message_of_sts() {
     let folder = tempfile::tempdir().expect("a folder");
     let token = folder.path().join("token");
     std::fs::write(&token, "web-identity-token-value").expect("a token");
@@ -251,7 +254,7 @@ async fn a_refused_role_is_said_in_the_words_of_sts() {
         );
         let token = token.clone();
         let (identity, _) = identity(move || {
-            let sts = SharedHttpConnector::new(Canned(403, body));
+            let sts = SharedHttpConnector::new(FixedResponse(403, body));
             let config = ProviderConfig::without_region()
                 .with_region(Some(config::Region::from_static("eu-west-1")))
                 .with_http_client(http_client_fn(move |_, _| sts.clone()));
@@ -264,21 +267,24 @@ async fn a_refused_role_is_said_in_the_words_of_sts() {
                 })
                 .build()
         });
-        let said = identity.ensure(&region()).await.expect_err("refused").0;
-        assert!(said.contains(code) && said.contains(message), "{said}");
+        let failure = identity.ensure(&region()).await.expect_err("refused").0;
         assert!(
-            !said.contains("4711") && !said.contains("token-value"),
-            "{said}"
+            failure.contains(code) && failure.contains(message),
+            "{failure}"
         );
-        assert!(said.chars().count() <= 512, "{said}");
+        assert!(
+            !failure.contains("4711") && !failure.contains("token-value"),
+            "{failure}"
+        );
+        assert!(failure.chars().count() <= 512, "{failure}");
     }
 }
 
 /// Fails as soon as the semaphore has a permit.
 #[derive(Debug)]
-struct Gated(Arc<Semaphore>);
+struct BlockedProvider(Arc<Semaphore>);
 
-impl ProvideCredentials for Gated {
+impl ProvideCredentials for BlockedProvider {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
@@ -293,10 +299,10 @@ impl ProvideCredentials for Gated {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_resolves_and_its_failure_answers_all() {
+async fn concurrent_callers_share_one_resolution_and_its_failure() {
     let gate = Arc::new(Semaphore::new(0));
     let provider = gate.clone();
-    let (identity, made) = identity(move || Gated(provider.clone()));
+    let (identity, made) = identity(move || BlockedProvider(provider.clone()));
     let here = region();
     let all = futures::future::join_all((0..32).map(|_| identity.ensure(&here)));
     let opened = async {
@@ -306,8 +312,8 @@ async fn one_resolves_and_its_failure_answers_all() {
     let (answers, ()) = futures::future::join(all, opened).await;
     assert_eq!(made.load(Ordering::SeqCst), 1);
     for answer in answers {
-        let said = answer.expect_err("it's down").0;
-        assert!(said.ends_with(": it's down"), "{said}");
+        let message = answer.expect_err("it's down").0;
+        assert!(message.ends_with(": it's down"), "{message}");
     }
     identity.ensure(&here).await.expect_err("still down");
     assert_eq!(made.load(Ordering::SeqCst), 2, "a later one tries again");
@@ -315,7 +321,7 @@ async fn one_resolves_and_its_failure_answers_all() {
 
 #[tokio::test(start_paused = true)]
 async fn a_resolution_takes_10_seconds_at_most() {
-    let (identity, _) = identity(|| Gated(Arc::new(Semaphore::new(0))));
+    let (identity, _) = identity(|| BlockedProvider(Arc::new(Semaphore::new(0))));
     let begun = tokio::time::Instant::now();
     let failure = identity.ensure(&region()).await.expect_err("it hangs");
     assert_eq!(begun.elapsed().as_secs(), 10);

@@ -23,8 +23,11 @@ async fn a_plain_text_endpoint_is_refused_at_start_and_at_every_call() {
         error,
         EndpointError::Insecure(Service::Cognito, origin.to_owned())
     );
-    let said = error.to_string();
-    assert!(said.contains(origin) && !said.contains('\n'), "{said}");
+    let message = error.to_string();
+    assert!(
+        message.contains(origin) && !message.contains('\n'),
+        "{message}"
+    );
 
     match set(&cognito).await {
         Reply::NotSent {
@@ -40,12 +43,16 @@ async fn a_check_sends_nothing_and_needs_no_credentials() {
     let server = Server::start([ok("{}")]).await;
     let cognito = cognito(sdk_config(&server.url()));
     assert_eq!(cognito.check_endpoints().await, Ok(Regions::Any));
-    let seen = server.seen();
-    assert_eq!((seen.connections, seen.requests.len()), (0, 0), "{seen:?}");
+    let traffic = server.traffic();
+    assert_eq!(
+        (traffic.connections, traffic.requests.len()),
+        (0, 0),
+        "{traffic:?}"
+    );
 }
 
 #[tokio::test]
-async fn aws_itself_is_fine_and_has_its_own_regions() {
+async fn the_endpoints_of_aws_are_allowed_in_the_regions_of_aws() {
     for config in [
         plain(),
         plain().into_builder().use_fips(true).build(),
@@ -60,7 +67,7 @@ async fn aws_itself_is_fine_and_has_its_own_regions() {
 }
 
 #[tokio::test]
-async fn one_endpoint_for_all_takes_any_region() {
+async fn a_configured_endpoint_serves_any_region() {
     for endpoint in [
         "https://vpce-1.example",
         "https://cognito-idp.eu-west-1.amazonaws.com",
@@ -72,7 +79,7 @@ async fn one_endpoint_for_all_takes_any_region() {
 }
 
 #[test]
-fn the_environment_says_whether_any_region_will_do() {
+fn the_environment_decides_whether_any_region_is_allowed() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| format!("{}/{name}", folder.path().display());
     // The SDK looks for the service's name with hyphens.
@@ -128,22 +135,22 @@ async fn with_the_regions_of_the_environment() {
 }
 
 #[tokio::test]
-async fn what_the_endpoint_rules_refuse_is_said_at_start() {
+async fn a_configuration_that_the_endpoint_rules_refuse_is_an_error_at_start() {
     let both = plain()
         .into_builder()
         .use_fips(true)
         .endpoint_url("https://vpce-1.example");
     let error = cognito(both.build()).check_endpoints().await;
-    let said = error.expect_err("FIPS and an endpoint").to_string();
-    assert!(said.contains("FIPS"), "{said}");
+    let message = error.expect_err("FIPS and an endpoint").to_string();
+    assert!(message.contains("FIPS"), "{message}");
 
     let error = cognito(sdk_config("no url")).check_endpoints().await;
-    let said = error.expect_err("no URL").to_string();
-    assert!(said.contains("can't be used"), "{said}");
+    let message = error.expect_err("no URL").to_string();
+    assert!(message.contains("can't be used"), "{message}");
 }
 
 #[tokio::test]
-async fn no_role_is_assumed_in_the_clear() {
+async fn no_role_is_assumed_over_plain_http() {
     let cognito = cognito(sdk_config("http://u:p@sts.example:8080/x"));
     let failure = cognito.authenticate(&role("a", None)).await;
     let failure = failure.expect_err("it is refused").0;

@@ -23,9 +23,9 @@ fn reply(head: &str, body: &[u8]) -> Act {
 
 /// Asserts that a reply is short and legible, and doesn't contain the password.
 fn assert_harmless(reply: &Reply) {
-    let told = format!("{reply:?}");
-    assert!(!told.contains(SECRET), "{told}");
-    assert!(told.chars().count() < 3_000, "{told}");
+    let received = format!("{reply:?}");
+    assert!(!received.contains(SECRET), "{received}");
+    assert!(received.chars().count() < 3_000, "{received}");
     let outcome = classify(reply);
     let words = outcome.words.iter().chain(&outcome.request_id);
     for text in words.chain([&outcome.verdict.message]) {
@@ -39,7 +39,7 @@ fn assert_harmless(reply: &Reply) {
 #[case("400 Bad Request")]
 #[case("503 Service Unavailable")]
 #[tokio::test]
-async fn a_reply_without_end_is_not_read_to_it(#[case] status: &'static str) {
+async fn an_endless_reply_is_not_read_to_the_end(#[case] status: &'static str) {
     let server = Server::start([Act::Endless(status)]).await;
     let reply = set_at(&server).await;
     assert_harmless(&reply);
@@ -47,8 +47,10 @@ async fn a_reply_without_end_is_not_read_to_it(#[case] status: &'static str) {
     assert!(unknown, "{reply:?}");
     // The client gave up long before the end of the call's time. The bound leaves room for bytes in the
     // buffers of the sockets.
-    let seen = server.until(|seen| seen.let_go == 1).await;
-    assert!(seen.sent < 32 << 20, "{} bytes", seen.sent);
+    let traffic = server
+        .wait_until(|traffic| traffic.closed_by_client == 1)
+        .await;
+    assert!(traffic.sent < 32 << 20, "{} bytes", traffic.sent);
 }
 
 #[rstest]
@@ -57,7 +59,7 @@ async fn a_reply_without_end_is_not_read_to_it(#[case] status: &'static str) {
 #[case::in_a_message("{\"__type\":\"X\",\"message\":", "")]
 #[case::closed("[", "]")]
 #[tokio::test]
-async fn nesting_exhausts_no_stack(#[case] open: &str, #[case] close: &str) {
+async fn deeply_nested_json_does_not_overflow_the_stack(#[case] open: &str, #[case] close: &str) {
     let depth = 500_000 / (open.len() + close.len());
     let body = [open.repeat(depth), close.repeat(depth)].concat();
     let heads = ["200 OK\r\n", "400 Bad Request\r\n", "500 Oh\r\n"];
@@ -149,7 +151,7 @@ fn head() -> impl Strategy<Value = String> {
 
 /// All replies go to one client in sequence, so that leftovers of one reply meet the next.
 #[tokio::test]
-async fn no_bytes_from_outside_do_harm() {
+async fn no_reply_of_cognito_panics_or_leaks_the_password() {
     let mut runner = TestRunner::new(Config::default());
     let replies = vec((head(), body()), 300).new_tree(&mut runner);
     let replies = replies.expect("replies").current();
@@ -196,7 +198,7 @@ fn refusal(message: &str) -> String {
 #[case::nothing("200 OK\r\n", String::new())]
 #[case::html("200 OK\r\n", "<html><p>Log in</html>".to_owned())]
 #[tokio::test]
-async fn no_words_of_sts_do_harm(#[case] head: &str, #[case] body: String) {
+async fn no_reply_of_sts_panics_or_makes_a_long_message(#[case] head: &str, #[case] body: String) {
     let server = Server::start([reply(head, body.as_bytes())]).await;
     let cognito = cognito(sdk_config(&server.url()));
     let failure = cognito.authenticate(&role("a", None)).await;
@@ -207,14 +209,14 @@ async fn no_words_of_sts_do_harm(#[case] head: &str, #[case] body: String) {
 }
 
 #[tokio::test]
-async fn a_reply_of_sts_without_end_is_not_read_to_it() {
+async fn an_endless_reply_of_sts_is_not_read_to_the_end() {
     let server = Server::start([Act::Endless("403 No")]).await;
     let cognito = cognito(sdk_config(&server.url()));
     let role = role("a", None);
     // The SDK asks again, and the second request hangs.
-    let seen = tokio::select! {
-        seen = server.until(|seen| seen.let_go == 1) => seen,
+    let traffic = tokio::select! {
+        traffic = server.wait_until(|traffic| traffic.closed_by_client == 1) => traffic,
         failure = cognito.authenticate(&role) => panic!("{failure:?}"),
     };
-    assert!(seen.sent < 32 << 20, "{} bytes", seen.sent);
+    assert!(traffic.sent < 32 << 20, "{} bytes", traffic.sent);
 }

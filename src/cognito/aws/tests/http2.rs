@@ -29,7 +29,7 @@ const CANCEL: u32 = 8;
 
 /// What a server sends for a request.
 #[derive(Clone, Copy, Debug)]
-enum Say {
+enum Frame {
     /// HTTP 200, with `{}`.
     Ok,
     /// HTTP 200 with only a part of the body.
@@ -45,7 +45,7 @@ enum Say {
 }
 
 #[derive(Clone, Default, Debug)]
-struct Seen {
+struct Traffic {
     connections: usize,
     /// The stream of each request.
     requests: Vec<u32>,
@@ -54,33 +54,37 @@ struct Seen {
 struct Server {
     ca: Ca,
     address: SocketAddr,
-    seen: watch::Receiver<Seen>,
+    traffic: watch::Receiver<Traffic>,
 }
 
-type Script = Arc<Mutex<VecDeque<Vec<Say>>>>;
+type Script = Arc<Mutex<VecDeque<Vec<Frame>>>>;
 
 impl Server {
     /// Starts a server that answers each request with the next element of `script`, and later requests not at
     /// all.
-    async fn start(script: impl IntoIterator<Item = Vec<Say>>) -> Self {
+    async fn start(script: impl IntoIterator<Item = Vec<Frame>>) -> Self {
         let ca = Ca::new();
         let acceptor = ca.acceptor(&["h2"]);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let (tell, seen) = watch::channel(Seen::default());
+        let (sender, traffic) = watch::channel(Traffic::default());
         let script: Script = Arc::new(Mutex::new(script.into_iter().collect()));
         tokio::spawn(async move {
-            let tell = Arc::new(tell);
+            let sender = Arc::new(sender);
             while let Ok((stream, _)) = listener.accept().await {
-                tell.send_modify(|seen| seen.connections += 1);
-                let (acceptor, script, tell) = (acceptor.clone(), script.clone(), tell.clone());
+                sender.send_modify(|traffic| traffic.connections += 1);
+                let (acceptor, script, sender) = (acceptor.clone(), script.clone(), sender.clone());
                 tokio::spawn(async move {
                     // An error is expected: the client may close the connection.
-                    let _ = serve(acceptor, stream, script, tell).await;
+                    let _ = serve(acceptor, stream, script, sender).await;
                 });
             }
         });
-        Self { ca, address, seen }
+        Self {
+            ca,
+            address,
+            traffic,
+        }
     }
 
     fn cognito(&self, timeouts: Timeouts) -> AwsCognito {
@@ -90,8 +94,8 @@ impl Server {
         with(numbered_identity().0, config, timeouts)
     }
 
-    fn seen(&self) -> Seen {
-        self.seen.borrow().clone()
+    fn traffic(&self) -> Traffic {
+        self.traffic.borrow().clone()
     }
 }
 
@@ -99,7 +103,7 @@ async fn serve(
     acceptor: TlsAcceptor,
     stream: TcpStream,
     script: Script,
-    tell: Arc<watch::Sender<Seen>>,
+    sender: Arc<watch::Sender<Traffic>>,
 ) -> std::io::Result<()> {
     let mut stream = acceptor.accept(stream).await?;
     stream.read_exact(&mut [0; 24]).await?;
@@ -118,29 +122,29 @@ async fn serve(
         if !matches!(kind, DATA | HEADERS) || flags & END_STREAM == 0 {
             continue;
         }
-        let says = script.lock().expect("no test panics in here").pop_front();
-        tell.send_modify(|seen| seen.requests.push(id));
-        for say in says.into_iter().flatten() {
+        let frames = script.lock().expect("no test panics in here").pop_front();
+        sender.send_modify(|traffic| traffic.requests.push(id));
+        for frame in frames.into_iter().flatten() {
             // HPACK: indexed field 8 of the static table, which is `:status: 200`.
             let ok = [0x88];
-            match say {
-                Say::Ok => {
+            match frame {
+                Frame::Ok => {
                     write(&mut stream, HEADERS, END_HEADERS, id, &ok).await?;
                     write(&mut stream, DATA, END_STREAM, id, b"{}").await?;
                 }
-                Say::Head => {
+                Frame::Head => {
                     write(&mut stream, HEADERS, END_HEADERS, id, &ok).await?;
                     write(&mut stream, DATA, 0, id, b"{").await?;
                 }
-                Say::GoAway(last, why) => {
+                Frame::GoAway(last, why) => {
                     let payload = [last.to_be_bytes(), why.to_be_bytes()].concat();
                     write(&mut stream, GOAWAY, 0, 0, &payload).await?;
                 }
-                Say::Reset(why) => {
+                Frame::Reset(why) => {
                     write(&mut stream, RST_STREAM, 0, id, &why.to_be_bytes()).await?;
                 }
-                Say::Nonsense => write(&mut stream, DATA, 0, 0, b"of no stream").await?,
-                Say::Close => return stream.shutdown().await,
+                Frame::Nonsense => write(&mut stream, DATA, 0, 0, b"of no stream").await?,
+                Frame::Close => return stream.shutdown().await,
             }
         }
     }
@@ -161,7 +165,7 @@ async fn write(
     stream.flush().await
 }
 
-fn came(reply: &Reply) -> &'static str {
+fn kind_of(reply: &Reply) -> &'static str {
     match reply {
         Reply::Applied { .. } => "applied",
         Reply::NotSent {
@@ -176,34 +180,34 @@ fn came(reply: &Reply) -> &'static str {
 
 /// The first request of a connection has stream 1.
 #[rstest]
-#[case::earlier(vec![Say::GoAway(0, NO_ERROR)], "unprocessed")]
-#[case::earlier_and_closed(vec![Say::GoAway(0, NO_ERROR), Say::Close], "unprocessed")]
-#[case::earlier_in_trouble(vec![Say::GoAway(0, INTERNAL_ERROR), Say::Close], "unprocessed")]
-#[case::announced(vec![Say::GoAway(0x7fff_ffff, NO_ERROR), Say::GoAway(0, NO_ERROR)], "unprocessed")]
-#[case::refused(vec![Say::Reset(REFUSED_STREAM)], "unprocessed")]
-#[case::this_one(vec![Say::GoAway(1, NO_ERROR), Say::Close], "no reply")]
-#[case::this_one_in_trouble(vec![Say::GoAway(1, INTERNAL_ERROR), Say::Close], "no reply")]
-#[case::any(vec![Say::GoAway(0x7fff_ffff, NO_ERROR), Say::Close], "no reply")]
-#[case::cancelled(vec![Say::Reset(CANCEL)], "no reply")]
-#[case::broken(vec![Say::Reset(INTERNAL_ERROR)], "no reply")]
-#[case::ended_without_trouble(vec![Say::Reset(NO_ERROR)], "no reply")]
-#[case::closed(vec![Say::Close], "no reply")]
-#[case::nonsense(vec![Say::Nonsense], "no reply")]
-#[case::refused_within_the_reply(vec![Say::Head, Say::Reset(REFUSED_STREAM)], "no reply")]
-#[case::gone_within_the_reply(vec![Say::Head, Say::GoAway(0, NO_ERROR)], "no reply")]
-#[case::answered_all_the_same(vec![Say::GoAway(1, NO_ERROR), Say::Ok], "applied")]
+#[case::earlier(vec![Frame::GoAway(0, NO_ERROR)], "unprocessed")]
+#[case::earlier_and_closed(vec![Frame::GoAway(0, NO_ERROR), Frame::Close], "unprocessed")]
+#[case::earlier_in_trouble(vec![Frame::GoAway(0, INTERNAL_ERROR), Frame::Close], "unprocessed")]
+#[case::announced(vec![Frame::GoAway(0x7fff_ffff, NO_ERROR), Frame::GoAway(0, NO_ERROR)], "unprocessed")]
+#[case::refused(vec![Frame::Reset(REFUSED_STREAM)], "unprocessed")]
+#[case::this_one(vec![Frame::GoAway(1, NO_ERROR), Frame::Close], "no reply")]
+#[case::this_one_in_trouble(vec![Frame::GoAway(1, INTERNAL_ERROR), Frame::Close], "no reply")]
+#[case::any(vec![Frame::GoAway(0x7fff_ffff, NO_ERROR), Frame::Close], "no reply")]
+#[case::cancelled(vec![Frame::Reset(CANCEL)], "no reply")]
+#[case::broken(vec![Frame::Reset(INTERNAL_ERROR)], "no reply")]
+#[case::ended_without_trouble(vec![Frame::Reset(NO_ERROR)], "no reply")]
+#[case::closed(vec![Frame::Close], "no reply")]
+#[case::nonsense(vec![Frame::Nonsense], "no reply")]
+#[case::refused_within_the_reply(vec![Frame::Head, Frame::Reset(REFUSED_STREAM)], "no reply")]
+#[case::gone_within_the_reply(vec![Frame::Head, Frame::GoAway(0, NO_ERROR)], "no reply")]
+#[case::answered_all_the_same(vec![Frame::GoAway(1, NO_ERROR), Frame::Ok], "applied")]
 #[tokio::test]
-async fn only_what_is_said_to_be_unprocessed_had_no_effect_for_certain(
-    #[case] says: Vec<Say>,
+async fn only_a_request_that_the_server_reports_as_unprocessed_is_not_sent(
+    #[case] frames: Vec<Frame>,
     #[case] wanted: &str,
 ) {
-    let server = Server::start([says, vec![Say::Ok]]).await;
-    let cognito = server.cognito(PATIENT);
+    let server = Server::start([frames, vec![Frame::Ok]]).await;
+    let cognito = server.cognito(LONG_TIMEOUTS);
     let reply = set(&cognito).await;
-    assert_eq!(came(&reply), wanted, "{reply:?}");
-    assert_eq!(server.seen().requests, [1], "nothing is sent twice");
+    assert_eq!(kind_of(&reply), wanted, "{reply:?}");
+    assert_eq!(server.traffic().requests, [1], "nothing is sent twice");
     let next = set(&cognito).await;
-    assert_eq!(came(&next), "applied", "{next:?}");
+    assert_eq!(kind_of(&next), "applied", "{next:?}");
 }
 
 /// The second request of a connection has stream 3.
@@ -211,37 +215,40 @@ async fn only_what_is_said_to_be_unprocessed_had_no_effect_for_certain(
 #[case(1, "unprocessed")]
 #[case(3, "no reply")]
 #[tokio::test]
-async fn it_is_the_request_of_this_stream_that_counts(#[case] last: u32, #[case] wanted: &str) {
-    let gone = vec![Say::GoAway(last, NO_ERROR), Say::Close];
-    let server = Server::start([vec![Say::Ok], gone, vec![Say::Ok]]).await;
-    let cognito = server.cognito(PATIENT);
+async fn a_goaway_leaves_streams_after_its_last_stream_unprocessed(
+    #[case] last: u32,
+    #[case] wanted: &str,
+) {
+    let gone = vec![Frame::GoAway(last, NO_ERROR), Frame::Close];
+    let server = Server::start([vec![Frame::Ok], gone, vec![Frame::Ok]]).await;
+    let cognito = server.cognito(LONG_TIMEOUTS);
     for wanted in ["applied", wanted, "applied"] {
         let reply = set(&cognito).await;
-        assert_eq!(came(&reply), wanted, "{reply:?}");
+        assert_eq!(kind_of(&reply), wanted, "{reply:?}");
     }
-    assert_eq!(server.seen().requests, [1, 3, 1]);
-    assert_eq!(server.seen().connections, 2);
+    assert_eq!(server.traffic().requests, [1, 3, 1]);
+    assert_eq!(server.traffic().connections, 2);
 }
 
 /// All calls share one connection, so a silent connection must not stay in use.
 #[tokio::test]
-async fn a_connection_that_goes_silent_is_used_by_nobody_again() {
-    let server = Server::start([vec![Say::Ok], vec![], vec![Say::Ok]]).await;
-    let cognito = server.cognito(HASTY);
+async fn a_connection_without_a_reply_is_not_used_again() {
+    let server = Server::start([vec![Frame::Ok], vec![], vec![Frame::Ok]]).await;
+    let cognito = server.cognito(SHORT_TIMEOUTS);
     for wanted in ["applied", "no reply", "applied"] {
         let reply = set(&cognito).await;
-        assert_eq!(came(&reply), wanted, "{reply:?}");
+        assert_eq!(kind_of(&reply), wanted, "{reply:?}");
     }
-    assert_eq!(server.seen().connections, 2);
+    assert_eq!(server.traffic().connections, 2);
 }
 
 #[tokio::test]
 async fn calls_share_a_connection() {
-    let server = Server::start((0..5).map(|_| vec![Say::Ok])).await;
-    let cognito = server.cognito(PATIENT);
+    let server = Server::start((0..5).map(|_| vec![Frame::Ok])).await;
+    let cognito = server.cognito(LONG_TIMEOUTS);
     for _ in 0..5 {
-        assert_eq!(came(&set(&cognito).await), "applied");
+        assert_eq!(kind_of(&set(&cognito).await), "applied");
     }
-    assert_eq!(server.seen().requests, [1, 3, 5, 7, 9]);
-    assert_eq!(server.seen().connections, 1);
+    assert_eq!(server.traffic().requests, [1, 3, 5, 7, 9]);
+    assert_eq!(server.traffic().connections, 1);
 }

@@ -58,12 +58,12 @@ async fn set_as(cognito: &AwsCognito, authority: &Authority) -> Reply {
 
 /// The access key of each request, in order of arrival.
 fn keys(server: &Server) -> Vec<String> {
-    let requests = server.seen().requests;
+    let requests = server.traffic().requests;
     requests.iter().map(|request| key(request)).collect()
 }
 
 #[tokio::test]
-async fn a_role_is_assumed_as_its_trust_policy_asks_for_and_calls_are_made_with_it() {
+async fn a_role_is_assumed_with_its_external_id_and_calls_use_its_session() {
     let server = Server::start([assumed("ASIA-A"), ok("{}"), ok("{}")]).await;
     let cognito = cognito(sdk_config(&server.url()));
     let role = role("team/a", Some("ext=1"));
@@ -73,7 +73,7 @@ async fn a_role_is_assumed_as_its_trust_policy_asks_for_and_calls_are_made_with_
         let reply = set_as(&cognito, &role).await;
         assert!(matches!(reply, Reply::Applied { .. }), "{reply:?}");
     }
-    let requests = server.seen().requests;
+    let requests = server.traffic().requests;
     for what in [
         "Action=AssumeRole&",
         "RoleArn=arn%3Aaws%3Aiam%3A%3A111122223333%3Arole%2Fteam%2Fa&",
@@ -94,7 +94,7 @@ async fn without_an_external_id_none_is_sent() {
     let cognito = cognito(sdk_config(&server.url()));
     let authenticated = cognito.authenticate(&role("a", None)).await;
     authenticated.expect("a session");
-    assert!(!server.seen().requests[0].contains("ExternalId"));
+    assert!(!server.traffic().requests[0].contains("ExternalId"));
 }
 
 /// The same role has another session for another pool's Region, or with another external id.
@@ -115,7 +115,7 @@ async fn each_role_external_id_and_region_has_a_session_of_its_own() {
         }
     }
     server.assert_requests(4).await;
-    assert!(server.seen().requests[3].contains("/us-east-1/sts/"));
+    assert!(server.traffic().requests[3].contains("/us-east-1/sts/"));
 }
 
 #[tokio::test]
@@ -140,11 +140,11 @@ async fn a_session_is_renewed_before_it_expires_and_no_call_fails() {
 }
 
 #[tokio::test]
-async fn a_refused_role_leaves_the_others_and_the_own_identity_alone() {
+async fn a_refused_role_affects_neither_other_roles_nor_the_own_identity() {
     let acts = [sts_error("AccessDenied", "No."), assumed("B")];
     let server = Server::start(acts.into_iter().chain([ok("{}"), ok("{}")])).await;
     let (own, resolutions) = numbered_identity();
-    let cognito = with(own, sdk_config(&server.url()), PATIENT);
+    let cognito = with(own, sdk_config(&server.url()), LONG_TIMEOUTS);
     let refused = cognito.authenticate(&role("a", None)).await;
     refused.expect_err("refused");
     set_as(&cognito, &role("b", None)).await;
@@ -154,13 +154,13 @@ async fn a_refused_role_leaves_the_others_and_the_own_identity_alone() {
 }
 
 #[tokio::test]
-async fn a_session_that_cognito_refuses_is_assumed_anew_and_no_other() {
+async fn only_the_session_that_cognito_refuses_is_assumed_again() {
     let refusal = error("400 Bad Request", "ExpiredTokenException", "It is expired");
     let acts = [assumed("A-1"), assumed("B"), refusal];
     let acts = acts.into_iter().chain([assumed("A-2")]);
     let server = Server::start(acts.chain([ok("{}"), ok("{}"), ok("{}")])).await;
     let (own, resolutions) = numbered_identity();
-    let cognito = with(own, sdk_config(&server.url()), PATIENT);
+    let cognito = with(own, sdk_config(&server.url()), LONG_TIMEOUTS);
     let (a, b) = (role("a", None), role("b", None));
     cognito.authenticate(&a).await.expect("a session");
     cognito.authenticate(&b).await.expect("a session");
@@ -184,7 +184,7 @@ async fn own_credentials_that_sts_refuses_are_resolved_anew(#[case] code: &str) 
     let config = sdk_config(&server.url()).into_builder();
     let config = config.retry_config(RetryConfig::disabled()).build();
     let (own, resolutions) = numbered_identity();
-    let cognito = with(own, config, PATIENT);
+    let cognito = with(own, config, LONG_TIMEOUTS);
     let role = role("a", None);
     cognito.authenticate(&role).await.expect_err("refused");
     cognito.authenticate(&role).await.expect("a session");
@@ -197,16 +197,16 @@ async fn own_credentials_that_sts_refuses_are_resolved_anew(#[case] code: &str) 
 #[case("RegionDisabledException", "RegionDisabledException")]
 #[case("MalformedPolicyDocument", "MalformedPolicyDocument")]
 #[tokio::test]
-async fn a_refusal_is_said_in_the_words_of_sts_and_names_the_role(
+async fn a_refusal_names_the_role_and_the_code_and_message_of_sts(
     #[case] code: &str,
-    #[case] said: &str,
+    #[case] reported: &str,
 ) {
     let message = "User: arn:aws:sts::9:assumed-role/op/pod-1 is not\n authorized";
     let server = Server::start([sts_error(code, message)]).await;
     let cognito = cognito(sdk_config(&server.url()));
     let failure = cognito.authenticate(&role("a", None)).await;
     let expected = format!(
-        "the role {} can't be assumed: {said}: User: arn:aws:sts::9:assumed-role/op/* is not  \
+        "the role {} can't be assumed: {reported}: User: arn:aws:sts::9:assumed-role/op/* is not  \
          authorized",
         arn("a")
     );
@@ -214,7 +214,7 @@ async fn a_refusal_is_said_in_the_words_of_sts_and_names_the_role(
 }
 
 #[tokio::test]
-async fn a_refusal_is_short_however_much_is_said() {
+async fn a_long_refusal_is_cut() {
     let message = "x".repeat(10_000);
     let server = Server::start([sts_error("AccessDenied", &message)]).await;
     let cognito = cognito(sdk_config(&server.url()));
@@ -225,29 +225,29 @@ async fn a_refusal_is_short_however_much_is_said() {
 }
 
 #[tokio::test]
-async fn without_own_credentials_it_is_them_and_not_the_role() {
+async fn missing_own_credentials_are_not_reported_as_a_refusal_of_the_role() {
     let server = Server::start([]).await;
     let nobody = |_: Region| {
         let failure = CredentialsFailure("no credentials found: nowhere".to_owned());
         Box::pin(std::future::ready(Err(failure))) as _
     };
     let own = Identity::new(Box::new(nobody));
-    let cognito = with(own, sdk_config(&server.url()), PATIENT);
+    let cognito = with(own, sdk_config(&server.url()), LONG_TIMEOUTS);
     let failure = cognito.authenticate(&role("a", None)).await;
     let expected = format!(
         "no credentials found: nowhere (the operator needs credentials of its own to assume {})",
         arn("a")
     );
     assert_eq!(failure, Err(CredentialsFailure(expected)));
-    assert_eq!(server.seen().connections, 0);
+    assert_eq!(server.traffic().connections, 0);
 }
 
 #[tokio::test]
-async fn what_nobody_needs_any_more_is_dropped_and_comes_back() {
+async fn unneeded_sessions_are_dropped_and_assumed_again_when_needed() {
     let acts = [assumed("A-1"), assumed("B"), assumed("A-2")];
     let server = Server::start(acts).await;
     let (own, resolutions) = numbered_identity();
-    let cognito = with(own, sdk_config(&server.url()), PATIENT);
+    let cognito = with(own, sdk_config(&server.url()), LONG_TIMEOUTS);
     let (a, b) = (role("a", None), role("b", None));
     for authority in [&a, &b, &authority(&target())] {
         cognito.authenticate(authority).await.expect("credentials");
@@ -257,8 +257,10 @@ async fn what_nobody_needs_any_more_is_dropped_and_comes_back() {
     for authority in [&a, &b, &authority(&target())] {
         cognito.authenticate(authority).await.expect("credentials");
     }
-    server.until(|seen| seen.requests.len() >= 3).await;
-    let asked = server.seen().requests;
+    server
+        .wait_until(|traffic| traffic.requests.len() >= 3)
+        .await;
+    let asked = server.traffic().requests;
     let asked = asked.iter().filter(|it| it.contains("Action=AssumeRole"));
     assert_eq!(asked.count(), 3, "b's were kept");
     assert_eq!(resolutions.load(Ordering::SeqCst), 1, "the own identity's");

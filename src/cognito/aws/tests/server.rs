@@ -31,7 +31,7 @@ pub(super) enum Act {
 }
 
 #[derive(Clone, Default, Debug)]
-pub(super) struct Seen {
+pub(super) struct Traffic {
     /// Head and body of each request, as text.
     pub(super) requests: Vec<String>,
     pub(super) connections: usize,
@@ -39,12 +39,12 @@ pub(super) struct Seen {
     pub(super) sent: usize,
     /// Connections that the client closed: after a close or silence of the server, or within a body without
     /// end.
-    pub(super) let_go: usize,
+    pub(super) closed_by_client: usize,
 }
 
 pub(super) struct Server {
     address: SocketAddr,
-    seen: watch::Receiver<Seen>,
+    traffic: watch::Receiver<Traffic>,
 }
 
 /// An HTTP response as text.
@@ -78,16 +78,16 @@ impl Server {
     pub(super) async fn start(acts: impl IntoIterator<Item = Act>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let (tell, seen) = watch::channel(Seen::default());
+        let (sender, traffic) = watch::channel(Traffic::default());
         let script = Arc::new(Mutex::new(acts.into_iter().collect::<VecDeque<_>>()));
         tokio::spawn(async move {
-            let tell = Arc::new(tell);
+            let sender = Arc::new(sender);
             while let Ok((stream, _)) = listener.accept().await {
-                tell.send_modify(|seen| seen.connections += 1);
-                tokio::spawn(serve(stream, script.clone(), tell.clone()));
+                sender.send_modify(|traffic| traffic.connections += 1);
+                tokio::spawn(serve(stream, script.clone(), sender.clone()));
             }
         });
-        Self { address, seen }
+        Self { address, traffic }
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -98,24 +98,26 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    pub(super) fn seen(&self) -> Seen {
-        self.seen.borrow().clone()
+    pub(super) fn traffic(&self) -> Traffic {
+        self.traffic.borrow().clone()
     }
 
     /// Waits until `what` holds, 2 minutes at most.
-    pub(super) async fn until(&self, what: impl Fn(&Seen) -> bool) -> Seen {
-        let mut seen = self.seen.clone();
-        let waited = tokio::time::timeout(Duration::from_mins(2), seen.wait_for(what));
+    pub(super) async fn wait_until(&self, what: impl Fn(&Traffic) -> bool) -> Traffic {
+        let mut traffic = self.traffic.clone();
+        let waited = tokio::time::timeout(Duration::from_mins(2), traffic.wait_for(what));
         match waited.await {
-            Ok(Ok(seen)) => seen.clone(),
-            _ => panic!("it never came to that: {:?}", self.seen()),
+            Ok(Ok(traffic)) => traffic.clone(),
+            _ => panic!("it never came to that: {:?}", self.traffic()),
         }
     }
 
     /// Asserts that exactly `count` requests have reached the server.
     pub(super) async fn assert_requests(&self, count: usize) {
-        let seen = self.until(|seen| seen.requests.len() >= count).await;
-        assert_eq!(seen.requests.len(), count, "{seen:#?}");
+        let traffic = self
+            .wait_until(|traffic| traffic.requests.len() >= count)
+            .await;
+        assert_eq!(traffic.requests.len(), count, "{traffic:#?}");
     }
 }
 
@@ -125,10 +127,10 @@ fn lock(script: &Script) -> MutexGuard<'_, VecDeque<Act>> {
     script.lock().expect("no test panics in here")
 }
 
-async fn serve(mut stream: TcpStream, script: Script, tell: Arc<watch::Sender<Seen>>) {
+async fn serve(mut stream: TcpStream, script: Script, sender: Arc<watch::Sender<Traffic>>) {
     while let Some(request) = read_request(&mut stream).await {
         let act = lock(&script).pop_front().unwrap_or(Act::Hang);
-        tell.send_modify(|seen| seen.requests.push(request));
+        sender.send_modify(|traffic| traffic.requests.push(request));
         match act {
             Act::Reply(reply) => {
                 let _ = stream.write_all(reply.as_bytes()).await;
@@ -142,22 +144,22 @@ async fn serve(mut stream: TcpStream, script: Script, tell: Arc<watch::Sender<Se
                 let mut sent = stream.write_all(head.as_bytes()).await;
                 while sent.is_ok() {
                     sent = stream.write_all(chunk.as_bytes()).await;
-                    tell.send_modify(|seen| seen.sent += chunk.len());
+                    sender.send_modify(|traffic| traffic.sent += chunk.len());
                 }
-                tell.send_modify(|seen| seen.let_go += 1);
+                sender.send_modify(|traffic| traffic.closed_by_client += 1);
                 return;
             }
             Act::ReplyThenClose(reply) => {
                 let _ = stream.write_all(reply.as_bytes()).await;
                 let _ = stream.shutdown().await;
                 while stream.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {}
-                tell.send_modify(|seen| seen.let_go += 1);
+                sender.send_modify(|traffic| traffic.closed_by_client += 1);
                 return;
             }
             Act::ReplyThenMute(reply) => {
                 let _ = stream.write_all(reply.as_bytes()).await;
                 while stream.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {}
-                tell.send_modify(|seen| seen.let_go += 1);
+                sender.send_modify(|traffic| traffic.closed_by_client += 1);
                 return;
             }
             Act::Close => return,

@@ -117,7 +117,7 @@ async fn set_as(cognito: &AwsCognito, authority: &Authority) {
     "cognito-idp.eu-west-1.amazonaws.com"
 )]
 #[tokio::test]
-async fn sts_is_asked_where_region_fips_and_dual_stack_say(
+async fn region_fips_and_dual_stack_choose_the_endpoint_of_sts(
     #[case] fips: bool,
     #[case] dual_stack: bool,
     #[case] home: Option<&'static str>,
@@ -134,7 +134,7 @@ async fn sts_is_asked_where_region_fips_and_dual_stack_say(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_that_hangs_fails_after_10_seconds_and_stops_nobody_meanwhile() {
+async fn a_role_that_hangs_fails_after_10_seconds_and_delays_no_other() {
     let aws = Aws::default();
     aws.with(|state| state.hangs.insert("role%2Fhangs"));
     let cognito = cognito(aws.config());
@@ -195,13 +195,13 @@ async fn roles_whose_sts_hangs_delay_another_by_less_than_a_second(#[case] count
 #[case(50)]
 #[case(300)]
 #[tokio::test(start_paused = true)]
-async fn roles_whose_sts_hung_before_delay_nobody_but_each_other(#[case] count: usize) {
+async fn roles_whose_sts_hung_before_delay_only_each_other(#[case] count: usize) {
     let aws = Aws::default();
     let roles = hanging(&aws, count);
     let cognito = cognito(aws.config());
-    let patience = Duration::from_secs(30);
+    let deadline = Duration::from_secs(30);
     let tries = || {
-        let tried = |role| tokio::time::timeout(patience, cognito.authenticate(role));
+        let tried = |role| tokio::time::timeout(deadline, cognito.authenticate(role));
         futures::future::join_all(roles.iter().map(tried))
     };
     for answer in tries().await {
@@ -227,7 +227,7 @@ async fn roles_whose_sts_hung_before_delay_nobody_but_each_other(#[case] count: 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_that_is_given_up_early_counts_as_one_that_hangs() {
+async fn a_role_whose_caller_gives_up_early_counts_as_hanging() {
     let aws = Aws::default();
     let roles = hanging(&aws, 50);
     let cognito = cognito(aws.config());
@@ -263,25 +263,25 @@ async fn hundreds_of_roles_are_assumed_a_few_at_a_time() {
     let cognito = cognito(aws.config());
     let all = futures::future::join_all(roles.iter().map(|role| cognito.authenticate(role)));
     let watch = async {
-        let mut seen = Vec::new();
+        let mut counts = Vec::new();
         for _ in 0..4 {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            seen.push(aws.with(|state| state.assumed));
+            counts.push(aws.with(|state| state.assumed));
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        seen
+        counts
     };
-    let (_, seen) = tokio::join!(all, watch);
-    assert_eq!(seen, [16, 32, 48, 50], "what hangs gives its place up");
+    let (_, counts) = tokio::join!(all, watch);
+    assert_eq!(counts, [16, 32, 48, 50], "what hangs gives its place up");
 }
 
 /// A client whose static keys don't name their account.
-fn untold(config: SdkConfig) -> AwsCognito {
+fn without_account(config: SdkConfig) -> AwsCognito {
     let keys = |_: Region| {
         let keys = Credentials::new("key", "secret", None, None, "test");
         Box::pin(std::future::ready(Ok(keys))) as _
     };
-    with(Identity::new(Box::new(keys)), config, PATIENT)
+    with(Identity::new(Box::new(keys)), config, LONG_TIMEOUTS)
 }
 
 /// Waits until no task has work left. The clock is paused, so the sleep ends only then.
@@ -290,10 +290,10 @@ async fn idle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_account_that_keys_do_not_tell_is_asked_once_and_only_beside_roles() {
+async fn the_account_of_static_keys_is_requested_once_and_only_if_roles_are_used() {
     let aws = Aws::default();
     aws.with(|state| state.account = Some("999988887777"));
-    let cognito = untold(aws.config());
+    let cognito = without_account(aws.config());
     let own = authority(&target());
     let account = async || cognito.authenticate(&own).await.expect("credentials");
     assert_eq!(account().await, Account::OfSource);
@@ -311,7 +311,7 @@ async fn an_account_that_keys_do_not_tell_is_asked_once_and_only_beside_roles() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_account_that_is_known_is_not_asked() {
+async fn a_known_account_is_not_requested() {
     let aws = Aws::default();
     let cognito = cognito(aws.config());
     set_as(&cognito, &role("a", None)).await;
@@ -322,10 +322,10 @@ async fn an_account_that_is_known_is_not_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_account_that_sts_does_not_tell_is_asked_for_again_minutes_later() {
+async fn a_failed_request_for_the_account_is_repeated_after_minutes() {
     let aws = Aws::default();
     let config = aws.config().into_builder();
-    let cognito = untold(config.retry_config(RetryConfig::disabled()).build());
+    let cognito = without_account(config.retry_config(RetryConfig::disabled()).build());
     let own = authority(&target());
     set_as(&cognito, &role("a", None)).await;
     for asked in [1, 1, 1, 2, 2] {

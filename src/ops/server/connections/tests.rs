@@ -2,20 +2,20 @@ use super::*;
 use crate::ops::{health::Readiness, metrics::Metrics};
 use std::future::pending;
 
-/// A listener that fails the first `first` accepts with `what`, then waits for ever.
-struct Says {
-    first: usize,
-    what: io::ErrorKind,
+/// A listener that fails the first `failures` accepts with `error`, then waits for ever.
+struct FailingListener {
+    failures: usize,
+    error: io::ErrorKind,
     asked: usize,
 }
 
-impl Accept for &mut Says {
+impl Accept for &mut FailingListener {
     async fn accept(&mut self) -> io::Result<(TcpStream, IpAddr)> {
         self.asked += 1;
-        if self.asked > self.first {
+        if self.asked > self.failures {
             return pending().await;
         }
-        Err(self.what.into())
+        Err(self.error.into())
     }
 }
 
@@ -25,52 +25,52 @@ fn pages() -> Arc<Pages> {
 }
 
 /// How often the server calls `accept` within a minute.
-async fn asked_in_a_minute(first: usize, what: io::ErrorKind) -> usize {
-    let mut says = Says {
-        first,
-        what,
+async fn accepts_in_a_minute(failures: usize, error: io::ErrorKind) -> usize {
+    let mut listener = FailingListener {
+        failures,
+        error,
         asked: 0,
     };
     let minute = tokio::time::sleep(Duration::from_mins(1));
     serve(
-        &mut says,
+        &mut listener,
         pages(),
         StallMeter::new(),
         ConnectionLimits::default(),
         minute,
     )
     .await;
-    says.asked
+    listener.asked
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_file_descriptors_are_short_it_waits_between_two_tries() {
+async fn a_shortage_of_file_descriptors_causes_a_pause_before_the_next_accept() {
     let short = io::ErrorKind::QuotaExceeded; // any error that isn't a client's
-    let asked = asked_in_a_minute(usize::MAX, short).await;
+    let asked = accepts_in_a_minute(usize::MAX, short).await;
     assert!((100..=1_000).contains(&asked), "{asked}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_is_gone_already_keeps_no_other_waiting() {
-    let asked = asked_in_a_minute(100_000, io::ErrorKind::ConnectionAborted).await;
+async fn a_connection_that_is_gone_before_its_accept_causes_no_pause() {
+    let asked = accepts_in_a_minute(100_000, io::ErrorKind::ConnectionAborted).await;
     assert_eq!(asked, 100_001);
 }
 
 #[test]
-fn too_many_open_files_is_no_clients_doing() {
+fn a_shortage_of_file_descriptors_is_no_client_error() {
     for errno in [
         rustix::io::Errno::MFILE,
         rustix::io::Errno::NFILE,
         rustix::io::Errno::NOBUFS,
         rustix::io::Errno::NOMEM,
     ] {
-        assert!(!is_the_clients(&errno.into()), "{errno}");
+        assert!(!is_client_error(&errno.into()), "{errno}");
     }
-    assert!(is_the_clients(&rustix::io::Errno::CONNABORTED.into()));
+    assert!(is_client_error(&rustix::io::Errno::CONNABORTED.into()));
 }
 
 /// The numbers of the connections that are still open. No connection ends by itself.
-async fn still_open(open: &mut Open, handles: &[AbortHandle]) -> Vec<usize> {
+async fn still_open(open: &mut OpenConnections, handles: &[AbortHandle]) -> Vec<usize> {
     // An aborted task ends when the runtime polls the task again.
     while open.tasks.len() > open.connections.len() {
         open.tasks.join_next().await;
@@ -96,7 +96,7 @@ async fn assert_makes_room_among<const N: usize>(
     connections: [(Client, bool); N],
     left: &[&[usize]],
 ) {
-    let mut open = Open::at_most(N);
+    let mut open = OpenConnections::with_limit(N);
     let mut handles = Vec::new();
     for (client, asked) in connections {
         assert!(!open.make_room());
@@ -112,7 +112,7 @@ async fn assert_makes_room_among<const N: usize>(
 }
 
 #[tokio::test]
-async fn the_client_with_the_most_connections_makes_room() {
+async fn a_connection_of_the_client_with_the_most_connections_is_closed_first() {
     let (one, other) = (client(1), client(2));
     let connections = [other, one, one, other, one].map(|client| (client, false));
     // The newcomers belong to the first client.
@@ -121,7 +121,7 @@ async fn the_client_with_the_most_connections_makes_room() {
 }
 
 #[test]
-fn a_network_of_ipv6_is_one_client() {
+fn all_addresses_of_an_ipv6_network_are_one_client() {
     let client = |address: &str| Client::at(address.parse().expect("an address"));
     assert_eq!(client("2001:db8:1:2::1"), client("2001:db8:1:2:f::2"));
     assert_ne!(client("2001:db8:1:2::1"), client("2001:db8:1:3::1"));
@@ -130,25 +130,25 @@ fn a_network_of_ipv6_is_one_client() {
 }
 
 #[tokio::test]
-async fn the_oldest_that_has_not_asked_makes_room() {
+async fn the_oldest_connection_without_a_request_is_closed_first() {
     let left: [&[usize]; 3] = [&[0, 2, 3], &[0, 2], &[0, 2]];
     assert_makes_room([true, false, true, false], &left).await;
 }
 
 #[tokio::test]
-async fn those_who_have_asked_keep_half_of_the_room() {
+async fn connections_with_a_request_keep_half_of_the_room() {
     let left: [&[usize]; 4] = [&[1, 2, 3, 4, 5], &[2, 3, 4, 5], &[3, 4, 5], &[3, 4, 5]];
     assert_makes_room([true; 6], &left).await;
 }
 
 #[tokio::test]
-async fn where_all_have_asked_the_oldest_makes_room() {
+async fn the_oldest_connection_is_closed_if_all_have_a_request() {
     assert_makes_room([true], &[&[]]).await;
 }
 
 #[tokio::test]
-async fn one_that_has_ended_takes_no_room() {
-    let mut open = Open::at_most(2);
+async fn a_connection_that_has_ended_takes_no_room() {
+    let mut open = OpenConnections::with_limit(2);
     open.add(async {}, client(1), Arc::default());
     open.add(pending(), client(1), Arc::default());
     open.tasks.join_next().await;

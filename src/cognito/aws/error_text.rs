@@ -24,8 +24,8 @@ const AWS_OWN_WORDS: &str = "Password did not conform with policy: Password not 
     Internal server error.";
 
 /// Replaces the password in a text, both verbatim and as JSON escapes the password.
-pub(super) fn scrub(text: &str, password: &Password) -> String {
-    const INSTEAD: &str = "[password]";
+pub(super) fn redact(text: &str, password: &Password) -> String {
+    const REDACTED: &str = "[password]";
     let plain = password.expose();
     if AWS_OWN_WORDS.contains(plain) {
         return text.to_owned();
@@ -36,33 +36,33 @@ pub(super) fn scrub(text: &str, password: &Password) -> String {
         .ok()
         .and_then(|()| std::str::from_utf8(&quoted).ok())
         .map_or(plain, |quoted| &quoted[1..quoted.len() - 1]);
-    text.replace(escaped, INSTEAD).replace(plain, INSTEAD)
+    text.replace(escaped, REDACTED).replace(plain, REDACTED)
 }
 
-/// Puts a text on one line, without invisible characters, and cuts the text to `most` characters. Call
-/// [`scrub`] first, because a password that was cut in two is no longer found.
-pub(super) fn tidy(text: &str, most: usize) -> String {
+/// Puts a text on one line, without invisible characters, and cuts the text to `max` characters. Call
+/// [`redact`] first, because a password that was cut in two is no longer found.
+pub(super) fn one_line(text: &str, max: usize) -> String {
     let blank = |c: char| c.is_whitespace() || is_unseen(c);
-    legible(text.trim_matches(blank), most)
+    legible(text.trim_matches(blank), max)
 }
 
 /// Replaces the name of each session in an ARN by `*`. Session names of web identities and pods differ each
 /// time, and the same state must give the same text.
-pub(super) fn steady(text: &str) -> String {
-    let mut steady = Vec::new();
+pub(super) fn without_session_names(text: &str) -> String {
+    let mut words = Vec::new();
     for word in text.split(' ') {
-        steady.push(match word.rsplit_once('/') {
+        words.push(match word.rsplit_once('/') {
             Some((role, _)) if role.contains(":assumed-role/") => format!("{role}/*"),
             Some(_) | None => word.to_owned(),
         });
     }
-    steady.join(" ")
+    words.join(" ")
 }
 
 /// The distinct messages of an error and its causes, outermost first. An error reply contributes only code
 /// and message: the `Display` of its metadata also has the request id, which differs each time.
 pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut said = String::new();
+    let mut text = String::new();
     for error in chain(error) {
         let words = match error.downcast_ref::<ErrorMetadata>() {
             Some(reply) => {
@@ -71,13 +71,13 @@ pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
             None => [error.to_string(), String::new()],
         };
         for words in words {
-            if !said.contains(&words) {
-                said.push_str(if said.is_empty() { "" } else { ": " });
-                said.push_str(&words);
+            if !text.contains(&words) {
+                text.push_str(if text.is_empty() { "" } else { ": " });
+                text.push_str(&words);
             }
         }
     }
-    said
+    text
 }
 
 /// The first error of a type in a chain of causes.
@@ -115,34 +115,34 @@ mod tests {
         "raw [password], JSON [password]"
     )]
     #[case("ünïcode", "ünïcode!", "[password]!")]
-    fn an_echoed_password_is_taken_out(
+    fn an_echoed_password_is_redacted(
         #[case] secret: &str,
         #[case] text: &str,
         #[case] clean: &str,
     ) {
-        assert_eq!(scrub(text, &password(secret)), clean);
+        assert_eq!(redact(text, &password(secret)), clean);
     }
 
     #[test]
-    fn a_password_that_aws_says_anyway_is_not_pointed_at() {
+    fn a_password_that_occurs_in_texts_of_aws_is_not_redacted() {
         let text = "Password did not conform with policy: Password not long enough";
-        assert_eq!(scrub(text, &password("Password")), text);
+        assert_eq!(redact(text, &password("Password")), text);
     }
 
     #[test]
-    fn the_names_of_sessions_are_left_out() {
+    fn session_names_are_replaced() {
         let text = "User: arn:aws:sts::1:assumed-role/op/pod-4711 is not authorized on resource: \
             arn:aws:iam::2:role/a/b";
-        let steadied = "User: arn:aws:sts::1:assumed-role/op/* is not authorized on resource: \
+        let expected = "User: arn:aws:sts::1:assumed-role/op/* is not authorized on resource: \
             arn:aws:iam::2:role/a/b";
-        assert_eq!(steady(text), steadied);
+        assert_eq!(without_session_names(text), expected);
     }
 
     #[test]
-    fn a_text_is_one_line_cut_on_a_character() {
-        assert_eq!(tidy(" one\r\ntwo\u{7}\n", 1_024), "one  two");
-        assert_eq!(tidy(&"ü".repeat(1_100), 1_024), "ü".repeat(1_024));
-        assert_eq!(tidy("\u{feff}no \u{202e}resu", 1_024), "no  resu");
+    fn a_text_is_one_line_and_cut_between_characters() {
+        assert_eq!(one_line(" one\r\ntwo\u{7}\n", 1_024), "one  two");
+        assert_eq!(one_line(&"ü".repeat(1_100), 1_024), "ü".repeat(1_024));
+        assert_eq!(one_line("\u{feff}no \u{202e}resu", 1_024), "no  resu");
     }
 
     #[derive(Debug, thiserror::Error)]
@@ -154,7 +154,7 @@ mod tests {
     struct Middle(#[source] ErrorMetadata);
 
     #[test]
-    fn causes_are_said_once_and_without_request_id() {
+    fn each_cause_appears_once_and_without_request_id() {
         let reply = ErrorMetadata::builder()
             .code("AccessDenied")
             .message("Not authorized")
