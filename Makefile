@@ -35,6 +35,11 @@ quick: needs := lints
 quick: prerequisites lint ## The first minutes of `make test`: format, lints, unit, property and protocol tests; needs Rust alone
 	$(cargo) test --locked --lib --test protocol --test architecture --test docs --test cli
 
+.PHONY: chart
+chart: needs := $(control_plane) kube-controller-manager kube-scheduler kwok helm3 $(chart)
+chart: prerequisites ## The Helm chart: all its tests, and installs by Helm 3 and 4 into a real API server
+	RUST_TEST_THREADS=2 $(with_tools) $(cargo) test --locked --no-fail-fast --test chart --test install
+
 .PHONY: drill
 drill: needs := $(control_plane)
 drill: prerequisites ## The worst of days, for five minutes; ROUNDS=n for how long, SEED=n to repeat a run

@@ -4,13 +4,13 @@
 #   prerequisites.sh NEED...
 #
 # A NEED is a tool of tests/with-tools.sh (kube-apiserver, etcd, kubectl, kube-controller-manager,
-# helm, helm3, helm-unittest, helm-docs, kwok, moto), `lints` (rustfmt, clippy) or `bill` (the bill of
+# kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, moto), `lints` (rustfmt, clippy) or `bill` (the bill of
 # materials). Rust and a C compiler are needed always. Without a NEED: all of them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 charts=(helm helm3 helm-unittest helm-docs kwok)
-[ $# -gt 0 ] || set -- kube-apiserver etcd kubectl kube-controller-manager "${charts[@]}" moto lints bill
+[ $# -gt 0 ] || set -- kube-apiserver etcd kubectl kube-controller-manager kube-scheduler "${charts[@]}" moto lints bill
 needs() {
   local need
   for need in "${wanted[@]}"; do [ "$need" != "$1" ] || return 0; done
@@ -53,7 +53,7 @@ compiles=false
 for tool in "${charts[@]}"; do
   if needs "$tool"; then compiles=true; fi
 done
-for binary in etcd kube-apiserver kube-controller-manager kubectl; do
+for binary in etcd kube-apiserver kube-controller-manager kube-scheduler kubectl; do
   if needs "$binary" && [ ! -x "${KUBEBUILDER_ASSETS:-}/$binary" ]; then compiles=true; fi
 done
 if $compiles; then

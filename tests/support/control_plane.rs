@@ -1,8 +1,9 @@
 //! A real Kubernetes API server with its etcd, on loopback, for tests and the demo.
 //!
-//! There is no kubelet and no scheduler, so pods don't run. Everything else is real: RBAC, CRDs with their
-//! CEL rules, server-side apply, tokens, admission. A test starts the controller manager only if the test
-//! needs deleted namespaces to go or owned objects to be collected.
+//! There is no kubelet, so pods don't run. Everything else is real: RBAC, CRDs with their CEL rules,
+//! server-side apply, tokens, admission. A test starts the controller manager only if the test needs deleted
+//! namespaces to go or owned objects to be collected, and the scheduler and kwok only if Deployments must
+//! become available.
 
 mod access;
 mod servers;
@@ -32,6 +33,7 @@ const START_DEADLINE: Duration = Duration::from_mins(5);
 #[derive(Debug)]
 pub(crate) struct ControlPlane {
     // Fields drop in this order: clients before servers, so that no client logs a lost server.
+    pods: OnceLock<[Process; 2]>,
     controller_manager: OnceLock<Process>,
     api_server: Mutex<Option<Process>>,
     etcd: Mutex<Option<Process>>,
@@ -52,6 +54,7 @@ impl ControlPlane {
         let certificates = Certificates::generate(&directory);
         let etcd_ports = [free_port(), free_port()];
         let control_plane = Self {
+            pods: OnceLock::new(),
             controller_manager: OnceLock::new(),
             api_server: Mutex::new(None),
             etcd: Mutex::new(Some(servers::etcd(&directory, etcd_ports))),
@@ -97,10 +100,10 @@ impl ControlPlane {
     }
 
     /// Applies `deploy/` or one of its variants, each once per control plane, and waits until the CRDs are
-    /// served. The API server must accept the manifests without a warning.
+    /// served. The API server must accept the manifests without a warning. Empty: a test has installed otherwise.
     pub(crate) fn install(&self, manifests: &str) {
         let mut installed = lock(&self.installed);
-        if !installed.contains(manifests) {
+        if !manifests.is_empty() && !installed.contains(manifests) {
             self.kubectl(&["apply", "--warnings-as-errors", "-k", manifests]);
             let wait = ["wait", "--for=condition=Established", "--timeout=2m"];
             self.kubectl(&[&wait[..], &["crd", "--all"]].concat());
@@ -111,9 +114,30 @@ impl ControlPlane {
     /// For tests that need deleted namespaces to go, owned objects to be collected, or roles to be
     /// aggregated.
     pub(crate) async fn start_controller_manager(&self) {
+        self.start_controllers(&[]).await;
+    }
+
+    /// For tests that need Deployments to become available: the controllers that make pods, a scheduler, a node,
+    /// and kwok, which says that the pods run.
+    pub(crate) async fn start_pods(&self) {
+        let more = [
+            "deployment-controller",
+            "replicaset-controller",
+            "disruption-controller",
+        ];
+        self.start_controllers(&more).await;
+        let node = r#"{ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "node", "labels": {
+            "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", "kubernetes.io/hostname": "node" } } }"#;
+        self.kubectl_stdin(&["apply", "-f", "-"], node);
+        self.pods
+            .get_or_init(|| [self.spawn_scheduler(), self.spawn_kwok()]);
+        self.kubectl(&["wait", "node/node", "--for=condition=Ready", "--timeout=5m"]);
+    }
+
+    async fn start_controllers(&self, more: &[&str]) {
         let client = self.client().await;
         self.controller_manager
-            .get_or_init(|| self.spawn_controller_manager());
+            .get_or_init(|| self.spawn_controller_manager(more));
         // The default service account is the first visible work of the controller manager.
         let accounts: Api<ServiceAccount> = Api::namespaced(client, "default");
         eventually(START_DEADLINE, async || {

@@ -21,6 +21,7 @@ pub(crate) enum Tool {
     HelmUnittest,
     KubeApiserver,
     KubeControllerManager,
+    KubeScheduler,
     Kubectl,
     Kwok,
     MotoServer,
@@ -36,6 +37,7 @@ impl Tool {
             Tool::HelmUnittest => "CPO_HELM_UNITTEST",
             Tool::KubeApiserver => "CPO_KUBE_APISERVER",
             Tool::KubeControllerManager => "CPO_KUBE_CONTROLLER_MANAGER",
+            Tool::KubeScheduler => "CPO_KUBE_SCHEDULER",
             Tool::Kubectl => "CPO_KUBECTL",
             Tool::Kwok => "CPO_KWOK",
             Tool::MotoServer => "CPO_MOTO_SERVER",
@@ -50,6 +52,7 @@ impl Tool {
                 (BUILD, &["kube-apiserver", "etcd", "kubectl"])
             }
             Tool::KubeControllerManager => (BUILD, &["kube-controller-manager"]),
+            Tool::KubeScheduler => (BUILD, &["kube-scheduler"]),
             Tool::Helm => (BUILD, &["helm"]),
             Tool::Helm3 => (BUILD, &["helm3"]),
             Tool::HelmDocs => (BUILD, &["helm-docs"]),

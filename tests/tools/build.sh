@@ -3,7 +3,8 @@
 #
 #   build.sh TOOL...
 #
-# kube-apiserver, etcd, kubectl, kube-controller-manager: the control plane (control-plane/go.mod)
+# kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler: the control plane
+#   (control-plane/go.mod)
 # helm (helm/go.mod); helm3, helm-unittest (helm3/go.mod); helm-docs (helm-docs/go.mod); kwok (kwok/go.mod)
 #
 # Each go.mod pins one graph of versions, which go.sum checks.
@@ -24,17 +25,17 @@ variable_of() { printf 'CPO_%s' "$(printf '%s' "$1" | tr 'a-z-' 'A-Z_')"; }
 # The folder with the go.mod of a tool.
 module_of() {
   case $1 in
-    etcd | kube-apiserver | kube-controller-manager | kubectl) echo control-plane ;;
+    etcd | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl) echo control-plane ;;
     helm | helm-docs | kwok) echo "$1" ;;
     helm3 | helm-unittest) echo helm3 ;;
-    *) fail "'$1' is not one of kube-apiserver, etcd, kubectl, kube-controller-manager, helm, helm3, helm-unittest, helm-docs, kwok" ;;
+    *) fail "'$1' is not one of kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok" ;;
   esac
 }
 
 package_of() {
   case $1 in
     etcd) echo go.etcd.io/etcd/server/v3 ;;
-    kube-apiserver | kube-controller-manager | kubectl) echo "k8s.io/kubernetes/cmd/$1" ;;
+    kube-* | kubectl) echo "k8s.io/kubernetes/cmd/$1" ;;
     helm) echo helm.sh/helm/v4/cmd/helm ;;
     helm3) echo helm.sh/helm/v3/cmd/helm ;;
     helm-unittest) echo github.com/helm-unittest/helm-unittest/cmd/helm-unittest ;;

@@ -175,15 +175,18 @@ annotations:
 - name: POD_NAMESPACE
   valueFrom:
     fieldRef:
+      apiVersion: v1
       fieldPath: metadata.namespace
 # The holder of the Lease. A container that starts again recognises its predecessor by both.
 - name: POD_NAME
   valueFrom:
     fieldRef:
+      apiVersion: v1
       fieldPath: metadata.name
 - name: POD_UID
   valueFrom:
     fieldRef:
+      apiVersion: v1
       fieldPath: metadata.uid
 {{- with .Values.aws.roleSessionName }}
 - name: AWS_ROLE_SESSION_NAME

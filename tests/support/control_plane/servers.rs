@@ -34,7 +34,7 @@ impl ControlPlane {
             ))
             .arg("--authorization-mode=RBAC")
             .arg("--service-cluster-ip-range=10.0.0.0/24")
-            .arg("--disable-admission-plugins=ServiceAccount")
+            .arg("--disable-admission-plugins=ServiceAccount,TaintNodesByCondition")
             .arg("--allow-privileged=true")
             .arg(flag("audit-policy-file", &self.audit_policy()))
             .arg(flag("audit-log-path", &self.audit_log()))
@@ -43,7 +43,16 @@ impl ControlPlane {
             .spawn()
     }
 
-    pub(super) fn spawn_controller_manager(&self) -> Process {
+    /// Starts the controller manager with the controllers for namespaces, owned objects and aggregated roles, and
+    /// with `more`.
+    pub(super) fn spawn_controller_manager(&self, more: &[&str]) -> Process {
+        let controllers = [
+            "garbage-collector-controller",
+            "namespace-controller",
+            "clusterrole-aggregation-controller",
+            "serviceaccount-controller",
+        ];
+        let controllers = [&controllers[..], more].concat().join(",");
         let user = user_of(&self.certificates.controller_manager);
         let kubeconfig = self.write_kubeconfig("controller-manager", &user);
         self.spec("kube-controller-manager", Tool::KubeControllerManager)
@@ -53,10 +62,29 @@ impl ControlPlane {
             .arg("--leader-elect=false")
             .arg("--bind-address=127.0.0.1")
             .arg(format!("--secure-port={}", free_port()))
-            .arg(
-                "--controllers=garbage-collector-controller,namespace-controller,\
-                 clusterrole-aggregation-controller,serviceaccount-controller",
-            )
+            .arg(format!("--controllers={controllers}"))
+            .spawn()
+    }
+
+    pub(super) fn spawn_scheduler(&self) -> Process {
+        self.spec("kube-scheduler", Tool::KubeScheduler)
+            .arg(flag("kubeconfig", &self.kubeconfig_path()))
+            .arg("--leader-elect=false")
+            .arg("--bind-address=127.0.0.1")
+            .arg(format!("--secure-port={}", free_port()))
+            .spawn()
+    }
+
+    /// Starts kwok, which says of every node that the node is ready, and of every pod on a node that the pod runs.
+    pub(super) fn spawn_kwok(&self) -> Process {
+        self.spec("kwok", Tool::Kwok)
+            .arg(flag("kubeconfig", &self.kubeconfig_path()))
+            .arg("--manage-all-nodes=true")
+            .arg(flag(
+                "config",
+                &tools::checkout().join("tests/tools/kwok/stages.yaml"),
+            ))
+            .arg(format!("--server-address=127.0.0.1:{}", free_port()))
             .spawn()
     }
 

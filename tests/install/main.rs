@@ -1,0 +1,11 @@
+//! The Helm chart installed by the real Helm 3 and Helm 4 into a real API server, in which Deployments become
+//! available: `make chart`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod adoption;
+mod cluster;
+mod lifecycle;
+mod namespaced;
+mod wait;
