@@ -9,7 +9,10 @@ use crate::{
     controller::state::key::{Key, Name},
     core::{access::grant::Grant, names::target::PoolId},
 };
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 /// To judge one resource costs as much time as to check this many resources in a walk.
 pub(super) const WALKED_FOR_ONE_JUDGED: usize = 16;
@@ -59,4 +62,15 @@ impl Concerned {
     pub fn is_done(&self) -> bool {
         self.among.is_empty()
     }
+}
+
+/// The versions of a grant before and after a change.
+#[derive(Default)]
+pub(super) struct Change {
+    /// The pools that the grant named before the change, or names now.
+    pub(super) pools: BTreeSet<PoolId>,
+    /// Whether the grant was unreadable before the change, so that it may have named any pool.
+    pub(super) may_name_any: bool,
+    /// The valid versions.
+    pub(super) grants: Vec<Arc<Grant>>,
 }

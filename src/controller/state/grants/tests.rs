@@ -2,11 +2,17 @@ use super::*;
 use crate::{
     api::{CognitoUserPoolGrantSpec, GrantNamespaces, NamespaceSelector},
     controller::state::{claims::Seniority, compact_record::Text, key::key},
-    core::names::region::Regions,
+    core::{
+        access::grant::Namespace,
+        names::{region::Regions, target::Target},
+    },
 };
 use jiff::Timestamp;
 use proptest::prelude::*;
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 const POOL: &str = "eu-west-1_a";
 
