@@ -409,7 +409,10 @@ async fn without_rights_to_the_lease_readiness_says_so_and_nothing_is_done() {
     .await;
     assert!(!leads(&candidate).await);
     assert_eq!(
-        candidate.logs().matches("the Lease can't be acquired or renewed").count(),
+        candidate
+            .logs()
+            .matches("the Lease can't be acquired or renewed")
+            .count(),
         1
     );
     assert_eq!(world.cognito.call_count(), 0);

@@ -227,7 +227,10 @@ async fn a_password_that_was_really_used_before_is_refused_until_there_is_a_new_
     let stalled = world.wait("bot", "False", refused).await;
     let message = condition(&stalled, "Ready").map(|ready| ready["message"].to_string());
     let message = message.unwrap_or_default();
-    assert!(message.contains("has this password already, or"), "{message}");
+    assert!(
+        message.contains("has this password already, or"),
+        "{message}"
+    );
 }
 
 /// Takes longer than the quarantine: what would be seen at its end is all in this one test.

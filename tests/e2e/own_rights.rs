@@ -236,7 +236,9 @@ async fn an_api_server_that_refuses_the_question_leaves_it_open() {
     world.in_sync("bot", "First-Passw0rd").await;
     eventually(SOON, async || {
         let logs = operator.logs();
-        let line = logs.lines().find(|line| line.contains("couldn't find out whether it has rights"));
+        let line = logs
+            .lines()
+            .find(|line| line.contains("couldn't find out whether it has rights"));
         let line = line.ok_or_else(|| logs.clone())?;
         assert!(
             line.contains("INFO") && line.contains("forbidden"),

@@ -72,7 +72,9 @@ fn expected<const N: usize>(counts: [(&str, usize); N]) -> BTreeMap<String, usiz
 /// Whether the operator has logged that it reads the Secret of a resource a second time.
 fn is_read_again(operator: &Operator, name: &str) -> bool {
     let logs = operator.logs();
-    let mut lines = logs.lines().filter(|line| line.contains("reading the Secret again"));
+    let mut lines = logs
+        .lines()
+        .filter(|line| line.contains("reading the Secret again"));
     lines.any(|line| line.contains(&format!("/{name}\"")))
 }
 
