@@ -9,7 +9,7 @@
 
 use crate::core::{
     names::target::{Target, User},
-    protocol::wait::QUARANTINE,
+    protocol::quarantine::QUARANTINE,
 };
 use std::{
     collections::{HashMap, HashSet},

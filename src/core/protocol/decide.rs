@@ -15,7 +15,7 @@ pub use stalled::decide_at_closed_gate;
 use super::{
     duplicate,
     observation::{Observation, SecretState},
-    wait::corrected,
+    quarantine::corrected,
 };
 use crate::{
     api::{Reason, Status},

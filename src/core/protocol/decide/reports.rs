@@ -8,7 +8,7 @@ use crate::{
             decision::{Decision, Report},
             observation::{Observation, SecretVersion},
             record::handled_request,
-            wait::wake,
+            retry::wake,
         },
     },
 };

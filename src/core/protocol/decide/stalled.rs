@@ -8,7 +8,7 @@ use crate::{
         protocol::{
             decision::{Decision, Report},
             observation::{Observation, SecretState},
-            wait::{shorter, until_stalled},
+            retry::{shorter, until_stalled},
         },
     },
 };

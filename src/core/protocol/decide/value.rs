@@ -15,10 +15,11 @@ use crate::{
             decision::{Decision, Report},
             observation::{Comparison, Observation, SecretVersion},
             plan::plan,
+            quarantine::{quarantine_left, recorded_quarantine_left},
             record::handled_request,
             resend::{ResendPolicy, kind},
+            retry::backoff_left,
             temporary::report_instead_of_sending,
-            wait::{backoff_left, quarantine_left, recorded_quarantine_left},
         },
     },
 };
