@@ -54,7 +54,9 @@ pub(crate) async fn read_and_set<C: Cognito>(
         .await;
     let account = match ensured {
         Ok(account) => account,
-        Err(GateRefusal { tell: false, .. }) => return Action::Wake(None),
+        Err(GateRefusal {
+            report_now: false, ..
+        }) => return Action::Wake(None),
         Err(GateRefusal { failure, .. }) => {
             secret_read.password = None;
             let report = report_missing_credentials(&observed, &failure.0, Timestamp::now());

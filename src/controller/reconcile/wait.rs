@@ -58,5 +58,5 @@ pub(crate) fn is_stopped_by_credential_gate<C: Cognito>(
         return false;
     };
     context.memory.expect_healing(key, snapshot.uid());
-    context.credential_gate.turn_away(key, authority)
+    context.credential_gate.refuses(key, authority)
 }
