@@ -67,8 +67,10 @@ pub(crate) async fn read_and_set<C: Cognito>(
     let payer = (account, authority.region.clone());
     let permit = match context.permits.claim(key, &payer, plan.urgency) {
         Ok(permit) => permit,
-        Err(PermitWait { quiet: Some(quiet) }) => return Action::Queued(Some(quiet)),
-        Err(PermitWait { quiet: None }) => {
+        Err(PermitWait {
+            report_after: Some(report_after),
+        }) => return Action::Queued(Some(report_after)),
+        Err(PermitWait { report_after: None }) => {
             secret_read.password = None;
             return report_queued(context, key, snapshot, &observed).await;
         }

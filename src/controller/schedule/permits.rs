@@ -31,10 +31,10 @@ use tracing::{error, warn};
 const SOON: Duration = Duration::from_secs(1);
 
 /// After this time of waiting, the status reports that the set is queued.
-const QUIET_MAX: Duration = Duration::from_secs(30);
+const REPORT_AFTER_MAX: Duration = Duration::from_secs(30);
 
 /// The time between two removals of the rate limiters that are at rest.
-const REST_EVERY: Duration = Duration::from_secs(1);
+const IDLE_REMOVAL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The time after which the keys of a rate limiter that panicked are queued again, to enter a new rate
 /// limiter.
@@ -58,8 +58,8 @@ struct Shared {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PermitWait {
     /// For how long the status may stay as it is: the key waits only until earlier calls end. None: the key
-    /// waits for tokens, or has waited for `QUIET_MAX`, so an untrue status is corrected now.
-    pub quiet: Option<Duration>,
+    /// waits for tokens, or has waited for `REPORT_AFTER_MAX`, so an untrue status is corrected now.
+    pub report_after: Option<Duration>,
 }
 
 /// The right to make one call. If the permit is dropped before [`Permit::calling`], the token goes back.
@@ -92,7 +92,7 @@ impl Permits {
     /// [`PermitWait`]: the key now waits for a permit.
     pub fn claim(&self, key: &Key, payer: &Payer, urgency: Urgency) -> Result<Permit, PermitWait> {
         let mut state = self.lock();
-        self.come(&mut state, key, payer, urgency)?;
+        self.enter_queue(&mut state, key, payer, urgency)?;
         // From here on only the `Permit` ends the permit. A deleted resource does not undo a call that is
         // under way.
         state.places.remove(key);
@@ -111,11 +111,11 @@ impl Permits {
     /// # Errors
     /// [`PermitWait`]: the key now waits for a permit.
     pub fn wait_for_permit(&self, key: &Key, payer: &Payer) -> Result<(), PermitWait> {
-        self.come(&mut self.lock(), key, payer, Urgency::Requested)
+        self.enter_queue(&mut self.lock(), key, payer, Urgency::Requested)
     }
 
     /// Lets the key wait in the rate limiter of `payer`, then gives the permits that are due there.
-    fn come(
+    fn enter_queue(
         &self,
         state: &mut State,
         key: &Key,
@@ -127,7 +127,7 @@ impl Permits {
         let rate_limiter = state.rate_limiters.entry(payer.clone());
         let rate_limiter = rate_limiter.or_insert_with(|| RateLimiter::new(self.0.limits, now));
         rate_limiter.wait(key.namespace(), key, urgency);
-        state.wait(payer);
+        state.join_rotation(payer);
         for next in state.give(payer, now) {
             if next != *key {
                 self.0.queue.push_first(next);
@@ -137,9 +137,9 @@ impl Permits {
         match state.rate_limiters.get_mut(payer) {
             Some(rate_limiter) if rate_limiter.has_permit(key) => Ok(()),
             Some(rate_limiter) => Err(PermitWait {
-                quiet: quiet(rate_limiter, since, now),
+                report_after: report_after(rate_limiter, since, now),
             }),
-            None => Err(PermitWait { quiet: None }),
+            None => Err(PermitWait { report_after: None }),
         }
     }
 
@@ -161,7 +161,7 @@ impl Permits {
 
     /// Whether this key waits or has an unclaimed permit.
     #[must_use]
-    pub fn holds(&self, key: &Key) -> bool {
+    pub fn contains(&self, key: &Key) -> bool {
         self.lock().places.contains_key(key)
     }
 
@@ -198,7 +198,7 @@ impl Permits {
     pub fn entries(&self) -> [(&'static str, usize); 2] {
         let now = self.now();
         let mut state = self.lock();
-        state.forget_rested(now);
+        state.remove_idle(now);
         [
             ("budget", state.places.len()),
             ("budgets", state.rate_limiters.len()),
@@ -221,7 +221,7 @@ impl Permits {
     fn give_due(&self, metrics: &Metrics) -> Option<Duration> {
         let now = self.now();
         let mut state = self.lock();
-        let waiting: Vec<_> = state.waiting.values().cloned().collect();
+        let waiting: Vec<_> = state.rotation.values().cloned().collect();
         for payer in &waiting {
             if room(state.permits, true) == 0 {
                 break;
@@ -235,13 +235,13 @@ impl Permits {
                 None => self.renew(&mut state, payer),
             }
         }
-        if now >= state.rested_at + REST_EVERY {
+        if now >= state.idle_removed_at + IDLE_REMOVAL_INTERVAL {
             isolated(
                 metrics,
                 &"rate_limiters",
                 "dropping idle rate limiters",
                 || {
-                    state.forget_rested(now);
+                    state.remove_idle(now);
                 },
             );
         }
@@ -262,7 +262,7 @@ impl Permits {
     /// Replaces a rate limiter after a panic, because the panic may have left the rate limiter half-changed.
     /// The keys enter a new rate limiter after [`AFTER_PANIC`].
     fn renew(&self, state: &mut State, payer: &Payer) {
-        for key in state.drop_budget(payer) {
+        for key in state.remove_rate_limiter(payer) {
             self.0.queue.push_after(key, AFTER_PANIC);
         }
     }
@@ -278,9 +278,13 @@ impl Permits {
     }
 }
 
-/// Computes [`PermitWait::quiet`] for a key that has waited since `since`.
-fn quiet(rate_limiter: &mut RateLimiter<Key>, since: Duration, now: Duration) -> Option<Duration> {
-    let left = (since + QUIET_MAX).checked_sub(now)?;
+/// Computes [`PermitWait::report_after`] for a key that has waited since `since`.
+fn report_after(
+    rate_limiter: &mut RateLimiter<Key>,
+    since: Duration,
+    now: Duration,
+) -> Option<Duration> {
+    let left = (since + REPORT_AFTER_MAX).checked_sub(now)?;
     (!left.is_zero() && rate_limiter.until_all(now) <= SOON).then_some(left)
 }
 
@@ -330,7 +334,7 @@ impl Drop for Permit {
             if self.called_at.is_some() {
                 state.used(&self.payer, &self.key, self.end, now);
             } else {
-                state.left(&self.payer, &self.key);
+                state.release(&self.payer, &self.key);
             }
         }));
         if ended.is_err() {

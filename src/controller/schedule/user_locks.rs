@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn one_at_a_time_for_a_user_and_all_at_once_for_others() {
+    fn one_call_at_a_time_per_user_and_calls_for_other_users_at_once() {
         let now = Instant::now();
         let users = UserLocks::default();
         let enter = |username| users.enter(&target(username), sent("a", "x"), now);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn another_resources_other_value_waits_until_a_lost_call_can_no_longer_land() {
+    fn a_different_value_of_another_resource_waits_until_a_lost_call_can_no_longer_land() {
         let later = Duration::from_secs(10);
         let (first, other) = (sent("a", "x"), sent("b", "y"));
         assert_eq!(
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_answered_or_never_sent_keeps_nobody_waiting() {
+    fn an_answered_or_unsent_call_delays_no_other_resource() {
         let now = Instant::now();
         let users = UserLocks::default();
         let enter = |uid| users.enter(&target("bot"), sent(uid, uid), now);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_lost_calls_the_last_to_land_counts_and_none_is_kept_for_ever() {
+    fn the_last_of_several_lost_calls_counts_and_none_is_kept_for_ever() {
         let users = UserLocks::default();
         let start = Instant::now();
         for (uid, second) in [("a", 0), ("a", 5), ("a", 2)] {

@@ -121,20 +121,20 @@ impl Claims {
     /// Sets or removes the claim of a resource. Returns the affected resources: other claimants of a user
     /// whose manager changed. Of more than 32 claimants, these are only the new and the former manager.
     pub fn apply(&mut self, resource: &Key, claim: Option<Claim>, admitted: bool) -> Vec<Key> {
-        let standing = claim.map(|claim| ClaimantEntry { claim, admitted });
-        if self.resources.get(resource) == standing.as_ref() {
+        let entry = claim.map(|claim| ClaimantEntry { claim, admitted });
+        if self.resources.get(resource) == entry.as_ref() {
             return Vec::new();
         }
         let mut affected = self.remove(resource);
-        if let Some(standing) = standing {
-            let user = standing.claim.user();
+        if let Some(entry) = entry {
+            let user = entry.claim.user();
             affected.extend(self.change(&user, resource, |claims| {
-                if standing.admitted {
+                if entry.admitted {
                     let claimants = claims.users.entry(user.clone()).or_default();
-                    let claimant = (standing.claim.clone(), resource.clone());
+                    let claimant = (entry.claim.clone(), resource.clone());
                     claimants.admitted.insert(claimant);
                 }
-                claims.resources.insert(resource.clone(), standing);
+                claims.resources.insert(resource.clone(), entry);
             }));
         }
         affected
@@ -146,9 +146,9 @@ impl Claims {
             return Vec::new();
         };
         self.change(&user, resource, |claims| {
-            let standing = claims.resources.remove(resource);
-            if let (Some(standing), Some(claimants)) = (standing, claims.users.get_mut(&user)) {
-                let claimant = (standing.claim, resource.clone());
+            let entry = claims.resources.remove(resource);
+            if let (Some(entry), Some(claimants)) = (entry, claims.users.get_mut(&user)) {
+                let claimant = (entry.claim, resource.clone());
                 claimants.admitted.remove(&claimant);
                 claimants.forget_acts(resource);
             }
@@ -158,12 +158,12 @@ impl Claims {
     /// Notes whether the grants admit the resource. Returns the affected resources, as
     /// [`apply`](Self::apply) does.
     pub fn admit(&mut self, resource: &Key, admitted: bool) -> Vec<Key> {
-        let Some(standing) = self.resources.get_mut(resource) else {
+        let Some(entry) = self.resources.get_mut(resource) else {
             return Vec::new();
         };
-        standing.admitted = admitted;
-        let user = standing.claim.user();
-        let claimant = (standing.claim.clone(), resource.clone());
+        entry.admitted = admitted;
+        let user = entry.claim.user();
+        let claimant = (entry.claim.clone(), resource.clone());
         self.change(&user, resource, |claims| {
             let claimants = claims.users.entry(user.clone()).or_default();
             if admitted {
@@ -177,10 +177,10 @@ impl Claims {
     /// Replaces the times at which a resource set its user's password, and tried to with an unknown
     /// outcome, as returned by [`sent`](super::compact_record::sent).
     pub fn acted(&mut self, resource: &Key, acts: [Option<Timestamp>; 2]) {
-        let Some(standing) = self.resources.get(resource) else {
+        let Some(entry) = self.resources.get(resource) else {
             return;
         };
-        let user = standing.claim.user();
+        let user = entry.claim.user();
         if acts == [None; 2] && !self.users.contains_key(&user) {
             return;
         }
@@ -311,7 +311,7 @@ impl Claims {
     /// The resources to decide on again because `resource` set the user, or tried to: the older resource
     /// that manages the user, and every resource that had set the user and is not admitted at the moment.
     /// The value that such a resource had set may be overwritten.
-    pub fn concerned(&self, resource: &Key, claim: &Claim) -> impl Iterator<Item = &Key> {
+    pub fn affected_by_call(&self, resource: &Key, claim: &Claim) -> impl Iterator<Item = &Key> {
         let claimants = self.users.get(&claim.user());
         let acts = claimants.into_iter().flat_map(|it| it.acts.iter());
         let outside = acts

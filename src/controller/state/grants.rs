@@ -1,16 +1,16 @@
 //! Grants and namespaces, as the watches showed them, and the admission of each resource.
 //!
-//! The index is synchronous. A change returns a walk, [`Concerned`], through the resources that the change
-//! may concern. [`Grants::next_concerned`] returns these resources in portions, because a grant may concern
+//! The index is synchronous. A change returns a walk, [`ResourceWalk`], through the resources that the change
+//! may concern. [`Grants::next_resources`] returns these resources in portions, because a grant may concern
 //! 10,000 resources. The caller passes each resource to [`Grants::judge`].
 
 mod admission;
-mod concerned;
 mod events;
+mod resource_walk;
 mod walk;
 mod watched_objects;
 
-pub use concerned::Concerned;
+pub use resource_walk::ResourceWalk;
 use watched_objects::WatchedObjects;
 
 use super::{
@@ -58,11 +58,11 @@ pub struct Grants {
     of_namespace: HashMap<Name, BTreeSet<Key>>,
     /// The number of resources that each grant admits, by the last judgement of each resource. A deleted
     /// grant keeps its entry until its resources are judged again.
-    lets_in: HashMap<Name, usize>,
+    admitted_counts: HashMap<Name, usize>,
     /// The grants whose status may have to change.
     changed: BTreeSet<Name>,
     /// Whether a grant was deleted. The deletion may leave an authority that no grant names.
-    is_one_gone: bool,
+    has_deletion: bool,
 }
 
 /// The consequences of a complete list.
@@ -70,7 +70,7 @@ pub struct RelistChange {
     /// The objects that the list did not show. The caller deletes each of these objects.
     pub gone: Vec<Name>,
     /// The resources to judge.
-    pub concerned: Concerned,
+    pub walk: ResourceWalk,
 }
 
 /// A grant that this version can read.
@@ -118,7 +118,7 @@ impl Grants {
             + self.unreadable.len()
             + self.of_pool.len()
             + self.of_namespace.len()
-            + self.lets_in.len()
+            + self.admitted_counts.len()
             + self.changed.len();
         [
             ("grants", self.by_name.known.len()),
@@ -136,26 +136,26 @@ impl Grants {
 
     /// The number of resources that the grant admits.
     #[must_use]
-    pub fn lets_in(&self, name: &str) -> usize {
-        self.lets_in.get(name).copied().unwrap_or_default()
+    pub fn admitted_count(&self, name: &str) -> usize {
+        self.admitted_counts.get(name).copied().unwrap_or_default()
     }
 
     /// Whether the status of a grant may have to change, or a grant was deleted.
     #[must_use]
     pub fn have_changed(&self) -> bool {
-        self.is_one_gone || !self.changed.is_empty()
+        self.has_deletion || !self.changed.is_empty()
     }
 
     /// Takes the grants whose status may have to change, and resets [`have_changed`](Self::have_changed).
     pub fn take_changed(&mut self) -> BTreeSet<Name> {
-        self.is_one_gone = false;
+        self.has_deletion = false;
         std::mem::take(&mut self.changed)
     }
 
     /// Marks the status of each grant that names `authority`: the state of the authority has changed.
     pub fn authority_changed(&mut self, authority: &Authority) {
-        let naming = self.by_name.known.iter().filter(|(_, held)| {
-            let grant = held.grant.as_ref();
+        let naming = self.by_name.known.iter().filter(|(_, entry)| {
+            let grant = entry.grant.as_ref();
             grant.is_ok_and(|grant| grant.authority == *authority)
         });
         self.changed.extend(naming.map(|(name, _)| name.clone()));
@@ -165,7 +165,7 @@ impl Grants {
     #[must_use]
     pub fn authorities(&self) -> HashSet<Authority> {
         let grants = self.by_name.known.values();
-        let readable = grants.filter_map(|held| held.grant.as_ref().ok());
+        let readable = grants.filter_map(|entry| entry.grant.as_ref().ok());
         readable.map(|grant| grant.authority.clone()).collect()
     }
 
@@ -187,12 +187,12 @@ impl Grants {
         let known = self.resources.get(resource);
         if known.map(|it| it.claim.target()) != Some(claim.target()) {
             self.delete_resource(resource);
-            let resident = AdmissionEntry {
+            let entry = AdmissionEntry {
                 claim: claim.clone(),
                 admission: Admission::Unknown,
                 by: SmallSet::None,
             };
-            self.resources.insert(resource.clone(), resident);
+            self.resources.insert(resource.clone(), entry);
             let pool = claim.target().pool.clone();
             let of_pool = self.of_pool.entry(pool).or_default();
             of_pool.insert(resource.clone());
@@ -206,26 +206,27 @@ impl Grants {
 
     /// Removes a resource.
     pub fn delete_resource(&mut self, resource: &Key) {
-        let Some(resident) = self.resources.remove(resource) else {
+        let Some(entry) = self.resources.remove(resource) else {
             return;
         };
-        self.count(&resident.by, &SmallSet::None);
-        leave(&mut self.of_pool, &resident.claim.target().pool, resource);
-        leave(&mut self.of_namespace, resource.namespace(), resource);
+        self.count(&entry.by, &SmallSet::None);
+        remove_from(&mut self.of_pool, &entry.claim.target().pool, resource);
+        remove_from(&mut self.of_namespace, resource.namespace(), resource);
     }
 }
 
-fn leave<K, W, V, Q>(of: &mut HashMap<K, BTreeSet<V>>, whom: &W, who: &Q)
+/// Removes a value from the set of this key, and the set if the set is empty now.
+fn remove_from<K, W, V, Q>(map: &mut HashMap<K, BTreeSet<V>>, key: &W, value: &Q)
 where
     K: Eq + Hash + Borrow<W>,
     W: Eq + Hash + ?Sized,
     V: Ord + Borrow<Q>,
     Q: Ord + ?Sized,
 {
-    if let Some(all) = of.get_mut(whom) {
-        all.remove(who);
-        if all.is_empty() {
-            of.remove(whom);
+    if let Some(values) = map.get_mut(key) {
+        values.remove(value);
+        if values.is_empty() {
+            map.remove(key);
         }
     }
 }

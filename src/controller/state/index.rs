@@ -44,7 +44,7 @@ pub struct Index {
     /// on. A watch of resources leaves the set when the list is complete, or when the watch is known to be
     /// broken. The watches of grants and namespaces leave the set only when their list is complete.
     awaited: HashSet<(Scope, WatchKind)>,
-    words: Interner,
+    interner: Interner,
 }
 
 struct Resource {
@@ -55,11 +55,11 @@ struct Resource {
 /// A Secret that exists, or that at least one resource references.
 #[derive(Default)]
 struct Secret {
-    seen: Option<SeenSecret>,
+    watched: Option<WatchedVersion>,
     resources: SmallSet<Key>,
 }
 
-struct SeenSecret {
+struct WatchedVersion {
     version: Version,
     /// When the watch reported this version. `None` if the version comes from the first list.
     since: Option<Instant>,
@@ -157,7 +157,7 @@ impl Index {
 
     /// Whether enough has been listed to decide on this resource.
     #[must_use]
-    pub fn may_look_at(&self, resource: &Key) -> bool {
+    pub fn may_reconcile(&self, resource: &Key) -> bool {
         !self.awaits_any() && self.is_listed_for(resource)
     }
 
@@ -188,10 +188,10 @@ impl Index {
     /// The last version of a Secret that the watch showed.
     #[must_use]
     pub fn secret(&self, key: &Key) -> Option<SecretVersion> {
-        let (uid, version) = &self.secrets.get(key)?.seen.as_ref()?.version;
+        let (uid, version) = &self.secrets.get(key)?.watched.as_ref()?.version;
         Some(SecretVersion {
-            uid: self.words.string(uid),
-            resource_version: self.words.string(version),
+            uid: self.interner.string(uid),
+            resource_version: self.interner.string(version),
         })
     }
 
@@ -199,8 +199,8 @@ impl Index {
     /// or if the version comes from the first list.
     #[must_use]
     pub fn changed_at(&self, key: &Key, resource_version: &str) -> Option<Instant> {
-        let seen = self.secrets.get(key)?.seen.as_ref()?;
-        (seen.version.1 == Text::of(resource_version)).then_some(seen.since)?
+        let watched = self.secrets.get(key)?.watched.as_ref()?;
+        (watched.version.1 == Text::of(resource_version)).then_some(watched.since)?
     }
 
     /// The readable resources of a scope.
@@ -225,7 +225,7 @@ impl Index {
         let resource = self.resources.get(key)?;
         #[cfg(test)]
         crate::controller::panic_tests::panic_at("unpack", key);
-        Some(resource.packed.resource(&self.words))
+        Some(resource.packed.resource(&self.interner))
     }
 
     /// Whether the watch shows this resource, and this version can read the resource.

@@ -159,7 +159,7 @@ impl Grant {
 
     /// Whether the grant lets resources of this namespace manage this user.
     #[must_use]
-    pub fn lets_in(&self, target: &Target, namespace: Namespace<'_>) -> bool {
+    pub fn admits(&self, target: &Target, namespace: Namespace<'_>) -> bool {
         let by_label = |labels: &Labels| labels.fit(namespace.labels);
         let username = target.username.as_str();
         self.pool == target.pool

@@ -15,7 +15,6 @@ pub use stalled::decide_at_closed_gate;
 use super::{
     duplicate,
     observation::{Observation, SecretState},
-    quarantine::corrected,
 };
 use crate::{
     api::{Reason, Status},
@@ -32,7 +31,7 @@ use jiff::Timestamp;
 use reports::{report, report_unusable, unanswered};
 use stalled::while_waiting;
 use std::time::Duration;
-use value::{decide_read, decide_unread};
+use value::{decide_unread, decide_value};
 
 /// The recheck interval while the grants are not known.
 const UNTIL_GRANTS_ARE_KNOWN: Duration = Duration::from_secs(5);
@@ -40,8 +39,8 @@ const UNTIL_GRANTS_ARE_KNOWN: Duration = Duration::from_secs(5);
 /// Maps an observation to one decision. `fresh_id` is a random id for an attempt.
 #[must_use]
 pub fn decide(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decision {
-    match decided(observed, now, fresh_id) {
-        Decision::Report(report) if says_the_same(observed.status, &report.status) => {
+    match decide_observed(observed, now, fresh_id) {
+        Decision::Report(report) if needs_no_write(observed.status, &report.status) => {
             Decision::Stay { wake: report.wake }
         }
         Decision::Stay { wake } => while_waiting(observed, wake, now),
@@ -54,7 +53,7 @@ pub fn decide(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Dec
 /// Two differences are not worth a write. The first is a retry time that an earlier version of the operator
 /// wrote although an event ends the wait. The second is the version of an unusable Secret, which
 /// [`crate::core::protocol::version`] records at its own pace.
-fn says_the_same(before: &Status, after: &Status) -> bool {
+fn needs_no_write(before: &Status, after: &Status) -> bool {
     let mut before = before.clone();
     let reason = before.ready_reason();
     if reason.is_some_and(Reason::ends_with_an_event) {
@@ -66,12 +65,12 @@ fn says_the_same(before: &Status, after: &Status) -> bool {
     before == *after
 }
 
-fn decided(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decision {
+fn decide_observed(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decision {
     if observed.deleting {
         return Decision::Leave;
     }
     if observed.spec.suspend {
-        return suspended(observed, now, fresh_id);
+        return report_suspended(observed, now, fresh_id);
     }
     if let Err(why) = Target::parse(&observed.spec.user_pool_id, &observed.spec.username) {
         let meaning = "The operator can't act on this resource, and didn't call Cognito";
@@ -82,12 +81,14 @@ fn decided(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decisi
     }
     let authority = match &observed.admission {
         Admission::Granted(authority) => authority,
-        Admission::NotGranted => return not_admitted(observed, Reason::NotGranted, now, fresh_id),
+        Admission::NotGranted => {
+            return report_not_admitted(observed, Reason::NotGranted, now, fresh_id);
+        }
         Admission::Ambiguous => {
-            return not_admitted(observed, Reason::AmbiguousGrant, now, fresh_id);
+            return report_not_admitted(observed, Reason::AmbiguousGrant, now, fresh_id);
         }
         Admission::UnknownRegion => {
-            return not_admitted(observed, Reason::UnknownRegion, now, fresh_id);
+            return report_not_admitted(observed, Reason::UnknownRegion, now, fresh_id);
         }
         // A watch event that makes the grants known also requeues the resource. The recheck covers what no
         // event reports.
@@ -109,8 +110,8 @@ fn decided(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decisi
         // The status already says `SecretNotFound`, and a watch event reports a new Secret. So no recheck is
         // needed.
         SecretState::NotSeen => {
-            let said = observed.status.ready_reason() == Some(Reason::SecretNotFound);
-            if said && observed.ready_is_current() && !observed.has_new_request() {
+            let is_reported = observed.status.ready_reason() == Some(Reason::SecretNotFound);
+            if is_reported && observed.ready_is_current() && !observed.has_new_request() {
                 Decision::Stay { wake: None }
             } else {
                 Decision::Read
@@ -154,25 +155,9 @@ fn decided(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decisi
                 Verdict::with(Reason::InvalidSecretValue, &meaning, None, &why.to_string());
             report_unusable(observed, version, verdict, now)
         }
-        SecretState::Value(version, value) => match corrected(observed.status, now) {
-            None => decide_read(observed, authority, version, value, now, fresh_id),
-            Some(status) => {
-                let observed = Observation {
-                    status: &status,
-                    ..observed.clone()
-                };
-                match decide_read(&observed, authority, version, value, now, fresh_id) {
-                    // The corrected times must be on record. Otherwise each decision would begin the whole
-                    // quarantine again.
-                    Decision::Stay { wake: Some(wake) } => {
-                        let verdict = ready_verdict(&status)
-                            .unwrap_or_else(|| Verdict::new(Reason::Progressing));
-                        Decision::Report(Box::new(Report::new(status.clone(), verdict, Some(wake))))
-                    }
-                    other => other,
-                }
-            }
-        },
+        SecretState::Value(version, value) => {
+            decide_value(observed, authority, version, value, now, fresh_id)
+        }
     }
 }
 
@@ -181,7 +166,7 @@ fn decided(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decisi
 /// The record stays, with one exception: if another resource manages the user meanwhile, the record is
 /// corrected now. The other resource may be gone when the suspension ends, and the correction would then be
 /// missed.
-fn suspended(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decision {
+fn report_suspended(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decision {
     let before = observed.status;
     let status = Status {
         observed_generation: Some(observed.generation),
@@ -192,8 +177,8 @@ fn suspended(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Deci
         return Decision::Leave;
     }
     // The verdict on the password stays as before, so the report is no news.
-    let said = ready_verdict(before).unwrap_or_else(|| Verdict::new(Reason::Progressing));
-    Decision::Report(Box::new(Report::new(status, said, None)))
+    let verdict = ready_verdict(before).unwrap_or_else(|| Verdict::new(Reason::Progressing));
+    Decision::Report(Box::new(Report::new(status, verdict, None)))
 }
 
 /// Reports that the grants don't admit the resource. The operator then neither reads the Secret nor calls
@@ -201,7 +186,7 @@ fn suspended(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Deci
 ///
 /// The record stays until the resource is admitted again, and so does an open attempt. Only if another
 /// resource managed the user meanwhile is the record corrected now.
-fn not_admitted(
+fn report_not_admitted(
     observed: &Observation<'_>,
     why: Reason,
     now: Timestamp,

@@ -321,7 +321,7 @@ mod tests {
     #[case(502, None)]
     #[case(400, None)]
     #[case(503, Some("TeapotException"))]
-    fn an_answer_that_nobody_knows_leaves_the_outcome_unknown(
+    fn an_unknown_error_code_leaves_the_outcome_unknown(
         #[case] status: u16,
         #[case] code: Option<&str>,
     ) {
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_left_did_nothing_and_what_got_no_reply_is_unknown() {
+    fn an_unsent_call_did_nothing_and_a_call_without_reply_is_unknown() {
         let not_sent = |cause| {
             let detail = "dns error".to_owned();
             classify(&Reply::NotSent { cause, detail })

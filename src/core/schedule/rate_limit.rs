@@ -84,8 +84,8 @@ pub const fn room(permits: u32, has_answered: bool) -> u32 {
 
 /// The state of a key in the rate limiter.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Place {
-    Waits {
+enum KeyState {
+    Waiting {
         namespace: String,
         ticket: u64,
         urgency: Urgency,
@@ -99,7 +99,7 @@ enum Place {
 pub struct RateLimiter<K> {
     bucket: Bucket,
     waiting: FairQueue<K, 2>,
-    places: HashMap<K, Place>,
+    places: HashMap<K, KeyState>,
     tickets: u64,
     /// The number of permits in use.
     permits: u32,
@@ -131,9 +131,9 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
     /// urgency has risen moves to the class [`Urgency::Requested`].
     pub fn wait(&mut self, namespace: &str, key: &K, urgency: Urgency) {
         match self.places.get(key) {
-            Some(Place::HasPermit) => return,
-            Some(Place::Waits { urgency: was, .. }) if *was >= urgency => return,
-            Some(Place::Waits { .. }) => {
+            Some(KeyState::HasPermit) => return,
+            Some(KeyState::Waiting { urgency: was, .. }) if *was >= urgency => return,
+            Some(KeyState::Waiting { .. }) => {
                 self.leave(key);
             }
             None => {}
@@ -142,7 +142,7 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         let ticket = self.tickets;
         self.waiting
             .push(urgency.class(), namespace, ticket, key.clone());
-        let place = Place::Waits {
+        let place = KeyState::Waiting {
             namespace: namespace.to_owned(),
             ticket,
             urgency,
@@ -156,14 +156,14 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         self.bucket.advance(now);
         if self.permits >= self.permits_max().min(room)
             || self.bucket.tokens < 1.0
-            || self.until_window_has_room(now) != Some(Duration::ZERO)
+            || self.until_window_admits(now) != Some(Duration::ZERO)
         {
             return None;
         }
         let key = self.next_key()?;
         self.bucket.tokens -= 1.0;
         self.permits += 1;
-        self.places.insert(key.clone(), Place::HasPermit);
+        self.places.insert(key.clone(), KeyState::HasPermit);
         Some(key)
     }
 
@@ -188,7 +188,7 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
         if self.waiting.is_empty() || self.permits >= self.permits_max().min(room) {
             return None;
         }
-        let window = self.until_window_has_room(now)?;
+        let window = self.until_window_admits(now)?;
         Some(self.bucket.until_token().max(window))
     }
 
@@ -203,12 +203,12 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
     /// Whether this key has a permit.
     #[must_use]
     pub fn has_permit(&self, key: &K) -> bool {
-        self.places.get(key) == Some(&Place::HasPermit)
+        self.places.get(key) == Some(&KeyState::HasPermit)
     }
 
     /// Ends a permit whose call was made. Returns whether the key had a permit.
     pub fn used(&mut self, key: &K, end: PermitEnd, now: Duration) -> bool {
-        if self.places.remove(key) != Some(Place::HasPermit) {
+        if self.places.remove(key) != Some(KeyState::HasPermit) {
             return false;
         }
         self.permits -= 1;
@@ -227,12 +227,12 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
     pub fn leave(&mut self, key: &K) -> bool {
         match self.places.remove(key) {
             None => false,
-            Some(Place::HasPermit) => {
+            Some(KeyState::HasPermit) => {
                 self.permits -= 1;
                 self.bucket.tokens = (self.bucket.tokens + 1.0).min(self.bucket.capacity());
                 true
             }
-            Some(Place::Waits {
+            Some(KeyState::Waiting {
                 namespace,
                 ticket,
                 urgency,
@@ -286,7 +286,7 @@ impl<K: Clone + Eq + Hash> RateLimiter<K> {
 
     /// The time until one more call may leave without exceeding the calls of any second. None: a permit must
     /// end first.
-    fn until_window_has_room(&mut self, now: Duration) -> Option<Duration> {
+    fn until_window_admits(&mut self, now: Duration) -> Option<Duration> {
         self.forget_ended(now);
         let calls = self.permits as usize + self.ended.len() + 1;
         let Some(surplus) = calls.checked_sub(self.bucket.limits.calls_a_second() + 1) else {

@@ -23,21 +23,21 @@ pub(super) struct State {
     pub(super) rate_limiters: HashMap<Payer, RateLimiter<Key>>,
     /// The rate limiters in which keys wait, in rotation. A rate limiter that was given permits moves to the
     /// end.
-    pub(super) waiting: BTreeMap<u64, Payer>,
-    /// For each rate limiter in `waiting`, its number there (not the [`Key`] of a resource).
-    waiting_at: HashMap<Payer, u64>,
-    last_place: u64,
+    pub(super) rotation: BTreeMap<u64, Payer>,
+    /// For each rate limiter in `rotation`, its number there (not the [`Key`] of a resource).
+    rotation_numbers: HashMap<Payer, u64>,
+    last_number: u64,
     /// The accounts and Regions that answered the last call, at most [`ANSWERED_MAX`].
     answered: HashSet<Payer>,
     /// The permits of all rate limiters that are in use.
     pub(super) permits: u32,
     /// When the rate limiters at rest were last removed.
-    pub(super) rested_at: Duration,
+    pub(super) idle_removed_at: Duration,
     /// For each key that waits or has an unclaimed permit, the rate limiter.
-    pub(super) places: HashMap<Key, Place>,
+    pub(super) places: HashMap<Key, KeyEntry>,
 }
 
-pub(super) struct Place {
+pub(super) struct KeyEntry {
     pub(super) payer: Payer,
     since: Duration,
 }
@@ -45,17 +45,17 @@ pub(super) struct Place {
 impl State {
     /// Removes the rate limiters at rest. Tenants can name any number of Regions, so the map would grow
     /// without bound.
-    pub(super) fn forget_rested(&mut self, now: Duration) {
+    pub(super) fn remove_idle(&mut self, now: Duration) {
         self.rate_limiters
             .retain(|_, rate_limiter| !rate_limiter.is_at_rest(now));
-        self.rested_at = now;
+        self.idle_removed_at = now;
     }
 
     /// Gives the permits of one rate limiter that are due. Returns the keys that were given a permit.
     pub(super) fn give(&mut self, payer: &Payer, now: Duration) -> Vec<Key> {
         let mut given = Vec::new();
         let Some(rate_limiter) = self.rate_limiters.get_mut(payer) else {
-            self.wait_no_longer(payer);
+            self.leave_rotation(payer);
             return given;
         };
         let has_answered = self.answered.contains(payer);
@@ -65,12 +65,12 @@ impl State {
             self.permits += 1;
             given.push(key);
         }
-        let is_left = rate_limiter.waiting() > 0;
-        if !is_left || !given.is_empty() {
-            self.wait_no_longer(payer);
+        let has_waiting = rate_limiter.waiting() > 0;
+        if !has_waiting || !given.is_empty() {
+            self.leave_rotation(payer);
         }
-        if is_left {
-            self.wait(payer);
+        if has_waiting {
+            self.join_rotation(payer);
         }
         given
     }
@@ -83,9 +83,9 @@ impl State {
     }
 
     /// Removes a rate limiter. Returns the keys that waited there or had an unclaimed permit there.
-    pub(super) fn drop_budget(&mut self, payer: &Payer) -> Vec<Key> {
+    pub(super) fn remove_rate_limiter(&mut self, payer: &Payer) -> Vec<Key> {
         self.rate_limiters.remove(payer);
-        self.wait_no_longer(payer);
+        self.leave_rotation(payer);
         // Subtract the permits of the removed rate limiter now: when their calls end, no rate limiter will
         // subtract them.
         self.permits = self.rate_limiters.values().map(RateLimiter::permits).sum();
@@ -94,17 +94,18 @@ impl State {
     }
 
     /// Adds the rate limiter to the end of the rotation, unless the rate limiter is in the rotation already.
-    pub(super) fn wait(&mut self, payer: &Payer) {
-        if !self.waiting_at.contains_key(payer) {
-            self.last_place += 1;
-            self.waiting.insert(self.last_place, payer.clone());
-            self.waiting_at.insert(payer.clone(), self.last_place);
+    pub(super) fn join_rotation(&mut self, payer: &Payer) {
+        if !self.rotation_numbers.contains_key(payer) {
+            self.last_number += 1;
+            self.rotation.insert(self.last_number, payer.clone());
+            self.rotation_numbers
+                .insert(payer.clone(), self.last_number);
         }
     }
 
-    fn wait_no_longer(&mut self, payer: &Payer) {
-        if let Some(place) = self.waiting_at.remove(payer) {
-            self.waiting.remove(&place);
+    fn leave_rotation(&mut self, payer: &Payer) {
+        if let Some(place) = self.rotation_numbers.remove(payer) {
+            self.rotation.remove(&place);
         }
     }
 
@@ -128,7 +129,7 @@ impl State {
     }
 
     /// Removes a waiting key from a rate limiter, or gives the token of the key's permit back.
-    pub(super) fn left(&mut self, payer: &Payer, key: &Key) {
+    pub(super) fn release(&mut self, payer: &Payer, key: &Key) {
         if let Some(rate_limiter) = self.rate_limiters.get_mut(payer)
             && rate_limiter.leave(key)
         {
@@ -145,15 +146,15 @@ impl State {
             self.leave(key);
         }
         let (payer, since) = (payer.clone(), now);
-        self.places.insert(key.clone(), Place { payer, since });
+        self.places.insert(key.clone(), KeyEntry { payer, since });
         since
     }
 
     pub(super) fn leave(&mut self, key: &Key) -> bool {
-        let Some(Place { payer, .. }) = self.places.remove(key) else {
+        let Some(KeyEntry { payer, .. }) = self.places.remove(key) else {
             return false;
         };
-        self.left(&payer, key);
+        self.release(&payer, key);
         true
     }
 }

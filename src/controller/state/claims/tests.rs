@@ -18,7 +18,7 @@ impl Claims {
 }
 
 #[test]
-fn the_oldest_manages_the_user_and_then_the_lower_uid() {
+fn the_oldest_resource_manages_the_user_and_the_lower_uid_breaks_ties() {
     let mut claims = Claims::default();
     let young = claim("bot", 2, "a");
     let late = claim("Bot", 1, "c");
@@ -42,7 +42,7 @@ fn the_oldest_manages_the_user_and_then_the_lower_uid() {
 }
 
 #[test]
-fn a_younger_one_disturbs_nobody_neither_when_it_comes_nor_when_it_goes() {
+fn a_younger_resource_affects_no_other_when_added_or_removed() {
     let mut claims = Claims::default();
     claims.apply(&key("old"), Some(claim("bot", 1, "a")), true);
     assert_eq!(
@@ -57,7 +57,7 @@ fn a_younger_one_disturbs_nobody_neither_when_it_comes_nor_when_it_goes() {
 }
 
 #[test]
-fn when_the_oldest_goes_the_others_are_looked_at() {
+fn the_removal_of_the_manager_affects_all_other_claimants() {
     let mut claims = Claims::default();
     let next = claim("bot", 2, "b");
     claims.apply(&key("old"), Some(claim("bot", 1, "a")), true);
@@ -68,7 +68,7 @@ fn when_the_oldest_goes_the_others_are_looked_at() {
 }
 
 #[test]
-fn one_made_anew_under_its_name_leaves_its_former_user_and_its_age() {
+fn a_recreated_resource_has_a_new_user_and_a_new_seniority() {
     let mut claims = Claims::default();
     let former = claim("bot", 1, "a");
     let waiting = claim("bot", 2, "b");
@@ -87,7 +87,7 @@ fn one_made_anew_under_its_name_leaves_its_former_user_and_its_age() {
 }
 
 #[test]
-fn one_made_anew_is_no_duplicate_of_itself() {
+fn a_recreated_resource_is_no_duplicate_of_itself() {
     let mut claims = Claims::default();
     claims.apply(&key("bot"), Some(claim("bot", 1, "a")), true);
     // The caller has read the new object; the watch still shows the former one.
@@ -95,7 +95,7 @@ fn one_made_anew_is_no_duplicate_of_itself() {
 }
 
 #[test]
-fn one_that_can_no_longer_be_a_claim_lets_go() {
+fn a_resource_whose_claim_becomes_invalid_gives_up_its_user() {
     let mut claims = Claims::default();
     claims.apply(&key("old"), Some(claim("bot", 1, "a")), true);
     claims.apply(&key("next"), Some(claim("bot", 2, "b")), true);
@@ -103,7 +103,7 @@ fn one_that_can_no_longer_be_a_claim_lets_go() {
 }
 
 #[test]
-fn whoever_is_not_let_in_costs_the_manager_nothing() {
+fn claimants_without_admission_cost_the_manager_nothing() {
     let mut claims = Claims::default();
     let manager = claim("bot", 9_999, "m");
     claims.apply(&key("manager"), Some(manager.clone()), true);
@@ -115,14 +115,17 @@ fn whoever_is_not_let_in_costs_the_manager_nothing() {
     let user = manager.user();
     assert_eq!(claims.users[&user].admitted.len(), 1);
     assert_eq!(claims.older(&key("manager"), &manager), None);
-    assert_eq!(claims.concerned(&key("manager"), &manager).count(), 0);
+    assert_eq!(
+        claims.affected_by_call(&key("manager"), &manager).count(),
+        0
+    );
     assert_eq!(claims.admit(&key("r7"), true), [key("manager")]);
     assert_eq!(claims.older(&key("manager"), &manager), Some(&key("r7")));
     assert_eq!(claims.remove(&key("r7")), [key("manager")]);
 }
 
 #[test]
-fn of_many_that_wait_few_are_woken_at_once_and_each_of_the_others_once_by_and_by() {
+fn of_many_claimants_few_are_woken_at_once_and_the_others_in_portions() {
     let mut claims = Claims::default();
     for n in 0..500 {
         let it = claim("bot", n, &format!("{n:05}"));
@@ -144,7 +147,7 @@ fn of_many_that_wait_few_are_woken_at_once_and_each_of_the_others_once_by_and_by
 }
 
 #[test]
-fn when_a_rival_acted_is_known_whatever_clocks_say() {
+fn the_last_set_of_a_rival_is_known_despite_wrong_clocks() {
     let mut claims = Claims::default();
     let [one, two] = [claim("bot", 1, "a"), claim("bot", 2, "b")];
     claims.apply(&key("one"), Some(one.clone()), true);
@@ -161,8 +164,8 @@ fn when_a_rival_acted_is_known_whatever_clocks_say() {
     // others.
     claims.admit(&key("two"), false);
     assert_eq!(rival_at(&claims), Some(at(60)));
-    let concerned: Vec<_> = claims.concerned(&key("one"), &one).collect();
-    assert_eq!(concerned, [&key("two")]);
+    let affected_by_call: Vec<_> = claims.affected_by_call(&key("one"), &one).collect();
+    assert_eq!(affected_by_call, [&key("two")]);
     claims.remove(&key("two"));
     assert_eq!(rival_at(&claims), None);
     claims.remove(&key("one"));
@@ -172,7 +175,7 @@ fn when_a_rival_acted_is_known_whatever_clocks_say() {
 proptest! {
     /// Compares the index with a scan of all resources after each event.
     #[test]
-    fn whoever_manages_a_user_is_known_and_told(
+    fn each_change_of_the_manager_affects_all_its_claimants(
         events in proptest::collection::vec((0_u8..5, proptest::option::of((0_u8..2, 0_i64..4))), 1..40)
     ) {
         let mut claims = Claims::default();
@@ -211,7 +214,7 @@ proptest! {
 
 proptest! {
     #[test]
-    fn of_two_resources_made_in_one_second_the_uids_texts_tell_which_is_older(
+    fn uids_order_resources_of_the_same_second_by_their_texts(
         [one, other] in proptest::array::uniform2("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"),
     ) {
         let seniority = |uid: &str| Seniority {

@@ -28,8 +28,8 @@ impl Grants {
         }
         let admission = self.find(target, resource.namespace()).0;
         let is_judged = self.ungranted.is_none() || {
-            let resident = self.resources.get(resource);
-            resident.is_some_and(|it| it.claim.target() == target && it.is_admitted())
+            let entry = self.resources.get(resource);
+            entry.is_some_and(|it| it.claim.target() == target && it.is_admitted())
         };
         match admission {
             Admission::Granted(_) if !is_judged => Admission::Unknown,
@@ -49,8 +49,8 @@ impl Grants {
     /// ambiguous.
     #[must_use]
     pub fn conflicting(&self, resource: &Key) -> Option<Vec<Name>> {
-        let resident = self.resources.get(resource)?;
-        match self.find(resident.claim.target(), resource.namespace()) {
+        let entry = self.resources.get(resource)?;
+        match self.find(entry.claim.target(), resource.namespace()) {
             (Admission::Ambiguous, by) => Some(by),
             (
                 Admission::Granted(_)
@@ -68,27 +68,27 @@ impl Grants {
         if self.ungranted.is_some() && !self.is_listed() {
             return false;
         }
-        let Some(resident) = self.resources.get(resource) else {
+        let Some(entry) = self.resources.get(resource) else {
             return false;
         };
         #[cfg(test)]
         crate::controller::panic_tests::panic_at("judge", resource);
-        let (admission, mut by) = self.find(resident.claim.target(), resource.namespace());
+        let (admission, mut by) = self.find(entry.claim.target(), resource.namespace());
         if admission == Admission::Ambiguous {
             // If the grants disagree, none of the grants admits the resource.
             by.clear();
         }
         let by: SmallSet<_> = by.into_iter().collect();
-        let Some(resident) = self.resources.get_mut(resource) else {
+        let Some(entry) = self.resources.get_mut(resource) else {
             return false;
         };
-        let before = std::mem::replace(&mut resident.admission, admission);
-        let has_changed = resident.admission != before;
-        if resident.by != by {
-            let before = std::mem::take(&mut resident.by);
+        let before = std::mem::replace(&mut entry.admission, admission);
+        let has_changed = entry.admission != before;
+        if entry.by != by {
+            let before = std::mem::take(&mut entry.by);
             self.count(&before, &by);
-            if let Some(resident) = self.resources.get_mut(resource) {
-                resident.by = by;
+            if let Some(entry) = self.resources.get_mut(resource) {
+                entry.by = by;
             }
         }
         has_changed
@@ -121,14 +121,14 @@ impl Grants {
     /// Updates the counts for a resource that the grants `before` admitted and the grants `now` admit.
     pub(super) fn count(&mut self, before: &SmallSet<Name>, now: &SmallSet<Name>) {
         for name in before.iter() {
-            let lets_in = self.lets_in.entry(name.clone()).or_default();
-            *lets_in = lets_in.saturating_sub(1);
-            if *lets_in == 0 {
-                self.lets_in.remove(name);
+            let count = self.admitted_counts.entry(name.clone()).or_default();
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.admitted_counts.remove(name);
             }
         }
         for name in now.iter() {
-            *self.lets_in.entry(name.clone()).or_default() += 1;
+            *self.admitted_counts.entry(name.clone()).or_default() += 1;
         }
         let known = &self.by_name.known;
         let counted = before.iter().chain(now.iter());

@@ -2,7 +2,7 @@
 
 use super::{
     GrantEntry, Grants, NamespaceLabels, RelistChange,
-    concerned::{Among, Change, Concerned},
+    resource_walk::{GrantChange, ResourceGroup, ResourceWalk},
     watched_objects::WatchedObjects,
 };
 #[cfg(test)]
@@ -16,20 +16,20 @@ use std::{sync::Arc, time::Instant};
 
 impl Grants {
     /// Adds or updates a grant. Returns the resources to judge.
-    pub fn apply_grant(&mut self, name: &str, object: Arc<CognitoUserPoolGrant>) -> Concerned {
+    pub fn apply_grant(&mut self, name: &str, object: Arc<CognitoUserPoolGrant>) -> ResourceWalk {
         self.by_name.listing.show(&name.into());
         if object.metadata.deletion_timestamp.is_some() {
             // A finalizer keeps the object alive, but a grant that is being deleted admits no resource.
             return self.delete_grant(name);
         }
-        if let Some(held) = self.by_name.known.get_mut(name) {
-            let same =
-                held.object.spec == object.spec && held.object.metadata.uid == object.metadata.uid;
+        if let Some(entry) = self.by_name.known.get_mut(name) {
+            let same = entry.object.spec == object.spec
+                && entry.object.metadata.uid == object.metadata.uid;
             if same {
                 // Only status or metadata changed, so the status may have to be written again.
-                held.object = object;
+                entry.object = object;
                 self.changed.insert(name.into());
-                return Concerned::default();
+                return ResourceWalk::default();
             }
         }
         let grant = Grant::parse(&object.spec)
@@ -50,32 +50,32 @@ impl Grants {
                 self.unreadable.insert(name.into());
             }
         }
-        let held = GrantEntry { object, grant };
-        self.by_name.known.insert(name.into(), held);
+        let entry = GrantEntry { object, grant };
+        self.by_name.known.insert(name.into(), entry);
         self.changed.insert(name.into());
-        self.concerned(change)
+        self.walk_after(change)
     }
 
     /// Adds or updates a grant that this version can't read. Returns the resources to judge.
-    pub fn unreadable_grant(&mut self, name: &str) -> Concerned {
+    pub fn unreadable_grant(&mut self, name: &str) -> ResourceWalk {
         let change = self.forget_grant(name);
         self.by_name.listing.show(&name.into());
         self.unreadable.insert(name.into());
-        self.concerned(change)
+        self.walk_after(change)
     }
 
     /// Repairs the index after a change of this grant panicked half-way. The grant admits no resource from
     /// now on. A grant that still exists (`is_there`) counts as unreadable. Returns every resource to be
     /// judged, because the index can't tell which resources the grant admitted.
-    pub fn panicking_grant(&mut self, name: &str, is_there: bool) -> Concerned {
+    pub fn panicking_grant(&mut self, name: &str, is_there: bool) -> ResourceWalk {
         self.by_name.known.remove(name);
         self.changed.remove(name);
-        self.is_one_gone = true;
+        self.has_deletion = true;
         self.pools.clear();
-        for (name, held) in &self.by_name.known {
-            if let Ok(pool) = PoolId::parse(&held.object.spec.user_pool_id) {
+        for (name, entry) in &self.by_name.known {
+            if let Ok(pool) = PoolId::parse(&entry.object.spec.user_pool_id) {
                 let naming = self.pools.entry(pool).or_default();
-                naming.insert(name.clone(), held.grant.clone().ok());
+                naming.insert(name.clone(), entry.grant.clone().ok());
             }
         }
         if is_there {
@@ -84,24 +84,24 @@ impl Grants {
         } else {
             self.unreadable.remove(name);
         }
-        self.everybody()
+        self.whole_walk()
     }
 
     /// Removes a grant. Returns the resources to judge.
-    pub fn delete_grant(&mut self, name: &str) -> Concerned {
+    pub fn delete_grant(&mut self, name: &str) -> ResourceWalk {
         let change = self.forget_grant(name);
         self.changed.remove(name);
-        self.is_one_gone = true;
-        self.concerned(change)
+        self.has_deletion = true;
+        self.walk_after(change)
     }
 
-    fn forget_grant(&mut self, name: &str) -> Change {
-        let mut change = Change::default();
-        if let Some(held) = self.by_name.known.remove(name) {
+    fn forget_grant(&mut self, name: &str) -> GrantChange {
+        let mut change = GrantChange::default();
+        if let Some(entry) = self.by_name.known.remove(name) {
             #[cfg(test)]
             crate::controller::panic_tests::panic_at("forget grant", &Key::new("", name));
-            change.grants.extend(held.grant);
-            if let Ok(pool) = PoolId::parse(&held.object.spec.user_pool_id) {
+            change.grants.extend(entry.grant);
+            if let Ok(pool) = PoolId::parse(&entry.object.spec.user_pool_id) {
                 if let Some(naming) = self.pools.get_mut(&pool) {
                     naming.remove(&name.into());
                     if naming.is_empty() {
@@ -116,21 +116,21 @@ impl Grants {
     }
 
     /// Adds or updates a namespace with its labels. Returns the resources to judge.
-    pub fn apply_namespace(&mut self, name: &str, labels: NamespaceLabels) -> Concerned {
+    pub fn apply_namespace(&mut self, name: &str, labels: NamespaceLabels) -> ResourceWalk {
         self.namespaces.listing.show(&name.into());
         #[cfg(test)]
         crate::controller::panic_tests::panic_at("namespace", &Key::new("", name));
         if self.namespaces.known.get(name) == Some(&labels) {
-            return Concerned::default();
+            return ResourceWalk::default();
         }
         self.namespaces.known.insert(name.into(), labels);
-        Concerned::all([Among::Namespace(name.into())])
+        ResourceWalk::all([ResourceGroup::Namespace(name.into())])
     }
 
     /// Removes a namespace. Returns the resources to judge.
-    pub fn delete_namespace(&mut self, name: &str) -> Concerned {
+    pub fn delete_namespace(&mut self, name: &str) -> ResourceWalk {
         self.namespaces.known.remove(name);
-        Concerned::all([Among::Namespace(name.into())])
+        ResourceWalk::all([ResourceGroup::Namespace(name.into())])
     }
 
     /// Begins a list of the grants.
@@ -162,12 +162,12 @@ impl Grants {
     /// The consequences of a complete list. No resource is judged before both lists are complete. So the
     /// first complete pair of lists concerns every resource.
     fn relisted(&self, gone: Vec<Name>, first: bool) -> RelistChange {
-        let concerned = if first && self.is_listed() {
-            self.everybody()
+        let walk = if first && self.is_listed() {
+            self.whole_walk()
         } else {
-            Concerned::default()
+            ResourceWalk::default()
         };
-        RelistChange { gone, concerned }
+        RelistChange { gone, walk }
     }
 
     pub(super) fn is_listed(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::{
     Grants,
-    concerned::{Among, Change, Concerned, WALKED_FOR_ONE_JUDGED},
+    resource_walk::{GrantChange, ResourceGroup, ResourceWalk, WALKED_FOR_ONE_JUDGED},
 };
 use crate::{
     controller::state::key::Key,
@@ -18,26 +18,23 @@ use std::{
 impl Grants {
     /// The next resources to judge, at most `max`. Each call makes at least one step of the walk. A portion
     /// may be empty before the walk is done.
-    pub fn next_concerned(&self, concerned: &mut Concerned, max: usize) -> Vec<Key> {
+    pub fn next_resources(&self, walk: &mut ResourceWalk, max: usize) -> Vec<Key> {
         let most = max * WALKED_FOR_ONE_JUDGED;
         let mut found = Vec::new();
         let mut cost = 0;
-        let Concerned {
-            among,
+        let ResourceWalk {
+            groups,
             after,
             grants,
-        } = concerned;
-        while let Some(those) = among.front() {
-            let residents = match those {
-                Among::Pool(pool) => self.of_pool.get(pool),
-                Among::Namespace(name) => self.of_namespace.get(name),
+        } = walk;
+        while let Some(group) = groups.front() {
+            let members = match group {
+                ResourceGroup::Pool(pool) => self.of_pool.get(pool),
+                ResourceGroup::Namespace(name) => self.of_namespace.get(name),
             };
             let begin = after.take().map_or(Bound::Unbounded, Bound::Excluded);
             let range = (begin, Bound::Unbounded);
-            for key in residents
-                .into_iter()
-                .flat_map(|all| all.range(range.clone()))
-            {
+            for key in members.into_iter().flat_map(|all| all.range(range.clone())) {
                 cost += 1;
                 let is_concerned = || self.is_concerned(key, grants.as_deref());
                 // After a panic, return the resource: judging the resource panics again, and then the panic
@@ -52,7 +49,7 @@ impl Grants {
                 }
             }
             cost += 1;
-            among.pop_front();
+            groups.pop_front();
         }
         found
     }
@@ -72,41 +69,50 @@ impl Grants {
             name: key.namespace(),
             labels,
         };
-        grants.iter().any(|grant| grant.lets_in(target, namespace))
+        grants.iter().any(|grant| grant.admits(target, namespace))
     }
 
     /// The resources that a change may concern. Of 10,000 resources in a pool, these are only the resources
     /// that the grant admitted before the change or admits now.
-    pub(super) fn concerned(&self, change: Change) -> Concerned {
+    pub(super) fn walk_after(&self, change: GrantChange) -> ResourceWalk {
         if !self.is_listed() {
-            return Concerned::default();
+            return ResourceWalk::default();
         }
         if self.ungranted == Some(UngrantedPolicy::Allow) {
             // A pool that no grant names is open to all. So a change of whether any grant names the pool
             // concerns every resource of the pool. An unreadable grant may name any pool.
             return if change.may_name_any || !self.unreadable.is_empty() {
-                self.everybody()
+                self.whole_walk()
             } else {
-                Concerned::all(change.pools.into_iter().map(Among::Pool))
+                ResourceWalk::all(change.pools.into_iter().map(ResourceGroup::Pool))
             };
         }
         let grants = change.grants;
         let names: Option<Vec<_>> = grants.iter().map(|it| it.only_names()).collect();
-        let among: Vec<_> = if let Some(names) = names {
+        let groups: Vec<_> = if let Some(names) = names {
             let names: BTreeSet<&String> = names.into_iter().flatten().collect();
             names
                 .into_iter()
                 .filter_map(|name| self.of_namespace.get_key_value(name.as_str()))
-                .map(|(name, _)| Among::Namespace(name.clone()))
+                .map(|(name, _)| ResourceGroup::Namespace(name.clone()))
                 .collect()
         } else {
             let pools: BTreeSet<_> = grants.iter().map(|grant| &grant.pool).collect();
-            pools.into_iter().cloned().map(Among::Pool).collect()
+            pools
+                .into_iter()
+                .cloned()
+                .map(ResourceGroup::Pool)
+                .collect()
         };
-        Concerned::let_in_by(grants, among)
+        ResourceWalk::admitted_by(grants, groups)
     }
 
-    pub(super) fn everybody(&self) -> Concerned {
-        Concerned::all(self.of_namespace.keys().cloned().map(Among::Namespace))
+    pub(super) fn whole_walk(&self) -> ResourceWalk {
+        ResourceWalk::all(
+            self.of_namespace
+                .keys()
+                .cloned()
+                .map(ResourceGroup::Namespace),
+        )
     }
 }

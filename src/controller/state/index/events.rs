@@ -1,6 +1,6 @@
 //! The events of the watches of resources and Secrets. An event returns the affected resources.
 
-use super::{Index, Resource, SeenSecret, contains};
+use super::{Index, Resource, WatchedVersion, contains};
 use crate::{
     api::{CognitoUserPassword, CognitoUserPasswordSpec, PasswordSecretRef},
     cluster::watch::{Scope, lean_object::DecodeError},
@@ -19,7 +19,7 @@ impl Index {
     ///
     /// - the resource itself, if the watch shows a new version;
     /// - the claimants of its user, if the manager changed;
-    /// - the resources of [`Claims::concerned`], if the resource set its user's password, or tried to.
+    /// - the resources of [`Claims::affected_by_call`], if the resource set its user's password, or tried to.
     pub fn apply_resource(&mut self, scope: &Scope, resource: &CognitoUserPassword) -> Vec<Key> {
         let key = Key::of(resource);
         let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
@@ -27,7 +27,7 @@ impl Index {
         self.unreadable.remove(&key);
         #[cfg(test)]
         crate::controller::panic_tests::panic_at("index", &key);
-        let packed = CompactRecord::of(resource, &self.words);
+        let packed = CompactRecord::of(resource, &self.interner);
         let known = self.resources.get(&key);
         if known.is_some_and(|known| known.packed == packed) {
             return Vec::new();
@@ -44,7 +44,7 @@ impl Index {
             // A younger resource may set the user before the younger resource learns of an older one, so
             // the older one must decide again. Other status changes wake no rival: a thousand resources for
             // one user would wake one another a thousand times.
-            affected.extend(self.claims.concerned(&key, &claim).cloned());
+            affected.extend(self.claims.affected_by_call(&key, &claim).cloned());
         }
         self.link(&key, &Key::of_secret(resource), packed);
         affected.push(key);
@@ -120,13 +120,13 @@ impl Index {
         let version = (Text::of(&version.uid), Text::of(&version.resource_version));
         let known = self.secrets.entry(secret).or_default();
         if known
-            .seen
+            .watched
             .as_ref()
-            .is_some_and(|seen| seen.version == version)
+            .is_some_and(|watched| watched.version == version)
         {
             return Vec::new();
         }
-        known.seen = Some(SeenSecret { version, since });
+        known.watched = Some(WatchedVersion { version, since });
         known.resources.iter().cloned().collect()
     }
 
@@ -137,7 +137,7 @@ impl Index {
         let Some(known) = self.secrets.get_mut(secret) else {
             return Vec::new();
         };
-        if known.seen.take().is_none() {
+        if known.watched.take().is_none() {
             return Vec::new();
         }
         let affected: Vec<_> = known.resources.iter().cloned().collect();
@@ -175,8 +175,8 @@ impl Index {
     /// Completes the list of Secrets. The caller deletes each Secret that the [`Sweep`] yields as gone.
     pub fn secrets_listed(&mut self, scope: &Scope) -> Sweep<Key> {
         let listing = &mut self.scopes.entry(scope.clone()).or_default().secrets;
-        let seen = self.secrets.iter().filter(|(_, it)| it.seen.is_some());
-        let known = seen.map(|(key, _)| key);
+        let watched = self.secrets.iter().filter(|(_, it)| it.watched.is_some());
+        let known = watched.map(|(key, _)| key);
         listing.finish(known.filter(|key| contains(scope, key)))
     }
 
@@ -201,7 +201,7 @@ impl Index {
     fn unlink(&mut self, resource: &Key, secret: &Key) {
         if let Some(referenced) = self.secrets.get_mut(secret) {
             referenced.resources.remove(resource);
-            if referenced.resources.is_empty() && referenced.seen.is_none() {
+            if referenced.resources.is_empty() && referenced.watched.is_none() {
                 self.secrets.remove(secret);
             }
         }

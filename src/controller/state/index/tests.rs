@@ -43,7 +43,7 @@ fn resources_gone(index: &mut Index, scope: &Scope) -> Vec<Key> {
 }
 
 #[test]
-fn two_resources_on_one_secret_are_both_followed() {
+fn a_changed_secret_affects_all_resources_that_reference_it() {
     let mut index = Index::default();
     index.apply_resource(&Scope::All, &resource("one", "secret"));
     index.apply_resource(&Scope::All, &resource("two", "secret"));
@@ -55,7 +55,7 @@ fn two_resources_on_one_secret_are_both_followed() {
 }
 
 #[test]
-fn a_resource_that_moved_to_another_secret_is_followed_there_only() {
+fn a_resource_follows_only_the_secret_that_it_references_now() {
     let mut index = Index::default();
     index.apply_resource(&Scope::All, &resource("one", "old"));
     index.apply_resource(&Scope::All, &resource("one", "new"));
@@ -71,7 +71,7 @@ fn a_resource_that_moved_to_another_secret_is_followed_there_only() {
 }
 
 #[test]
-fn what_a_relist_does_not_show_is_gone() {
+fn an_object_missing_from_a_relist_is_gone() {
     let mut index = Index::default();
     let scope = Scope::Namespace("team-a".to_owned());
     let other = Scope::Namespace("team-b".to_owned());
@@ -118,7 +118,7 @@ fn unreadable(resource: &CognitoUserPassword) -> DecodeError {
 }
 
 #[test]
-fn a_resource_that_cannot_be_read_keeps_its_place_and_nothing_is_done_for_it() {
+fn an_unreadable_resource_keeps_its_claim_and_is_not_reconciled() {
     let mut index = Index::default();
     let scope = Scope::All;
     let (old, young) = (claimant("old", 1), claimant("young", 2));
@@ -152,7 +152,7 @@ fn a_resource_that_cannot_be_read_keeps_its_place_and_nothing_is_done_for_it() {
 }
 
 #[test]
-fn only_a_change_after_the_first_list_has_a_time() {
+fn only_a_secret_version_after_the_first_list_has_a_time() {
     let mut index = Index::default();
     let now = Instant::now();
     index.secrets_listing(&Scope::All);
@@ -166,7 +166,7 @@ fn only_a_change_after_the_first_list_has_a_time() {
 
 proptest! {
     #[test]
-    fn nothing_is_left_behind(moves in proptest::collection::vec((0_u8..5, 0_u8..3), 0..40)) {
+    fn deleted_resources_leave_no_entry(moves in proptest::collection::vec((0_u8..5, 0_u8..3), 0..40)) {
         let mut index = Index::default();
         for (number, secret) in &moves {
             index.apply_resource(&Scope::All, &resource(&format!("r{number}"), &format!("s{secret}")));

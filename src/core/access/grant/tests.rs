@@ -34,8 +34,8 @@ fn labels(labels: &[(&str, &str)]) -> BTreeMap<String, String> {
     labels.iter().map(owned).collect()
 }
 
-fn lets_in(grant: &Grant, target: &Target, name: &str, labels: &BTreeMap<String, String>) -> bool {
-    grant.lets_in(target, Namespace { name, labels })
+fn admits(grant: &Grant, target: &Target, name: &str, labels: &BTreeMap<String, String>) -> bool {
+    grant.admits(target, Namespace { name, labels })
 }
 
 #[rstest]
@@ -53,11 +53,11 @@ fn pool_user_and_namespace_must_all_fit(
 ) {
     let target = target(pool, username);
     let none = BTreeMap::new();
-    assert_eq!(lets_in(&grant(|_| ()), &target, namespace, &none), fits);
+    assert_eq!(admits(&grant(|_| ()), &target, namespace, &none), fits);
 }
 
 #[test]
-fn a_namespace_is_let_in_by_name_or_by_label() {
+fn a_grant_admits_a_namespace_by_name_or_by_label() {
     let selecting = |keep_names: bool| {
         grant(|spec| {
             spec.namespaces.selector = Some(NamespaceSelector {
@@ -72,7 +72,7 @@ fn a_namespace_is_let_in_by_name_or_by_label() {
         })
     };
     let bot = target("eu-west-1_a", "ci-bot");
-    let fits = |keep, name, of| lets_in(&selecting(keep), &bot, name, &labels(of));
+    let fits = |keep, name, of| admits(&selecting(keep), &bot, name, &labels(of));
     assert!(fits(true, "team-a", &[]));
     assert!(!fits(false, "team-a", &[]));
     for keep in [true, false] {
@@ -91,9 +91,9 @@ fn an_empty_selector_fits_every_namespace_and_no_namespaces_fit_none() {
         };
     });
     let bot = target("eu-west-1_a", "ci-bot");
-    assert!(lets_in(&all, &bot, "any", &BTreeMap::new()));
+    assert!(admits(&all, &bot, "any", &BTreeMap::new()));
     let none = grant(|spec| spec.namespaces.names = None);
-    assert!(!lets_in(&none, &bot, "team-a", &BTreeMap::new()));
+    assert!(!admits(&none, &bot, "team-a", &BTreeMap::new()));
 }
 
 #[rstest]
@@ -138,7 +138,7 @@ fn by_role(region: Option<&str>, external_id: Option<&str>) -> Grant {
 }
 
 #[test]
-fn grants_that_fit_must_agree() {
+fn grants_with_different_authorities_are_ambiguous() {
     let bot = target("eu-west-1_a", "ci-bot");
     let admit =
         |grants: &[&Grant]| admit(grants.iter().copied(), true, UngrantedPolicy::Deny, &bot);
@@ -168,7 +168,7 @@ fn grants_that_fit_must_agree() {
 #[case(UngrantedPolicy::Deny, true, false)]
 #[case(UngrantedPolicy::Allow, true, false)]
 #[case(UngrantedPolicy::Allow, false, true)]
-fn without_a_grant_only_a_pool_that_none_names_is_open(
+fn without_a_fitting_grant_only_a_pool_that_no_grant_names_is_open(
     #[case] ungranted: UngrantedPolicy,
     #[case] named: bool,
     #[case] granted: bool,
@@ -188,7 +188,7 @@ fn without_a_grant_only_a_pool_that_none_names_is_open(
     Err(InvalidGrant::UnknownRegion(region("made-up-17_a")))
 )]
 #[case("eu-west-1_a", None, Ok("eu-west-1"))]
-fn a_grant_is_of_a_region_of_aws_by_its_own_word_or_by_its_pool(
+fn the_region_of_a_grant_comes_from_its_spec_or_its_pool_and_exists_in_aws(
     #[case] pool: &str,
     #[case] named: Option<&str>,
     #[case] found: Result<&str, InvalidGrant>,
@@ -213,7 +213,7 @@ fn region(pool: &str) -> Region {
 #[case("eu-west-1_a", Regions::OfAws, true)]
 #[case("local_a", Regions::OfAws, false)]
 #[case("local_a", Regions::Any, true)]
-fn nobody_is_let_in_where_there_is_no_region(
+fn an_unknown_region_admits_no_resource(
     #[case] pool: &str,
     #[case] regions: Regions,
     #[case] granted: bool,

@@ -25,7 +25,7 @@ pub(super) fn while_waiting(
     let status = observed.status;
     let left = until_stalled(status, now).filter(|_| still_waits(observed));
     match left {
-        Some(left) if left.is_zero() => say_stalled(observed, wake, now),
+        Some(left) if left.is_zero() => report_stalled(observed, wake, now),
         Some(_) | None => Decision::Stay {
             wake: shorter(wake, left),
         },
@@ -54,7 +54,7 @@ fn still_waits(observed: &Observation<'_>) -> bool {
 }
 
 /// Reports the same verdict again, with conditions for the present time.
-fn say_stalled(observed: &Observation<'_>, wake: Option<Duration>, now: Timestamp) -> Decision {
+fn report_stalled(observed: &Observation<'_>, wake: Option<Duration>, now: Timestamp) -> Decision {
     let before = observed.status;
     let Some(verdict) = ready_verdict(before) else {
         return Decision::Stay { wake };

@@ -15,7 +15,7 @@ use crate::{
             decision::{Decision, Report},
             observation::{Comparison, Observation, SecretVersion},
             plan::plan,
-            quarantine::{quarantine_left, recorded_quarantine_left},
+            quarantine::{corrected, quarantine_left, recorded_quarantine_left},
             record::handled_request,
             resend::{ResendPolicy, kind},
             retry::backoff_left,
@@ -66,10 +66,10 @@ pub(super) fn decide_unread(
         status.ready_reason(),
         Some(Reason::SecretNotFound | Reason::SecretKeyNotFound | Reason::InvalidSecretValue)
     );
-    let same_look = tried_this && same_value && !(of_no_value && tried_value.is_some());
+    let is_same_read = tried_this && same_value && !(of_no_value && tried_value.is_some());
     let judged = observed.ready_is_current()
         && !observed.waited_for_grant()
-        && (same_look || (attempted_this && !of_no_value));
+        && (is_same_read || (attempted_this && !of_no_value));
     match ready_class(status) {
         // A request without an answer asks for a set, so a stalled resource with such a request is read.
         Some(Class::Stalled)
@@ -87,8 +87,35 @@ pub(super) fn decide_unread(
     }
 }
 
-/// Decides on a value that was read.
-pub(super) fn decide_read(
+/// Decides on a value that was read, with the quarantines of a wrong clock corrected.
+pub(super) fn decide_value(
+    observed: &Observation<'_>,
+    authority: &Authority,
+    version: &SecretVersion,
+    value: &Comparison,
+    now: Timestamp,
+    fresh_id: &str,
+) -> Decision {
+    let Some(status) = corrected(observed.status, now) else {
+        return decide_read(observed, authority, version, value, now, fresh_id);
+    };
+    let observed = Observation {
+        status: &status,
+        ..observed.clone()
+    };
+    match decide_read(&observed, authority, version, value, now, fresh_id) {
+        // The corrected times must be on record. Otherwise each decision would begin the whole quarantine
+        // again.
+        Decision::Stay { wake: Some(wake) } => {
+            let verdict =
+                ready_verdict(&status).unwrap_or_else(|| Verdict::new(Reason::Progressing));
+            Decision::Report(Box::new(Report::new(status.clone(), verdict, Some(wake))))
+        }
+        other => other,
+    }
+}
+
+fn decide_read(
     observed: &Observation<'_>,
     authority: &Authority,
     version: &SecretVersion,
@@ -108,13 +135,13 @@ pub(super) fn decide_read(
     let asked = observed.has_new_request() && !observed.is_acted_on();
     let spent = !asked && kind(observed, version, value) == ResendPolicy::Spent;
     if spent
-        && let Some(spared) = report_instead_of_sending(observed, version, value, now, fresh_id)
+        && let Some(report) = report_instead_of_sending(observed, version, value, now, fresh_id)
     {
-        return spared;
+        return report;
     }
     if let Some(attempt) = &status.attempt {
         let same = observed.is_attempted(attempt, version, value);
-        if same && let Some(stay) = hold(observed, attempt, value, now) {
+        if same && let Some(stay) = leave_attempt(observed, attempt, value, now) {
             return stay;
         }
         match (attempt.is_open(), same) {
@@ -169,18 +196,18 @@ pub(super) fn decide_read(
 }
 
 /// The decision that leaves an attempt at this value alone for now; None if the value may be sent.
-fn hold(
+fn leave_attempt(
     observed: &Observation<'_>,
     attempt: &Attempt,
     value: &Comparison,
     now: Timestamp,
 ) -> Option<Decision> {
-    let asked_anew = observed.has_new_request() || attempt.generation != observed.generation;
+    let is_new_request = observed.has_new_request() || attempt.generation != observed.generation;
     match ready_class(observed.status) {
         // A person must act, so this value is not sent again. `InvalidSecretValue` is the exception: that
         // verdict is about another value that the Secret held in between.
         Some(Class::Stalled)
-            if !asked_anew
+            if !is_new_request
                 && observed.ready_is_current()
                 && !observed.waited_for_grant()
                 && observed.status.ready_reason() != Some(Reason::InvalidSecretValue) =>
@@ -198,8 +225,8 @@ fn hold(
 /// Signs a stalled attempt with the newest key, so that older keys can be deleted. `Stay` if the newest key
 /// signed the attempt already.
 fn re_sign_attempt(observed: &Observation<'_>, attempt: &Attempt, value: &Comparison) -> Decision {
-    let told = ready_verdict(observed.status);
-    match told.filter(|_| attempt.fingerprint != value.fingerprint) {
+    let verdict = ready_verdict(observed.status);
+    match verdict.filter(|_| attempt.fingerprint != value.fingerprint) {
         None => Decision::Stay { wake: None },
         Some(verdict) => {
             let mut status = observed.status.clone();

@@ -43,7 +43,7 @@ fn serve(
 }
 
 #[test]
-fn one_change_does_not_wait_for_another_namespaces_ten_thousand() {
+fn one_change_does_not_wait_for_ten_thousand_of_another_namespace() {
     let mut rate_limiter = rate_limiter();
     put(&mut rate_limiter, "busy", 0..10_000);
     serve(&mut rate_limiter, 1.0);
@@ -54,7 +54,7 @@ fn one_change_does_not_wait_for_another_namespaces_ten_thousand() {
 }
 
 #[test]
-fn namespaces_take_turns_and_within_one_the_first_comes_first() {
+fn namespaces_rotate_and_within_a_namespace_the_first_key_comes_first() {
     let mut rate_limiter = rate_limiter();
     put(&mut rate_limiter, "a", 0..3);
     put(&mut rate_limiter, "b", 0..2);
@@ -67,7 +67,7 @@ fn namespaces_take_turns_and_within_one_the_first_comes_first() {
 }
 
 #[test]
-fn what_was_asked_for_comes_before_what_was_not() {
+fn requested_sets_come_before_retries() {
     let mut rate_limiter = rate_limiter();
     let key = |name: u32| ("a".to_owned(), name);
     rate_limiter.wait("a", &key(1), Urgency::Retry);
@@ -85,7 +85,7 @@ fn what_was_asked_for_comes_before_what_was_not() {
 }
 
 #[test]
-fn urgent_work_without_end_leaves_a_share_to_what_is_tried_again() {
+fn endless_requests_leave_a_share_of_the_permits_to_retries() {
     let mut rate_limiter = rate_limiter();
     let key = |name: u32| ("loop".to_owned(), name);
     for retry in 0..5 {
@@ -110,7 +110,7 @@ fn urgent_work_without_end_leaves_a_share_to_what_is_tried_again() {
 }
 
 #[test]
-fn a_service_that_does_not_reply_gets_few_turns_until_it_does() {
+fn a_service_that_does_not_reply_gets_few_permits_until_it_replies() {
     let limits = RateLimits {
         rps: 1_000.0,
         burst: 1_000,
@@ -137,7 +137,7 @@ fn a_service_that_does_not_reply_gets_few_turns_until_it_does() {
 }
 
 #[test]
-fn services_that_hang_leave_turns_to_the_next_one_and_to_one_that_answered() {
+fn hanging_services_leave_permits_to_a_new_service_and_to_answering_ones() {
     let mut permits = Vec::new();
     for _ in 0..1_500 {
         let mut own = 0;
@@ -153,7 +153,7 @@ fn services_that_hang_leave_turns_to_the_next_one_and_to_one_that_answered() {
 }
 
 #[test]
-fn no_more_turns_are_out_than_others_leave_room_for() {
+fn permits_in_use_stay_within_the_room_that_other_rate_limiters_leave() {
     let mut rate_limiter = rate_limiter();
     put(&mut rate_limiter, "a", 0..9);
     let now = Duration::ZERO;
@@ -163,7 +163,7 @@ fn no_more_turns_are_out_than_others_leave_room_for() {
 }
 
 #[test]
-fn a_turn_that_was_not_needed_goes_to_the_next() {
+fn an_unneeded_permit_goes_to_the_next_key() {
     let mut rate_limiter = rate_limiter();
     put(&mut rate_limiter, "a", 0..12);
     let now = Duration::ZERO;
@@ -196,7 +196,7 @@ fn calls_that_hang_leave_room_for_others() {
 }
 
 #[test]
-fn how_long_all_wait_at_most_is_told_by_the_tokens() {
+fn the_tokens_give_the_time_until_every_key_has_a_permit() {
     let mut rate_limiter = rate_limiter();
     put(&mut rate_limiter, "a", 0..30);
     // Ten of the 31 tokens are there.
@@ -248,14 +248,14 @@ fn under_a_limit(limit: usize, span: f64) -> (usize, usize) {
 }
 
 #[test]
-fn under_a_lower_limit_most_of_it_is_used_and_little_is_throttled() {
+fn under_a_lower_quota_most_of_the_quota_is_used_and_few_calls_are_throttled() {
     let (taken, throttled) = under_a_limit(4, 300.0);
     assert!(taken >= 4 * 300 * 7 / 10, "{taken} taken");
     assert!(throttled * 12 <= taken, "{throttled} of {taken} throttled");
 }
 
 #[test]
-fn whatever_its_limits_it_comes_to_rest() {
+fn a_rate_limiter_of_any_limits_comes_to_rest() {
     for (burst, tenths) in (1..20).flat_map(|burst| (1..200).map(move |rps| (burst, rps))) {
         let limits = RateLimits {
             rps: f64::from(tenths) / 10.0,
@@ -272,7 +272,7 @@ fn whatever_its_limits_it_comes_to_rest() {
 proptest! {
     /// Over any span the rate limiter gives no more permits than burst and rate allow, and loses no key.
     #[test]
-    fn never_more_than_burst_and_rate_and_never_less(
+    fn calls_never_exceed_burst_and_rate_and_use_the_whole_rate(
         steps in proptest::collection::vec((0_u8..4, 0_u32..40, 0_u64..400), 1..200),
     ) {
         let mut rate_limiter = rate_limiter();
