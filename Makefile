@@ -16,6 +16,7 @@ help: ## This list
 # What a command needs is all that is asked for (tests/prerequisites.sh) and built (tests/with-tools.sh).
 space := $(subst ,, )
 control_plane := kube-apiserver etcd kubectl
+chart := helm helm-unittest helm-docs
 tools = $(filter-out lints bill,$(needs))
 with_tools = tests/with-tools.sh --tools=$(subst $(space),$(comma),$(strip $(tools)))
 comma := ,
@@ -24,7 +25,7 @@ comma := ,
 threads = $$(cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 4 : cores)))
 
 .PHONY: test
-test: needs := $(control_plane) kube-controller-manager moto lints bill
+test: needs := $(control_plane) kube-controller-manager $(chart) moto lints bill
 test: prerequisites lint supply-chain ## Everything that proves the work: format, lints, dependencies, unit, property and end-to-end tests, the demo
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(threads)} $(with_tools) $(cargo) test --locked --no-fail-fast
 	$(MAKE) --no-print-directory demo
@@ -75,12 +76,18 @@ reproducible: prerequisites ## Two release builds in two folders, compared byte 
 	supply-chain/reproducible.sh
 
 .PHONY: crds
-crds: ## Writes crds/ anew, from the code
+crds: ## Writes crds/ and the chart's copy anew, from the code
 	@# Moved into place, so that a failed build leaves the old one.
 	trap 'rm -f crds/.new' EXIT; \
 	for name in cognitouserpasswords cognitouserpoolgrants; do \
 		$(cargo) run --locked -- crd "$$name" > crds/.new; mv crds/.new "crds/$$name.yaml"; \
+		cp "crds/$$name.yaml" charts/cognito-password-operator/files/crds/; \
 	done
+
+.PHONY: chart-readme
+chart-readme: needs := helm-docs
+chart-readme: prerequisites ## Writes the chart's README anew, from its values
+	$(with_tools) sh -c '"$$CPO_HELM_DOCS" --chart-search-root charts'
 
 .PHONY: lint
 lint: ## Format and lints, warnings denied

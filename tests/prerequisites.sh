@@ -4,12 +4,13 @@
 #   prerequisites.sh NEED...
 #
 # A NEED is a tool of tests/with-tools.sh (kube-apiserver, etcd, kubectl, kube-controller-manager,
-# moto), `lints` (rustfmt, clippy) or `bill` (the bill of materials). Rust and a C compiler are needed
-# always. Without a NEED: all of them.
+# helm, helm3, helm-unittest, helm-docs, kwok, moto), `lints` (rustfmt, clippy) or `bill` (the bill of
+# materials). Rust and a C compiler are needed always. Without a NEED: all of them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-[ $# -gt 0 ] || set -- kube-apiserver etcd kubectl kube-controller-manager moto lints bill
+charts=(helm helm3 helm-unittest helm-docs kwok)
+[ $# -gt 0 ] || set -- kube-apiserver etcd kubectl kube-controller-manager "${charts[@]}" moto lints bill
 needs() {
   local need
   for need in "${wanted[@]}"; do [ "$need" != "$1" ] || return 0; done
@@ -47,8 +48,11 @@ elif [ "$(uname -s)" = Linux ] && ! "$compiler" -static -o "$scratch/main" "$scr
   lacks "a C compiler that links statically, with libc.a: apt-get install libc6-dev, dnf install glibc-static"
 fi
 
-# The Kubernetes API server and its kin are compiled, unless all of them are at hand.
+# The Kubernetes API server and its kin are compiled, unless all of them are at hand. Helm and kwok are always.
 compiles=false
+for tool in "${charts[@]}"; do
+  if needs "$tool"; then compiles=true; fi
+done
 for binary in etcd kube-apiserver kube-controller-manager kubectl; do
   if needs "$binary" && [ ! -x "${KUBEBUILDER_ASSETS:-}/$binary" ]; then compiles=true; fi
 done

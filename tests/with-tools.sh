@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Builds and installs what the tests and the demo run (a real Kubernetes API server, moto), and runs
+# Builds and installs what the tests and the demo run (a real Kubernetes API server, Helm, moto), and runs
 # a command that finds all of that in its environment:
 #
 #   tests/with-tools.sh cargo --config .cargo/static.toml test
 #   tests/with-tools.sh --tools=kube-apiserver,etcd,kubectl cargo bench
 #
-# Without --tools: all of them. Each is built once, and cached outside the checkout. All of them take
-# about nine minutes on two cores.
+# Without --tools: those of `make test`. Each is built once, and cached outside the checkout. All of them take
+# about twelve minutes on two cores. Further ones: helm3, kwok (`make chart`).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-tools=kube-apiserver,etcd,kubectl,kube-controller-manager,moto
+tools=kube-apiserver,etcd,kubectl,kube-controller-manager,helm,helm-unittest,helm-docs,moto
 case ${1:-} in
   --tools=*) tools=${1#--tools=}; shift ;;
 esac
@@ -29,7 +29,7 @@ done
 # Plain assignments, so that a failed script ends this one.
 found=
 if [ ${#binaries[@]} -gt 0 ]; then
-  found=$("$here/control-plane/build.sh" "${binaries[@]}")
+  found=$("$here/tools/build.sh" "${binaries[@]}")
 fi
 if $needs_moto; then
   moto=$("$here/moto/install.sh")

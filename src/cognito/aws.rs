@@ -125,6 +125,12 @@ impl AwsCognito {
 
     /// Without endpoint checks: any Region is accepted.
     fn assemble(own: Identity, config: SdkConfig, timeouts: Timeouts) -> Self {
+        // Every call to Cognito and STS has its own time limit. The SDK's check of the throughput has another
+        // clock than these limits, and could end a call before the limit, in words that name no service.
+        let config = config
+            .into_builder()
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .build();
         Self {
             client: Client::from_conf(client_config(&config, timeouts)),
             config: Arc::new(config),
@@ -309,8 +315,6 @@ fn client_config(config: &SdkConfig, timeouts: Timeouts) -> config::Config {
         // service.
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts)
-        // The call's own time limit is tighter than this protection.
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .interceptor(EndpointGuard(Service::Cognito))
         .build()
 }

@@ -93,7 +93,9 @@ async fn what_changes_while_it_waits_is_set_once_to_the_last_value() {
     let waiting = world.wait("second", "Unknown", "Progressing").await;
     let message = condition(&waiting, "Ready").map(|ready| ready["message"].to_string());
     assert!(
-        message.as_ref().is_some_and(|m| m.contains("its turn")),
+        message
+            .as_ref()
+            .is_some_and(|m| m.contains("The set is queued")),
         "{message:?}"
     );
     for n in 3..=12 {

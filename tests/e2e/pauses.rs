@@ -137,10 +137,7 @@ async fn settled(world: &World<'_>, (pool, name): (&str, &str), password: &str) 
     let what = format!("set to {password:?}");
     world
         .wait_for(name, &what, |resource| {
-            let status = &resource.data["status"];
-            world.cognito.password_of(pool, name).as_deref() == Some(password)
-                && status["attempt"].is_null()
-                && status["conditions"][0]["reason"] == "PasswordSet"
+            world.says_set(pool, resource, password)
         })
         .await;
 }

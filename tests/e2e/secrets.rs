@@ -19,7 +19,7 @@ async fn a_secret_that_comes_after_its_resource_is_set_when_it_comes() {
         .unwrap_or_default();
     assert_eq!(
         message,
-        "The Secret bot does not exist in this namespace: create it, or correct \
+        "The Secret bot does not exist in this namespace: create the Secret, or correct \
          spec.passwordSecretRef.name."
     );
     world.assert_calls("bot", &[]).await;

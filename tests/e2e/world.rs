@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use cognito_password_operator::core::access::iam::Feature;
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::{Event, Secret};
@@ -327,16 +328,25 @@ impl<'a> World<'a> {
     pub(crate) async fn wait_set(&self, name: &str, password: &str) -> DynamicObject {
         let what = format!("set to {password:?}");
         self.wait_for(name, &what, |resource| {
-            let username = resource.data["spec"]["username"].as_str();
-            let current = self.cognito.password_of(POOL, username.unwrap_or_default());
-            let status = &resource.data["status"];
-            current.as_deref() == Some(password)
-                && status["attempt"].is_null()
-                && status["conditions"][0]["reason"] == "PasswordSet"
-                && status["conditions"][0]["observedGeneration"].as_i64()
-                    == resource.metadata.generation
+            let generation = &resource.data["status"]["conditions"][0]["observedGeneration"];
+            self.says_set(POOL, resource, password)
+                && generation.as_i64() == resource.metadata.generation
         })
         .await
+    }
+
+    /// Whether this is the user's password, and the status says so. A watch may still show the status of the set
+    /// before, so the time in the status must be after the set.
+    pub(crate) fn says_set(&self, pool: &str, resource: &DynamicObject, password: &str) -> bool {
+        let username = resource.data["spec"]["username"].as_str();
+        let log = self
+            .cognito
+            .password_log(pool, username.unwrap_or_default());
+        let status = &resource.data["status"];
+        log.last().is_some_and(|(set_at, current)| {
+            current == password && is_after(&status["synced"]["at"], *set_at)
+        }) && status["attempt"].is_null()
+            && status["conditions"][0]["reason"] == "PasswordSet"
     }
 
     /// Makes user, Secret and resource of one name, and waits till the status says that the password
@@ -528,6 +538,16 @@ pub(crate) fn since(began: SystemTime, seen: Instant) -> Duration {
     let seen = seen.expect("since this process started");
     let since = seen.duration_since(began);
     since.unwrap_or_else(|error| panic!("it came before that: {error}"))
+}
+
+/// Whether a time in a status, which the operator's clock gave, is after a moment that a server of the tests
+/// noted. The two clocks may differ by a millisecond.
+fn is_after(time: &Value, moment: Instant) -> bool {
+    let time: Option<Timestamp> = time.as_str().and_then(|time| time.parse().ok());
+    let moment = SystemTime::now().checked_sub(moment.elapsed() + Duration::from_millis(1));
+    let moment = moment.expect("since this process started");
+    let moment = Timestamp::try_from(moment).expect("a time of our own age");
+    time.is_some_and(|time| time > moment)
 }
 
 /// Whether a call hung until it was released, or the other things had happened.

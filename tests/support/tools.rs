@@ -8,16 +8,21 @@ use std::sync::Mutex;
 
 use super::process::lock;
 
-const CONTROL_PLANE: &str = "tests/control-plane/build.sh";
+const BUILD: &str = "tests/tools/build.sh";
 const MOTO: &str = "tests/moto/install.sh";
 
 /// A program for the tests. The scripts print these names, each with a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Tool {
     Etcd,
+    Helm,
+    Helm3,
+    HelmDocs,
+    HelmUnittest,
     KubeApiserver,
     KubeControllerManager,
     Kubectl,
+    Kwok,
     MotoServer,
 }
 
@@ -25,9 +30,14 @@ impl Tool {
     fn variable(self) -> &'static str {
         match self {
             Tool::Etcd => "CPO_ETCD",
+            Tool::Helm => "CPO_HELM",
+            Tool::Helm3 => "CPO_HELM3",
+            Tool::HelmDocs => "CPO_HELM_DOCS",
+            Tool::HelmUnittest => "CPO_HELM_UNITTEST",
             Tool::KubeApiserver => "CPO_KUBE_APISERVER",
             Tool::KubeControllerManager => "CPO_KUBE_CONTROLLER_MANAGER",
             Tool::Kubectl => "CPO_KUBECTL",
+            Tool::Kwok => "CPO_KWOK",
             Tool::MotoServer => "CPO_MOTO_SERVER",
         }
     }
@@ -37,9 +47,14 @@ impl Tool {
     fn script(self) -> (&'static str, &'static [&'static str]) {
         match self {
             Tool::Etcd | Tool::KubeApiserver | Tool::Kubectl => {
-                (CONTROL_PLANE, &["kube-apiserver", "etcd", "kubectl"])
+                (BUILD, &["kube-apiserver", "etcd", "kubectl"])
             }
-            Tool::KubeControllerManager => (CONTROL_PLANE, &["kube-controller-manager"]),
+            Tool::KubeControllerManager => (BUILD, &["kube-controller-manager"]),
+            Tool::Helm => (BUILD, &["helm"]),
+            Tool::Helm3 => (BUILD, &["helm3"]),
+            Tool::HelmDocs => (BUILD, &["helm-docs"]),
+            Tool::HelmUnittest => (BUILD, &["helm-unittest"]),
+            Tool::Kwok => (BUILD, &["kwok"]),
             Tool::MotoServer => (MOTO, &[]),
         }
     }

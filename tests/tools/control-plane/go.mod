@@ -9,7 +9,7 @@
 // To move to another Kubernetes (v1.X.Y): set k8s.io/kubernetes to v1.X.Y and every replacement to
 // v0.X.Y, then `go mod tidy`. The replacements are needed because k8s.io/kubernetes names its own
 // parts as ./staging/... folders, which nobody outside its repository has.
-module cognito-password-operator.io/tests/control-plane
+module cognito-password-operator.io/tests/tools/control-plane
 
 go 1.26.0
 

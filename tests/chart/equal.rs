@@ -1,0 +1,236 @@
+//! The chart and deploy/ are two ways to the same objects. Only the labels and annotations of Helm differ.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::render::{chart, documents, objects, run, run_in};
+use crate::support::{
+    scratch,
+    tools::{self, Tool},
+};
+
+/// Helm's own labels.
+const LABELS: [&str; 3] = [
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/managed-by",
+    "helm.sh/chart",
+];
+
+/// Helm's own annotation of the CustomResourceDefinitions.
+const KEEP: &str = "helm.sh/resource-policy";
+
+type Objects = BTreeMap<String, Value>;
+
+fn without_helm(mut value: Value) -> Value {
+    match &mut value {
+        Value::Object(map) => {
+            for labels in ["labels", "matchLabels"] {
+                if let Some(Value::Object(labels)) = map.get_mut(labels) {
+                    labels.retain(|name, _| !LABELS.contains(&name.as_str()));
+                }
+            }
+            if let Some(Value::Object(annotations)) = map.get_mut("annotations") {
+                annotations.remove(KEEP);
+            }
+            let empty = |value: &Value| value.as_object().is_some_and(serde_json::Map::is_empty);
+            map.retain(|name, value| !(name == "annotations" && empty(value)));
+            for value in map.values_mut() {
+                *value = without_helm(value.take());
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                *item = without_helm(item.take());
+            }
+        }
+        // `minimum: 0.0` and `minimum: 0` are one number.
+        Value::Number(number) => {
+            if let Some(float) = number.as_f64() {
+                value = json!(float);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+    value
+}
+
+fn by_name(objects: Vec<Value>) -> Objects {
+    let count = objects.len();
+    let named = objects.into_iter().map(|object| {
+        let metadata = &object["metadata"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
+        let key = format!("{} {namespace}/{name}", text(&object["kind"]));
+        (key, without_helm(object))
+    });
+    let named: Objects = named.collect();
+    assert_eq!(
+        named.len(),
+        count,
+        "an object is there twice: {:?}",
+        named.keys()
+    );
+    named
+}
+
+/// What kustomize renders, without the Namespace: `helm install --create-namespace` makes that, because Helm keeps
+/// the release in it.
+fn kustomized(directory: &str) -> Objects {
+    let text = run(Tool::Kubectl, &["kustomize", directory]);
+    let mut objects = by_name(documents(&text.expect("kustomize renders deploy/")));
+    objects.retain(|name, _| !name.starts_with("Namespace "));
+    assert!(!objects.is_empty());
+    objects
+}
+
+#[track_caller]
+fn assert_same(chart: &Objects, kustomized: &Objects) {
+    let names = |objects: &Objects| objects.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(chart), names(kustomized));
+    for (name, object) in chart {
+        assert_eq!(object, &kustomized[name], "{name}");
+    }
+}
+
+#[test]
+fn with_default_values_the_chart_renders_what_deploy_renders() {
+    assert_same(&by_name(objects(&json!({}))), &kustomized("deploy"));
+}
+
+#[test]
+fn with_watched_namespaces_the_chart_renders_the_namespaced_variant_and_nothing_cluster_wide() {
+    let values = json!({
+        "settings": { "watchNamespaces": ["team-a"] },
+        "crds": { "enabled": false },
+    });
+    let rendered = by_name(objects(&values));
+    assert_same(&rendered, &kustomized("deploy/watch-namespaces"));
+    for (name, object) in &rendered {
+        assert!(
+            object["metadata"]["namespace"].is_string(),
+            "{name} is cluster-wide"
+        );
+    }
+}
+
+#[test]
+fn with_watched_namespaces_the_operator_has_no_cluster_wide_right_though_the_crds_come_along() {
+    let rendered = by_name(objects(
+        &json!({ "settings": { "watchNamespaces": ["team-a", "team-b"] } }),
+    ));
+    assert!(
+        !rendered
+            .keys()
+            .any(|name| name.starts_with("ClusterRoleBinding "))
+    );
+    for namespace in ["team-a", "team-b"] {
+        for kind in ["Role", "RoleBinding"] {
+            let name = format!("{kind} {namespace}/cognito-password-operator");
+            assert!(
+                rendered.contains_key(&name),
+                "{name}: {:?}",
+                rendered.keys()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_watched_namespace_may_be_the_releases_own() {
+    let namespace = crate::support::operator::NAMESPACE;
+    let rendered = by_name(objects(
+        &json!({ "settings": { "watchNamespaces": [namespace] } }),
+    ));
+    for name in [
+        "cognito-password-operator",
+        "cognito-password-operator-watch",
+    ] {
+        for kind in ["Role", "RoleBinding"] {
+            let name = format!("{kind} {namespace}/{name}");
+            assert!(
+                rendered.contains_key(&name),
+                "{name}: {:?}",
+                rendered.keys()
+            );
+        }
+    }
+}
+
+#[test]
+fn with_a_secret_selector_the_chart_renders_the_labelled_variant() {
+    // kustomize takes no absolute path.
+    let directory = scratch("labelled");
+    let deploy = directory.join("deploy");
+    copy(&tools::checkout().join("deploy"), &deploy);
+    copy(&tools::checkout().join("crds"), &directory.join("crds"));
+    let overlay = directory.join("overlay");
+    fs::create_dir_all(&overlay).expect("the scratch folder can be written");
+    fs::write(
+        overlay.join("kustomization.yaml"),
+        "resources: [../deploy]\ncomponents: [../deploy/labelled-secrets]\n",
+    )
+    .expect("the scratch folder can be written");
+    let text = run_in(&directory, Tool::Kubectl, &["kustomize", "overlay"]);
+    let mut wanted = by_name(documents(&text.expect("kustomize renders the overlay")));
+    wanted.retain(|name, _| !name.starts_with("Namespace "));
+    let values = json!({ "settings": { "secretSelector": "password-operator=yes" } });
+    assert_same(&by_name(objects(&values)), &wanted);
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    fs::create_dir_all(to).expect("the scratch folder can be written");
+    for entry in fs::read_dir(from).expect("the folder can be read") {
+        let entry = entry.expect("the folder can be read").path();
+        let target = to.join(entry.file_name().expect("an entry has a name"));
+        if entry.is_dir() {
+            copy(&entry, &target);
+        } else {
+            fs::copy(&entry, &target).expect("a file can be copied");
+        }
+    }
+}
+
+#[test]
+fn without_the_operator_the_chart_renders_what_deploy_admin_renders() {
+    let values = json!({ "operator": { "enabled": false } });
+    assert_same(&by_name(objects(&values)), &kustomized("deploy/admin"));
+}
+
+#[test]
+fn the_charts_crds_are_those_of_the_project_byte_for_byte() {
+    let crds = |directory: &std::path::Path| {
+        let mut files = BTreeMap::new();
+        for entry in fs::read_dir(directory).expect("the CRDs' folder can be read") {
+            let path = entry.expect("the CRDs' folder can be read").path();
+            let name = path.file_name().expect("a file has a name").to_owned();
+            if name != "kustomization.yaml" {
+                files.insert(name, fs::read_to_string(&path).expect("a CRD can be read"));
+            }
+        }
+        assert_eq!(files.len(), 2, "{:?}", files.keys());
+        files
+    };
+    let chart = crds(&chart().join("files/crds"));
+    assert_eq!(
+        chart,
+        crds(&tools::checkout().join("crds")),
+        "run `make crds`"
+    );
+}
+
+#[test]
+fn the_crds_stay_when_the_release_goes_unless_the_values_say_otherwise() {
+    let kept = |values: &Value| -> Vec<bool> {
+        let objects = objects(values);
+        let crds = objects
+            .iter()
+            .filter(|it| it["kind"] == "CustomResourceDefinition");
+        crds.map(|crd| crd["metadata"]["annotations"][KEEP] == "keep")
+            .collect()
+    };
+    assert_eq!(kept(&json!({})), [true, true]);
+    assert_eq!(kept(&json!({ "crds": { "keep": false } })), [false, false]);
+    assert!(kept(&json!({ "crds": { "enabled": false } })).is_empty());
+}

@@ -1,0 +1,13 @@
+//! The Helm chart, rendered by the real Helm: the chart renders what deploy/ renders, each value has an effect,
+//! and wrong values are refused with a sentence. No cluster is needed.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod equal;
+mod flags;
+mod pages;
+mod refusals;
+mod render;
+mod suites;
+mod values;

@@ -1,0 +1,110 @@
+//! What the chart says to people: README, notes, and the facts for Artifact Hub.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::render::{RELEASE, chart, read, read_yaml, run, run_in};
+use crate::support::{scratch, tools::Tool};
+
+#[test]
+fn the_readme_is_what_helm_docs_writes_from_the_values() {
+    let copy = scratch("helm-docs");
+    for file in ["Chart.yaml", "values.yaml", "README.md.gotmpl"] {
+        fs::copy(chart().join(file), copy.join(file)).expect("a file of the chart can be copied");
+    }
+    run_in(&copy, Tool::HelmDocs, &["--log-level=warning"]).unwrap_or_else(|said| panic!("{said}"));
+    let written = fs::read_to_string(copy.join("README.md")).expect("helm-docs wrote a README");
+    assert_eq!(read("README.md"), written, "run `make chart-readme`");
+}
+
+#[test]
+fn the_chart_has_the_versions_of_the_operator() {
+    let chart = read_yaml("Chart.yaml");
+    assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn the_annotations_for_artifact_hub_are_true() {
+    let annotations = &read_yaml("Chart.yaml")["annotations"];
+    let of = |name: &str| -> Value {
+        let text = annotations[format!("artifacthub.io/{name}")].as_str();
+        serde_saphyr::from_str(text.unwrap_or_else(|| panic!("no artifacthub.io/{name}")))
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
+    };
+    let crds = of("crds");
+    let kinds: Vec<_> = crds
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|crd| &crd["kind"])
+        .collect();
+    assert_eq!(kinds, ["CognitoUserPassword", "CognitoUserPoolGrant"]);
+    let examples = of("crdsExamples");
+    let kinds: Vec<_> = examples
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|it| &it["kind"])
+        .collect();
+    assert_eq!(kinds, ["CognitoUserPassword", "CognitoUserPoolGrant"]);
+    assert_eq!(
+        annotations["artifacthub.io/license"],
+        env!("CARGO_PKG_LICENSE")
+    );
+}
+
+/// The notes that Helm prints after an install with these values.
+fn notes(values: &Value) -> String {
+    let file = scratch("notes").join("values.json");
+    fs::write(&file, values.to_string()).expect("the scratch folder can be written");
+    let (file, chart) = (
+        file.to_string_lossy().into_owned(),
+        chart().to_string_lossy().into_owned(),
+    );
+    let args = [
+        "install",
+        RELEASE,
+        &chart,
+        "--dry-run=client",
+        "--namespace=cognito",
+        "--values",
+        &file,
+    ];
+    let said = run(Tool::Helm, &args).unwrap_or_else(|said| panic!("{said}"));
+    let (_, notes) = said.split_once("NOTES:").expect("there are notes");
+    notes.to_owned()
+}
+
+#[test]
+fn the_notes_warn_of_what_is_missing_and_of_nothing_else() {
+    let role = "arn:aws:iam::111122223333:role/cognito-password-operator";
+    let well = json!({ "aws": { "roleArn": role } });
+    let said = notes(&well);
+    assert!(!said.contains("WARNING"), "{said}");
+    assert!(
+        said.contains("cognito/cognito-password-operator"),
+        "the trust policy's subject: {said}"
+    );
+    let table = [
+        (json!({}), "aws eks create-pod-identity-association"),
+        (
+            json!({ "aws": { "roleArn": role }, "replicas": 1 }),
+            "with one replica",
+        ),
+        (
+            json!({ "aws": { "roleArn": role }, "settings": { "ungranted": "allow" } }),
+            "settings.ungranted is allow",
+        ),
+        (
+            json!({ "aws": { "roleArn": role }, "crds": { "keep": false } }),
+            "crds.keep is false",
+        ),
+    ];
+    for (values, words) in table {
+        let said = notes(&values);
+        assert!(said.contains(words), "{values}: {said}");
+        assert_eq!(said.matches("WARNING").count(), 1, "{values}: {said}");
+    }
+}
