@@ -139,9 +139,12 @@ impl<C: Cognito> CredentialGate<C> {
                 return Ok(account);
             }
             Some(Err(failure)) => failure,
-            None => CredentialsFailure(format!(
-                "no credentials within {PATIENCE:?}: a web identity, Pod Identity, STS or metadata service doesn't answer"
-            )),
+            None => {
+                let delay = self.0.cognito.queue_delay(authority);
+                delay.unwrap_or_else(|| CredentialsFailure(format!(
+                    "no credentials within {PATIENCE:?}: a web identity, Pod Identity, STS or metadata service doesn't answer"
+                )))
+            }
         };
         Err(self.close(resource, authority, failure, false, must_report))
     }

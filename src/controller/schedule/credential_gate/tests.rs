@@ -25,6 +25,8 @@ struct Identity {
     takes: Duration,
     /// The only Region whose requests get credentials, if set.
     only_from: Option<Region>,
+    /// What the identity says if no answer came in time.
+    queue_delay: Option<CredentialsFailure>,
 }
 
 impl Cognito for Identity {
@@ -54,6 +56,10 @@ impl Cognito for Identity {
         }
     }
 
+    fn queue_delay(&self, _: &Authority) -> Option<CredentialsFailure> {
+        self.queue_delay.clone()
+    }
+
     async fn admin_set_user_password(
         &self,
         _: &Authority,
@@ -81,6 +87,7 @@ fn slow_gate(failures: u32, takes: Duration) -> (Arc<Identity>, CredentialGate<I
         asked: AtomicU32::new(0),
         takes,
         only_from: None,
+        queue_delay: None,
     })
 }
 
@@ -326,6 +333,26 @@ async fn only_one_reconcile_waits_for_credentials_that_hang() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_role_that_was_not_asked_for_yet_says_so_and_blames_no_service() {
+    let queued = CredentialsFailure("other roles come first".to_owned());
+    for queue_delay in [Some(queued), None] {
+        let (_, gate, _woken) = open_gate_of(Identity {
+            failures: AtomicU32::new(0),
+            asked: AtomicU32::new(0),
+            takes: Duration::from_secs(9),
+            only_from: None,
+            queue_delay: queue_delay.clone(),
+        });
+        let refusal = gate.ensure(&key(0), &role("a"), false).await;
+        let failure = refusal.expect_err("no credentials yet").failure;
+        match queue_delay {
+            Some(queued) => assert_eq!(failure, queued),
+            None => assert!(failure.0.ends_with("service doesn't answer"), "{failure:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_trial_resource_that_never_calls_is_followed_by_another() {
     let (_, gate, mut woken) = open_gate(0);
     refuse_each(&gate, 0..5);
@@ -366,6 +393,7 @@ async fn a_mistyped_region_without_sts_does_not_keep_the_gate_closed() {
         asked: AtomicU32::new(0),
         takes: Duration::ZERO,
         only_from: Some(authority().region),
+        queue_delay: None,
     });
     for n in 0..5 {
         let mistyped = own(&format!("eu-mistyped{n}-1"));
