@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(queue.take().await, key("bot"));
         assert!(queue.is_taken(&key("bot")) && queue.is_empty());
         queue.push(key("bot"));
-        assert_eq!(taken_now(&queue), None, "two look at it");
+        assert_eq!(taken_now(&queue), None, "one task has it");
         assert!(queue.done(&key("bot"), None), "what came meanwhile is lost");
         queue.push(key("bot"));
         assert_eq!(taken_now(&queue), Some(key("bot")));

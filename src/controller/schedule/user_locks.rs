@@ -170,9 +170,9 @@ mod tests {
     fn after_loss(first: CallIdentity, later: CallIdentity, after: Duration) -> Option<LockError> {
         let users = UserLocks::default();
         let start = Instant::now();
-        let mut turn = users.enter(&target("bot"), first, start).expect("free");
-        turn.begin(start);
-        drop(turn);
+        let mut lock = users.enter(&target("bot"), first, start).expect("free");
+        lock.begin(start);
+        drop(lock);
         users.enter(&target("Bot"), later, start + after).err()
     }
 
@@ -181,11 +181,11 @@ mod tests {
         let now = Instant::now();
         let users = UserLocks::default();
         let enter = |username| users.enter(&target(username), sent("a", "x"), now);
-        let turn = enter("Bot");
-        assert!(turn.is_ok());
+        let lock = enter("Bot");
+        assert!(lock.is_ok());
         assert_eq!(enter("bot").err(), Some(LockError::Busy));
         assert!(enter("other").is_ok());
-        drop(turn);
+        drop(lock);
         assert!(enter("bot").is_ok());
     }
 
@@ -216,10 +216,10 @@ mod tests {
         let users = UserLocks::default();
         let enter = |uid| users.enter(&target("bot"), sent(uid, uid), now);
         drop(enter("a"));
-        let mut turn = enter("b").expect("nothing was sent");
-        turn.begin(now);
-        turn.answered();
-        drop(turn);
+        let mut lock = enter("b").expect("nothing was sent");
+        lock.begin(now);
+        lock.answered();
+        drop(lock);
         assert!(enter("c").is_ok());
     }
 
@@ -229,8 +229,8 @@ mod tests {
         let start = Instant::now();
         for (uid, second) in [("a", 0), ("a", 5), ("a", 2)] {
             let at = start + Duration::from_secs(second);
-            let turn = users.enter(&target("bot"), sent(uid, "x"), at);
-            turn.expect("its own").begin(at);
+            let lock = users.enter(&target("bot"), sent(uid, "x"), at);
+            lock.expect("its own").begin(at);
         }
         let enter = |at| users.enter(&target("bot"), sent("b", "y"), at);
         let waits = enter(start + Duration::from_secs(30)).err();

@@ -176,7 +176,7 @@ fn report_suspended(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) 
     if status == *before {
         return Decision::Leave;
     }
-    // The verdict on the password stays as before, so the report is no news.
+    // The verdict on the password stays as before, so the report changes nothing there.
     let verdict = ready_verdict(before).unwrap_or_else(|| Verdict::new(Reason::Progressing));
     Decision::Report(Box::new(Report::new(status, verdict, None)))
 }

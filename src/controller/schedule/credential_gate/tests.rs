@@ -93,10 +93,10 @@ fn slow_gate(failures: u32, takes: Duration) -> (Arc<Identity>, CredentialGate<I
 
 fn open_gate_of(identity: Identity) -> (Arc<Identity>, CredentialGate<Identity>, WakeUps) {
     let identity = Arc::new(identity);
-    let (told, woken) = unbounded_channel();
+    let (sender, woken) = unbounded_channel();
     let wake = move |key: &Key, why| {
         // The send fails if the test has ended.
-        let _ = told.send((key.clone(), why));
+        let _ = sender.send((key.clone(), why));
     };
     let gate = CredentialGate::new(identity.clone(), Slots::new(32), wake, |_| ());
     (identity, gate, woken)
@@ -323,11 +323,7 @@ async fn only_one_reconcile_waits_for_credentials_that_hang() {
     let (_, gate, mut woken) = slow_gate(0, Duration::from_secs(9));
     let started = tokio::time::Instant::now();
     stop_each(&gate, 0..100).await;
-    assert_eq!(
-        started.elapsed(),
-        PATIENCE,
-        "the first one, and nobody else"
-    );
+    assert_eq!(started.elapsed(), PATIENCE, "only the first one waits");
     // The probe waits longer than `PATIENCE`.
     healed(&mut woken, 100).await;
 }

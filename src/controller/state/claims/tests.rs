@@ -201,7 +201,7 @@ proptest! {
                 let was = manager(&before, claim);
                 // The caller decides on the changed resource itself in any case.
                 if was != manager(&there, claim) && *resource != name {
-                    prop_assert!(affected.contains(resource), "{} wasn't told", resource);
+                    prop_assert!(affected.contains(resource), "{} isn't affected", resource);
                 }
             }
         }

@@ -162,11 +162,14 @@ fn with_grants_turned_off_every_resource_is_admitted() {
 #[test]
 fn with_grants_turned_off_an_unknown_region_admits_no_resource() {
     let made_up = claim("made-up-17_a", "bot");
-    for (regions, let_in) in [(Regions::OfAws, false), (Regions::Any, true)] {
+    for (regions, is_admitted) in [(Regions::OfAws, false), (Regions::Any, true)] {
         let mut grants = Grants::default().within(regions);
-        assert_eq!(grants.apply_resource(&key("bot"), Some(&made_up)), let_in);
+        assert_eq!(
+            grants.apply_resource(&key("bot"), Some(&made_up)),
+            is_admitted
+        );
         let admission = grants.admission(&key("bot"), made_up.target(), Instant::now());
-        assert_eq!(admission == Admission::UnknownRegion, !let_in);
+        assert_eq!(admission == Admission::UnknownRegion, !is_admitted);
     }
 }
 
@@ -188,7 +191,7 @@ fn a_grant_names_the_region_of_a_pool_whose_id_does_not() {
     let why = entry
         .grant
         .as_ref()
-        .expect_err("it lets nobody in")
+        .expect_err("the grant is invalid")
         .to_string();
     assert!(
         why.starts_with("local is not the name of an AWS Region: "),
@@ -430,7 +433,7 @@ proptest! {
         let mut there: HashMap<Key, Target> = HashMap::new();
         let mut before: HashMap<Key, Admission> = HashMap::new();
         let mut begun: VecDeque<ResourceWalk> = VecDeque::new();
-        let mut told: HashSet<Key> = HashSet::new();
+        let mut affected_so_far: HashSet<Key> = HashSet::new();
         let name = |number: u8| format!("{number}");
         let resource = |namespace: u8, number: u8| Key::new(&name(namespace), &name(number));
         let last = events.len() - 1;
@@ -450,7 +453,7 @@ proptest! {
                     let key = resource(namespace, number);
                     grants.apply_resource(&key, Some(&of(target.clone())));
                     there.insert(key.clone(), target);
-                    told.insert(key);
+                    affected_so_far.insert(key);
                     ResourceWalk::default()
                 }
                 Event::Gone(namespace, number) => {
@@ -465,21 +468,21 @@ proptest! {
             if let Some(portions) = portions.filter(|_| number < last) {
                 for _ in 0..portions {
                     if let Some(mut walk) = begun.pop_front() {
-                        told.extend(grants.judge_some(&mut walk, 1));
+                        affected_so_far.extend(grants.judge_some(&mut walk, 1));
                         begun.push_back(walk);
                     }
                 }
                 continue;
             }
             for walk in begun.drain(..) {
-                told.extend(grants.judged(walk));
+                affected_so_far.extend(grants.judged(walk));
             }
             let mut counts: HashMap<&str, usize> = HashMap::new();
             for (key, target) in &there {
                 let now = grants.admission(key, target, Instant::now());
                 prop_assert_eq!(grants.is_admitted(key), matches!(now, Admission::Granted(_)));
                 if before.insert(key.clone(), now.clone()) != Some(now.clone()) {
-                    prop_assert!(told.contains(key), "{} wasn't told", key);
+                    prop_assert!(affected_so_far.contains(key), "{} isn't affected", key);
                 }
                 let Some(labels) = grants.namespaces.known.get(key.namespace()) else {
                     prop_assert_eq!(now, Admission::Unknown);
@@ -499,7 +502,7 @@ proptest! {
             let counted: HashMap<&str, usize> =
                 grants.admitted_counts.iter().map(|(name, count)| (&**name, *count)).collect();
             prop_assert_eq!(counted, counts);
-            told.clear();
+            affected_so_far.clear();
         }
         for key in there.keys() {
             grants.delete_resource(key);
