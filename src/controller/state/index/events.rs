@@ -19,7 +19,7 @@ impl Index {
     ///
     /// - the resource itself, if the watch shows a new version;
     /// - the claimants of its user, if the manager changed;
-    /// - the resources of [`Claims::affected_by_call`], if the resource set its user's password, or tried to.
+    /// - the resources of `Claims::affected_by_call`, if the resource set its user's password, or tried to.
     pub fn apply_resource(&mut self, scope: &Scope, resource: &CognitoUserPassword) -> Vec<Key> {
         let key = Key::of(resource);
         let listing = &mut self.scopes.entry(scope.clone()).or_default().resources;
