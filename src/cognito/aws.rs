@@ -45,7 +45,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use endpoint::{DryRun, EndpointGuard};
 use identity::Identity;
-use role::{RoleCredentials, StsQueues};
+use role::{RoleCredentials, StsQueues, StsState};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -96,8 +96,13 @@ pub struct AwsCognito {
     own: Identity,
     account: OwnAccount,
     queues: StsQueues,
-    /// The credentials of each role.
-    roles: Mutex<HashMap<Authority, Identity>>,
+    roles: Mutex<HashMap<Authority, RoleIdentity>>,
+}
+
+/// The credentials of one role, and the state of the calls to STS for the role.
+struct RoleIdentity {
+    identity: Identity,
+    sts: Arc<StsState>,
 }
 
 impl AwsCognito {
@@ -195,24 +200,29 @@ impl AwsCognito {
             return self.own.clone();
         };
         let mut roles = self.roles();
-        let identity = roles
+        let role = roles
             .entry(authority.clone())
-            .or_insert_with(|| Identity::new(self.role_credentials(role).source()));
-        identity.clone()
+            .or_insert_with(|| self.role_identity(role));
+        role.identity.clone()
     }
 
-    fn role_credentials(&self, role: &Arc<Role>) -> RoleCredentials {
-        RoleCredentials {
+    fn role_identity(&self, role: &Arc<Role>) -> RoleIdentity {
+        let sts = Arc::<StsState>::default();
+        let credentials = RoleCredentials {
             role: role.clone(),
             own: self.own.clone(),
             config: self.config.clone(),
             queues: self.queues.clone(),
-            hangs: Arc::default(),
+            state: sts.clone(),
+        };
+        RoleIdentity {
+            identity: Identity::new(credentials.source()),
+            sts,
         }
     }
 
     /// The map is consistent at any time, so a poisoned lock is no reason to panic here.
-    fn roles(&self) -> MutexGuard<'_, HashMap<Authority, Identity>> {
+    fn roles(&self) -> MutexGuard<'_, HashMap<Authority, RoleIdentity>> {
         self.roles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -249,6 +259,11 @@ impl Cognito for AwsCognito {
                 Ok(role.arn.account())
             }
         }
+    }
+
+    fn queue_delay(&self, authority: &Authority) -> Option<CredentialsFailure> {
+        let role = authority.role.as_ref()?;
+        self.roles().get(authority)?.sts.queue_delay(role)
     }
 
     async fn admin_set_user_password(

@@ -32,6 +32,12 @@ pub trait Cognito: Send + Sync + 'static {
         authority: &Authority,
     ) -> impl Future<Output = Result<Account, CredentialsFailure>> + Send;
 
+    /// Why [`authenticate`](Self::authenticate) takes long for this authority, if the reason is that other
+    /// authorities came first. None if the service that gives the credentials had time to answer.
+    fn queue_delay(&self, _authority: &Authority) -> Option<CredentialsFailure> {
+        None
+    }
+
     /// Calls `AdminSetUserPassword` exactly once: no retries, 2 s to connect, 5 s in all.
     fn admin_set_user_password(
         &self,

@@ -112,7 +112,7 @@ impl<C: Cognito> Context<C> {
                     super::panic_tests::panic_at("wake", key);
                     match why {
                         Wake::Healed => memory.healed(key),
-                        Wake::Tell => {}
+                        Wake::Report => {}
                     }
                     queue.push(key.clone());
                 };

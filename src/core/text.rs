@@ -41,13 +41,13 @@ mod tests {
     #[case("\u{2066}a\u{2069}\u{200b}b\u{feff}", " a  b ")]
     #[case("a\u{2028}b\u{e0041}", "a b ")]
     #[case("שלום, é e\u{301} 日本 🦀", "שלום, é e\u{301} 日本 🦀")]
-    fn what_hides_or_reorders_is_blank(#[case] text: &str, #[case] read: &str) {
+    fn invisible_and_reordering_characters_become_blanks(#[case] text: &str, #[case] read: &str) {
         assert_eq!(legible(text, 100), read);
     }
 
     proptest! {
         #[test]
-        fn it_is_never_longer_nor_unseen(text in any::<String>(), most in 0_usize..40) {
+        fn a_shortened_text_is_never_longer_and_has_no_invisible_character(text in any::<String>(), most in 0_usize..40) {
             let read = legible(&text, most);
             prop_assert!(read.chars().count() <= most);
             prop_assert!(!read.chars().any(is_unseen));

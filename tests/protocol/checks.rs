@@ -14,8 +14,8 @@ use cognito_password_operator::{
             conclude::Conclusion,
             outcome::{Effect, Outcome},
             plan::Plan,
+            quarantine::QUARANTINE,
             resend::ResendPolicy,
-            wait::QUARANTINE,
         },
     },
 };

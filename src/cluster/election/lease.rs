@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::FIELD_MANAGER,
     cluster::{CallError, client::call::call_within},
-    core::schedule::lease::{Elector, LEASE_DURATION, Lost, Record, Step},
+    core::schedule::lease::{Elector, LEASE_DURATION, LossReason, Record, Step},
 };
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -31,7 +31,7 @@ const SERVES: &str = "cognito-password-operator.io/serves";
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum End {
     /// The process led and must stop at once.
-    Lost(Lost),
+    Lost(LossReason),
     /// The process was asked to leave. The Lease is released; a Lease whose release failed lapses.
     Released,
 }

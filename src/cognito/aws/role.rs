@@ -25,12 +25,15 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use std::{
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 use tracing::debug;
 
 /// How many roles begin to be assumed at a time, so that a start with hundreds of roles doesn't flood STS.
@@ -68,19 +71,19 @@ impl StsQueues {
         }
     }
 
-    /// Makes a call in the queue that `hangs` selects. Then `hangs` records whether this call hung.
-    async fn run<T>(&self, hangs: &AtomicBool, call: impl Future<Output = T>) -> T {
-        let queue = if hangs.load(Ordering::Relaxed) {
+    /// Makes a call in the queue that `role.hangs` selects. Then `role.hangs` records whether this call hung.
+    async fn run<T>(&self, role: &StsState, call: impl Future<Output = T>) -> T {
+        let queue = if role.hangs.load(Ordering::Relaxed) {
             &self.hanging
         } else {
             &self.responsive
         };
         queue
-            .run(async {
+            .run(role, async {
                 let mut call = pin!(call);
                 let answer = timeout(HANG_TIMEOUT, &mut call).await;
                 // Recorded before the call ends, because the caller may give up earlier.
-                hangs.store(answer.is_err(), Ordering::Relaxed);
+                role.hangs.store(answer.is_err(), Ordering::Relaxed);
                 match answer {
                     Ok(done) => done,
                     Err(_) => call.await,
@@ -98,14 +101,93 @@ impl StsQueue {
         }
     }
 
-    async fn run<T>(&self, call: impl Future<Output = T>) -> T {
+    async fn run<T>(&self, role: &StsState, call: impl Future<Output = T>) -> T {
+        let record = CallRecord::queued(role);
         let place = self.places.acquire().await;
+        record.asked();
         let mut call = pin!(call);
         if let Ok(done) = timeout(self.kept_for, &mut call).await {
             return done;
         }
         drop(place);
         call.await
+    }
+}
+
+/// What is known of the calls to STS for one role.
+#[derive(Default)]
+pub(super) struct StsState {
+    /// Whether STS hung at the last call.
+    hangs: AtomicBool,
+    call: Mutex<CallState>,
+}
+
+#[derive(Clone, Copy, Default)]
+enum CallState {
+    /// No call waits or is under way.
+    #[default]
+    Idle,
+    /// The call waits for a place.
+    Queued,
+    /// STS is asked since this time, after the call waited for a place for so long.
+    Asked { since: Instant, waited: Duration },
+}
+
+impl StsState {
+    /// Why the credentials of this role are late, if that is not the fault of STS: the call waits for a place,
+    /// or waited for longer than STS has had to answer.
+    pub(super) fn queue_delay(&self, role: &Role) -> Option<CredentialsFailure> {
+        match *self.call() {
+            CallState::Idle => return None,
+            CallState::Asked { since, waited } if since.elapsed() >= waited => return None,
+            CallState::Queued | CallState::Asked { .. } => {}
+        }
+        let why = if self.hangs.load(Ordering::Relaxed) {
+            format!(
+                "STS didn't answer the last request for this role, and the operator asks for at most {HANGING_PLACES} such roles a second"
+            )
+        } else {
+            format!(
+                "the operator begins to ask STS for at most {PLACES} roles at a time, and other roles came first"
+            )
+        };
+        let arn = arn_text(&role.arn);
+        Some(CredentialsFailure(format!(
+            "the role {arn} still waits to be assumed: {why}"
+        )))
+    }
+
+    fn call(&self) -> MutexGuard<'_, CallState> {
+        self.call.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that waits or is under way. Dropping this value ends the call, also if the caller gave up.
+struct CallRecord<'a> {
+    role: &'a StsState,
+    queued_at: Instant,
+}
+
+impl<'a> CallRecord<'a> {
+    fn queued(role: &'a StsState) -> Self {
+        *role.call() = CallState::Queued;
+        Self {
+            role,
+            queued_at: Instant::now(),
+        }
+    }
+
+    fn asked(&self) {
+        *self.role.call() = CallState::Asked {
+            since: Instant::now(),
+            waited: self.queued_at.elapsed(),
+        };
+    }
+}
+
+impl Drop for CallRecord<'_> {
+    fn drop(&mut self) {
+        *self.role.call() = CallState::Idle;
     }
 }
 
@@ -119,8 +201,7 @@ pub(super) struct RoleCredentials {
     /// environment or the profile names a Region.
     pub(super) config: Arc<SdkConfig>,
     pub(super) queues: StsQueues,
-    /// Whether STS hung at the last call for this role.
-    pub(super) hangs: Arc<AtomicBool>,
+    pub(super) state: Arc<StsState>,
 }
 
 impl RoleCredentials {
@@ -142,8 +223,10 @@ impl RoleCredentials {
         }
         let version = self.own.version();
         let provider = self.provider(&region).await;
-        let call = self.queues.run(&self.hangs, provider.provide_credentials());
-        match timeout(RESOLUTION_TIMEOUT, call).await {
+        let call = self.queues.run(&self.state, provider.provide_credentials());
+        // Pinned here, so that after the time limit `queue_delay` still sees the state of the call.
+        let mut call = pin!(call);
+        match timeout(RESOLUTION_TIMEOUT, call.as_mut()).await {
             Ok(Ok(credentials)) => {
                 debug!(role = %arn, "assumed a role");
                 Ok(credentials)
@@ -154,10 +237,12 @@ impl RoleCredentials {
                 }
                 Err(failure(arn, &message_of(&error)))
             }
-            Err(_) => Err(failure(
-                arn,
-                &format!("STS didn't answer within {RESOLUTION_TIMEOUT:?}"),
-            )),
+            Err(_) => Err(self.state.queue_delay(&self.role).unwrap_or_else(|| {
+                failure(
+                    arn,
+                    &format!("STS didn't answer within {RESOLUTION_TIMEOUT:?}"),
+                )
+            })),
         }
     }
 

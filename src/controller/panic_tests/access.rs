@@ -99,7 +99,7 @@ async fn a_panic_in_judging_a_resource_stops_no_other_resource() {
         scene.handle([all]).await;
         let counts = |scene: &Scene, grant: &str| {
             let mut index = scene.context.index();
-            index.grants().lets_in(grant)
+            index.grants().admitted_count(grant)
         };
         let (panics, let_in) = if place == "judge" { (1, 1) } else { (0, 2) };
         assert_eq!(scene.panics(), panics, "{place}");

@@ -161,7 +161,7 @@ async fn a_panic_in_giving_permits_stops_neither_other_rate_limiters_nor_other_k
     assert!(permits.has_permit(&elsewhere));
     // Both keys of the rate limiter that panicked begin anew.
     heal();
-    assert!(!permits.holds(&key("bad")) && !permits.holds(&key("good")));
+    assert!(!permits.contains(&key("bad")) && !permits.contains(&key("good")));
     assert_eq!(permits.wait_for_permit(&key("good"), &one), Ok(()));
     permits.leave(&key("good"));
     permits.leave(&elsewhere);

@@ -216,7 +216,7 @@ impl Snapshot {
     /// a new process has new credentials.
     fn is_healed(&self) -> bool {
         let lacks_credentials = self.status().ready_reason() == Some(Reason::InvalidCredentials);
-        self.remembered.healed || (lacks_credentials && !self.remembered.looked)
+        self.remembered.healed || (lacks_credentials && !self.remembered.has_acted)
     }
 
     /// Collects everything that a decision needs.

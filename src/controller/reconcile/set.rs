@@ -191,8 +191,8 @@ async fn call<C: Cognito>(
         permit.throttled();
     }
     drop(permit);
-    let standing = &outcome.standing;
-    context.credential_gate.answered(key, authority, standing);
+    let evidence = &outcome.evidence;
+    context.credential_gate.answered(key, authority, evidence);
     info!(
         object = %key,
         pool = %target.pool,

@@ -29,7 +29,7 @@ pub(crate) async fn triage_all<C: Cognito>(
 
 fn triage_one<C: Cognito>(context: &Context<C>, key: Key) {
     let triage = || {
-        if context.index().may_look_at(&key) {
+        if context.index().may_reconcile(&key) {
             triage(context, &key)
         } else {
             Triage::NothingToDo
@@ -56,7 +56,7 @@ enum Triage {
 
 /// Makes the first decision of a reconcile, on what the watches show.
 fn triage<C: Cognito>(context: &Context<C>, key: &Key) -> Triage {
-    let begun = context.queue.is_taken(key) || context.permits.holds(key);
+    let begun = context.queue.is_taken(key) || context.permits.contains(key);
     if begun || context.memory.has_pending_outcome(key) {
         return Triage::Queue;
     }

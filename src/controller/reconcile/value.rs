@@ -54,7 +54,9 @@ pub(crate) async fn read_and_set<C: Cognito>(
         .await;
     let account = match ensured {
         Ok(account) => account,
-        Err(GateRefusal { tell: false, .. }) => return Action::Wake(None),
+        Err(GateRefusal {
+            report_now: false, ..
+        }) => return Action::Wake(None),
         Err(GateRefusal { failure, .. }) => {
             secret_read.password = None;
             let report = report_missing_credentials(&observed, &failure.0, Timestamp::now());
@@ -65,8 +67,10 @@ pub(crate) async fn read_and_set<C: Cognito>(
     let payer = (account, authority.region.clone());
     let permit = match context.permits.claim(key, &payer, plan.urgency) {
         Ok(permit) => permit,
-        Err(PermitWait { quiet: Some(quiet) }) => return Action::Queued(Some(quiet)),
-        Err(PermitWait { quiet: None }) => {
+        Err(PermitWait {
+            report_after: Some(report_after),
+        }) => return Action::Queued(Some(report_after)),
+        Err(PermitWait { report_after: None }) => {
             secret_read.password = None;
             return report_queued(context, key, snapshot, &observed).await;
         }

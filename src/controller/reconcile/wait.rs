@@ -42,7 +42,11 @@ pub(crate) fn wait_for_permit<C: Cognito>(
     }
     let account = context.credential_gate.account(authority)?;
     let payer = (account, authority.region.clone());
-    context.permits.wait_for_permit(key, &payer).err()?.quiet
+    context
+        .permits
+        .wait_for_permit(key, &payer)
+        .err()?
+        .report_after
 }
 
 /// Whether a closed credential gate stops the resource. Called while the status reports the missing
@@ -58,5 +62,5 @@ pub(crate) fn is_stopped_by_credential_gate<C: Cognito>(
         return false;
     };
     context.memory.expect_healing(key, snapshot.uid());
-    context.credential_gate.turn_away(key, authority)
+    context.credential_gate.refuses(key, authority)
 }

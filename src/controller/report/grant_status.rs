@@ -124,19 +124,19 @@ async fn check<C: Cognito>(context: &Context<C>, name: &str) -> GrantCheck {
         "grant status",
         &crate::controller::state::key::Key::new("", name),
     );
-    let (entry, lets_in) = {
+    let (entry, resources) = {
         let mut index = context.index();
         let grants = index.grants();
         let Some(entry) = grants.grant(name).cloned() else {
             return GrantCheck::Done;
         };
-        (entry, grants.lets_in(name))
+        (entry, grants.admitted_count(name))
     };
     let finding = check_authority(context, &entry.grant).await;
     let failed = matches!(finding, Finding::NoCredentials(..));
     let before = entry.object.status.clone().unwrap_or_default();
     let generation = entry.object.metadata.generation.unwrap_or_default();
-    let status = grant_status(&before, generation, lets_in, &finding, Timestamp::now());
+    let status = grant_status(&before, generation, resources, &finding, Timestamp::now());
     let written = if status == before {
         Ok(())
     } else if context.leadership.has_left(CALL_TIMEOUT) {

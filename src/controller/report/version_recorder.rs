@@ -49,7 +49,7 @@ async fn record_one<C: Cognito>(context: &Context<C>, key: &Key) -> bool {
     }
     // The recorder does not write while a reconcile may write. The key goes back into the queue,
     // because a reconcile that ends without a read does not add the key.
-    let is_busy = context.queue.is_taken(key) || context.permits.holds(key);
+    let is_busy = context.queue.is_taken(key) || context.permits.contains(key);
     if is_busy || context.memory.has_pending_outcome(key) {
         context.version_queue.add(key);
         return false;

@@ -47,16 +47,16 @@ pub struct CredentialGate<C>(Arc<Shared<C>>);
 
 /// A reconcile that resolves credentials. Dropping this value wakes the other waiting resources, also after a
 /// panic.
-struct Resolving<'a, C: Cognito> {
+struct Resolution<'a, C: Cognito> {
     shared: &'a Arc<Shared<C>>,
     gate: Gate,
 }
 
-impl<C: Cognito> Drop for Resolving<'_, C> {
+impl<C: Cognito> Drop for Resolution<'_, C> {
     fn drop(&mut self) {
-        let waiting = self.shared.state().resolved(&self.gate);
+        let waiting = self.shared.state().end_resolution(&self.gate);
         self.shared
-            .release(&self.gate, waiting, Wake::Tell, Vec::new());
+            .release(&self.gate, waiting, Wake::Report, Vec::new());
     }
 }
 
@@ -67,27 +67,27 @@ impl<C> Clone for CredentialGate<C> {
 }
 
 impl<C: Cognito> CredentialGate<C> {
-    /// Creates the gates, all open. `wake` queues a stopped resource again. `tell` reports that the result of
+    /// Creates the gates, all open. `wake` queues a stopped resource again. `on_change` reports that the result of
     /// [`examine`](Self::examine) has changed for an authority.
     pub fn new(
         cognito: Arc<C>,
-        places: Slots,
+        slots: Slots,
         wake: impl Fn(&Key, Wake) + Send + Sync + 'static,
-        tell: impl Fn(&Authority) + Send + Sync + 'static,
+        on_change: impl Fn(&Authority) + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(Shared {
             cognito,
             state: Mutex::default(),
             accounts: Mutex::default(),
-            places,
+            slots,
             wake: Box::new(wake),
-            tell: Box::new(tell),
+            on_change: Box::new(on_change),
         }))
     }
 
     /// Ensures that the authority has credentials. One reconcile resolves the credentials of an authority and
     /// gives its slot away meanwhile. The other resources of the authority wait for the result. Set
-    /// `must_tell` if the status is untrue until the status reports why nothing is set.
+    /// `must_report` if the status is untrue until the status reports why nothing is set.
     ///
     /// # Errors
     /// [`GateRefusal`]: the resource is recorded, and queued again once credentials work or the status may
@@ -96,33 +96,33 @@ impl<C: Cognito> CredentialGate<C> {
         &self,
         resource: &Key,
         authority: &Authority,
-        must_tell: bool,
+        must_report: bool,
     ) -> Result<Account, GateRefusal> {
-        let turned_away = self.0.state().turn_away(resource, authority, |door| {
-            door.turn_away(resource, must_tell)
+        let refusal = self.0.state().refuse(resource, authority, |closed| {
+            closed.refuse(resource, must_report)
         });
-        if let Some(turned_away) = turned_away {
-            return Err(turned_away);
+        if let Some(refusal) = refusal {
+            return Err(refusal);
         }
         if self.awaits_resolution(resource, authority) {
             return Err(GateRefusal {
                 failure: CredentialsFailure("the operator resolves its AWS credentials".to_owned()),
-                tell: false,
+                report_now: false,
             });
         }
         let mut authenticated = pin!(self.0.cognito.authenticate(authority));
         // Credentials are mostly cached, so the first poll returns the credentials.
         if let Some(found) = authenticated.as_mut().now_or_never() {
-            return self.ensured(resource, authority, Some(found), must_tell);
+            return self.ensured(resource, authority, Some(found), must_report);
         }
         let shared = &self.0;
         let gate = Gate::of_credentials(authority);
-        shared.state().resolve(gate.clone());
-        let _resolving = Resolving { shared, gate };
+        shared.state().begin_resolution(gate.clone());
+        let _resolution = Resolution { shared, gate };
         let found = timeout(PATIENCE, authenticated);
-        let found = shared.places.without(found).await.ok();
-        // The gate closes before `_resolving` wakes the other resources.
-        self.ensured(resource, authority, found, must_tell)
+        let found = shared.slots.without(found).await.ok();
+        // The gate closes before `_resolution` wakes the other resources.
+        self.ensured(resource, authority, found, must_report)
     }
 
     /// Records the account, or closes the gate. `found` is none if no answer came within [`PATIENCE`].
@@ -131,7 +131,7 @@ impl<C: Cognito> CredentialGate<C> {
         resource: &Key,
         authority: &Authority,
         found: Option<Result<Account, CredentialsFailure>>,
-        must_tell: bool,
+        must_report: bool,
     ) -> Result<Account, GateRefusal> {
         let failure = match found {
             Some(Ok(account)) => {
@@ -139,11 +139,14 @@ impl<C: Cognito> CredentialGate<C> {
                 return Ok(account);
             }
             Some(Err(failure)) => failure,
-            None => CredentialsFailure(format!(
-                "no credentials within {PATIENCE:?}: a web identity, Pod Identity, STS or metadata service doesn't answer"
-            )),
+            None => {
+                let delay = self.0.cognito.queue_delay(authority);
+                delay.unwrap_or_else(|| CredentialsFailure(format!(
+                    "no credentials within {PATIENCE:?}: a web identity, Pod Identity, STS or metadata service doesn't answer"
+                )))
+            }
         };
-        Err(self.close(resource, authority, failure, false, must_tell))
+        Err(self.close(resource, authority, failure, false, must_report))
     }
 
     /// Whether another reconcile resolves the credentials of this authority. If so, this resource is
@@ -177,8 +180,8 @@ impl<C: Cognito> CredentialGate<C> {
 
     /// Forgets the gates and accounts of all authorities that are no longer needed.
     pub fn retain(&self, needed: impl Fn(&Authority) -> bool) {
-        let left = self.0.state().retain(&needed);
-        self.0.tidy(left);
+        let departures = self.0.state().retain(&needed);
+        self.0.tidy(departures);
         let mut accounts = self.0.accounts();
         accounts.of_roles.retain(|authority, _| needed(authority));
     }
@@ -186,12 +189,12 @@ impl<C: Cognito> CredentialGate<C> {
     /// Whether a closed gate stops this resource. If so, the resource is recorded, and queued again once the
     /// gate opens.
     #[must_use]
-    pub fn turn_away(&self, resource: &Key, authority: &Authority) -> bool {
+    pub fn refuses(&self, resource: &Key, authority: &Authority) -> bool {
         let mut state = self.0.state();
-        let turned_away = state.turn_away(resource, authority, |door| {
-            door.turned_away.insert(resource.clone());
+        let refusal = state.refuse(resource, authority, |closed| {
+            closed.stopped.insert(resource.clone());
         });
-        turned_away.is_some()
+        refusal.is_some()
     }
 
     /// The number of entries: closed gates, and resources in each map of the gates.
@@ -206,8 +209,8 @@ impl<C: Cognito> CredentialGate<C> {
     }
 
     /// Updates the gate from the reply to a call of this resource.
-    pub fn answered(&self, resource: &Key, authority: &Authority, standing: &CredentialsEvidence) {
-        match standing {
+    pub fn answered(&self, resource: &Key, authority: &Authority, evidence: &CredentialsEvidence) {
+        match evidence {
             CredentialsEvidence::Accepted => {
                 let opens = self.0.state().accepted(resource, authority);
                 if let Some(gate) = opens {
@@ -230,20 +233,20 @@ impl<C: Cognito> CredentialGate<C> {
         authority: &Authority,
         failure: CredentialsFailure,
         refused: bool,
-        must_tell: bool,
+        must_report: bool,
     ) -> GateRefusal {
         let closed = self
             .0
             .state()
-            .close(resource, authority, failure, refused, must_tell);
+            .close(resource, authority, failure, refused, must_report);
         if let Some(number) = closed.number {
-            let (gate, error) = (&closed.gate, &closed.turned_away.failure);
+            let (gate, error) = (&closed.gate, &closed.refusal.failure);
             warn!(authority = %gate, %error, "no AWS credentials that work: no password can be set until the operator has some");
             tokio::spawn(probe::probe(self.0.clone(), gate.clone(), number));
         }
-        if closed.news {
-            self.0.tell_of(&closed.gate);
+        if closed.has_changed {
+            self.0.report_change(&closed.gate);
         }
-        closed.turned_away
+        closed.refusal
     }
 }

@@ -7,17 +7,18 @@
 //! the permit first ([`Permits::wait_for_permit`]). If the wait is short, the operator neither reads nor writes
 //! before the permit is given. So a storm of changes costs one read and two writes for each set.
 
+mod state;
+
+pub use state::Payer;
+
 use super::queue::Queue;
 use crate::{
     controller::{isolate::isolated, state::key::Key},
-    core::{
-        names::target::{Account, Region},
-        schedule::rate_limit::{PermitEnd, RateLimiter, RateLimits, Urgency, room},
-    },
+    core::schedule::rate_limit::{PermitEnd, RateLimiter, RateLimits, Urgency, room},
     ops::metrics::Metrics,
 };
+use state::State;
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -30,20 +31,14 @@ use tracing::{error, warn};
 const SOON: Duration = Duration::from_secs(1);
 
 /// After this time of waiting, the status reports that the set is queued.
-const QUIET_MAX: Duration = Duration::from_secs(30);
+const REPORT_AFTER_MAX: Duration = Duration::from_secs(30);
 
 /// The time between two removals of the rate limiters that are at rest.
-const REST_EVERY: Duration = Duration::from_secs(1);
+const IDLE_REMOVAL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The time after which the keys of a rate limiter that panicked are queued again, to enter a new rate
 /// limiter.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
-
-/// The maximum of [`State::answered`]: tenants choose the Regions, so the set needs a bound.
-const ANSWERED_MAX: usize = 1_000;
-
-/// The account and Region whose quota a call uses.
-pub type Payer = (Account, Region);
 
 /// Hands out the permits of all accounts and Regions. Cheap to clone.
 #[derive(Clone)]
@@ -59,36 +54,12 @@ struct Shared {
     changed: Notify,
 }
 
-#[derive(Default)]
-struct State {
-    rate_limiters: HashMap<Payer, RateLimiter<Key>>,
-    /// The rate limiters in which keys wait, in rotation. A rate limiter that was given permits moves to the
-    /// end.
-    waiting: BTreeMap<u64, Payer>,
-    /// For each rate limiter in `waiting`, its number there (not the [`Key`] of a resource).
-    waiting_at: HashMap<Payer, u64>,
-    last_place: u64,
-    /// The accounts and Regions that answered the last call, at most [`ANSWERED_MAX`].
-    answered: HashSet<Payer>,
-    /// The permits of all rate limiters that are in use.
-    permits: u32,
-    /// When the rate limiters at rest were last removed.
-    rested_at: Duration,
-    /// For each key that waits or has an unclaimed permit, the rate limiter.
-    places: HashMap<Key, Place>,
-}
-
-struct Place {
-    payer: Payer,
-    since: Duration,
-}
-
 /// The key has no permit yet and waits for one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PermitWait {
     /// For how long the status may stay as it is: the key waits only until earlier calls end. None: the key
-    /// waits for tokens, or has waited for `QUIET_MAX`, so an untrue status is corrected now.
-    pub quiet: Option<Duration>,
+    /// waits for tokens, or has waited for `REPORT_AFTER_MAX`, so an untrue status is corrected now.
+    pub report_after: Option<Duration>,
 }
 
 /// The right to make one call. If the permit is dropped before [`Permit::calling`], the token goes back.
@@ -121,7 +92,7 @@ impl Permits {
     /// [`PermitWait`]: the key now waits for a permit.
     pub fn claim(&self, key: &Key, payer: &Payer, urgency: Urgency) -> Result<Permit, PermitWait> {
         let mut state = self.lock();
-        self.come(&mut state, key, payer, urgency)?;
+        self.enter_queue(&mut state, key, payer, urgency)?;
         // From here on only the `Permit` ends the permit. A deleted resource does not undo a call that is
         // under way.
         state.places.remove(key);
@@ -140,11 +111,11 @@ impl Permits {
     /// # Errors
     /// [`PermitWait`]: the key now waits for a permit.
     pub fn wait_for_permit(&self, key: &Key, payer: &Payer) -> Result<(), PermitWait> {
-        self.come(&mut self.lock(), key, payer, Urgency::Requested)
+        self.enter_queue(&mut self.lock(), key, payer, Urgency::Requested)
     }
 
     /// Lets the key wait in the rate limiter of `payer`, then gives the permits that are due there.
-    fn come(
+    fn enter_queue(
         &self,
         state: &mut State,
         key: &Key,
@@ -156,7 +127,7 @@ impl Permits {
         let rate_limiter = state.rate_limiters.entry(payer.clone());
         let rate_limiter = rate_limiter.or_insert_with(|| RateLimiter::new(self.0.limits, now));
         rate_limiter.wait(key.namespace(), key, urgency);
-        state.wait(payer);
+        state.join_rotation(payer);
         for next in state.give(payer, now) {
             if next != *key {
                 self.0.queue.push_first(next);
@@ -166,9 +137,9 @@ impl Permits {
         match state.rate_limiters.get_mut(payer) {
             Some(rate_limiter) if rate_limiter.has_permit(key) => Ok(()),
             Some(rate_limiter) => Err(PermitWait {
-                quiet: quiet(rate_limiter, since, now),
+                report_after: report_after(rate_limiter, since, now),
             }),
-            None => Err(PermitWait { quiet: None }),
+            None => Err(PermitWait { report_after: None }),
         }
     }
 
@@ -190,7 +161,7 @@ impl Permits {
 
     /// Whether this key waits or has an unclaimed permit.
     #[must_use]
-    pub fn holds(&self, key: &Key) -> bool {
+    pub fn contains(&self, key: &Key) -> bool {
         self.lock().places.contains_key(key)
     }
 
@@ -227,7 +198,7 @@ impl Permits {
     pub fn entries(&self) -> [(&'static str, usize); 2] {
         let now = self.now();
         let mut state = self.lock();
-        state.forget_rested(now);
+        state.remove_idle(now);
         [
             ("budget", state.places.len()),
             ("budgets", state.rate_limiters.len()),
@@ -250,7 +221,7 @@ impl Permits {
     fn give_due(&self, metrics: &Metrics) -> Option<Duration> {
         let now = self.now();
         let mut state = self.lock();
-        let waiting: Vec<_> = state.waiting.values().cloned().collect();
+        let waiting: Vec<_> = state.rotation.values().cloned().collect();
         for payer in &waiting {
             if room(state.permits, true) == 0 {
                 break;
@@ -264,13 +235,13 @@ impl Permits {
                 None => self.renew(&mut state, payer),
             }
         }
-        if now >= state.rested_at + REST_EVERY {
+        if now >= state.idle_removed_at + IDLE_REMOVAL_INTERVAL {
             isolated(
                 metrics,
                 &"rate_limiters",
                 "dropping idle rate limiters",
                 || {
-                    state.forget_rested(now);
+                    state.remove_idle(now);
                 },
             );
         }
@@ -291,7 +262,7 @@ impl Permits {
     /// Replaces a rate limiter after a panic, because the panic may have left the rate limiter half-changed.
     /// The keys enter a new rate limiter after [`AFTER_PANIC`].
     fn renew(&self, state: &mut State, payer: &Payer) {
-        for key in state.drop_budget(payer) {
+        for key in state.remove_rate_limiter(payer) {
             self.0.queue.push_after(key, AFTER_PANIC);
         }
     }
@@ -307,125 +278,13 @@ impl Permits {
     }
 }
 
-impl State {
-    /// Removes the rate limiters at rest. Tenants can name any number of Regions, so the map would grow
-    /// without bound.
-    fn forget_rested(&mut self, now: Duration) {
-        self.rate_limiters
-            .retain(|_, rate_limiter| !rate_limiter.is_at_rest(now));
-        self.rested_at = now;
-    }
-
-    /// Gives the permits of one rate limiter that are due. Returns the keys that were given a permit.
-    fn give(&mut self, payer: &Payer, now: Duration) -> Vec<Key> {
-        let mut given = Vec::new();
-        let Some(rate_limiter) = self.rate_limiters.get_mut(payer) else {
-            self.wait_no_longer(payer);
-            return given;
-        };
-        let has_answered = self.answered.contains(payer);
-        while let Some(key) = rate_limiter.give(now, room(self.permits, has_answered)) {
-            #[cfg(test)]
-            crate::controller::panic_tests::panic_at("give", &key);
-            self.permits += 1;
-            given.push(key);
-        }
-        let is_left = rate_limiter.waiting() > 0;
-        if !is_left || !given.is_empty() {
-            self.wait_no_longer(payer);
-        }
-        if is_left {
-            self.wait(payer);
-        }
-        given
-    }
-
-    /// The time until this rate limiter can give a permit. None: no key waits, or a permit in use must end
-    /// first.
-    fn next_permit_in(&mut self, payer: &Payer, now: Duration) -> Option<Duration> {
-        let room = room(self.permits, self.answered.contains(payer));
-        self.rate_limiters.get_mut(payer)?.next_permit_in(now, room)
-    }
-
-    /// Removes a rate limiter. Returns the keys that waited there or had an unclaimed permit there.
-    fn drop_budget(&mut self, payer: &Payer) -> Vec<Key> {
-        self.rate_limiters.remove(payer);
-        self.wait_no_longer(payer);
-        // Subtract the permits of the removed rate limiter now: when their calls end, no rate limiter will
-        // subtract them.
-        self.permits = self.rate_limiters.values().map(RateLimiter::permits).sum();
-        let keys = self.places.extract_if(|_, place| place.payer == *payer);
-        keys.map(|(key, _)| key).collect()
-    }
-
-    /// Adds the rate limiter to the end of the rotation, unless the rate limiter is in the rotation already.
-    fn wait(&mut self, payer: &Payer) {
-        if !self.waiting_at.contains_key(payer) {
-            self.last_place += 1;
-            self.waiting.insert(self.last_place, payer.clone());
-            self.waiting_at.insert(payer.clone(), self.last_place);
-        }
-    }
-
-    fn wait_no_longer(&mut self, payer: &Payer) {
-        if let Some(place) = self.waiting_at.remove(payer) {
-            self.waiting.remove(&place);
-        }
-    }
-
-    /// Ends a permit whose call was made.
-    fn used(&mut self, payer: &Payer, key: &Key, end: PermitEnd, now: Duration) {
-        let Some(rate_limiter) = self.rate_limiters.get_mut(payer) else {
-            return;
-        };
-        if rate_limiter.used(key, end, now) {
-            self.permits -= 1;
-        }
-        match end {
-            PermitEnd::Answered if self.answered.len() < ANSWERED_MAX => {
-                self.answered.insert(payer.clone());
-            }
-            PermitEnd::NoReply => {
-                self.answered.remove(payer);
-            }
-            PermitEnd::Answered | PermitEnd::Unsent => {}
-        }
-    }
-
-    /// Removes a waiting key from a rate limiter, or gives the token of the key's permit back.
-    fn left(&mut self, payer: &Payer, key: &Key) {
-        if let Some(rate_limiter) = self.rate_limiters.get_mut(payer)
-            && rate_limiter.leave(key)
-        {
-            self.permits -= 1;
-        }
-    }
-
-    /// Assigns the key to this payer only. Returns since when the key has waited there.
-    fn enter(&mut self, key: &Key, payer: &Payer, now: Duration) -> Duration {
-        if let Some(place) = self.places.get(key) {
-            if place.payer == *payer {
-                return place.since;
-            }
-            self.leave(key);
-        }
-        let (payer, since) = (payer.clone(), now);
-        self.places.insert(key.clone(), Place { payer, since });
-        since
-    }
-
-    fn leave(&mut self, key: &Key) -> bool {
-        let Some(Place { payer, .. }) = self.places.remove(key) else {
-            return false;
-        };
-        self.left(&payer, key);
-        true
-    }
-}
-
-/// Computes [`PermitWait::quiet`] for a key that has waited since `since`.
-fn quiet(rate_limiter: &mut RateLimiter<Key>, since: Duration, now: Duration) -> Option<Duration> {
-    let left = (since + QUIET_MAX).checked_sub(now)?;
+/// Computes [`PermitWait::report_after`] for a key that has waited since `since`.
+fn report_after(
+    rate_limiter: &mut RateLimiter<Key>,
+    since: Duration,
+    now: Duration,
+) -> Option<Duration> {
+    let left = (since + REPORT_AFTER_MAX).checked_sub(now)?;
     (!left.is_zero() && rate_limiter.until_all(now) <= SOON).then_some(left)
 }
 
@@ -475,7 +334,7 @@ impl Drop for Permit {
             if self.called_at.is_some() {
                 state.used(&self.payer, &self.key, self.end, now);
             } else {
-                state.left(&self.payer, &self.key);
+                state.release(&self.payer, &self.key);
             }
         }));
         if ended.is_err() {
@@ -487,181 +346,4 @@ impl Drop for Permit {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::names::target::PoolId;
-    use futures::FutureExt;
-
-    fn key(namespace: &str, n: u32) -> Key {
-        Key::new(namespace, &format!("bot-{n}"))
-    }
-
-    fn payer(pool: &str) -> Payer {
-        let region = PoolId::parse(pool).expect("valid").region();
-        (Account::OfSource, region)
-    }
-
-    fn call(permit: Result<Permit, PermitWait>) {
-        permit.expect("a permit").calling();
-    }
-
-    #[tokio::test]
-    async fn who_waits_is_put_into_the_queue_when_the_turn_has_come() {
-        let queue = Queue::default();
-        let limits = RateLimits {
-            rps: 50.0,
-            burst: 1,
-        };
-        let permits = Permits::new(limits, queue.clone());
-        let giving = tokio::spawn({
-            let permits = permits.clone();
-            async move { permits.give(&Metrics::new("0.0.0")).await }
-        });
-        let payer = payer("eu-west-1_a");
-        call(permits.claim(&key("a", 0), &payer, Urgency::Requested));
-        assert!(
-            permits
-                .claim(&key("a", 1), &payer, Urgency::Requested)
-                .is_err()
-        );
-        assert_eq!(permits.waiting(), 1);
-        assert_eq!(queue.take().await, key("a", 1));
-        call(permits.claim(&key("a", 1), &payer, Urgency::Requested));
-        assert_eq!(permits.waiting(), 0);
-        giving.abort();
-    }
-
-    #[tokio::test]
-    async fn who_waits_for_others_calls_only_reads_and_says_nothing_until_then() {
-        let queue = Queue::default();
-        let limits = RateLimits {
-            rps: 1_000.0,
-            burst: 1_000,
-        };
-        let permits = Permits::new(limits, queue.clone());
-        let payer = payer("eu-west-1_a");
-        assert_eq!(
-            permits.wait_for_permit(&key("a", 0), &payer),
-            Ok(()),
-            "there is room"
-        );
-        assert!(permits.has_permit(&key("a", 0)));
-        let claim = |n| permits.claim(&key("a", n), &payer, Urgency::Requested);
-        let mut out: Vec<_> = (0..16).flat_map(claim).collect();
-        assert_eq!(out.len(), 16);
-        let waits = permits
-            .wait_for_permit(&key("a", 16), &payer)
-            .expect_err("it waits");
-        let quiet = waits.quiet.expect("not for tokens");
-        assert!(quiet <= QUIET_MAX, "{quiet:?}");
-        assert!(permits.holds(&key("a", 16)) && !permits.has_permit(&key("a", 16)));
-        let waits = claim(17).err().expect("it waits");
-        assert!(waits.quiet.is_some());
-        queue.push(key("a", 99));
-        out.truncate(15);
-        assert_eq!(
-            permits.give_due(&Metrics::new("0.0.0")),
-            None,
-            "all permits are out"
-        );
-        assert_eq!(
-            queue.take().now_or_never(),
-            Some(key("a", 16)),
-            "before all"
-        );
-        assert!(permits.has_permit(&key("a", 16)));
-        assert_eq!(permits.wait_for_permit(&key("a", 16), &payer), Ok(()));
-        assert!(claim(16).is_ok());
-    }
-
-    #[tokio::test]
-    async fn who_waits_for_tokens_has_it_said() {
-        let limits = RateLimits { rps: 0.5, burst: 1 };
-        let permits = Permits::new(limits, Queue::default());
-        let payer = payer("eu-west-1_a");
-        call(permits.claim(&key("a", 0), &payer, Urgency::Requested));
-        let said = PermitWait { quiet: None };
-        assert_eq!(permits.wait_for_permit(&key("a", 1), &payer), Err(said));
-        let waits = permits
-            .claim(&key("a", 2), &payer, Urgency::Requested)
-            .err();
-        assert_eq!(waits, Some(said));
-    }
-
-    #[tokio::test]
-    async fn a_turn_that_was_not_used_is_the_next_ones() {
-        let queue = Queue::default();
-        let limits = RateLimits {
-            rps: 0.001,
-            burst: 1,
-        };
-        let permits = Permits::new(limits, queue.clone());
-        let payer = payer("eu-west-1_a");
-        let permit = permits.claim(&key("a", 0), &payer, Urgency::Requested);
-        assert!(permit.is_ok());
-        assert!(
-            permits
-                .claim(&key("a", 1), &payer, Urgency::Requested)
-                .is_err()
-        );
-        assert!(
-            permits
-                .claim(&key("a", 2), &payer, Urgency::Requested)
-                .is_err()
-        );
-        permits.leave(&key("a", 1));
-        drop(permit);
-        assert_eq!(permits.give_due(&Metrics::new("0.0.0")), None);
-        assert_eq!(queue.take().now_or_never(), Some(key("a", 2)));
-        assert_eq!(permits.waiting(), 0);
-        call(permits.claim(&key("a", 2), &payer, Urgency::Requested));
-        assert!(
-            permits
-                .claim(&key("a", 0), &payer, Urgency::Requested)
-                .is_err()
-        );
-    }
-
-    #[tokio::test]
-    async fn a_call_whose_resource_is_deleted_meanwhile_is_paid_for() {
-        let queue = Queue::default();
-        let limits = RateLimits {
-            rps: 0.001,
-            burst: 1,
-        };
-        let permits = Permits::new(limits, queue.clone());
-        let payer = payer("eu-west-1_a");
-        let mut permit = permits.claim(&key("a", 0), &payer, Urgency::Requested);
-        permit.as_mut().expect("a permit").calling();
-        permits.leave(&key("a", 0));
-        assert!(
-            permits
-                .claim(&key("a", 1), &payer, Urgency::Requested)
-                .is_err()
-        );
-        drop(permit);
-        assert!(
-            permits
-                .claim(&key("a", 1), &payer, Urgency::Requested)
-                .is_err()
-        );
-        assert_eq!(permits.waiting(), 1);
-    }
-
-    #[tokio::test]
-    async fn each_region_has_a_budget_of_its_own_and_no_more_are_kept_than_are_needed() {
-        let queue = Queue::default();
-        let limits = RateLimits { rps: 1e6, burst: 1 };
-        let permits = Permits::new(limits, queue.clone());
-        for n in 0..100 {
-            let payer = payer(&format!("eu-west-{n}_a"));
-            call(permits.claim(&key("a", n), &payer, Urgency::Requested));
-        }
-        let full = Instant::now() + Duration::from_mins(2);
-        while !permits.lock().rate_limiters.is_empty() {
-            assert!(Instant::now() < full, "rate_limiters at rest are kept");
-            permits.give_due(&Metrics::new("0.0.0"));
-        }
-        assert!(permits.lock().places.is_empty());
-    }
-}
+mod tests;

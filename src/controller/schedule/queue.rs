@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_waits_once_and_is_looked_at_by_one_at_a_time() {
+    async fn a_key_is_queued_once_and_taken_by_one_task_at_a_time() {
         let queue = Queue::default();
         queue.push(key("bot"));
         queue.push(key("bot"));
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(queue.take().await, key("bot"));
         assert!(queue.is_taken(&key("bot")) && queue.is_empty());
         queue.push(key("bot"));
-        assert_eq!(taken_now(&queue), None, "two look at it");
+        assert_eq!(taken_now(&queue), None, "one task has it");
         assert!(queue.done(&key("bot"), None), "what came meanwhile is lost");
         queue.push(key("bot"));
         assert_eq!(taken_now(&queue), Some(key("bot")));
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keys_come_out_in_the_order_in_which_they_came_also_to_whoever_waits_already() {
+    async fn keys_are_taken_in_the_order_of_their_push_also_by_waiting_tasks() {
         let queue = Queue::default();
         let waits = tokio::spawn({
             let queue = queue.clone();
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_change_does_not_wait_for_another_namespaces_ten_thousand() {
+    async fn one_change_does_not_wait_for_ten_thousand_of_another_namespace() {
         let queue = Queue::default();
         for n in 0..10_000 {
             queue.push(Key::new("busy", &n.to_string()));
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_earliest_wins_and_an_event_does_not_wait() {
+    async fn the_earliest_time_of_a_key_counts_and_an_event_is_due_at_once() {
         let queue = Queue::default();
         let began = Instant::now();
         let second = Duration::from_secs(1);
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wake_that_is_asked_for_while_somebody_waits_is_not_overslept() {
+    async fn a_waiting_task_notices_a_key_with_an_earlier_time() {
         let queue = Queue::default();
         let began = Instant::now();
         queue.push_after(key("late"), Duration::from_hours(1));
@@ -332,7 +332,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nobody_who_is_gone_is_kept(moves in proptest::collection::vec((0_u8..6, 0_u8..4), 0..60)) {
+        fn a_forgotten_key_leaves_no_entry(moves in proptest::collection::vec((0_u8..6, 0_u8..4), 0..60)) {
             let queue = Queue::default();
             for (action, name) in moves {
                 let key = key(&name.to_string());

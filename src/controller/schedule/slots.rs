@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_for_a_service_makes_room_and_comes_back() {
+    async fn a_slot_is_free_while_its_reconcile_waits_for_a_service() {
         let places = Slots::new(1);
         let one = places.take().await;
         assert!(!is_free(&places));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wait_that_is_given_up_leaves_as_many_places_as_before() {
+    async fn a_cancelled_wait_leaves_the_number_of_slots_unchanged() {
         let places = Slots::new(1);
         let one = places.take().await;
         assert!(places.without(pending::<()>()).now_or_never().is_none());
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wait_that_is_given_up_after_its_place_was_taken_leaves_no_place_too_many() {
+    async fn a_cancelled_wait_whose_slot_was_taken_adds_no_slot() {
         let places = Slots::new(1);
         let one = places.take().await;
         let mut waits = Box::pin(places.without(pending::<()>()));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_place_that_is_freed_is_taken_by_whoever_waits() {
+    async fn each_freed_slot_is_taken_by_a_waiting_task() {
         let places = Slots::new(2);
         let mut taken = vec![places.take().await, places.take().await];
         let waits: Vec<_> = (0..20)

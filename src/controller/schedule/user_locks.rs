@@ -9,7 +9,7 @@
 
 use crate::core::{
     names::target::{Target, User},
-    protocol::wait::QUARANTINE,
+    protocol::quarantine::QUARANTINE,
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -170,27 +170,27 @@ mod tests {
     fn after_loss(first: CallIdentity, later: CallIdentity, after: Duration) -> Option<LockError> {
         let users = UserLocks::default();
         let start = Instant::now();
-        let mut turn = users.enter(&target("bot"), first, start).expect("free");
-        turn.begin(start);
-        drop(turn);
+        let mut lock = users.enter(&target("bot"), first, start).expect("free");
+        lock.begin(start);
+        drop(lock);
         users.enter(&target("Bot"), later, start + after).err()
     }
 
     #[test]
-    fn one_at_a_time_for_a_user_and_all_at_once_for_others() {
+    fn one_call_at_a_time_per_user_and_calls_for_other_users_at_once() {
         let now = Instant::now();
         let users = UserLocks::default();
         let enter = |username| users.enter(&target(username), sent("a", "x"), now);
-        let turn = enter("Bot");
-        assert!(turn.is_ok());
+        let lock = enter("Bot");
+        assert!(lock.is_ok());
         assert_eq!(enter("bot").err(), Some(LockError::Busy));
         assert!(enter("other").is_ok());
-        drop(turn);
+        drop(lock);
         assert!(enter("bot").is_ok());
     }
 
     #[test]
-    fn another_resources_other_value_waits_until_a_lost_call_can_no_longer_land() {
+    fn a_different_value_of_another_resource_waits_until_a_lost_call_can_no_longer_land() {
         let later = Duration::from_secs(10);
         let (first, other) = (sent("a", "x"), sent("b", "y"));
         assert_eq!(
@@ -211,26 +211,26 @@ mod tests {
     }
 
     #[test]
-    fn what_was_answered_or_never_sent_keeps_nobody_waiting() {
+    fn an_answered_or_unsent_call_delays_no_other_resource() {
         let now = Instant::now();
         let users = UserLocks::default();
         let enter = |uid| users.enter(&target("bot"), sent(uid, uid), now);
         drop(enter("a"));
-        let mut turn = enter("b").expect("nothing was sent");
-        turn.begin(now);
-        turn.answered();
-        drop(turn);
+        let mut lock = enter("b").expect("nothing was sent");
+        lock.begin(now);
+        lock.answered();
+        drop(lock);
         assert!(enter("c").is_ok());
     }
 
     #[test]
-    fn of_several_lost_calls_the_last_to_land_counts_and_none_is_kept_for_ever() {
+    fn the_last_of_several_lost_calls_counts_and_none_is_kept_for_ever() {
         let users = UserLocks::default();
         let start = Instant::now();
         for (uid, second) in [("a", 0), ("a", 5), ("a", 2)] {
             let at = start + Duration::from_secs(second);
-            let turn = users.enter(&target("bot"), sent(uid, "x"), at);
-            turn.expect("its own").begin(at);
+            let lock = users.enter(&target("bot"), sent(uid, "x"), at);
+            lock.expect("its own").begin(at);
         }
         let enter = |at| users.enter(&target("bot"), sent("b", "y"), at);
         let waits = enter(start + Duration::from_secs(30)).err();

@@ -103,7 +103,7 @@ mod tests {
     use tokio::time::sleep;
 
     #[tokio::test(start_paused = true)]
-    async fn each_is_due_once_after_the_delay_and_whoever_is_gone_is_not() {
+    async fn each_key_is_due_once_after_the_delay_and_a_forgotten_key_never() {
         let verified = VersionQueue::default();
         let began = Instant::now();
         verified.add(&key("one"));

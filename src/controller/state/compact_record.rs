@@ -1,7 +1,7 @@
 //! The compact record in which the index keeps a resource. A record loses nothing that a decision needs, and
 //! takes a tenth of the memory of the resource. The index keeps 10,000 records and rarely expands one.
 //!
-//! A new field of the spec must be added to `Form`, and a new field of the status to `CompactStatus`. The
+//! A new field of the spec must be added to `Layout`, and a new field of the status to `CompactStatus`. The
 //! compiler asks for both.
 
 mod text;
@@ -27,16 +27,16 @@ pub struct CompactRecord {
 
 /// The layout of the bytes. Records never leave the process, so the layout needs no version.
 #[derive(Serialize, Deserialize)]
-struct Form {
+struct Layout {
     /// First field, so that it can be decoded without the rest: rivals are compared by it.
-    sent: [Option<Moment>; 2],
+    sent: [Option<CompactTime>; 2],
     namespace: Option<Text>,
     name: Option<Text>,
     uid: Option<Text>,
     version: Option<Text>,
     generation: Option<i64>,
-    created: Option<Moment>,
-    deleted: Option<Moment>,
+    created: Option<CompactTime>,
+    deleted: Option<CompactTime>,
     requested_at: Option<Text>,
     pool: Text,
     username: Text,
@@ -51,29 +51,29 @@ struct Form {
 struct CompactStatus {
     observed_generation: Option<i64>,
     last_handled: Option<Text>,
-    synced: Option<Origin>,
+    synced: Option<CompactValue>,
     attempt: Option<CompactAttempt>,
-    quarantined_until: Option<Moment>,
+    quarantined_until: Option<CompactTime>,
     retired: Vec<Text>,
     /// Uid and resourceVersion of the Secret.
     unusable: Option<(Text, Text)>,
-    failures: Option<(u32, Moment, Option<Text>)>,
+    failures: Option<(u32, CompactTime, Option<Text>)>,
     conditions: Vec<CompactCondition>,
 }
 
 /// The fingerprint of a value, the uid and version of its Secret, and when the value was set or tried.
 #[derive(Serialize, Deserialize)]
-struct Origin {
+struct CompactValue {
     fingerprint: Text,
     uid: Text,
     version: Text,
-    at: Moment,
+    at: CompactTime,
 }
 
 #[derive(Serialize, Deserialize)]
 struct CompactAttempt {
     id: Text,
-    of: Origin,
+    of: CompactValue,
     generation: i64,
     outcome: AttemptOutcome,
     request: Option<Text>,
@@ -84,23 +84,23 @@ struct CompactCondition {
     type_: Text,
     status: ConditionStatus,
     observed_generation: Option<i64>,
-    since: Moment,
+    since: CompactTime,
     reason: Text,
     message: Text,
 }
 
 /// Seconds since 1970, and the nanoseconds of that second.
 #[derive(Serialize, Deserialize)]
-struct Moment(i64, i32);
+struct CompactTime(i64, i32);
 
 impl CompactRecord {
     /// Packs a resource. Of the annotations, only `requestedAt` is kept.
     ///
     /// # Panics
     /// Never: writing into memory doesn't fail.
-    pub fn of(resource: &CognitoUserPassword, words: &Interner) -> Self {
-        let form = Form::of(resource, words);
-        let bytes = postcard::to_allocvec(&form).expect("memory takes any form");
+    pub fn of(resource: &CognitoUserPassword, interner: &Interner) -> Self {
+        let layout = Layout::of(resource, interner);
+        let bytes = postcard::to_allocvec(&layout).expect("memory takes any layout");
         let status = resource.status.as_ref();
         Self {
             bytes: bytes.into(),
@@ -112,14 +112,15 @@ impl CompactRecord {
     ///
     /// # Panics
     /// Never: the bytes come from [`of`](Self::of).
-    pub fn resource(&self, words: &Interner) -> CognitoUserPassword {
-        let form: Form = postcard::from_bytes(&self.bytes).expect("what was written is read");
-        form.resource(words)
+    pub fn resource(&self, interner: &Interner) -> CognitoUserPassword {
+        let layout: Layout = postcard::from_bytes(&self.bytes).expect("what was written is read");
+        layout.resource(interner)
     }
 
     /// When the resource set its user's password, and tried to: see [`sent`]. Decodes only the first field.
     pub fn sent(&self) -> [Option<Timestamp>; 2] {
-        let first: Result<([Option<Moment>; 2], _), _> = postcard::take_from_bytes(&self.bytes);
+        let first: Result<([Option<CompactTime>; 2], _), _> =
+            postcard::take_from_bytes(&self.bytes);
         let (sent, _) = first.unwrap_or_default();
         sent.map(|it| it.map(|it| it.timestamp()))
     }
@@ -137,20 +138,20 @@ pub fn sent(resource: &CognitoUserPassword) -> [Option<Timestamp>; 2] {
     ]
 }
 
-impl Form {
-    fn of(resource: &CognitoUserPassword, words: &Interner) -> Self {
+impl Layout {
+    fn of(resource: &CognitoUserPassword, interner: &Interner) -> Self {
         let CognitoUserPassword {
             metadata,
             spec,
             status,
         } = resource;
-        let text = |text: &str| words.text(text);
+        let text = |text: &str| interner.text(text);
         let maybe = |it: &Option<String>| it.as_deref().map(text);
-        let time = |it: &Option<Time>| it.as_ref().map(|it| Moment::of(it.0));
+        let time = |it: &Option<Time>| it.as_ref().map(|it| CompactTime::of(it.0));
         let requested_at = metadata.annotations.as_ref();
         let requested_at = requested_at.and_then(|it| it.get(REQUESTED_AT));
         Self {
-            sent: sent(resource).map(|it| it.map(Moment::of)),
+            sent: sent(resource).map(|it| it.map(CompactTime::of)),
             namespace: maybe(&metadata.namespace),
             name: maybe(&metadata.name),
             uid: maybe(&metadata.uid),
@@ -167,19 +168,19 @@ impl Form {
             suspend: spec.suspend,
             status: status
                 .as_ref()
-                .map(|status| CompactStatus::of(status, words)),
+                .map(|status| CompactStatus::of(status, interner)),
         }
     }
 
-    fn resource(self, words: &Interner) -> CognitoUserPassword {
-        let maybe = |it: Option<Text>| it.map(|it| words.string(&it));
-        let time = |it: Option<Moment>| it.map(|it| Time(it.timestamp()));
+    fn resource(self, interner: &Interner) -> CognitoUserPassword {
+        let maybe = |it: Option<Text>| it.map(|it| interner.string(&it));
+        let time = |it: Option<CompactTime>| it.map(|it| Time(it.timestamp()));
         let spec = CognitoUserPasswordSpec {
-            user_pool_id: words.string(&self.pool),
-            username: words.string(&self.username),
+            user_pool_id: interner.string(&self.pool),
+            username: interner.string(&self.username),
             password_secret_ref: PasswordSecretRef {
-                name: words.string(&self.secret),
-                key: words.string(&self.key),
+                name: interner.string(&self.secret),
+                key: interner.string(&self.key),
             },
             permanent: self.permanent,
             suspend: self.suspend,
@@ -199,19 +200,19 @@ impl Form {
         CognitoUserPassword {
             metadata,
             spec,
-            status: self.status.map(|said| said.status(words)),
+            status: self.status.map(|said| said.status(interner)),
         }
     }
 }
 
 impl CompactStatus {
-    fn of(status: &Status, words: &Interner) -> Self {
-        let text = |text: &str| words.text(text);
-        let origin = |fingerprint: &str, uid: &str, version: &str, at: &MicroTime| Origin {
+    fn of(status: &Status, interner: &Interner) -> Self {
+        let text = |text: &str| interner.text(text);
+        let origin = |fingerprint: &str, uid: &str, version: &str, at: &MicroTime| CompactValue {
             fingerprint: text(fingerprint),
             uid: text(uid),
             version: text(version),
-            at: Moment::of(at.0),
+            at: CompactTime::of(at.0),
         };
         let synced = status.synced.as_ref().map(|it| {
             let version = &it.secret_resource_version;
@@ -231,7 +232,7 @@ impl CompactStatus {
             type_: text(&it.type_),
             status: it.status,
             observed_generation: it.observed_generation,
-            since: Moment::of(it.last_transition_time.0),
+            since: CompactTime::of(it.last_transition_time.0),
             reason: text(&it.reason),
             message: text(&it.message),
         });
@@ -243,20 +244,20 @@ impl CompactStatus {
             last_handled: status.last_handled_reconcile_at.as_deref().map(text),
             synced,
             attempt,
-            quarantined_until: until.map(|it| Moment::of(it.0)),
+            quarantined_until: until.map(|it| CompactTime::of(it.0)),
             retired: status.retired.iter().map(|it| text(it)).collect(),
             unusable: unusable.map(|it| (text(&it.secret_uid), text(&it.secret_resource_version))),
             failures: failures.map(|it| {
                 let request = it.request.as_deref().map(text);
-                (it.count, Moment::of(it.retry_at.0), request)
+                (it.count, CompactTime::of(it.retry_at.0), request)
             }),
             conditions: conditions.collect(),
         }
     }
 
-    fn status(self, words: &Interner) -> Status {
-        let string = |text: &Text| words.string(text);
-        let micro = |at: Moment| MicroTime(at.timestamp());
+    fn status(self, interner: &Interner) -> Status {
+        let string = |text: &Text| interner.string(text);
+        let micro = |at: CompactTime| MicroTime(at.timestamp());
         let conditions = self.conditions.into_iter().map(|it| Condition {
             type_: string(&it.type_),
             status: it.status,
@@ -300,7 +301,7 @@ impl CompactStatus {
     }
 }
 
-impl Moment {
+impl CompactTime {
     fn of(at: Timestamp) -> Self {
         Self(at.as_second(), at.subsec_nanosecond())
     }

@@ -71,7 +71,7 @@ mod tests {
     use super::Key;
 
     #[test]
-    fn a_key_has_its_parts_whatever_a_spec_calls_a_secret() {
+    fn a_key_keeps_namespace_and_name_apart_for_any_secret_name() {
         for name in ["bot", "../../team-b/secrets/bot", "", "a/b"] {
             let key = Key::new("team-a", name);
             assert_eq!((key.namespace(), key.name()), ("team-a", name));

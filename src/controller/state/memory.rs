@@ -31,7 +31,7 @@ struct Entry {
     /// Consecutive failures: failed calls to the API server, and panics.
     api_failures: u32,
     healings: Healings,
-    looked: bool,
+    has_acted: bool,
 }
 
 /// Counts how often a cause of failure was healed for a resource. A cause is healed without any watch
@@ -63,7 +63,7 @@ pub struct Recollection {
     /// The number of healings so far, to be passed to [`Memory::acted`].
     pub healing: u64,
     /// Whether this process has acted or concluded on the resource before.
-    pub looked: bool,
+    pub has_acted: bool,
 }
 
 impl Memory {
@@ -92,7 +92,7 @@ impl Memory {
             pending_outcome: entry.pending_outcome.clone(),
             healed: entry.healings.seen > entry.healings.used,
             healing: entry.healings.seen,
-            looked: entry.looked,
+            has_acted: entry.has_acted,
         }
     }
 
@@ -112,7 +112,7 @@ impl Memory {
     /// the next reconcile.
     pub fn acted(&self, key: &Key, uid: &str, healing: u64) {
         self.update(key, uid, |entry| {
-            entry.looked = true;
+            entry.has_acted = true;
             entry.healings.used = entry.healings.used.max(healing);
         });
     }
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn own_writes_are_read_until_the_store_shows_them() {
+    fn own_writes_win_until_the_watch_shows_them() {
         assert_eq!(freshest(("a", "10"), ("a", "9")).as_deref(), Some("10"));
         assert_eq!(freshest(("a", "10"), ("a", "11")).as_deref(), Some("11"));
         assert_eq!(
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_heals_during_a_look_is_for_the_next_one() {
+    fn a_healing_during_a_reconcile_counts_for_the_next_reconcile() {
         let memory = Memory::default();
         let recall = || memory.recall(&key("bot"), "a");
         memory.expect_healing(&key("bot"), "a");

@@ -90,7 +90,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_set(changes in proptest::collection::vec((any::<bool>(), 0_u8..4), 0..20)) {
+        fn a_small_set_behaves_like_a_set(changes in proptest::collection::vec((any::<bool>(), 0_u8..4), 0..20)) {
             let mut few = SmallSet::default();
             let mut set = BTreeSet::new();
             for (add, member) in changes {

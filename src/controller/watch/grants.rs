@@ -5,7 +5,7 @@ use crate::{
     cluster::watch::{LabelledNamespace, MaybeGrant, Scope, WatchKind, lean_object::LeanObject},
     cognito::Cognito,
     controller::state::{
-        grants::{Concerned, Grants, RelistChange},
+        grants::{Grants, RelistChange, ResourceWalk},
         key::Key,
     },
 };
@@ -47,14 +47,13 @@ impl<C: Cognito> EventHandler<C> {
                 self.delete_grant(&grant.name_any()).await;
             }
             Event::InitDone => {
-                let RelistChange { gone, concerned } =
-                    self.context.index().grants().grants_listed();
+                let RelistChange { gone, walk } = self.context.index().grants().grants_listed();
                 let mut pace = Pace::new();
                 for name in gone {
                     self.delete_grant(&name).await;
                     pace.step().await;
                 }
-                self.judge(concerned).await;
+                self.judge(walk).await;
                 return self.mark_cluster_listed(WatchKind::Grants).await;
             }
         }
@@ -79,14 +78,13 @@ impl<C: Cognito> EventHandler<C> {
                 self.delete_namespace(&namespace.name_any()).await;
             }
             Event::InitDone => {
-                let RelistChange { gone, concerned } =
-                    self.context.index().grants().namespaces_listed();
+                let RelistChange { gone, walk } = self.context.index().grants().namespaces_listed();
                 let mut pace = Pace::new();
                 for name in gone {
                     self.delete_namespace(&name).await;
                     pace.step().await;
                 }
-                self.judge(concerned).await;
+                self.judge(walk).await;
                 return self.mark_cluster_listed(WatchKind::Namespaces).await;
             }
         }
@@ -121,25 +119,24 @@ impl<C: Cognito> EventHandler<C> {
     async fn change_grants(
         &self,
         name: &str,
-        change: impl FnOnce(&mut Grants) -> Concerned,
-        after_panic: impl FnOnce(&mut Grants) -> Concerned,
+        change: impl FnOnce(&mut Grants) -> ResourceWalk,
+        after_panic: impl FnOnce(&mut Grants) -> ResourceWalk,
     ) {
         let context = &self.context;
         let change = || change(context.index().grants());
         let after_panic = || after_panic(context.index().grants());
-        let concerned = context
+        let walk = context
             .isolated(&name, "indexing a grant or namespace", change)
             .or_else(|| context.isolated(&name, "closing a grant or namespace", after_panic));
-        self.judge(concerned.unwrap_or_default()).await;
+        self.judge(walk.unwrap_or_default()).await;
     }
 
     /// Judges the resources that a change concerns, some at a time. Triages each resource whose
     /// admission, or whose manager, has changed.
-    async fn judge(&self, mut concerned: Concerned) {
+    async fn judge(&self, mut walk: ResourceWalk) {
         let mut pace = Pace::new();
-        while !concerned.is_done() {
-            let some =
-                (self.context.index().grants()).next_concerned(&mut concerned, JUDGED_AT_ONCE);
+        while !walk.is_done() {
+            let some = (self.context.index().grants()).next_resources(&mut walk, JUDGED_AT_ONCE);
             let affected = some.iter().flat_map(|key| {
                 let judge = || self.judge_one(key);
                 // After a panic the resource's claim stays as the claim was. Each decision on the

@@ -139,7 +139,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_fits_what_the_definition_says(glob in "[ab*?]{0,8}", text in "[ab]{0,8}") {
+        fn a_glob_fits_as_its_definition_says(glob in "[ab*?]{0,8}", text in "[ab]{0,8}") {
             let chars = |text: &str| text.chars().collect::<Vec<_>>();
             prop_assert_eq!(Glob::new(&glob).fits(&text), defined(&chars(&glob), &chars(&text)));
         }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_glob_is_soon_told() {
+    fn the_worst_glob_is_matched_quickly() {
         let glob = format!("{}b", "*a".repeat(63));
         assert!(!Glob::new(&glob).fits(&"a".repeat(128)));
     }

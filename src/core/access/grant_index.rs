@@ -131,7 +131,7 @@ impl<N: Ord + Clone> GrantIndex<N> {
         let candidates = candidates.into_iter().flatten();
         let grants = candidates.filter_map(|name| Some((name, self.grants.get(name)?.as_deref()?)));
         grants
-            .filter(|(_, grant)| grant.lets_in(target, namespace))
+            .filter(|(_, grant)| grant.admits(target, namespace))
             .collect()
     }
 
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_is_found_by_each_value_that_an_expression_lets_a_label_have() {
+    fn a_grant_is_found_by_each_label_value_that_its_expression_allows() {
         let mut index = GrantIndex::default();
         for team in 0..100 {
             let one_of = [2 * team, 2 * team + 1];
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_is_found_by_a_label_of_which_any_value_will_do() {
+    fn a_grant_is_found_by_a_label_of_which_any_value_fits() {
         let mut index = GrantIndex::default();
         for team in 0..100 {
             let selector = NamespaceSelector {
@@ -332,7 +332,7 @@ mod tests {
     proptest! {
         /// Compares the index with a scan of all grants.
         #[test]
-        fn exactly_the_grants_that_let_a_resource_in_are_found(
+        fn the_index_finds_exactly_the_grants_that_admit_a_resource(
             changes in proptest::collection::vec((0_u8..6, proptest::option::weighted(0.8, grant())), 1..20),
             asked in proptest::collection::vec(("[ab]{1,4}", "[abc]", proptest::collection::vec((0_u8..2, 0_u8..3), 0..3)), 1..8),
         ) {
@@ -354,7 +354,7 @@ mod tests {
                 let namespace = Namespace { name: &namespace, labels: &of_namespace };
                 let found = index.fitting(&target, namespace);
                 let found: Vec<u8> = found.into_keys().copied().collect();
-                let fits = |grant: &Option<Arc<Grant>>| grant.as_ref().is_some_and(|grant| grant.lets_in(&target, namespace));
+                let fits = |grant: &Option<Arc<Grant>>| grant.as_ref().is_some_and(|grant| grant.admits(&target, namespace));
                 let wanted: Vec<u8> = all.iter().filter(|(_, grant)| fits(grant)).map(|(name, _)| *name).collect();
                 prop_assert_eq!(found, wanted);
             }

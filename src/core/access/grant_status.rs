@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_says_whether_it_is_in_force() {
+    fn the_status_of_a_grant_says_whether_the_grant_is_in_force() {
         let none = GrantStatus::default();
         let accepted = grant_status(&none, 1, 3, &Finding::Accepted, at(1));
         assert_eq!(accepted.resources, Some(3));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_that_cannot_be_assumed_is_said_in_the_words_of_sts() {
+    fn the_status_quotes_sts_if_a_role_cannot_be_assumed() {
         let refused = grant_status(&GrantStatus::default(), 1, 3, &refused(), at(1));
         assert_eq!(
             said(&refused),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_is_the_same_bytes_and_others_conditions_stay() {
+    fn an_unchanged_finding_gives_the_same_bytes_and_keeps_other_conditions() {
         let mut before = grant_status(&GrantStatus::default(), 1, 3, &refused(), at(1));
         let mut foreign = before.conditions[0].clone();
         foreign.type_ = "Audited".to_owned();

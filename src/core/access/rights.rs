@@ -189,7 +189,10 @@ mod tests {
     #[case::its_own_too(&["team-a", "home"], &[AllNamespaces])]
     #[case::its_own_alone(&["home"], &[AllNamespaces])]
     #[case::a_longer_name(&["home-2"], &[AllNamespaces, OwnNamespace])]
-    fn only_what_is_not_needed_is_asked_for(#[case] watched: &[&str], #[case] places: &[Place]) {
+    fn only_rights_that_are_not_needed_are_asked_for(
+        #[case] watched: &[&str],
+        #[case] places: &[Place],
+    ) {
         let watched: Vec<_> = watched.iter().map(|name| (*name).to_owned()).collect();
         let mut wanted = Vec::new();
         for place in places.iter().copied() {
@@ -222,7 +225,7 @@ mod tests {
     #[case([No, No, Unknown], Verdict::Unknown)]
     #[case([No, Unknown, No], Verdict::Unknown)]
     #[case([Unknown, Unknown, Unknown], Verdict::Unknown)]
-    fn one_yes_is_too_much_and_only_three_nos_are_fit(
+    fn one_yes_is_an_unneeded_right_and_three_noes_are_fit(
         #[case] given: [Answer; 3],
         #[case] verdict: Verdict,
     ) {
@@ -252,7 +255,7 @@ mod tests {
     #[case::own([No; 3], [Yes; 3], &[], &[Get, List, Watch])]
     #[case::all([Yes; 3], [Yes; 3], &[Get, List, Watch], &[])]
     #[case::all_and_more([Yes, No, No], [Yes, Yes, No], &[Get], &[Get, List])]
-    fn what_holds_everywhere_is_reported_once(
+    fn a_right_in_all_namespaces_is_reported_once(
         #[case] everywhere: [Answer; 3],
         #[case] own: [Answer; 3],
         #[case] of_all: &[Verb],

@@ -206,14 +206,14 @@ mod tests {
     }
 
     #[test]
-    fn what_has_passed_is_due() {
+    fn a_retry_time_in_the_past_is_due() {
         let verdict = Verdict::new(Reason::TooManyRequests);
         let forward = SignedDuration::from_secs(-2);
         assert_eq!(left_after(&verdict, 1, forward), None);
     }
 
     #[test]
-    fn what_an_event_ends_has_no_time() {
+    fn a_wait_that_an_event_ends_has_no_retry_time() {
         for entry in crate::api::REASONS {
             let verdict = Verdict::new(entry.reason);
             let failures = next(

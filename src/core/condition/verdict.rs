@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hides_or_reorders_is_not_repeated() {
+    fn invisible_and_reordering_characters_are_not_repeated() {
         let said = Verdict::with(
             Reason::SecretNotFound,
             "the Secret a\u{202e}b\n",

@@ -120,7 +120,10 @@ mod tests {
     #[case(b"Passw0rd ", InvalidValue::TrailingSpace)]
     #[case(b"Passw0rd\t", InvalidValue::TrailingSpace)]
     #[case("Passw0rd\u{a0}".as_bytes(), InvalidValue::TrailingSpace)]
-    fn what_aws_pattern_refuses_is_no_password(#[case] bytes: &[u8], #[case] why: InvalidValue) {
+    fn a_value_that_the_pattern_of_aws_refuses_is_no_password(
+        #[case] bytes: &[u8],
+        #[case] why: InvalidValue,
+    ) {
         assert_eq!(Password::parse(bytes).map(|_| ()), Err(why));
     }
 
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cure_for_the_trailing_newline_is_named() {
+    fn the_message_says_how_to_remove_a_trailing_newline() {
         let said = InvalidValue::TrailingLineBreak.to_string();
         assert!(
             said.contains("printf %s") && said.contains("echo"),

@@ -251,7 +251,7 @@ mod tests {
     #[case("arn:aws-cn:cognito-idp:cn-north-1:111122223333:userpool/cn-north-1_AbCdEf123")]
     #[case("arn:aws-us-gov:cognito-idp:us-gov-west-1:111122223333:userpool/us-gov-west-1_A1")]
     #[case("arn:aws-eusc:cognito-idp:eusc-de-east-1:111122223333:userpool/eusc-de-east-1_A1")]
-    fn a_pools_arn_is_taken_in_every_partition(#[case] arn: &str) {
+    fn a_pools_arn_is_accepted_in_every_partition(#[case] arn: &str) {
         assert_eq!(PoolArn::parse(arn).as_ref().map(PoolArn::as_str), Ok(arn));
     }
 
@@ -269,7 +269,7 @@ mod tests {
     #[case("arn:awsome:cognito-idp:eu-west-1:111122223333:userpool/eu-west-1_AbCdEf123")]
     #[case(" arn:aws:cognito-idp:eu-west-1:111122223333:userpool/eu-west-1_AbCdEf123")]
     #[case("arn:aws:cognito-idp:eu-west-1:111122223333:userpool/eu-west-1_AbCdEf123\n")]
-    fn what_is_no_pools_arn_is_refused(#[case] arn: &str) {
+    fn an_invalid_pool_arn_is_refused(#[case] arn: &str) {
         assert_eq!(PoolArn::parse(arn), Err(InvalidArn::Pool));
     }
 
@@ -353,7 +353,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_makes_it_panic_and_nothing_with_a_wildcard_passes(
+        fn no_text_panics_and_no_wildcard_passes(
             text in ".{0,60}",
             odd in "(arn|aws|:|/|[*?]|role|userpool|iam|1{12}|_|a){0,20}",
         ) {

@@ -85,7 +85,7 @@ mod tests {
         us-isob-west-1 eu-isoe-west-1 us-isof-east-1 us-isof-south-1 us-gov-east-1 us-gov-west-1";
 
     #[test]
-    fn every_region_of_aws_is_one() {
+    fn every_region_of_aws_is_known() {
         for name in REAL.split_whitespace() {
             assert!(is_of_aws(name), "{name}");
         }
@@ -99,7 +99,7 @@ mod tests {
     #[case("mx-north-1")]
     #[case("eusc-de-west-2")]
     #[case("us-gov-central-1")]
-    fn a_region_that_aws_may_open_is_one(#[case] name: &str) {
+    fn a_region_that_aws_may_open_is_accepted(#[case] name: &str) {
         assert!(is_of_aws(name));
     }
 
@@ -131,7 +131,7 @@ mod tests {
     #[case("eu-west-1\n")]
     #[case("eu-wést-1")]
     #[case("eu-west-１")]
-    fn what_is_made_up_is_none(#[case] name: &str) {
+    fn an_invented_region_is_refused(#[case] name: &str) {
         assert!(!is_of_aws(name), "{name}");
     }
 
@@ -139,7 +139,7 @@ mod tests {
     #[case("eu-west-1_AbC", true, true)]
     #[case("local_2aBcDeF", false, true)]
     #[case("made-up-17_AbC", false, true)]
-    fn any_region_will_do_where_one_endpoint_is_called_for_all(
+    fn any_region_is_accepted_if_one_endpoint_serves_all(
         #[case] pool: &str,
         #[case] of_aws: bool,
         #[case] any: bool,

@@ -254,7 +254,7 @@ mod tests {
     #[case("eu-west-1_a", "ci-bot", true)]
     #[case("eu-west-1_a", "ci-bot2", false)]
     #[case("eu-west-1_A", "ci-bot", false)]
-    fn a_user_is_told_by_pool_and_name_without_regard_to_the_names_case(
+    fn users_are_distinguished_by_pool_and_name_regardless_of_case(
         #[case] pool: &str,
         #[case] username: &str,
         #[case] same: bool,
@@ -272,13 +272,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_the_api_models_pattern_takes_is_a_pool_id(text in "[A-Za-z0-9_-]{1,20}_[0-9A-Za-z]{1,34}") {
+        fn the_pool_ids_of_the_api_models_pattern_are_accepted(text in "[A-Za-z0-9_-]{1,20}_[0-9A-Za-z]{1,34}") {
             prop_assert_eq!(PoolId::parse(&text).map(|pool| pool.to_string()), Ok(text));
         }
 
         /// A Region must be safe as part of a host's name.
         #[test]
-        fn nothing_else_is(text in ".{0,60}|[a-z0-9_.:/@?#-]{0,60}|[\\w-]{0,56}_[\\w-]{0,56}\n?") {
+        fn other_texts_are_no_pool_ids(text in ".{0,60}|[a-z0-9_.:/@?#-]{0,60}|[\\w-]{0,56}_[\\w-]{0,56}\n?") {
             if let Ok(pool) = PoolId::parse(&text) {
                 let word = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
                 prop_assert!(pool.as_str().chars().all(word) && pool.as_str().len() <= 55);

@@ -6,8 +6,8 @@ use super::{
     plan::{Plan, RecordedValue},
     record::{in_doubt, retire_into, retire_synced},
     resend::ResendPolicy,
+    retry::wake,
     temporary::without_reply,
-    wait::wake,
 };
 use crate::{
     api::{AttemptOutcome, Class, Reason, Status, Synced},

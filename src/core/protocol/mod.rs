@@ -13,7 +13,7 @@
 //! - [`outcome::classify`] makes `Effect::Unknown` of it.
 //! - [`conclude`] keeps the attempt open.
 //! - [`decide`] takes the attempt over, or waits for the quarantine before it plans a different value.
-//! - [`wait`] has the 30 s of the quarantine.
+//! - [`quarantine`] has the 30 s of the quarantine.
 //! - [`resend`] and [`temporary`] leave a temporary value alone that may have been applied.
 //! - `controller/schedule/user_locks.rs` guards against other resources of the same user.
 
@@ -26,9 +26,10 @@ pub mod decision;
 pub(crate) mod duplicate;
 pub mod outcome;
 pub mod plan;
+pub mod quarantine;
 pub mod record;
 pub mod reply;
 pub mod request;
 pub mod resend;
+pub(crate) mod retry;
 pub mod temporary;
-pub mod wait;

@@ -16,7 +16,7 @@ pub struct Outcome {
     /// The verdict for the conditions.
     pub verdict: Verdict,
     /// The evidence about the credentials of the call.
-    pub standing: CredentialsEvidence,
+    pub evidence: CredentialsEvidence,
     /// The words of AWS or of the SDK; None if the password was applied.
     pub words: Option<String>,
     /// AWS's request id, for the Event and the log.
@@ -57,7 +57,7 @@ pub fn classify(reply: &Reply) -> Outcome {
         Reply::Applied { request_id } => Outcome {
             effect: Effect::Applied,
             verdict: Verdict::new(Reason::PasswordSet),
-            standing: CredentialsEvidence::Accepted,
+            evidence: CredentialsEvidence::Accepted,
             words: None,
             request_id: request_id.clone(),
         },
@@ -75,7 +75,7 @@ pub fn classify(reply: &Reply) -> Outcome {
                     "nothing to do: the operator tries again by itself",
                 ),
             },
-            standing: match cause {
+            evidence: match cause {
                 NotSent::Credentials => {
                     CredentialsEvidence::Refused(CredentialsFailure(detail.clone()))
                 }
@@ -89,7 +89,7 @@ pub fn classify(reply: &Reply) -> Outcome {
         Reply::NoReply { detail } => Outcome {
             effect: Effect::Unknown,
             verdict: Verdict::quoting(Reason::OutcomeUnknown, detail),
-            standing: CredentialsEvidence::None,
+            evidence: CredentialsEvidence::None,
             words: Some(detail.clone()),
             request_id: None,
         },
@@ -122,7 +122,7 @@ fn service_error(error: &ServiceError) -> Outcome {
         } else {
             Verdict::quoting(reason, &words(error))
         },
-        standing: if !client_error || reason == Reason::TooManyRequests {
+        evidence: if !client_error || reason == Reason::TooManyRequests {
             // AWS may check the rate before the credentials, so a throttled call proves nothing about the
             // credentials.
             CredentialsEvidence::None
@@ -145,7 +145,7 @@ pub fn is_about_credentials(code: &str) -> bool {
 /// Whether AWS refused the credentials of the call, or there were none. The call may succeed with others.
 #[must_use]
 pub fn blames_credentials(reply: &Reply) -> bool {
-    matches!(classify(reply).standing, CredentialsEvidence::Refused(_))
+    matches!(classify(reply).evidence, CredentialsEvidence::Refused(_))
 }
 
 /// The allow-list: the effect of a call whose reply is a client error with this reason.
@@ -321,7 +321,7 @@ mod tests {
     #[case(502, None)]
     #[case(400, None)]
     #[case(503, Some("TeapotException"))]
-    fn an_answer_that_nobody_knows_leaves_the_outcome_unknown(
+    fn an_unknown_error_code_leaves_the_outcome_unknown(
         #[case] status: u16,
         #[case] code: Option<&str>,
     ) {
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_left_did_nothing_and_what_got_no_reply_is_unknown() {
+    fn an_unsent_call_did_nothing_and_a_call_without_reply_is_unknown() {
         let not_sent = |cause| {
             let detail = "dns error".to_owned();
             classify(&Reply::NotSent { cause, detail })

@@ -2,9 +2,10 @@
 
 use super::{
     observation::{Comparison, Observation, SecretVersion},
+    quarantine::quarantined_until,
     record::{retire_into, retire_synced},
     resend::{ResendPolicy, kind},
-    wait::{quarantined_until, urgency},
+    retry::urgency,
 };
 use crate::{
     api::{

@@ -26,7 +26,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_value_that_people_write_is_known_by_itself() {
+    fn a_request_value_that_people_write_is_recorded_as_it_is() {
         let longest = "é".repeat(MAX);
         for value in ["", "now", "1760781600", "2026-01-01T00:00:00Z", &longest] {
             assert_eq!(known_by(value), value);
@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn another_is_known_by_its_digest() {
+    fn any_other_request_value_is_recorded_as_its_digest() {
         assert_eq!(
             known_by(&"a".repeat(129)),
             "sha256:c12cb024a2e5551cca0e08fce8f1c5e314555cc3fef6329ee994a3db752166ae"
@@ -44,14 +44,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_short_and_stays_the_same(value in "\\PC{0,300}|.{0,300}|[\\x00-\\x7f]{0,300}") {
+        fn the_recorded_request_is_short_and_stable(value in "\\PC{0,300}|.{0,300}|[\\x00-\\x7f]{0,300}") {
             let known = known_by(&value);
             prop_assert!(known.chars().count() <= MAX && !known.chars().any(is_unseen));
             prop_assert_eq!(known_by(&known), known.clone());
         }
 
         #[test]
-        fn another_value_is_another_request(one in ".{0,200}", two in ".{0,200}") {
+        fn different_values_are_different_requests(one in ".{0,200}", two in ".{0,200}") {
             prop_assert_eq!(known_by(&one) == known_by(&two), one == two);
         }
     }

@@ -31,8 +31,8 @@ pub(crate) fn kind(
     let spent = match &observed.status.attempt {
         Some(attempt) if is_doubtful(attempt) => value.attempt != Some(Match::Different),
         Some(attempt) if attempt.is_open() => {
-            let untold = !observed.is_attempted(attempt, version, value);
-            untold && value.attempt == key_gone && value.synced == key_gone
+            let is_unattempted = !observed.is_attempted(attempt, version, value);
+            is_unattempted && value.attempt == key_gone && value.synced == key_gone
         }
         Some(_) | None => match value.synced {
             Some(Match::Same | Match::KeyGone) => true,

@@ -5,8 +5,8 @@
 use super::{
     decision::{Decision, Report},
     observation::{Comparison, Observation, SecretVersion},
+    quarantine::quarantined_until,
     record::retire_into,
-    wait::quarantined_until,
 };
 use crate::{
     api::{Attempt, AttemptOutcome, Class, Reason, Status},

@@ -13,7 +13,7 @@ use std::{
 /// See the module. `CLASSES` is how many classes of keys there are.
 #[derive(Clone, Debug)]
 pub struct FairQueue<K, const CLASSES: usize = 1> {
-    namespaces: HashMap<Arc<str>, Waiting<K, CLASSES>>,
+    namespaces: HashMap<Arc<str>, NamespaceKeys<K, CLASSES>>,
     /// For each class, the namespaces that have keys in the class, by their place in the rotation.
     rotations: [BTreeMap<u64, Arc<str>>; CLASSES],
     lengths: [usize; CLASSES],
@@ -22,7 +22,7 @@ pub struct FairQueue<K, const CLASSES: usize = 1> {
 
 /// The keys of one namespace that wait.
 #[derive(Clone, Debug)]
-struct Waiting<K, const CLASSES: usize> {
+struct NamespaceKeys<K, const CLASSES: usize> {
     /// The namespace's place in the rotation. The lowest place is served first.
     place: u64,
     /// For each class, the keys by their ticket.
@@ -54,7 +54,7 @@ impl<K, const CLASSES: usize> FairQueue<K, CLASSES> {
         let waiting = self
             .namespaces
             .entry(name.clone())
-            .or_insert_with(|| Waiting {
+            .or_insert_with(|| NamespaceKeys {
                 place: next_place,
                 keys: std::array::from_fn(|_| BTreeMap::new()),
             });
@@ -146,7 +146,7 @@ mod tests {
         /// Each key is served once, in its namespace's order, and no namespace is served twice
         /// before each other namespace that waits in the class.
         #[test]
-        fn it_is_fair_and_loses_nobody(
+        fn the_queue_is_fair_and_loses_no_key(
             puts in proptest::collection::vec((0_usize..2, 0_u8..4), 0..40),
             taken in proptest::collection::vec(0_usize..40, 0..10),
             class in 0_usize..2,

@@ -36,7 +36,7 @@ pub const READ_INTERVAL: Duration = Duration::from_secs(1);
 /// The timeout of one request, for holders and candidates alike. A slow API server must neither cost the
 /// Lease nor keep a new leader from the Lease. The timeout is half of [`RENEW_DEADLINE`], so that the holder
 /// has time for another request after one that hangs.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// No operator writes a longer duration into the record, so a longer duration is ignored.
 const DURATION_MAX: Duration = Duration::from_mins(5);
@@ -87,7 +87,7 @@ impl Record {
 
     /// Whether the holder has not renewed between the two records. The version does not count: a label
     /// changes the version too.
-    fn says_the_same(&self, other: &Self) -> bool {
+    fn is_same_claim(&self, other: &Self) -> bool {
         let Self { version, .. } = self;
         *self
             == Self {
@@ -107,12 +107,12 @@ pub enum Step {
     /// Do nothing until the clock shows this time.
     Wait(Duration),
     /// Stop acting at once: another process leads or may lead.
-    Lost(Lost),
+    Lost(LossReason),
 }
 
 /// Why the Lease is lost.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Lost {
+pub enum LossReason {
     /// No renewal succeeded in time.
     #[error("the Lease could not be renewed for {} s", RENEW_DEADLINE.as_secs())]
     NotRenewed,
@@ -127,8 +127,8 @@ pub struct Elector {
     identity: String,
     held: Option<Tenure>,
     /// The last claim of another process that a read showed.
-    other: Option<Other>,
-    next: Next,
+    other: Option<OtherClaim>,
+    next: NextStep,
     at: Duration,
     /// Whether the last write conflicted. The elector reads at once after one conflict, and waits after two
     /// in a row.
@@ -144,7 +144,7 @@ struct Tenure {
 }
 
 #[derive(Debug)]
-struct Other {
+struct OtherClaim {
     record: Record,
     /// When a read first showed this claim.
     since: Duration,
@@ -153,10 +153,10 @@ struct Other {
 }
 
 #[derive(Debug)]
-enum Next {
+enum NextStep {
     Read,
     Write(Record),
-    Lost(Lost),
+    Lost(LossReason),
 }
 
 impl Elector {
@@ -167,7 +167,7 @@ impl Elector {
             identity,
             held: None,
             other: None,
-            next: Next::Read,
+            next: NextStep::Read,
             at: Duration::ZERO,
             conflicted: false,
         }
@@ -191,7 +191,7 @@ impl Elector {
     #[must_use]
     pub fn patience(&self, now: Duration) -> Duration {
         let left = self.deadline().map(|deadline| deadline.saturating_sub(now));
-        left.map_or(PATIENCE, |left| PATIENCE.min(left))
+        left.map_or(REQUEST_TIMEOUT, |left| REQUEST_TIMEOUT.min(left))
     }
 
     fn deadline(&self) -> Option<Duration> {
@@ -202,13 +202,13 @@ impl Elector {
     #[must_use]
     pub fn step(&self, now: Duration, wall: Timestamp) -> Step {
         if self.deadline().is_some_and(|deadline| now >= deadline) {
-            return Step::Lost(Lost::NotRenewed);
+            return Step::Lost(LossReason::NotRenewed);
         }
         match &self.next {
-            Next::Lost(lost) => Step::Lost(lost.clone()),
-            Next::Read | Next::Write(_) if now < self.at => Step::Wait(self.at),
-            Next::Read => Step::Read,
-            Next::Write(record) => Step::Write(stamped(record.clone(), wall)),
+            NextStep::Lost(lost) => Step::Lost(lost.clone()),
+            NextStep::Read | NextStep::Write(_) if now < self.at => Step::Wait(self.at),
+            NextStep::Read => Step::Read,
+            NextStep::Write(record) => Step::Write(stamped(record.clone(), wall)),
         }
     }
 
@@ -216,25 +216,25 @@ impl Elector {
     /// the record is known to be gone.
     pub fn read(&mut self, record: Option<Record>, now: Duration, dead: bool) {
         self.at = now;
-        let lapsed = self.look(record.as_ref(), now, dead);
+        let lapsed = self.observe(record.as_ref(), now, dead);
         self.next = match (record, &self.held) {
             // The Lease is ours: the reply to a write was lost, or a person changed another field.
             (Some(record), _) if record.holder == self.identity => {
-                Next::Write(self.claim(record, None))
+                NextStep::Write(self.claim(record, None))
             }
             // A person removed the Lease or our name. No other process may have begun to lead yet.
-            (None, Some(held)) => Next::Write(Record {
+            (None, Some(held)) => NextStep::Write(Record {
                 version: None,
                 ..held.record.clone()
             }),
             (Some(record), Some(held)) if record.holder.is_empty() => {
                 let ours = held.record.clone();
-                Next::Write(self.claim(record, Some(ours)))
+                NextStep::Write(self.claim(record, Some(ours)))
             }
-            (Some(record), Some(_)) => Next::Lost(Lost::Taken(record.holder)),
+            (Some(record), Some(_)) => NextStep::Lost(LossReason::Taken(record.holder)),
             (_, None) if !lapsed => {
                 self.at = now + READ_INTERVAL;
-                Next::Read
+                NextStep::Read
             }
             (Some(record), None) => {
                 let transitions = record.transitions.max(0).saturating_add(1);
@@ -243,9 +243,9 @@ impl Elector {
                     acquired: None,
                     ..record.clone()
                 };
-                Next::Write(self.claim(record, Some(fresh)))
+                NextStep::Write(self.claim(record, Some(fresh)))
             }
-            (None, None) => Next::Write(Record {
+            (None, None) => NextStep::Write(Record {
                 version: None,
                 holder: self.identity.clone(),
                 seconds: Some(i32::from(LEASE_SECONDS)),
@@ -254,13 +254,13 @@ impl Elector {
                 renewed: None,
             }),
         };
-        if let Next::Lost(_) = self.next {
+        if let NextStep::Lost(_) = self.next {
             self.held = None;
         }
     }
 
     /// Records the claim of another process. Returns whether the Lease may be taken.
-    fn look(&mut self, record: Option<&Record>, now: Duration, dead: bool) -> bool {
+    fn observe(&mut self, record: Option<&Record>, now: Duration, dead: bool) -> bool {
         match record {
             Some(record) if record.is_released() || record.holder == self.identity => {
                 self.other = None;
@@ -271,9 +271,9 @@ impl Elector {
             None => {}
             Some(record) if record.is_blank() => {}
             Some(record) => match &mut self.other {
-                Some(other) if other.record.says_the_same(record) => other.dead = dead,
+                Some(other) if other.record.is_same_claim(record) => other.dead = dead,
                 other => {
-                    *other = Some(Other {
+                    *other = Some(OtherClaim {
                         record: record.clone(),
                         since: now,
                         dead,
@@ -301,7 +301,7 @@ impl Elector {
     /// Takes the success of a write that was sent at `sent`. `record` is the Lease that the API server
     /// returned.
     pub fn wrote(&mut self, record: Record, sent: Duration) {
-        self.next = Next::Write(record.clone());
+        self.next = NextStep::Write(record.clone());
         self.at = sent + RETRY;
         self.held = Some(Tenure {
             since: sent,
@@ -314,7 +314,7 @@ impl Elector {
     /// Takes the conflict of a write that was sent at `sent`: the Lease has been written or removed since the
     /// read.
     pub fn conflicted(&mut self, sent: Duration) {
-        self.next = Next::Read;
+        self.next = NextStep::Read;
         self.at = if self.conflicted { sent + RETRY } else { sent };
         self.conflicted = true;
     }
@@ -322,7 +322,7 @@ impl Elector {
     /// Takes the failure of a request that was sent at `sent`. A failed write may have been made all the
     /// same.
     pub fn failed(&mut self, sent: Duration) {
-        self.next = Next::Read;
+        self.next = NextStep::Read;
         self.at = sent + RETRY;
     }
 
@@ -330,7 +330,7 @@ impl Elector {
     #[must_use]
     pub fn release(&mut self, record: Record, wall: Timestamp) -> Option<Record> {
         self.held = None;
-        self.next = Next::Read;
+        self.next = NextStep::Read;
         let released = Record {
             holder: String::new(),
             seconds: Some(RELEASED_SECONDS),
@@ -345,7 +345,7 @@ impl Elector {
     #[must_use]
     pub fn record(&self) -> Option<&Record> {
         match (&self.next, &self.held) {
-            (Next::Write(record), Some(_)) => Some(record),
+            (NextStep::Write(record), Some(_)) => Some(record),
             (_, _) => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     shared::{Shared, Wake},
-    state::{Gate, Probed},
+    state::{Gate, ProbeResult},
 };
 use crate::cognito::Cognito;
 use futures::FutureExt;
@@ -22,9 +22,9 @@ pub(crate) async fn probe<C: Cognito>(shared: Arc<Shared<C>>, gate: Gate, number
         tokio::time::sleep(pause).await;
         let probed = AssertUnwindSafe(probe_once(&shared, &gate, number));
         let longest = match probed.catch_unwind().await {
-            Ok(Found::Open) => return,
-            Ok(Found::Closed { refused: true }) => TRIAL_MAX,
-            Ok(Found::Closed { refused: false }) => MAX,
+            Ok(GateStatus::Open) => return,
+            Ok(GateStatus::Closed { refused: true }) => TRIAL_MAX,
+            Ok(GateStatus::Closed { refused: false }) => MAX,
             Err(_) => {
                 error!(authority = %gate, "handling the result of a credential probe panicked; probing again");
                 TRIAL_MAX
@@ -35,41 +35,41 @@ pub(crate) async fn probe<C: Cognito>(shared: Arc<Shared<C>>, gate: Gate, number
 }
 
 /// The state of the gate after one probe.
-enum Found {
+enum GateStatus {
     /// The gate is open, or has been opened and closed again since.
     Open,
     /// The gate is closed. `refused`: AWS refused the credentials.
     Closed { refused: bool },
 }
 
-async fn probe_once<C: Cognito>(shared: &Arc<Shared<C>>, gate: &Gate, number: u64) -> Found {
-    let asker = shared.state().next_asker(gate, number);
-    let Some(asker) = asker else {
-        return Found::Open;
+async fn probe_once<C: Cognito>(shared: &Arc<Shared<C>>, gate: &Gate, number: u64) -> GateStatus {
+    let authority = shared.state().next_authority(gate, number);
+    let Some(authority) = authority else {
+        return GateStatus::Open;
     };
     // A panic that ended the probe would leave the gate closed for ever.
-    let found = AssertUnwindSafe(shared.cognito.authenticate(&asker))
+    let found = AssertUnwindSafe(shared.cognito.authenticate(&authority))
         .catch_unwind()
         .await;
     let failure = found.as_ref().ok().and_then(|found| found.as_ref().err());
     let probed = shared.state().probed(gate, number, failure);
     let refused = match probed {
-        Probed::Over => return Found::Open,
-        Probed::Deserted(opened) => {
-            shared.tidy(opened.left);
-            return Found::Open;
+        ProbeResult::Over => return GateStatus::Open,
+        ProbeResult::Deserted(contents) => {
+            shared.tidy(contents.departures);
+            return GateStatus::Open;
         }
-        Probed::Closed { refused } => refused,
+        ProbeResult::Closed { refused } => refused,
     };
     match found {
         Ok(Ok(_)) if refused => {
             if !trial(shared, gate) {
-                return Found::Open;
+                return GateStatus::Open;
             }
         }
         Ok(Ok(_)) => {
             shared.open(gate);
-            return Found::Open;
+            return GateStatus::Open;
         }
         Ok(Err(_)) => {}
         Err(_) => {
@@ -77,18 +77,18 @@ async fn probe_once<C: Cognito>(shared: &Arc<Shared<C>>, gate: &Gate, number: u6
         }
     }
     // A limited number of statuses may report the failure after each probe.
-    let told = shared.state().next_told(gate);
-    for resource in &told {
-        (shared.wake)(resource, Wake::Tell);
+    let reporting = shared.state().next_to_report(gate);
+    for resource in &reporting {
+        (shared.wake)(resource, Wake::Report);
     }
-    Found::Closed { refused }
+    GateStatus::Closed { refused }
 }
 
 /// Lets a trial resource make a call, because only a call shows whether AWS accepts the credentials. Returns
 /// whether the gate is still closed. The gate opens if no resource is left to try.
 fn trial<C: Cognito>(shared: &Arc<Shared<C>>, gate: &Gate) -> bool {
-    let (trial, left) = shared.state().next_trial(gate);
-    shared.tidy(left);
+    let (trial, departures) = shared.state().next_trial(gate);
+    shared.tidy(departures);
     if let Some(trial) = &trial {
         (shared.wake)(trial, Wake::Healed);
     }

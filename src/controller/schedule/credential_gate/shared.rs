@@ -1,6 +1,6 @@
 //! The data that all parts of the credential gate share, and the wake-up of stopped resources.
 
-use super::state::{Gate, Left, State};
+use super::state::{Departures, Gate, State};
 use crate::{
     cognito::Cognito,
     controller::{
@@ -23,21 +23,21 @@ pub enum Wake {
     Healed,
     /// The status may report the failure now, or another reconcile has resolved the credentials. The backoff
     /// goes on.
-    Tell,
+    Report,
 }
 
 pub(crate) type Waker = dyn Fn(&Key, Wake) + Send + Sync;
 
-pub(crate) type Teller = dyn Fn(&Authority) + Send + Sync;
+pub(crate) type ChangeListener = dyn Fn(&Authority) + Send + Sync;
 
 pub(crate) struct Shared<C> {
     pub(crate) cognito: Arc<C>,
     pub(crate) state: Mutex<State>,
     /// The accounts that the last resolved credentials name.
     pub(crate) accounts: Mutex<Accounts>,
-    pub(crate) places: Slots,
+    pub(crate) slots: Slots,
     pub(crate) wake: Box<Waker>,
-    pub(crate) tell: Box<Teller>,
+    pub(crate) on_change: Box<ChangeListener>,
 }
 
 /// The account of each identity. The operator's own account is the same in all Regions, and tenants can name
@@ -76,19 +76,19 @@ impl<C: Cognito> Shared<C> {
         let Some(opened) = opened else {
             return;
         };
-        info!(authority = %gate, resources = opened.turned_away.len(), "found AWS credentials that work");
-        self.release(gate, opened.turned_away, Wake::Healed, opened.left);
-        self.tell_of(gate);
+        info!(authority = %gate, resources = opened.stopped.len(), "found AWS credentials that work");
+        self.release(gate, opened.stopped, Wake::Healed, opened.departures);
+        self.report_change(gate);
     }
 
     /// Wakes the first [`WOKEN_AT_ONCE`] resources at once, and the others in a task that yields to other
-    /// work. Then tidies up `left`.
+    /// work. Then tidies up `departures`.
     pub(crate) fn release(
         self: &Arc<Self>,
         gate: &Gate,
         resources: HashSet<Key>,
         why: Wake,
-        left: Vec<Left>,
+        departures: Vec<Departures>,
     ) {
         let mut resources = resources.into_iter();
         for resource in resources.by_ref().take(WOKEN_AT_ONCE) {
@@ -96,7 +96,7 @@ impl<C: Cognito> Shared<C> {
             (self.wake)(&resource, why);
         }
         if resources.len() == 0 {
-            return self.tidy(left);
+            return self.tidy(departures);
         }
         let (shared, gate) = (self.clone(), gate.clone());
         tokio::spawn(async move {
@@ -106,19 +106,19 @@ impl<C: Cognito> Shared<C> {
                 (shared.wake)(&resource, why);
                 pace.step().await;
             }
-            shared.tidy(left);
+            shared.tidy(departures);
         });
     }
 
-    pub(crate) fn tidy(self: &Arc<Self>, mut left: Vec<Left>) {
-        left.retain(|(_, keys)| !keys.is_empty());
-        if left.is_empty() {
+    pub(crate) fn tidy(self: &Arc<Self>, mut departures: Vec<Departures>) {
+        departures.retain(|(_, keys)| !keys.is_empty());
+        if departures.is_empty() {
             return;
         }
         let shared = self.clone();
         tokio::spawn(async move {
             let mut pace = Pace::new();
-            for (gate, keys) in left {
+            for (gate, keys) in departures {
                 for key in keys {
                     shared.state().tidy(&key, &gate);
                     pace.step().await;
@@ -127,10 +127,10 @@ impl<C: Cognito> Shared<C> {
         });
     }
 
-    /// Reports news about a role. No grant reports on the operator's own identity.
-    pub(crate) fn tell_of(&self, gate: &Gate) {
+    /// Reports a change of the state of a role. No grant reports on the operator's own identity.
+    pub(crate) fn report_change(&self, gate: &Gate) {
         match gate {
-            Gate::Of(authority) if authority.role.is_some() => (self.tell)(authority),
+            Gate::Of(authority) if authority.role.is_some() => (self.on_change)(authority),
             Gate::Own | Gate::Of(_) => {}
         }
     }

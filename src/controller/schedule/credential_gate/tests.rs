@@ -1,4 +1,4 @@
-use super::{closed_gate::TOLD_AT_ONCE, probe::MAX as PROBE_MAX, *};
+use super::{closed_gate::REPORTS_AT_ONCE, probe::MAX as PROBE_MAX, *};
 use crate::core::{
     access::authority::Role,
     credential::password::Password,
@@ -12,6 +12,7 @@ use crate::core::{
 use proptest::prelude::*;
 use std::{
     collections::HashSet,
+    ops::Range,
     sync::atomic::{AtomicU32, Ordering},
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -24,6 +25,8 @@ struct Identity {
     takes: Duration,
     /// The only Region whose requests get credentials, if set.
     only_from: Option<Region>,
+    /// What the identity says if no answer came in time.
+    queue_delay: Option<CredentialsFailure>,
 }
 
 impl Cognito for Identity {
@@ -53,6 +56,10 @@ impl Cognito for Identity {
         }
     }
 
+    fn queue_delay(&self, _: &Authority) -> Option<CredentialsFailure> {
+        self.queue_delay.clone()
+    }
+
     async fn admin_set_user_password(
         &self,
         _: &Authority,
@@ -68,30 +75,31 @@ impl Cognito for Identity {
     }
 }
 
-type Woken = UnboundedReceiver<(Key, Wake)>;
+type WakeUps = UnboundedReceiver<(Key, Wake)>;
 
-fn door(failures: u32) -> (Arc<Identity>, CredentialGate<Identity>, Woken) {
-    slow_door(failures, Duration::ZERO)
+fn open_gate(failures: u32) -> (Arc<Identity>, CredentialGate<Identity>, WakeUps) {
+    slow_gate(failures, Duration::ZERO)
 }
 
-fn slow_door(failures: u32, takes: Duration) -> (Arc<Identity>, CredentialGate<Identity>, Woken) {
-    door_of(Identity {
+fn slow_gate(failures: u32, takes: Duration) -> (Arc<Identity>, CredentialGate<Identity>, WakeUps) {
+    open_gate_of(Identity {
         failures: AtomicU32::new(failures),
         asked: AtomicU32::new(0),
         takes,
         only_from: None,
+        queue_delay: None,
     })
 }
 
-fn door_of(identity: Identity) -> (Arc<Identity>, CredentialGate<Identity>, Woken) {
+fn open_gate_of(identity: Identity) -> (Arc<Identity>, CredentialGate<Identity>, WakeUps) {
     let identity = Arc::new(identity);
-    let (told, woken) = unbounded_channel();
+    let (sender, woken) = unbounded_channel();
     let wake = move |key: &Key, why| {
         // The send fails if the test has ended.
-        let _ = told.send((key.clone(), why));
+        let _ = sender.send((key.clone(), why));
     };
-    let credentials = CredentialGate::new(identity.clone(), Slots::new(32), wake, |_| ());
-    (identity, credentials, woken)
+    let gate = CredentialGate::new(identity.clone(), Slots::new(32), wake, |_| ());
+    (identity, gate, woken)
 }
 
 fn authority() -> Authority {
@@ -119,7 +127,7 @@ fn key(n: u32) -> Key {
     Key::new("team-a", &format!("bot-{n}"))
 }
 
-async fn next(woken: &mut Woken, wanted: Wake) -> Key {
+async fn next(woken: &mut WakeUps, wanted: Wake) -> Key {
     loop {
         // The test's clock is paused, so the timeout costs no real time.
         let woken = timeout(Duration::from_hours(1), woken.recv()).await;
@@ -134,149 +142,140 @@ fn refusal() -> CredentialsEvidence {
     CredentialsEvidence::Refused(CredentialsFailure("expired".to_owned()))
 }
 
+/// Whether the gate lets a resource of [`authority`] pass.
+async fn passes(gate: &CredentialGate<Identity>, resource: &Key) -> bool {
+    gate.ensure(resource, &authority(), false).await.is_ok()
+}
+
+/// Whether the status of a resource that the gate stops reports the failure now.
+async fn reports(gate: &CredentialGate<Identity>, resource: &Key, authority: &Authority) -> bool {
+    let ensured = gate.ensure(resource, authority, false).await;
+    ensured.expect_err("no credentials").report_now
+}
+
+/// The gate stops each of these resources.
+async fn stop_each(gate: &CredentialGate<Identity>, resources: Range<u32>) {
+    for n in resources {
+        assert!(!passes(gate, &key(n)).await, "{n}");
+    }
+}
+
+/// AWS refuses one call of each of these resources.
+fn refuse_each(gate: &CredentialGate<Identity>, resources: Range<u32>) {
+    for n in resources {
+        gate.answered(&key(n), &authority(), &refusal());
+    }
+}
+
+fn forget_each(gate: &CredentialGate<Identity>, resources: Range<u32>) {
+    for n in resources {
+        gate.forget(&key(n));
+    }
+}
+
+/// Waits until the gate has woken `count` different resources as healed. Returns the number of wake-ups.
+async fn healed(wake_ups: &mut WakeUps, count: usize) -> usize {
+    let mut seen = HashSet::new();
+    let mut number = 0;
+    while seen.len() < count {
+        seen.insert(next(wake_ups, Wake::Healed).await);
+        number += 1;
+    }
+    number
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_broken_identity_is_probed_once_and_heals_everybody() {
-    let (identity, credentials, mut woken) = door(3);
-    let mut told = 0;
+async fn missing_credentials_are_probed_once_and_their_return_wakes_every_resource() {
+    let (identity, gate, mut woken) = open_gate(3);
+    let mut count = 0;
     for n in 0..1_000 {
-        let turned_away = credentials.ensure(&key(n), &authority(), false).await;
-        told += usize::from(turned_away.expect_err("none").tell);
+        count += usize::from(reports(&gate, &key(n), &authority()).await);
     }
     assert_eq!(identity.asked.load(Ordering::Relaxed), 1);
-    assert_eq!(told, TOLD_AT_ONCE, "few statuses are written");
-    let mut seen = HashSet::new();
-    for _ in 0..1_000 {
-        seen.insert(next(&mut woken, Wake::Healed).await);
-    }
-    assert_eq!(seen.len(), 1_000);
+    assert_eq!(count, REPORTS_AT_ONCE, "few statuses are written");
+    let wake_ups = healed(&mut woken, 1_000).await;
+    assert_eq!(wake_ups, 1_000, "each resource once");
     assert_eq!(identity.asked.load(Ordering::Relaxed), 4);
-    assert!(
-        credentials
-            .ensure(&key(0), &authority(), false)
-            .await
-            .is_ok()
-    );
+    assert!(passes(&gate, &key(0)).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn everybody_is_told_in_time_and_at_once_who_would_say_what_is_untrue() {
-    let (_, credentials, mut woken) = door(u32::MAX);
-    let mut untold = HashSet::new();
+async fn a_limited_number_of_statuses_reports_at_a_time_and_an_untrue_status_at_once() {
+    let (_, gate, mut woken) = open_gate(u32::MAX);
+    let mut waiting = HashSet::new();
     for n in 0..200 {
-        let turned_away = credentials.ensure(&key(n), &authority(), false).await;
-        if !turned_away.expect_err("none").tell {
-            untold.insert(key(n));
+        if !reports(&gate, &key(n), &authority()).await {
+            waiting.insert(key(n));
         }
     }
-    let must = credentials.ensure(&key(500), &authority(), true).await;
-    assert!(must.expect_err("none").tell);
-    while !untold.is_empty() {
-        let resource = next(&mut woken, Wake::Tell).await;
-        let turned_away = credentials.ensure(&resource, &authority(), false).await;
-        assert!(turned_away.expect_err("none").tell);
-        assert!(untold.remove(&resource), "told twice");
+    let must = gate.ensure(&key(500), &authority(), true).await;
+    assert!(must.expect_err("none").report_now);
+    while !waiting.is_empty() {
+        let resource = next(&mut woken, Wake::Report).await;
+        assert!(reports(&gate, &resource, &authority()).await);
+        assert!(waiting.remove(&resource), "reported twice");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_come_to_be_told_keeps_nobody_from_being_told() {
-    let (_, credentials, mut woken) = door(u32::MAX);
+async fn a_woken_resource_that_never_comes_back_delays_no_other_report() {
+    let (_, gate, mut woken) = open_gate(u32::MAX);
     for n in 0..200 {
         // Some of these resources may report the failure at once.
-        let _ = credentials.ensure(&key(n), &authority(), false).await;
+        let _ = gate.ensure(&key(n), &authority(), false).await;
     }
     let mut called = HashSet::new();
-    for _ in TOLD_AT_ONCE..200 {
-        called.insert(next(&mut woken, Wake::Tell).await);
+    for _ in REPORTS_AT_ONCE..200 {
+        called.insert(next(&mut woken, Wake::Report).await);
     }
-    assert_eq!(called.len(), 200 - TOLD_AT_ONCE);
+    assert_eq!(called.len(), 200 - REPORTS_AT_ONCE);
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_looks_for_credentials_for_those_who_are_gone() {
-    let (identity, credentials, _woken) = door(u32::MAX);
-    for n in 0..3 {
-        assert!(
-            credentials
-                .ensure(&key(n), &authority(), false)
-                .await
-                .is_err()
-        );
-    }
-    for n in 0..3 {
-        credentials.forget(&key(n));
-    }
+async fn no_credentials_are_asked_for_once_all_stopped_resources_are_deleted() {
+    let (identity, gate, _woken) = open_gate(u32::MAX);
+    stop_each(&gate, 0..3).await;
+    forget_each(&gate, 0..3);
     tokio::time::sleep(PROBE_MAX * 10).await;
-    assert!(credentials.0.state().closed_gate_count() == 0);
+    assert!(gate.0.state().closed_gate_count() == 0);
     assert_eq!(identity.asked.load(Ordering::Relaxed), 2);
-    let (_, credentials, mut woken) = door(0);
-    for n in 0..100 {
-        credentials.answered(&key(n), &authority(), &refusal());
-    }
-    for n in 0..99 {
-        credentials.forget(&key(n));
-    }
+    let (_, gate, mut woken) = open_gate(0);
+    refuse_each(&gate, 0..100);
+    forget_each(&gate, 0..99);
     assert_eq!(next(&mut woken, Wake::Healed).await, key(99));
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_credentials_are_tried_by_one_resource_at_a_time() {
-    let (identity, credentials, mut woken) = door(0);
+async fn after_refusals_one_trial_resource_at_a_time_passes_the_gate() {
+    let (identity, gate, mut woken) = open_gate(0);
     for n in 0..3 {
-        let ensured = credentials.ensure(&key(n), &authority(), false).await;
-        assert!(ensured.is_ok(), "one refusal isn't everybody's");
+        assert!(passes(&gate, &key(n)).await, "the credentials work");
     }
-    for n in 0..3 {
-        credentials.answered(&key(n), &authority(), &refusal());
-    }
-    for n in 1..100 {
-        assert!(
-            credentials
-                .ensure(&key(n), &authority(), false)
-                .await
-                .is_err()
-        );
-    }
+    refuse_each(&gate, 0..3);
+    stop_each(&gate, 1..100).await;
     for _ in 0..5 {
         let trial = next(&mut woken, Wake::Healed).await;
         for n in 0..100 {
-            let passes = credentials.ensure(&key(n), &authority(), false).await;
-            assert_eq!(passes.is_ok(), key(n) == trial, "{n}");
+            assert_eq!(passes(&gate, &key(n)).await, key(n) == trial, "{n}");
         }
-        credentials.answered(&trial, &authority(), &refusal());
+        gate.answered(&trial, &authority(), &refusal());
     }
     let trial = next(&mut woken, Wake::Healed).await;
-    assert!(
-        credentials
-            .ensure(&trial, &authority(), false)
-            .await
-            .is_ok()
-    );
-    credentials.answered(&trial, &authority(), &CredentialsEvidence::Accepted);
+    assert!(passes(&gate, &trial).await);
+    gate.answered(&trial, &authority(), &CredentialsEvidence::Accepted);
     let mut seen = HashSet::from([trial]);
     while seen.len() < 100 {
         seen.insert(next(&mut woken, Wake::Healed).await);
     }
-    assert!(
-        credentials
-            .ensure(&key(1), &authority(), false)
-            .await
-            .is_ok()
-    );
+    assert!(passes(&gate, &key(1)).await);
     assert!(identity.asked.load(Ordering::Relaxed) < 20);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_between_calls_that_are_taken_is_one_calls_own() {
-    let (_, credentials, _woken) = door(0);
+async fn refusals_between_accepted_calls_do_not_close_the_gate() {
+    let (_, gate, _woken) = open_gate(0);
     let answered =
-        |n, standing: &CredentialsEvidence| credentials.answered(&key(n), &authority(), standing);
-    let passes = async || {
-        credentials
-            .ensure(&key(9), &authority(), false)
-            .await
-            .is_ok()
-    };
+        |n, evidence: &CredentialsEvidence| gate.answered(&key(n), &authority(), evidence);
     answered(1, &refusal());
     answered(2, &refusal());
     answered(3, &CredentialsEvidence::Accepted);
@@ -285,184 +284,147 @@ async fn a_refusal_between_calls_that_are_taken_is_one_calls_own() {
         answered(1, &refusal());
         answered(2, &refusal());
     }
-    assert!(passes().await);
+    assert!(passes(&gate, &key(9)).await);
     answered(1, &CredentialsEvidence::Accepted);
     for _ in 0..3 {
-        assert!(passes().await);
+        assert!(passes(&gate, &key(9)).await);
         answered(1, &refusal());
     }
-    assert!(!passes().await);
+    assert!(!passes(&gate, &key(9)).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_always_refused_does_not_keep_the_door_closed() {
-    let (_, credentials, mut woken) = door(0);
-    let standing = |key: &Key| match key {
+async fn a_resource_that_is_always_refused_does_not_keep_the_gate_closed() {
+    let (_, gate, mut woken) = open_gate(0);
+    let evidence = |key: &Key| match key {
         key if *key == self::key(9) => CredentialsEvidence::Accepted,
         _ => refusal(),
     };
-    for n in 0..3 {
-        credentials.answered(&key(n), &authority(), &refusal());
-    }
-    for n in 0..10 {
-        assert!(
-            credentials
-                .ensure(&key(n), &authority(), false)
-                .await
-                .is_err()
-        );
-    }
+    refuse_each(&gate, 0..3);
+    stop_each(&gate, 0..10).await;
     let mut trials = HashSet::new();
     loop {
         let trial = next(&mut woken, Wake::Healed).await;
-        credentials.answered(&trial, &authority(), &standing(&trial));
+        gate.answered(&trial, &authority(), &evidence(&trial));
         assert!(trials.insert(trial.clone()), "{trial} before all others");
         if trial == key(9) {
             break;
         }
         // The refused resource waits at the gate again.
-        assert!(
-            credentials
-                .ensure(&trial, &authority(), false)
-                .await
-                .is_err()
-        );
+        assert!(!passes(&gate, &trial).await);
     }
     // Refusals of these resources no longer count against the credentials.
-    for n in 0..3 {
-        credentials.answered(&key(n), &authority(), &refusal());
-    }
-    assert!(
-        credentials
-            .ensure(&key(0), &authority(), false)
-            .await
-            .is_ok()
-    );
+    refuse_each(&gate, 0..3);
+    assert!(passes(&gate, &key(0)).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_credentials_that_hang_makes_room_for_others() {
-    let (_, credentials, mut woken) = slow_door(0, Duration::from_secs(9));
+async fn only_one_reconcile_waits_for_credentials_that_hang() {
+    let (_, gate, mut woken) = slow_gate(0, Duration::from_secs(9));
     let started = tokio::time::Instant::now();
-    for n in 0..100 {
-        assert!(
-            credentials
-                .ensure(&key(n), &authority(), false)
-                .await
-                .is_err()
-        );
-    }
-    assert_eq!(
-        started.elapsed(),
-        PATIENCE,
-        "the first one, and nobody else"
-    );
+    stop_each(&gate, 0..100).await;
+    assert_eq!(started.elapsed(), PATIENCE, "only the first one waits");
     // The probe waits longer than `PATIENCE`.
-    let mut seen = HashSet::new();
-    while seen.len() < 100 {
-        seen.insert(next(&mut woken, Wake::Healed).await);
+    healed(&mut woken, 100).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_was_not_asked_for_yet_says_so_and_blames_no_service() {
+    let queued = CredentialsFailure("other roles come first".to_owned());
+    for queue_delay in [Some(queued), None] {
+        let (_, gate, _woken) = open_gate_of(Identity {
+            failures: AtomicU32::new(0),
+            asked: AtomicU32::new(0),
+            takes: Duration::from_secs(9),
+            only_from: None,
+            queue_delay: queue_delay.clone(),
+        });
+        let refusal = gate.ensure(&key(0), &role("a"), false).await;
+        let failure = refusal.expect_err("no credentials yet").failure;
+        match queue_delay {
+            Some(queued) => assert_eq!(failure, queued),
+            None => assert!(failure.0.ends_with("service doesn't answer"), "{failure:?}"),
+        }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scout_that_never_calls_is_followed_by_another() {
-    let (_, credentials, mut woken) = door(0);
-    for n in 0..5 {
-        credentials.answered(&key(n), &authority(), &refusal());
-    }
+async fn a_trial_resource_that_never_calls_is_followed_by_another() {
+    let (_, gate, mut woken) = open_gate(0);
+    refuse_each(&gate, 0..5);
     let mut trials = HashSet::new();
     for _ in 0..3 {
         trials.insert(next(&mut woken, Wake::Healed).await);
     }
     assert_eq!(trials.len(), 3);
     // No resource is left to try, so the gate opens.
-    while credentials.0.state().closed_gate_count() != 0 {
+    while gate.0.state().closed_gate_count() != 0 {
         tokio::time::sleep(PROBE_MAX).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_credentials_of_its_own_one_probe_looks_for_all_regions() {
-    let (identity, credentials, mut woken) = door(3);
-    let mut told = 0;
+async fn one_probe_asks_for_the_operators_own_credentials_in_all_regions() {
+    let (identity, gate, mut woken) = open_gate(3);
+    let mut count = 0;
     for n in 0..1_000 {
         let made_up = own(&format!("eu-made{n}-1"));
-        let turned_away = credentials.ensure(&key(n), &made_up, false).await;
-        told += usize::from(turned_away.expect_err("none").tell);
-        assert!(credentials.account(&made_up).is_none());
+        count += usize::from(reports(&gate, &key(n), &made_up).await);
+        assert!(gate.account(&made_up).is_none());
     }
     assert_eq!(identity.asked.load(Ordering::Relaxed), 1);
-    assert_eq!(told, TOLD_AT_ONCE, "few statuses are written");
-    assert_eq!(credentials.0.state().closed_gate_count(), 1);
+    assert_eq!(count, REPORTS_AT_ONCE, "few statuses are written");
+    assert_eq!(gate.0.state().closed_gate_count(), 1);
     // A role has a gate of its own.
-    assert!(credentials.account(&role("a")).is_none());
-    assert!(!credentials.turn_away(&key(0), &role("a")));
-    let mut seen = HashSet::new();
-    while seen.len() < 1_000 {
-        seen.insert(next(&mut woken, Wake::Healed).await);
-    }
+    assert!(gate.account(&role("a")).is_none());
+    assert!(!gate.refuses(&key(0), &role("a")));
+    healed(&mut woken, 1_000).await;
     assert_eq!(identity.asked.load(Ordering::Relaxed), 4);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mistyped_region_in_which_nobody_can_be_asked_keeps_nobody_out() {
-    let (_, credentials, mut woken) = door_of(Identity {
+async fn a_mistyped_region_without_sts_does_not_keep_the_gate_closed() {
+    let (_, gate, mut woken) = open_gate_of(Identity {
         failures: AtomicU32::new(0),
         asked: AtomicU32::new(0),
         takes: Duration::ZERO,
         only_from: Some(authority().region),
+        queue_delay: None,
     });
     for n in 0..5 {
         let mistyped = own(&format!("eu-mistyped{n}-1"));
-        assert!(credentials.ensure(&key(n), &mistyped, false).await.is_err());
+        assert!(gate.ensure(&key(n), &mistyped, false).await.is_err());
     }
-    assert!(
-        credentials
-            .ensure(&key(9), &authority(), false)
-            .await
-            .is_err()
-    );
+    assert!(!passes(&gate, &key(9)).await);
     for n in 5..9 {
         let mistyped = own(&format!("eu-mistyped{n}-1"));
-        assert!(credentials.ensure(&key(n), &mistyped, false).await.is_err());
+        assert!(gate.ensure(&key(n), &mistyped, false).await.is_err());
     }
-    let mut seen = HashSet::new();
-    while seen.len() < 10 {
-        seen.insert(next(&mut woken, Wake::Healed).await);
-    }
+    healed(&mut woken, 10).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_region_that_refuses_the_credentials_closes_no_other() {
-    let (_, credentials, _woken) = door(0);
+async fn a_region_that_refuses_the_credentials_stops_no_other_region() {
+    let (_, gate, _woken) = open_gate(0);
     for n in 0..3 {
-        credentials.answered(&key(n), &own("us-east-1"), &refusal());
+        gate.answered(&key(n), &own("us-east-1"), &refusal());
     }
     for (region, passes) in [("us-east-1", false), ("eu-west-1", true)] {
-        let ensured = credentials.ensure(&key(7), &own(region), false).await;
+        let ensured = gate.ensure(&key(7), &own(region), false).await;
         assert_eq!(ensured.is_ok(), passes, "{region}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scout_that_finds_no_credentials_waits_with_all_others() {
-    let (identity, credentials, mut woken) = door(0);
-    for n in 0..3 {
-        credentials.answered(&key(n), &authority(), &refusal());
-    }
-    for n in 0..2 {
-        assert!(
-            credentials
-                .ensure(&key(n), &authority(), false)
-                .await
-                .is_err()
-        );
-    }
+async fn a_trial_resource_without_credentials_waits_with_the_others() {
+    let (identity, gate, mut woken) = open_gate(0);
+    refuse_each(&gate, 0..3);
+    stop_each(&gate, 0..2).await;
     let trial = next(&mut woken, Wake::Healed).await;
     identity.failures.store(2, Ordering::Relaxed);
-    let ensured = credentials.ensure(&trial, &authority(), false).await;
+    let ensured = gate.ensure(&trial, &authority(), false).await;
     assert!(ensured.is_err(), "they are gone");
-    let elsewhere = credentials.ensure(&key(9), &own("us-east-1"), false).await;
+    let elsewhere = gate.ensure(&key(9), &own("us-east-1"), false).await;
     assert!(elsewhere.is_err());
     let all: HashSet<_> = [0, 1, 2, 9].map(key).into();
     let mut healed = HashSet::new();
@@ -474,16 +436,16 @@ async fn a_scout_that_finds_no_credentials_waits_with_all_others() {
         } else {
             authority()
         };
-        if credentials.ensure(&resource, &by, false).await.is_ok() {
-            credentials.answered(&resource, &by, &CredentialsEvidence::Accepted);
+        if gate.ensure(&resource, &by, false).await.is_ok() {
+            gate.answered(&resource, &by, &CredentialsEvidence::Accepted);
             healed.insert(resource);
         }
     }
-    assert_eq!(credentials.0.state().closed_gate_count(), 0);
+    assert_eq!(gate.0.state().closed_gate_count(), 0);
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Happens {
+enum Event {
     Ensure(u32, usize),
     Accepted(u32, usize),
     Refused(u32, usize),
@@ -493,26 +455,26 @@ enum Happens {
     Passes(u64),
 }
 
-fn happens() -> impl Strategy<Value = Happens> {
+fn event() -> impl Strategy<Value = Event> {
     let (key, of) = (|| 0_u32..6, || 0_usize..4);
     prop_oneof![
-        4 => (key(), of()).prop_map(|(key, of)| Happens::Ensure(key, of)),
-        2 => (key(), of()).prop_map(|(key, of)| Happens::Accepted(key, of)),
-        4 => (key(), of()).prop_map(|(key, of)| Happens::Refused(key, of)),
-        2 => key().prop_map(Happens::Gone),
-        1 => of().prop_map(Happens::Needed),
-        1 => (0_u32..9).prop_map(Happens::Fails),
-        2 => (0_u64..20).prop_map(Happens::Passes),
+        4 => (key(), of()).prop_map(|(key, of)| Event::Ensure(key, of)),
+        2 => (key(), of()).prop_map(|(key, of)| Event::Accepted(key, of)),
+        4 => (key(), of()).prop_map(|(key, of)| Event::Refused(key, of)),
+        2 => key().prop_map(Event::Gone),
+        1 => of().prop_map(Event::Needed),
+        1 => (0_u32..9).prop_map(Event::Fails),
+        2 => (0_u64..20).prop_map(Event::Passes),
     ]
 }
 
-async fn live(takes: u64, events: Vec<Happens>) -> Result<(), TestCaseError> {
-    let (identity, credentials, _woken) = slow_door(3, Duration::from_secs(takes));
+async fn live(takes: u64, events: Vec<Event>) -> Result<(), TestCaseError> {
+    let (identity, gate, _woken) = slow_gate(3, Duration::from_secs(takes));
     let authorities = [authority(), own("us-east-1"), role("a"), role("b")];
     for event in events {
         match event {
-            Happens::Ensure(n, of) => {
-                let ensuring = credentials.clone();
+            Event::Ensure(n, of) => {
+                let ensuring = gate.clone();
                 let authority = authorities[of].clone();
                 tokio::spawn(async move {
                     // With slow credentials, this call is still waiting when the next events happen.
@@ -520,45 +482,43 @@ async fn live(takes: u64, events: Vec<Happens>) -> Result<(), TestCaseError> {
                 });
                 tokio::task::yield_now().await;
             }
-            Happens::Accepted(n, of) => {
-                credentials.answered(&key(n), &authorities[of], &CredentialsEvidence::Accepted);
+            Event::Accepted(n, of) => {
+                gate.answered(&key(n), &authorities[of], &CredentialsEvidence::Accepted);
             }
-            Happens::Refused(n, of) => credentials.answered(&key(n), &authorities[of], &refusal()),
-            Happens::Gone(n) => {
-                credentials.forget(&key(n));
-                let [known, said] = credentials.0.state().known_and_said();
-                let all = known.union(&said);
+            Event::Refused(n, of) => gate.answered(&key(n), &authorities[of], &refusal()),
+            Event::Gone(n) => {
+                gate.forget(&key(n));
+                let [actual, indexed] = gate.0.state().actual_and_indexed();
+                let all = actual.union(&indexed);
                 prop_assert!(all.into_iter().all(|(known, _)| *known != key(n)));
             }
-            Happens::Needed(of) => {
+            Event::Needed(of) => {
                 let needed = &authorities[of];
-                credentials.retain(|it| it.role.is_none() || it == needed);
+                gate.retain(|it| it.role.is_none() || it == needed);
             }
-            Happens::Fails(times) => identity.failures.store(times, Ordering::Relaxed),
-            Happens::Passes(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+            Event::Fails(times) => identity.failures.store(times, Ordering::Relaxed),
+            Event::Passes(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
         }
-        let [known, said] = credentials.0.state().known_and_said();
-        prop_assert!(known.is_subset(&said), "{known:?}, {said:?}");
+        let [actual, indexed] = gate.0.state().actual_and_indexed();
+        prop_assert!(actual.is_subset(&indexed), "{actual:?}, {indexed:?}");
     }
     // Lets the background tasks of `tidy` finish.
     tokio::time::sleep(Duration::from_millis(1)).await;
-    let [known, said] = credentials.0.state().known_and_said();
-    prop_assert_eq!(known, said);
+    let [actual, indexed] = gate.0.state().actual_and_indexed();
+    prop_assert_eq!(actual, indexed);
     tokio::time::sleep(PATIENCE).await;
-    for n in 0..6 {
-        credentials.forget(&key(n));
-    }
+    forget_each(&gate, 0..6);
     identity.failures.store(0, Ordering::Relaxed);
     tokio::time::sleep(PROBE_MAX * 10).await;
-    prop_assert_eq!(credentials.len(), 0);
+    prop_assert_eq!(gate.len(), 0);
     Ok(())
 }
 
 proptest! {
     #[test]
-    fn where_each_resource_is_known_is_known_until_it_is_gone(
+    fn each_resource_is_indexed_at_its_gates_until_it_is_deleted(
         takes in 0_u64..3,
-        events in proptest::collection::vec(happens(), 1..60),
+        events in proptest::collection::vec(event(), 1..60),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()

@@ -156,7 +156,7 @@ fn resource() -> impl Strategy<Value = CognitoUserPassword> {
 
 proptest! {
     #[test]
-    fn what_is_unpacked_is_what_was_packed(resource in resource()) {
+    fn an_expanded_record_equals_the_packed_resource(resource in resource()) {
         let words = Interner::default();
         let packed = CompactRecord::of(&resource, &words);
         prop_assert_eq!(packed.resource(&words), resource.clone());

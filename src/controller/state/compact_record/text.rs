@@ -176,13 +176,13 @@ mod tests {
     #[case::odd("0a1b2c3d.001")]
     #[case::no_digest("0a1b2c3d.")]
     #[case::two_dots("0a1b2c3d.00.11")]
-    fn a_text_comes_back_as_it_was(#[case] text: &str) {
+    fn known_texts_survive_the_round_trip(#[case] text: &str) {
         let words = Interner::default();
         assert_eq!(words.string(&words.text(text)), text);
     }
 
     #[test]
-    fn what_there_is_ten_thousand_times_is_short() {
+    fn frequent_texts_are_short() {
         let words = Interner::default();
         let said = Verdict::new(crate::api::Reason::PasswordSet).message;
         assert!(matches!(words.text(&said), Text::Word(_)));
@@ -192,7 +192,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_comes_back_as_it_was(text in "[0-9a-f]{0,20}|[0-9a-f]{8}\\.[0-9a-fA-F]{0,70}|\\PC{0,40}") {
+        fn any_text_survives_the_round_trip(text in "[0-9a-f]{0,20}|[0-9a-f]{8}\\.[0-9a-fA-F]{0,70}|\\PC{0,40}") {
             let words = Interner::default();
             prop_assert_eq!(words.string(&words.text(&text)), text);
         }

@@ -2,11 +2,17 @@ use super::*;
 use crate::{
     api::{CognitoUserPoolGrantSpec, GrantNamespaces, NamespaceSelector},
     controller::state::{claims::Seniority, compact_record::Text, key::key},
-    core::names::region::Regions,
+    core::{
+        access::grant::Namespace,
+        names::{region::Regions, target::Target},
+    },
 };
 use jiff::Timestamp;
 use proptest::prelude::*;
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 const POOL: &str = "eu-west-1_a";
 
@@ -36,60 +42,60 @@ fn labels(team: &str) -> NamespaceLabels {
 
 /// Each change, followed by the judgement of every concerned resource.
 impl Grants {
-    /// Judges the next concerned resources. Returns those with a changed admission.
-    fn judge_some(&mut self, concerned: &mut Concerned, max: usize) -> Vec<Key> {
-        let found = self.next_concerned(concerned, max);
+    /// Judges the next concerned resources. Returns the resources with a changed admission.
+    fn judge_some(&mut self, walk: &mut ResourceWalk, max: usize) -> Vec<Key> {
+        let found = self.next_resources(walk, max);
         assert!(found.len() <= max, "{} at once", found.len());
         found.into_iter().filter(|key| self.judge(key)).collect()
     }
 
-    fn judged(&mut self, mut concerned: Concerned) -> Vec<Key> {
+    fn judged(&mut self, mut walk: ResourceWalk) -> Vec<Key> {
         let mut changed = Vec::new();
-        while !concerned.is_done() {
-            changed.extend(self.judge_some(&mut concerned, 1));
+        while !walk.is_done() {
+            changed.extend(self.judge_some(&mut walk, 1));
         }
         changed
     }
 
     fn set_grant(&mut self, name: &str, object: Arc<CognitoUserPoolGrant>) -> Vec<Key> {
-        let concerned = self.apply_grant(name, object);
-        self.judged(concerned)
+        let walk = self.apply_grant(name, object);
+        self.judged(walk)
     }
 
     fn set_unreadable(&mut self, name: &str) -> Vec<Key> {
-        let concerned = self.unreadable_grant(name);
-        self.judged(concerned)
+        let walk = self.unreadable_grant(name);
+        self.judged(walk)
     }
 
     fn unset_grant(&mut self, name: &str) -> Vec<Key> {
-        let concerned = self.delete_grant(name);
-        self.judged(concerned)
+        let walk = self.delete_grant(name);
+        self.judged(walk)
     }
 
     fn set_namespace(&mut self, name: &str, labels: NamespaceLabels) -> Vec<Key> {
-        let concerned = self.apply_namespace(name, labels);
-        self.judged(concerned)
+        let walk = self.apply_namespace(name, labels);
+        self.judged(walk)
     }
 
     fn unset_namespace(&mut self, name: &str) -> Vec<Key> {
-        let concerned = self.delete_namespace(name);
-        self.judged(concerned)
+        let walk = self.delete_namespace(name);
+        self.judged(walk)
     }
 
     fn end_grants(&mut self) -> Vec<Key> {
-        let RelistChange { gone, concerned } = self.grants_listed();
+        let RelistChange { gone, walk } = self.grants_listed();
         let mut affected: Vec<_> = gone.iter().flat_map(|it| self.unset_grant(it)).collect();
-        affected.extend(self.judged(concerned));
+        affected.extend(self.judged(walk));
         affected
     }
 
     fn end_namespaces(&mut self) -> Vec<Key> {
-        let RelistChange { gone, concerned } = self.namespaces_listed();
+        let RelistChange { gone, walk } = self.namespaces_listed();
         let mut affected: Vec<_> = gone
             .iter()
             .flat_map(|it| self.unset_namespace(it))
             .collect();
-        affected.extend(self.judged(concerned));
+        affected.extend(self.judged(walk));
         affected
     }
 }
@@ -131,7 +137,7 @@ fn own() -> Admission {
 }
 
 #[test]
-fn nothing_is_known_before_both_are_listed() {
+fn no_admission_is_known_before_grants_and_namespaces_are_listed() {
     let mut grants = Grants::new(UngrantedPolicy::Allow);
     grants.apply_resource(&key("bot"), Some(&claim(POOL, "bot")));
     grants.grants_listing();
@@ -143,29 +149,32 @@ fn nothing_is_known_before_both_are_listed() {
     assert_eq!(grants.end_namespaces(), [key("bot")]);
     assert_eq!(admission(&grants), own());
     assert!(grants.is_admitted(&key("bot")));
-    assert_eq!(grants.lets_in("a"), 1);
+    assert_eq!(grants.admitted_count("a"), 1);
 }
 
 #[test]
-fn without_grants_everybody_is_let_in() {
+fn with_grants_turned_off_every_resource_is_admitted() {
     let mut grants = Grants::default();
     assert!(grants.apply_resource(&key("bot"), Some(&claim(POOL, "bot"))));
     assert_eq!(admission(&grants), own());
 }
 
 #[test]
-fn without_grants_nobody_is_let_in_where_aws_has_no_region() {
+fn with_grants_turned_off_an_unknown_region_admits_no_resource() {
     let made_up = claim("made-up-17_a", "bot");
-    for (regions, let_in) in [(Regions::OfAws, false), (Regions::Any, true)] {
+    for (regions, is_admitted) in [(Regions::OfAws, false), (Regions::Any, true)] {
         let mut grants = Grants::default().within(regions);
-        assert_eq!(grants.apply_resource(&key("bot"), Some(&made_up)), let_in);
+        assert_eq!(
+            grants.apply_resource(&key("bot"), Some(&made_up)),
+            is_admitted
+        );
         let admission = grants.admission(&key("bot"), made_up.target(), Instant::now());
-        assert_eq!(admission == Admission::UnknownRegion, !let_in);
+        assert_eq!(admission == Admission::UnknownRegion, !is_admitted);
     }
 }
 
 #[test]
-fn a_grant_says_where_a_pool_is_whose_id_does_not() {
+fn a_grant_names_the_region_of_a_pool_whose_id_does_not() {
     const LOCAL: &str = "local_a";
     let mut grants = listed(UngrantedPolicy::Allow);
     let local = claim(LOCAL, "bot");
@@ -178,11 +187,11 @@ fn a_grant_says_where_a_pool_is_whose_id_does_not() {
     let changed = grants.set_grant("a", grant(LOCAL, "*", "a"));
     assert_eq!(changed, [key("local")]);
     assert_eq!(admission(&grants), Admission::NotGranted);
-    let held = grants.grant("a").expect("it is there");
-    let why = held
+    let entry = grants.grant("a").expect("it is there");
+    let why = entry
         .grant
         .as_ref()
-        .expect_err("it lets nobody in")
+        .expect_err("the grant is invalid")
         .to_string();
     assert!(
         why.starts_with("local is not the name of an AWS Region: "),
@@ -199,7 +208,7 @@ fn a_grant_says_where_a_pool_is_whose_id_does_not() {
 }
 
 #[test]
-fn a_grant_that_comes_changes_or_goes_tells_whom_it_is_about() {
+fn a_new_changed_or_deleted_grant_affects_the_resources_that_it_admits() {
     let mut grants = listed(UngrantedPolicy::Deny);
     grants.apply_resource(&key("alice"), Some(&claim(POOL, "alice")));
     grants.apply_resource(&key("elsewhere"), Some(&claim("eu-west-1_b", "bot")));
@@ -217,38 +226,38 @@ fn a_grant_that_comes_changes_or_goes_tells_whom_it_is_about() {
         grants.set_grant("a", grant("eu-west-1_b", "*", "a")).len(),
         2
     );
-    assert_eq!(grants.lets_in("a"), 1);
+    assert_eq!(grants.admitted_count("a"), 1);
     assert_eq!(grants.unset_grant("a"), [key("elsewhere")]);
 }
 
 #[test]
-fn what_a_grant_lets_in_is_let_in_once_it_is_judged_and_no_longer_than_the_grant_is_there() {
+fn a_resource_is_admitted_from_its_judgement_until_the_grant_is_deleted() {
     let mut grants = listed(UngrantedPolicy::Deny);
-    let concerned = grants.apply_grant("a", grant(POOL, "*", "a"));
+    let walk = grants.apply_grant("a", grant(POOL, "*", "a"));
     assert_eq!(admission(&grants), Admission::Unknown, "not judged yet");
-    assert_eq!(grants.judged(concerned), [key("bot")]);
+    assert_eq!(grants.judged(walk), [key("bot")]);
     assert_eq!(admission(&grants), own());
-    let concerned = grants.delete_grant("a");
+    let walk = grants.delete_grant("a");
     assert_eq!(
         admission(&grants),
         Admission::NotGranted,
         "before it is judged"
     );
-    assert_eq!(grants.judged(concerned), [key("bot")]);
+    assert_eq!(grants.judged(walk), [key("bot")]);
 }
 
 #[test]
-fn of_a_crowd_no_portion_looks_at_more_than_some() {
+fn no_portion_of_a_walk_visits_too_many_resources() {
     for whom in ["a", "b"] {
         let mut grants = listed(UngrantedPolicy::Deny);
         for n in 0..1_000 {
             let name = format!("user-{n}");
             grants.apply_resource(&key(&name), Some(&claim(POOL, &name)));
         }
-        let mut concerned = grants.apply_grant("a", grant(POOL, "*-1*", whom));
+        let mut walk = grants.apply_grant("a", grant(POOL, "*-1*", whom));
         let (mut portions, mut changed) = (0, 0);
-        while !concerned.is_done() {
-            let judged = grants.judge_some(&mut concerned, 4).len();
+        while !walk.is_done() {
+            let judged = grants.judge_some(&mut walk, 4).len();
             assert!(judged <= 4);
             changed += judged;
             portions += 1;
@@ -260,7 +269,7 @@ fn of_a_crowd_no_portion_looks_at_more_than_some() {
 }
 
 #[test]
-fn nothing_is_kept_to_be_said_of_a_grant_that_is_gone() {
+fn a_deleted_grant_has_no_status_to_write() {
     let mut grants = listed(UngrantedPolicy::Deny);
     for n in 0..100 {
         let name = format!("grant-{n}");
@@ -272,7 +281,7 @@ fn nothing_is_kept_to_be_said_of_a_grant_that_is_gone() {
 }
 
 #[test]
-fn a_namespace_that_is_labelled_tells_its_resources() {
+fn new_labels_of_a_namespace_affect_its_resources() {
     let mut grants = listed(UngrantedPolicy::Deny);
     grants.set_grant("b", grant(POOL, "*", "b"));
     assert_eq!(admission(&grants), Admission::NotGranted);
@@ -283,7 +292,7 @@ fn a_namespace_that_is_labelled_tells_its_resources() {
 }
 
 #[test]
-fn what_a_relist_does_not_show_lets_nobody_in() {
+fn a_grant_or_namespace_missing_from_a_relist_admits_no_resource() {
     let mut grants = listed(UngrantedPolicy::Deny);
     grants.set_grant("a", grant(POOL, "*", "a"));
     grants.grants_listing();
@@ -293,7 +302,7 @@ fn what_a_relist_does_not_show_lets_nobody_in() {
 }
 
 #[test]
-fn what_may_be_out_of_date_lets_nobody_in() {
+fn grants_or_namespaces_that_may_be_out_of_date_admit_no_resource() {
     let mut grants = listed(UngrantedPolicy::Allow);
     let now = Instant::now();
     let at = |grants: &Grants, at| grants.admission(&key("bot"), &target(POOL, "bot"), at);
@@ -308,7 +317,7 @@ fn what_may_be_out_of_date_lets_nobody_in() {
 }
 
 #[test]
-fn a_pool_that_is_named_is_open_to_nobody_else_even_where_the_grant_cannot_be_read() {
+fn a_pool_named_by_an_unreadable_grant_is_not_open_to_all() {
     let mut grants = listed(UngrantedPolicy::Allow);
     assert_eq!(admission(&grants), own());
     assert_eq!(grants.set_grant("b", grant("eu-west-1_b", "*", "b")), []);
@@ -332,7 +341,7 @@ fn a_pool_that_is_named_is_open_to_nobody_else_even_where_the_grant_cannot_be_re
 }
 
 #[test]
-fn a_grant_that_can_no_longer_be_read_lets_nobody_in() {
+fn a_grant_that_becomes_unreadable_admits_no_resource() {
     let mut grants = listed(UngrantedPolicy::Deny);
     grants.set_grant("a", grant(POOL, "*", "a"));
     assert_eq!(grants.set_unreadable("a"), [key("bot")]);
@@ -342,7 +351,7 @@ fn a_grant_that_can_no_longer_be_read_lets_nobody_in() {
 }
 
 #[test]
-fn what_is_to_be_said_of_a_grant_is_said_when_it_changes() {
+fn a_grant_is_marked_for_a_status_write_when_its_status_may_change() {
     let mut grants = listed(UngrantedPolicy::Deny);
     grants.set_grant("a", grant(POOL, "*", "a"));
     assert_eq!(grants.take_changed(), ["a".into()].into());
@@ -351,14 +360,14 @@ fn what_is_to_be_said_of_a_grant_is_said_when_it_changes() {
     assert!(!grants.have_changed(), "it was there");
     grants.delete_resource(&key("bot"));
     assert_eq!(grants.take_changed(), ["a".into()].into());
-    assert_eq!(grants.lets_in("a"), 0);
+    assert_eq!(grants.admitted_count("a"), 0);
     let authority = Authority::own(target(POOL, "bot").pool.region());
     grants.authority_changed(&authority);
     assert_eq!(grants.take_changed(), ["a".into()].into());
 }
 
 #[test]
-fn a_grant_that_is_being_deleted_lets_nobody_in() {
+fn a_grant_that_is_being_deleted_admits_no_resource() {
     let mut grants = listed(UngrantedPolicy::Deny);
     grants.set_grant("a", grant(POOL, "*", "a"));
     let mut going = CognitoUserPoolGrant::clone(&grant(POOL, "*", "a"));
@@ -371,7 +380,7 @@ fn a_grant_that_is_being_deleted_lets_nobody_in() {
 }
 
 #[test]
-fn grants_that_disagree_are_named() {
+fn conflicting_grants_are_named() {
     let mut grants = listed(UngrantedPolicy::Deny);
     grants.set_grant("one", grant(POOL, "*", "a"));
     assert_eq!(grants.conflicting(&key("bot")), None);
@@ -381,14 +390,14 @@ fn grants_that_disagree_are_named() {
     assert_eq!(admission(&grants), Admission::Ambiguous);
     let named = grants.conflicting(&key("bot"));
     assert_eq!(named, Some(vec!["one".into(), "two".into()]));
-    assert_eq!(grants.lets_in("one"), 0);
+    assert_eq!(grants.admitted_count("one"), 0);
     assert_eq!(grants.unset_grant("one"), [key("bot")]);
     assert_eq!(grants.conflicting(&key("bot")), None);
-    assert_eq!(grants.lets_in("two"), 1);
+    assert_eq!(grants.admitted_count("two"), 1);
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Happens {
+enum Event {
     Grant(u8, u8, u8),
     UnreadableGrant(u8),
     Revoke(u8),
@@ -398,16 +407,16 @@ enum Happens {
     Gone(u8, u8),
 }
 
-fn happens() -> impl Strategy<Value = Happens> {
+fn happens() -> impl Strategy<Value = Event> {
     let three = || 0_u8..3;
     prop_oneof![
-        3 => (three(), three(), three()).prop_map(|(a, b, c)| Happens::Grant(a, b, c)),
-        1 => three().prop_map(Happens::UnreadableGrant),
-        2 => three().prop_map(Happens::Revoke),
-        3 => (three(), three()).prop_map(|(a, b)| Happens::Label(a, b)),
-        1 => three().prop_map(Happens::Unlabel),
-        4 => (three(), three(), three()).prop_map(|(a, b, c)| Happens::Resource(a, b, c)),
-        2 => (three(), three()).prop_map(|(a, b)| Happens::Gone(a, b)),
+        3 => (three(), three(), three()).prop_map(|(a, b, c)| Event::Grant(a, b, c)),
+        1 => three().prop_map(Event::UnreadableGrant),
+        2 => three().prop_map(Event::Revoke),
+        3 => (three(), three()).prop_map(|(a, b)| Event::Label(a, b)),
+        1 => three().prop_map(Event::Unlabel),
+        4 => (three(), three(), three()).prop_map(|(a, b, c)| Event::Resource(a, b, c)),
+        2 => (three(), three()).prop_map(|(a, b)| Event::Gone(a, b)),
     ]
 }
 
@@ -415,7 +424,7 @@ proptest! {
     /// Compares the index with a scan of all grants. After some changes, every concerned resource is
     /// judged. After other changes, only some of the resources are judged before the next change.
     #[test]
-    fn whoever_is_let_in_is_known_told_and_counted(
+    fn admissions_changes_and_counts_equal_a_scan_of_all_grants(
         allow in any::<bool>(),
         events in proptest::collection::vec((happens(), proptest::option::of(0_usize..3)), 1..60),
     ) {
@@ -423,57 +432,57 @@ proptest! {
         grants.delete_resource(&key("bot"));
         let mut there: HashMap<Key, Target> = HashMap::new();
         let mut before: HashMap<Key, Admission> = HashMap::new();
-        let mut begun: VecDeque<Concerned> = VecDeque::new();
-        let mut told: HashSet<Key> = HashSet::new();
+        let mut begun: VecDeque<ResourceWalk> = VecDeque::new();
+        let mut affected_so_far: HashSet<Key> = HashSet::new();
         let name = |number: u8| format!("{number}");
         let resource = |namespace: u8, number: u8| Key::new(&name(namespace), &name(number));
         let last = events.len() - 1;
         for (number, (event, portions)) in events.into_iter().enumerate() {
-            let concerned = match event {
-                Happens::Grant(number, pool, whom) => {
+            let walk = match event {
+                Event::Grant(number, pool, whom) => {
                     // Pool 2 stands for an invalid pool id.
                     let pool = if pool == 2 { "none".to_owned() } else { format!("eu-west-1_{pool}") };
                     grants.apply_grant(&name(number), grant(&pool, "*", &name(whom)))
                 }
-                Happens::UnreadableGrant(number) => grants.unreadable_grant(&name(number)),
-                Happens::Revoke(number) => grants.delete_grant(&name(number)),
-                Happens::Label(namespace, whom) => grants.apply_namespace(&name(namespace), labels(&name(whom))),
-                Happens::Unlabel(namespace) => grants.delete_namespace(&name(namespace)),
-                Happens::Resource(namespace, number, pool) => {
+                Event::UnreadableGrant(number) => grants.unreadable_grant(&name(number)),
+                Event::Revoke(number) => grants.delete_grant(&name(number)),
+                Event::Label(namespace, whom) => grants.apply_namespace(&name(namespace), labels(&name(whom))),
+                Event::Unlabel(namespace) => grants.delete_namespace(&name(namespace)),
+                Event::Resource(namespace, number, pool) => {
                     let target = target(&format!("eu-west-1_{pool}"), "bot");
                     let key = resource(namespace, number);
                     grants.apply_resource(&key, Some(&of(target.clone())));
                     there.insert(key.clone(), target);
-                    told.insert(key);
-                    Concerned::default()
+                    affected_so_far.insert(key);
+                    ResourceWalk::default()
                 }
-                Happens::Gone(namespace, number) => {
+                Event::Gone(namespace, number) => {
                     let key = resource(namespace, number);
                     grants.delete_resource(&key);
                     there.remove(&key);
                     before.remove(&key);
-                    Concerned::default()
+                    ResourceWalk::default()
                 }
             };
-            begun.push_back(concerned);
+            begun.push_back(walk);
             if let Some(portions) = portions.filter(|_| number < last) {
                 for _ in 0..portions {
-                    if let Some(mut concerned) = begun.pop_front() {
-                        told.extend(grants.judge_some(&mut concerned, 1));
-                        begun.push_back(concerned);
+                    if let Some(mut walk) = begun.pop_front() {
+                        affected_so_far.extend(grants.judge_some(&mut walk, 1));
+                        begun.push_back(walk);
                     }
                 }
                 continue;
             }
-            for concerned in begun.drain(..) {
-                told.extend(grants.judged(concerned));
+            for walk in begun.drain(..) {
+                affected_so_far.extend(grants.judged(walk));
             }
             let mut counts: HashMap<&str, usize> = HashMap::new();
             for (key, target) in &there {
                 let now = grants.admission(key, target, Instant::now());
                 prop_assert_eq!(grants.is_admitted(key), matches!(now, Admission::Granted(_)));
                 if before.insert(key.clone(), now.clone()) != Some(now.clone()) {
-                    prop_assert!(told.contains(key), "{} wasn't told", key);
+                    prop_assert!(affected_so_far.contains(key), "{} isn't affected", key);
                 }
                 let Some(labels) = grants.namespaces.known.get(key.namespace()) else {
                     prop_assert_eq!(now, Admission::Unknown);
@@ -481,8 +490,8 @@ proptest! {
                 };
                 let namespace = Namespace { name: key.namespace(), labels };
                 let mut fits = false;
-                for (name, held) in &grants.by_name.known {
-                    if held.grant.as_ref().is_ok_and(|grant| grant.lets_in(target, namespace)) {
+                for (name, entry) in &grants.by_name.known {
+                    if entry.grant.as_ref().is_ok_and(|grant| grant.admits(target, namespace)) {
                         fits = true;
                         *counts.entry(name).or_default() += 1;
                     }
@@ -491,14 +500,14 @@ proptest! {
                 prop_assert_eq!(matches!(now, Admission::Granted(_)), fits || open);
             }
             let counted: HashMap<&str, usize> =
-                grants.lets_in.iter().map(|(name, lets_in)| (&**name, *lets_in)).collect();
+                grants.admitted_counts.iter().map(|(name, count)| (&**name, *count)).collect();
             prop_assert_eq!(counted, counts);
-            told.clear();
+            affected_so_far.clear();
         }
         for key in there.keys() {
             grants.delete_resource(key);
         }
         prop_assert!(grants.resources.is_empty() && grants.of_pool.is_empty() && grants.of_namespace.is_empty());
-        prop_assert!(grants.lets_in.is_empty());
+        prop_assert!(grants.admitted_counts.is_empty());
     }
 }

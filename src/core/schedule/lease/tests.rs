@@ -60,7 +60,7 @@ fn after(record: Option<Record>, dead: bool) -> Elector {
 }
 
 #[test]
-fn one_that_is_not_there_is_made() {
+fn a_missing_lease_is_created() {
     let wanted = Record {
         version: None,
         holder: US.to_owned(),
@@ -76,7 +76,7 @@ fn one_that_is_not_there_is_made() {
 #[case::released(free(), false)]
 #[case::made_by_hand(Record { seconds: None, ..free() }, false)]
 #[case::of_a_dead_holder(held_by(THEM), true)]
-fn what_nobody_holds_is_taken_at_once(#[case] record: Record, #[case] dead: bool) {
+fn a_lease_without_a_holder_is_taken_at_once(#[case] record: Record, #[case] dead: bool) {
     let wanted = Record {
         holder: US.to_owned(),
         seconds: Some(15),
@@ -96,7 +96,7 @@ fn what_nobody_holds_is_taken_at_once(#[case] record: Record, #[case] dead: bool
 #[case::nothing(Some(0), 15)]
 #[case::negative(Some(-1), 15)]
 #[case::for_ever(Some(i32::MAX), 15)]
-fn a_holder_is_left_alone_until_its_record_has_not_moved_for_its_duration(
+fn a_lease_is_taken_only_after_its_record_stood_still_for_its_duration(
     #[case] said: Option<i32>,
     #[case] seconds: u64,
 ) {
@@ -117,7 +117,7 @@ fn a_holder_is_left_alone_until_its_record_has_not_moved_for_its_duration(
 }
 
 #[test]
-fn each_renewal_begins_the_wait_anew() {
+fn each_renewal_restarts_the_wait_of_a_candidate() {
     let mut record = held_by(THEM);
     let mut elector = after(Some(record.clone()), false);
     for renewal in 1..100 {
@@ -133,7 +133,7 @@ fn each_renewal_begins_the_wait_anew() {
 }
 
 #[test]
-fn one_that_was_removed_is_left_to_its_holder_for_the_rest_of_its_duration() {
+fn a_removed_lease_stays_with_its_holder_for_the_rest_of_its_duration() {
     let mut elector = after(Some(held_by(THEM)), false);
     let blank = Record {
         seconds: None,
@@ -185,7 +185,7 @@ fn a_renewal_moves_the_record_even_when_the_clock_stands_still() {
 }
 
 #[test]
-fn who_cannot_renew_has_lost_it_ten_seconds_after_the_last_renewal_was_sent() {
+fn a_holder_loses_the_lease_ten_seconds_after_its_last_renewal_was_sent() {
     let mut elector = leader();
     let mut tries = 0;
     let mut now = secs(100);
@@ -200,7 +200,7 @@ fn who_cannot_renew_has_lost_it_ten_seconds_after_the_last_renewal_was_sent() {
                 now += patience;
             }
             Step::Lost(lost) => {
-                assert_eq!((lost, now), (Lost::NotRenewed, secs(110)));
+                assert_eq!((lost, now), (LossReason::NotRenewed, secs(110)));
                 break;
             }
         }
@@ -209,12 +209,12 @@ fn who_cannot_renew_has_lost_it_ten_seconds_after_the_last_renewal_was_sent() {
     // An elector that was frozen beyond the deadline sends no request.
     assert_eq!(
         leader().step(secs(500), wall()),
-        Step::Lost(Lost::NotRenewed)
+        Step::Lost(LossReason::NotRenewed)
     );
 }
 
 #[test]
-fn an_api_server_that_takes_its_time_gets_a_leader_and_keeps_it() {
+fn a_slow_api_server_gets_a_leader_and_keeps_the_leader() {
     for millis in [10, 3_000, 4_900] {
         let takes = Duration::from_millis(millis);
         let mut elector = Elector::new(US.to_owned());
@@ -243,7 +243,7 @@ fn an_api_server_that_takes_its_time_gets_a_leader_and_keeps_it() {
 }
 
 #[test]
-fn after_a_lost_reply_it_is_read_and_renewed_at_once() {
+fn after_a_lost_reply_the_lease_is_read_and_renewed_at_once() {
     for version in ["8", "9"] {
         let mut elector = leader();
         elector.failed(secs(102));
@@ -277,18 +277,18 @@ fn an_acquisition_whose_reply_was_lost_is_renewed_before_it_counts() {
 }
 
 #[test]
-fn a_holder_that_somebody_wrote_over_has_lost_it() {
+fn a_holder_whose_record_names_another_has_lost_the_lease() {
     let mut elector = leader();
     elector.conflicted(secs(102));
     assert_eq!(elector.step(secs(102), wall()), Step::Read);
     elector.read(Some(held_by(THEM)), secs(102), false);
-    let lost = Step::Lost(Lost::Taken(THEM.to_owned()));
+    let lost = Step::Lost(LossReason::Taken(THEM.to_owned()));
     assert_eq!(elector.step(secs(102), wall()), lost);
     assert_eq!(elector.held_until(), None);
 }
 
 #[test]
-fn a_holder_survives_what_people_do_to_the_record() {
+fn a_holder_survives_edits_of_the_record_by_people() {
     let edited = Record {
         version: Some("9".to_owned()),
         seconds: Some(1),
@@ -330,7 +330,7 @@ fn repeated_conflicts_do_not_make_a_storm() {
 }
 
 #[test]
-fn a_release_names_nobody_as_client_go_does() {
+fn a_release_writes_an_empty_holder_like_client_go() {
     let mut elector = leader();
     let record = elector.record().expect("it is known").clone();
     let released = elector.release(record.clone(), wall()).expect("it is ours");

@@ -9,7 +9,10 @@ use crate::{
     controller::state::key::{Key, Name},
     core::{access::grant::Grant, names::target::PoolId},
 };
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 /// To judge one resource costs as much time as to check this many resources in a walk.
 pub(super) const WALKED_FOR_ONE_JUDGED: usize = 16;
@@ -17,10 +20,10 @@ pub(super) const WALKED_FOR_ONE_JUDGED: usize = 16;
 /// A walk through the resources that a change may concern; see the module.
 #[derive(Default)]
 #[must_use]
-pub struct Concerned {
+pub struct ResourceWalk {
     /// The pools and namespaces whose resources are still to be visited.
-    pub(super) among: VecDeque<Among>,
-    /// The last visited resource of the first entry of `among`.
+    pub(super) groups: VecDeque<ResourceGroup>,
+    /// The last visited resource of the first entry of `groups`.
     pub(super) after: Option<Key>,
     /// If set, a resource is concerned only if one of these grants admits the resource. If `None`, every
     /// visited resource is concerned.
@@ -28,35 +31,46 @@ pub struct Concerned {
 }
 
 /// All resources of one pool or of one namespace.
-pub(crate) enum Among {
+pub(crate) enum ResourceGroup {
     Pool(PoolId),
     Namespace(Name),
 }
 
-impl Concerned {
+impl ResourceWalk {
     /// A walk in which every resource of these pools and namespaces is concerned.
-    pub(crate) fn all(among: impl IntoIterator<Item = Among>) -> Self {
+    pub(crate) fn all(groups: impl IntoIterator<Item = ResourceGroup>) -> Self {
         Self {
-            among: among.into_iter().collect(),
+            groups: groups.into_iter().collect(),
             after: None,
             grants: None,
         }
     }
 
     /// A walk in which only the resources that one of `grants` admits are concerned.
-    pub(crate) fn let_in_by(
+    pub(crate) fn admitted_by(
         grants: Vec<Arc<Grant>>,
-        among: impl IntoIterator<Item = Among>,
+        groups: impl IntoIterator<Item = ResourceGroup>,
     ) -> Self {
         Self {
             grants: Some(grants),
-            ..Self::all(among)
+            ..Self::all(groups)
         }
     }
 
     /// Whether the walk has visited every resource.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.among.is_empty()
+        self.groups.is_empty()
     }
+}
+
+/// The versions of a grant before and after a change.
+#[derive(Default)]
+pub(super) struct GrantChange {
+    /// The pools that the grant named before the change, or names now.
+    pub(super) pools: BTreeSet<PoolId>,
+    /// Whether the grant was unreadable before the change, so that it may have named any pool.
+    pub(super) may_name_any: bool,
+    /// The valid versions.
+    pub(super) grants: Vec<Arc<Grant>>,
 }
