@@ -25,7 +25,7 @@ fn is_left_alone(scene: &mut Scene) {
     assert_eq!(scene.status().observed_generation, Some(generation));
     assert!(scene.status().attempt.is_some_and(|a| a.is_open()));
     let message = scene.status().conditions[0].message.clone();
-    for part in ["chosen their own password", "requestedAt", "new value"] {
+    for part in ["chosen a password of their own", "requestedAt", "new value"] {
         assert!(message.contains(part), "{message}");
     }
     assert_eq!(scene.look(), REST);
