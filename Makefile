@@ -40,6 +40,11 @@ chart: needs := $(control_plane) kube-controller-manager kube-scheduler kwok hel
 chart: prerequisites ## The Helm chart: all its tests, and installs by Helm 3 and 4 into a real API server
 	RUST_TEST_THREADS=2 $(with_tools) $(cargo) test --locked --no-fail-fast --test chart --test install
 
+.PHONY: alerts
+alerts: needs := promtool
+alerts: prerequisites ## The alerts, tested by promtool: each fires when it should, and no other
+	$(with_tools) tests/alerts.sh
+
 .PHONY: drill
 drill: needs := $(control_plane)
 drill: prerequisites ## The worst of days, for five minutes; ROUNDS=n for how long, SEED=n to repeat a run
@@ -89,9 +94,10 @@ crds: ## Writes crds/ and the chart's copy anew, from the code
 		cp "crds/$$name.yaml" charts/cognito-password-operator/files/crds/; \
 	done
 
-.PHONY: chart-readme
-chart-readme: needs := helm-docs
-chart-readme: prerequisites ## Writes the chart's README anew, from its values
+.PHONY: chart-files
+chart-files: needs := helm-docs
+chart-files: prerequisites ## Writes the chart's README and its copy of the alerts anew
+	cp monitoring/rules.yaml charts/cognito-password-operator/files/monitoring/
 	$(with_tools) sh -c '"$$CPO_HELM_DOCS" --chart-search-root charts'
 
 .PHONY: lint

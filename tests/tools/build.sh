@@ -5,6 +5,7 @@
 #
 # kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler: the control plane
 #   (control-plane/go.mod)
+# promtool (prometheus/go.mod)
 # helm (helm/go.mod); helm3, helm-unittest (helm3/go.mod); helm-docs (helm-docs/go.mod); kwok (kwok/go.mod)
 #
 # Each go.mod pins one graph of versions, which go.sum checks.
@@ -28,7 +29,8 @@ module_of() {
     etcd | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl) echo control-plane ;;
     helm | helm-docs | kwok) echo "$1" ;;
     helm3 | helm-unittest) echo helm3 ;;
-    *) fail "'$1' is not one of kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok" ;;
+    promtool) echo prometheus ;;
+    *) fail "'$1' is not one of kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, promtool" ;;
   esac
 }
 
@@ -41,13 +43,14 @@ package_of() {
     helm-unittest) echo github.com/helm-unittest/helm-unittest/cmd/helm-unittest ;;
     helm-docs) echo github.com/norwoodj/helm-docs/cmd/helm-docs ;;
     kwok) echo sigs.k8s.io/kwok/cmd/kwok ;;
+    promtool) echo github.com/prometheus/prometheus/cmd/promtool ;;
   esac
 }
 
 # Cold, on two cores.
 duration_of() {
   case $1 in
-    kube-apiserver) echo "about 5 minutes" ;;
+    kube-apiserver | promtool) echo "about 5 minutes" ;;
     kube-controller-manager | helm | helm3 | kwok) echo "about 2 minutes" ;;
     *) echo "less than a minute" ;;
   esac
