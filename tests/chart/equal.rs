@@ -18,7 +18,7 @@ const LABELS: [&str; 3] = [
     "helm.sh/chart",
 ];
 
-/// Helm's own annotation of the CustomResourceDefinitions.
+/// Helm's own annotation of CRDs.
 const KEEP: &str = "helm.sh/resource-policy";
 
 type Objects = BTreeMap<String, Value>;
@@ -217,6 +217,17 @@ fn the_charts_crds_are_those_of_the_project_byte_for_byte() {
         chart,
         crds(&tools::checkout().join("crds")),
         "run `make crds`"
+    );
+}
+
+#[test]
+fn the_charts_alerts_are_those_of_the_project_byte_for_byte() {
+    let project = tools::checkout().join("monitoring/rules.yaml");
+    let project = fs::read_to_string(project).expect("the rules can be read");
+    assert_eq!(
+        crate::render::read("files/monitoring/rules.yaml"),
+        project,
+        "run `make chart-files`"
     );
 }
 

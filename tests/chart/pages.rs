@@ -15,7 +15,7 @@ fn the_readme_is_what_helm_docs_writes_from_the_values() {
     }
     run_in(&copy, Tool::HelmDocs, &["--log-level=warning"]).unwrap_or_else(|said| panic!("{said}"));
     let written = fs::read_to_string(copy.join("README.md")).expect("helm-docs wrote a README");
-    assert_eq!(read("README.md"), written, "run `make chart-readme`");
+    assert_eq!(read("README.md"), written, "run `make chart-files`");
 }
 
 #[test]

@@ -5,11 +5,9 @@ use serde_json::{Value, json};
 use crate::render::{RELEASE, template, template_by};
 use crate::support::tools::Tool;
 
-/// Values that are wrong, and words of the refusal.
-fn table() -> Vec<(Value, &'static [&'static str])> {
-    let grant = |pool: &str| json!({ "grants": [{ "name": "team-a", "userPoolId": pool, "usernames": ["ci-bot"], "namespaces": { "names": ["team-a"] } }] });
+/// Values that the schema refuses, for a type, a name or a range; and words of the refusal.
+fn schema() -> Vec<(Value, &'static [&'static str])> {
     vec![
-        // Types, names of values, ranges: the schema.
         (json!({ "replica": 2 }), &["replica", "not allowed"]),
         (
             json!({ "settings": { "watchNamespace": "a" } }),
@@ -79,7 +77,13 @@ fn table() -> Vec<(Value, &'static [&'static str])> {
             json!({ "extraEnv": [{ "nam": "a" }] }),
             &["/extraEnv/0", "name"],
         ),
-        // Patterns, and values that don't go together: the chart.
+    ]
+}
+
+/// Values that the schema lets through and the chart refuses: patterns, and values that don't go together.
+fn sentences() -> Vec<(Value, &'static [&'static str])> {
+    let grant = |pool: &str| json!({ "grants": [{ "name": "team-a", "userPoolId": pool, "usernames": ["ci-bot"], "namespaces": { "names": ["team-a"] } }] });
+    vec![
         (
             json!({ "settings": { "watchNamespaces": ["Team-A"] } }),
             &[
@@ -146,12 +150,27 @@ fn table() -> Vec<(Value, &'static [&'static str])> {
             json!({ "settings": { "watchNamespaces": ["team-a"] }, "grants": grant("eu-west-1_AbCdEf123")["grants"] }),
             &["grants: an operator with settings.watchNamespaces doesn't read grants"],
         ),
+        (
+            json!({ "metrics": { "serviceMonitor": { "enabled": true }, "podMonitor": { "enabled": true } } }),
+            &["metrics: a ServiceMonitor and a PodMonitor would scrape each pod twice"],
+        ),
+        (
+            json!({ "metrics": { "serviceMonitor": { "enabled": true } }, "service": { "enabled": false } }),
+            &["metrics.serviceMonitor: a ServiceMonitor needs the Service"],
+        ),
+        (
+            json!({ "metrics": { "prometheusRule": { "rules": { "Throttled": { "enabled": false } } } } }),
+            &[
+                "Throttled is no alert of this chart",
+                "CognitoPasswordOperatorThrottled",
+            ],
+        ),
     ]
 }
 
 #[test]
 fn a_wrong_value_is_refused_with_words_that_say_what_is_right() {
-    for (values, words) in table() {
+    for (values, words) in schema().into_iter().chain(sentences()) {
         let refusal = template(&values).expect_err(&values.to_string());
         for word in words {
             assert!(refusal.contains(word), "{values}: no {word:?} in {refusal}");

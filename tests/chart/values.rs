@@ -108,6 +108,11 @@ fn change(path: &str, leaf: &Value) -> (Value, Value) {
     let rule = json!({ "ports": [{ "protocol": "TCP", "port": 1234 }] });
     let object = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "{{ .Release.Name }}-more" } });
     let alone = |value: Value| (json!({}), value);
+    let monitoring = |object: &str| json!({ "metrics": { object: { "enabled": true } } });
+    let beside = |value: Value| {
+        let object = path.split('.').nth(1).unwrap_or_default();
+        (monitoring(object), value)
+    };
     match path {
         "global" => alone(json!({ "imageRegistry": "registry.example.com" })),
         "settings.watchNamespaces" => alone(json!(["team-a"])),
@@ -126,8 +131,9 @@ fn change(path: &str, leaf: &Value) -> (Value, Value) {
         "imagePullSecrets" => alone(json!([{ "name": "a" }])),
         "hostUsers" => alone(json!(false)),
         "revisionHistoryLimit" => alone(json!(3)),
-        "podDisruptionBudget.minAvailable" => alone(json!("50%")),
-        "podDisruptionBudget.maxUnavailable" => alone(json!("50%")),
+        "podDisruptionBudget.minAvailable" | "podDisruptionBudget.maxUnavailable" => {
+            alone(json!("50%"))
+        }
         "tolerations" => alone(json!([{ "operator": "Exists" }])),
         "topologySpreadConstraints" => alone(json!([])),
         "extraArgs" => alone(json!(["--log-format=json"])),
@@ -142,6 +148,22 @@ fn change(path: &str, leaf: &Value) -> (Value, Value) {
         }
         "extraObjects" => alone(json!([object])),
         "grants" => alone(json!([grant])),
+        "metrics.prometheusRule.rules" => {
+            beside(json!({ "CognitoPasswordOperatorThrottled": { "enabled": false } }))
+        }
+        "metrics.prometheusRule.additionalGroups" => {
+            beside(json!([{ "name": "more", "rules": [] }]))
+        }
+        "metrics.prometheusRule.labels"
+        | "metrics.prometheusRule.annotations"
+        | "metrics.serviceMonitor.labels"
+        | "metrics.serviceMonitor.annotations"
+        | "metrics.podMonitor.labels"
+        | "metrics.podMonitor.annotations" => beside(json!({ "release": "prometheus" })),
+        _ if path.ends_with("elabelings") => {
+            beside(json!([{ "action": "labeldrop", "regex": "endpoint" }]))
+        }
+        _ if path.starts_with("metrics.") && leaf["type"] == "string" => beside(json!("30s")),
         _ => {
             let default = &leaf["default"];
             let other = leaf["enum"]
@@ -167,9 +189,9 @@ fn each_value_changes_what_the_chart_renders() {
     std::thread::scope(|scope| {
         for leaves in leaves.chunks(leaves.len().div_ceil(4)) {
             scope.spawn(move || {
-                leaves
-                    .iter()
-                    .for_each(|(path, leaf)| assert_change(path, leaf))
+                for (path, leaf) in leaves {
+                    assert_change(path, leaf);
+                }
             });
         }
     });

@@ -54,6 +54,21 @@ ranges; a schema can't say a sentence about a pattern, nor compare two values.
 {{- $wrong = append $wrong (printf "grants: the userPoolId of %s, %q, is no user pool id such as eu-west-1_AbCdEf123: the Region, an underscore, then letters and digits" .name .userPoolId) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled -}}
+{{- $wrong = append $wrong "metrics: a ServiceMonitor and a PodMonitor would scrape each pod twice: enable one of them" -}}
+{{- end -}}
+{{- if and .Values.metrics.serviceMonitor.enabled (not .Values.service.enabled) -}}
+{{- $wrong = append $wrong "metrics.serviceMonitor: a ServiceMonitor needs the Service of the metrics: set service.enabled to true, or enable metrics.podMonitor instead" -}}
+{{- end -}}
+{{- $alerts := list -}}
+{{- range (.Files.Get "files/monitoring/rules.yaml" | fromYaml).groups -}}
+{{- range .rules }}{{ if .alert }}{{ $alerts = append $alerts .alert }}{{ end }}{{ end -}}
+{{- end -}}
+{{- range $name, $_ := .Values.metrics.prometheusRule.rules -}}
+{{- if not (has $name $alerts) -}}
+{{- $wrong = append $wrong (printf "metrics.prometheusRule.rules: %s is no alert of this chart; the alerts are %s" $name ($alerts | uniq | join ", ")) -}}
+{{- end -}}
+{{- end -}}
 {{- if $wrong -}}
 {{- fail (printf "\n\n%s\n" (join "\n" $wrong)) -}}
 {{- end -}}
