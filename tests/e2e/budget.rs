@@ -82,7 +82,7 @@ async fn one_change_does_not_wait_for_another_namespaces_queue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_changes_while_it_waits_is_set_once_to_the_last_value() {
+async fn a_value_that_changes_in_the_queue_is_set_once_to_the_last_one() {
     let world = World::new("turns").await;
     world.in_sync_with_operator(&["first", "second"]).await;
     let operator = operator(&world, &[&world.namespace], RARE, "1").await;
@@ -110,7 +110,7 @@ async fn what_changes_while_it_waits_is_set_once_to_the_last_value() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_longer_wanted_when_its_turn_comes_is_not_set() {
+async fn a_queued_set_that_is_no_longer_wanted_is_dropped() {
     let world = World::new("unwanted").await;
     let all = ["first", "suspended", "deleted", "moved", "back", "last"];
     world.in_sync_with_operator(&all).await;

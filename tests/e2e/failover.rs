@@ -99,7 +99,7 @@ fn lists(world: &World<'_>, since: Mark) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_of_two_acts_and_both_are_ready() {
+async fn only_the_leader_sets_passwords_and_both_replicas_are_ready() {
     let (world, _turn) = alone("two").await;
     let (leader, standby) = pair(&world).await;
     for name in ["one", "two", "three"] {
@@ -158,7 +158,7 @@ async fn a_killed_leader_is_followed_without_a_new_list() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_takes_over_has_the_fingerprint_keys_of_today() {
+async fn a_standby_that_takes_over_uses_the_current_fingerprint_keys() {
     let (world, _turn) = alone("keys").await;
     let (leader, standby) = pair(&world).await;
     let keys: Api<Secret> = Api::namespaced(world.client.clone(), operator::NAMESPACE);
@@ -449,7 +449,7 @@ async fn without_rights_to_the_lease_readiness_says_so_and_nothing_is_done() {
 
 /// Two installations in one namespace, each for other namespaces, that share one Lease by its default name.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_another_installations_lease_says_so_and_a_lease_of_its_own_mends_it() {
+async fn a_lease_held_by_another_installation_is_reported_and_a_separate_lease_resolves_it() {
     let (world, _turn) = alone("installations").await;
     let other = world.neighbour("installations-b").await;
     let first = candidate(&world).await;

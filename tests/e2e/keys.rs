@@ -179,7 +179,7 @@ enum Change {
 }
 
 #[tokio::test]
-async fn what_becomes_of_the_keys_disturbs_nobody_until_the_next_start_and_sets_nothing_then() {
+async fn a_changed_key_secret_takes_effect_at_the_next_start_and_causes_no_set() {
     for change in [Change::Rotated, Change::Lost, Change::Replaced] {
         let (world, _turn) = World::alone("keys-meanwhile").await;
         forget_keys(&world).await;
@@ -233,7 +233,7 @@ async fn what_becomes_of_the_keys_disturbs_nobody_until_the_next_start_and_sets_
 }
 
 #[tokio::test]
-async fn an_invalid_key_secret_is_said_never_written_over_and_heals_when_it_is_corrected() {
+async fn an_invalid_key_secret_is_reported_never_overwritten_and_used_once_corrected() {
     let (world, _turn) = World::alone("invalid-key").await;
     forget_keys(&world).await;
     let invalid: Secret = serde_json::from_value(json!({

@@ -105,7 +105,7 @@ fn server() -> FaultServer {
 }
 
 #[tokio::test]
-async fn the_environment_says_where_sts_is_and_in_which_region_it_is_asked() {
+async fn environment_variables_choose_the_endpoint_and_region_of_sts() {
     let server = server();
     server.allow_role(ROLE, Some("team-a"));
     let elsewhere = [("AWS_REGION", "eu-north-1")];

@@ -63,7 +63,7 @@ impl Schema {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_is_refused_with_a_sentence_that_says_what_is_right() {
+async fn an_invalid_resource_is_refused_with_a_message_that_says_what_is_valid() {
     let schema = Schema::new("refused").await;
     let pool = "must be a user pool id such as eu-west-1_AbCdEf123";
     let user = "without white space or line breaks";
@@ -231,7 +231,7 @@ async fn whose_password_it_is_cant_be_changed_all_else_can() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_left_out_is_filled_in_and_what_is_unknown_is_dropped() {
+async fn missing_fields_get_defaults_and_unknown_fields_are_pruned() {
     let schema = Schema::new("defaults").await;
     schema.apply(&valid("bot")).expect("it is valid");
     let object = schema.object("bot");

@@ -72,7 +72,7 @@ async fn a_secret_is_read_once_it_has_the_labels_and_not_before() {
 }
 
 #[tokio::test]
-async fn what_a_secret_holds_after_it_lost_the_labels_is_neither_read_nor_set() {
+async fn a_secret_that_lost_the_selectors_labels_is_neither_read_nor_set() {
     let world = World::new("label-lost").await;
     let operator = start(&world).await;
     world.cognito.add_user(POOL, "bot");

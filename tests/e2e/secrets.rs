@@ -60,7 +60,7 @@ async fn a_secret_applied_by_a_gitops_tool_after_its_resource_is_set() {
 }
 
 #[tokio::test]
-async fn a_deleted_secret_is_missed_and_set_again_only_if_it_comes_back_with_another_value() {
+async fn a_deleted_secret_is_reported_and_set_again_only_if_recreated_with_another_value() {
     let world = World::new("deleted").await;
     let _operator = world.operator().await;
     let set = world.in_sync("bot", "First-Passw0rd").await;

@@ -237,7 +237,7 @@ async fn a_lost_key_and_a_touched_secret_set_nothing_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_that_only_the_api_server_knows_of_is_withdrawn_before_a_watch_tells_of_it() {
+async fn an_attempt_written_without_an_acknowledgement_is_withdrawn_before_its_watch_event() {
     let world = World::new("temporary-unacknowledged").await;
     world.cognito.add_user(POOL, "bot");
     let (proxy, kubeconfig) = world.proxy();

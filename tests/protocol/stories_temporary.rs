@@ -65,7 +65,7 @@ fn a_crash_is_not_followed_by_a_second_set() {
 #[case(Fault::NoCredentials)]
 #[case(Fault::Denied)]
 #[case(Fault::UserNotFoundBefore)]
-fn what_provably_did_nothing_is_tried_again(#[case] fault: Fault) {
+fn a_call_that_provably_had_no_effect_is_retried(#[case] fault: Fault) {
     let events = [Permanent(false), Fault(fault), Run(0)];
     tell(None, &events).ready_with(0).calls(2);
     let again = [
@@ -76,7 +76,7 @@ fn what_provably_did_nothing_is_tried_again(#[case] fault: Fault) {
 }
 
 #[test]
-fn a_user_who_is_made_later_is_found_whatever_is_said_meanwhile() {
+fn a_user_created_later_is_set_whatever_was_reported_before() {
     let no_user = Fault(Fault::UserNotFoundBefore);
     for event in [Drop, NoKey, Invalid, Suspend(true), LoseKeys] {
         let events = [Permanent(false), no_user, Run(0), event, Run(0), Wait(400)];
@@ -331,7 +331,7 @@ fn a_reply_that_comes_after_another_value_was_set_sends_nothing_again() {
 }
 
 #[test]
-fn somebody_who_looks_while_the_call_is_made_stops_nobody() {
+fn another_process_that_reconciles_during_a_call_changes_nothing() {
     let events = [Step(1), Step(1), Step(1), Run(0), Run(1)];
     left_alone(Some(24), &events).ready_with(0).calls(1);
 }

@@ -27,7 +27,7 @@ fn a_new_resource_is_read_and_set() {
 }
 
 #[test]
-fn what_is_in_sync_is_not_even_read() {
+fn a_resource_in_sync_needs_no_secret_read() {
     let mut scene = Scene::settled();
     assert_eq!(scene.look(), REST);
     scene.restart();
@@ -58,7 +58,7 @@ fn a_changed_value_is_set_and_ready_is_not_true_meanwhile() {
 #[rstest]
 #[case::permanent(|s: &mut Scene| s.cluster.change(|spec| spec.permanent = false))]
 #[case::request(|s: &mut Scene| s.cluster.request())]
-fn what_asks_for_a_set_leads_to_one(#[case] change: fn(&mut Scene)) {
+fn a_request_or_a_new_generation_leads_to_a_set(#[case] change: fn(&mut Scene)) {
     let mut scene = Scene::settled();
     change(&mut scene);
     assert_eq!(scene.look(), Decision::Read);

@@ -15,7 +15,7 @@ fn failed(reply: &Reply, times: u32) -> Scene {
 }
 
 #[test]
-fn what_is_new_is_asked_for() {
+fn a_new_value_or_request_or_an_inherited_attempt_has_requested_urgency() {
     assert_eq!(Scene::new().plan().urgency, Urgency::Requested);
     let mut rotated = Scene::settled();
     rotated.put(1);

@@ -186,7 +186,7 @@ fn not_confirmed(permanent: bool) -> Scene {
 #[case::moved_and_restart(|s: &mut Scene| { s.cluster.touch(); s.restart(); })]
 #[case::a_day(|s: &mut Scene| s.later(100_000))]
 #[case::withdrawn(|s: &mut Scene| s.cluster.resource.requested_at = None)]
-fn what_is_not_confirmed_is_left_alone(#[case] change: fn(&mut Scene)) {
+fn a_resource_not_confirmed_makes_no_call_by_itself(#[case] change: fn(&mut Scene)) {
     for permanent in [true, false] {
         let mut scene = not_confirmed(permanent);
         let before = scene.status();
@@ -201,7 +201,7 @@ fn what_is_not_confirmed_is_left_alone(#[case] change: fn(&mut Scene)) {
 #[rstest]
 #[case::request(|s: &mut Scene| s.cluster.request(), true)]
 #[case::generation(|s: &mut Scene| s.cluster.resource.generation += 1, false)]
-fn what_is_not_confirmed_is_asked_of_cognito_again(
+fn a_request_or_a_new_generation_sends_a_value_not_confirmed_again(
     #[case] change: fn(&mut Scene),
     #[case] of_a_temporary_one: bool,
 ) {
@@ -225,7 +225,7 @@ fn what_is_not_confirmed_is_asked_of_cognito_again(
 }
 
 #[test]
-fn what_is_not_confirmed_stays_so_whatever_the_next_calls_come_to() {
+fn no_later_reply_lets_the_history_confirm_a_value_not_confirmed() {
     for (reply, after) in [
         (refused("TooManyRequestsException"), InHistory),
         (refused("AccessDeniedException"), InHistory),
@@ -261,7 +261,7 @@ fn a_new_value_after_what_is_not_confirmed_is_set_at_once() {
 }
 
 #[test]
-fn what_is_not_confirmed_needs_no_other_verdict_to_be_remembered() {
+fn a_refused_value_in_between_does_not_settle_a_value_not_confirmed() {
     for permanent in [true, false] {
         let mut scene = not_confirmed(permanent);
         scene.put(1);
@@ -394,7 +394,7 @@ fn a_value_is_retired_only_when_another_one_is_set() {
 }
 
 #[test]
-fn what_is_withdrawn_takes_nothing_of_others_with_it() {
+fn withdrawing_an_attempt_keeps_what_others_wrote_into_the_status() {
     for refused_first in [false, true] {
         let mut scene = Scene::settled();
         if refused_first {
@@ -430,7 +430,7 @@ fn what_is_withdrawn_takes_nothing_of_others_with_it() {
 }
 
 #[test]
-fn what_is_withdrawn_is_as_if_it_had_not_been() {
+fn withdrawing_an_attempt_restores_the_status_before_it() {
     for reply in [applied(), lost(), refused("AccessDeniedException")] {
         let mut scene = Scene::new();
         scene.set(&reply);

@@ -154,7 +154,7 @@ fn a_request_is_answered_by_a_call_that_may_have_done_something(#[case] reply: R
 }
 
 #[test]
-fn what_cannot_be_compared_is_left_alone_and_signed_by_the_new_key() {
+fn a_temporary_value_whose_key_is_lost_is_signed_by_the_new_key_and_not_sent() {
     for first in [lost(), applied()] {
         let mut scene = after(&first);
         scene.cluster.keys = vec![("key-2".to_owned(), 2)];

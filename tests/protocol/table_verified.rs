@@ -93,7 +93,9 @@ fn a_moved_secret_is_read_once_and_once_its_version_is_recorded_never_again() {
 #[case::duplicate(|s: &mut Scene| s.older = Some(OlderResource::OtherNamespace))]
 #[case::restart(|s: &mut Scene| s.restart())]
 #[case::new_key(|s: &mut Scene| s.cluster.keys.push(("key-2".to_owned(), 2)))]
-fn what_has_changed_since_the_read_is_not_recorded(#[case] change: fn(&mut Scene)) {
+fn a_secrets_version_is_not_recorded_if_something_changed_since_the_read(
+    #[case] change: fn(&mut Scene),
+) {
     let mut scene = Scene::settled();
     scene.cluster.touch();
     assert_eq!(scene.read(), REST);

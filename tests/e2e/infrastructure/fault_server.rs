@@ -30,7 +30,7 @@ async fn a_call_without_faults_sets_the_password_and_is_written_down() {
 }
 
 #[tokio::test]
-async fn every_fault_is_what_it_says_to_client_and_user() {
+async fn every_fault_has_its_effect_on_the_client_and_on_the_user() {
     let applied = true;
     let hang = ("Timeout", Outcome::Lost { applied: false });
     let cases = [

@@ -102,7 +102,7 @@ async fn a_call_tells_by_its_key_which_role_it_was_made_with() {
 }
 
 #[tokio::test]
-async fn what_sts_refuses_it_refuses_in_the_words_it_was_told() {
+async fn the_fault_servers_sts_refuses_with_the_given_code_and_message() {
     let server = FaultServer::start();
     let unknown = assume(&server, None).await.expect_err("nobody allowed it");
     assert_eq!(unknown.code(), Some("AccessDenied"));

@@ -39,7 +39,7 @@ async fn the_named_namespaces_are_followed_and_no_other() {
 }
 
 #[tokio::test]
-async fn without_names_every_namespace_is_followed_and_those_that_come_later() {
+async fn all_namespaces_and_later_ones_are_watched_if_none_is_named() {
     let (before, _turn) = World::alone("before").await;
     before.cognito.add_user(POOL, "bot-before");
     before

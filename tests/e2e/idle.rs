@@ -10,7 +10,7 @@ use crate::support::condition;
 use crate::world::{POOL, SOON, World};
 
 #[tokio::test]
-async fn what_is_not_the_value_reaches_neither_cognito_nor_the_status() {
+async fn a_change_beside_the_value_causes_no_call_and_no_status_write() {
     let world = World::new("quiet").await;
     let _operator = world.operator().await;
     world.in_sync("bot", "First-Passw0rd").await;
