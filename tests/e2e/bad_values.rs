@@ -155,7 +155,7 @@ async fn unusual_values_are_sent_as_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_that_turns_bad_leaves_the_password_and_says_so() {
+async fn a_value_that_becomes_invalid_is_reported_and_the_password_stays() {
     let world = World::new("turns-bad").await;
     let _operator = world.operator().await;
     world.in_sync("bot", GOOD).await;

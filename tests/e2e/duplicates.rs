@@ -114,7 +114,7 @@ async fn the_younger_of_two_resources_never_calls_cognito_and_the_older_is_not_d
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_next_oldest_takes_over_at_once_when_the_oldest_is_gone() {
+async fn the_next_oldest_resource_takes_over_at_once_when_the_oldest_is_deleted() {
     let world = World::new("handover").await;
     let _operator = world.operator().await;
     managed(&world, "shared").await;
@@ -148,7 +148,7 @@ async fn the_next_oldest_takes_over_at_once_when_the_oldest_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handover_that_nobody_saw_is_made_up_for_at_the_start() {
+async fn a_handover_missed_while_the_operator_was_down_happens_at_its_start() {
     let world = World::new("unseen").await;
     let operator = world.operator().await;
     managed(&world, "shared").await;
@@ -162,7 +162,7 @@ async fn a_handover_that_nobody_saw_is_made_up_for_at_the_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn across_namespaces_nothing_of_the_other_is_said() {
+async fn a_duplicate_names_nothing_of_an_older_resource_in_another_namespace() {
     let world = World::new("mine").await;
     let theirs = world.neighbour("theirs").await;
     let namespaces = [&*world.namespace, &*theirs.namespace];
@@ -194,7 +194,7 @@ async fn across_namespaces_nothing_of_the_other_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_of_the_same_second_the_uid_decides_whichever_acted_first() {
+async fn the_uid_decides_between_two_resources_created_in_the_same_second() {
     let world = World::new("same-second").await;
     let _operator = world.operator().await;
     world

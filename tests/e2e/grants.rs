@@ -73,7 +73,7 @@ async fn label(world: &World<'_>, labels: Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_grant_nothing_is_read_or_called_and_with_one_it_is_set() {
+async fn a_resource_is_neither_read_nor_set_until_a_grant_admits_it() {
     let (world, _turn) = World::alone("ungranted").await;
     let other = world.neighbour("granted").await;
     world.revoke().await;
@@ -129,7 +129,7 @@ async fn without_a_grant_nothing_is_read_or_called_and_with_one_it_is_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn how_many_a_grant_lets_in_is_not_said_before_all_are_listed() {
+async fn a_grants_count_of_admitted_resources_waits_for_the_first_list() {
     let (world, _turn) = World::alone("counted").await;
     let first = started(&world).await;
     world.in_sync("bot", FIRST).await;
@@ -149,7 +149,7 @@ async fn how_many_a_grant_lets_in_is_not_said_before_all_are_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_namespace_is_let_in_by_its_labels_as_long_as_it_has_them() {
+async fn a_grant_admits_a_namespace_as_long_as_its_labels_match() {
     let (world, _turn) = World::alone("labels").await;
     let selecting = |grant: &mut Value| {
         grant["spec"]["namespaces"] = json!({
@@ -243,7 +243,7 @@ async fn a_resource_without_a_grant_blocks_no_other_resource_of_its_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn grants_that_disagree_let_nobody_in_until_they_agree() {
+async fn grants_that_disagree_admit_no_resource_until_they_agree() {
     let (world, _turn) = World::alone("ambiguous").await;
     let second = world.neighbour("second").await;
     let names = [&*world.namespace, &*second.namespace];
@@ -276,7 +276,7 @@ async fn grants_that_disagree_let_nobody_in_until_they_agree() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_everything_is_allowed_a_pool_that_a_grant_names_is_not() {
+async fn a_pool_that_a_grant_names_needs_a_grant_even_if_all_pools_are_allowed() {
     const OTHER_POOL: &str = "eu-west-1_Other1234";
     let (world, _turn) = World::alone("allowed").await;
     world.revoke().await;
@@ -330,7 +330,7 @@ async fn a_queued_set_is_dropped_once_its_grant_is_deleted() {
 #[case::whose_call_is_under_way(Fault::HangBefore)]
 #[case::whose_reply_was_lost(Fault::DropAfter)]
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_attempt_is_not_gone_on_with_once_its_grant_is_gone(#[case] fault: Fault) {
+async fn an_open_attempt_is_not_continued_once_its_grant_is_deleted(#[case] fault: Fault) {
     let (world, _turn) = World::alone("open").await;
     let other = world.neighbour("granted").await;
     let _operator = started(&world).await;

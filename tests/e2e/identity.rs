@@ -126,7 +126,7 @@ async fn a_resource_is_retried_at_once_when_credentials_appear_and_then_with_bac
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_with_an_identity_does_not_wait_out_what_was_waited_for_without() {
+async fn a_restart_with_credentials_ignores_the_retry_time_from_before_it() {
     let world = World::new("identity-restart").await;
     world.cognito.add_user(POOL, "bot");
     world.apply_secret("bot", "password", "Passw0rd-1").await;

@@ -74,7 +74,7 @@ async fn the_first_start_makes_one_key_of_32_bytes_and_no_other_start_touches_it
 }
 
 #[tokio::test]
-async fn a_second_key_signs_everything_again_and_sets_nothing_so_that_the_first_can_go() {
+async fn a_second_key_signs_all_values_again_without_a_set_and_the_first_key_can_be_removed() {
     let (world, _turn) = World::alone("second-key").await;
     forget_keys(&world).await;
     let operator = world.operator().await;
@@ -124,7 +124,7 @@ async fn a_second_key_signs_everything_again_and_sets_nothing_so_that_the_first_
 }
 
 #[tokio::test]
-async fn a_lost_key_costs_a_set_only_where_the_secret_has_moved_meanwhile() {
+async fn a_lost_key_costs_a_set_only_if_the_secret_changed_meanwhile() {
     let (world, _turn) = World::alone("lost-key").await;
     forget_keys(&world).await;
     let operator = world.operator().await;

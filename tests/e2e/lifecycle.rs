@@ -76,7 +76,7 @@ fn from_now(seconds: i64) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_made_while_nobody_ran_is_answered_once() {
+async fn a_request_made_while_no_operator_ran_is_answered_once() {
     let world = World::new("request-down").await;
     let operator = world.operator().await;
     world.in_sync("bot", FIRST).await;
@@ -113,7 +113,7 @@ async fn a_request_during_a_set_is_answered_by_another_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_rotated_while_nobody_ran_is_set_at_the_start_and_only_the_last() {
+async fn only_the_last_value_rotated_while_no_operator_ran_is_set_at_the_start() {
     let world = World::new("rotated-down").await;
     let operator = world.operator().await;
     for name in ["changed", "made-anew"] {
@@ -350,7 +350,7 @@ async fn a_value_changed_during_a_call_that_gets_lost_is_set_after_the_quarantin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_that_are_stalled_or_wait_make_no_burst_at_a_restart() {
+async fn a_hundred_stalled_or_waiting_resources_cause_no_burst_at_a_restart() {
     type Case = (&'static str, &'static str, fn() -> Fault);
     const EACH: usize = 34;
     const CASES: [Case; 3] = [

@@ -105,7 +105,7 @@ async fn an_api_server_that_never_completes_a_streamed_list_is_asked_for_pages()
 /// As the first connections of a pod under the network policies of some CNIs: they are made, and what is
 /// asked on them is never answered.
 #[tokio::test]
-async fn first_connections_that_are_half_dead_are_said_and_replaced() {
+async fn first_connections_that_hang_are_reported_and_replaced() {
     let world = World::new("half-dead").await;
     let (proxy, kubeconfig) = world.proxy();
     for _ in 0..2 {

@@ -189,7 +189,7 @@ async fn usernames_and_pools_of_every_allowed_form_are_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whose_password_it_is_cant_be_changed_all_else_can() {
+async fn pool_and_username_are_immutable_and_all_other_fields_are_not() {
     let schema = Schema::new("immutable").await;
     schema.apply(&valid("bot")).expect("it is valid");
     for (field, value, sentence) in [
@@ -265,7 +265,7 @@ async fn missing_fields_get_defaults_and_unknown_fields_are_pruned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kubectl_finds_them_by_short_name_category_user_and_pool() {
+async fn kubectl_finds_resources_by_short_name_category_user_and_pool() {
     let schema = Schema::new("kubectl").await;
     for (name, username, pool) in [
         ("one", "alice", "eu-west-1_AbCdEf123"),

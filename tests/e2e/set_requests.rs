@@ -113,7 +113,7 @@ async fn a_request_is_answered_by_its_outcome_and_not_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_was_denied_waits_for_its_next_try_through_a_restart() {
+async fn a_denied_request_keeps_its_retry_time_through_a_restart() {
     let world = World::new("asked-denied").await;
     let operator = world.operator().await;
     let names = ["permanent", "temporary"];

@@ -156,7 +156,7 @@ async fn a_waiting_retry_does_not_delay_the_shutdown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_anything_can_be_reached_it_ends_at_once_too() {
+async fn the_operator_ends_at_once_while_no_api_server_answers() {
     let plane = ControlPlane::shared();
     // Nobody listens; and somebody does, and never says a word.
     for answers in [false, true] {

@@ -3,7 +3,7 @@
 use crate::world::{POOL, SOON, World, line};
 
 #[tokio::test]
-async fn the_named_namespaces_are_followed_and_no_other() {
+async fn only_the_named_namespaces_are_watched() {
     let one = World::new("one").await;
     let two = one.neighbour("two").await;
     let other = one.neighbour("other").await;

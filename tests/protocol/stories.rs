@@ -222,7 +222,7 @@ fn a_value_that_changes_while_the_operator_restarts_is_set_at_once() {
 }
 
 #[test]
-fn a_crash_in_flight_does_not_wait_out_what_an_earlier_value_waited_for() {
+fn a_restart_during_a_set_does_not_wait_for_an_earlier_values_retry_time() {
     for steps in 2..=3 {
         let mut events = vec![Fault(Fault::Denied), Run(0), Put(1)];
         events.extend(std::iter::repeat_n(Step(0), 1));
@@ -305,7 +305,7 @@ fn the_history_never_confirms_a_value_that_somebody_else_overwrote() {
 }
 
 #[test]
-fn a_request_after_a_lost_reply_has_no_use_for_what_the_history_says() {
+fn the_history_confirms_nothing_on_a_request_after_a_lost_reply() {
     let lost = [Fault(Fault::LostAfter), Run(0)];
     let events = [&lost[..], &[Meddle(9), Request, Run(0)]].concat();
     let end = tell(Some(24), &events).says(Reason::NotConfirmed).calls(2);
@@ -339,7 +339,7 @@ fn a_new_value_after_the_history_confirmed_nothing_is_set_at_once() {
 }
 
 #[test]
-fn a_reply_that_comes_after_a_newer_value_was_set_makes_it_set_again() {
+fn a_late_reply_makes_the_newer_value_be_set_again() {
     let events = [Step(1), Step(1), Step(1), Put(1), Wait(40), Run(0), Step(1)];
     tell(None, &events).ready_with(1).calls(3);
 }

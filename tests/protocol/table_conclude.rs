@@ -62,7 +62,7 @@ const UNKNOWN: Said = (ConditionStatus::Unknown, true, false);
 #[case(error(400, None), Reason::UnhandledError, UNKNOWN, Some(Unknown), Some(1..=2))]
 #[case(error(502, None), Reason::UnhandledError, UNKNOWN, Some(Unknown), Some(1..=2))]
 #[case(lost(), Reason::OutcomeUnknown, UNKNOWN, Some(Unknown), Some(1..=2))]
-fn each_reply_has_its_record_conditions_and_wake(
+fn each_reply_decides_the_record_the_conditions_and_the_wake(
     #[case] reply: Reply,
     #[case] reason: Reason,
     #[case] said: Said,
@@ -143,7 +143,7 @@ fn rule_h_a_fresh_attempt_that_the_history_refuses_is_refused() {
 }
 
 #[test]
-fn rule_h_of_a_request_for_what_is_synced_nothing_is_confirmed() {
+fn rule_h_the_history_confirms_nothing_on_a_request_for_the_synced_value() {
     for (permanent, lost_first) in [(true, false), (true, true), (false, false)] {
         let mut scene = Scene::new();
         scene.cluster.change(|spec| spec.permanent = permanent);
@@ -246,7 +246,7 @@ fn no_later_reply_lets_the_history_confirm_a_value_not_confirmed() {
 }
 
 #[test]
-fn a_new_value_after_what_is_not_confirmed_is_set_at_once() {
+fn a_new_value_after_not_confirmed_is_set_at_once() {
     for permanent in [true, false] {
         let mut scene = not_confirmed(permanent);
         scene.put(1);
@@ -290,7 +290,7 @@ fn rule_h_a_value_that_was_replaced_while_in_doubt_is_never_inferred() {
 }
 
 #[test]
-fn a_refusal_after_a_lost_reply_says_nothing_of_the_lost_call() {
+fn a_refusal_after_a_lost_reply_does_not_prove_that_the_lost_call_failed() {
     let mut scene = Scene::new();
     scene.set(&lost());
     scene.later(10);
@@ -301,7 +301,7 @@ fn a_refusal_after_a_lost_reply_says_nothing_of_the_lost_call() {
 }
 
 #[test]
-fn a_doubtful_attempt_that_is_replaced_takes_what_was_synced_with_it() {
+fn an_attempt_that_replaces_one_in_doubt_retires_the_synced_value_too() {
     let mut scene = Scene::settled();
     scene.put(1);
     scene.set(&lost());
@@ -345,7 +345,7 @@ fn a_conclusion_without_its_attempt_is_discarded() {
 }
 
 #[test]
-fn a_conclusion_that_finds_its_own_value_settled_has_nothing_to_say() {
+fn a_conclusion_whose_value_is_synced_already_writes_nothing() {
     let mut scene = Scene::new();
     let plan = scene.plan();
     scene.set(&applied());

@@ -74,7 +74,7 @@ fn a_duplicate_is_reported_once_and_its_record_stays(#[case] mut scene: Scene) {
 }
 
 #[test]
-fn the_older_one_is_named_in_its_own_namespace_only() {
+fn the_older_resource_is_named_within_its_own_namespace_only() {
     let mut scene = Scene::new();
     scene.older = Some(OlderResource::SameNamespace("ci-bot".to_owned()));
     assert_eq!(
@@ -138,7 +138,7 @@ fn a_new_temporary_password_is_set_at_a_handover() {
 }
 
 #[test]
-fn a_refusal_is_asked_for_again_at_a_handover() {
+fn a_resource_that_takes_over_a_user_sends_a_refused_value_again() {
     let mut scene = Scene::new();
     scene.set(&refused("InvalidPasswordException"));
     become_duplicate(&mut scene);
@@ -148,7 +148,7 @@ fn a_refusal_is_asked_for_again_at_a_handover() {
 }
 
 #[test]
-fn an_open_attempt_stays_on_record_and_is_taken_over_at_a_handover() {
+fn an_open_attempt_survives_a_duplicate_and_is_inherited_afterwards() {
     let mut scene = Scene::new();
     scene.set(&lost());
     become_duplicate(&mut scene);
@@ -161,7 +161,7 @@ fn an_open_attempt_stays_on_record_and_is_taken_over_at_a_handover() {
 }
 
 #[test]
-fn another_value_than_an_open_attempts_waits_for_its_quarantine_at_a_handover_too() {
+fn a_different_value_waits_for_the_quarantine_after_a_duplicate_too() {
     let mut scene = Scene::new();
     scene.set(&lost());
     become_duplicate(&mut scene);
@@ -198,7 +198,7 @@ fn a_resource_sets_its_user_once_more_after_a_rivals_set() {
 }
 
 #[test]
-fn a_rival_of_the_future_was_written_by_a_wrong_clock_and_says_nothing() {
+fn a_rivals_set_in_the_future_is_ignored() {
     let mut scene = Scene::settled();
     scene.rival_at = Some(scene.now + SignedDuration::from_secs(1));
     assert_eq!(scene.look(), REST);

@@ -143,7 +143,7 @@ fn another_version() -> (String, String) {
 
 proptest! {
     #[test]
-    fn without_a_grant_no_status_lets_anybody_in(
+    fn no_forged_status_admits_a_resource_without_a_grant(
         status in statuses(&[version(&Scene::new()), another_version()]),
         was_read in any::<bool>(),
     ) {
@@ -159,7 +159,7 @@ proptest! {
 
     /// The process has not tried the value, and the status does not name the current version of the Secret.
     #[test]
-    fn no_status_keeps_a_value_from_being_set_for_longer_than_an_hour(
+    fn no_forged_status_delays_a_set_by_more_than_an_hour(
         status in statuses(&[another_version()])
     ) {
         let mut scene = Scene::new();

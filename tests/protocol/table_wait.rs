@@ -10,7 +10,7 @@ use rstest::rstest;
 use std::time::Duration;
 
 #[test]
-fn the_5_minutes_of_a_wait_begin_with_the_wait() {
+fn the_5_minutes_before_stalled_begin_with_the_wait() {
     let mut scene = Scene::new();
     scene.set(&lost());
     scene.later(400);
@@ -100,7 +100,7 @@ fn a_change_ends_a_wait(#[case] change: fn(&mut Scene)) {
 }
 
 #[test]
-fn a_cut_short_wait_does_not_hold_up_whoever_takes_over() {
+fn an_attempt_that_ended_a_wait_is_inherited_without_a_wait() {
     let mut scene = Scene::new();
     scene.set(&refused("AccessDeniedException"));
     scene.put(1);
@@ -111,7 +111,7 @@ fn a_cut_short_wait_does_not_hold_up_whoever_takes_over() {
 }
 
 #[test]
-fn failures_slow_down_and_a_success_forgets_them() {
+fn failures_lengthen_the_backoff_and_a_success_resets_it() {
     let mut scene = Scene::new();
     let mut wakes = Vec::new();
     for _ in 0..16 {

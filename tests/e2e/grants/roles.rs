@@ -75,7 +75,7 @@ async fn a_role_is_assumed_for_its_grant_and_a_broken_one_stops_its_own_resource
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_role_is_acted_as_from_the_next_set_on() {
+async fn a_changed_role_is_assumed_from_the_next_set_on() {
     let (world, _turn) = World::alone("other-role").await;
     world.cognito.allow_role(ROLE, None);
     world.cognito.allow_role(OTHER_ROLE, None);

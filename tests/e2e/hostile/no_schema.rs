@@ -89,7 +89,7 @@ async fn wait_called(world: &World<'_>, pool: &str, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_a_grant_cannot_be_read_nobody_gets_in_without_one() {
+async fn an_unreadable_grant_admits_no_resource_without_another_grant() {
     let (world, _turn) = World::alone("no-schema").await;
     let _no_schema = NoSchema::new(world.plane);
     let operator = world.cluster_wide().arg("--ungranted=allow").start().await;

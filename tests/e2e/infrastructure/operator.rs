@@ -68,7 +68,7 @@ async fn an_operator_that_ends_before_it_is_ready_logs_the_cause() {
 }
 
 #[test]
-fn metrics_are_summed_over_the_labels_that_dont_matter() {
+fn a_metric_is_summed_over_the_labels_that_are_not_given() {
     let exposition = "\
 # HELP calls Calls.
 # TYPE calls counter

@@ -16,7 +16,7 @@ use crate::support::{Exit, Process, Signal, Spec, eventually, scratch, search};
 /// Owned by root although the process is somebody else's: so the kernel marks who may not be looked
 /// at (proc(5): `PR_SET_DUMPABLE`).
 #[tokio::test(flavor = "multi_thread")]
-async fn others_of_the_same_user_cant_read_its_memory_and_there_is_no_core_file() {
+async fn processes_of_the_same_user_cannot_read_the_operators_memory_and_no_core_file_is_written() {
     // Where a user without rights gets at it.
     let directory = tempfile::Builder::new()
         .prefix("cognito-password-operator-open-")

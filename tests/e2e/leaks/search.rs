@@ -56,7 +56,7 @@ fn the_search_finds_every_spelling_wherever_it_stands() {
 
 #[test]
 #[should_panic(expected = "too short to be looked for")]
-fn a_value_that_cant_be_told_from_others_is_no_marker() {
+fn the_search_rejects_a_marker_that_is_too_short() {
     search(&[], &[b"short".to_vec()].into());
 }
 
