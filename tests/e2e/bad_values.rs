@@ -3,8 +3,8 @@
 
 use kube::api::DynamicObject;
 
+use super::events::wait_for_one_event;
 use super::kstatus::{Kstatus, kstatus, violations};
-use super::told::told_once;
 use super::world::{POOL, World};
 use crate::support::condition;
 
@@ -84,7 +84,7 @@ fn message(resource: &DynamicObject) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cant_be_a_password_stalls_with_its_cure_and_cognito_is_not_called() {
+async fn a_value_that_cannot_be_a_password_stalls_with_advice_and_without_a_call() {
     let world = World::new("bad-values").await;
     let cases = bad_values();
     for (name, value, _) in &cases {
@@ -109,7 +109,10 @@ async fn what_cant_be_a_password_stalls_with_its_cure_and_cognito_is_not_called(
         if value.len() > 1 && said.contains(value.trim()) {
             wrong.push(format!("{name}: the value is in {said}"));
         }
-        assert_eq!(told_once(&world, name, "InvalidSecretValue").await, said);
+        assert_eq!(
+            wait_for_one_event(&world, name, "InvalidSecretValue").await,
+            said
+        );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     world.fence().await;
@@ -152,7 +155,7 @@ async fn unusual_values_are_sent_as_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_that_turns_bad_leaves_the_password_and_says_so() {
+async fn a_value_that_becomes_invalid_is_reported_and_the_password_stays() {
     let world = World::new("turns-bad").await;
     let _operator = world.operator().await;
     world.in_sync("bot", GOOD).await;

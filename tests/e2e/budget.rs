@@ -82,7 +82,7 @@ async fn one_change_does_not_wait_for_another_namespaces_queue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_changes_while_it_waits_is_set_once_to_the_last_value() {
+async fn a_value_that_changes_in_the_queue_is_set_once_to_the_last_one() {
     let world = World::new("turns").await;
     world.in_sync_with_operator(&["first", "second"]).await;
     let operator = operator(&world, &[&world.namespace], RARE, "1").await;
@@ -110,7 +110,7 @@ async fn what_changes_while_it_waits_is_set_once_to_the_last_value() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_longer_wanted_when_its_turn_comes_is_not_set() {
+async fn a_queued_set_that_is_no_longer_wanted_is_dropped() {
     let world = World::new("unwanted").await;
     let all = ["first", "suspended", "deleted", "moved", "back", "last"];
     world.in_sync_with_operator(&all).await;
@@ -148,7 +148,7 @@ async fn what_is_no_longer_wanted_when_its_turn_comes_is_not_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn under_a_lower_limit_all_are_set_and_little_is_throttled() {
+async fn all_resources_are_set_under_a_lower_quota_of_cognito_with_little_throttling() {
     let world = World::new("limit").await;
     world.cognito.set_calls_per_second(Some(4));
     // Or where the operator is too busy to come above it.
@@ -168,7 +168,7 @@ async fn under_a_lower_limit_all_are_set_and_little_is_throttled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refused_credentials_cost_few_calls_and_few_writes_and_heal_for_all() {
+async fn refused_credentials_cost_few_calls_and_writes_and_all_resources_recover() {
     let world = World::new("refused").await;
     let expired = "The security token included in the request is expired";
     let fault = Fault::error("ExpiredTokenException", expired);

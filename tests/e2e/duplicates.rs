@@ -7,8 +7,8 @@ use futures::future::join_all;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
+use super::events::wait_for_one_event;
 use super::kstatus::{Kstatus, kstatus, violations};
-use super::told::told_once;
 use super::world::{POOL, SOON, World, line, since};
 use crate::support::{
     Call, Fault, Outcome, await_resource, condition, eventually, operator, resources,
@@ -31,7 +31,7 @@ async fn managed(world: &World<'_>, username: &str) {
     world.cognito.add_user(POOL, username);
     claim(world, "older", username, FIRST).await;
     let older = world.wait_set("older", FIRST).await;
-    told_once(world, "older", "PasswordSet").await;
+    wait_for_one_event(world, "older", "PasswordSet").await;
     second_after(&older).await;
 }
 
@@ -61,7 +61,7 @@ fn sent(world: &World<'_>, username: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_younger_of_two_calls_nothing_whatever_happens_to_it_and_the_older_is_not_disturbed() {
+async fn the_younger_of_two_resources_never_calls_cognito_and_the_older_is_not_disturbed() {
     let world = World::new("duplicate").await;
     let operator = world.operator().await;
     managed(&world, "shared").await;
@@ -75,7 +75,7 @@ async fn the_younger_of_two_calls_nothing_whatever_happens_to_it_and_the_older_i
         "The older resource older manages this user of this pool already, so the operator didn't call Cognito: delete one of the two; or, if the pool is case-sensitive and the usernames differ \
          in case, name one of the users by the sub, in a new resource."
     );
-    told_once(&world, "younger", "DuplicateUser").await;
+    wait_for_one_event(&world, "younger", "DuplicateUser").await;
 
     world.apply_secret("younger", "password", THIRD).await;
     world.request("younger", "now").await;
@@ -114,7 +114,7 @@ async fn the_younger_of_two_calls_nothing_whatever_happens_to_it_and_the_older_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_next_oldest_takes_over_at_once_when_the_oldest_is_gone() {
+async fn the_next_oldest_resource_takes_over_at_once_when_the_oldest_is_deleted() {
     let world = World::new("handover").await;
     let _operator = world.operator().await;
     managed(&world, "shared").await;
@@ -148,7 +148,7 @@ async fn the_next_oldest_takes_over_at_once_when_the_oldest_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handover_that_nobody_saw_is_made_up_for_at_the_start() {
+async fn a_handover_missed_while_the_operator_was_down_happens_at_its_start() {
     let world = World::new("unseen").await;
     let operator = world.operator().await;
     managed(&world, "shared").await;
@@ -162,7 +162,7 @@ async fn a_handover_that_nobody_saw_is_made_up_for_at_the_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn across_namespaces_nothing_of_the_other_is_said() {
+async fn a_duplicate_names_nothing_of_an_older_resource_in_another_namespace() {
     let world = World::new("mine").await;
     let theirs = world.neighbour("theirs").await;
     let namespaces = [&*world.namespace, &*theirs.namespace];
@@ -171,7 +171,7 @@ async fn across_namespaces_nothing_of_the_other_is_said() {
     managed(&theirs, "shared").await;
     claim(&world, "younger", "SHARED", SECOND).await;
     let duplicate = world.wait("younger", "False", "DuplicateUser").await;
-    told_once(&world, "younger", "DuplicateUser").await;
+    wait_for_one_event(&world, "younger", "DuplicateUser").await;
     let older = theirs.resource("older").await;
     let events = world.events("younger", "DuplicateUser").await;
     let said = format!("{:#}\n{events:#?}", duplicate.data);
@@ -194,7 +194,7 @@ async fn across_namespaces_nothing_of_the_other_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_of_the_same_second_the_uid_decides_whichever_acted_first() {
+async fn the_uid_decides_between_two_resources_created_in_the_same_second() {
     let world = World::new("same-second").await;
     let _operator = world.operator().await;
     world
@@ -282,7 +282,7 @@ async fn a_suspended_resource_and_one_on_its_way_out_keep_their_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_made_anew_under_its_name_leaves_its_former_user_to_the_next() {
+async fn a_resource_recreated_for_another_user_leaves_its_former_user_to_the_next_oldest() {
     let world = World::new("anew").await;
     let operator = world.operator().await;
     managed(&world, "shared").await;
@@ -309,7 +309,7 @@ async fn one_made_anew_under_its_name_leaves_its_former_user_to_the_next() {
 
 /// Takes longer than the quarantine.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_takes_over_waits_until_a_lost_call_of_the_former_can_no_longer_land() {
+async fn a_resource_that_takes_over_waits_for_the_quarantine_of_the_former_ones_lost_call() {
     let world = World::new("lost-handover").await;
     let _operator = world.operator().await;
     managed(&world, "shared").await;

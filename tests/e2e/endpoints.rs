@@ -28,7 +28,7 @@ async fn an_emulator_behind_tls_works_with_its_ca_in_aws_ca_bundle() {
 }
 
 #[tokio::test]
-async fn an_endpoint_whose_ca_is_not_trusted_is_told_nothing() {
+async fn an_endpoint_whose_ca_is_not_trusted_receives_no_request() {
     let world = World::new("stranger").await;
     let front = TlsFront::start(world.plane, &world.cognito.url());
     let operator = world.builder().cognito(front.url()).start().await;

@@ -99,7 +99,7 @@ fn lists(world: &World<'_>, since: Mark) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_of_two_acts_and_both_are_ready() {
+async fn only_the_leader_sets_passwords_and_both_replicas_are_ready() {
     let (world, _turn) = alone("two").await;
     let (leader, standby) = pair(&world).await;
     for name in ["one", "two", "three"] {
@@ -140,7 +140,7 @@ async fn one_of_two_acts_and_both_are_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_leader_is_followed_without_a_new_list() {
+async fn a_standby_takes_over_from_a_killed_leader_without_a_new_list() {
     let (world, _turn) = alone("killed").await;
     let (leader, standby) = pair(&world).await;
     let usual = world.usual().await;
@@ -158,7 +158,7 @@ async fn a_killed_leader_is_followed_without_a_new_list() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_takes_over_has_the_fingerprint_keys_of_today() {
+async fn a_standby_that_takes_over_uses_the_current_fingerprint_keys() {
     let (world, _turn) = alone("keys").await;
     let (leader, standby) = pair(&world).await;
     let keys: Api<Secret> = Api::namespaced(world.client.clone(), operator::NAMESPACE);
@@ -223,7 +223,7 @@ async fn a_call_in_flight_is_finished_before_the_lease_is_released() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frozen_leader_is_followed_and_ends_when_it_is_thawed() {
+async fn a_standby_takes_over_from_a_frozen_leader_which_ends_when_thawed() {
     let (world, _turn) = alone("frozen").await;
     let (leader, standby) = pair(&world).await;
     let usual = world.usual().await;
@@ -292,7 +292,7 @@ async fn a_lease_is_released_at_the_end_and_a_standby_ends_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_leader_survives_what_people_do_to_its_lease() {
+async fn the_leader_survives_manual_changes_to_its_lease() {
     let (world, _turn) = alone("edited").await;
     let (leader, standby) = pair(&world).await;
     let holder = lease(&world).await.holder_identity;
@@ -352,7 +352,7 @@ async fn without_an_api_server_the_leader_gives_up_and_a_standby_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_release_that_cannot_be_made_holds_up_nothing() {
+async fn a_failed_lease_release_does_not_delay_the_shutdown() {
     let (world, _turn) = alone("unreleased").await;
     let (leader, standby) = pair(&world).await;
     let usual = world.usual().await;
@@ -369,7 +369,7 @@ async fn a_release_that_cannot_be_made_holds_up_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_rights_to_the_lease_readiness_says_so_and_nothing_is_done() {
+async fn missing_rights_to_the_lease_fail_readiness_and_no_password_is_set() {
     let (world, _turn) = alone("leaseless").await;
     let plane = world.plane;
     // All rights but those.
@@ -449,7 +449,7 @@ async fn without_rights_to_the_lease_readiness_says_so_and_nothing_is_done() {
 
 /// Two installations in one namespace, each for other namespaces, that share one Lease by its default name.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_another_installations_lease_says_so_and_a_lease_of_its_own_mends_it() {
+async fn a_lease_held_by_another_installation_is_reported_and_a_separate_lease_resolves_it() {
     let (world, _turn) = alone("installations").await;
     let other = world.neighbour("installations-b").await;
     let first = candidate(&world).await;

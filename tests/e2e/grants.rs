@@ -9,8 +9,8 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use super::events::wait_for_one_event;
 use super::kstatus::{Kstatus, kstatus, violations};
-use super::told::told_once;
 use super::world::{POOL, SOON, World};
 use crate::support::{ApiFault, Call, Fault, Kind, Operator, condition, eventually, grants};
 
@@ -46,8 +46,8 @@ async fn started(world: &World<'_>) -> Operator {
     operator
 }
 
-/// Waits till the Ready of a world's grant has this status and reason, and it lets in so many.
-pub(crate) async fn grant_told(world: &World<'_>, wanted: (&str, &str, i64)) -> DynamicObject {
+/// Waits until the Ready of a world's grant has this status and reason, and the grant admits so many.
+pub(crate) async fn wait_for_grant(world: &World<'_>, wanted: (&str, &str, i64)) -> DynamicObject {
     eventually(SOON, async || {
         let object = grants(&world.client).get(&world.namespace).await;
         let object = object.map_err(|error| error.to_string())?;
@@ -73,7 +73,7 @@ async fn label(world: &World<'_>, labels: Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_grant_nothing_is_read_or_called_and_with_one_it_is_set() {
+async fn a_resource_is_neither_read_nor_set_until_a_grant_admits_it() {
     let (world, _turn) = World::alone("ungranted").await;
     let other = world.neighbour("granted").await;
     world.revoke().await;
@@ -89,7 +89,7 @@ async fn without_a_grant_nothing_is_read_or_called_and_with_one_it_is_set() {
         assert!(said.contains(words), "{words}: {said}");
     }
     assert!(!said.contains(&other.namespace), "{said}");
-    told_once(&world, "bot", "NotGranted").await;
+    wait_for_one_event(&world, "bot", "NotGranted").await;
 
     // Whatever happens to its Secret, and however often it is asked for.
     world.apply_secret("bot", "password", SECOND).await;
@@ -104,14 +104,14 @@ async fn without_a_grant_nothing_is_read_or_called_and_with_one_it_is_set() {
     world.grant(|_| ()).await;
     world.wait_set("bot", SECOND).await;
     assert_eq!(world.status("bot").await["lastHandledReconcileAt"], "now");
-    let grant = grant_told(&world, ("True", "Accepted", 1)).await;
+    let grant = wait_for_grant(&world, ("True", "Accepted", 1)).await;
     assert_eq!(kstatus(&grant), Kstatus::Current);
 
     // Narrowed, and taken away.
     let narrowed = |grant: &mut Value| grant["spec"]["usernames"] = json!(["Bot", "bot?", "b"]);
     world.grant(narrowed).await;
     world.wait("bot", "False", "NotGranted").await;
-    grant_told(&world, ("True", "Accepted", 0)).await;
+    wait_for_grant(&world, ("True", "Accepted", 0)).await;
     world.apply_secret("bot", "password", THIRD).await;
     world.revoke().await;
     other.fence().await;
@@ -129,11 +129,11 @@ async fn without_a_grant_nothing_is_read_or_called_and_with_one_it_is_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn how_many_a_grant_lets_in_is_not_said_before_all_are_listed() {
+async fn a_grants_count_of_admitted_resources_waits_for_the_first_list() {
     let (world, _turn) = World::alone("counted").await;
     let first = started(&world).await;
     world.in_sync("bot", FIRST).await;
-    let told = grant_told(&world, ("True", "Accepted", 1)).await;
+    let told = wait_for_grant(&world, ("True", "Accepted", 1)).await;
     assert!(first.terminate(SOON).await.success());
     let (proxy, kubeconfig) = world.proxy();
     // The resources come by a watch, and long after the grants.
@@ -149,7 +149,7 @@ async fn how_many_a_grant_lets_in_is_not_said_before_all_are_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_namespace_is_let_in_by_its_labels_as_long_as_it_has_them() {
+async fn a_grant_admits_a_namespace_as_long_as_its_labels_match() {
     let (world, _turn) = World::alone("labels").await;
     let selecting = |grant: &mut Value| {
         grant["spec"]["namespaces"] = json!({
@@ -208,11 +208,11 @@ async fn nothing_but_star_and_question_mark_is_special_in_a_grant() {
         assert_eq!(sent(&world, username), [FIRST], "{username:?}");
     }
     assert_eq!(world.cognito.call_count(), granted.len());
-    grant_told(&world, ("True", "Accepted", 8)).await;
+    wait_for_grant(&world, ("True", "Accepted", 8)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_not_let_in_keeps_nobody_else_from_a_user() {
+async fn a_resource_without_a_grant_blocks_no_other_resource_of_its_user() {
     let (world, _turn) = World::alone("squatter").await;
     let owner = world.neighbour("owner").await;
     world.revoke().await;
@@ -243,7 +243,7 @@ async fn whoever_is_not_let_in_keeps_nobody_else_from_a_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn grants_that_disagree_let_nobody_in_until_they_agree() {
+async fn grants_that_disagree_admit_no_resource_until_they_agree() {
     let (world, _turn) = World::alone("ambiguous").await;
     let second = world.neighbour("second").await;
     let names = [&*world.namespace, &*second.namespace];
@@ -263,7 +263,7 @@ async fn grants_that_disagree_let_nobody_in_until_they_agree() {
     let ambiguous = world.wait("bot", "False", "AmbiguousGrant").await;
     assert_eq!(violations(&ambiguous), [""; 0]);
     assert_eq!(kstatus(&ambiguous), Kstatus::Failed);
-    told_once(&world, "bot", "AmbiguousGrant").await;
+    wait_for_one_event(&world, "bot", "AmbiguousGrant").await;
     world.apply_secret("bot", "password", SECOND).await;
     second.fence().await;
     assert_eq!(sent(&world, "bot"), [FIRST]);
@@ -276,7 +276,7 @@ async fn grants_that_disagree_let_nobody_in_until_they_agree() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_everything_is_allowed_a_pool_that_a_grant_names_is_not() {
+async fn a_pool_that_a_grant_names_needs_a_grant_even_if_all_pools_are_allowed() {
     const OTHER_POOL: &str = "eu-west-1_Other1234";
     let (world, _turn) = World::alone("allowed").await;
     world.revoke().await;
@@ -301,7 +301,7 @@ async fn where_everything_is_allowed_a_pool_that_a_grant_names_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_for_its_turn_is_not_set_once_its_grant_is_gone() {
+async fn a_queued_set_is_dropped_once_its_grant_is_deleted() {
     let (world, _turn) = World::alone("queued").await;
     // One call now, and the next one in a minute and a half.
     let builder = world.cluster_wide().arg("--cognito-rps=0.01");
@@ -330,7 +330,7 @@ async fn what_waits_for_its_turn_is_not_set_once_its_grant_is_gone() {
 #[case::whose_call_is_under_way(Fault::HangBefore)]
 #[case::whose_reply_was_lost(Fault::DropAfter)]
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_attempt_is_not_gone_on_with_once_its_grant_is_gone(#[case] fault: Fault) {
+async fn an_open_attempt_is_not_continued_once_its_grant_is_deleted(#[case] fault: Fault) {
     let (world, _turn) = World::alone("open").await;
     let other = world.neighbour("granted").await;
     let _operator = started(&world).await;
@@ -353,7 +353,7 @@ async fn an_open_attempt_is_not_gone_on_with_once_its_grant_is_gone(#[case] faul
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_grants_may_not_be_seen_nobody_is_let_in() {
+async fn an_operator_that_may_not_list_grants_admits_no_resource() {
     let (world, _turn) = World::alone("unseen").await;
     let operator = started(&world).await;
     world.in_sync("bot", FIRST).await;

@@ -228,7 +228,7 @@ async fn only_the_operators_own_pod_gets_its_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_network_lets_in_what_asks_for_its_port_and_out_what_it_needs() {
+async fn the_network_policy_allows_ingress_to_the_port_and_the_needed_egress() {
     let plane = ControlPlane::shared();
     for variant in Variant::all(plane) {
         let policy = variant.one("NetworkPolicy");

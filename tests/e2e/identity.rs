@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::events::wait_for_one_event;
 use super::kstatus::{Kstatus, kstatus, violations};
-use super::told::told_once;
 use super::world::{POOL, SOON, World, assert_within};
 use crate::support::{Fault, Operator, await_resource, condition, eventually, scratch};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_credentials_it_says_so_at_once_and_heals_when_they_appear() {
+async fn missing_credentials_are_reported_at_once_and_sets_begin_when_they_appear() {
     let world = World::new("identity").await;
     let credentials = scratch("aws").join("credentials");
     let operator = without_credentials(&world, &credentials).await;
@@ -48,7 +48,7 @@ async fn without_credentials_it_says_so_at_once_and_heals_when_they_appear() {
     }
     assert_within(Duration::from_secs(15), applied.elapsed(), written_after);
     for name in names {
-        told_once(&world, name, "InvalidCredentials").await;
+        wait_for_one_event(&world, name, "InvalidCredentials").await;
     }
     let logs = operator.logs();
     let said = logs
@@ -103,7 +103,7 @@ async fn without_credentials_it_says_so_at_once_and_heals_when_they_appear() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_healed_is_tried_at_once_and_then_at_its_own_pace() {
+async fn a_resource_is_retried_at_once_when_credentials_appear_and_then_with_backoff() {
     let world = World::new("identity-pace").await;
     let credentials = scratch("aws-pace").join("credentials");
     let operator = without_credentials(&world, &credentials).await;
@@ -126,7 +126,7 @@ async fn what_healed_is_tried_at_once_and_then_at_its_own_pace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_with_an_identity_does_not_wait_out_what_was_waited_for_without() {
+async fn a_restart_with_credentials_ignores_the_retry_time_from_before_it() {
     let world = World::new("identity-restart").await;
     world.cognito.add_user(POOL, "bot");
     world.apply_secret("bot", "password", "Passw0rd-1").await;

@@ -74,7 +74,7 @@ async fn the_first_start_makes_one_key_of_32_bytes_and_no_other_start_touches_it
 }
 
 #[tokio::test]
-async fn a_second_key_signs_everything_again_and_sets_nothing_so_that_the_first_can_go() {
+async fn a_second_key_signs_all_values_again_without_a_set_and_the_first_key_can_be_removed() {
     let (world, _turn) = World::alone("second-key").await;
     forget_keys(&world).await;
     let operator = world.operator().await;
@@ -124,7 +124,7 @@ async fn a_second_key_signs_everything_again_and_sets_nothing_so_that_the_first_
 }
 
 #[tokio::test]
-async fn a_lost_key_costs_a_set_only_where_the_secret_has_moved_meanwhile() {
+async fn a_lost_key_costs_a_set_only_if_the_secret_changed_meanwhile() {
     let (world, _turn) = World::alone("lost-key").await;
     forget_keys(&world).await;
     let operator = world.operator().await;
@@ -179,7 +179,7 @@ enum Change {
 }
 
 #[tokio::test]
-async fn what_becomes_of_the_keys_disturbs_nobody_until_the_next_start_and_sets_nothing_then() {
+async fn a_changed_key_secret_takes_effect_at_the_next_start_and_causes_no_set() {
     for change in [Change::Rotated, Change::Lost, Change::Replaced] {
         let (world, _turn) = World::alone("keys-meanwhile").await;
         forget_keys(&world).await;
@@ -233,7 +233,7 @@ async fn what_becomes_of_the_keys_disturbs_nobody_until_the_next_start_and_sets_
 }
 
 #[tokio::test]
-async fn an_invalid_key_secret_is_said_never_written_over_and_heals_when_it_is_corrected() {
+async fn an_invalid_key_secret_is_reported_never_overwritten_and_used_once_corrected() {
     let (world, _turn) = World::alone("invalid-key").await;
     forget_keys(&world).await;
     let invalid: Secret = serde_json::from_value(json!({

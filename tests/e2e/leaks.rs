@@ -24,7 +24,7 @@ fn marker(of: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_that_aws_echoes_or_that_is_hard_to_spell_is_nowhere() {
+async fn a_password_that_aws_echoes_or_that_needs_escaping_leaks_nowhere() {
     let world = World::new("leaks").await;
     world.cognito.set_history(5);
     let _operator = world.operator().await;

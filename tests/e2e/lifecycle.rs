@@ -76,7 +76,7 @@ fn from_now(seconds: i64) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_made_while_nobody_ran_is_answered_once() {
+async fn a_request_made_while_no_operator_ran_is_answered_once() {
     let world = World::new("request-down").await;
     let operator = world.operator().await;
     world.in_sync("bot", FIRST).await;
@@ -113,7 +113,7 @@ async fn a_request_during_a_set_is_answered_by_another_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_rotated_while_nobody_ran_is_set_at_the_start_and_only_the_last() {
+async fn only_the_last_value_rotated_while_no_operator_ran_is_set_at_the_start() {
     let world = World::new("rotated-down").await;
     let operator = world.operator().await;
     for name in ["changed", "made-anew"] {
@@ -134,7 +134,7 @@ async fn a_value_rotated_while_nobody_ran_is_set_at_the_start_and_only_the_last(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_suspended_during_a_call_has_its_outcome_on_record_and_no_other_call() {
+async fn a_resource_suspended_during_a_call_records_the_outcome_and_makes_no_other_call() {
     let world = World::new("suspend-during").await;
     let _operator = world.operator().await;
     while_call_hangs(async |bot| {
@@ -163,7 +163,7 @@ async fn who_is_suspended_during_a_call_has_its_outcome_on_record_and_no_other_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_suspended_while_it_waits_is_not_tried_again_and_at_once_when_it_is_resumed() {
+async fn a_resource_suspended_while_it_waits_is_retried_only_when_resumed_and_then_at_once() {
     let world = World::new("suspend-waiting").await;
     let _operator = world.operator().await;
     world.in_sync("bot", FIRST).await;
@@ -249,7 +249,7 @@ async fn a_resource_deleted_during_its_call_is_gone_at_once_and_nothing_is_writt
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_deleted_during_a_call_is_missed_after_it_and_the_outcome_is_on_record() {
+async fn a_secret_deleted_during_a_call_is_reported_after_the_outcome_is_recorded() {
     let world = World::new("secret-during").await;
     let operator = world.operator().await;
     while_call_hangs(async |bot| {
@@ -274,7 +274,7 @@ async fn a_secret_deleted_during_a_call_is_missed_after_it_and_the_outcome_is_on
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_resource_made_anew_during_a_call_gets_its_own_value_and_not_the_former_ones_record() {
+async fn a_resource_recreated_during_a_call_gets_its_own_value_and_no_former_record() {
     let world = World::new("anew-during").await;
     let operator = world.operator().await;
     while_call_hangs(async |bot| {
@@ -350,7 +350,7 @@ async fn a_value_changed_during_a_call_that_gets_lost_is_set_after_the_quarantin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_that_are_stalled_or_wait_make_no_burst_at_a_restart() {
+async fn a_hundred_stalled_or_waiting_resources_cause_no_burst_at_a_restart() {
     type Case = (&'static str, &'static str, fn() -> Fault);
     const EACH: usize = 34;
     const CASES: [Case; 3] = [
@@ -410,7 +410,7 @@ async fn a_hundred_that_are_stalled_or_wait_make_no_burst_at_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_waited_for_five_minutes_is_called_stalled_and_tried_again_by_itself() {
+async fn a_resource_that_waits_five_minutes_is_reported_stalled_and_still_retried() {
     let world = World::new("recheck").await;
     let _operator = world.operator().await;
     world.cognito.add_user(POOL, "bot");

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::events::wait_for_one_event;
 use super::kstatus::{Kstatus, kstatus, violations};
-use super::told::told_once;
 use super::world::{Hung, POOL, SOON, World, assert_within, since, while_call_hangs};
 use crate::support::{Call, Failure, Fault, Outcome, await_resource, condition};
 
@@ -65,7 +65,7 @@ async fn a_lost_reply_is_settled_by_sending_the_same_value_again() {
     }
     for (name, _, meanwhile) in APPLIED.iter().chain(&NOT_APPLIED) {
         // It may have been and gone: the event stays.
-        told_once(&world, name, meanwhile).await;
+        wait_for_one_event(&world, name, meanwhile).await;
     }
     for (cases, reason) in [
         (&APPLIED[..], "AppliedAfterLostReply"),

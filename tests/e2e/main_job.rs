@@ -142,7 +142,7 @@ async fn kubectl_get_shows_at_a_glance_whose_password_was_set_and_when() {
 }
 
 #[tokio::test]
-async fn each_set_is_told_by_one_event_that_counts() {
+async fn each_set_is_counted_in_one_event() {
     let world = World::new("events").await;
     let _operator = world.operator().await;
     world.in_sync("ci-bot", "First-Passw0rd").await;
@@ -251,7 +251,7 @@ async fn a_request_sets_the_password_again_and_is_answered() {
 }
 
 #[tokio::test]
-async fn ready_is_not_said_before_both_watches_have_listed() {
+async fn readyz_fails_until_both_watches_have_listed() {
     let world = World::new("ready").await;
     let mark = world.mark();
     let operator = world.builder().start().await;
@@ -267,7 +267,7 @@ async fn ready_is_not_said_before_both_watches_have_listed() {
 }
 
 #[tokio::test]
-async fn the_metrics_tell_of_calls_resources_queue_and_time_to_set() {
+async fn the_metrics_report_calls_resources_queue_and_time_to_set() {
     const P: &str = "cognito_password_operator";
     let world = World::new("metrics").await;
     let operator = world.operator().await;

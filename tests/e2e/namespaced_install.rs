@@ -39,7 +39,7 @@ pub(crate) async fn installed() -> (World<'static>, World<'static>, MutexGuard<'
 }
 
 #[tokio::test]
-async fn it_does_its_job_where_it_watches_and_touches_nothing_elsewhere() {
+async fn a_namespaced_operator_sets_passwords_in_watched_namespaces_and_touches_no_other() {
     let (world, elsewhere, _turn) = installed().await;
     elsewhere.cognito.add_user(POOL, "stranger");
     elsewhere
@@ -75,7 +75,7 @@ async fn it_does_its_job_where_it_watches_and_touches_nothing_elsewhere() {
 }
 
 #[tokio::test]
-async fn it_has_no_right_beyond_these_and_none_at_all_elsewhere() {
+async fn a_namespaced_operator_has_no_right_beyond_these_and_none_in_other_namespaces() {
     let (world, elsewhere, _turn) = installed().await;
     assert_eq!(rights(&world, "team-a").await, set(&WATCHED));
     assert_eq!(rights(&world, operator::NAMESPACE).await, set(&AT_HOME));
@@ -104,7 +104,7 @@ async fn it_has_no_right_beyond_these_and_none_at_all_elsewhere() {
 }
 
 #[tokio::test]
-async fn who_has_rights_in_its_namespaces_only_can_install_it() {
+async fn a_user_with_rights_in_the_operators_namespaces_only_can_install_it() {
     let (world, elsewhere, _turn) = installed().await;
     let plane = world.plane;
     for namespace in ["team-a", operator::NAMESPACE] {

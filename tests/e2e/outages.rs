@@ -105,7 +105,7 @@ async fn an_api_server_that_never_completes_a_streamed_list_is_asked_for_pages()
 /// As the first connections of a pod under the network policies of some CNIs: they are made, and what is
 /// asked on them is never answered.
 #[tokio::test]
-async fn first_connections_that_are_half_dead_are_said_and_replaced() {
+async fn first_connections_that_hang_are_reported_and_replaced() {
     let world = World::new("half-dead").await;
     let (proxy, kubeconfig) = world.proxy();
     for _ in 0..2 {
@@ -124,7 +124,7 @@ async fn first_connections_that_are_half_dead_are_said_and_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_missing_at_the_start_is_said_and_waited_for() {
+async fn an_api_server_or_crd_missing_at_the_start_is_reported_and_waited_for() {
     let plane = ControlPlane::start();
     let world = World::on(&plane, "missing").await;
     plane.kubectl(&["delete", "crd", CRD]);
@@ -183,7 +183,7 @@ async fn release_second_call(world: &World<'_>, username: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_set_while_the_api_server_was_away_is_recorded_and_not_set_again() {
+async fn a_set_during_an_api_server_outage_is_recorded_afterwards_and_not_repeated() {
     let plane = ControlPlane::start();
     let world = World::on(&plane, "outage").await;
     let operator = world.operator().await;
@@ -386,7 +386,7 @@ async fn a_resource_whose_status_cant_be_read_keeps_its_user_from_a_younger_one(
         kept.ok_or_else(|| patched.data.to_string())
     })
     .await;
-    super::told::told_once(&world, "older", "Undecodable").await;
+    super::events::wait_for_one_event(&world, "older", "Undecodable").await;
 
     // Neither what comes while it can't be read,
     world.apply_secret("younger", "password", SECOND).await;
@@ -418,7 +418,7 @@ async fn a_resource_whose_status_cant_be_read_keeps_its_user_from_a_younger_one(
 
 /// It was said what can't be read: in the log, by an event, and it is counted.
 async fn assert_reported(world: &World<'_>, operator: &Operator, name: &str, count: f64) {
-    let event = super::told::told_once(world, name, "Undecodable").await;
+    let event = super::events::wait_for_one_event(world, name, "Undecodable").await;
     assert!(event.contains("skips it"), "{event}");
     let object = format!("{}/{name}", world.namespace);
     assert_warned(operator, &[&object, "can't be read and is skipped"]);

@@ -63,7 +63,7 @@ fn says_yes(plane: &ControlPlane, line: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn rights_of_a_watched_namespace_in_the_operators_own_are_said() {
+async fn excess_rights_in_the_operators_own_namespace_are_reported() {
     let (world, _elsewhere, _turn) = installed().await;
     let plane = world.plane;
     let has_all_secrets = async || {
@@ -149,7 +149,7 @@ async fn with_cluster_role(prefix: &str) -> World<'static> {
 }
 
 #[tokio::test]
-async fn rights_in_all_namespaces_are_said_where_some_are_watched() {
+async fn excess_rights_in_all_namespaces_are_reported_if_only_some_are_watched() {
     let world = with_cluster_role("too-much").await;
     let operator = world.operator().await;
     wait_metric(&operator, [Some(1.0), Some(1.0)]).await;
@@ -163,7 +163,7 @@ async fn rights_in_all_namespaces_are_said_where_some_are_watched() {
 }
 
 #[tokio::test]
-async fn nothing_waits_for_the_answer() {
+async fn readiness_and_sets_do_not_wait_for_the_review_of_own_rights() {
     // Leadership doesn't, either: hence without other operators.
     let (world, _turn) = World::alone("unanswered").await;
     let (proxy, kubeconfig) = world.proxy();
@@ -181,7 +181,7 @@ async fn nothing_waits_for_the_answer() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_asked_for_again() {
+async fn a_review_of_own_rights_without_an_answer_is_retried() {
     let world = with_cluster_role("lost").await;
     let (proxy, kubeconfig) = world.proxy();
     proxy.next(Kind::OwnRights, ApiFault::DropAfter);
@@ -218,7 +218,7 @@ impl Drop for NobodyMayAsk {
 }
 
 #[tokio::test]
-async fn an_api_server_that_refuses_the_question_leaves_it_open() {
+async fn a_forbidden_review_of_own_rights_is_logged_and_not_retried() {
     let (world, _turn) = World::alone("refused").await;
     let may_ask = || {
         let ask = ["auth", "can-i", "create", "selfsubjectaccessreviews"];

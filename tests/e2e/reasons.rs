@@ -8,9 +8,9 @@ use std::time::Duration;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::json;
 
-use super::gate::Gate;
+use super::closed_port::ClosedPort;
+use super::events::{occurrences, wait_for_one_event};
 use super::kstatus::{Kstatus, kstatus, violations};
-use super::told::{times, told_once};
 use super::world::{POOL, SOON, World, assert_within};
 use crate::support::{Fault, condition, describe, eventually, resources};
 use table::{CASES, Case, Class};
@@ -61,7 +61,7 @@ async fn every_answer_of_cognito_has_its_reason_its_conditions_and_one_event() {
         world.cognito.wait_until(&what, SOON, again).await;
     }
     for case in CASES {
-        let said = told_once(&world, case.name, case.reason).await;
+        let said = wait_for_one_event(&world, case.name, case.reason).await;
         assert!(
             said.contains(" (request id 00000000-0000-4000-8000-"),
             "the request id is in the event: {said}"
@@ -78,7 +78,7 @@ async fn every_answer_of_cognito_has_its_reason_its_conditions_and_one_event() {
         let healed = world.wait(case.name, "True", "PasswordSet").await;
         assert_eq!(violations(&healed), [""; 0], "{}", case.name);
         assert_eq!(kstatus(&healed), Kstatus::Current);
-        told_once(&world, case.name, "PasswordSet").await;
+        wait_for_one_event(&world, case.name, "PasswordSet").await;
         let log = world.cognito.password_log(case.pool(), case.name);
         assert_eq!(log.len(), 1, "{}: set once: {log:?}", case.name);
     }
@@ -94,7 +94,7 @@ enum Act {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_stalled_or_waits_is_called_again_only_when_somebody_acts_and_then_at_once() {
+async fn a_stalled_or_waiting_resource_is_retried_by_a_change_or_request_and_not_by_a_restart() {
     let world = World::new("acts").await;
     let mut cases: Vec<(String, &Case, Act)> = Vec::new();
     for case in CASES.iter().filter(|case| !case.tries_again()) {
@@ -184,7 +184,7 @@ async fn a_refused_identity_is_tried_again_within_seconds() {
     let _operator = world.operator().await;
     for case in &cases {
         world.wait(case.name, "True", "PasswordSet").await;
-        told_once(&world, case.name, case.reason).await;
+        wait_for_one_event(&world, case.name, case.reason).await;
     }
     let usual = world.usual().await;
     for case in &cases {
@@ -199,7 +199,7 @@ async fn a_refused_identity_is_tried_again_within_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_five_minutes_is_stalled_and_heals_all_the_same() {
+async fn a_resource_that_waits_five_minutes_is_stalled_and_recovers() {
     let world = World::new("overdue").await;
     world.cognito.add_pool(POOL);
     world.apply_secret("bot", "password", "Passw0rd-1").await;
@@ -235,15 +235,15 @@ async fn who_waits_for_five_minutes_is_stalled_and_heals_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_nobody_listens_nothing_is_sent_and_nothing_is_open() {
+async fn a_refused_connection_sends_nothing_and_leaves_no_attempt_open() {
     let world = World::new("unreachable").await;
-    let gate = Gate::closed();
+    let closed_port = ClosedPort::reserve();
     world.cognito.add_user(POOL, "bot");
     world.apply_secret("bot", "password", "Passw0rd-1").await;
     world.apply_resource("bot", |_| ()).await;
     let builder = world
         .builder()
-        .cognito(format!("http://{}", gate.address()));
+        .cognito(format!("http://{}", closed_port.address()));
     let operator = builder.start().await;
     operator.wait_ready(SOON).await;
 
@@ -272,9 +272,9 @@ async fn while_nobody_listens_nothing_is_sent_and_nothing_is_open() {
         })
         .await;
     assert_eq!(away.data["status"]["synced"], json!(null));
-    told_once(&world, "bot", "Unreachable").await;
+    wait_for_one_event(&world, "bot", "Unreachable").await;
 
-    gate.open(&world.cognito.url());
+    closed_port.forward(&world.cognito.url());
     world.wait_set("bot", another).await;
     assert_eq!(world.cognito.call_count(), 1, "nothing else was ever sent");
 }
@@ -293,7 +293,7 @@ async fn a_change_of_reason_is_an_event_and_a_repeated_one_is_counted() {
     let three = |calls: &[_]| calls_of(calls, "bot") == 3;
     world.cognito.wait_until("third call", SOON, three).await;
     world.wait("bot", "False", "InvalidPassword").await;
-    let message = told_once(&world, "bot", "InvalidPassword").await;
+    let message = wait_for_one_event(&world, "bot", "InvalidPassword").await;
     assert!(message.contains("Password not long enough"), "{message}");
 
     world.cognito.heal();
@@ -302,7 +302,7 @@ async fn a_change_of_reason_is_an_event_and_a_repeated_one_is_counted() {
     // Each set is told.
     eventually(SOON, async || {
         let events = world.events("bot", "PasswordSet").await;
-        match times(&events) {
+        match occurrences(&events) {
             2 => Ok(()),
             count => Err(format!("told {count} times: {events:#?}")),
         }

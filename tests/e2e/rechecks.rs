@@ -9,7 +9,7 @@ use super::world::{POOL, SOON, World, line};
 use crate::support::{Mark, resources};
 
 /// As if the wait had begun long ago.
-async fn let_minutes_pass(world: &World<'_>, name: &str) {
+async fn backdate_conditions(world: &World<'_>, name: &str) {
     let mut conditions = world.status(name).await["conditions"].clone();
     for condition in conditions.as_array_mut().expect("a list") {
         condition["lastTransitionTime"] = json!("2026-01-01T00:00:00Z");
@@ -31,7 +31,8 @@ fn cost(world: &World<'_>, since: Mark) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_event_ends_is_called_stalled_once_and_costs_nothing_from_then_on() {
+async fn a_resource_that_waits_for_an_object_is_reported_stalled_once_and_costs_no_request_afterwards()
+ {
     let (ungranted, _turn) = World::alone("rechecks").await;
     let world = ungranted.neighbour("rechecks-granted").await;
     ungranted.revoke().await;
@@ -55,7 +56,7 @@ async fn what_an_event_ends_is_called_stalled_once_and_costs_nothing_from_then_o
     }
     let mark = world.mark();
     for (world, name, reason) in waiting {
-        let_minutes_pass(world, name).await;
+        backdate_conditions(world, name).await;
         let stalled = world
             .wait_for(name, "stalled", |it| kstatus(it) == Kstatus::Failed)
             .await;

@@ -8,7 +8,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use kube::api::Api;
 use serde_json::{Value, json};
 
-use crate::grants::grant_told;
+use crate::grants::wait_for_grant;
 use crate::support::{Fault, operator};
 use crate::world::{POOL, SOON, World};
 
@@ -52,7 +52,7 @@ async fn the_whole_main_job_uses_these_rights_and_is_refused_nothing() {
         .assert_calls("bot", &["First-Passw0rd", "Second-Passw0rd"])
         .await;
     world.delete_resource("bot").await;
-    grant_told(&world, ("True", "Accepted", 0)).await;
+    wait_for_grant(&world, ("True", "Accepted", 0)).await;
     // Events come after the status, late or never where the API server is slow. One that repeats patches.
     let is_patch = |request: &Value| {
         request["verb"] == "patch"
@@ -222,7 +222,8 @@ fn each(rule: &PolicyRule) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn who_may_view_may_read_resources_who_may_edit_write_them_and_nobody_status_or_grants() {
+async fn viewers_may_read_resources_editors_may_write_them_and_neither_may_write_status_or_grants()
+{
     let world = World::new("users").await;
     let roles: Api<ClusterRole> = Api::all(world.client.clone());
     let granted = async |aggregated_to: &str| {

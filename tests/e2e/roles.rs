@@ -77,7 +77,7 @@ async fn child() {
 
 /// To moto each account has its own pools.
 #[tokio::test]
-async fn motos_sessions_set_passwords_in_the_account_of_their_role() {
+async fn a_role_session_sets_passwords_in_the_roles_account_of_moto() {
     let moto = Moto::shared().await;
     let (pool, application) = moto.create_pool("roles", 8).await;
     moto.create_user(&pool, USER).await;
@@ -105,7 +105,7 @@ fn server() -> FaultServer {
 }
 
 #[tokio::test]
-async fn the_environment_says_where_sts_is_and_in_which_region_it_is_asked() {
+async fn environment_variables_choose_the_endpoint_and_region_of_sts() {
     let server = server();
     server.allow_role(ROLE, Some("team-a"));
     let elsewhere = [("AWS_REGION", "eu-north-1")];
@@ -129,7 +129,7 @@ async fn the_environment_says_where_sts_is_and_in_which_region_it_is_asked() {
 }
 
 #[tokio::test]
-async fn a_role_that_is_refused_is_said_in_the_words_of_sts_and_nothing_is_called() {
+async fn a_refused_role_is_reported_with_the_message_of_sts_and_no_password_is_set() {
     let server = server();
     let came = set_as(ROLE, POOL, &server.url(), &[]).await;
     let expected = format!(

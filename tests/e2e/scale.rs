@@ -79,7 +79,7 @@ fn is_read_again(operator: &Operator, name: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_storm_costs_a_read_a_call_and_two_writes_for_each() {
+async fn a_mass_rotation_costs_a_read_a_call_and_two_writes_per_resource() {
     let world = World::new("storm").await;
     let operator = operator(&world).await;
     crowd(&world).await;
@@ -112,7 +112,7 @@ async fn a_storm_costs_a_read_a_call_and_two_writes_for_each() {
 }
 
 #[tokio::test]
-async fn metadata_of_a_crowd_costs_a_read_and_later_a_write_each() {
+async fn changed_metadata_of_many_secrets_costs_one_read_and_later_one_write_each() {
     let world = World::new("metadata").await;
     let _operator = operator(&world).await;
     crowd(&world).await;

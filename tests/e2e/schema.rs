@@ -63,7 +63,7 @@ impl Schema {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_is_refused_with_a_sentence_that_says_what_is_right() {
+async fn an_invalid_resource_is_refused_with_a_message_that_says_what_is_valid() {
     let schema = Schema::new("refused").await;
     let pool = "must be a user pool id such as eu-west-1_AbCdEf123";
     let user = "without white space or line breaks";
@@ -189,7 +189,7 @@ async fn usernames_and_pools_of_every_allowed_form_are_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whose_password_it_is_cant_be_changed_all_else_can() {
+async fn pool_and_username_are_immutable_and_all_other_fields_are_not() {
     let schema = Schema::new("immutable").await;
     schema.apply(&valid("bot")).expect("it is valid");
     for (field, value, sentence) in [
@@ -231,7 +231,7 @@ async fn whose_password_it_is_cant_be_changed_all_else_can() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_left_out_is_filled_in_and_what_is_unknown_is_dropped() {
+async fn missing_fields_get_defaults_and_unknown_fields_are_pruned() {
     let schema = Schema::new("defaults").await;
     schema.apply(&valid("bot")).expect("it is valid");
     let object = schema.object("bot");
@@ -265,7 +265,7 @@ async fn what_is_left_out_is_filled_in_and_what_is_unknown_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kubectl_finds_them_by_short_name_category_user_and_pool() {
+async fn kubectl_finds_resources_by_short_name_category_user_and_pool() {
     let schema = Schema::new("kubectl").await;
     for (name, username, pool) in [
         ("one", "alice", "eu-west-1_AbCdEf123"),

@@ -72,7 +72,7 @@ async fn a_secret_is_read_once_it_has_the_labels_and_not_before() {
 }
 
 #[tokio::test]
-async fn what_a_secret_holds_after_it_lost_the_labels_is_neither_read_nor_set() {
+async fn a_secret_that_lost_the_selectors_labels_is_neither_read_nor_set() {
     let world = World::new("label-lost").await;
     let operator = start(&world).await;
     world.cognito.add_user(POOL, "bot");
@@ -110,7 +110,7 @@ async fn what_a_secret_holds_after_it_lost_the_labels_is_neither_read_nor_set() 
 }
 
 #[tokio::test]
-async fn a_label_that_goes_and_comes_without_another_value_costs_no_call() {
+async fn a_label_removed_and_added_again_costs_no_call() {
     let world = World::new("label-back").await;
     let _operator = start(&world).await;
     world.cognito.add_user(POOL, "bot");
@@ -147,7 +147,7 @@ async fn a_read_that_finds_the_labels_gone_keeps_nothing_of_the_secret() {
 
 /// What is sent to the API server's watch and what is asked of a read's answer must be the same.
 #[tokio::test]
-async fn the_api_server_selects_what_we_do() {
+async fn the_api_server_and_the_operator_select_the_same_secrets() {
     let world = World::new("selectors").await;
     let labelled = [
         ("none", json!({})),
@@ -217,7 +217,7 @@ fn arguments_with_component(installation: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_component_in_deploy_goes_with_either_installation() {
+fn the_secret_selector_component_works_with_either_installation() {
     let selector = "--secret-selector=password-operator=yes";
     assert_eq!(arguments_with_component(""), ["run", selector]);
     assert_eq!(

@@ -60,7 +60,7 @@ async fn a_secret_applied_by_a_gitops_tool_after_its_resource_is_set() {
 }
 
 #[tokio::test]
-async fn a_deleted_secret_is_missed_and_set_again_only_if_it_comes_back_with_another_value() {
+async fn a_deleted_secret_is_reported_and_set_again_only_if_recreated_with_another_value() {
     let world = World::new("deleted").await;
     let _operator = world.operator().await;
     let set = world.in_sync("bot", "First-Passw0rd").await;
@@ -90,7 +90,7 @@ async fn a_deleted_secret_is_missed_and_set_again_only_if_it_comes_back_with_ano
 }
 
 #[tokio::test]
-async fn a_missing_key_is_named_and_set_when_it_is_added() {
+async fn a_missing_secret_key_is_reported_and_its_value_is_set_when_added() {
     let world = World::new("key").await;
     let _operator = world.operator().await;
     world.cognito.add_user(POOL, "bot");
@@ -229,7 +229,7 @@ async fn two_resources_on_one_secret_both_follow_it() {
 }
 
 #[tokio::test]
-async fn a_resource_made_anew_for_another_user_sets_that_users_password_alone() {
+async fn a_resource_recreated_for_another_user_sets_only_that_users_password() {
     let world = World::new("anew").await;
     let _operator = world.operator().await;
     world.in_sync("bot", "First-Passw0rd").await;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::gate::Gate;
+use super::closed_port::ClosedPort;
 use super::kstatus::{Kstatus, kstatus};
 use super::world::{POOL, SOON, World, assert_within};
 use crate::support::{
@@ -140,7 +140,7 @@ async fn an_idle_operator_ends_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_for_its_next_try_doesnt_hold_up_the_end() {
+async fn a_waiting_retry_does_not_delay_the_shutdown() {
     let world = World::new("waits").await;
     world.cognito.add_user(POOL, "bot");
     world.cognito.always(Fault::throttled());
@@ -156,13 +156,13 @@ async fn what_waits_for_its_next_try_doesnt_hold_up_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_anything_can_be_reached_it_ends_at_once_too() {
+async fn the_operator_ends_at_once_while_no_api_server_answers() {
     let plane = ControlPlane::shared();
     // Nobody listens; and somebody does, and never says a word.
     for answers in [false, true] {
-        let gate = Gate::closed();
+        let closed_port = ClosedPort::reserve();
         let path = scratch("nowhere").join("kubeconfig");
-        let server = format!("https://{}", gate.address());
+        let server = format!("https://{}", closed_port.address());
         let kubeconfig = json!({
             "apiVersion": "v1",
             "kind": "Config",
@@ -174,7 +174,7 @@ async fn before_anything_can_be_reached_it_ends_at_once_too() {
             "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test" } }],
         });
         std::fs::write(&path, kubeconfig.to_string()).expect("a file");
-        let listening = answers.then(|| gate.open_to_nobody());
+        let listening = answers.then(|| closed_port.accept_and_stay_silent());
         let began = Instant::now();
         let operator = Operator::builder(plane).kubeconfig(&path).start().await;
         eventually(SOON, async || match operator.try_get("/readyz").await {

@@ -20,7 +20,7 @@ fn says_suspended(resource: &DynamicObject) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_waits_for_a_suspended_resource() {
+async fn the_kstatus_of_a_suspended_resource_is_never_in_progress() {
     type Case = (&'static str, Kstatus, Option<Fault>, &'static str);
     let weak = Fault::error("InvalidPasswordException", "Password not long enough");
     let cases: [Case; 4] = [

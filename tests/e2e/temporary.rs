@@ -155,7 +155,7 @@ async fn a_user_who_has_chosen_their_own_password_keeps_it_through_lost_replies_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_kill_while_the_call_hangs_it_is_not_sent_again() {
+async fn a_temporary_password_is_not_sent_again_after_a_kill_during_its_call() {
     let world = World::new("temporary-killed").await;
     world.cognito.add_user(POOL, "bot");
     world.cognito.next_for((POOL, "bot"), [Fault::HangAfter]);
@@ -183,7 +183,7 @@ async fn after_a_kill_while_the_call_hangs_it_is_not_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_is_made_after_the_resource_gets_it() {
+async fn a_user_created_after_the_resource_gets_the_temporary_password() {
     let world = World::new("temporary-early").await;
     world.cognito.add_pool(POOL);
     let operator = world.operator().await;
@@ -237,7 +237,7 @@ async fn a_lost_key_and_a_touched_secret_set_nothing_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_that_only_the_api_server_knows_of_is_withdrawn_before_a_watch_tells_of_it() {
+async fn an_attempt_written_without_an_acknowledgement_is_withdrawn_before_its_watch_event() {
     let world = World::new("temporary-unacknowledged").await;
     world.cognito.add_user(POOL, "bot");
     let (proxy, kubeconfig) = world.proxy();

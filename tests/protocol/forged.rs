@@ -263,7 +263,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn whatever_a_status_says_what_follows_is_taken_and_ends_well(
+    fn a_reconcile_from_any_forged_status_writes_valid_statuses_and_converges(
         forged in status(),
         beside in status(),
         rival_at in option::of(at()),

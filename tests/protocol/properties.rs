@@ -438,7 +438,7 @@ fn i5_a_refused_value_is_not_sent_again_until_something_changes() {
 }
 
 #[test]
-fn i6_what_cannot_be_told_stays_open() {
+fn i6_an_attempt_with_an_unknown_outcome_stays_open() {
     holds(Promise::I6);
 }
 
@@ -495,7 +495,7 @@ fn a_temporary_value_that_may_have_been_applied_is_sent_again_only_on_request() 
 }
 
 #[test]
-fn nothing_is_read_or_called_for_without_a_grant() {
+fn a_resource_without_a_grant_causes_no_read_and_no_call() {
     holds(Promise::Granted);
 }
 

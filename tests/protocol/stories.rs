@@ -191,7 +191,7 @@ fn a_value_that_comes_back_after_an_invalid_one_is_set(#[case] fault: Fault) {
 }
 
 #[test]
-fn a_refused_value_that_comes_back_after_an_invalid_one_is_called_what_it_is() {
+fn a_refused_value_that_comes_back_after_an_invalid_one_is_reported_as_refused() {
     let events = [Put(WEAK), Run(0), Invalid, Run(0), Put(WEAK), Run(0)];
     tell(None, &events).says(Reason::InvalidPassword);
 }
@@ -222,7 +222,7 @@ fn a_value_that_changes_while_the_operator_restarts_is_set_at_once() {
 }
 
 #[test]
-fn a_crash_in_flight_does_not_wait_out_what_an_earlier_value_waited_for() {
+fn a_restart_during_a_set_does_not_wait_for_an_earlier_values_retry_time() {
     for steps in 2..=3 {
         let mut events = vec![Fault(Fault::Denied), Run(0), Put(1)];
         events.extend(std::iter::repeat_n(Step(0), 1));
@@ -266,7 +266,7 @@ fn a_reused_value_whose_reply_was_lost_is_not_inferred() {
 }
 
 #[test]
-fn a_request_for_what_is_set_is_answered_although_the_history_refuses_it() {
+fn a_request_for_the_synced_value_is_answered_although_the_history_refuses_it() {
     let end = tell(Some(24), &[Run(0), Request, Run(0)]);
     let end = end.says(Reason::NotConfirmed).calls(2);
     end.has_answered_the_request();
@@ -276,14 +276,14 @@ fn a_request_for_what_is_set_is_answered_although_the_history_refuses_it() {
 }
 
 #[test]
-fn what_somebody_else_has_set_is_set_again_on_request() {
+fn a_password_that_somebody_else_set_is_overwritten_on_request() {
     let events = [Run(0), Meddle(9), Touch, Run(0), Request, Run(0)];
     let end = tell(None, &events).ready_with(0).calls(2);
     end.has_answered_the_request();
 }
 
 #[test]
-fn what_somebody_else_has_set_is_never_confirmed_by_a_history() {
+fn the_history_never_confirms_a_value_that_somebody_else_overwrote() {
     for fault in [
         None,
         Some(Fault(Fault::LostBefore)),
@@ -305,7 +305,7 @@ fn what_somebody_else_has_set_is_never_confirmed_by_a_history() {
 }
 
 #[test]
-fn a_request_after_a_lost_reply_has_no_use_for_what_the_history_says() {
+fn the_history_confirms_nothing_on_a_request_after_a_lost_reply() {
     let lost = [Fault(Fault::LostAfter), Run(0)];
     let events = [&lost[..], &[Meddle(9), Request, Run(0)]].concat();
     let end = tell(Some(24), &events).says(Reason::NotConfirmed).calls(2);
@@ -339,19 +339,19 @@ fn a_new_value_after_the_history_confirmed_nothing_is_set_at_once() {
 }
 
 #[test]
-fn a_reply_that_comes_after_a_newer_value_was_set_makes_it_set_again() {
+fn a_late_reply_makes_the_newer_value_be_set_again() {
     let events = [Step(1), Step(1), Step(1), Put(1), Wait(40), Run(0), Step(1)];
     tell(None, &events).ready_with(1).calls(3);
 }
 
 #[test]
-fn what_one_process_has_seen_does_not_vouch_for_what_another_one_said() {
+fn a_restarted_process_does_not_trust_its_memory_over_another_processs_report() {
     let events = [Run(0), Invalid, Crash(0), Run(1), Put(0), Step(0)];
     tell(None, &events).ready_with(0).calls(1);
 }
 
 #[test]
-fn what_was_seen_beside_a_stale_status_does_not_vouch_for_a_newer_one() {
+fn a_secret_read_beside_a_stale_status_does_not_settle_a_newer_status() {
     let events = [
         Step(0),
         Put(1),

@@ -26,7 +26,7 @@ fn left_alone(history: Option<usize>, events: &[Event]) -> End {
 }
 
 #[test]
-fn a_user_who_has_chosen_their_own_is_left_alone() {
+fn a_password_that_the_user_chose_is_not_overwritten() {
     left_alone(None, &[Run(0)]).ready_with(0).calls(1);
     left_alone(Some(24), &[Run(0)]).ready_with(0).calls(1);
 }
@@ -65,7 +65,7 @@ fn a_crash_is_not_followed_by_a_second_set() {
 #[case(Fault::NoCredentials)]
 #[case(Fault::Denied)]
 #[case(Fault::UserNotFoundBefore)]
-fn what_provably_did_nothing_is_tried_again(#[case] fault: Fault) {
+fn a_call_that_provably_had_no_effect_is_retried(#[case] fault: Fault) {
     let events = [Permanent(false), Fault(fault), Run(0)];
     tell(None, &events).ready_with(0).calls(2);
     let again = [
@@ -76,7 +76,7 @@ fn what_provably_did_nothing_is_tried_again(#[case] fault: Fault) {
 }
 
 #[test]
-fn a_user_who_is_made_later_is_found_whatever_is_said_meanwhile() {
+fn a_user_created_later_is_set_whatever_was_reported_before() {
     let no_user = Fault(Fault::UserNotFoundBefore);
     for event in [Drop, NoKey, Invalid, Suspend(true), LoseKeys] {
         let events = [Permanent(false), no_user, Run(0), event, Run(0), Wait(400)];
@@ -95,7 +95,7 @@ fn a_user_who_is_made_later_is_found_whatever_is_said_meanwhile() {
 }
 
 #[test]
-fn a_crash_after_no_user_was_found_counts_as_any_other() {
+fn a_crash_after_a_missing_user_is_not_followed_by_another_set() {
     let events = [
         Fault(Fault::UserNotFoundBefore),
         Run(0),
@@ -111,7 +111,7 @@ fn a_crash_after_no_user_was_found_counts_as_any_other() {
 }
 
 #[test]
-fn a_request_sends_it_again_once() {
+fn a_request_sends_a_temporary_password_again_once() {
     let lost = [
         Permanent(false),
         Fault(Fault::LostAfter),
@@ -146,7 +146,7 @@ fn a_request_sends_it_again_once() {
 #[rstest]
 #[case(Fault::Throttled)]
 #[case(Fault::Denied)]
-fn a_request_that_did_nothing_stays_open(#[case] fault: Fault) {
+fn a_request_whose_call_had_no_effect_is_retried(#[case] fault: Fault) {
     let lost = [
         Permanent(false),
         Fault(Fault::LostAfter),
@@ -170,7 +170,7 @@ fn a_request_that_did_nothing_stays_open(#[case] fault: Fault) {
 }
 
 #[test]
-fn a_refusal_on_request_is_no_reason_to_send_it_again_with_the_next_generation() {
+fn a_refused_value_does_not_make_the_next_generation_send_a_temporary_password_again() {
     let events = [
         Permanent(false),
         Put(WEAK),
@@ -185,7 +185,7 @@ fn a_refusal_on_request_is_no_reason_to_send_it_again_with_the_next_generation()
 }
 
 #[test]
-fn another_value_is_set_and_so_is_one_that_comes_back() {
+fn a_new_temporary_value_is_set_and_so_is_a_former_one() {
     let lost = [
         Permanent(false),
         Fault(Fault::LostAfter),
@@ -210,7 +210,7 @@ fn another_value_is_set_and_so_is_one_that_comes_back() {
 }
 
 #[test]
-fn a_value_that_only_passed_by_is_no_reason_to_send_the_former_again() {
+fn a_value_that_was_never_applied_does_not_make_the_former_one_be_sent_again() {
     let events = [
         Run(0),
         UserChooses,
@@ -239,7 +239,7 @@ fn a_value_that_only_passed_by_is_no_reason_to_send_the_former_again() {
 }
 
 #[test]
-fn a_value_that_was_refused_in_between_is_no_reason_either() {
+fn a_value_that_was_refused_does_not_make_the_former_one_be_sent_again() {
     for lost in [None, Some(Fault(Fault::LostAfter))] {
         let mut events: Vec<_> = lost.into_iter().collect();
         events.extend([
@@ -294,7 +294,7 @@ fn a_lost_key_alone_changes_nothing() {
 }
 
 #[test]
-fn keys_can_rotate_while_it_is_left_alone() {
+fn keys_rotate_while_a_temporary_password_is_in_doubt() {
     let lost = [Permanent(false), Fault(Fault::LostAfter), Run(0)];
     let rotated = [
         NewKey,
@@ -331,7 +331,7 @@ fn a_reply_that_comes_after_another_value_was_set_sends_nothing_again() {
 }
 
 #[test]
-fn somebody_who_looks_while_the_call_is_made_stops_nobody() {
+fn another_process_that_reconciles_during_a_call_changes_nothing() {
     let events = [Step(1), Step(1), Step(1), Run(0), Run(1)];
     left_alone(Some(24), &events).ready_with(0).calls(1);
 }

@@ -27,7 +27,7 @@ fn a_new_resource_is_read_and_set() {
 }
 
 #[test]
-fn what_is_in_sync_is_not_even_read() {
+fn a_resource_in_sync_needs_no_secret_read() {
     let mut scene = Scene::settled();
     assert_eq!(scene.look(), REST);
     scene.restart();
@@ -58,7 +58,7 @@ fn a_changed_value_is_set_and_ready_is_not_true_meanwhile() {
 #[rstest]
 #[case::permanent(|s: &mut Scene| s.cluster.change(|spec| spec.permanent = false))]
 #[case::request(|s: &mut Scene| s.cluster.request())]
-fn what_asks_for_a_set_leads_to_one(#[case] change: fn(&mut Scene)) {
+fn a_request_or_a_new_generation_leads_to_a_set(#[case] change: fn(&mut Scene)) {
     let mut scene = Scene::settled();
     change(&mut scene);
     assert_eq!(scene.look(), Decision::Read);
@@ -68,7 +68,7 @@ fn what_asks_for_a_set_leads_to_one(#[case] change: fn(&mut Scene)) {
 }
 
 #[test]
-fn a_request_on_what_is_in_sync_is_answered_by_a_set() {
+fn a_request_on_a_resource_in_sync_is_answered_by_a_set() {
     let mut scene = Scene::settled();
     scene.cluster.request();
     let plan = scene.plan();
@@ -81,7 +81,7 @@ fn a_request_on_what_is_in_sync_is_answered_by_a_set() {
 }
 
 #[test]
-fn a_changed_generation_of_the_same_value_is_said_without_a_call() {
+fn a_new_generation_with_the_same_value_is_reported_without_a_call() {
     let mut scene = Scene::settled();
     scene.cluster.change(|spec| spec.suspend = true);
     scene.report();
@@ -97,7 +97,7 @@ fn a_changed_generation_of_the_same_value_is_said_without_a_call() {
 #[rstest]
 #[case::gone(|s: &mut Scene| s.cluster.secret = None, Reason::SecretNotFound)]
 #[case::no_key(|s: &mut Scene| s.cluster.put("password", None), Reason::SecretKeyNotFound)]
-fn a_missing_value_waits_and_is_called_stalled_after_5_minutes(
+fn a_resource_without_a_value_is_reported_stalled_after_5_minutes(
     #[case] change: fn(&mut Scene),
     #[case] reason: Reason,
 ) {
@@ -138,7 +138,7 @@ fn a_missing_value_waits_and_is_called_stalled_after_5_minutes(
 #[case::gone(|s: &mut Scene| s.cluster.secret = None)]
 #[case::no_key(|s: &mut Scene| s.cluster.put("password", None))]
 #[case::not_granted(|s: &mut Scene| s.cluster.granted = false)]
-fn a_recheck_that_another_version_wrote_is_waited_for_by_nobody(#[case] change: fn(&mut Scene)) {
+fn a_retry_time_that_another_version_wrote_is_ignored(#[case] change: fn(&mut Scene)) {
     let mut scene = Scene::settled();
     change(&mut scene);
     match scene.look() {
@@ -163,7 +163,7 @@ fn a_recheck_that_another_version_wrote_is_waited_for_by_nobody(#[case] change: 
 }
 
 #[test]
-fn a_missing_secret_without_the_labels_is_not_read_and_called_stalled_after_5_minutes() {
+fn a_secret_without_the_selectors_labels_is_not_read_and_reported_missing() {
     let mut scene = Scene::settled();
     let before = scene.status();
     let minutes = Some(Duration::from_mins(5));
@@ -238,7 +238,7 @@ fn a_refused_value_is_left_alone_until_something_changes(#[case] code: &str) {
 }
 
 #[test]
-fn a_value_that_comes_back_is_judged_anew() {
+fn a_refusal_is_forgotten_when_the_synced_value_comes_back() {
     let mut scene = Scene::settled();
     scene.put(WEAK);
     scene.set(&refused("InvalidPasswordException"));
@@ -248,7 +248,7 @@ fn a_value_that_comes_back_is_judged_anew() {
 }
 
 #[test]
-fn without_its_key_what_is_synced_is_signed_again_while_the_secret_stands() {
+fn a_lost_key_signs_the_synced_value_again_if_the_secret_is_unchanged() {
     let lost_key = || {
         let mut scene = Scene::settled();
         scene.cluster.keys = vec![("key-2".to_owned(), 2)];

@@ -15,7 +15,7 @@ fn failed(reply: &Reply, times: u32) -> Scene {
 }
 
 #[test]
-fn what_is_new_is_asked_for() {
+fn a_new_value_or_request_or_an_inherited_attempt_has_requested_urgency() {
     assert_eq!(Scene::new().plan().urgency, Urgency::Requested);
     let mut rotated = Scene::settled();
     rotated.put(1);
@@ -38,7 +38,7 @@ fn what_is_new_is_asked_for() {
 #[case(error(500, None))]
 #[case(not_sent())]
 #[case(lost())]
-fn the_first_tries_are_asked_for_and_later_ones_are_not(#[case] reply: Reply) {
+fn the_first_retries_have_requested_urgency_and_later_ones_have_not(#[case] reply: Reply) {
     for restart in [false, true] {
         for (times, wanted) in [
             (1, Urgency::Requested),
@@ -58,7 +58,7 @@ fn the_first_tries_are_asked_for_and_later_ones_are_not(#[case] reply: Reply) {
 #[case::value(|s: &mut Scene| s.put(1))]
 #[case::generation(|s: &mut Scene| s.cluster.change(|spec| spec.permanent = false))]
 #[case::request(|s: &mut Scene| s.cluster.request())]
-fn a_recheck_is_asked_for_by_nobody_until_something_changes(#[case] change: fn(&mut Scene)) {
+fn a_recheck_has_retry_urgency_until_something_changes(#[case] change: fn(&mut Scene)) {
     let denied = refused("AccessDeniedException");
     let mut scene = failed(&denied, 1);
     assert_eq!(scene.plan().urgency, Urgency::Retry);

@@ -20,7 +20,7 @@ const SHIFTS: [i64; 6] = [-40_000_000, -3_000, -45, 45, 3_000, 40_000_000];
 #[case(refused("TooManyRequestsException"))]
 #[case(lost())]
 #[case(refused("AccessDeniedException"))]
-fn no_clock_draws_out_the_wait_for_the_next_try(#[case] reply: Reply) {
+fn no_clock_change_prolongs_the_wait_for_a_retry(#[case] reply: Reply) {
     for shift in SHIFTS {
         let mut scene = Scene::new();
         scene.set(&reply);
@@ -83,7 +83,7 @@ fn a_clock_that_is_set_back_after_a_take_over_does_not_end_the_quarantine() {
 }
 
 #[test]
-fn the_5_minutes_of_a_wait_are_never_drawn_out() {
+fn no_clock_change_prolongs_the_5_minutes_before_stalled() {
     for shift in SHIFTS {
         let mut scene = Scene::new();
         scene.cluster.secret = None;
@@ -119,7 +119,7 @@ fn the_5_minutes_of_a_wait_are_never_drawn_out() {
 }
 
 #[test]
-fn an_own_time_that_is_yet_to_come_is_no_proof_that_a_rival_came_first() {
+fn a_synced_time_in_the_future_does_not_prove_that_a_rival_set_first() {
     for at in [-10, 10] {
         let mut scene = Scene::settled();
         // The clock was ahead when the value was set, and is right now.

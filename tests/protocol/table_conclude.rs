@@ -62,7 +62,7 @@ const UNKNOWN: Said = (ConditionStatus::Unknown, true, false);
 #[case(error(400, None), Reason::UnhandledError, UNKNOWN, Some(Unknown), Some(1..=2))]
 #[case(error(502, None), Reason::UnhandledError, UNKNOWN, Some(Unknown), Some(1..=2))]
 #[case(lost(), Reason::OutcomeUnknown, UNKNOWN, Some(Unknown), Some(1..=2))]
-fn each_reply_has_its_record_conditions_and_wake(
+fn each_reply_decides_the_record_the_conditions_and_the_wake(
     #[case] reply: Reply,
     #[case] reason: Reason,
     #[case] said: Said,
@@ -143,7 +143,7 @@ fn rule_h_a_fresh_attempt_that_the_history_refuses_is_refused() {
 }
 
 #[test]
-fn rule_h_of_a_request_for_what_is_synced_nothing_is_confirmed() {
+fn rule_h_the_history_confirms_nothing_on_a_request_for_the_synced_value() {
     for (permanent, lost_first) in [(true, false), (true, true), (false, false)] {
         let mut scene = Scene::new();
         scene.cluster.change(|spec| spec.permanent = permanent);
@@ -186,7 +186,7 @@ fn not_confirmed(permanent: bool) -> Scene {
 #[case::moved_and_restart(|s: &mut Scene| { s.cluster.touch(); s.restart(); })]
 #[case::a_day(|s: &mut Scene| s.later(100_000))]
 #[case::withdrawn(|s: &mut Scene| s.cluster.resource.requested_at = None)]
-fn what_is_not_confirmed_is_left_alone(#[case] change: fn(&mut Scene)) {
+fn a_resource_not_confirmed_makes_no_call_by_itself(#[case] change: fn(&mut Scene)) {
     for permanent in [true, false] {
         let mut scene = not_confirmed(permanent);
         let before = scene.status();
@@ -201,7 +201,7 @@ fn what_is_not_confirmed_is_left_alone(#[case] change: fn(&mut Scene)) {
 #[rstest]
 #[case::request(|s: &mut Scene| s.cluster.request(), true)]
 #[case::generation(|s: &mut Scene| s.cluster.resource.generation += 1, false)]
-fn what_is_not_confirmed_is_asked_of_cognito_again(
+fn a_request_or_a_new_generation_sends_a_value_not_confirmed_again(
     #[case] change: fn(&mut Scene),
     #[case] of_a_temporary_one: bool,
 ) {
@@ -225,7 +225,7 @@ fn what_is_not_confirmed_is_asked_of_cognito_again(
 }
 
 #[test]
-fn what_is_not_confirmed_stays_so_whatever_the_next_calls_come_to() {
+fn no_later_reply_lets_the_history_confirm_a_value_not_confirmed() {
     for (reply, after) in [
         (refused("TooManyRequestsException"), InHistory),
         (refused("AccessDeniedException"), InHistory),
@@ -246,7 +246,7 @@ fn what_is_not_confirmed_stays_so_whatever_the_next_calls_come_to() {
 }
 
 #[test]
-fn a_new_value_after_what_is_not_confirmed_is_set_at_once() {
+fn a_new_value_after_not_confirmed_is_set_at_once() {
     for permanent in [true, false] {
         let mut scene = not_confirmed(permanent);
         scene.put(1);
@@ -261,7 +261,7 @@ fn a_new_value_after_what_is_not_confirmed_is_set_at_once() {
 }
 
 #[test]
-fn what_is_not_confirmed_needs_no_other_verdict_to_be_remembered() {
+fn a_refused_value_in_between_does_not_settle_a_value_not_confirmed() {
     for permanent in [true, false] {
         let mut scene = not_confirmed(permanent);
         scene.put(1);
@@ -290,7 +290,7 @@ fn rule_h_a_value_that_was_replaced_while_in_doubt_is_never_inferred() {
 }
 
 #[test]
-fn a_refusal_after_a_lost_reply_says_nothing_of_the_lost_call() {
+fn a_refusal_after_a_lost_reply_does_not_prove_that_the_lost_call_failed() {
     let mut scene = Scene::new();
     scene.set(&lost());
     scene.later(10);
@@ -301,7 +301,7 @@ fn a_refusal_after_a_lost_reply_says_nothing_of_the_lost_call() {
 }
 
 #[test]
-fn a_doubtful_attempt_that_is_replaced_takes_what_was_synced_with_it() {
+fn an_attempt_that_replaces_one_in_doubt_retires_the_synced_value_too() {
     let mut scene = Scene::settled();
     scene.put(1);
     scene.set(&lost());
@@ -345,7 +345,7 @@ fn a_conclusion_without_its_attempt_is_discarded() {
 }
 
 #[test]
-fn a_conclusion_that_finds_its_own_value_settled_has_nothing_to_say() {
+fn a_conclusion_whose_value_is_synced_already_writes_nothing() {
     let mut scene = Scene::new();
     let plan = scene.plan();
     scene.set(&applied());
@@ -394,7 +394,7 @@ fn a_value_is_retired_only_when_another_one_is_set() {
 }
 
 #[test]
-fn what_is_withdrawn_takes_nothing_of_others_with_it() {
+fn withdrawing_an_attempt_keeps_what_others_wrote_into_the_status() {
     for refused_first in [false, true] {
         let mut scene = Scene::settled();
         if refused_first {
@@ -430,7 +430,7 @@ fn what_is_withdrawn_takes_nothing_of_others_with_it() {
 }
 
 #[test]
-fn what_is_withdrawn_is_as_if_it_had_not_been() {
+fn withdrawing_an_attempt_restores_the_status_before_it() {
     for reply in [applied(), lost(), refused("AccessDeniedException")] {
         let mut scene = Scene::new();
         scene.set(&reply);

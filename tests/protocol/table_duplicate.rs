@@ -57,7 +57,7 @@ fn take_over(scene: &mut Scene) -> Status {
 #[case::waiting({ let mut s = Scene::new(); s.set(&refused("AccessDeniedException")); s })]
 #[case::lost({ let mut s = Scene::settled(); s.put(1); s.set(&lost()); s })]
 #[case::no_secret({ let mut s = Scene::new(); s.cluster.secret = None; s })]
-fn a_duplicate_is_said_once_whatever_it_was_before_and_changes_nothing(#[case] mut scene: Scene) {
+fn a_duplicate_is_reported_once_and_its_record_stays(#[case] mut scene: Scene) {
     let before = become_duplicate(&mut scene);
     assert_eq!(before.failures, None);
     // Neither a restart nor another trigger of a set changes that.
@@ -74,7 +74,7 @@ fn a_duplicate_is_said_once_whatever_it_was_before_and_changes_nothing(#[case] m
 }
 
 #[test]
-fn the_older_one_is_named_in_its_own_namespace_only() {
+fn the_older_resource_is_named_within_its_own_namespace_only() {
     let mut scene = Scene::new();
     scene.older = Some(OlderResource::SameNamespace("ci-bot".to_owned()));
     assert_eq!(
@@ -92,7 +92,7 @@ fn the_older_one_is_named_in_its_own_namespace_only() {
 }
 
 #[test]
-fn what_was_set_before_somebody_else_set_it_is_set_again_at_a_handover() {
+fn a_resource_that_takes_over_a_user_sets_its_synced_value_again() {
     let mut scene = Scene::settled();
     let synced = scene.status().synced.expect("it is set");
     assert_eq!(
@@ -138,7 +138,7 @@ fn a_new_temporary_password_is_set_at_a_handover() {
 }
 
 #[test]
-fn a_refusal_is_asked_for_again_at_a_handover() {
+fn a_resource_that_takes_over_a_user_sends_a_refused_value_again() {
     let mut scene = Scene::new();
     scene.set(&refused("InvalidPasswordException"));
     become_duplicate(&mut scene);
@@ -148,7 +148,7 @@ fn a_refusal_is_asked_for_again_at_a_handover() {
 }
 
 #[test]
-fn an_open_attempt_stays_on_record_and_is_taken_over_at_a_handover() {
+fn an_open_attempt_survives_a_duplicate_and_is_inherited_afterwards() {
     let mut scene = Scene::new();
     scene.set(&lost());
     become_duplicate(&mut scene);
@@ -161,7 +161,7 @@ fn an_open_attempt_stays_on_record_and_is_taken_over_at_a_handover() {
 }
 
 #[test]
-fn another_value_than_an_open_attempts_waits_for_its_quarantine_at_a_handover_too() {
+fn a_different_value_waits_for_the_quarantine_after_a_duplicate_too() {
     let mut scene = Scene::new();
     scene.set(&lost());
     become_duplicate(&mut scene);
@@ -174,7 +174,7 @@ fn another_value_than_an_open_attempts_waits_for_its_quarantine_at_a_handover_to
 }
 
 #[test]
-fn the_history_does_not_prove_what_somebody_else_may_have_set_meanwhile() {
+fn the_history_does_not_confirm_a_value_that_the_older_resource_may_have_set() {
     let mut scene = Scene::new();
     scene.set(&lost());
     become_duplicate(&mut scene);
@@ -184,7 +184,7 @@ fn the_history_does_not_prove_what_somebody_else_may_have_set_meanwhile() {
 }
 
 #[test]
-fn who_was_away_while_a_younger_one_set_its_user_sets_it_again_once() {
+fn a_resource_sets_its_user_once_more_after_a_rivals_set() {
     let mut scene = Scene::settled();
     let set_at = scene.now;
     scene.later(60);
@@ -198,14 +198,14 @@ fn who_was_away_while_a_younger_one_set_its_user_sets_it_again_once() {
 }
 
 #[test]
-fn a_rival_of_the_future_was_written_by_a_wrong_clock_and_says_nothing() {
+fn a_rivals_set_in_the_future_is_ignored() {
     let mut scene = Scene::settled();
     scene.rival_at = Some(scene.now + SignedDuration::from_secs(1));
     assert_eq!(scene.look(), REST);
 }
 
 #[test]
-fn a_younger_ones_set_spoils_what_the_history_would_prove_of_an_open_attempt() {
+fn a_rivals_set_after_a_lost_call_makes_the_value_known_before() {
     let mut scene = Scene::new();
     scene.set(&lost());
     scene.rival_at = Some(scene.now + SignedDuration::from_secs(1));
@@ -215,7 +215,7 @@ fn a_younger_ones_set_spoils_what_the_history_would_prove_of_an_open_attempt() {
 }
 
 #[test]
-fn nor_does_the_history_prove_what_a_younger_one_may_have_set_before() {
+fn the_history_does_not_confirm_a_value_that_a_rival_may_have_set_before() {
     let mut scene = Scene::new();
     scene.rival_at = Some(scene.now - SignedDuration::from_secs(1));
     scene.set(&lost());
@@ -225,7 +225,7 @@ fn nor_does_the_history_prove_what_a_younger_one_may_have_set_before() {
 }
 
 #[test]
-fn who_takes_over_what_may_be_set_already_is_not_told_that_it_was_refused() {
+fn a_history_refusal_after_a_duplicate_is_reported_as_not_confirmed() {
     let mut scene = Scene::settled();
     scene.older = Some(OlderResource::OtherNamespace);
     scene.report();
@@ -241,7 +241,7 @@ fn who_takes_over_what_may_be_set_already_is_not_told_that_it_was_refused() {
 }
 
 #[test]
-fn who_is_no_target_at_all_is_no_duplicate() {
+fn a_resource_without_a_valid_target_is_no_duplicate() {
     let mut scene = Scene::settled();
     let invalid = |spec: &mut CognitoUserPasswordSpec| spec.username = "a b".to_owned();
     scene.cluster.change(invalid);
@@ -252,7 +252,7 @@ fn who_is_no_target_at_all_is_no_duplicate() {
 }
 
 #[test]
-fn who_is_suspended_says_the_same_and_believes_its_record_no_longer() {
+fn a_suspended_duplicate_keeps_its_ready_condition_and_drops_its_synced_value() {
     let mut scene = Scene::settled();
     scene.cluster.change(|spec| spec.suspend = true);
     scene.older = Some(OlderResource::OtherNamespace);

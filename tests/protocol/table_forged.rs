@@ -143,7 +143,7 @@ fn another_version() -> (String, String) {
 
 proptest! {
     #[test]
-    fn without_a_grant_no_status_lets_anybody_in(
+    fn no_forged_status_admits_a_resource_without_a_grant(
         status in statuses(&[version(&Scene::new()), another_version()]),
         was_read in any::<bool>(),
     ) {
@@ -159,7 +159,7 @@ proptest! {
 
     /// The process has not tried the value, and the status does not name the current version of the Secret.
     #[test]
-    fn no_status_keeps_a_value_from_being_set_for_longer_than_an_hour(
+    fn no_forged_status_delays_a_set_by_more_than_an_hour(
         status in statuses(&[another_version()])
     ) {
         let mut scene = Scene::new();
@@ -189,7 +189,7 @@ proptest! {
 }
 
 /// Writes what an attacker can write who knows the current version of the Secret.
-fn pass_for_set(scene: &mut Scene, fingerprint: &str) {
+fn forge_synced(scene: &mut Scene, fingerprint: &str) {
     let at = MicroTime(scene.now);
     let (secret_uid, secret_resource_version) = version(scene);
     let ready = Condition {
@@ -216,10 +216,10 @@ fn pass_for_set(scene: &mut Scene, fingerprint: &str) {
 }
 
 #[test]
-fn who_knows_the_secrets_version_makes_its_value_pass_for_set_until_it_moves() {
+fn a_forged_status_with_the_secrets_version_hides_a_value_until_the_secret_changes() {
     for fingerprint in fingerprints() {
         let mut scene = Scene::new();
-        pass_for_set(&mut scene, &fingerprint);
+        forge_synced(&mut scene, &fingerprint);
         match scene.look() {
             // The id names an existing key, so the operator checks no further.
             REST => {}
@@ -232,7 +232,7 @@ fn who_knows_the_secrets_version_makes_its_value_pass_for_set_until_it_moves() {
             other => panic!("{other:?}"),
         }
         let mut asked = Scene::new();
-        pass_for_set(&mut asked, &fingerprint);
+        forge_synced(&mut asked, &fingerprint);
         asked.cluster.request();
         assert_eq!(asked.look(), Decision::Read);
         asked.plan();

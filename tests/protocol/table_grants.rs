@@ -25,7 +25,7 @@ fn queue(scene: &mut Scene) {
 #[case::new(Scene::new())]
 #[case::waiting({ let mut s = Scene::new(); s.set(&refused("AccessDeniedException")); s })]
 #[case::refused({ let mut s = Scene::new(); s.set(&refused("InvalidPasswordException")); s })]
-fn whoever_is_granted_is_set_in_its_turn(#[case] mut scene: Scene) {
+fn a_resource_that_is_granted_again_is_set(#[case] mut scene: Scene) {
     revoke(&mut scene);
     scene.later(10);
     scene.cluster.granted = true;
@@ -41,7 +41,7 @@ fn whoever_is_granted_is_set_in_its_turn(#[case] mut scene: Scene) {
 #[case::new(Scene::new())]
 #[case::waiting({ let mut s = Scene::new(); s.set(&refused("AccessDeniedException")); s })]
 #[case::refused({ let mut s = Scene::new(); s.set(&refused("InvalidPasswordException")); s })]
-fn whoever_is_in_no_region_is_stalled_until_a_grant_names_one(#[case] mut scene: Scene) {
+fn a_resource_without_a_region_is_stalled_until_a_grant_names_one(#[case] mut scene: Scene) {
     scene.cluster.in_no_region = true;
     scene.say();
     assert_eq!(scene.said().1, Reason::UnknownRegion);
@@ -57,7 +57,7 @@ fn whoever_is_in_no_region_is_stalled_until_a_grant_names_one(#[case] mut scene:
 }
 
 #[test]
-fn who_is_not_granted_is_called_stalled_after_5_minutes_and_left_alone() {
+fn a_resource_without_a_grant_is_reported_stalled_after_5_minutes_and_not_retried() {
     let mut scene = Scene::settled();
     let synced = scene.status().synced;
     revoke(&mut scene);
@@ -82,7 +82,7 @@ fn who_is_not_granted_is_called_stalled_after_5_minutes_and_left_alone() {
 }
 
 #[test]
-fn what_another_set_while_a_suspended_one_was_not_granted_is_believed_no_longer() {
+fn a_suspended_resource_sets_its_user_again_after_a_rival_set_it_without_a_grant() {
     let mut scene = Scene::settled();
     scene.cluster.change(|spec| spec.suspend = true);
     scene.cluster.granted = false;
@@ -103,7 +103,7 @@ fn what_another_set_while_a_suspended_one_was_not_granted_is_believed_no_longer(
 }
 
 #[test]
-fn what_an_older_one_set_while_a_suspended_one_had_its_user_is_believed_no_longer() {
+fn a_suspended_resource_sets_its_user_again_after_an_older_resource_managed_it() {
     let mut scene = Scene::settled();
     scene.cluster.change(|spec| spec.suspend = true);
     scene.later(10);

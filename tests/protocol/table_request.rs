@@ -68,7 +68,7 @@ fn a_request_is_answered_by_an_outcome(
 #[case(refused("AccessDeniedException"))]
 #[case(refused("ExpiredTokenException"))]
 #[case(refused("UserNotFoundException"))]
-fn a_request_that_did_nothing_waits_for_its_next_try_also_after_a_restart(#[case] reply: Reply) {
+fn a_request_whose_call_had_no_effect_keeps_its_retry_time_after_a_restart(#[case] reply: Reply) {
     for permanent in [true, false] {
         let mut scene = Scene::new();
         scene.cluster.change(|spec| spec.permanent = permanent);
@@ -103,7 +103,7 @@ fn a_request_that_did_nothing_waits_for_its_next_try_also_after_a_restart(#[case
 }
 
 #[test]
-fn a_request_whose_reply_was_lost_waits_for_its_next_try_also_after_a_restart() {
+fn a_request_whose_reply_was_lost_keeps_its_retry_time_after_a_restart() {
     let mut scene = Scene::settled();
     scene.cluster.request();
     let wake = scene.set(&lost()).wake;

@@ -68,7 +68,10 @@ fn in_flight() -> Scene {
 #[case(invalid(), true)]
 #[case(not_confirmed(), true)]
 #[case(in_flight(), true)]
-fn who_is_suspended_says_so_once_and_keeps_the_rest(#[case] mut scene: Scene, #[case] unset: bool) {
+fn a_suspended_resource_reports_it_once_and_keeps_its_record(
+    #[case] mut scene: Scene,
+    #[case] unset: bool,
+) {
     let before = scene.status();
     scene.cluster.change(|spec| spec.suspend = true);
     let Decision::Report(report) = scene.look() else {
@@ -137,7 +140,7 @@ fn who_is_suspended_says_so_once_and_keeps_the_rest(#[case] mut scene: Scene, #[
 }
 
 #[test]
-fn who_is_resumed_goes_on_as_if_nothing_had_been() {
+fn a_resumed_resource_continues_where_the_suspension_began() {
     let mut scene = waiting();
     let suspend = |scene: &mut Scene, yes| scene.cluster.change(|spec| spec.suspend = yes);
     suspend(&mut scene, true);
@@ -167,7 +170,7 @@ fn who_is_resumed_goes_on_as_if_nothing_had_been() {
 }
 
 #[test]
-fn who_was_long_stalled_when_suspended_is_so_when_resumed() {
+fn a_resource_stalled_before_its_suspension_is_stalled_after_it() {
     let mut scene = waiting();
     scene.later(400);
     scene.set(&refused("AccessDeniedException"));

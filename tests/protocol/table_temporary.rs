@@ -43,7 +43,10 @@ fn is_left_alone(scene: &mut Scene) {
 #[case(error(500, Some("InternalErrorException")), "InternalErrorException")]
 #[case(error(502, None), "HTTP 502")]
 #[case(refused("TeapotException"), "TeapotException")]
-fn a_call_without_a_usable_reply_is_left_alone(#[case] reply: Reply, #[case] words: &str) {
+fn a_temporary_password_is_not_sent_again_after_a_call_without_a_usable_reply(
+    #[case] reply: Reply,
+    #[case] words: &str,
+) {
     let mut scene = after(&reply);
     let message = scene.status().conditions[0].message.clone();
     assert!(message.contains(words), "{message}");
@@ -57,7 +60,7 @@ fn a_call_without_a_usable_reply_is_left_alone(#[case] reply: Reply, #[case] wor
 }
 
 #[test]
-fn an_attempt_of_a_process_that_is_gone_is_left_alone() {
+fn a_temporary_password_is_not_sent_again_after_its_process_ended() {
     let mut scene = Scene::new();
     scene.cluster.change(|spec| spec.permanent = false);
     let plan = scene.plan();
@@ -70,7 +73,7 @@ fn an_attempt_of_a_process_that_is_gone_is_left_alone() {
 }
 
 #[test]
-fn a_request_that_a_process_ended_over_is_answered_and_not_sent_again() {
+fn a_request_interrupted_by_a_restart_is_answered_and_not_sent_again() {
     for first in [lost(), applied()] {
         let mut scene = after(&first);
         scene.cluster.request();
@@ -91,7 +94,7 @@ fn a_request_that_a_process_ended_over_is_answered_and_not_sent_again() {
 }
 
 #[test]
-fn a_request_that_a_process_ended_over_is_answered_also_if_the_key_was_lost() {
+fn a_request_interrupted_by_a_restart_is_answered_after_a_lost_key_too() {
     let mut scene = after(&applied());
     scene.cluster.request();
     let plan = scene.plan();
@@ -106,7 +109,7 @@ fn a_request_that_a_process_ended_over_is_answered_also_if_the_key_was_lost() {
 }
 
 #[test]
-fn the_outcome_and_not_the_condition_tells_that_there_was_no_user() {
+fn the_attempts_outcome_and_not_the_condition_proves_that_the_user_was_missing() {
     let mut scene = after(&refused("UserNotFoundException"));
     assert_eq!(scene.attempt(), Some(AttemptOutcome::UserNotFound));
     scene.later(400);
@@ -123,7 +126,7 @@ fn the_outcome_and_not_the_condition_tells_that_there_was_no_user() {
 }
 
 #[test]
-fn no_user_after_a_lost_call_is_no_proof() {
+fn a_missing_user_after_a_lost_call_does_not_prove_that_the_call_failed() {
     let mut scene = after(&lost());
     scene.cluster.request();
     scene.set(&refused("UserNotFoundException"));
@@ -154,7 +157,7 @@ fn a_request_is_answered_by_a_call_that_may_have_done_something(#[case] reply: R
 }
 
 #[test]
-fn what_cannot_be_compared_is_left_alone_and_signed_by_the_new_key() {
+fn a_temporary_value_whose_key_is_lost_is_signed_by_the_new_key_and_not_sent() {
     for first in [lost(), applied()] {
         let mut scene = after(&first);
         scene.cluster.keys = vec![("key-2".to_owned(), 2)];
@@ -170,7 +173,7 @@ fn what_cannot_be_compared_is_left_alone_and_signed_by_the_new_key() {
 }
 
 #[test]
-fn without_a_known_value_a_request_waits_for_what_may_still_land() {
+fn a_request_after_a_lost_key_waits_for_the_quarantine_of_a_lost_call() {
     let mut scene = after(&lost());
     scene.cluster.keys = vec![("key-2".to_owned(), 2)];
     scene.cluster.touch();
@@ -183,7 +186,7 @@ fn without_a_known_value_a_request_waits_for_what_may_still_land() {
 }
 
 #[test]
-fn a_history_that_proves_nothing_needs_somebody() {
+fn a_history_refusal_that_proves_nothing_stalls_until_a_request() {
     let mut scene = Scene::settled();
     scene.put(1);
     scene.set(&applied());
@@ -203,7 +206,7 @@ fn a_history_that_proves_nothing_needs_somebody() {
 }
 
 #[test]
-fn a_resource_that_was_a_duplicate_for_a_while_asks_before_it_sets_the_same_again() {
+fn a_former_duplicate_waits_for_a_request_before_it_sends_a_temporary_value_again() {
     for first in [lost(), applied()] {
         let mut scene = after(&first);
         scene.older = Some(OlderResource::OtherNamespace);
@@ -221,7 +224,7 @@ fn a_resource_that_was_a_duplicate_for_a_while_asks_before_it_sets_the_same_agai
 }
 
 #[test]
-fn a_history_that_refuses_what_was_in_doubt_proves_nothing() {
+fn a_history_refusal_of_a_value_in_doubt_is_reported_as_not_confirmed() {
     let mut scene = after(&lost());
     scene.later(30);
     scene.put(1);

@@ -62,7 +62,7 @@ fn elsewhere(status: &Status) -> Status {
 }
 
 #[test]
-fn a_moved_secret_is_read_once_and_once_its_version_is_recorded_never_again() {
+fn a_secret_with_new_metadata_is_read_once_and_not_again_after_its_version_is_recorded() {
     for (name, mut scene) in at_rest() {
         assert!(!scene.record_verified(), "{name}: on record already");
         let before = scene.status();
@@ -93,7 +93,9 @@ fn a_moved_secret_is_read_once_and_once_its_version_is_recorded_never_again() {
 #[case::duplicate(|s: &mut Scene| s.older = Some(OlderResource::OtherNamespace))]
 #[case::restart(|s: &mut Scene| s.restart())]
 #[case::new_key(|s: &mut Scene| s.cluster.keys.push(("key-2".to_owned(), 2)))]
-fn what_has_changed_since_the_read_is_not_recorded(#[case] change: fn(&mut Scene)) {
+fn a_secrets_version_is_not_recorded_if_something_changed_since_the_read(
+    #[case] change: fn(&mut Scene),
+) {
     let mut scene = Scene::settled();
     scene.cluster.touch();
     assert_eq!(scene.read(), REST);
@@ -102,7 +104,7 @@ fn what_has_changed_since_the_read_is_not_recorded(#[case] change: fn(&mut Scene
 }
 
 #[test]
-fn a_read_of_another_value_vouches_for_nothing() {
+fn a_secrets_version_is_not_recorded_if_its_value_differs() {
     for (name, mut scene) in at_rest() {
         scene.put(1);
         scene.read();
@@ -111,7 +113,7 @@ fn a_read_of_another_value_vouches_for_nothing() {
 }
 
 #[test]
-fn an_attempt_under_way_is_left_alone() {
+fn a_secrets_version_is_not_recorded_during_an_attempt() {
     let mut scene = Scene::new();
     scene.set(&refused("AccessDeniedException"));
     scene.cluster.touch();
@@ -124,7 +126,7 @@ fn an_attempt_under_way_is_left_alone() {
 }
 
 #[test]
-fn without_its_key_what_was_verified_is_signed_again_and_not_set() {
+fn a_lost_key_signs_a_verified_value_again_without_a_set() {
     for permanent in [true, false] {
         let mut scene = Scene::new();
         scene.cluster.change(|spec| spec.permanent = permanent);

@@ -10,7 +10,7 @@ use rstest::rstest;
 use std::time::Duration;
 
 #[test]
-fn the_5_minutes_of_a_wait_begin_with_the_wait() {
+fn the_5_minutes_before_stalled_begin_with_the_wait() {
     let mut scene = Scene::new();
     scene.set(&lost());
     scene.later(400);
@@ -28,7 +28,7 @@ fn the_5_minutes_of_a_wait_begin_with_the_wait() {
 }
 
 #[test]
-fn what_waits_is_called_stalled_after_5_minutes_and_its_recheck_comes_when_it_comes() {
+fn a_waiting_resource_is_reported_stalled_after_5_minutes_and_keeps_its_recheck_time() {
     for restart in [false, true] {
         let mut scene = Scene::new();
         let minutes = Some(Duration::from_mins(5));
@@ -82,7 +82,7 @@ fn a_wait_survives_a_restart_and_a_moved_resource_version(#[case] reply: Reply) 
 #[case::value(|s: &mut Scene| s.put(1))]
 #[case::request(|s: &mut Scene| s.cluster.request())]
 #[case::healed(|s: &mut Scene| s.healed = true)]
-fn what_changed_cuts_a_wait_short(#[case] change: fn(&mut Scene)) {
+fn a_change_ends_a_wait(#[case] change: fn(&mut Scene)) {
     for restart in [false, true] {
         let mut scene = Scene::new();
         scene
@@ -100,7 +100,7 @@ fn what_changed_cuts_a_wait_short(#[case] change: fn(&mut Scene)) {
 }
 
 #[test]
-fn a_cut_short_wait_does_not_hold_up_whoever_takes_over() {
+fn an_attempt_that_ended_a_wait_is_inherited_without_a_wait() {
     let mut scene = Scene::new();
     scene.set(&refused("AccessDeniedException"));
     scene.put(1);
@@ -111,7 +111,7 @@ fn a_cut_short_wait_does_not_hold_up_whoever_takes_over() {
 }
 
 #[test]
-fn failures_slow_down_and_a_success_forgets_them() {
+fn failures_lengthen_the_backoff_and_a_success_resets_it() {
     let mut scene = Scene::new();
     let mut wakes = Vec::new();
     for _ in 0..16 {
@@ -185,7 +185,7 @@ fn a_take_over_that_succeeds_keeps_the_quarantine_of_the_lost_call() {
 }
 
 #[test]
-fn who_is_turned_away_for_5_minutes_is_called_stalled_without_a_read() {
+fn a_resource_held_at_the_credential_gate_is_reported_stalled_after_5_minutes_without_a_read() {
     let mut scene = Scene::new();
     scene.set(&refused("ExpiredTokenException"));
     let before = scene.status();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{FIRST, SECOND, THIRD, claim, grant_told, message, started};
+use super::{FIRST, SECOND, THIRD, claim, message, started, wait_for_grant};
 use crate::kstatus::{Kstatus, kstatus};
 use crate::support::{OWN_ACCOUNT, eventually, session_key};
 use crate::world::{POOL, World};
@@ -35,13 +35,13 @@ async fn a_role_is_assumed_for_its_grant_and_a_broken_one_stops_its_own_resource
     cognito.refuse_role(OTHER_ROLE, "AccessDenied", &words);
     let _operator = started(&world).await;
     // It is said before anybody needs it.
-    let broken = grant_told(&other, ("False", "InvalidCredentials", 0)).await;
+    let broken = wait_for_grant(&other, ("False", "InvalidCredentials", 0)).await;
     assert_eq!(kstatus(&broken), Kstatus::InProgress);
     let said = message(&broken);
     for words in [OTHER_ROLE, "AccessDenied: User", "trust policy"] {
         assert!(said.contains(words), "{words}: {said}");
     }
-    grant_told(&world, ("True", "Accepted", 0)).await;
+    wait_for_grant(&world, ("True", "Accepted", 0)).await;
 
     world.in_sync("bot", FIRST).await;
     own.in_sync("own-bot", FIRST).await;
@@ -65,17 +65,17 @@ async fn a_role_is_assumed_for_its_grant_and_a_broken_one_stops_its_own_resource
     assert_eq!(assumed.len(), 1, "one session for all: {assumed:#?}");
     assert_eq!(assumed[0].session_name, "cognito-password-operator");
     assert_eq!(assumed[0].external_id.as_deref(), Some("team"));
-    grant_told(&other, ("False", "InvalidCredentials", 1)).await;
+    wait_for_grant(&other, ("False", "InvalidCredentials", 1)).await;
 
     // The trust policy is mended, and everything heals by itself.
     cognito.allow_role(OTHER_ROLE, Some("team"));
     other.wait_set("other-bot", FIRST).await;
-    grant_told(&other, ("True", "Accepted", 1)).await;
+    wait_for_grant(&other, ("True", "Accepted", 1)).await;
     assert_eq!(key("other-bot"), Some(session_key(OTHER_ROLE)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_role_is_acted_as_from_the_next_set_on() {
+async fn a_changed_role_is_assumed_from_the_next_set_on() {
     let (world, _turn) = World::alone("other-role").await;
     world.cognito.allow_role(ROLE, None);
     world.cognito.allow_role(OTHER_ROLE, None);

@@ -201,7 +201,7 @@ async fn sweep(tenants: &[World<'_>; 2]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_written_nobody_is_called_for_who_is_not_granted() {
+async fn random_resources_and_grants_cause_no_call_without_a_grant() {
     let seed = setting("HOSTILE_SEED").unwrap_or_else(|| getrandom::u64().expect("randomness"));
     let rounds = setting("HOSTILE_ROUNDS")
         .and_then(|it| it.try_into().ok())

@@ -82,7 +82,7 @@ async fn one_objects_metadata_that_cannot_be_read_stops_nobody() {
 
 /// One team's Secrets, each with as many annotations as the API server takes.
 #[tokio::test(flavor = "multi_thread")]
-async fn hundreds_of_large_secrets_fit_into_the_memory_that_the_deployment_gives() {
+async fn hundreds_of_large_secrets_fit_into_the_deployments_memory_limit() {
     let world = World::new("large").await;
     let annotation = "x".repeat(250_000);
     let made = (0..400).map(|number| {

@@ -89,7 +89,7 @@ async fn wait_called(world: &World<'_>, pool: &str, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_a_grant_cannot_be_read_nobody_gets_in_without_one() {
+async fn an_unreadable_grant_admits_no_resource_without_another_grant() {
     let (world, _turn) = World::alone("no-schema").await;
     let _no_schema = NoSchema::new(world.plane);
     let operator = world.cluster_wide().arg("--ungranted=allow").start().await;
@@ -133,7 +133,7 @@ async fn while_a_grant_cannot_be_read_nobody_gets_in_without_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_schema_refuses_reaches_nothing_and_stops_nobody() {
+async fn an_object_that_no_schema_checked_causes_no_call_and_stops_no_other_resource() {
     let (world, _turn) = World::alone("no-schema").await;
     let other = world.neighbour("other").await;
     other.apply_secret("prize", "password", "prize-1-Pw").await;

@@ -13,7 +13,7 @@ fn words() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_million_characters_of_cognito_are_said_briefly() {
+async fn a_message_of_a_million_characters_from_cognito_is_truncated() {
     let world = World::new("words").await;
     let operator = world.operator().await;
     let failure = Failure::new(400, "InvalidParameterException", &words());
@@ -49,7 +49,7 @@ async fn a_million_characters_of_cognito_are_said_briefly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_million_characters_of_sts_are_said_briefly() {
+async fn a_message_of_a_million_characters_from_sts_is_truncated() {
     let (world, _turn) = World::alone("words-of-sts").await;
     world
         .cognito

@@ -30,7 +30,7 @@ async fn a_call_without_faults_sets_the_password_and_is_written_down() {
 }
 
 #[tokio::test]
-async fn every_fault_is_what_it_says_to_client_and_user() {
+async fn every_fault_has_its_effect_on_the_client_and_on_the_user() {
     let applied = true;
     let hang = ("Timeout", Outcome::Lost { applied: false });
     let cases = [
@@ -294,7 +294,7 @@ async fn under_load_the_record_is_complete_and_agrees_with_the_users() {
 }
 
 #[test]
-fn a_second_is_any_second_and_ends_before_the_next_begins() {
+fn calls_in_a_second_are_counted_over_every_half_open_second() {
     let began = Instant::now();
     let most = |millis: &[u64]| {
         let at = |millis: &u64| began + Duration::from_millis(*millis);
@@ -307,7 +307,7 @@ fn a_second_is_any_second_and_ends_before_the_next_begins() {
 }
 
 #[tokio::test]
-async fn each_access_key_and_each_region_has_a_second_of_its_own() {
+async fn calls_in_a_second_are_counted_per_access_key_and_region() {
     let server = server();
     let sdk = single_attempt_sdk(&server);
     for password in ["first-password", "second-password"] {

@@ -56,7 +56,7 @@ async fn a_service_account_may_do_what_rbac_says_and_the_audit_log_tells() {
 }
 
 #[tokio::test]
-async fn kubectls_refusals_carry_what_it_said() {
+async fn a_failed_kubectl_call_returns_its_output() {
     let control_plane = ControlPlane::shared();
     let error = control_plane
         .try_kubectl(&["get", "configmap", "nobody", "-n", "default"], "")
@@ -110,7 +110,7 @@ async fn an_outage_keeps_the_data_and_the_controller_manager_does_its_work() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_condition_goes_on_waiting_through_an_outage() {
+async fn waiting_for_a_condition_survives_an_api_server_outage() {
     let control_plane = ControlPlane::start();
     control_plane.install("deploy/");
     let namespace = control_plane.new_namespace("waiting").await;

@@ -18,7 +18,7 @@ fn program(script: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn it_runs_as_its_service_account_with_nothing_of_our_environment() {
+async fn the_operator_runs_as_its_service_account_with_a_clean_environment() {
     let kubectl = tools::path(Tool::Kubectl);
     let script = format!(
         "env; echo \"args $*\"; {} auth whoami -o jsonpath='user {{.status.userInfo.username}}'; \
@@ -58,7 +58,7 @@ async fn it_runs_as_its_service_account_with_nothing_of_our_environment() {
 
 #[tokio::test]
 #[should_panic(expected = "no such pool of luck")]
-async fn one_that_ends_before_it_is_ready_says_why() {
+async fn an_operator_that_ends_before_it_is_ready_logs_the_cause() {
     let operator = Operator::builder(ControlPlane::shared())
         .binary(&program("echo no such pool of luck; exit 1"))
         .no_credentials()
@@ -68,7 +68,7 @@ async fn one_that_ends_before_it_is_ready_says_why() {
 }
 
 #[test]
-fn metrics_are_summed_over_the_labels_that_dont_matter() {
+fn a_metric_is_summed_over_the_labels_that_are_not_given() {
     let exposition = "\
 # HELP calls Calls.
 # TYPE calls counter

@@ -12,7 +12,7 @@ const LONG: Duration = Duration::from_mins(2);
 const SHORT: Duration = Duration::from_millis(300);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_loses_answers_and_holds_what_it_is_told_to() {
+async fn a_proxy_drops_and_holds_the_chosen_requests() {
     let plane = ControlPlane::shared();
     plane.install("deploy/");
     let proxy = Proxy::start(plane);

@@ -38,7 +38,7 @@ async fn assume(
 }
 
 #[tokio::test]
-async fn a_role_is_assumed_by_whoever_names_its_external_id() {
+async fn the_fault_server_checks_the_external_id_of_assume_role() {
     let server = FaultServer::start();
     server.allow_role_for(ROLE, Some("team-a"), Duration::from_mins(15));
     let assumed = assume(&server, Some("team-a")).await.expect("a session");
@@ -80,7 +80,7 @@ async fn a_role_is_assumed_by_whoever_names_its_external_id() {
 }
 
 #[tokio::test]
-async fn a_call_tells_by_its_key_which_role_it_was_made_with() {
+async fn a_recorded_call_shows_the_access_key_of_its_role() {
     let server = FaultServer::start();
     server.add_user(POOL, USER);
     server.allow_role(ROLE, None);
@@ -102,7 +102,7 @@ async fn a_call_tells_by_its_key_which_role_it_was_made_with() {
 }
 
 #[tokio::test]
-async fn what_sts_refuses_it_refuses_in_the_words_it_was_told() {
+async fn the_fault_servers_sts_refuses_with_the_given_code_and_message() {
     let server = FaultServer::start();
     let unknown = assume(&server, None).await.expect_err("nobody allowed it");
     assert_eq!(unknown.code(), Some("AccessDenied"));
@@ -126,7 +126,7 @@ async fn what_sts_refuses_it_refuses_in_the_words_it_was_told() {
 }
 
 #[tokio::test]
-async fn a_role_that_hangs_is_answered_when_it_is_allowed() {
+async fn a_hanging_assume_role_is_answered_once_the_role_is_allowed() {
     let server = FaultServer::start();
     server.hang_role(ROLE);
     let allow = async {

@@ -32,7 +32,7 @@ const HOSTILE: [(&str, &str); 8] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_flag_and_no_variable_lets_libraries_say_more() {
+async fn no_flag_and_no_variable_raises_the_log_level_of_libraries() {
     let world = World::new("caps").await;
     let operators = HOSTILE.map(|(log, rust_log)| {
         let builder = world.builder().arg("--log").arg(log);

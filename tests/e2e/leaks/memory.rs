@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::super::gate::Gate;
+use super::super::closed_port::ClosedPort;
 use super::super::world::{SOON, World};
 use super::marker;
 use super::parts::{HELD, Parts};
@@ -16,7 +16,7 @@ use crate::support::{Exit, Process, Signal, Spec, eventually, scratch, search};
 /// Owned by root although the process is somebody else's: so the kernel marks who may not be looked
 /// at (proc(5): `PR_SET_DUMPABLE`).
 #[tokio::test(flavor = "multi_thread")]
-async fn others_of_the_same_user_cant_read_its_memory_and_there_is_no_core_file() {
+async fn processes_of_the_same_user_cannot_read_the_operators_memory_and_no_core_file_is_written() {
     // Where a user without rights gets at it.
     let directory = tempfile::Builder::new()
         .prefix("cognito-password-operator-open-")
@@ -25,18 +25,18 @@ async fn others_of_the_same_user_cant_read_its_memory_and_there_is_no_core_file(
         .expect("a temporary directory");
     let binary = directory.path().join("operator");
     std::fs::copy(env!("CARGO_BIN_EXE_cognito-password-operator"), &binary).expect("a copy");
-    let gate = Gate::closed();
+    let closed_port = ClosedPort::reserve();
     let kubeconfig = directory.path().join("kubeconfig");
     let nowhere = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "test",
         "clusters": [{ "name": "test", "cluster": {
-            "server": format!("https://{}", gate.address()), "insecure-skip-tls-verify": true,
+            "server": format!("https://{}", closed_port.address()), "insecure-skip-tls-verify": true,
         } }],
         "users": [{ "name": "test", "user": { "token": "none" } }],
         "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test" } }],
     });
     std::fs::write(&kubeconfig, nowhere.to_string()).expect("a file");
-    let port = Gate::closed().address().port();
+    let port = ClosedPort::reserve().address().port();
 
     let started = |process: &Process| {
         let started = process.logs().contains("started");

@@ -24,7 +24,7 @@ use cognito_password_operator::{
     ops::{health::Readiness, logging, metrics::Metrics, server},
 };
 
-use super::super::{gate::Gate, world::World};
+use super::super::{closed_port::ClosedPort, world::World};
 use crate::support::{Process, Spec, operator, scratch};
 
 /// How a call panics, by the name of its user.
@@ -138,7 +138,7 @@ impl Parts {
         let plane = world.plane;
         let token = plane.token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT);
         let kubeconfig = plane.kubeconfig_for_token(&format!("parts-{}", world.namespace), &token);
-        let port = Gate::closed().address().port();
+        let port = ClosedPort::reserve().address().port();
         let tests = std::env::current_exe().expect("the program that runs");
         let directory = scratch("parts");
         let release = directory.join("release");

@@ -56,7 +56,7 @@ fn the_search_finds_every_spelling_wherever_it_stands() {
 
 #[test]
 #[should_panic(expected = "too short to be looked for")]
-fn a_value_that_cant_be_told_from_others_is_no_marker() {
+fn the_search_rejects_a_marker_that_is_too_short() {
     search(&[], &[b"short".to_vec()].into());
 }
 
@@ -107,7 +107,7 @@ impl Plant {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_planted_in_any_place_in_any_spelling_is_found() {
+async fn a_password_planted_in_any_place_in_any_spelling_is_found() {
     let mut world = World::new("planted").await;
     let (plane, namespace) = (world.plane, world.namespace.clone());
     let in_the = |place| Plant::new(&world, place);
@@ -187,7 +187,7 @@ signal.pause()";
 
 /// Or the search would find nothing because nothing is searched.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_searched_is_all_that_an_operator_leaves() {
+async fn the_search_covers_everything_that_an_operator_leaves() {
     // It leads, which it can only where nobody else does.
     let (world, _turn) = World::alone("left").await;
     let operator = world.builder().leader_elect().start().await;

@@ -31,7 +31,7 @@ fn selecting(operator: &str, values: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_grant_that_is_wrong_is_refused_with_a_sentence_that_says_what_is_right() {
+async fn an_invalid_grant_is_refused_with_a_message_that_says_what_is_valid() {
     let schema = Schema::new("grants").await;
     let pool = "must be a user pool id such as eu-west-1_AbCdEf123";
     let user = "without white space or line breaks";

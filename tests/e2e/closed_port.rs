@@ -1,17 +1,17 @@
-//! A server that isn't there yet.
+//! A port of a server that does not run yet.
 
 use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// A port that is taken, so that nobody else gets it, and refuses connections until it is opened.
-pub(crate) struct Gate {
+pub(crate) struct ClosedPort {
     socket: TcpSocket,
     address: SocketAddr,
 }
 
-impl Gate {
-    pub(crate) fn closed() -> Self {
+impl ClosedPort {
+    pub(crate) fn reserve() -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         socket.bind(any_port).expect("a free port");
@@ -24,12 +24,12 @@ impl Gate {
     }
 
     /// From now on connections are accepted, and that is all that ever happens on them.
-    pub(crate) fn open_to_nobody(self) -> TcpListener {
+    pub(crate) fn accept_and_stay_silent(self) -> TcpListener {
         self.socket.listen(16).expect("it is bound")
     }
 
     /// From now on leads to another server.
-    pub(crate) fn open(self, to: &str) {
+    pub(crate) fn forward(self, to: &str) {
         let to = to.trim_start_matches("http://").to_owned();
         let listener = self.socket.listen(16).expect("it is bound");
         tokio::spawn(async move {

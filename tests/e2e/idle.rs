@@ -10,7 +10,7 @@ use crate::support::condition;
 use crate::world::{POOL, SOON, World};
 
 #[tokio::test]
-async fn what_is_not_the_value_reaches_neither_cognito_nor_the_status() {
+async fn a_change_beside_the_value_causes_no_call_and_no_status_write() {
     let world = World::new("quiet").await;
     let _operator = world.operator().await;
     world.in_sync("bot", "First-Passw0rd").await;
@@ -94,7 +94,7 @@ async fn a_restart_with_everything_in_sync_calls_reads_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn an_idle_operator_asks_for_nothing() {
+async fn an_idle_operator_sends_no_request() {
     let world = World::new("idle").await;
     let _operator = world.operator().await;
     for number in 0..3 {
@@ -160,7 +160,7 @@ async fn a_suspended_resource_stays_as_it_is_and_gets_the_last_value_when_it_is_
 }
 
 #[tokio::test]
-async fn a_resource_made_suspended_is_not_touched() {
+async fn a_resource_created_suspended_causes_no_read_and_no_call() {
     let world = World::new("born-suspended").await;
     let _operator = world.operator().await;
     world.cognito.add_user(POOL, "bot");

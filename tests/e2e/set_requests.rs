@@ -1,10 +1,10 @@
-//! What somebody is told who asks for a set: by the outcome, not before it, and no more than is known.
+//! A request for a set is answered by the outcome of the set, not before it.
 
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
+use super::events::wait_for_one_event;
 use super::kstatus::{Kstatus, kstatus, violations};
-use super::told::told_once;
 use super::world::{POOL, SOON, World};
 use crate::support::{Fault, condition};
 
@@ -25,7 +25,7 @@ async fn temporary(world: &World<'_>, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_somebody_else_has_changed_is_not_confirmed_by_a_history() {
+async fn the_history_does_not_confirm_a_password_that_somebody_else_changed() {
     let world = World::new("asked-history").await;
     world.cognito.set_history(5);
     let operator = world.operator().await;
@@ -46,7 +46,7 @@ async fn what_somebody_else_has_changed_is_not_confirmed_by_a_history() {
         assert_eq!(kstatus(&told), Kstatus::Failed, "{name}");
         let message = condition(&told, "Ready").map(|ready| ready["message"].to_string());
         assert!(message.unwrap_or_default().contains("new value"), "{name}");
-        told_once(&world, name, "NotConfirmed").await;
+        wait_for_one_event(&world, name, "NotConfirmed").await;
     }
 
     // Nothing makes it Ready again by itself.
@@ -113,7 +113,7 @@ async fn a_request_is_answered_by_its_outcome_and_not_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_was_denied_waits_for_its_next_try_through_a_restart() {
+async fn a_denied_request_keeps_its_retry_time_through_a_restart() {
     let world = World::new("asked-denied").await;
     let operator = world.operator().await;
     let names = ["permanent", "temporary"];

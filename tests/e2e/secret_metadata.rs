@@ -23,7 +23,7 @@ async fn move_all(world: &World<'_>, label: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_restart_nothing_is_read_written_or_set_although_metadata_moved() {
+async fn a_restart_after_metadata_changes_reads_writes_and_sets_nothing() {
     let (world, _turn) = World::alone("moved").await;
     let operator = world.operator().await;
     join_all((0..CROWD).map(async |n| {

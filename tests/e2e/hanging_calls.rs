@@ -24,7 +24,7 @@ const FIRST: &str = "First-Passw0rd";
 const OTHER_ROLE: &str = "arn:aws:iam::444455556666:role/other";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_pause_no_second_sees_more_calls_than_are_allowed() {
+async fn the_rate_limit_holds_in_the_second_after_a_pause() {
     let world = World::new("pause").await;
     let (proxy, kubeconfig) = world.proxy();
     let names: Vec<_> = (0..60).map(|n| format!("bot-{n}")).collect();
@@ -62,7 +62,7 @@ const USERS: usize = 16;
 const HANGING: usize = 33;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn regions_that_hang_leave_places_and_turns_to_the_next_one() {
+async fn hanging_regions_leave_slots_and_permits_to_another_region() {
     let world = World::new("hanging").await;
     let cognito = &world.cognito;
     let next = ("us-east-1_Works".to_owned(), "next".to_owned());
@@ -156,7 +156,7 @@ async fn started(builder: OperatorBuilder<'_>) -> Operator {
 #[case::one_role(1, 33)]
 #[case::ten_roles(10, 4)]
 #[tokio::test(flavor = "multi_thread")]
-async fn roles_whose_sts_hangs_keep_nobody_else_waiting(#[case] roles: usize, #[case] each: usize) {
+async fn roles_whose_sts_hangs_delay_no_other_resource(#[case] roles: usize, #[case] each: usize) {
     let (own, _turn) = World::alone("own").await;
     let other = own.neighbour("other").await;
     let mut hanging = Vec::new();

@@ -3,7 +3,7 @@
 use crate::world::{POOL, SOON, World, line};
 
 #[tokio::test]
-async fn the_named_namespaces_are_followed_and_no_other() {
+async fn only_the_named_namespaces_are_watched() {
     let one = World::new("one").await;
     let two = one.neighbour("two").await;
     let other = one.neighbour("other").await;
@@ -39,7 +39,7 @@ async fn the_named_namespaces_are_followed_and_no_other() {
 }
 
 #[tokio::test]
-async fn without_names_every_namespace_is_followed_and_those_that_come_later() {
+async fn all_namespaces_and_later_ones_are_watched_if_none_is_named() {
     let (before, _turn) = World::alone("before").await;
     before.cognito.add_user(POOL, "bot-before");
     before

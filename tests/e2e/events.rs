@@ -1,18 +1,18 @@
-//! What events told of a resource.
+//! The events of a resource.
 
 use k8s_openapi::api::core::v1::Event;
 
 use super::world::{SOON, World};
 use crate::support::{describe, eventually};
 
-/// How often that was told.
-pub(crate) fn times(events: &[Event]) -> i32 {
+/// How often these events say that it happened.
+pub(crate) fn occurrences(events: &[Event]) -> i32 {
     let count = |event: &Event| event.series.as_ref().and_then(|series| series.count);
     events.iter().map(|event| count(event).unwrap_or(1)).sum()
 }
 
-/// Waits till it was told; once, or it panics. The event's message.
-pub(crate) async fn told_once(world: &World<'_>, name: &str, reason: &str) -> String {
+/// Waits for the event with this reason, and returns its message. Panics if the event occurred twice.
+pub(crate) async fn wait_for_one_event(world: &World<'_>, name: &str, reason: &str) -> String {
     let found = eventually(SOON, async || {
         let found = world.events(name, reason).await;
         if found.is_empty() {
@@ -22,6 +22,6 @@ pub(crate) async fn told_once(world: &World<'_>, name: &str, reason: &str) -> St
         Ok(found)
     })
     .await;
-    assert_eq!(times(&found), 1, "{name}: told once: {found:#?}");
+    assert_eq!(occurrences(&found), 1, "{name}: told once: {found:#?}");
     found[0].message.clone().unwrap_or_default()
 }
