@@ -1,0 +1,163 @@
+//! Alert, page, metric and reason belong together, in both directions. What each alert does is tested by promtool:
+//! `make alerts`.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use cognito_password_operator::api::REASONS;
+use serde_json::Value;
+
+use crate::support::tools;
+
+fn read(path: &str) -> String {
+    let file = tools::checkout().join(path);
+    fs::read_to_string(file).unwrap_or_else(|error| panic!("{path} can't be read: {error}"))
+}
+
+/// The rules that are alerts.
+fn alerts() -> Vec<Value> {
+    let rules: Value =
+        serde_saphyr::from_str(&read("monitoring/rules.yaml")).expect("the rules are YAML");
+    let groups = rules["groups"].as_array().expect("groups").clone();
+    let rules = groups
+        .iter()
+        .filter_map(|group| group["rules"].as_array().cloned());
+    let alerts: Vec<Value> = rules
+        .flatten()
+        .filter(|rule| rule["alert"].is_string())
+        .collect();
+    assert!(alerts.len() > 20, "{} alerts", alerts.len());
+    alerts
+}
+
+fn text<'a>(rule: &'a Value, pointer: &str) -> &'a str {
+    rule.pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_else(|| panic!("no {pointer} in {rule:#}"))
+}
+
+#[test]
+fn each_alert_has_its_page_and_each_page_its_alert() {
+    let names: BTreeSet<String> = alerts()
+        .iter()
+        .map(|rule| text(rule, "/alert").to_owned())
+        .collect();
+    let folder = tools::checkout().join("docs/runbooks");
+    let pages: BTreeSet<String> = fs::read_dir(folder)
+        .expect("the folder can be read")
+        .map(|entry| entry.expect("the folder can be read").file_name())
+        .map(|name| name.to_string_lossy().trim_end_matches(".md").to_owned())
+        .collect();
+    assert_eq!(names, pages);
+    let monitoring = read("docs/monitoring.md");
+    for name in names {
+        let page = read(&format!("docs/runbooks/{name}.md"));
+        let headings: Vec<_> = page.lines().filter(|line| line.starts_with('#')).collect();
+        let title = format!("# {name}");
+        let wanted = [
+            &title,
+            "## Meaning",
+            "## Impact",
+            "## Diagnosis",
+            "## Mitigation",
+        ];
+        assert_eq!(headings, wanted, "{name}");
+        assert!(
+            page.contains("```sh\nkubectl "),
+            "{name}: no command for the diagnosis"
+        );
+        assert!(
+            monitoring.contains(&format!("(runbooks/{name}.md)")),
+            "{name} isn't in docs/monitoring.md"
+        );
+    }
+}
+
+#[test]
+fn each_alert_says_what_how_bad_and_where_to_read_on() {
+    for rule in alerts() {
+        let name = text(&rule, "/alert");
+        assert!(name.starts_with("CognitoPasswordOperator"), "{name}");
+        let severity = text(&rule, "/labels/severity");
+        assert!(
+            ["critical", "warning", "info"].contains(&severity),
+            "{name}: {severity}"
+        );
+        let summary = text(&rule, "/annotations/summary");
+        assert!(
+            !summary.contains("{{") && summary.ends_with('.'),
+            "{name}: {summary}"
+        );
+        assert!(
+            text(&rule, "/annotations/description").ends_with('.'),
+            "{name}"
+        );
+        let page = text(&rule, "/annotations/runbook_url");
+        assert_eq!(page, format!("docs/runbooks/{name}.md"));
+    }
+}
+
+/// The reasons in the matchers of an expression.
+fn reasons_in(expression: &str) -> BTreeSet<&str> {
+    let matchers = ["reason=\"", "reason=~\"", "reason!~\""];
+    let after = matchers
+        .iter()
+        .flat_map(|matcher| expression.split(matcher).skip(1));
+    let patterns = after.filter_map(|rest| rest.split('"').next());
+    patterns.flat_map(|pattern| pattern.split('|')).collect()
+}
+
+/// The words of an expression.
+fn words(expression: &str) -> impl Iterator<Item = &str> {
+    expression.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+}
+
+#[test]
+fn each_metric_and_each_reason_of_an_alert_exists() {
+    let monitoring = read("docs/monitoring.md");
+    let reasons: BTreeSet<&str> = REASONS
+        .iter()
+        .map(|entry| entry.word)
+        .chain(["Unknown"])
+        .collect();
+    for rule in alerts() {
+        let expression = text(&rule, "/expr");
+        for word in words(expression).filter(|word| word.starts_with("cognito_password_operator_"))
+        {
+            let metric = word.trim_end_matches("_bucket").trim_end_matches("_count");
+            // tests/docs.rs holds the table of this page to the metrics of the code.
+            assert!(monitoring.contains(&format!("| `{metric}` |")), "{metric}");
+        }
+        for reason in reasons_in(expression) {
+            assert!(reasons.contains(reason), "{reason} in {expression}");
+        }
+    }
+}
+
+#[test]
+fn each_reason_that_somebody_must_act_on_fires_an_alert() {
+    use cognito_password_operator::api::Class;
+    let expressions: Vec<String> = alerts()
+        .iter()
+        .map(|rule| text(rule, "/expr").to_owned())
+        .collect();
+    // This alert fires for all reasons but those that it names.
+    let others = expressions
+        .iter()
+        .find(|it| it.contains("reason!~"))
+        .expect("an alert for all others");
+    for entry in REASONS.iter().filter(|entry| entry.class != Class::Settled) {
+        let is_named = |expression: &String| reasons_in(expression).contains(entry.word);
+        let alone = expressions
+            .iter()
+            .filter(|it| !it.contains("reason!~"))
+            .any(is_named);
+        // Throttling is seen in the calls, and what progresses is no failure.
+        let elsewhere = ["Progressing", "TooManyRequests"].contains(&entry.word);
+        assert!(
+            alone || !is_named(others) || elsewhere,
+            "{} fires nothing",
+            entry.word
+        );
+    }
+}
