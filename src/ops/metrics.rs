@@ -133,6 +133,10 @@ impl Metrics {
         let reconciles = Family::<ResultLabel, Counter>::default();
         // At zero from the start, like the errors of watches below: there is often only one panic.
         drop(reconciles.get_or_create(&ResultLabel { result: "panic" }));
+        // At zero from the start, as below: else the alert of the first panic would not fire.
+        for result in ["ok", "queued", "conflict", "api_error", "panic"] {
+            drop(reconciles.get_or_create(&ResultLabel { result }));
+        }
         ours.register("reconciles", "Reconciles, by result", reconciles.clone());
         let reconcile_duration = Histogram::new(RECONCILE_BUCKETS);
         ours.register_with_unit(

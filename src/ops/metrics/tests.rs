@@ -54,6 +54,28 @@ fn calls_are_counted_by_operation_and_code() {
 }
 
 #[test]
+fn counters_of_alerts_are_zero_before_the_first_failure() {
+    let metrics = Metrics::new("1.2.3");
+    for result in ["ok", "queued", "conflict", "api_error", "panic"] {
+        assert_sample(
+            &metrics,
+            &format!("reconciles_total{{result=\"{result}\"}}"),
+            0.0,
+        );
+    }
+    for watch in ["resources", "secrets", "grants", "namespaces"] {
+        assert_sample(
+            &metrics,
+            &format!("watch_errors_total{{watch=\"{watch}\"}}"),
+            0.0,
+        );
+    }
+    for counter in ["undecodable_resources_total", "lost_events_total"] {
+        assert_sample(&metrics, counter, 0.0);
+    }
+}
+
+#[test]
 fn unknown_codes_share_one_series() {
     let metrics = Metrics::new("1.2.3");
     for n in 0..1000 {
