@@ -96,8 +96,9 @@ crds: ## Writes crds/ and the chart's copy anew, from the code
 
 .PHONY: chart-files
 chart-files: needs := helm-docs
-chart-files: prerequisites ## Writes the chart's README and its copy of the alerts anew
+chart-files: prerequisites ## Writes the chart's README, and its copies of alerts and dashboard, anew
 	cp monitoring/rules.yaml charts/cognito-password-operator/files/monitoring/
+	cp monitoring/dashboards/cognito-password-operator.json charts/cognito-password-operator/files/monitoring/dashboard.json
 	$(with_tools) sh -c '"$$CPO_HELM_DOCS" --chart-search-root charts'
 
 .PHONY: lint

@@ -221,14 +221,22 @@ fn the_charts_crds_are_those_of_the_project_byte_for_byte() {
 }
 
 #[test]
-fn the_charts_alerts_are_those_of_the_project_byte_for_byte() {
-    let project = tools::checkout().join("monitoring/rules.yaml");
-    let project = fs::read_to_string(project).expect("the rules can be read");
-    assert_eq!(
-        crate::render::read("files/monitoring/rules.yaml"),
-        project,
-        "run `make chart-files`"
-    );
+fn the_charts_alerts_and_dashboard_are_those_of_the_project_byte_for_byte() {
+    for (of_chart, of_project) in [
+        ("files/monitoring/rules.yaml", "monitoring/rules.yaml"),
+        (
+            "files/monitoring/dashboard.json",
+            "monitoring/dashboards/cognito-password-operator.json",
+        ),
+    ] {
+        let project = fs::read_to_string(tools::checkout().join(of_project));
+        let project = project.expect("the file can be read");
+        assert_eq!(
+            crate::render::read(of_chart),
+            project,
+            "run `make chart-files`"
+        );
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod support;
 
 mod alerts;
+mod dashboard;
 mod equal;
 mod flags;
 mod pages;

@@ -158,6 +158,9 @@ fn change(path: &str, leaf: &Value) -> (Value, Value) {
         | "metrics.prometheusRule.annotations"
         | "metrics.serviceMonitor.labels"
         | "metrics.serviceMonitor.annotations"
+        | "metrics.dashboard.labels"
+        | "metrics.dashboard.annotations"
+        | "metrics.dashboard.instanceSelector"
         | "metrics.podMonitor.labels"
         | "metrics.podMonitor.annotations" => beside(json!({ "release": "prometheus" })),
         _ if path.ends_with("elabelings") => {
