@@ -41,8 +41,8 @@ chart: prerequisites ## The Helm chart: all its tests, and installs by Helm 3 an
 	RUST_TEST_THREADS=2 $(with_tools) $(cargo) test --locked --no-fail-fast --test chart --test install
 
 .PHONY: alerts
-alerts: needs := promtool
-alerts: prerequisites ## The alerts, tested by promtool: each fires when it should, and no other
+alerts: needs := promtool decode-dashboard
+alerts: prerequisites ## The alerts, tested by promtool: each fires when it should, and no other; and the dashboard
 	$(with_tools) tests/alerts.sh
 
 .PHONY: drill

@@ -4,12 +4,12 @@
 #   prerequisites.sh NEED...
 #
 # A NEED is a tool of tests/with-tools.sh (kube-apiserver, etcd, kubectl, kube-controller-manager,
-# kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, promtool, moto), `lints` (rustfmt, clippy) or `bill` (the bill of
+# kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, promtool, decode-dashboard, moto), `lints` (rustfmt, clippy) or `bill` (the bill of
 # materials). Rust and a C compiler are needed always. Without a NEED: all of them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-charts=(helm helm3 helm-unittest helm-docs kwok promtool)
+charts=(helm helm3 helm-unittest helm-docs kwok promtool decode-dashboard)
 [ $# -gt 0 ] || set -- kube-apiserver etcd kubectl kube-controller-manager kube-scheduler "${charts[@]}" moto lints bill
 needs() {
   local need
@@ -48,7 +48,7 @@ elif [ "$(uname -s)" = Linux ] && ! "$compiler" -static -o "$scratch/main" "$scr
   lacks "a C compiler that links statically, with libc.a: apt-get install libc6-dev, dnf install glibc-static"
 fi
 
-# The Kubernetes API server and its kin are compiled, unless all of them are at hand. Helm, kwok and promtool are always.
+# The Kubernetes API server and its kin are compiled, unless all of them are at hand. The other tools are always.
 compiles=false
 for tool in "${charts[@]}"; do
   if needs "$tool"; then compiles=true; fi

@@ -5,7 +5,7 @@
 #
 # kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler: the control plane
 #   (control-plane/go.mod)
-# promtool (prometheus/go.mod)
+# promtool (prometheus/go.mod); decode-dashboard (grafana/)
 # helm (helm/go.mod); helm3, helm-unittest (helm3/go.mod); helm-docs (helm-docs/go.mod); kwok (kwok/go.mod)
 #
 # Each go.mod pins one graph of versions, which go.sum checks.
@@ -30,7 +30,8 @@ module_of() {
     helm | helm-docs | kwok) echo "$1" ;;
     helm3 | helm-unittest) echo helm3 ;;
     promtool) echo prometheus ;;
-    *) fail "'$1' is not one of kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, promtool" ;;
+    decode-dashboard) echo grafana ;;
+    *) fail "'$1' is not one of kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, promtool, decode-dashboard" ;;
   esac
 }
 
@@ -44,6 +45,7 @@ package_of() {
     helm-docs) echo github.com/norwoodj/helm-docs/cmd/helm-docs ;;
     kwok) echo sigs.k8s.io/kwok/cmd/kwok ;;
     promtool) echo github.com/prometheus/prometheus/cmd/promtool ;;
+    decode-dashboard) echo cognito-password-operator.io/tests/tools/grafana ;;
   esac
 }
 
@@ -119,11 +121,11 @@ command -v go >/dev/null || fail "tools of the tests (${missing[*]}) are compile
 platform=$(go env GOOS GOARCH | paste -sd - -)
 all=${CPO_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cognito-password-operator}
 
-# A module's cache folder changes with the module's versions.
+# A module's cache folder changes with the module's versions and code.
 cache_of() {
   local module
   module=$(module_of "$1")
-  echo "$all/$module-$(cat "$here/$module/go.mod" "$here/$module/go.sum" | sha256)-$platform"
+  echo "$all/$module-$(cat "$here/$module"/* | sha256)-$platform"
 }
 
 unbuilt=()
