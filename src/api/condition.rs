@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A list of conditions has so many at most, those of others among them.
+/// The most conditions in a list, conditions of other controllers included.
 pub const CONDITIONS_MAX: usize = 16;
 
 /// One observation of a resource's state.
@@ -20,19 +20,19 @@ pub struct Condition {
     /// True, False or Unknown.
     #[serde(deserialize_with = "condition_status")]
     pub status: ConditionStatus,
-    /// The generation of the resource that this was observed of.
+    /// The generation of the resource that the condition describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
     /// When `status` last changed from one value to another.
     pub last_transition_time: Time,
-    /// One word for why: see the list of reasons.
+    /// The reason, in one word: docs/reasons.md lists all reasons.
     #[schemars(
         length(min = 1, max = 1024),
         regex(pattern = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
     )]
     pub reason: String,
-    /// One sentence: what happened and what would fix it.
+    /// One sentence: what happened, and what to do.
     #[schemars(length(max = 32768))]
     pub message: String,
 }
@@ -42,22 +42,22 @@ pub struct Condition {
 pub enum ConditionType {
     /// The user's password is what the Secret says.
     Ready,
-    /// The operator is working on it, or will try again by itself.
+    /// The operator sets the password, or tries again by itself.
     Reconciling,
-    /// The operator can't get further without somebody.
+    /// The operator can't go on until a person acts.
     Stalled,
-    /// The operator does nothing about it, because its spec says so.
+    /// The operator leaves the user's password alone, because spec.suspend is true.
     Suspended,
 }
 
 /// True, False or Unknown.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 pub enum ConditionStatus {
-    /// It is so.
+    /// The condition holds.
     True,
-    /// It is not so.
+    /// The condition does not hold.
     False,
-    /// It can't be told.
+    /// Nobody can tell whether the condition holds.
     Unknown,
 }
 

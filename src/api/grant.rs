@@ -82,19 +82,19 @@ pub struct CognitoUserPoolGrantSpec {
     )]
     pub user_pool_id: String,
 
-    /// The usernames, as the resources spell them. In each, * stands for any characters and ? for
-    /// exactly one; nothing else is special. The whole username must match, in this case.
+    /// The usernames, as the resources spell the usernames. In each name, * stands for any characters and ? for
+    /// exactly one character. The whole username must match, upper and lower case included.
     #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 128)))]
     #[x_kube(
         validation = Rule::new(r"self.all(name, name.matches('^[\\p{L}\\p{M}\\p{S}\\p{N}\\p{P}]+$'))").message("usernames must consist of letters, marks, symbols, numbers and punctuation, without white space or line breaks; * and ? are wildcards")
     )]
     pub usernames: Vec<String>,
 
-    /// The namespaces whose resources are let in: those that are named, and those whose labels fit
-    /// the selector.
+    /// The namespaces that may manage these users: the named namespaces, and the namespaces whose labels fit the
+    /// selector.
     pub namespaces: GrantNamespaces,
 
-    /// The Region where Cognito is called, if it isn't the one that the pool's id names.
+    /// The Region where the operator calls Cognito, if the pool's id names another Region or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(
@@ -103,7 +103,7 @@ pub struct CognitoUserPoolGrantSpec {
     pub region: Option<String>,
 
     /// The role that the operator assumes to manage these users, e.g.
-    /// arn:aws:iam::111122223333:role/cognito-passwords. Without it the operator's own identity is used.
+    /// arn:aws:iam::111122223333:role/cognito-passwords. Without a role the operator uses its own identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 20, max = 2048))]
     #[x_kube(
@@ -111,7 +111,7 @@ pub struct CognitoUserPoolGrantSpec {
     )]
     pub role_arn: Option<String>,
 
-    /// What the role's trust policy asks for as sts:ExternalId. It is no secret.
+    /// The external id (sts:ExternalId) that the role's trust policy asks for. An external id is no secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 1224))]
     #[x_kube(
@@ -120,14 +120,14 @@ pub struct CognitoUserPoolGrantSpec {
     pub external_id: Option<String>,
 }
 
-/// Namespaces, by name and by label. One that fits either is let in.
+/// Namespaces, by name, by label, or both. A namespace that fits one of the two is chosen.
 #[derive(KubeSchema, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.names) || has(self.selector)").message("namespaces must have names, a selector, or both")
 )]
 pub struct GrantNamespaces {
-    /// By name. No wildcards: for all namespaces there is the selector.
+    /// The names of namespaces, without wildcards. For all namespaces use an empty selector.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024), inner(length(min = 1, max = 63)))]
     #[x_kube(
@@ -135,8 +135,8 @@ pub struct GrantNamespaces {
     )]
     pub names: Option<Vec<String>>,
 
-    /// By label. Whoever may label a namespace can put it among these. An empty one fits every
-    /// namespace.
+    /// Labels of namespaces. Anyone who may label a namespace can make the namespace fit. An empty selector fits
+    /// every namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<NamespaceSelector>,
 }
@@ -154,7 +154,7 @@ pub struct NamespaceSelector {
     pub match_expressions: Vec<LabelRequirement>,
 }
 
-/// What a label must be.
+/// A requirement on one label.
 #[derive(KubeSchema, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -166,7 +166,7 @@ pub struct LabelRequirement {
     pub key: String,
     /// In, NotIn, Exists or DoesNotExist.
     pub operator: LabelOperator,
-    /// For In and NotIn.
+    /// The values, for In and NotIn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), inner(length(max = 63)))]
     pub values: Vec<String>,
@@ -175,27 +175,27 @@ pub struct LabelRequirement {
 /// How a label is compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub enum LabelOperator {
-    /// It has one of these values.
+    /// The label has one of these values.
     In,
-    /// It has none of these values, or isn't there.
+    /// The label has none of these values, or doesn't exist.
     NotIn,
-    /// It is there.
+    /// The label exists.
     Exists,
-    /// It isn't there.
+    /// The label doesn't exist.
     DoesNotExist,
 }
 
-/// What the operator says of a grant.
+/// What the operator observed of a grant.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GrantStatus {
-    /// The generation that this is about.
+    /// The generation of the grant that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// How many CognitoUserPasswords the grant lets in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<i64>,
-    /// Ready: whether it is in force, and the role, if it names one, can be assumed.
+    /// Ready: whether the grant is in force, and whether the operator can assume the grant's role.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

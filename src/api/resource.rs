@@ -8,7 +8,7 @@ use super::Status;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-/// Which user's password is what which Secret says.
+/// The user, and the key of the Secret that holds the user's password.
 #[derive(CustomResource, KubeSchema, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[kube(
@@ -75,8 +75,8 @@ use serde::{Deserialize, Serialize};
     )
 )]
 pub struct CognitoUserPasswordSpec {
-    /// The id of the user pool, e.g. eu-west-1_AbCdEf123. What stands before its last underscore
-    /// names the Region. Immutable.
+    /// The id of the user pool, e.g. eu-west-1_AbCdEf123. The part before the last underscore names the Region.
+    /// Immutable.
     #[schemars(length(min = 1, max = 55))]
     #[x_kube(
         validation = Rule::new("self.matches('^[a-zA-Z0-9_-]+_[0-9a-zA-Z]+$')").message("userPoolId must be a user pool id such as eu-west-1_AbCdEf123: the Region, an underscore, then letters and digits"),
@@ -93,15 +93,14 @@ pub struct CognitoUserPasswordSpec {
     )]
     pub username: String,
 
-    /// Where the password is: one key of a Secret in the namespace of this resource.
+    /// The key of a Secret, in the namespace of this resource, that holds the password.
     pub password_secret_ref: PasswordSecretRef,
 
-    /// Whether the password is permanent. A temporary one (false) must be changed by the user at
-    /// the next sign-in.
+    /// Whether the password is permanent. The user must change a temporary password (false) at the next sign-in.
     #[serde(default = "yes")]
     pub permanent: bool,
 
-    /// Stop acting on this resource. What its status records stays, and the condition Suspended is True.
+    /// Leave the user's password alone. The status keeps its record, and the condition Suspended is True.
     #[serde(default)]
     pub suspend: bool,
 }

@@ -13,34 +13,33 @@ pub const RETIRED_MAX: usize = 24;
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
-    /// The generation that was last settled, found stalled or found suspended; -1 before the first look.
+    /// The last generation that is settled, stalled or suspended; -1 before the first reconcile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The value of the annotation cognito-password-operator.io/requestedAt whose outcome is known: the
-    /// conditions say it. sha256: and the value's digest, if it has more than 128 characters or some that
-    /// can't be seen.
+    /// The value of the annotation cognito-password-operator.io/requestedAt whose outcome the conditions have.
+    /// A value with more than 128 characters, or with invisible ones, appears as sha256: and its digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub last_handled_reconcile_at: Option<String>,
-    /// What is believed to be the user's password.
+    /// The record of the last password that the operator set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced: Option<Synced>,
-    /// The set that was written down before its call; absent when settled.
+    /// The record of a set, written before the call to Cognito; absent when the outcome is settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
-    /// Until when a call of what is now `synced`, whose reply was lost, may still land: no other
-    /// value is sent before.
+    /// The time until which Cognito may still apply an earlier call for `synced` whose reply was lost. The
+    /// operator sends no other value before that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantined_until: Option<MicroTime>,
-    /// The last superseded fingerprints, each cut to 8 bytes, newest last.
+    /// The fingerprints of the last superseded passwords, each cut to 8 bytes, the newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 24), inner(length(max = 64)))]
     pub retired: Vec<String>,
-    /// The version of the Secret in which no usable value was found; absent otherwise.
+    /// The version of the Secret that holds no usable value; absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unusable: Option<Unusable>,
-    /// How often in a row it has failed, and when it is tried again; absent where a change of the Secret or
-    /// of a grant ends the wait.
+    /// The number of failures in a row, and the time of the next try; absent where a change of the Secret or of
+    /// a grant ends the wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<Failures>,
     /// Ready, Reconciling and Stalled, after kstatus, and Suspended.
@@ -49,7 +48,7 @@ pub struct Status {
     pub conditions: Vec<Condition>,
 }
 
-/// A password that was set, by its fingerprint.
+/// The record of a password that the operator set.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Synced {
@@ -62,33 +61,33 @@ pub struct Synced {
     /// A resourceVersion of that Secret at which this value was read.
     #[schemars(length(max = 128))]
     pub secret_resource_version: String,
-    /// When it was set.
+    /// The time of the set.
     pub at: MicroTime,
 }
 
-/// A version of the Secret that was read and held no value that can be sent.
+/// A version of the Secret that holds no value that the operator can send.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Unusable {
-    /// The uid of that Secret.
+    /// The uid of the Secret.
     #[schemars(length(max = 128))]
     pub secret_uid: String,
-    /// Its resourceVersion.
+    /// The resourceVersion of the Secret.
     #[schemars(length(max = 128))]
     pub secret_resource_version: String,
 }
 
-/// A set in progress, or one whose outcome matters still.
+/// The record of a set that is in progress, or whose outcome isn't settled.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
-    /// Random; tells this attempt from any other.
+    /// A random id of this attempt.
     #[schemars(length(max = 64))]
     pub id: String,
-    /// What is being set, as in `synced`.
+    /// The fingerprint of the password, as in `synced`.
     #[schemars(length(max = 128))]
     pub fingerprint: String,
-    /// The generation of the resource that asked for it.
+    /// The generation of the resource that asked for the set.
     pub generation: i64,
     /// The uid of the Secret that the value came from.
     #[schemars(length(max = 128))]
@@ -96,31 +95,31 @@ pub struct Attempt {
     /// A resourceVersion of that Secret at which this value was read.
     #[schemars(length(max = 128))]
     pub secret_resource_version: String,
-    /// When its last call was about to be made.
+    /// The time just before the attempt's last call.
     pub started_at: MicroTime,
-    /// What is known of the call.
+    /// The known outcome of the call.
     #[serde(deserialize_with = "outcome")]
     pub outcome: AttemptOutcome,
-    /// The request that its calls act on, as long as that isn't answered.
+    /// The request (annotation requestedAt) that this attempt answers, until the request is answered.
     // Written as null where there is none: a merge patch leaves alone what it doesn't name.
     #[serde(default)]
     #[schemars(length(max = 128))]
     pub request: Option<String>,
 }
 
-/// What is known of an attempt's call.
+/// The known outcome of an attempt's call.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 pub enum AttemptOutcome {
-    /// It is being made, or was when the process stopped.
+    /// The call is in progress, or was when the process stopped.
     Pending,
-    /// It was made, and nobody knows what came of it.
+    /// The operator made the call, and got no usable reply.
     Unknown,
-    /// It was made, as all before it for this attempt, and Cognito has no such user.
+    /// The operator made the call, and Cognito has no such user; so for all earlier calls of this attempt.
     UserNotFound,
-    /// It was made, and Cognito's password history has its value: nobody can tell whether the value is the
-    /// user's password now or was earlier. No call of it is on its way any more.
+    /// Cognito's password history has the value: nobody can tell whether the value is the user's password now, or
+    /// was earlier. No call of this attempt is on its way any more.
     InHistory,
-    /// It was made, and Cognito refused it.
+    /// The operator made the call, and Cognito refused the call.
     Refused,
 }
 
@@ -132,22 +131,22 @@ pub struct Failures {
     // The API server knows no format uint32.
     #[schemars(range(min = 1), extend("format" = "int32"))]
     pub count: u32,
-    /// When it is tried again, unless something changes before.
+    /// The time of the next try, unless something changes before.
     pub retry_at: MicroTime,
-    /// The request that was tried in vain, and waits for this time as well.
+    /// The request (annotation requestedAt) that failed, and waits for this time too.
     // As in an attempt.
     #[serde(default)]
     #[schemars(length(max = 128))]
     pub request: Option<String>,
 }
 
-/// An outcome that only another version knows leaves the attempt open.
+/// An outcome that only another version of the operator knows leaves the attempt open.
 fn outcome<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AttemptOutcome, D::Error> {
     known_word(deserializer, AttemptOutcome::Unknown)
 }
 
 impl Attempt {
-    /// Whether its value may or may not be the user's password.
+    /// Whether nobody can tell if the attempt's value is the user's password.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         match self.outcome {
@@ -167,7 +166,7 @@ impl Status {
         self.conditions.iter().find(|c| c.type_ == type_.as_str())
     }
 
-    /// Why the resource is Ready or not, if it was judged and the word is one of ours.
+    /// The reason of the condition Ready, if this version knows the reason.
     #[must_use]
     pub fn ready_reason(&self) -> Option<Reason> {
         self.condition(ConditionType::Ready)
