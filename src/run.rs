@@ -17,7 +17,7 @@ mod settings;
 
 pub use crate::controller::Rules;
 use crate::{
-    cluster::{connect, keys, watch::Scope},
+    cluster::{ApiRequest, connect, keys, watch::Scope},
     cognito::{Cognito, aws::AwsCognito},
     controller::{self, Context},
     core::{access::grant::UngrantedPolicy, credential::fingerprint::Keyring},
@@ -25,7 +25,7 @@ use crate::{
         hardening,
         health::{Check, Readiness},
         logging,
-        metrics::Metrics,
+        metrics::{LeadershipSample, Metrics},
         server,
     },
 };
@@ -90,7 +90,11 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
             without_content(&error)
         ))
     })?;
-    let client = connect(config).map_err(StartError::Settings)?;
+    let requests = metrics.clone();
+    let count_request = move |request: ApiRequest| {
+        requests.kubernetes_request(request.verb, request.resource, request.code_class);
+    };
+    let client = connect(config, Arc::new(count_request)).map_err(StartError::Settings)?;
     let cant_listen =
         |error| StartError::Failed(format!("can't listen on {}: {error}", settings.listen));
     let listener = server::bind(settings.listen).map_err(cant_listen)?;
@@ -99,7 +103,11 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
     let stalls = metrics.stalls();
     let (candidate, leadership) = Candidate::of(&settings);
     let leads = leadership.clone();
-    metrics.measure_leadership_with(move || leads.has_left(Duration::ZERO));
+    metrics.measure_leadership_with(move || LeadershipSample {
+        leads: leads.has_left(Duration::ZERO),
+        transitions: leads.transitions(),
+        failures: leads.failures(),
+    });
     let readiness = Readiness::new();
     let has_keys = readiness.check("fingerprint keys");
     let scopes = scopes(&settings.watch_namespaces);

@@ -167,12 +167,22 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "controller::measure",
+        &[
+            "cognito",
+            "controller::context",
+            "controller::state",
+            "core::access",
+            "ops",
+        ],
+    ),
+    (
         "controller",
         &[
-            "api",
             "cluster::watch",
             "cognito",
             "controller::context",
+            "controller::measure",
             "controller::reconcile",
             "controller::report",
             "controller::schedule",

@@ -4,7 +4,9 @@
 use cognito_password_operator::{
     api::{Class, CognitoUserPassword, CognitoUserPoolGrant, REASONS, crds},
     core::access::{grant::Grant, iam::Feature},
-    ops::metrics::{MemorySample, Metrics, OK, RateLimiterSample},
+    ops::metrics::{
+        LeadershipSample, MemorySample, Metrics, OK, RateLimiterSample, ResourcesSample,
+    },
 };
 use serde_json::Value;
 use std::{
@@ -217,9 +219,20 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     metrics.cognito_call("AdminSetUserPassword", OK, Duration::ZERO);
     metrics.reconcile("ok", Duration::ZERO);
     metrics.secret_change_to_set(Duration::ZERO);
-    metrics.count_resources_with(|| vec![("PasswordSet", 1)]);
+    metrics.measure_resources_with(|| ResourcesSample {
+        by_reason: vec![("PasswordSet", 1)],
+        suspended: 0,
+        oldest_suspended: Duration::ZERO,
+        oldest_unready: vec![("stalled", Duration::ZERO)],
+    });
+    metrics.count_grants_with(|| vec![("Accepted", 1)]);
+    metrics.kubernetes_request("get", "secrets", "2xx");
     metrics.measure_queue_with(|| 1);
-    metrics.measure_leadership_with(|| true);
+    metrics.measure_leadership_with(|| LeadershipSample {
+        leads: true,
+        transitions: 1,
+        failures: 0,
+    });
     metrics.unneeded_secret_access("own_namespace", true);
     metrics.measure_rate_limiters_with(|| RateLimiterSample {
         waiting: 1,

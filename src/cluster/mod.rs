@@ -14,4 +14,5 @@ pub mod watch;
 
 pub use client::call::{CALL_TIMEOUT, CallError};
 pub use client::connect::connect;
+pub use client::request_count::{ApiRequest, RequestObserver};
 pub use election::leadership::{Leadership, LeadershipHandle};

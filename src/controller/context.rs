@@ -139,6 +139,10 @@ impl<C: Cognito> Context<C> {
             let metrics = metrics.clone();
             move || metrics.lost_event()
         };
+        let count_failure = {
+            let metrics = metrics.clone();
+            move |authority: &Authority| metrics.credential_failure(authority.role.is_some())
+        };
         let slots = Slots::new(SLOTS);
         Self {
             events: Events::new(client.clone(), lost),
@@ -148,6 +152,7 @@ impl<C: Cognito> Context<C> {
                 slots.clone(),
                 wake,
                 notify_reporter,
+                count_failure,
             ),
             slots,
             cognito,

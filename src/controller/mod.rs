@@ -10,9 +10,11 @@
 //! - `reconcile`: the stages, from the decision to the record of the outcome
 //! - `report`: the status of grants, and the verified versions of Secrets
 //! - `watch`: applies watch events to the state, and queues keys
+//! - `measure`: the sources of the gauges
 
 mod context;
 mod isolate;
+mod measure;
 #[cfg(test)]
 mod panic_tests;
 mod reconcile;
@@ -25,26 +27,12 @@ pub use context::{Context, Rules};
 pub use state::key::Key;
 pub use watch::register_checks;
 
-use crate::{
-    api::{REASONS, Reason},
-    cluster::watch::Scope,
-    cognito::Cognito,
-    ops::{
-        health::Readiness,
-        metrics::{MemorySample, RateLimiterSample},
-    },
-};
+use crate::{cluster::watch::Scope, cognito::Cognito, ops::health::Readiness};
 use futures::FutureExt;
 use reconcile::triage;
 use schedule::slots::Slot;
-use std::{
-    future::Future,
-    pin::pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 use tokio::{
-    runtime::Handle,
     sync::oneshot,
     task::{JoinError, JoinSet},
     time::timeout,
@@ -53,9 +41,6 @@ use tracing::{debug, error};
 
 /// How long a shutdown waits for the queued Events to be written.
 const EVENTS_MAX: Duration = Duration::from_millis(500);
-
-/// The reason under which the metric counts resources without a Ready reason in the status.
-const NO_REASON: &str = "Unknown";
 
 /// Applies watch events to the state, and reconciles resources once `leading` completes. At `shutdown`
 /// no new reconcile begins, and the function waits for the reconciles under way.
@@ -69,7 +54,7 @@ pub async fn run<C: Cognito>(
     leading: impl Future<Output = ()> + Send + 'static,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
-    measure(&context);
+    measure::measure(&context);
     let stalls = context.metrics.stalls();
     let following = watch::follow(context.clone(), scopes, readiness);
     let mut follow = tokio::spawn(stalls.instrument(following));
@@ -158,99 +143,5 @@ async fn reconcile_and_requeue<C: Cognito>(context: Arc<Context<C>>, key: Key, s
     debug!(object = %key, ?wake, "reconciled");
     if context.queue.done(&key, wake) {
         triage::triage_all(&context, [key]).await;
-    }
-}
-
-fn measure<C: Cognito>(context: &Arc<Context<C>>) {
-    let queue = context.queue.clone();
-    let length = move || count(queue.len());
-    context.metrics.measure_queue_with(length);
-    let permits = context.permits.clone();
-    context
-        .metrics
-        .measure_rate_limiters_with(move || RateLimiterSample {
-            waiting: count(permits.waiting()),
-            rps: permits.rate(),
-        });
-    let index = context.index.clone();
-    let by_reason = move || by_reason(context::lock(&index).reasons());
-    context.metrics.count_resources_with(by_reason);
-    context.metrics.measure_memory_with(memory_sample(context));
-}
-
-/// Counts the resources by the reason of the Ready condition, in one pass over the resources.
-fn by_reason(reasons: impl Iterator<Item = Option<Reason>>) -> Vec<(&'static str, u64)> {
-    let mut counts = [0; REASONS.len()];
-    let mut without_reason = 0;
-    for reason in reasons {
-        match reason {
-            Some(reason) => counts[reason as usize] += 1,
-            None => without_reason += 1,
-        }
-    }
-    let words = REASONS.iter().map(|entry| entry.word);
-    words
-        .zip(counts)
-        .chain([(NO_REASON, without_reason)])
-        .collect()
-}
-
-/// Counts the entries that this process keeps in memory. Captures the parts, not the context: the
-/// context owns the metrics, and an `Arc` cycle would leak both.
-fn memory_sample<C: Cognito>(
-    context: &Context<C>,
-) -> impl Fn() -> MemorySample + Send + Sync + use<C> {
-    let (index, memory) = (context.index.clone(), context.memory.clone());
-    let (queue, permits) = (context.queue.clone(), context.permits.clone());
-    let (user_locks, credential_gate) =
-        (context.user_locks.clone(), context.credential_gate.clone());
-    let version_queue = context.version_queue.clone();
-    let runtime = Handle::current().metrics();
-    move || {
-        let mut entries: Vec<_> = context::lock(&index).entries().collect();
-        entries.extend(permits.entries());
-        entries.extend([
-            ("queue", queue.entries()),
-            ("in_flight", user_locks.len(Instant::now())),
-            ("memory", memory.len()),
-            ("credentials", credential_gate.len()),
-            ("verified", version_queue.len()),
-        ]);
-        MemorySample {
-            tasks: count(runtime.num_alive_tasks()),
-            entries: entries
-                .into_iter()
-                .map(|(of, entries)| (of, count(entries)))
-                .collect(),
-        }
-    }
-}
-
-fn count(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_reason_is_counted() {
-        let reasons = [
-            Some(Reason::PasswordSet),
-            None,
-            Some(Reason::NotGranted),
-            Some(Reason::PasswordSet),
-        ];
-        let counts = by_reason(reasons.into_iter());
-        assert_eq!(counts.len(), REASONS.len() + 1);
-        for (word, count) in counts {
-            let expected = match word {
-                "PasswordSet" => 2,
-                "NotGranted" | NO_REASON => 1,
-                _ => 0,
-            };
-            assert_eq!(count, expected, "{word}");
-        }
     }
 }

@@ -5,7 +5,7 @@ mod at_scrape;
 mod process;
 mod stalls;
 
-pub use at_scrape::{MemorySample, RateLimiterSample};
+pub use at_scrape::{LeadershipSample, MemorySample, RateLimiterSample, ResourcesSample};
 
 use super::stall::StallMeter;
 use crate::api::aws_codes;
@@ -42,6 +42,11 @@ fn known_codes() -> impl Iterator<Item = &'static str> {
 fn known_code(code: &str) -> &'static str {
     known_codes().find(|known| *known == code).unwrap_or(OTHER)
 }
+
+/// The label for the operator's own identity.
+const OWN_IDENTITY: &str = "operator";
+/// The label for the roles that grants name.
+const ROLE: &str = "role";
 
 /// Seconds. The limit of a call is 5 s.
 const CALL_BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0];
@@ -81,6 +86,18 @@ struct PlaceLabel {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct IdentityLabel {
+    identity: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct RequestLabels {
+    verb: &'static str,
+    resource: &'static str,
+    code_class: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct VersionLabel {
     version: &'static str,
 }
@@ -98,6 +115,8 @@ pub struct Metrics {
     undecodable_resources: Counter,
     lost_events: Counter,
     unneeded_secret_access: Family<PlaceLabel, Gauge>,
+    credential_failures: Family<IdentityLabel, Counter>,
+    kubernetes_requests: Family<RequestLabels, Counter>,
     at_scrape: Arc<ScrapeGauges>,
     stalls: StallMeter,
 }
@@ -131,8 +150,6 @@ impl Metrics {
         );
 
         let reconciles = Family::<ResultLabel, Counter>::default();
-        // At zero from the start, like the errors of watches below: there is often only one panic.
-        drop(reconciles.get_or_create(&ResultLabel { result: "panic" }));
         // At zero from the start, as below: else the alert of the first panic would not fire.
         for result in ["ok", "queued", "conflict", "api_error", "panic"] {
             drop(reconciles.get_or_create(&ResultLabel { result }));
@@ -183,6 +200,22 @@ impl Metrics {
             unneeded_secret_access.clone(),
         );
 
+        let credential_failures = Family::<IdentityLabel, Counter>::default();
+        for identity in [OWN_IDENTITY, ROLE] {
+            drop(credential_failures.get_or_create(&IdentityLabel { identity }));
+        }
+        ours.register(
+            "credential_failures",
+            "Tries to get AWS credentials that failed, and calls that AWS refused for their credentials, by whose credentials",
+            credential_failures.clone(),
+        );
+        let kubernetes_requests = Family::default();
+        ours.register(
+            "kubernetes_requests",
+            "Requests to the API server, by verb, resource and class of the status code",
+            kubernetes_requests.clone(),
+        );
+
         let at_scrape = Arc::new(ScrapeGauges::default());
         ours.register_collector(Box::new(Arc::clone(&at_scrape)));
         let stalls = StallMeter::new();
@@ -199,6 +232,8 @@ impl Metrics {
             undecodable_resources,
             lost_events,
             unneeded_secret_access,
+            credential_failures,
+            kubernetes_requests,
             at_scrape,
             stalls,
         }
@@ -256,14 +291,47 @@ impl Metrics {
             .set(i64::from(is_unneeded));
     }
 
-    /// Sets the source of the gauge `resources`: the number of resources by the reason of their Ready
-    /// condition, `Unknown` for a resource without conditions. Each scrape calls the source, so the source
-    /// must be quick. The first source stays; later ones are ignored.
-    pub fn count_resources_with(
+    /// Counts a failure of credentials: of a role that a grant names, or of the operator's own identity.
+    pub fn credential_failure(&self, is_role: bool) {
+        let identity = if is_role { ROLE } else { OWN_IDENTITY };
+        self.credential_failures
+            .get_or_create(&IdentityLabel { identity })
+            .inc();
+    }
+
+    /// Counts a request to the API server that has ended. Each label is a constant of the caller.
+    pub fn kubernetes_request(
+        &self,
+        verb: &'static str,
+        resource: &'static str,
+        code_class: &'static str,
+    ) {
+        let labels = RequestLabels {
+            verb,
+            resource,
+            code_class,
+        };
+        self.kubernetes_requests.get_or_create(&labels).inc();
+    }
+
+    /// Sets the source of the gauges `resources`, `resources_suspended`, `oldest_suspended_seconds` and
+    /// `oldest_unready_seconds`. Each scrape calls the source, so the source must be quick. The first source
+    /// stays; later ones are ignored.
+    pub fn measure_resources_with(
+        &self,
+        sample: impl Fn() -> ResourcesSample + Send + Sync + 'static,
+    ) {
+        let _ = self.at_scrape.resources.set(Box::new(sample));
+    }
+
+    /// Sets the source of the gauge `grants`: the number of grants by the reason of their Ready condition.
+    /// Each scrape calls the source, so the source must be quick. The first source stays; later ones are
+    /// ignored.
+    pub fn count_grants_with(
         &self,
         count: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static,
     ) {
-        let _ = self.at_scrape.resources.set(Box::new(count));
+        let _ = self.at_scrape.grants.set(Box::new(count));
     }
 
     /// Sets the source of the gauge `queue_length`. Each scrape calls the source, so the source must be
@@ -281,10 +349,13 @@ impl Metrics {
         let _ = self.at_scrape.rate_limiters.set(Box::new(sample));
     }
 
-    /// Sets the source of the gauge `leader`. Each scrape calls the source, so the source must be quick. The
-    /// first source stays; later ones are ignored.
-    pub fn measure_leadership_with(&self, leads: impl Fn() -> bool + Send + Sync + 'static) {
-        let _ = self.at_scrape.leads.set(Box::new(leads));
+    /// Sets the source of the gauge `leader` and the counters `leader_transitions` and `lease_failures`. Each
+    /// scrape calls the source, so the source must be quick. The first source stays; later ones are ignored.
+    pub fn measure_leadership_with(
+        &self,
+        sample: impl Fn() -> LeadershipSample + Send + Sync + 'static,
+    ) {
+        let _ = self.at_scrape.leadership.set(Box::new(sample));
     }
 
     /// Sets the source of the gauges `tasks` and `entries`. Each scrape calls the source, so the source must

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use cognito_password_operator::api::REASONS;
+use cognito_password_operator::{api::REASONS, core::access::grant_status::GRANT_REASONS};
 use serde_json::Value;
 
 use crate::support::tools;
@@ -118,7 +118,8 @@ fn each_metric_and_each_reason_of_an_alert_exists() {
     let reasons: BTreeSet<&str> = REASONS
         .iter()
         .map(|entry| entry.word)
-        .chain(["Unknown"])
+        .chain(GRANT_REASONS)
+        .chain(["Unknown", "Undecodable"])
         .collect();
     for rule in alerts() {
         let expression = text(&rule, "/expr");

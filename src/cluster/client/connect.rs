@@ -9,7 +9,10 @@
 //! - A request that is given up without an answer closes its connection. No idle connection from before is
 //!   used again either: the next request connects anew.
 
-use super::call::{CALL_TIMEOUT, chain};
+use super::{
+    call::{CALL_TIMEOUT, chain},
+    request_count::{CountedRequests, RequestObserver},
+};
 use futures::future::BoxFuture;
 use hyper::body::Incoming;
 use hyper_timeout::TimeoutConnector;
@@ -31,6 +34,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
+use tower_layer::layer_fn;
 use tower_service::Service;
 
 /// The operator's user agent, which the API server's audit log records.
@@ -54,11 +58,12 @@ const KEEPALIVE_TRIES: u32 = 3;
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// The client for an inferred configuration. kube's own retries are off, because kube would repeat a fenced
-/// write up to 15 times. The read timeout is longer than any idle watch is silent.
+/// write up to 15 times. The read timeout is longer than any idle watch is silent. `observer` takes each request
+/// that has ended.
 ///
 /// # Errors
 /// What is wrong with certificates, proxy or credentials, in one line.
-pub fn connect(mut config: Config) -> Result<Client, String> {
+pub fn connect(mut config: Config, observer: RequestObserver) -> Result<Client, String> {
     config.default_retry = false;
     config.connect_timeout = Some(CALL_TIMEOUT);
     config.read_timeout = Some(READ_TIMEOUT);
@@ -70,15 +75,16 @@ pub fn connect(mut config: Config) -> Result<Client, String> {
     }
     let client = if config.proxy_url.is_some() {
         // Only kube's own builder handles the credentials of a proxy.
-        Client::try_from(config)
+        let count = layer_fn(|inner| CountedRequests::new(inner, observer.clone()));
+        ClientBuilder::try_from(config).map(|builder| builder.with_layer(&count).build())
     } else {
-        build_client(&config)
+        build_client(&config, observer)
     };
     client.map_err(|error| chain(&error))
 }
 
 /// Does the same as kube's own builder, plus the measures that the module's documentation lists.
-fn build_client(config: &Config) -> kube::Result<Client> {
+fn build_client(config: &Config, observer: RequestObserver) -> kube::Result<Client> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -89,7 +95,7 @@ fn build_client(config: &Config) -> kube::Result<Client> {
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_read_timeout(config.read_timeout);
 
-    let service = Connections::new(connector);
+    let service = CountedRequests::new(Connections::new(connector), observer);
     let builder = ClientBuilder::new(service, config.default_namespace.clone());
     let builder = builder.with_layer(&config.extra_headers_layer()?);
     let base = config.base_uri_layer();

@@ -2,4 +2,5 @@
 
 pub(crate) mod call;
 pub(crate) mod connect;
+pub(crate) mod request_count;
 pub(crate) mod response_timeout;

@@ -22,6 +22,10 @@ pub struct LeadershipHandle(Arc<State>);
 struct State {
     /// When the lease ends, in nanoseconds of [`clock`]; 0 without the lease.
     until: AtomicU64,
+    /// `leaseTransitions` of the Lease, as this process last read or wrote the Lease.
+    transitions: AtomicU64,
+    /// The number of requests for the Lease that failed.
+    failures: AtomicU64,
     won: watch::Sender<bool>,
 }
 
@@ -37,6 +41,8 @@ impl Leadership {
     pub fn elected() -> (LeadershipHandle, Self) {
         let state = Arc::new(State {
             until: AtomicU64::new(0),
+            transitions: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
             won: watch::Sender::new(false),
         });
         (LeadershipHandle(state.clone()), Self(Some(state)))
@@ -59,6 +65,21 @@ impl Leadership {
         })
     }
 
+    /// How often the Lease has changed its holder: `leaseTransitions`, as this process last saw the Lease. 0
+    /// without an election.
+    #[must_use]
+    pub fn transitions(&self) -> u64 {
+        let state = self.0.as_ref();
+        state.map_or(0, |state| state.transitions.load(Ordering::Relaxed))
+    }
+
+    /// How many reads and writes of the Lease have failed. A conflict with another candidate is no failure.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        let state = self.0.as_ref();
+        state.map_or(0, |state| state.failures.load(Ordering::Relaxed))
+    }
+
     /// Returns once this process leads or has led.
     pub async fn won(&self) {
         if let Some(state) = &self.0 {
@@ -69,6 +90,17 @@ impl Leadership {
 }
 
 impl LeadershipHandle {
+    /// Records `leaseTransitions` of the Lease.
+    pub(crate) fn set_transitions(&self, transitions: i32) {
+        let transitions = u64::try_from(transitions).unwrap_or_default();
+        self.0.transitions.store(transitions, Ordering::Relaxed);
+    }
+
+    /// Counts a read or a write of the Lease that failed.
+    pub(crate) fn count_failure(&self) {
+        self.0.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Sets the end of the lease on [`clock`]; `None` if this process doesn't hold the lease.
     pub(crate) fn set_lease_end(&self, until: Option<Duration>) {
         let nanos = until.map_or(0, |until| u64::try_from(until.as_nanos()).unwrap_or(0));

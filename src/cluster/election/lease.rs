@@ -126,6 +126,8 @@ impl Election {
             Ok(lease) => {
                 self.lease = lease.clone().unwrap_or_default();
                 let record = lease.as_ref().map(record_of);
+                let transitions = record.as_ref().map_or(0, |record| record.transitions);
+                self.handle.set_transitions(transitions);
                 let outlived = |record: &Record| self.holder.has_outlived(&record.holder);
                 let dead = record.as_ref().is_some_and(outlived);
                 self.elector.read(record, clock(), dead);
@@ -171,6 +173,7 @@ impl Election {
                 let leads = self.elector.held_until().is_some();
                 self.elector.wrote(record_of(&lease), sent);
                 self.handle.set_lease_end(self.elector.held_until());
+                self.handle.set_transitions(record.transitions);
                 self.lease = lease;
                 if self.foreign_lease.take().is_some() {
                     set_failure(None);
@@ -304,6 +307,7 @@ impl Election {
     /// Logs each new reason once. Reports the reason to `set_failure` if requests have failed for as long as a
     /// lease lasts.
     fn record_failure(&mut self, why: &str, now: Duration, set_failure: &impl Fn(Option<&str>)) {
+        self.handle.count_failure();
         let since = match &self.failure {
             Some(failure) if failure.why == why => failure.since,
             earlier => {

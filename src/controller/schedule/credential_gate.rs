@@ -68,12 +68,14 @@ impl<C> Clone for CredentialGate<C> {
 
 impl<C: Cognito> CredentialGate<C> {
     /// Creates the gates, all open. `wake` queues a stopped resource again. `on_change` reports that the result of
-    /// [`examine`](Self::examine) has changed for an authority.
+    /// [`examine`](Self::examine) has changed for an authority. `count_failure` counts each failure of an authority's
+    /// credentials.
     pub fn new(
         cognito: Arc<C>,
         slots: Slots,
         wake: impl Fn(&Key, Wake) + Send + Sync + 'static,
         on_change: impl Fn(&Authority) + Send + Sync + 'static,
+        count_failure: impl Fn(&Authority) + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(Shared {
             cognito,
@@ -82,6 +84,7 @@ impl<C: Cognito> CredentialGate<C> {
             slots,
             wake: Box::new(wake),
             on_change: Box::new(on_change),
+            count_failure: Box::new(count_failure),
         }))
     }
 
@@ -146,6 +149,7 @@ impl<C: Cognito> CredentialGate<C> {
                 )))
             }
         };
+        (self.0.count_failure)(authority);
         Err(self.close(resource, authority, failure, false, must_report))
     }
 
@@ -174,7 +178,12 @@ impl<C: Cognito> CredentialGate<C> {
         let known = self.0.state().failure(authority).cloned();
         match known {
             Some(failure) => Err(failure),
-            None => self.0.cognito.authenticate(authority).await.map(|_| ()),
+            None => {
+                let found = self.0.cognito.authenticate(authority).await;
+                found
+                    .inspect_err(|_| (self.0.count_failure)(authority))
+                    .map(|_| ())
+            }
         }
     }
 
@@ -218,6 +227,7 @@ impl<C: Cognito> CredentialGate<C> {
                 }
             }
             CredentialsEvidence::Refused(failure) => {
+                (self.0.count_failure)(authority);
                 let for_good = self.0.state().refused(resource, authority);
                 if for_good {
                     self.close(resource, authority, failure.clone(), true, true);

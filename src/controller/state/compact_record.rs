@@ -8,9 +8,10 @@ mod text;
 
 pub use text::{Interner, Text};
 
+use super::health::Health;
 use crate::api::{
     Attempt, AttemptOutcome, CognitoUserPassword, CognitoUserPasswordSpec, Condition,
-    ConditionStatus, Failures, PasswordSecretRef, REQUESTED_AT, Reason, Status, Synced, Unusable,
+    ConditionStatus, Failures, PasswordSecretRef, REQUESTED_AT, Status, Synced, Unusable,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
@@ -21,8 +22,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq)]
 pub struct CompactRecord {
     bytes: Box<[u8]>,
-    /// The reason in the status. The gauges count the reasons without expanding the record.
-    pub reason: Option<Reason>,
+    /// What the gauges show of the resource, without expanding the record.
+    pub health: Health,
 }
 
 /// The layout of the bytes. Records never leave the process, so the layout needs no version.
@@ -101,10 +102,9 @@ impl CompactRecord {
     pub fn of(resource: &CognitoUserPassword, interner: &Interner) -> Self {
         let layout = Layout::of(resource, interner);
         let bytes = postcard::to_allocvec(&layout).expect("memory takes any layout");
-        let status = resource.status.as_ref();
         Self {
             bytes: bytes.into(),
-            reason: status.and_then(Status::ready_reason),
+            health: Health::of(resource),
         }
     }
 

@@ -19,7 +19,7 @@ use super::{
     small_set::SmallSet,
 };
 use crate::{
-    api::CognitoUserPoolGrant,
+    api::{CognitoUserPoolGrant, ConditionType},
     core::{
         access::{
             authority::Authority,
@@ -35,6 +35,9 @@ use std::{
     hash::Hash,
     sync::Arc,
 };
+
+/// The reason under which the gauges count a grant that this version can't read.
+pub const UNDECODABLE: &str = "Undecodable";
 
 /// The labels of a namespace.
 pub type NamespaceLabels = BTreeMap<String, String>;
@@ -126,6 +129,18 @@ impl Grants {
             ("granted", self.resources.len()),
             ("grant_index", index),
         ]
+    }
+
+    /// The reason in the status of each grant: empty without a status, [`UNDECODABLE`] for a grant that this
+    /// version can't read.
+    pub fn reasons(&self) -> impl Iterator<Item = &str> {
+        let readable = self.by_name.known.values().map(|entry| {
+            let status = entry.object.status.as_ref();
+            let mut conditions = status.into_iter().flat_map(|status| &status.conditions);
+            let ready = conditions.find(|it| it.type_ == ConditionType::Ready.as_str());
+            ready.map_or("", |ready| &*ready.reason)
+        });
+        readable.chain(self.unreadable.iter().map(|_| UNDECODABLE))
     }
 
     /// The grant of this name, if this version can read the grant.

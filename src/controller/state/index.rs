@@ -10,12 +10,13 @@ use super::{
     claims::{Claim, Claims},
     compact_record::{CompactRecord, Interner, Text, sent},
     grants::Grants,
+    health::Health,
     key::Key,
     listing::Listing,
     small_set::SmallSet,
 };
 use crate::{
-    api::{CognitoUserPassword, Reason},
+    api::CognitoUserPassword,
     cluster::watch::{Scope, WatchKind},
     core::{
         access::grant::{Admission, UngrantedPolicy},
@@ -234,11 +235,16 @@ impl Index {
         self.resources.contains_key(key)
     }
 
-    /// The reason in each resource's status, for the gauges.
-    pub fn reasons(&self) -> impl Iterator<Item = Option<Reason>> {
+    /// The health of each resource, for the gauges.
+    pub fn health(&self) -> impl Iterator<Item = Health> {
         self.resources
             .values()
-            .map(|resource| resource.packed.reason)
+            .map(|resource| resource.packed.health)
+    }
+
+    /// The reason of the Ready condition of each grant, for the gauges: see [`Grants::reasons`].
+    pub fn grant_reasons(&self) -> impl Iterator<Item = &str> {
+        self.grants.reasons()
     }
 
     /// The number of entries of each collection, for the gauges.

@@ -3,6 +3,7 @@
 //! Imports [`crate::api`], [`crate::core`] and the types of [`crate::cluster::watch`].
 
 pub(crate) mod compact_record;
+pub(crate) mod health;
 pub(crate) mod small_set;
 
 pub(crate) mod claims;

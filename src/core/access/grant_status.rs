@@ -11,6 +11,13 @@ use crate::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+/// The reasons of a grant's Ready condition.
+pub const GRANT_REASONS: [&str; 3] = [ACCEPTED, INVALID_SPEC, INVALID_CREDENTIALS];
+
+const ACCEPTED: &str = "Accepted";
+const INVALID_SPEC: &str = "InvalidSpec";
+const INVALID_CREDENTIALS: &str = "InvalidCredentials";
+
 /// The result of checking a grant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Finding {
@@ -33,14 +40,14 @@ pub fn grant_status(
     now: Timestamp,
 ) -> GrantStatus {
     let (reason, message, also) = match finding {
-        Finding::Accepted => ("Accepted", "The grant is in force.".to_owned(), None),
+        Finding::Accepted => (ACCEPTED, "The grant is in force.".to_owned(), None),
         Finding::Invalid(why) => (
-            "InvalidSpec",
+            INVALID_SPEC,
             sentence("the grant lets nobody in", None, &why.to_string()),
             Some(ConditionType::Stalled),
         ),
         Finding::NoCredentials(role, failure) => (
-            "InvalidCredentials",
+            INVALID_CREDENTIALS,
             sentence(
                 &format!("the operator can't assume {role}"),
                 Some(&failure.0),

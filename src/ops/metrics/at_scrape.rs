@@ -2,14 +2,22 @@
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct ReasonLabel {
     reason: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct ClassLabel {
+    class: &'static str,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -18,6 +26,30 @@ struct OfLabel {
 }
 
 pub(super) type Source<T> = Box<dyn Fn() -> T + Send + Sync>;
+
+/// The resources at a scrape.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResourcesSample {
+    /// The number of resources, by the reason of their Ready condition.
+    pub by_reason: Vec<(&'static str, u64)>,
+    /// The number of suspended resources.
+    pub suspended: u64,
+    /// How long the resource that has been suspended for longest has been suspended.
+    pub oldest_suspended: Duration,
+    /// How long the resource that has not been Ready for longest has not been Ready, by class.
+    pub oldest_unready: Vec<(&'static str, Duration)>,
+}
+
+/// The election at a scrape.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LeadershipSample {
+    /// Whether this process may set passwords.
+    pub leads: bool,
+    /// How often the Lease has changed its holder, by the Lease.
+    pub transitions: u64,
+    /// How many of this process's requests for the Lease have failed.
+    pub failures: u64,
+}
 
 /// The state of the rate limiters at a scrape.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -40,10 +72,11 @@ pub struct MemorySample {
 /// The source of each gauge. A gauge without a source has no sample.
 #[derive(Default)]
 pub(super) struct ScrapeGauges {
-    pub(super) resources: OnceLock<Source<Vec<(&'static str, u64)>>>,
+    pub(super) resources: OnceLock<Source<ResourcesSample>>,
+    pub(super) grants: OnceLock<Source<Vec<(&'static str, u64)>>>,
     pub(super) queue_length: OnceLock<Source<u64>>,
     pub(super) rate_limiters: OnceLock<Source<RateLimiterSample>>,
-    pub(super) leads: OnceLock<Source<bool>>,
+    pub(super) leadership: OnceLock<Source<LeadershipSample>>,
     pub(super) memory: OnceLock<Source<MemorySample>>,
 }
 
@@ -51,9 +84,10 @@ impl fmt::Debug for ScrapeGauges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AtScrape")
             .field("resources", &self.resources.get().is_some())
+            .field("grants", &self.grants.get().is_some())
             .field("queue_length", &self.queue_length.get().is_some())
             .field("rate_limiters", &self.rate_limiters.get().is_some())
-            .field("leads", &self.leads.get().is_some())
+            .field("leadership", &self.leadership.get().is_some())
             .field("memory", &self.memory.get().is_some())
             .finish()
     }
@@ -61,15 +95,12 @@ impl fmt::Debug for ScrapeGauges {
 
 impl Collector for ScrapeGauges {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        if let Some(count) = self.resources.get() {
-            // Summed up: a duplicate series fails the whole scrape.
-            let mut by_reason = BTreeMap::<_, u64>::new();
-            for (reason, resources) in count() {
-                *by_reason.entry(reason).or_default() += resources;
-            }
-            let help = "Resources by the reason of their Ready condition";
-            let label = |reason| ReasonLabel { reason };
-            encode_family(&mut encoder, "resources", help, by_reason, label)?;
+        if let Some(resources) = self.resources.get() {
+            encode_resources(&mut encoder, resources())?;
+        }
+        if let Some(grants) = self.grants.get() {
+            let help = "Grants by the reason of their Ready condition";
+            encode_family(&mut encoder, "grants", help, summed(grants()), reason_label)?;
         }
         if let Some(length) = self.queue_length.get() {
             let help = "Resources in the work queue";
@@ -82,9 +113,18 @@ impl Collector for ScrapeGauges {
             let help = "Calls a second that the rate limiter allows at present, in the slowest account and Region";
             encode_gauge(&mut encoder, "budget_rps", help, rps)?;
         }
-        if let Some(leads) = self.leads.get() {
+        if let Some(leadership) = self.leadership.get() {
+            let LeadershipSample {
+                leads,
+                transitions,
+                failures,
+            } = leadership();
             let help = "1 if this process may set passwords, 0 if it stands by";
-            encode_gauge(&mut encoder, "leader", help, u64::from(leads()))?;
+            encode_gauge(&mut encoder, "leader", help, u64::from(leads))?;
+            let help = "How often the Lease has changed its holder, as the Lease says";
+            encode_counter(&mut encoder, "leader_transitions", help, transitions)?;
+            let help = "Reads and writes of the Lease that failed";
+            encode_counter(&mut encoder, "lease_failures", help, failures)?;
         }
         if let Some(memory) = self.memory.get() {
             let MemorySample { tasks, entries } = memory();
@@ -95,6 +135,58 @@ impl Collector for ScrapeGauges {
         }
         Ok(())
     }
+}
+
+fn encode_resources(
+    encoder: &mut DescriptorEncoder<'_>,
+    resources: ResourcesSample,
+) -> fmt::Result {
+    let help = "Resources by the reason of their Ready condition";
+    let by_reason = summed(resources.by_reason);
+    encode_family(encoder, "resources", help, by_reason, reason_label)?;
+    let help = "Resources with spec.suspend";
+    encode_gauge(encoder, "resources_suspended", help, resources.suspended)?;
+    let oldest = ConstGauge::new(resources.oldest_suspended.as_secs_f64());
+    oldest.encode(encoder.encode_descriptor(
+        "oldest_suspended",
+        "For how long the resource has been suspended that was suspended first; 0 without any",
+        Some(&Unit::Seconds),
+        oldest.metric_type(),
+    )?)?;
+    let mut family = encoder.encode_descriptor(
+        "oldest_unready",
+        "For how long the resource has not been Ready that stopped being Ready first, by the class of its reason; 0 without any",
+        Some(&Unit::Seconds),
+        oldest.metric_type(),
+    )?;
+    for (class, age) in resources.oldest_unready {
+        let age = ConstGauge::new(age.as_secs_f64());
+        age.encode(family.encode_family(&ClassLabel { class })?)?;
+    }
+    Ok(())
+}
+
+/// The values by label, each label once: a duplicate series fails the whole scrape.
+fn summed(values: Vec<(&'static str, u64)>) -> BTreeMap<&'static str, u64> {
+    let mut by_label = BTreeMap::new();
+    for (label, value) in values {
+        *by_label.entry(label).or_default() += value;
+    }
+    by_label
+}
+
+const fn reason_label(reason: &'static str) -> ReasonLabel {
+    ReasonLabel { reason }
+}
+
+fn encode_counter(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: u64,
+) -> fmt::Result {
+    let counter = ConstCounter::new(value);
+    counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
 }
 
 fn encode_gauge<N>(encoder: &mut DescriptorEncoder, name: &str, help: &str, value: N) -> fmt::Result

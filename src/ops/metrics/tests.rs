@@ -151,26 +151,80 @@ fn rights_have_a_sample_once_they_are_known() {
     assert_sample(&metrics, &of("all_namespaces"), 0.0);
 }
 
+fn resources(by_reason: Vec<(&'static str, u64)>) -> ResourcesSample {
+    ResourcesSample {
+        by_reason,
+        suspended: 4,
+        oldest_suspended: Duration::from_hours(2),
+        oldest_unready: vec![
+            ("waiting", Duration::from_secs(90)),
+            ("stalled", Duration::ZERO),
+        ],
+    }
+}
+
 #[test]
 fn resources_are_counted_at_each_scrape() {
     let metrics = Metrics::new("1.2.3");
     assert_eq!(sample(&metrics, "resources{reason=\"PasswordSet\"}"), None);
     let asked = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&asked);
-    metrics.count_resources_with(move || {
+    metrics.measure_resources_with(move || {
         let asked = counter.fetch_add(1, Ordering::Relaxed);
-        vec![("PasswordSet", 10 + asked), ("Unknown", 3)]
+        resources(vec![("PasswordSet", 10 + asked), ("Unknown", 3)])
     });
     assert_eq!(asked.load(Ordering::Relaxed), 0);
     assert_sample(&metrics, "resources{reason=\"PasswordSet\"}", 10.0);
     assert_sample(&metrics, "resources{reason=\"PasswordSet\"}", 11.0);
     assert_sample(&metrics, "resources{reason=\"Unknown\"}", 3.0);
+    assert_sample(&metrics, "resources_suspended", 4.0);
+    assert_sample(&metrics, "oldest_suspended_seconds", 7200.0);
+    assert_sample(&metrics, "oldest_unready_seconds{class=\"waiting\"}", 90.0);
+    assert_sample(&metrics, "oldest_unready_seconds{class=\"stalled\"}", 0.0);
+}
+
+#[test]
+fn grants_are_counted_at_each_scrape() {
+    let metrics = Metrics::new("1.2.3");
+    assert_eq!(sample(&metrics, "grants{reason=\"Accepted\"}"), None);
+    metrics.count_grants_with(|| vec![("Accepted", 2), ("InvalidSpec", 0), ("Accepted", 1)]);
+    assert_sample(&metrics, "grants{reason=\"Accepted\"}", 3.0);
+    assert_sample(&metrics, "grants{reason=\"InvalidSpec\"}", 0.0);
+}
+
+#[test]
+fn failures_of_credentials_are_counted_by_identity() {
+    let metrics = Metrics::new("1.2.3");
+    let of = |identity| format!("credential_failures_total{{identity=\"{identity}\"}}");
+    assert_sample(&metrics, &of("operator"), 0.0);
+    metrics.credential_failure(true);
+    metrics.credential_failure(true);
+    metrics.credential_failure(false);
+    assert_sample(&metrics, &of("role"), 2.0);
+    assert_sample(&metrics, &of("operator"), 1.0);
+}
+
+#[test]
+fn requests_to_the_api_server_are_counted() {
+    let metrics = Metrics::new("1.2.3");
+    metrics.kubernetes_request("get", "secrets", "2xx");
+    metrics.kubernetes_request("get", "secrets", "2xx");
+    metrics.kubernetes_request("get", "secrets", "none");
+    let of = |class| {
+        format!(
+            "kubernetes_requests_total{{verb=\"get\",resource=\"secrets\",code_class=\"{class}\"}}"
+        )
+    };
+    assert_sample(&metrics, &of("2xx"), 2.0);
+    assert_sample(&metrics, &of("none"), 1.0);
 }
 
 #[test]
 fn a_reason_counted_twice_is_one_series() {
     let metrics = Metrics::new("1.2.3");
-    metrics.count_resources_with(|| vec![("Unknown", 1), ("NotGranted", 5), ("Unknown", 2)]);
+    metrics.measure_resources_with(|| {
+        resources(vec![("Unknown", 1), ("NotGranted", 5), ("Unknown", 2)])
+    });
     assert_sample(&metrics, "resources{reason=\"Unknown\"}", 3.0);
 }
 
@@ -198,10 +252,16 @@ fn leadership_is_measured_at_each_scrape() {
     let metrics = Metrics::new("1.2.3");
     let leads = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let asked = leads.clone();
-    metrics.measure_leadership_with(move || asked.load(Ordering::Relaxed));
+    metrics.measure_leadership_with(move || LeadershipSample {
+        leads: asked.load(Ordering::Relaxed),
+        transitions: 7,
+        failures: 2,
+    });
     assert_sample(&metrics, "leader", 0.0);
     leads.store(true, Ordering::Relaxed);
     assert_sample(&metrics, "leader", 1.0);
+    assert_sample(&metrics, "leader_transitions_total", 7.0);
+    assert_sample(&metrics, "lease_failures_total", 2.0);
 }
 
 #[test]
@@ -244,9 +304,15 @@ fn every_metric_has_a_type_and_a_help_text() {
     let metrics = Metrics::new("1.2.3");
     metrics.cognito_call(SET, OK, Duration::from_millis(80));
     metrics.reconcile("settled", Duration::from_millis(3));
-    metrics.count_resources_with(|| vec![("Unknown", 1)]);
+    metrics.measure_resources_with(|| resources(vec![("Unknown", 1)]));
+    metrics.count_grants_with(|| vec![("Accepted", 1)]);
+    metrics.kubernetes_request("get", "secrets", "2xx");
     metrics.measure_queue_with(|| 1);
-    metrics.measure_leadership_with(|| true);
+    metrics.measure_leadership_with(|| LeadershipSample {
+        leads: true,
+        transitions: 1,
+        failures: 0,
+    });
     metrics.measure_memory_with(|| MemorySample {
         tasks: 1,
         entries: vec![("resources", 1)],
@@ -273,8 +339,16 @@ fn every_metric_has_a_type_and_a_help_text() {
         "undecodable_resources",
         "lost_events",
         "resources",
+        "resources_suspended",
+        "oldest_suspended_seconds",
+        "oldest_unready_seconds",
+        "grants",
+        "credential_failures",
+        "kubernetes_requests",
         "queue_length",
         "leader",
+        "leader_transitions",
+        "lease_failures",
         "tasks",
         "entries",
         "longest_stall_seconds",

@@ -102,7 +102,7 @@ fn an_operator_with_another_cognito() {
 
 async fn run(listen: SocketAddr, namespace: String, cognito: Willing) {
     let config = kube::Config::infer().await.expect("a kubeconfig");
-    let client = connect(config).expect("a client");
+    let client = connect(config, Arc::new(|_| ())).expect("a client");
     let keyring = keys::load_or_create(&client, operator::NAMESPACE).await;
     let keyring = keyring.expect("it may read them");
     let (metrics, readiness) = (Arc::new(Metrics::new("test")), Readiness::new());

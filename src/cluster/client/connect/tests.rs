@@ -48,7 +48,7 @@ impl Server {
             }
         });
         let url = format!("http://{address}").parse().expect("a URL");
-        let client = connect(Config::new(url)).expect("nothing is missing");
+        let client = connect(Config::new(url), Arc::new(|_| ())).expect("nothing is missing");
         Self {
             client,
             connections,

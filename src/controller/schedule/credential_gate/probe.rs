@@ -52,6 +52,9 @@ async fn probe_once<C: Cognito>(shared: &Arc<Shared<C>>, gate: &Gate, number: u6
         .catch_unwind()
         .await;
     let failure = found.as_ref().ok().and_then(|found| found.as_ref().err());
+    if failure.is_some() {
+        (shared.count_failure)(&authority);
+    }
     let probed = shared.state().probed(gate, number, failure);
     let refused = match probed {
         ProbeResult::Over => return GateStatus::Open,

@@ -38,6 +38,8 @@ pub(crate) struct Shared<C> {
     pub(crate) slots: Slots,
     pub(crate) wake: Box<Waker>,
     pub(crate) on_change: Box<ChangeListener>,
+    /// Counts a failure of an authority's credentials.
+    pub(crate) count_failure: Box<ChangeListener>,
 }
 
 /// The account of each identity. The operator's own account is the same in all Regions, and tenants can name

@@ -98,7 +98,7 @@ fn open_gate_of(identity: Identity) -> (Arc<Identity>, CredentialGate<Identity>,
         // The send fails if the test has ended.
         let _ = sender.send((key.clone(), why));
     };
-    let gate = CredentialGate::new(identity.clone(), Slots::new(32), wake, |_| ());
+    let gate = CredentialGate::new(identity.clone(), Slots::new(32), wake, |_| (), |_| ());
     (identity, gate, woken)
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::api::Reason;
 use crate::core::condition::verdict::Verdict;
 use proptest::prelude::*;
 
