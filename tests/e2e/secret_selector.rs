@@ -138,7 +138,7 @@ async fn a_read_that_finds_the_labels_gone_keeps_nothing_of_the_secret() {
     let fits = selector::parse(SELECTOR).expect("a selector");
     let read = async || {
         let (client, namespace) = (&world.client, &world.namespace);
-        let read = secrets::read(client, namespace, "bot", "password", Some(&fits)).await;
+        let read = secrets::read_value(client, namespace, "bot", "password", Some(&fits)).await;
         read.expect("an answer")
     };
     assert!(matches!(read().await, secrets::SecretLookup::NotSelected));
