@@ -568,12 +568,12 @@ fn help_names_every_flag_its_variable_and_its_default() {
 }
 
 /// An operator with all settings and without an API server: enough to check the settings.
-struct Running {
+struct RunningOperator {
     process: Process,
     port: u16,
 }
 
-impl Running {
+impl RunningOperator {
     fn start(args: &[&str], env: &BTreeMap<&str, String>, port: u16) -> Self {
         let log = scratch("run").join("log");
         let mut spec = Spec::new("operator", Path::new(BINARY), log)
@@ -662,7 +662,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     for (_, variable, _) in FLAGS {
         assert!(env.contains_key(variable), "{variable} is tried here");
     }
-    let operator = Running::start(&[], &env, by_variable);
+    let operator = RunningOperator::start(&[], &env, by_variable);
     operator.wait_readyz("Secret own/").await;
     let log = operator.end().await;
     let lines: Vec<serde_json::Value> = log
@@ -686,7 +686,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     // All namespaces, and a flag that contradicts the variable.
     let mut of_all = env.clone();
     of_all.remove("CPO_WATCH_NAMESPACES");
-    let operator = Running::start(&["--ungranted=deny"], &of_all, by_variable);
+    let operator = RunningOperator::start(&["--ungranted=deny"], &of_all, by_variable);
     operator.wait_readyz("Secret own/").await;
     let log = operator.end().await;
     assert!(log.contains(r#""ungranted":"deny""#), "{log}");
@@ -704,14 +704,14 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
         "--lease-name=flag.lease",
         "--log=warn",
     ];
-    let operator = Running::start(&flags, &env, by_flag);
+    let operator = RunningOperator::start(&flags, &env, by_flag);
     operator.wait_readyz("Secret flag/").await;
     let log = operator.end().await;
     assert!(log.contains("WARN") && !log.contains('{'), "text: {log}");
     assert!(!log.contains("INFO"), "warnings only: {log}");
 
     let flags = [&flags[..9], &["--log=debug"]].concat();
-    let operator = Running::start(&flags, &env, by_flag);
+    let operator = RunningOperator::start(&flags, &env, by_flag);
     operator.wait_readyz("Secret flag/").await;
     let log = operator.end().await;
     for word in [
@@ -736,7 +736,7 @@ async fn pod_namespace_is_the_operators_own_unless_it_is_told() {
         // Loopback may be plain HTTP.
         (ENDPOINT, "http://localhost:5000".to_owned()),
     ];
-    let operator = Running::start(&[], &env.into(), port);
+    let operator = RunningOperator::start(&[], &env.into(), port);
     operator.wait_readyz("Secret pod/").await;
     operator.end().await;
 }

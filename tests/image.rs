@@ -91,7 +91,7 @@ fn without_a_cluster_it_says_so_and_ends() {
     let root = Root::with_the_binary();
     let listen = format!("127.0.0.1:{}", free_port());
 
-    let mut running = Running::start(
+    let mut running = RunningOperator::start(
         sandbox
             .command(&root, &["run", "--listen", &listen])
             .env("POD_NAMESPACE", "cognito-password-operator"),
@@ -117,7 +117,7 @@ fn it_lives_and_ends_well_in_a_pods_file_system() {
     let port = free_port();
 
     // No API server listens at the address. The operator must run all the same.
-    let mut running = Running::start(
+    let mut running = RunningOperator::start(
         sandbox
             .command(&root, &["run", "--listen", &format!("127.0.0.1:{port}")])
             .env("SSL_CERT_FILE", CA_CERTIFICATES)
@@ -338,13 +338,13 @@ impl Root {
 
 /// A started operator. A drop kills the operator.
 #[derive(Debug)]
-struct Running {
+struct RunningOperator {
     child: Child,
     output: PathBuf,
     _directory: tempfile::TempDir,
 }
 
-impl Running {
+impl RunningOperator {
     /// Starts the operator with a file for its output: an unread pipe would block the operator once the pipe
     /// is full.
     fn start(command: &mut Command) -> Self {
@@ -406,7 +406,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningOperator {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -28,7 +28,7 @@ pub struct File {
 type Names = Vec<String>;
 
 /// The content of one file, before the paths are resolved.
-struct Parsed {
+struct ParsedFile {
     path: PathBuf,
     /// Absolute paths within the crate.
     paths: BTreeSet<Names>,
@@ -49,7 +49,7 @@ pub fn files() -> Vec<File> {
         read(&src, Path::new(root), &[], Some(module), false, &mut parsed);
     }
     assert!(parsed.len() > 30, "where is the code?");
-    let file = |(module, file): (&Names, &Parsed)| File {
+    let file = |(module, file): (&Names, &ParsedFile)| File {
         module: module.join("::"),
         path: file.path.clone(),
         imports: file
@@ -71,7 +71,7 @@ fn read(
     module: &[String],
     name: Option<String>,
     is_for_tests: bool,
-    all: &mut BTreeMap<Names, Parsed>,
+    all: &mut BTreeMap<Names, ParsedFile>,
 ) {
     let text = fs::read_to_string(src.join(path)).expect("a source file");
     let file = syn::parse_file(&text);
@@ -111,7 +111,7 @@ fn read(
         let module = [module, &[name]].concat();
         read(src, &path, &module, None, is_for_tests, all);
     }
-    let parsed = Parsed {
+    let parsed = ParsedFile {
         path: path.to_owned(),
         paths: reader.paths,
         passed_on: reader.passed_on,
@@ -121,7 +121,7 @@ fn read(
 }
 
 /// The module that defines the name of a path, not a module that only exports the name again.
-fn resolve(all: &BTreeMap<Names, Parsed>, path: &[String], depth: u32) -> Option<Names> {
+fn resolve(all: &BTreeMap<Names, ParsedFile>, path: &[String], depth: u32) -> Option<Names> {
     assert!(depth < 10, "{path:?} is passed on in a circle");
     let longest = (1..=path.len())
         .rev()

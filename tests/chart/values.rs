@@ -1,5 +1,5 @@
-//! Each leaf of values.yaml is in values.schema.json with the same default and the same words, and changes what the
-//! chart renders.
+//! Each leaf of values.yaml is in values.schema.json with the same default and the same words, and changes
+//! what the chart renders.
 
 use std::collections::BTreeMap;
 

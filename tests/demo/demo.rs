@@ -53,7 +53,7 @@ async fn main() -> ExitCode {
 }
 
 /// Runs a part of the demo. A panic of the test support becomes the error.
-async fn caught<T>(panicked: &Panicked, part: impl Future<Output = Step<T>>) -> Step<T> {
+async fn caught<T>(panicked: &PanicMessage, part: impl Future<Output = Step<T>>) -> Step<T> {
     match AssertUnwindSafe(Box::pin(part)).catch_unwind().await {
         Ok(done) => done,
         Err(_) => Err(panicked
@@ -64,11 +64,11 @@ async fn caught<T>(panicked: &Panicked, part: impl Future<Output = Step<T>>) -> 
     }
 }
 
-type Panicked = Arc<Mutex<Option<String>>>;
+type PanicMessage = Arc<Mutex<Option<String>>>;
 
 /// Keeps the message of a panic, instead of printing the message in the middle of the story.
-fn panics_are_kept() -> Panicked {
-    let kept = Panicked::default();
+fn panics_are_kept() -> PanicMessage {
+    let kept = PanicMessage::default();
     let writer = kept.clone();
     std::panic::set_hook(Box::new(move |panic| {
         let said = panic.payload_as_str().unwrap_or("it panicked").to_owned();

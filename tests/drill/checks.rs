@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::book::Book;
-use crate::observer::{Attempt, Seen};
+use crate::observer::{Attempt, ObservedState};
 use crate::support::{Call, Outcome};
 
 /// How long another value must wait for an open attempt.
@@ -14,7 +14,7 @@ const QUARANTINE: Duration = Duration::from_secs(30);
 pub(crate) struct Evidence<'a> {
     pub(crate) user: &'a str,
     pub(crate) book: &'a Book,
-    pub(crate) seen: &'a [Seen],
+    pub(crate) seen: &'a [ObservedState],
     pub(crate) calls: &'a [Call],
     /// The user's passwords, each with the time of its set.
     pub(crate) in_force: &'a [(Instant, String)],
@@ -49,7 +49,7 @@ impl Evidence<'_> {
         wrong
     }
 
-    fn of_one_state(&self, index: usize, seen: &Seen) -> Option<String> {
+    fn of_one_state(&self, index: usize, seen: &ObservedState) -> Option<String> {
         if seen.leaks {
             return Some(format!("a password is in the status: {seen}"));
         }
@@ -83,14 +83,15 @@ impl Evidence<'_> {
     /// record. docs/design/accepted-risks.md names this risk, and the lease prevents it. A new value ends the
     /// doubt.
     fn is_in_doubt(&self, index: usize) -> bool {
-        let taken_away = |states: &[Seen]| states[0].synced.is_some() && states[1].synced.is_none();
+        let taken_away =
+            |states: &[ObservedState]| states[0].synced.is_some() && states[1].synced.is_none();
         self.actors == Actors::Both && self.seen[..index].windows(2).any(taken_away)
     }
 
     /// Whether a value was the user's password when a status said so. The drill sees a status some time after
     /// the write, and by then a newer value may be the password. The operator sends no value before the
     /// value's attempt is written. So a state that the drill saw later must name each newer value.
-    fn was_in_force(&self, index: usize, seen: &Seen, value: &str) -> Result<(), String> {
+    fn was_in_force(&self, index: usize, seen: &ObservedState, value: &str) -> Result<(), String> {
         let until_then = self.in_force.iter().take_while(|(at, _)| *at <= seen.at);
         let values: Vec<&str> = until_then.map(|(_, value)| &**value).collect();
         let Some(place) = values.iter().rposition(|its| *its == value) else {
@@ -105,7 +106,7 @@ impl Evidence<'_> {
         Ok(())
     }
 
-    fn names(&self, seen: &Seen, value: &str) -> bool {
+    fn names(&self, seen: &ObservedState, value: &str) -> bool {
         let attempted = seen.attempt.as_ref().map(|it| &it.version);
         [attempted, seen.synced.as_ref()]
             .into_iter()
@@ -116,7 +117,12 @@ impl Evidence<'_> {
     /// An open attempt ends in one of four ways: its value is synced, a later plan takes the attempt over,
     /// another value replaces the attempt after the quarantine, or the attempt is withdrawn because no call
     /// was made.
-    fn of_a_step(&self, index: usize, seen: &Seen, next: &Seen) -> Option<String> {
+    fn of_a_step(
+        &self,
+        index: usize,
+        seen: &ObservedState,
+        next: &ObservedState,
+    ) -> Option<String> {
         let attempt = seen.attempt.as_ref().filter(|it| it.is_open())?;
         let value_at = |version: &String| self.book.value_at(self.user, version);
         let value = value_at(&attempt.version);

@@ -17,7 +17,7 @@ use crate::support::{condition, resources};
 
 /// A status, as the watch showed the status.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct ObservedState {
     /// When the watch showed the status. The write was earlier.
     pub(crate) at: Instant,
     pub(crate) user: String,
@@ -52,7 +52,7 @@ impl Attempt {
 
 /// The watch ends when this value is dropped.
 pub(crate) struct Observer {
-    seen: Arc<watch::Sender<Vec<Seen>>>,
+    seen: Arc<watch::Sender<Vec<ObservedState>>>,
     task: JoinHandle<()>,
 }
 
@@ -74,14 +74,16 @@ impl Observer {
                         continue;
                     }
                 };
-                sender.send_modify(|seen: &mut Vec<Seen>| seen.push(read(&object, after_gap)));
+                sender.send_modify(|seen: &mut Vec<ObservedState>| {
+                    seen.push(read(&object, after_gap))
+                });
             }
         });
         Self { seen, task }
     }
 
     /// All states of this user's resource.
-    pub(crate) fn seen_of(&self, user: &str) -> Vec<Seen> {
+    pub(crate) fn seen_of(&self, user: &str) -> Vec<ObservedState> {
         let all = self.seen.borrow();
         all.iter()
             .filter(|seen| seen.user == user)
@@ -113,7 +115,7 @@ impl Drop for Observer {
     }
 }
 
-impl Seen {
+impl ObservedState {
     pub(crate) fn says_ready(&self) -> bool {
         self.ready.0 == "True"
     }
@@ -130,7 +132,7 @@ impl Seen {
     }
 }
 
-impl std::fmt::Display for Seen {
+impl std::fmt::Display for ObservedState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let gap = if self.after_gap { " (listed)" } else { "" };
         let synced = self.synced.as_deref().unwrap_or("none");
@@ -146,7 +148,7 @@ impl std::fmt::Display for Seen {
     }
 }
 
-fn read(object: &DynamicObject, after_gap: bool) -> Seen {
+fn read(object: &DynamicObject, after_gap: bool) -> ObservedState {
     let status = &object.data["status"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let ready = condition(object, "Ready").cloned().unwrap_or_default();
@@ -159,7 +161,7 @@ fn read(object: &DynamicObject, after_gap: bool) -> Seen {
             started: text(&attempt["startedAt"]).parse().unwrap_or_default(),
         }
     });
-    Seen {
+    ObservedState {
         at: Instant::now(),
         user: object.metadata.name.clone().unwrap_or_default(),
         after_gap,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::world::{Hung, POOL, SOON, World, while_call_hangs};
 use crate::support::{
-    AssumeRole, Call, Fault, Hold, Kind, Moment, Operator, OperatorBuilder, Outcome, condition,
+    AssumeRole, Call, Fault, HoldRule, Kind, Moment, Operator, OperatorBuilder, Outcome, condition,
     most_calls_in_a_second, resources,
 };
 
@@ -40,7 +40,7 @@ async fn the_rate_limit_holds_in_the_second_after_a_pause() {
     let builder = world.builder().kubeconfig(&kubeconfig);
     let _operator = builder.start().await;
     // The permits of a whole burst are given out, and every holder waits for the API server.
-    let held = join_all(holds.iter_mut().map(Hold::caught)).await;
+    let held = join_all(holds.iter_mut().map(HoldRule::caught)).await;
     // The bucket fills up only as time passes. No condition shows the number of tokens.
     tokio::time::sleep(Duration::from_secs(2)).await;
     for held in held {

@@ -28,12 +28,12 @@ fn labels_of_the_namespace(variants: &[Variant]) -> Value {
 }
 
 /// A namespace with the labels of the operator's own namespace, to ask its admission.
-struct Restricted {
+struct RestrictedNamespace {
     plane: &'static ControlPlane,
     namespace: String,
 }
 
-impl Restricted {
+impl RestrictedNamespace {
     async fn new(labels: &Value) -> Self {
         let plane = ControlPlane::shared();
         let namespace = plane.new_namespace("restricted").await;
@@ -55,7 +55,7 @@ impl Restricted {
 #[tokio::test(flavor = "multi_thread")]
 async fn restricted_admission_accepts_the_pod_of_every_variant_without_a_warning() {
     let variants = Variant::all(ControlPlane::shared());
-    let restricted = Restricted::new(&labels_of_the_namespace(&variants)).await;
+    let restricted = RestrictedNamespace::new(&labels_of_the_namespace(&variants)).await;
     for variant in &variants {
         for object in [&variant.pod(), variant.one("Deployment")] {
             let accepted = restricted.create(object);
@@ -171,7 +171,7 @@ const PRIVILEGES: [Privilege; 17] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn restricted_admission_refuses_the_pod_with_any_privilege_it_gives_up() {
     let variants = Variant::all(ControlPlane::shared());
-    let restricted = Restricted::new(&labels_of_the_namespace(&variants)).await;
+    let restricted = RestrictedNamespace::new(&labels_of_the_namespace(&variants)).await;
     let pod = variants[0].pod();
     for (take_back, word) in PRIVILEGES {
         let mut privileged = pod.clone();

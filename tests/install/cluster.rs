@@ -24,7 +24,8 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster whose namespace for the operator admits only what the Pod Security Standard `restricted` allows.
+    /// A cluster whose namespace for the operator admits only what the Pod Security Standard `restricted`
+    /// allows.
     pub(crate) async fn start(helm: Tool) -> Self {
         let plane = ControlPlane::start();
         plane.start_pods().await;

@@ -18,7 +18,7 @@ const GRANTS: usize = 10;
 const RESOURCES: usize = 20;
 
 /// A resource that the API server accepted.
-struct Taken {
+struct AcceptedResource {
     tenant: usize,
     name: String,
     pool: String,
@@ -67,7 +67,7 @@ async fn put_secrets(tenant: &World<'_>, value: &str) {
 }
 
 /// Writes these resources, for the two tenants in turn. Returns the resources that the API server accepted.
-async fn write_resources(tenants: &[World<'_>; 2], made: &[Value]) -> Vec<Taken> {
+async fn write_resources(tenants: &[World<'_>; 2], made: &[Value]) -> Vec<AcceptedResource> {
     let mut taken = Vec::new();
     for (number, made) in made.iter().enumerate() {
         let tenant = number % 2;
@@ -79,7 +79,7 @@ async fn write_resources(tenants: &[World<'_>; 2], made: &[Value]) -> Vec<Taken>
             let text = stored.data.pointer(path).and_then(Value::as_str);
             text.unwrap_or_default().to_owned()
         };
-        taken.push(Taken {
+        taken.push(AcceptedResource {
             tenant,
             name: stored.metadata.name.clone().unwrap_or_default(),
             pool: text("/spec/userPoolId"),
@@ -94,7 +94,7 @@ async fn write_resources(tenants: &[World<'_>; 2], made: &[Value]) -> Vec<Taken>
 }
 
 /// Waits until each resource reports whether a grant admits the resource, and checks the messages.
-async fn wait_judged(tenants: &[World<'_>; 2], taken: &[Taken]) {
+async fn wait_judged(tenants: &[World<'_>; 2], taken: &[AcceptedResource]) {
     for it in taken {
         let tenant = &tenants[it.tenant];
         let what = format!(
@@ -122,8 +122,8 @@ async fn wait_judged(tenants: &[World<'_>; 2], taken: &[Taken]) {
 }
 
 /// Waits until Cognito got this value for each resource that the operator can serve. Returns their number.
-async fn wait_sent(tenants: &[World<'_>; 2], taken: &[Taken], value: &str) -> usize {
-    let can_be_set = |it: &&Taken| {
+async fn wait_sent(tenants: &[World<'_>; 2], taken: &[AcceptedResource], value: &str) -> usize {
+    let can_be_set = |it: &&AcceptedResource| {
         let has_value = SECRETS[..3].contains(&&*it.secret);
         it.granted && it.alone && has_value && !NOWHERE.contains(&&*it.pool)
     };
@@ -145,7 +145,11 @@ async fn wait_sent(tenants: &[World<'_>; 2], taken: &[Taken], value: &str) -> us
 
 /// Writes random statuses. Returns the resources that the operator must still serve. A status that can't be
 /// decoded stops a resource. A status of a temporary password may say that the value was sent.
-async fn forge(tenants: &[World<'_>; 2], random: &mut Random, taken: Vec<Taken>) -> Vec<Taken> {
+async fn forge(
+    tenants: &[World<'_>; 2],
+    random: &mut Random,
+    taken: Vec<AcceptedResource>,
+) -> Vec<AcceptedResource> {
     let mut going_on = Vec::new();
     for it in taken {
         let tenant = &tenants[it.tenant];

@@ -55,11 +55,11 @@ pub(super) fn panic_with(how: &str, password: &str) {
 }
 
 /// Accepts every password, but panics or waits for the users named above.
-struct Willing {
+struct TestCognito {
     release: PathBuf,
 }
 
-impl Cognito for Willing {
+impl Cognito for TestCognito {
     fn regions(&self) -> Regions {
         Regions::OfAws
     }
@@ -93,14 +93,14 @@ fn an_operator_with_another_cognito() {
     let listen: SocketAddr = setting(LISTEN).parse().expect("an address");
     let filter = logging::parse_filter("trace").expect("a filter");
     logging::init(logging::Format::Json, filter).expect("the first");
-    let cognito = Willing {
+    let cognito = TestCognito {
         release: setting(RELEASE).into(),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(run(listen, setting(NAMESPACE), cognito));
 }
 
-async fn run(listen: SocketAddr, namespace: String, cognito: Willing) {
+async fn run(listen: SocketAddr, namespace: String, cognito: TestCognito) {
     let config = kube::Config::infer().await.expect("a kubeconfig");
     let client = connect(config).expect("a client");
     let keyring = keys::load_or_create(&client, operator::NAMESPACE).await;
