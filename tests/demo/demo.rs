@@ -1,5 +1,5 @@
 //! `make demo`: the whole story on this machine, with a real Kubernetes API server, moto as Cognito, and the
-//! operator with the rights of its own ServiceAccount. The demo shows the output of kubectl, the results of
+//! operator with the rights of its own service account. The demo shows the output of kubectl, the results of
 //! sign-ins, and the conditions.
 //!
 //! No output is scripted. If a step fails, the demo stops, shows the resource, its Events and the operator's

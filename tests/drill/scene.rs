@@ -23,7 +23,7 @@ pub(crate) struct Scene {
     pub(crate) drill: &'static str,
     pub(crate) say: Say,
     pub(crate) world: World<'static>,
-    /// The token of the operators' ServiceAccount.
+    /// The token of the operators' service account.
     pub(crate) token: String,
     pub(crate) users: Vec<String>,
     pub(crate) book: Book,

@@ -195,7 +195,7 @@ async fn a_review_of_own_rights_without_an_answer_is_retried() {
     assert_eq!(proxy.met().len(), 2, "{:?}", proxy.met());
 }
 
-/// While this value lives, no ServiceAccount may ask for its own rights.
+/// While this value lives, no service account may ask for its own rights.
 struct NobodyMayAsk(&'static ControlPlane);
 
 const BINDING: [&str; 2] = ["clusterrolebinding", "system:basic-user"];

@@ -163,7 +163,7 @@ pub(crate) fn set(rights: &[&str]) -> BTreeSet<String> {
 }
 
 /// The operator's rights in a namespace, as `GROUP RESOURCE VERB [NAME]`, without the rights of every
-/// ServiceAccount.
+/// service account.
 pub(crate) async fn rights(world: &World<'_>, namespace: &str) -> BTreeSet<String> {
     let nobody = "system:serviceaccount:default:nobody";
     let anyones = rules(world, nobody, namespace).await;

@@ -44,7 +44,7 @@ pub(crate) struct World<'a> {
     pub(crate) namespace: String,
     pub(crate) cognito: Arc<FaultServer>,
     builder: OperatorBuilder<'a>,
-    /// The id of the token that this world's operators present. All operators share one ServiceAccount, so
+    /// The id of the token that this world's operators present. All operators share one service account, so
     /// the id tells their requests apart.
     credential: String,
 }
