@@ -1,19 +1,19 @@
-# What there is to do here: `make`.
+# `make` lists the targets.
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-# Variables of the command line (`make image IMAGE=...`) reach the recipes' environment by themselves.
-# No two targets at once: they share the machine and the target directory.
+# make itself passes variables of the command line (`make image IMAGE=...`) to the environment of the recipes.
+# Targets don't run in parallel, because they share the machine and the target directory.
 .NOTPARALLEL:
 
-# Static, as in the image: what is tested is what ships.
+# A static binary, as in the image, so that the tests test the binary that is shipped.
 cargo := cargo --config .cargo/static.toml
 
 .PHONY: help
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# What a command needs is all that is asked for (tests/prerequisites.sh) and built (tests/with-tools.sh).
+# Each target checks (tests/prerequisites.sh) and builds (tests/with-tools.sh) only what the target needs.
 space := $(subst ,, )
 control_plane := kube-apiserver etcd kubectl
 chart := helm helm-unittest helm-docs
@@ -21,7 +21,7 @@ tools = $(filter-out lints bill,$(needs))
 with_tools = tests/with-tools.sh --tools=$(subst $(space),$(comma),$(strip $(tools)))
 comma := ,
 
-# End-to-end tests mostly wait: at least four at a time, however few the processors.
+# End-to-end tests mostly wait, so at least four run at a time, on any number of processors.
 threads = $$(cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 4 : cores)))
 
 .PHONY: test
@@ -110,7 +110,7 @@ lint: ## Format and lints, warnings denied
 tools: ## All that the tests run (Kubernetes, moto): built and installed once, into a cache outside the checkout
 	tests/with-tools.sh env | grep ^CPO_
 
-# Lists everything that is missing at once, before anything is built.
+# Lists everything that is missing, before any build starts.
 .PHONY: prerequisites
 prerequisites:
 	@tests/prerequisites.sh $(needs)

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use crate::stage::{Asked, Crowd, Stage, UNLIMITED, at_once, from, number};
+use crate::stage::{AuditedRequest, Crowd, Stage, UNLIMITED, at_once, from, number};
 use crate::table::{Goal, Line, median, percentile};
 use crate::{bare, process};
 
@@ -168,7 +168,10 @@ pub(crate) async fn idle(stage: &Stage) -> Vec<Line> {
     let cpu = (process::cpu(operator.pid()) - before) / IDLE.as_secs_f64() * 100.0;
     let asked = stage.asked(mark);
     stage.end(operator).await;
-    let busy = asked.iter().filter(|it: &&Asked| !it.is_idle()).count();
+    let busy = asked
+        .iter()
+        .filter(|it: &&AuditedRequest| !it.is_idle())
+        .count();
     lines(
         "idle",
         [

@@ -19,7 +19,7 @@ const CONNECTIONS_LIVE: Duration = Duration::from_mins(3);
 
 /// What the operator keeps in memory.
 #[derive(Clone, Debug)]
-struct Held {
+struct OperatorMemory {
     /// Resident memory, in MB.
     memory: f64,
     tasks: f64,
@@ -37,7 +37,7 @@ pub(crate) async fn run(operator: &Path, resources: usize, time: Duration) -> Ve
     // A fresh operator, without any earlier work.
     let operator = stage.operator_by(&kubeconfig, UNLIMITED).await;
     stage.verified(&operator).await;
-    let before = Held::over(&operator, 10).await;
+    let before = OperatorMemory::over(&operator, 10).await;
     let calls = stage.cognito.count();
 
     let (began, warm_up) = (Instant::now(), WARM_UP.min(time / 10));
@@ -124,7 +124,7 @@ pub(crate) async fn run(operator: &Path, resources: usize, time: Duration) -> Ve
     )
 }
 
-impl Held {
+impl OperatorMemory {
     /// The maximum over an idle time in seconds, because some tasks and connections come and go.
     async fn over(operator: &Operator, seconds: u32) -> Self {
         let mut most = Self::by(operator).await;
@@ -167,10 +167,10 @@ impl Held {
 }
 
 /// The state once it is no greater than `before`, or else the state at the end of the time limit.
-async fn at_rest(operator: &Operator, before: &Held) -> Held {
+async fn at_rest(operator: &Operator, before: &OperatorMemory) -> OperatorMemory {
     let began = Instant::now();
     loop {
-        let now = Held::by(operator).await;
+        let now = OperatorMemory::by(operator).await;
         let rests = now.more_than(before) == 0
             && now.tasks <= before.tasks
             && now.connections <= before.connections;
@@ -187,7 +187,7 @@ struct Days<'a> {
     proxy: &'a Proxy,
     crowd: &'a Crowd,
     /// The state before the first day.
-    held: &'a Held,
+    held: &'a OperatorMemory,
     played: usize,
     /// How many values were set.
     sets: usize,
@@ -239,8 +239,9 @@ impl Days<'_> {
         stage.delete(crowd, &new).await;
         stage
             .until("what is gone is forgotten", async || {
-                let now = Held::by(self.operator).await;
-                let of = |held: &Held| ["resources", "secrets"].map(|of| held.entries[of]);
+                let now = OperatorMemory::by(self.operator).await;
+                let of =
+                    |held: &OperatorMemory| ["resources", "secrets"].map(|of| held.entries[of]);
                 let (now, before) = (of(&now), of(self.held));
                 if now == before {
                     Ok(())

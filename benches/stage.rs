@@ -250,7 +250,7 @@ impl Stage {
     }
 
     /// The operator's requests to the API server since the mark.
-    pub(crate) fn asked(&self, since: Mark) -> Vec<Asked> {
+    pub(crate) fn asked(&self, since: Mark) -> Vec<AuditedRequest> {
         let lines = self.plane.audit_lines(since, &[USER]);
         let events = lines.split(|byte| *byte == b'\n');
         let events = events.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
@@ -261,7 +261,7 @@ impl Stage {
                     .and_then(Value::as_str)
                     .unwrap_or_default()
             };
-            Asked {
+            AuditedRequest {
                 verb: of("/verb").to_owned(),
                 resource: of("/objectRef/resource").to_owned(),
                 subresource: of("/objectRef/subresource").to_owned(),
@@ -273,14 +273,14 @@ impl Stage {
 }
 
 /// One request of the audit log.
-pub(crate) struct Asked {
+pub(crate) struct AuditedRequest {
     verb: String,
     resource: String,
     subresource: String,
     namespace: String,
 }
 
-impl Asked {
+impl AuditedRequest {
     /// Whether the request reads a Secret's value, other than the operator's own fingerprint keys.
     pub(crate) fn is_secret_read(&self) -> bool {
         self.resource == "secrets" && self.verb == "get" && self.namespace != NAMESPACE

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Compiles the image's binary, with the list of what it is made of inside.
+# Compiles the image's binary, which contains the list of its dependencies.
 #
-# PROFILE: cargo's profile, release if it isn't set. stdout: the binary's path, for a script.
+# PROFILE: cargo's profile, `release` by default. stdout: the binary's path, for a script.
 #
-# The same sources, Rust and C compiler make the same bytes, wherever the checkout, cargo's home and
-# the target directory are: `make reproducible` shows it.
+# The same sources, Rust and C compiler make the same bytes, wherever the checkout, cargo's home and the
+# target directory are. `make reproducible` checks that.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -21,9 +21,9 @@ tools=$(supply-chain/tools.sh cargo-auditable cargo-cyclonedx rust-audit-info)
 while read -r assignment; do declare -x "${assignment?}"; done <<<"$tools"
 python3 supply-chain/bill.py write "$bill"
 
-# Paths that the compiler would leave in the binary: of panics, mostly. What is in a later line, and
-# longer, wins. (cargo's own `trim-paths` isn't stable yet.) Not in the dev profile, which shares what
-# `make test` has compiled.
+# Replaces paths that the compiler would leave in the binary, mostly in panics. A later and longer prefix
+# wins. (cargo's own `trim-paths` isn't stable yet.) Not in the dev profile, which reuses what `make test` has
+# compiled.
 config=(--config .cargo/static.toml)
 if [ "$profile" != dev ]; then
   cargo fetch --quiet --locked
@@ -42,15 +42,15 @@ if [ "$profile" != dev ]; then
   config+=(--config "$scratch/paths.toml")
 fi
 
-# What `cargo auditable build` does, but for two things. The wrapper of all crates, not that of the
-# workspace's: cargo hashes that one's path, and a home directory would change the binary. And the
-# list is given, rather than asked of `cargo metadata`, see bill.py.
+# The steps of `cargo auditable build`, with two differences. The wrapper applies to all crates, not only to
+# the workspace: cargo hashes the path of a workspace wrapper, so a home directory would change the binary.
+# And the list comes from a file, not from `cargo metadata`: see bill.py.
 export CARGO_AUDITABLE_ORIG_ARGS='{"offline":false,"locked":true,"frozen":false,"config":[]}'
 export CARGO_SBOM_PATH=$PWD/$bill/cargo-sbom.json
-# Cargo doesn't look at a wrapper to see whether a binary is up to date: a cfg that nobody asks for,
-# with the hash of the list, makes it look.
+# Cargo doesn't rebuild if only a wrapper's output changes. A cfg that no code uses, with the hash of the
+# list, makes cargo rebuild.
 list=$(cksum <"$CARGO_SBOM_PATH" | cut -d ' ' -f 1)
-# Cargo itself says where the binary is: target directory and triple may be configured anywhere.
+# Cargo names the binary's path, because target directory and triple may be configured anywhere.
 binary=$(
   RUSTC_WRAPPER=$CPO_CARGO_AUDITABLE cargo "${config[@]}" rustc --locked --profile "$profile" \
     --bin cognito-password-operator --message-format json-render-diagnostics \

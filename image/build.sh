@@ -15,7 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "error: $*"; exit 1; }
 
-# A client without its engine is no help: docker and podman are asked whether they would work.
+# A client without an engine can't build, so docker and podman are tried first.
 works() {
   case $1 in
     docker | podman) command -v "$1" >/dev/null && "$1" info >/dev/null 2>&1 ;;
@@ -40,7 +40,8 @@ container_tool() {
   fail "no docker with a running engine, no podman and no buildah here: install one of them (Debian and Ubuntu: apt-get install buildah)"
 }
 
-# Into a virtual environment that goes with the staging directory: the system's Python stays as it is.
+# Installs into a virtual environment inside the staging directory, so that the system's Python stays
+# unchanged.
 fetch_certificates() {
   python3 -m venv "$staging/venv" >&2 &&
     "$staging/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes \
@@ -49,7 +50,7 @@ fetch_certificates() {
       "$staging/ca-certificates.crt"
 }
 
-# Stops at the first thing missing, before the compiler has had its ten minutes.
+# Checks the tools first, before a compilation of ten minutes.
 command -v cargo >/dev/null || fail "there is no 'cargo' on the PATH: install Rust (https://rustup.rs)"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
   fail "the list of what the binary is made of is put together by Python 3.11 or newer, and 'python3' isn't that: install it (https://www.python.org)"
@@ -80,7 +81,7 @@ install -m 0644 image/Containerfile "$context/Containerfile"
 install -m 0644 "$certificates" "$context/ca-certificates.crt"
 install -m 0755 "$binary" "$context/cognito-password-operator"
 
-# By the names of container images and of the label kubernetes.io/arch.
+# The architecture's name in container images and in the label kubernetes.io/arch.
 case $(uname -m) in
   x86_64) architecture=amd64 ;;
   aarch64) architecture=arm64 ;;
@@ -88,13 +89,13 @@ case $(uname -m) in
 esac
 
 say "building $image for $architecture with $tool ..."
-# The same sources make the same image. docker reads it from the environment, and dates the image by
-# it, but not the files in it.
+# The same sources make the same image. docker reads this variable, and dates the image by it, but not the
+# files in the image.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 case $tool in
   buildah)
-    # Nothing is RUN in this build, so the isolation that needs no privilege will do. Where the usual
-    # storage can't work (in a container, say), plain directories can.
+    # This build has no RUN, so an isolation without privileges is enough. If the usual storage can't work
+    # (for example in a container), plain directories can.
     buildah=(buildah)
     buildah images >/dev/null 2>&1 || buildah=(buildah --storage-driver vfs)
     "${buildah[@]}" bud --isolation chroot --timestamp "$SOURCE_DATE_EPOCH" \

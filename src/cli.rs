@@ -1,6 +1,10 @@
 //! The command line. Each flag of `run` can be given by an environment variable too.
 
-#![allow(clippy::doc_markdown, reason = "these docs are the help text")]
+#![allow(
+    clippy::doc_markdown,
+    rustdoc::broken_intra_doc_links,
+    reason = "these docs are the help text"
+)]
 
 mod iam_policy;
 mod names;

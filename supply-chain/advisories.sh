@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Whether a vulnerability of a dependency is known, or a version has been yanked. `make advisories`.
+# Checks the dependencies for known vulnerabilities and yanked versions: `make advisories`.
 #
-# Asks github.com/RustSec/advisory-db each time, so the answer can change overnight without a change
-# here: for a job of its own, not for what says whether a commit is good.
+# Reads github.com/RustSec/advisory-db each time, so the result can change without a commit here. Run it in a
+# job of its own, not as a check of a commit.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

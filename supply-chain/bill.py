@@ -40,7 +40,7 @@ def compiled(target):
 def cyclonedx(target):
     """What cargo-cyclonedx says, and the directory it says it of."""
     with tempfile.TemporaryDirectory() as directory:
-        # It writes beside Cargo.toml: not into the checkout.
+        # The tool writes beside Cargo.toml, so run it outside of the checkout.
         stage = Path(directory).resolve()
         for path in CHECKOUT.iterdir():
             if path.name not in (".git", "target"):
@@ -49,7 +49,7 @@ def cyclonedx(target):
             os.environ["CPO_CARGO_CYCLONEDX"], "cyclonedx", "--quiet", "--format", "json",
             "--spec-version", "1.5", "--target", target, "--override-filename", "sbom",
             "--manifest-path", str(stage / "Cargo.toml"),
-            # Without it there would be a random serial number.
+            # Without this variable, the serial number would be random.
             env=os.environ | {"SOURCE_DATE_EPOCH": "0"},
         )  # fmt: skip
         return (stage / "sbom.json").read_text(), stage
@@ -102,7 +102,7 @@ def to_embed(bill):
         }
         for it in components
     ]
-    # Read, and then left out of what is embedded.
+    # rustc's version is read, and left out of the embedded list.
     rustc = dict.fromkeys(["version", "commit_hash", "host", "verbose_version"], "")
     return {"version": 1, "root": 0, "crates": crates, "rustc": rustc}
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compiles the image's binary a second time, in another folder, with another home of cargo's and
-# another target directory, and compares it with this checkout's byte by byte.
+# Compiles the image's binary a second time, in another folder, with another home of cargo and another target
+# directory. Compares the two binaries byte by byte.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -9,12 +9,12 @@ say() { printf '%s\n' "$*" >&2; }
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# What is under version control, as it is now.
+# The files under version control, with their present content.
 other=$scratch/a-folder/with/another-name
 mkdir -p "$other"
 git ls-files -z --cached --others --exclude-standard | tar -cf - --null -T - | tar -xf - -C "$other"
 
-# The same crates and settings under another path, not fetched again.
+# The same crates and settings under another path, without a second download.
 home=$scratch/another-home
 mkdir "$home"
 for path in "${CARGO_HOME:-$HOME/.cargo}"/*; do ln -s "$path" "$home/"; done

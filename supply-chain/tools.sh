@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what looks after the dependencies, once, into a cache outside the checkout.
+# Installs the tools that check the dependencies, once, into a cache outside of the checkout.
 #
 #   tools.sh [cargo-deny] [cargo-auditable] [cargo-cyclonedx] [rust-audit-info]   (no argument: all)
 #
-# stdout: one NAME=PATH line per tool, ready for `export`; progress and errors go to stderr.
-# A NAME that is already set is honoured. CPO_TEST_CACHE moves the cache.
+# stdout: one NAME=PATH line per tool, ready for `export`; progress and errors go to stderr. If a NAME is set
+# already, that tool is used. CPO_TEST_CACHE names another cache.
 set -euo pipefail
 
 say() { printf '%s\n' "$*" >&2; }
@@ -13,8 +13,7 @@ fail() { say "error: $*"; exit 1; }
 # cargo-deny -> CPO_CARGO_DENY
 variable_of() { printf 'CPO_%s' "$(printf '%s' "$1" | tr 'a-z-' 'A-Z_')"; }
 
-# Pinned. A version of a crate can't be changed once it is published, and --locked pins what it
-# depends on.
+# Pinned. A published version of a crate never changes, and --locked pins its dependencies.
 version_of() {
   case $1 in
     cargo-deny) echo 0.20.2 ;;
@@ -25,7 +24,7 @@ version_of() {
   esac
 }
 
-# Cold, on two cores.
+# The time of a first build, on two cores.
 duration_of() {
   case $1 in
     cargo-deny) echo "about a minute and a half" ;;
@@ -35,7 +34,7 @@ duration_of() {
 }
 
 cache=${CPO_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cognito-password-operator}/supply-chain
-# Another compiler's tool is as good, another machine's isn't.
+# The cache depends on the machine's platform, not on the compiler.
 platform=$(rustc --print host-tuple)
 
 install() {
@@ -43,13 +42,13 @@ install() {
   version=$(version_of "$tool")
   scratch=$root/$$
   say "installing $tool $version, $(duration_of "$tool") the first time ..."
-  # Hardly optimised, which is several times faster to build and still takes less than a second to
-  # run. No default features: neither reads what we have none of (wasm), nor asks the network.
+  # Little optimisation: the build is several times faster, and the tool still runs in less than a second. No
+  # default features: the tools need neither wasm nor the network.
   CARGO_TARGET_DIR=$scratch/build CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=0 RUSTFLAGS='' \
     cargo install --quiet --locked --no-default-features --no-track --root "$scratch" \
     --version "$version" "$tool" >&2 || fail "could not install $tool (see above)"
-  # A reader sees the whole tool or none.
+  # Moved into place, so that no other process sees half a tool.
   mv "$scratch/bin/$tool" "$root/$tool"
   rm -rf "$scratch"
 }
@@ -67,7 +66,8 @@ for tool in "$@"; do
   if [ ! -x "$root/$tool" ]; then
     mkdir -p "$root"
     if command -v flock >/dev/null; then
-      # One installation at a time; who waited finds it done. Without flock both do it.
+      # One installation at a time. A script that waited finds the tools installed. Without flock, both
+      # scripts install.
       (
         flock 9
         [ -x "$root/$tool" ] || install "$tool" "$root"

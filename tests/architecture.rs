@@ -1,5 +1,5 @@
-//! The map of the house, held against its imports: which room may import which, no circle between any
-//! files, and what the core and the doors may name.
+//! Checks the imports between the modules of `src`: which folder may import which, no circle between files,
+//! and the names that the core and the two ports may use.
 
 #[path = "architecture/imports.rs"]
 mod imports;
@@ -10,8 +10,8 @@ use std::{
     path::Path,
 };
 
-/// Each room, and the rooms that its files may import. A room is a folder or a file of `src`; a file
-/// belongs to the innermost room that is listed. No room imports one that is listed below it.
+/// Each folder or file of `src` with rules of its own, and the modules that its files may import. A file
+/// belongs to the innermost entry of the list. No entry imports an entry below itself.
 const ROOMS: &[(&str, &[&str])] = &[
     ("api", &[]),
     // Two small files that need nothing: the clock's resolution, and legible text.
@@ -223,7 +223,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lib", &[]),
 ];
 
-/// What the core may not even name: I/O, a runtime, a clock, randomness.
+/// Names that the core may not use: I/O, a runtime, a clock, randomness.
 const NOT_IN_CORE: &[&str] = &[
     "kube::",
     "k8s_openapi::api::",
@@ -259,7 +259,7 @@ fn room(module: &str) -> &'static str {
     innermost.unwrap_or_else(|| panic!("{module} is in no room"))
 }
 
-/// The rooms that a room's files import, each with one of these files.
+/// The entries that the files of an entry import, each with one importing file.
 fn imports() -> BTreeMap<&'static str, BTreeMap<&'static str, String>> {
     let mut found: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for file in files() {
@@ -324,7 +324,7 @@ fn no_file_imports_itself_by_way_of_others() {
     assert!(circles.is_empty(), "{circles:#?}");
 }
 
-/// The shortest way over imports from a module back to itself.
+/// The shortest path over imports from a module back to the same module.
 fn way_back(files: &[File], module: &str) -> Option<Vec<String>> {
     let imports: BTreeMap<&str, &BTreeSet<String>> = files
         .iter()

@@ -1,5 +1,5 @@
-//! The command line, from outside: what is wrong is one line that says what is right, what is
-//! right has a flag, a variable and a word of help. No cluster is needed.
+//! The command line, run as a program. One line refuses a mistake, and says what is right. Every setting has
+//! a flag, a variable and a line of help. No cluster is needed.
 
 mod support;
 
@@ -16,7 +16,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_cognito-password-operator");
 const SOON: Duration = Duration::from_mins(2);
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER";
 
-/// Every flag of `run`, its variable, and its default where it has one.
+/// Every flag of `run`, its variable, and the default, if the flag has one.
 const FLAGS: [(&str, &str, &str); 11] = [
     (
         "--watch-namespaces",
@@ -49,7 +49,7 @@ const FLAGS: [(&str, &str, &str); 11] = [
 
 type Env<'a> = &'a [(&'a str, &'a str)];
 
-/// Runs it with nothing in its environment but this.
+/// Runs the operator with no other environment variables than `env`.
 fn run(args: &[&str], env: Env) -> Output {
     Command::new(BINARY)
         .args(args)
@@ -64,7 +64,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Its one line on standard error, or what there is instead of it.
+/// The one line on standard error. The error is what the program printed instead.
 fn refusal(output: &Output) -> Result<String, String> {
     let said = text(&output.stderr);
     let one_line = said.ends_with('\n') && said.lines().count() == 1;
@@ -93,16 +93,16 @@ fn crd_prints_what_crds_holds() {
     assert_eq!(printed, documents.join("---\n"), "without a name, all");
 }
 
-/// Arguments, variables, and the words of the one line that refuses them.
+/// Arguments, variables, and the words of the refusal.
 type Case<'a> = (&'a [&'a str], Env<'a>, &'a [&'a str]);
 
-/// The operator's own namespace, so that there is something else to be wrong.
+/// The operator's own namespace, so that another setting is the first wrong one.
 const OWN: (&str, &str) = ("POD_NAMESPACE", "operator");
 
 const LEVELS: &str = "off, error, warn, info, debug, trace";
 const LABEL: &str = "1 to 63 lower case letters";
 
-/// Stands for what is nobody's business.
+/// Stands for a secret in a wrong place, which no output may show.
 const MARKER: &str = "hunter2";
 
 #[track_caller]
@@ -420,7 +420,7 @@ fn no_api_server_to_be_found_is_one_line_without_what_a_kubeconfig_holds() {
     for path in [&missing, &broken, &mistyped, &empty] {
         assert_refused(&[(&["run"], &[OWN, ("KUBECONFIG", path)], words)]);
     }
-    // Which file isn't there.
+    // The refusal names the missing file.
     let env = &[OWN, ("KUBECONFIG", &*missing)];
     assert_refused(&[(&["run"], env, &[&missing])]);
 }
@@ -524,7 +524,7 @@ fn help_names_every_flag_its_variable_and_its_default() {
         );
         assert!(one_line.contains(default), "{flag}, {default}: {help}");
     }
-    // What configures it besides.
+    // Environment variables that also configure the operator.
     for word in [
         "KUBECONFIG",
         ENDPOINT,
@@ -537,7 +537,7 @@ fn help_names_every_flag_its_variable_and_its_default() {
     ] {
         assert!(one_line.contains(word), "{word}: {help}");
     }
-    // None is left out of the list above.
+    // The list above names every flag.
     let flags = help
         .split_whitespace()
         .filter(|word| word.starts_with("--"));
@@ -561,19 +561,19 @@ fn help_names_every_flag_its_variable_and_its_default() {
         "\n"
     );
     assert_eq!(text(&output.stdout), version);
-    // Without anything it shows what there is.
+    // Without arguments the operator prints the help.
     let output = run(&[], &[]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(text(&output.stderr).contains("Usage:"), "{output:?}");
 }
 
-/// An operator that has everything but an API server, which is enough to see its settings.
-struct Running {
+/// An operator with all settings and without an API server: enough to check the settings.
+struct RunningOperator {
     process: Process,
     port: u16,
 }
 
-impl Running {
+impl RunningOperator {
     fn start(args: &[&str], env: &BTreeMap<&str, String>, port: u16) -> Self {
         let log = scratch("run").join("log");
         let mut spec = Spec::new("operator", Path::new(BINARY), log)
@@ -590,7 +590,7 @@ impl Running {
         }
     }
 
-    /// Waits till `/readyz` says this.
+    /// Waits until `/readyz` contains these words.
     async fn wait_readyz(&self, words: &str) {
         eventually(SOON, async || match readyz(self.port) {
             Ok(said) if said.contains(" 503 ") && said.contains(words) => Ok(()),
@@ -607,7 +607,7 @@ impl Running {
     }
 }
 
-/// The whole answer, with its head.
+/// The whole answer, with status line and headers.
 fn readyz(port: u16) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(SOON))?;
@@ -617,7 +617,7 @@ fn readyz(port: u16) -> std::io::Result<String> {
     Ok(answer)
 }
 
-/// Of an API server that isn't there.
+/// A kubeconfig for an API server that does not exist.
 fn kubeconfig() -> PathBuf {
     let path = scratch("kubeconfig").join("config");
     let content = r#"{
@@ -654,7 +654,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
         ("CPO_LISTEN", &listen),
         ("CPO_LOG_FORMAT", "json"),
         ("CPO_LOG", "info"),
-        // Without effect beside the flag or its variable.
+        // The flag and its variable go before `POD_NAMESPACE`.
         ("POD_NAMESPACE", "pod"),
     ]
     .map(|(name, value)| (name, value.to_owned()))
@@ -662,7 +662,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     for (_, variable, _) in FLAGS {
         assert!(env.contains_key(variable), "{variable} is tried here");
     }
-    let operator = Running::start(&[], &env, by_variable);
+    let operator = RunningOperator::start(&[], &env, by_variable);
     operator.wait_readyz("Secret own/").await;
     let log = operator.end().await;
     let lines: Vec<serde_json::Value> = log
@@ -683,10 +683,10 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     assert_eq!(started["cognito_rps"], 2.5, "{started}");
     assert_eq!(started["cognito_burst"], 4, "{started}");
 
-    // Of the whole cluster, and against the variable.
+    // All namespaces, and a flag that contradicts the variable.
     let mut of_all = env.clone();
     of_all.remove("CPO_WATCH_NAMESPACES");
-    let operator = Running::start(&["--ungranted=deny"], &of_all, by_variable);
+    let operator = RunningOperator::start(&["--ungranted=deny"], &of_all, by_variable);
     operator.wait_readyz("Secret own/").await;
     let log = operator.end().await;
     assert!(log.contains(r#""ungranted":"deny""#), "{log}");
@@ -699,19 +699,19 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
         "--cognito-burst=6",
         &*format!("--listen={other_listen}"),
         "--log-format=text",
-        // Alone it means yes.
+        // Without a value the flag means `true`.
         "--leader-elect",
         "--lease-name=flag.lease",
         "--log=warn",
     ];
-    let operator = Running::start(&flags, &env, by_flag);
+    let operator = RunningOperator::start(&flags, &env, by_flag);
     operator.wait_readyz("Secret flag/").await;
     let log = operator.end().await;
     assert!(log.contains("WARN") && !log.contains('{'), "text: {log}");
     assert!(!log.contains("INFO"), "warnings only: {log}");
 
     let flags = [&flags[..9], &["--log=debug"]].concat();
-    let operator = Running::start(&flags, &env, by_flag);
+    let operator = RunningOperator::start(&flags, &env, by_flag);
     operator.wait_readyz("Secret flag/").await;
     let log = operator.end().await;
     for word in [
@@ -736,7 +736,7 @@ async fn pod_namespace_is_the_operators_own_unless_it_is_told() {
         // Loopback may be plain HTTP.
         (ENDPOINT, "http://localhost:5000".to_owned()),
     ];
-    let operator = Running::start(&[], &env.into(), port);
+    let operator = RunningOperator::start(&[], &env.into(), port);
     operator.wait_readyz("Secret pod/").await;
     operator.end().await;
 }

@@ -1,5 +1,5 @@
-//! The documentation is held to the code: every reason, flag and metric is in it, nothing that isn't
-//! there any more, and no link leads nowhere.
+//! Compares the documentation with the code: the pages name every reason, flag and metric, and no removed
+//! one. Every link has a target.
 
 use cognito_password_operator::{
     api::{Class, CognitoUserPassword, CognitoUserPoolGrant, REASONS, crds},
@@ -69,7 +69,7 @@ fn prose(page: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A page's code blocks in this language, each after the block before it, whatever its language.
+/// A page's code blocks in this language, each with the block before, in any language.
 fn code(page: &str, language: &str) -> Vec<(String, String)> {
     let mut blocks = Vec::new();
     let mut before = String::new();
@@ -189,7 +189,7 @@ fn every_flag_is_in_the_settings_page_with_its_variable() {
         for (at, _) in page.match_indices("CPO_") {
             let end = page[at..].find(|c: char| !c.is_ascii_uppercase() && c != '_');
             let variable = &page[at..end.map_or(page.len(), |end| at + end)];
-            // The tests' own.
+            // A variable of the tests, not of the operator.
             if variable == "CPO_TEST_CACHE" {
                 continue;
             }
@@ -213,7 +213,7 @@ fn every_code_that_has_a_reason_has_a_label_of_its_own() {
     assert!(!text.contains("code=\"Other\""), "{text}");
 }
 
-/// Every metric by the name of its samples, and its labels.
+/// Every metric by the name of its samples, with its labels.
 fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     let metrics = Metrics::new("0.0.0");
     metrics.cognito_call("AdminSetUserPassword", OK, Duration::ZERO);
@@ -342,7 +342,7 @@ fn no_link_leads_nowhere() {
     }
 }
 
-/// Without `..`.
+/// The path without `..`.
 fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {
@@ -392,7 +392,7 @@ fn examples_are_well_formed() {
     }
 }
 
-/// What `iam-policy` prints, as a shell would have it run by this.
+/// The output of this command, which a page shows.
 fn printed(command: &str) -> String {
     let command = command.replace("\\\n", " ");
     let mut words = command.split_whitespace();
@@ -415,7 +415,7 @@ fn every_iam_policy_is_what_the_command_above_it_prints() {
                 continue;
             }
             assert_eq!(printed(&command), format!("{block}\n"), "{path}: {command}");
-            // Rights, not trust: those have a principal.
+            // Statements of rights. Statements of trust have a principal.
             let statements = json["Statement"].as_array().into_iter().flatten();
             let rights = statements.filter(|statement| statement["Principal"].is_null());
             for action in rights.flat_map(|s| s["Action"].as_array().into_iter().flatten()) {

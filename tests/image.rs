@@ -1,5 +1,5 @@
-//! What the image promises: a static binary that needs nothing beside it, in a file system that can't
-//! be written; and that deploy/ names the image `make image` builds.
+//! The promises of the image: a static binary that needs no other file, on a read-only file system; and
+//! deploy/ names the image that `make image` builds.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File, Permissions};
@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// For what no test measures, on a machine that is busy.
+/// For durations that no test measures, on a busy machine.
 const SOON: Duration = Duration::from_mins(2);
 
 const BINARY: &str = env!("CARGO_BIN_EXE_cognito-password-operator");
 
-/// Where it is in the image, see image/Containerfile.
+/// The binary's path in the image; see image/Containerfile.
 const IN_THE_IMAGE: &str = "/cognito-password-operator";
 
-/// Where the image has the CA certificates, and where it says so to the TLS library.
+/// The path of the CA certificates in the image, which the image also names to the TLS library.
 const CA_CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Where kubelet puts the service account's token and CA.
@@ -39,7 +39,7 @@ fn is_static_build() -> bool {
     is_static
 }
 
-/// Past the test harness, which would swallow it.
+/// Writes past the test harness, which would hide the notice.
 fn not_tested(what: &str) {
     let notice = format!("\nNOT TESTED: {what}\n\n");
     let _ = std::io::stderr().write_all(notice.as_bytes());
@@ -91,7 +91,7 @@ fn without_a_cluster_it_says_so_and_ends() {
     let root = Root::with_the_binary();
     let listen = format!("127.0.0.1:{}", free_port());
 
-    let mut running = Running::start(
+    let mut running = RunningOperator::start(
         sandbox
             .command(&root, &["run", "--listen", &listen])
             .env("POD_NAMESPACE", "cognito-password-operator"),
@@ -116,8 +116,8 @@ fn it_lives_and_ends_well_in_a_pods_file_system() {
     root.add_what_a_pod_has();
     let port = free_port();
 
-    // Nobody listens at the API server's address: it has to live with that too.
-    let mut running = Running::start(
+    // No API server listens at the address. The operator must run all the same.
+    let mut running = RunningOperator::start(
         sandbox
             .command(&root, &["run", "--listen", &format!("127.0.0.1:{port}")])
             .env("SSL_CERT_FILE", CA_CERTIFICATES)
@@ -166,7 +166,7 @@ fn deploy_names_the_image_that_make_image_builds() {
     }
 }
 
-/// The types of an ELF file's program headers: what the kernel does before the first instruction.
+/// The types of an ELF file's program headers, which tell what the kernel does before the first instruction.
 fn segments(path: &Path) -> Vec<u32> {
     let file = File::open(path).expect("the binary can be read");
     let bytes = |offset: u64, length: usize| {
@@ -196,14 +196,13 @@ fn segments(path: &Path) -> Vec<u32> {
         .collect()
 }
 
-/// How to run something with a directory as its root, where it can't write. What a machine allows
-/// differs: root may mount, an ordinary user may in a user namespace of its own, root in a container
-/// may at least chroot.
+/// Ways to run a program with a directory as its read-only root. Machines allow different ways: root may
+/// mount, an ordinary user may mount in a new user namespace, and root in a container may at least chroot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sandbox {
-    /// A mount namespace, made by this command; the root is mounted read-only in it.
+    /// A mount namespace, which this command makes. The root is mounted read-only.
     Mounts(&'static [&'static str]),
-    /// The image's user, in a root that belongs to somebody else.
+    /// The image's user, in a root that belongs to another user.
     User,
 }
 
@@ -214,7 +213,7 @@ impl Sandbox {
         Self::User,
     ];
 
-    /// Mounts the first argument read-only, makes sure of that, and becomes the rest.
+    /// Mounts the first argument read-only, checks the mount, and executes the other arguments.
     const READ_ONLY: &'static str = r#"
         set -e
         mount --bind "$1" "$1"
@@ -224,8 +223,8 @@ impl Sandbox {
         exec "$@"
     "#;
 
-    /// The first that works here. Without any, nothing can be shown: that is said past the test
-    /// harness (which keeps what a passing test prints), not counted as a failure of the binary.
+    /// The first way that works on this machine. Without any, the tests can show nothing: a notice says so,
+    /// past the test harness, which hides the output of a passing test. The binary does not fail for that.
     fn find() -> Option<Self> {
         let probe = Root::empty();
         let works = |sandbox: &Self| {
@@ -252,7 +251,8 @@ impl Sandbox {
         self.chroot(root.path(), root.path(), IN_THE_IMAGE, args)
     }
 
-    /// `read_only` is what can't be written, `root` what the program sees.
+    /// Runs a program. `read_only` is the directory that must be read-only, `root` is the root of the
+    /// program.
     fn chroot(self, read_only: &Path, root: &Path, program: &str, args: &[&str]) -> Command {
         let mut words: Vec<&Path> = Vec::new();
         match self {
@@ -269,12 +269,12 @@ impl Sandbox {
             .args(&words[1..])
             .args(args)
             .env_clear()
-            // For unshare, mount and chroot.
+            // unshare, mount and chroot are found by `PATH`.
             .env(
                 "PATH",
                 "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             )
-            // No identity, from wherever the tests run.
+            // No AWS identity, wherever the tests run.
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -283,7 +283,7 @@ impl Sandbox {
     }
 }
 
-/// A root directory of our making.
+/// A root directory made by the test.
 #[derive(Debug)]
 struct Root(tempfile::TempDir);
 
@@ -307,7 +307,7 @@ impl Root {
         root
     }
 
-    /// The rest of the image, and what kubelet mounts.
+    /// Adds the other files of the image, and the files that kubelet mounts.
     fn add_what_a_pod_has(&self) {
         let ca = rcgen::generate_simple_self_signed(["kubernetes".to_owned()])
             .expect("a certificate can be made")
@@ -326,7 +326,7 @@ impl Root {
             .expect("files can be made");
     }
 
-    /// Where a path inside the root is outside of it.
+    /// The path outside of the root for a path inside.
     fn at(&self, inside: &str) -> PathBuf {
         self.path().join(inside.trim_start_matches('/'))
     }
@@ -336,16 +336,17 @@ impl Root {
     }
 }
 
-/// A started operator, killed if the test ends before it does.
+/// A started operator. A drop kills the operator.
 #[derive(Debug)]
-struct Running {
+struct RunningOperator {
     child: Child,
     output: PathBuf,
     _directory: tempfile::TempDir,
 }
 
-impl Running {
-    /// What it says goes to a file: a pipe that nobody reads would stop it one day.
+impl RunningOperator {
+    /// Starts the operator with a file for its output: an unread pipe would block the operator once the pipe
+    /// is full.
     fn start(command: &mut Command) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let output = directory.path().join("output");
@@ -405,7 +406,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningOperator {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -433,7 +434,7 @@ fn get(port: u16, path: &str) -> Result<u16, String> {
         .ok_or(answer)
 }
 
-/// Free now; taken by somebody else in between only with bad luck.
+/// A free port. Another program could only take the port by bad luck.
 fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())

@@ -37,7 +37,7 @@ else
   fi
 fi
 
-# The TLS library is partly C, and everything is linked statically, libc included.
+# The TLS library is partly C, and the static binary contains libc.
 compiler=${CC:-cc}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -48,7 +48,8 @@ elif [ "$(uname -s)" = Linux ] && ! "$compiler" -static -o "$scratch/main" "$scr
   lacks "a C compiler that links statically, with libc.a: apt-get install libc6-dev, dnf install glibc-static"
 fi
 
-# The Kubernetes API server and its kin are compiled, unless all of them are at hand. The other tools are always.
+# The Kubernetes API server and its companions are compiled unless all of them exist. The other tools are
+# always compiled.
 compiles=false
 for tool in "${charts[@]}"; do
   if needs "$tool"; then compiles=true; fi
@@ -57,7 +58,7 @@ for binary in etcd kube-apiserver kube-controller-manager kube-scheduler kubectl
   if needs "$binary" && [ ! -x "${KUBEBUILDER_ASSETS:-}/$binary" ]; then compiles=true; fi
 done
 if $compiles; then
-  # Since 1.21 Go fetches the newer Go that a go.mod asks for.
+  # Since 1.21, Go downloads the newer Go that a go.mod requires.
   if ! has go; then
     lacks "Go 1.21 or newer: https://go.dev/dl"
   else

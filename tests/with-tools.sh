@@ -26,7 +26,7 @@ for name in ${names[@]+"${names[@]}"}; do
   esac
 done
 
-# Plain assignments, so that a failed script ends this one.
+# Plain assignments, because a failed command in an `export` wouldn't end this script.
 found=
 if [ ${#binaries[@]} -gt 0 ]; then
   found=$("$here/tools/build.sh" "${binaries[@]}")
@@ -40,7 +40,7 @@ while read -r assignment; do
   [ -z "$assignment" ] || declare -x "$assignment"
 done <<<"$found"
 
-# What is served here is on loopback: no proxy that the machine may be set up with has a part in that.
+# The tests' servers are on loopback, so a proxy of this machine must not get these requests.
 export NO_PROXY="127.0.0.1,localhost${NO_PROXY:+,$NO_PROXY}"
 export no_proxy=$NO_PROXY
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
-use super::{Restart, Stall, Watching, restarts, rotations};
+use super::{Restart, Stall, StallWatch, restarts, rotations};
 use crate::given;
 use crate::process;
 use crate::scenarios::lines;
@@ -32,7 +32,7 @@ enum Whom {
 }
 
 /// The results beside one crowd.
-struct Measured {
+struct Measurements {
     /// Seconds from the first creation until the last resource has its condition.
     made: f64,
     while_made: Stall,
@@ -69,8 +69,8 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
 fn compared(
     scenario: &'static str,
     count: usize,
-    with: &Measured,
-    without: &Measured,
+    with: &Measurements,
+    without: &Measurements,
 ) -> Vec<Line> {
     let time = |what: String, unit, with: f64, without: f64| {
         (what, unit, with, Some(without), Goal::Times(1.3))
@@ -136,7 +136,7 @@ fn compared(
 }
 
 /// Measures with the crowd in a namespace of its own, which the grant admits or does not admit.
-async fn measure(program: &Path, count: usize, granted: bool, whom: Whom) -> Measured {
+async fn measure(program: &Path, count: usize, granted: bool, whom: Whom) -> Measurements {
     let stage = Stage::set(program.to_owned()).await;
     let (owner, mut crowd) = (stage.crowd("owner").await, stage.crowd("crowd").await);
     let mut names = vec![owner.namespace.clone()];
@@ -170,7 +170,7 @@ async fn measure(program: &Path, count: usize, granted: bool, whom: Whom) -> Mea
 
     let running = stage.operator_with(UNLIMITED, &[]).await;
     stage.settled(&running, &[]).await;
-    let watching = Watching::now(&running).await;
+    let watching = StallWatch::now(&running).await;
     let began = Instant::now();
     at_once(&crowd.names, async |name: &String| {
         let claimant = resource(name, POOL, &user_of(name), "nothing");
@@ -194,7 +194,7 @@ async fn measure(program: &Path, count: usize, granted: bool, whom: Whom) -> Mea
 
     let running = stage.operator_with(UNLIMITED, &[]).await;
     stage.settled(&running, &everybody).await;
-    let watching = Watching::now(&running).await;
+    let watching = StallWatch::now(&running).await;
     let rotation = rotations(&stage, &owner, OWNERS[0], USER, ROTATIONS).await;
     stage.say(&format!("rotation: {rotation:.2} ms"));
     stage.settled(&running, &everybody).await;
@@ -205,7 +205,7 @@ async fn measure(program: &Path, count: usize, granted: bool, whom: Whom) -> Mea
     let memory = process::memory(running.pid()).0;
     let at_runtime = watching.ended(&running).await;
     stage.end(running).await;
-    Measured {
+    Measurements {
         made,
         while_made,
         rotation,

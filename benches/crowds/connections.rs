@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::Watching;
+use super::StallWatch;
 use crate::given;
 use crate::process;
 use crate::scenarios::lines;
@@ -34,11 +34,11 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
     let resources = given("SCRAPED").unwrap_or(10_000);
     let stage = Stage::set(operator.to_owned()).await;
     let running = stage.operator_in_sync().await;
-    let watching = Watching::now(&running).await;
+    let watching = StallWatch::now(&running).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let without = watching.ended(&running).await;
     let before = process::memory(running.pid()).0;
-    let watching = Watching::now(&running).await;
+    let watching = StallWatch::now(&running).await;
     let (most, closed) = half_open(&running, count).await;
     let with = watching.ended(&running).await;
     stage.say(&format!(
@@ -93,10 +93,10 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
     stage.end(running).await;
     // A fresh operator, without any earlier work.
     let running = stage.operator_in_sync().await;
-    let watching = Watching::now(&running).await;
+    let watching = StallWatch::now(&running).await;
     tokio::time::sleep(SCRAPED_FOR).await;
     let without = watching.ended(&running).await;
-    let watching = Watching::now(&running).await;
+    let watching = StallWatch::now(&running).await;
     let cpu = process::cpu(running.pid());
     let scrapes = scrape(&running).await;
     let cpu = (process::cpu(running.pid()) - cpu) / SCRAPED_FOR.as_secs_f64() * 100.0;

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{Restart, Stall, Watching, restarts};
+use super::{Restart, Stall, StallWatch, restarts};
 use crate::given;
 use crate::scenarios::lines;
 use crate::stage::{Crowd, GRANT, Stage, UNLIMITED, at_once};
@@ -20,7 +20,7 @@ const NAMESPACES: usize = 10;
 /// How often each change is made for one figure.
 const CHANGES: usize = 3;
 
-struct Measured {
+struct Measurements {
     restart: Restart,
     /// Seconds from a change of the admitting grant until its status has the new generation.
     grant: f64,
@@ -102,7 +102,7 @@ fn one_of_parts(n: usize) -> Value {
     ] } })
 }
 
-async fn measure(stage: &Stage, crowds: &[Crowd], labelled: &Value) -> Measured {
+async fn measure(stage: &Stage, crowds: &[Crowd], labelled: &Value) -> Measurements {
     let all = stage.count();
     let restart = restarts(stage, &[], &[("PasswordSet", all)]).await;
     stage.say(&format!(
@@ -111,7 +111,7 @@ async fn measure(stage: &Stage, crowds: &[Crowd], labelled: &Value) -> Measured 
     ));
     let operator = stage.operator_with(UNLIMITED, &[]).await;
     stage.verified(&operator).await;
-    let watching = Watching::now(&operator).await;
+    let watching = StallWatch::now(&operator).await;
     let mut grant = Vec::new();
     for change in 0..CHANGES {
         let began = Instant::now();
@@ -132,7 +132,7 @@ async fn measure(stage: &Stage, crowds: &[Crowd], labelled: &Value) -> Measured 
     stage.say(&format!(
         "a grant changed: {grant:.3} s, a label {label:.3} s"
     ));
-    Measured {
+    Measurements {
         restart,
         grant,
         label,
@@ -159,7 +159,12 @@ async fn label(stage: &Stage, crowd: &Crowd, value: &str) {
     patched.await.expect("the namespace can be labelled");
 }
 
-fn compared(resources: usize, grants: usize, with: &Measured, without: &Measured) -> Vec<Line> {
+fn compared(
+    resources: usize,
+    grants: usize,
+    with: &Measurements,
+    without: &Measurements,
+) -> Vec<Line> {
     let times = Goal::Times(1.3);
     let (after, before) = (with.restart, without.restart);
     let mut all = lines(

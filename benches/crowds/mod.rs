@@ -47,12 +47,12 @@ struct Stall {
 }
 
 /// Measures stalls from a start point on.
-struct Watching {
+struct StallWatch {
     livez: Livez,
     before: f64,
 }
 
-impl Watching {
+impl StallWatch {
     /// From the start of the operator.
     fn start(operator: &Operator) -> Self {
         Self {
@@ -135,7 +135,7 @@ async fn restarts(stage: &Stage, args: &[&str], expected: &[(&str, usize)]) -> R
     for _ in 0..RESTARTS {
         let began = Instant::now();
         let operator = stage.operator_with(UNLIMITED, args).await;
-        let watching = Watching::start(&operator);
+        let watching = StallWatch::start(&operator);
         stage.settled(&operator, expected).await;
         took.push(began.elapsed().as_secs_f64());
         cpu.push(process::cpu(operator.pid()));

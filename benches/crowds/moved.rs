@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::given;
 use crate::scenarios::lines;
-use crate::stage::{Asked, Crowd, Stage, at_once, number};
+use crate::stage::{AuditedRequest, Crowd, Stage, at_once, number};
 use crate::support::operator::NAMESPACE;
 use crate::table::{Goal, Line};
 
@@ -89,7 +89,7 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
     )
 }
 
-fn counts(asked: &[Asked]) -> (usize, usize) {
+fn counts(asked: &[AuditedRequest]) -> (usize, usize) {
     let reads = asked.iter().filter(|it| it.is_secret_read()).count();
     let writes = asked.iter().filter(|it| it.is_status_write()).count();
     (reads, writes)

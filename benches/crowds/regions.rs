@@ -1,10 +1,10 @@
-//! Made-up Regions, while pools without a grant are open to all; and Regions that never answer. The floor is
-//! a rotation without these Regions.
+//! Two cases of Regions: invented Regions, while pools without a grant are open to all namespaces, and
+//! Regions that never answer. The floor is a rotation without these Regions.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Watching, rotations};
+use super::{StallWatch, rotations};
 use crate::cognito::HANGING;
 use crate::given;
 use crate::process;
@@ -26,7 +26,7 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
     let name = good.names[0].clone();
     let running = stage.operator_with(UNLIMITED, &["--ungranted=allow"]).await;
     stage.verified(&running).await;
-    let watching = Watching::now(&running).await;
+    let watching = StallWatch::now(&running).await;
     let floor = rotations(&stage, &good, &name, &name, ROTATIONS).await;
     let without = watching.ended(&running).await;
     let before = at_rest(&running).await;
@@ -34,7 +34,7 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
 
     let mut made = stage.crowd("made-up").await;
     made.names = (0..count).map(|n| format!("made-{n}")).collect();
-    let watching = Watching::now(&running).await;
+    let watching = StallWatch::now(&running).await;
     at_once(&made.names, async |name: &String| {
         made.make_secret(name).await;
         let pool = format!("eu-{}-1_abc", name.replace('-', ""));
@@ -58,7 +58,7 @@ pub(super) async fn run(operator: &Path) -> Vec<Line> {
     stage.say(&format!("{after:.1} MB after that"));
 
     hang(&stage).await;
-    let watching = Watching::now(&running).await;
+    let watching = StallWatch::now(&running).await;
     let beside_hanging = rotations(&stage, &good, &name, &name, ROTATIONS).await;
     let hung = watching.ended(&running).await;
     stage.say(&format!(

@@ -1,5 +1,5 @@
-//! The `CognitoUserPoolGrant` resource and its CRD: who may manage which users of a pool, and as
-//! whom the operator calls for them. Cluster-scoped, because it belongs to the platform team.
+//! The `CognitoUserPoolGrant` resource and its CRD: which namespaces may manage which users of a pool, and
+//! which identity makes the calls. Cluster-scoped, because a grant belongs to the platform team.
 
 // Each `printcolumn` has its own `type_`, `name` and so on.
 #![allow(clippy::duplicated_attributes)]
@@ -51,7 +51,7 @@ use std::collections::BTreeMap;
     printcolumn(
         name = "Resources",
         type_ = "integer",
-        description = "How many CognitoUserPasswords the grant lets in",
+        description = "How many CognitoUserPasswords the grant admits",
         json_path = ".status.resources"
     ),
     printcolumn(
@@ -192,7 +192,7 @@ pub struct GrantStatus {
     /// The generation of the grant that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How many CognitoUserPasswords the grant lets in.
+    /// How many CognitoUserPasswords the grant admits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<i64>,
     /// Ready: whether the grant is in force, and whether the operator can assume the grant's role.

@@ -1,5 +1,8 @@
-//! The `CognitoUserPassword` resource and its CRD. What can be known at `kubectl apply` is
-//! refused there, by anchored patterns and by rules that say what is right.
+//! The `CognitoUserPassword` resource and its CRD. The API server refuses a mistake at `kubectl apply` if a
+//! pattern or a rule can find the mistake. Patterns are anchored, and each rule says what is right.
+//!
+//! A new field of the spec also belongs into `CompactRecord`, where the compiler asks for the field. If a change
+//! of the field means another password, the field belongs into the fingerprint.
 
 // Each `printcolumn` has its own `type_`, `name` and so on.
 #![allow(clippy::duplicated_attributes)]

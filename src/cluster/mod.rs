@@ -2,6 +2,8 @@
 //!
 //! `client` holds the client with its time limits, `election` the Lease, and `watch` the watches. Every other
 //! file reads or writes one kind of object.
+//!
+//! Imports [`crate::api`] and [`crate::core`].
 
 mod client;
 pub mod election;

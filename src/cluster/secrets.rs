@@ -33,7 +33,7 @@ pub enum SecretLookup {
 ///
 /// # Errors
 /// [`CallError`] if the API server didn't answer or refused, or if the reply can't be decoded.
-pub async fn read(
+pub async fn read_value(
     client: &Client,
     namespace: &str,
     name: &str,

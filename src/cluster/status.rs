@@ -1,5 +1,5 @@
 //! The only module that sends status writes. This module decides nothing: the callers are the stages of a
-//! reconcile (`record`, `set`), the recorder of versions and the reporter of grants.
+//! reconcile (`write_status`, `set`), the recorder of versions and the reporter of grants.
 //!
 //! Every write names the resourceVersion that was decided on, so that no write overwrites a change that the
 //! operator hasn't seen. (Measured: a uid in the patch protects nothing.)
@@ -21,7 +21,7 @@ use serde_json::json;
 ///
 /// # Errors
 /// [`CallError::NotFound`] if the resource is gone, else the error of the call.
-pub async fn read(
+pub async fn read_resource(
     client: &Client,
     namespace: &str,
     name: &str,
@@ -59,7 +59,7 @@ fn decoded<K>(object: LeanObject<K>) -> Result<K, CallError> {
 /// Replaces the whole status of a grant.
 ///
 /// # Errors
-/// The same as those of [`write`].
+/// The same as those of [`write()`].
 pub async fn write_grant(
     client: &Client,
     grant: &CognitoUserPoolGrant,

@@ -1,4 +1,6 @@
 //! The port to AWS. The controller knows the trait [`Cognito`]. Only the module [`aws`] imports the SDK.
+//!
+//! Imports [`crate::core`] only.
 
 pub mod aws;
 

@@ -111,7 +111,7 @@ impl<C: Cognito> Context<C> {
                     #[cfg(test)]
                     super::panic_tests::panic_at("wake", key);
                     match why {
-                        Wake::Healed => memory.healed(key),
+                        Wake::Recovered => memory.recovered(key),
                         Wake::Report => {}
                     }
                     queue.push(key.clone());
@@ -176,7 +176,7 @@ impl<C: Cognito> Context<C> {
         lock(&self.index)
     }
 
-    /// Runs the work for one object, and catches a panic of the work: see [`isolated`].
+    /// Runs the work for one object, and catches a panic of the work: see `isolated`.
     pub fn isolated<T>(
         &self,
         object: &dyn Display,

@@ -365,7 +365,7 @@ impl Metrics {
     }
 
     /// The meter behind the gauges `longest_stall_seconds` and `longest_stall_since_start_seconds` and the
-    /// counter `stalls`. Wrap each task of the process with the meter's [`watch`](StallMeter::watch).
+    /// counter `stalls`. Wrap each task of the process with the meter's [`instrument`](StallMeter::instrument).
     #[must_use]
     pub fn stalls(&self) -> StallMeter {
         self.stalls.clone()

@@ -10,7 +10,7 @@ use std::panic::{PanicHookInfo, set_hook};
 use tracing::error;
 
 /// Replaces a formatted message.
-const WITHHELD: &str = "(withheld: it may quote a secret)";
+const WITHHELD: &str = "(withheld: the message may quote a secret)";
 
 /// Sends panics to the log instead of standard error from now on. Adds a backtrace if `RUST_BACKTRACE` asks
 /// for one.

@@ -1,7 +1,7 @@
 //! `/livez`, `/readyz` and `/metrics` over HTTP, on a port that every pod of the cluster can reach.
 //!
-//! There is no authentication, so no answer may contain a secret and no client may cost much. [`connections`]
-//! limits a client's connections, and [`pages`] limits the cost of scrapes.
+//! There is no authentication, so no answer may contain a secret and no client may cost much. `connections`
+//! limits a client's connections, and `pages` limits the cost of scrapes.
 
 mod connections;
 mod listen;

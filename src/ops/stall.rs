@@ -1,7 +1,7 @@
 //! The stall meter: how long one task blocks the runtime's only thread.
 //!
 //! While a task computes between two `await`s, all other tasks wait: the probes, the renewal of the lease,
-//! every reconcile. The meter times each poll of the tasks that are wrapped with [`StallMeter::watch`]. The
+//! every reconcile. The meter times each poll of the tasks that are wrapped with [`StallMeter::instrument`]. The
 //! meter has no timer, so an idle process stays idle.
 
 use std::{
@@ -123,7 +123,7 @@ fn slot(part: u32) -> usize {
     part as usize % PARTS
 }
 
-/// A future whose polls are recorded; made by [`StallMeter::watch`].
+/// A future whose polls are recorded; made by [`StallMeter::instrument`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct MeteredFuture<F> {

@@ -1,5 +1,5 @@
-//! Reads which modules each file of `src` imports, as Rust does: use declarations, paths within the
-//! code, and names that a module passes on from another one. What only tests import is left out.
+//! Finds the modules that each file of `src` imports, as Rust resolves names: use declarations, paths within
+//! the code, and re-exports. Imports of tests are left out.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,25 +13,26 @@ use syn::{
 
 /// A source file.
 pub struct File {
-    /// Its path within the crate: `core::protocol::decide`.
+    /// The file's path within the crate: `core::protocol::decide`.
     pub module: String,
-    /// Its path below `src`.
+    /// The file's path below `src`.
     pub path: PathBuf,
-    /// The modules that it imports, itself left out; none if only tests have the file.
+    /// The modules that the file imports, without the file's own module. Empty if only tests compile the
+    /// file.
     pub imports: BTreeSet<String>,
-    /// Its code without comments.
+    /// The file's code without comments.
     pub code: String,
 }
 
 /// A path within the crate, or a name in it.
 type Names = Vec<String>;
 
-/// What is read in one file, before its paths are resolved.
-struct Parsed {
+/// The content of one file, before the paths are resolved.
+struct ParsedFile {
     path: PathBuf,
     /// Absolute paths within the crate.
     paths: BTreeSet<Names>,
-    /// What it passes on to those who import it: the name, and the absolute path.
+    /// Re-exports: the exported name, and the absolute path.
     passed_on: BTreeMap<String, Names>,
     code: String,
 }
@@ -39,7 +40,7 @@ struct Parsed {
 /// All source files.
 ///
 /// # Panics
-/// When one can't be read.
+/// If a file can't be read.
 pub fn files() -> Vec<File> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut parsed = BTreeMap::new();
@@ -48,7 +49,7 @@ pub fn files() -> Vec<File> {
         read(&src, Path::new(root), &[], Some(module), false, &mut parsed);
     }
     assert!(parsed.len() > 30, "where is the code?");
-    let file = |(module, file): (&Names, &Parsed)| File {
+    let file = |(module, file): (&Names, &ParsedFile)| File {
         module: module.join("::"),
         path: file.path.clone(),
         imports: file
@@ -63,14 +64,14 @@ pub fn files() -> Vec<File> {
     parsed.iter().map(file).collect()
 }
 
-/// Reads a file, and those of the modules that it declares.
+/// Reads a file, and the files of the modules that the file declares.
 fn read(
     src: &Path,
     path: &Path,
     module: &[String],
     name: Option<String>,
     is_for_tests: bool,
-    all: &mut BTreeMap<Names, Parsed>,
+    all: &mut BTreeMap<Names, ParsedFile>,
 ) {
     let text = fs::read_to_string(src.join(path)).expect("a source file");
     let file = syn::parse_file(&text);
@@ -110,7 +111,7 @@ fn read(
         let module = [module, &[name]].concat();
         read(src, &path, &module, None, is_for_tests, all);
     }
-    let parsed = Parsed {
+    let parsed = ParsedFile {
         path: path.to_owned(),
         paths: reader.paths,
         passed_on: reader.passed_on,
@@ -119,8 +120,8 @@ fn read(
     all.insert(name.map_or(module.to_vec(), |name| vec![name]), parsed);
 }
 
-/// The module that a path leads to: where a name is defined, not where it is passed on.
-fn resolve(all: &BTreeMap<Names, Parsed>, path: &[String], depth: u32) -> Option<Names> {
+/// The module that defines the name of a path, not a module that only exports the name again.
+fn resolve(all: &BTreeMap<Names, ParsedFile>, path: &[String], depth: u32) -> Option<Names> {
     assert!(depth < 10, "{path:?} is passed on in a circle");
     let longest = (1..=path.len())
         .rev()
@@ -174,7 +175,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// An absolute path; none where it leads out of the crate or to what is in scope already.
+    /// An absolute path. None if the path leads out of the crate, or to a name already in scope.
     fn absolute(&self, path: &[String]) -> Option<Names> {
         let mut base = self.here.clone();
         let mut rest = path;
@@ -247,7 +248,7 @@ impl<'ast> Visit<'ast> for Reader {
         }
     }
 
-    /// What is within a macro isn't parsed: anything that looks like a path counts.
+    /// The content of a macro isn't parsed: any text in the form of a path counts.
     fn visit_macro(&mut self, macro_: &'ast syn::Macro) {
         let text = macro_.tokens.to_string().replace(" :: ", "::");
         for word in text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':') {

@@ -1,5 +1,5 @@
-//! Alert, page, metric and reason belong together, in both directions. What each alert does is tested by promtool:
-//! `make alerts`.
+//! Checks alerts, pages, metrics and reasons against one another, in both directions. promtool tests the
+//! alerts: `make alerts`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -126,7 +126,7 @@ fn each_metric_and_each_reason_of_an_alert_exists() {
         for word in words(expression).filter(|word| word.starts_with("cognito_password_operator_"))
         {
             let metric = word.trim_end_matches("_bucket").trim_end_matches("_count");
-            // tests/docs.rs holds the table of this page to the metrics of the code.
+            // tests/docs.rs compares the table of this page with the metrics of the code.
             assert!(monitoring.contains(&format!("| `{metric}` |")), "{metric}");
         }
         for reason in reasons_in(expression) {
@@ -142,7 +142,7 @@ fn each_reason_that_somebody_must_act_on_fires_an_alert() {
         .iter()
         .map(|rule| text(rule, "/expr").to_owned())
         .collect();
-    // This alert fires for all reasons but those that it names.
+    // This alert fires for every reason except the named ones.
     let others = expressions
         .iter()
         .find(|it| it.contains("reason!~"))
@@ -153,7 +153,7 @@ fn each_reason_that_somebody_must_act_on_fires_an_alert() {
             .iter()
             .filter(|it| !it.contains("reason!~"))
             .any(is_named);
-        // Throttling is seen in the calls, and what progresses is no failure.
+        // The metrics of calls show throttling, and `Progressing` is no failure.
         let elsewhere = ["Progressing", "TooManyRequests"].contains(&entry.word);
         assert!(
             alone || !is_named(others) || elsewhere,

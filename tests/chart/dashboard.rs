@@ -1,4 +1,4 @@
-//! The dashboard: its form, and that panels and metrics belong together. `make alerts` decodes the dashboard by
+//! The dashboard: its form, and its panels against the metrics. `make alerts` decodes the dashboard by
 //! Grafana's own types.
 
 use std::collections::BTreeSet;
@@ -119,7 +119,7 @@ fn each_query_selects_by_the_variables_and_by_no_fixed_interval_of_a_rate() {
     }
 }
 
-/// The metrics of docs/monitoring.md, which tests/docs.rs holds to those of the code.
+/// The metrics of docs/monitoring.md; tests/docs.rs compares that page with the code.
 fn metrics() -> BTreeSet<String> {
     let page = fs::read_to_string(tools::checkout().join("docs/monitoring.md")).expect("the page");
     let name = |line: &str| {

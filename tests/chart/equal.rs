@@ -75,8 +75,8 @@ fn by_name(objects: Vec<Value>) -> Objects {
     named
 }
 
-/// What kustomize renders, without the Namespace: `helm install --create-namespace` makes that, because Helm keeps
-/// the release in it.
+/// The objects that kustomize renders, without the Namespace. `helm install --create-namespace` makes the
+/// Namespace, because Helm keeps the release there.
 fn kustomized(directory: &str) -> Objects {
     let text = run(Tool::Kubectl, &["kustomize", directory]);
     let mut objects = by_name(documents(&text.expect("kustomize renders deploy/")));

@@ -1,4 +1,5 @@
-//! Each flag of `run` has a value, and the operator accepts what the chart makes of the values.
+//! Each flag of `run` has a value in the chart, and the operator accepts the arguments that the chart
+//! renders.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -107,7 +108,7 @@ fn each_setting_becomes_its_flag_and_the_operator_accepts_the_command_line() {
             .output()
             .expect("the operator can be started");
         let said = String::from_utf8_lossy(&output.stderr);
-        // The command line is right when the next thing is missing.
+        // The command line is right if the only error is the missing API server.
         assert!(
             said.contains("no API server is configured"),
             "{args:?}: {said}"

@@ -1,4 +1,4 @@
-//! What the chart says to people: README, notes, and the facts for Artifact Hub.
+//! The chart's texts for people: README, notes, and the facts for Artifact Hub.
 
 use std::fs;
 

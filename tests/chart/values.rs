@@ -1,5 +1,5 @@
-//! Each leaf of values.yaml is in values.schema.json with the same default and the same words, and changes what the
-//! chart renders.
+//! Each leaf of values.yaml is in values.schema.json with the same default and the same words, and changes
+//! what the chart renders.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::render::{read, read_yaml, template};
 
-/// The leaves of the schema, by path: what isn't an object with named properties.
+/// The leaves of the schema, by path. A leaf is a value that isn't an object with named properties.
 fn leaves(schema: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
     let properties = schema["properties"]
         .as_object()
@@ -29,7 +29,7 @@ fn leaves(schema: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
 fn schema() -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     leaves(&read_yaml("values.schema.json"), "", &mut found);
-    // For umbrella charts: Helm reads it, the chart doesn't.
+    // For umbrella charts: Helm reads the value, the chart doesn't.
     found.remove("enabled").expect("umbrella charts may set it");
     found
 }
@@ -57,7 +57,8 @@ fn merge(into: &mut Value, from: Value) {
     }
 }
 
-/// The comments of values.yaml, by path of what follows them: helm-docs' form, `# -- words`.
+/// The comments of values.yaml, by the path of the value below each comment. The form is helm-docs' form, `#
+/// -- words`.
 fn comments() -> BTreeMap<String, String> {
     let (mut found, mut stack, mut words) = (BTreeMap::new(), Vec::<String>::new(), None::<String>);
     for line in read("values.yaml").lines() {
@@ -98,11 +99,11 @@ fn values_and_schema_have_the_same_leaves_defaults_and_words() {
         );
         assert!(words.is_some(), "{path} is not explained");
     }
-    // And nothing is in values.yaml that the schema doesn't have: Helm would refuse its own defaults.
+    // The schema knows every value of values.yaml: otherwise Helm would refuse its own defaults.
     template(&json!({})).expect("the defaults fit the schema");
 }
 
-/// Another value for a leaf; where the leaf needs company to have an effect, with that.
+/// Another value for a leaf, with the other values that the leaf needs to have an effect.
 fn change(path: &str, leaf: &Value) -> (Value, Value) {
     let grant = json!({ "name": "team-a", "userPoolId": "eu-west-1_AbCdEf123", "usernames": ["ci-bot"], "namespaces": { "names": ["team-a"] } });
     let rule = json!({ "ports": [{ "protocol": "TCP", "port": 1234 }] });
@@ -187,7 +188,7 @@ fn change(path: &str, leaf: &Value) -> (Value, Value) {
 
 #[test]
 fn each_value_changes_what_the_chart_renders() {
-    // Helm runs two hundred times: on four threads.
+    // Helm runs two hundred times, so four threads share the runs.
     let leaves: Vec<_> = schema().into_iter().collect();
     std::thread::scope(|scope| {
         for leaves in leaves.chunks(leaves.len().div_ceil(4)) {

@@ -1,10 +1,9 @@
-//! `make demo`: the whole story on this machine. A real Kubernetes API server, moto as Cognito and
-//! the operator, with the rights of its own service account; and then what really happens, line by
-//! line: what kubectl prints, how sign-ins end, what the conditions say.
+//! `make demo`: the whole story on this machine, with a real Kubernetes API server, moto as Cognito, and the
+//! operator with the rights of its own service account. The demo shows the output of kubectl, the results of
+//! sign-ins, and the conditions.
 //!
-//! Nothing here is scripted output. Where the story doesn't go as it should, it stops, shows the
-//! resource, its events and the operator's log, and the command fails. `HOLD=1` keeps everything up
-//! at the end, to play with.
+//! No output is scripted. If a step fails, the demo stops, shows the resource, its Events and the operator's
+//! log, and exits with an error. `HOLD=1` keeps all processes up at the end.
 
 mod hold;
 mod say;
@@ -22,7 +21,7 @@ use futures::FutureExt;
 use say::Say;
 use stage::Stage;
 
-/// One step of the story: an error is the sentence that says what went wrong.
+/// The result of one step. An error is a sentence that says what went wrong.
 type Step<T = ()> = Result<T, String>;
 
 #[tokio::main]
@@ -53,8 +52,8 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Runs a part of the demo. What the support's functions say in a panic becomes the error.
-async fn caught<T>(panicked: &Panicked, part: impl Future<Output = Step<T>>) -> Step<T> {
+/// Runs a part of the demo. A panic of the test support becomes the error.
+async fn caught<T>(panicked: &PanicMessage, part: impl Future<Output = Step<T>>) -> Step<T> {
     match AssertUnwindSafe(Box::pin(part)).catch_unwind().await {
         Ok(done) => done,
         Err(_) => Err(panicked
@@ -65,11 +64,11 @@ async fn caught<T>(panicked: &Panicked, part: impl Future<Output = Step<T>>) -> 
     }
 }
 
-type Panicked = Arc<Mutex<Option<String>>>;
+type PanicMessage = Arc<Mutex<Option<String>>>;
 
-/// Keeps what a panic says, instead of printing it in the middle of the story.
-fn panics_are_kept() -> Panicked {
-    let kept = Panicked::default();
+/// Keeps the message of a panic, instead of printing the message in the middle of the story.
+fn panics_are_kept() -> PanicMessage {
+    let kept = PanicMessage::default();
     let writer = kept.clone();
     std::panic::set_hook(Box::new(move |panic| {
         let said = panic.payload_as_str().unwrap_or("it panicked").to_owned();

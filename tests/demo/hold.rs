@@ -1,4 +1,4 @@
-//! The end: what to try next, or, with `HOLD=1`, everything that is needed to play.
+//! The end: what to try next. With `HOLD=1`, the addresses and commands to try.
 
 use std::path::Path;
 
@@ -68,7 +68,7 @@ pub(crate) async fn hold(say: &mut Say, stage: &Stage) -> Step {
     Ok(())
 }
 
-/// What an application sends to Cognito to sign a user in, as one command.
+/// The request of an application that signs a user in, as one command.
 fn sign_in(stage: &Stage, user: &str, password: &str) -> String {
     let body = serde_json::json!({
         "AuthFlow": "USER_PASSWORD_AUTH",
@@ -99,7 +99,7 @@ async fn until_asked_to_end() {
         }
     };
     tokio::select! {
-        // An error says that Ctrl-C can't be waited for: then there is nothing to hold for.
+        // If Ctrl-C can't be handled, `ctrl_c` returns an error at once, and the demo ends.
         _ = tokio::signal::ctrl_c() => {}
         _ = terminated => {}
     }

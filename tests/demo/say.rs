@@ -1,5 +1,4 @@
-//! How the story is told: numbered chapters, short lines, commands with what they printed. Colours
-//! only on a terminal.
+//! Prints the story: numbered chapters, short lines, commands with their output. Colours only on a terminal.
 #![allow(clippy::print_stdout, reason = "the story is this program's output")]
 
 use std::io::{IsTerminal, Write};
@@ -15,7 +14,7 @@ pub(crate) struct Say {
     chapter: u32,
 }
 
-/// Something that takes its time. What is printed next ends its line.
+/// A step that takes time, with a line of its own. The next output ends the line.
 pub(crate) struct Progress {
     started: Instant,
 }
@@ -41,19 +40,19 @@ impl Say {
         self.flush();
     }
 
-    /// Something that was checked, and is so.
+    /// A successful check.
     pub(crate) fn good(&self, text: &str) {
         println!("  {} {text}", self.paint("32", "✓"));
         self.flush();
     }
 
-    /// A command, as it could be typed.
+    /// A command, ready to be typed.
     pub(crate) fn command(&self, command: &str) {
         println!("  {} {}", self.paint("2", "$"), self.paint("36", command));
         self.flush();
     }
 
-    /// What a command printed, or a file.
+    /// The output of a command, or a file.
     pub(crate) fn output(&self, text: &str) {
         for line in text.trim_end().lines() {
             println!("{}", format!("{INDENT}{line}").trim_end());
@@ -90,7 +89,7 @@ impl Say {
         }
     }
 
-    /// The end of a story that didn't go as it should.
+    /// The end of a demo in which a step failed.
     pub(crate) fn failed(&self, why: &str, evidence: &str) {
         println!("\n\n{} {why}", self.paint("1;31", "FAILED:"));
         if !evidence.is_empty() {
@@ -112,7 +111,7 @@ impl Say {
         reason = "what is said is said by somebody, and at once"
     )]
     fn flush(&self) {
-        // Whoever stopped listening misses the rest of the story.
+        // If the reader of the output is gone, the rest of the story is lost.
         let _ = std::io::stdout().flush();
     }
 }

@@ -1,4 +1,4 @@
-//! What the story is played on: the API server, moto, the operator, and the ways to ask them.
+//! The setting of the story: the API server, moto, the operator, and the ways to query them.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,9 +16,9 @@ use crate::support::{
     resources,
 };
 
-/// The namespace in which most of the story is set.
+/// The namespace of most chapters.
 pub(crate) const NAMESPACE: &str = "team-a";
-/// And the one of those who come later.
+/// The namespace of the second team.
 pub(crate) const OTHER: &str = "team-b";
 /// The resources of the story, in order of appearance.
 const RESOURCES: [(&str, &str); 3] = [
@@ -26,22 +26,22 @@ const RESOURCES: [(&str, &str); 3] = [
     (NAMESPACE, "deploy-bot"),
     (OTHER, "report-bot"),
 ];
-/// Much longer than anything takes here, also where the machine is busy.
+/// Much longer than any step takes, even on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
 
 const CALLS: &str = "cognito_password_operator_cognito_calls_total";
 const KNOWN: &str = "cognito_password_operator_resources";
 
 pub(crate) struct Stage {
-    // Dropped in this order: the operator before what it works with.
+    // Fields drop in this order: the operator before the servers that the operator uses.
     pub(crate) operator: Operator,
     pub(crate) moto: Moto,
     pub(crate) plane: ControlPlane,
     binary: PathBuf,
     client: kube::Client,
-    /// What operators logged that have ended.
+    /// The logs of operators that have ended.
     earlier_logs: String,
-    /// The namespace of the scene.
+    /// The namespace of the current scene.
     pub(crate) namespace: &'static str,
     pub(crate) pool: String,
     pub(crate) application: String,
@@ -95,7 +95,7 @@ impl Stage {
         self.run_kubectl(say, &args, "")
     }
 
-    /// Shows a manifest that belongs to the whole cluster, and applies it.
+    /// Shows and applies a manifest of a cluster-scoped object.
     pub(crate) fn apply_globally(&self, say: &Say, manifest: &str) -> Step {
         say.gap();
         say.output(manifest);
@@ -115,7 +115,7 @@ impl Stage {
         Ok(())
     }
 
-    /// What the Ready condition says, by kubectl.
+    /// Prints the message of the Ready condition, by kubectl.
     pub(crate) fn show_message(&self, say: &Say, resource: &str) -> Step {
         let path = r#"jsonpath={.status.conditions[?(@.type=="Ready")].message}"#;
         let args = ["-n", self.namespace, "get", "cup", resource, "-o", path];
@@ -124,7 +124,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Signs in as the user would, and fails unless it ends as it should.
+    /// Signs in as the user would. Fails if the sign-in succeeds without `lets_in`, or fails with it.
     pub(crate) async fn sign_in(
         &self,
         say: &Say,
@@ -150,7 +150,7 @@ impl Stage {
         }
     }
 
-    /// Waits until the resource says that what is in the Secret now is set.
+    /// Waits until the status says that the Secret's present value is set.
     pub(crate) async fn wait_set(&self, resource: &str, secret: &str) -> Step<DynamicObject> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace);
         let now = secrets.get(secret).await.map_err(|e| e.to_string())?;
@@ -163,7 +163,7 @@ impl Stage {
         .await
     }
 
-    /// Waits until the resource says that it isn't Ready, for this reason.
+    /// Waits until Ready is False for this reason.
     pub(crate) async fn wait_not(&self, resource: &str, reason: &str) -> Step {
         let what = format!("Ready=False for {reason}");
         let refused = |object: &DynamicObject| says(object, "False", reason);
@@ -172,7 +172,7 @@ impl Stage {
             .map(drop)
     }
 
-    /// Waits until the grant says that it is in force, and lets one resource in.
+    /// Waits until the grant is Ready and admits one resource.
     pub(crate) async fn wait_grant(&self, grant: &str) -> Step {
         let what = "Ready=True for one resource";
         let granted = |object: &DynamicObject| {
@@ -208,9 +208,9 @@ impl Stage {
         self.plane.audit_mark()
     }
 
-    /// From the API server's answer to our last write of an object to its answer to the write of
-    /// the status that made `resource` what it is, by its audit log. (Not from our request on: the
-    /// first object of a new CRD takes the API server 2 s.)
+    /// The time from the answer to the demo's last write of an object until the answer to the write of
+    /// `resource`'s present status, by the API server's audit log. The time does not begin at the demo's
+    /// request: the first object of a new CRD takes the API server 2 s.
     pub(crate) async fn took(
         &self,
         since: Mark,
@@ -233,11 +233,12 @@ impl Stage {
             self.logged(its.since(since), said)
         );
         let took = said?.duration_since(changed?);
-        // Less than nothing where the operator was faster than the answer to us.
+        // Negative if the operator was faster than the answer to the demo.
         Ok(Duration::try_from(took).unwrap_or_default())
     }
 
-    /// When the last such request was answered. A watch may show what it did before it is in the log.
+    /// The time of the answer to the last matching request. A watch may show an effect before the log has the
+    /// request.
     async fn logged(&self, query: AuditQuery, wanted: impl Fn(&Value) -> bool) -> Step<Timestamp> {
         let mut at = None;
         let in_log = async {
@@ -258,8 +259,8 @@ impl Stage {
         self.operator.metric(CALLS, &[]).await
     }
 
-    /// Waits until the running operator knows of so many that are set. It is ready, so that it has
-    /// listed and glanced at everything.
+    /// Waits until the running operator counts `wanted` resources as set. The operator is ready, so it has
+    /// listed and triaged every resource.
     pub(crate) async fn wait_in_sync(&self, wanted: f64) -> Step {
         let set = [("reason", "PasswordSet")];
         let reached = async {
@@ -280,7 +281,7 @@ impl Stage {
         in_time(read, "the operator did not look at the Secret").await
     }
 
-    /// What the operator asked of the API server since then, of this kind in the scene's namespace.
+    /// The number of requests of one kind that the operator made in the scene's namespace since the mark.
     pub(crate) fn asked(&self, since: Mark, verb: &str, plural: &str) -> usize {
         let query = AuditQuery::new()
             .since(since)
@@ -291,7 +292,7 @@ impl Stage {
         self.plane.audit(&query).len()
     }
 
-    /// Everything that others may read: resources and grants with their status, events, the log.
+    /// Everything that other users may read: resources and grants with their statuses, the Events, the log.
     pub(crate) fn what_others_may_read(&self) -> Step<String> {
         let kinds = "cognitouserpasswords,cognitouserpoolgrants,events";
         let objects = self
@@ -300,12 +301,12 @@ impl Stage {
         Ok(objects + &self.earlier_logs + &self.operator.logs())
     }
 
-    /// What somebody needs to find out what went wrong.
+    /// The facts for finding the cause of a failure.
     pub(crate) async fn evidence(&self) -> String {
         let mut evidence = String::new();
         for (namespace, name) in RESOURCES {
             let described = describe(&self.client, namespace, name).await;
-            // Those that haven't appeared yet are no evidence.
+            // Resources that later chapters create are no evidence.
             if !described.contains("NotFound") {
                 evidence.push_str(&described);
                 evidence.push('\n');
@@ -354,7 +355,7 @@ fn says(object: &DynamicObject, status: &str, reason: &str) -> bool {
     })
 }
 
-/// A command as it would be typed.
+/// A command, ready to be typed.
 pub(crate) fn shell_line(program: &str, args: &[&str]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@".contains(c);
     let quoted = |arg: &str| {

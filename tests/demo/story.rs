@@ -1,4 +1,4 @@
-//! The story, chapter by chapter. Every step checks what it tells.
+//! The story, chapter by chapter. Each step checks what the step prints.
 
 use serde_json::json;
 
@@ -94,7 +94,8 @@ async fn a_weak_password_is_refused(say: &mut Say, stage: &Stage) -> Step {
     say.chapter("The pool's policy refuses a weak password");
     let calls = stage.calls().await;
     patch(say, stage, WEAK)?;
-    // Its status is written over the version that the operator has seen: after the annotation.
+    // The status write names the version that the operator has seen, so the annotation comes before that
+    // write.
     stage.wait_not("ci-bot", "InvalidPassword").await?;
     more_calls(say, stage, calls, 1.0).await?;
     stage.kubectl(say, &["get", "cup"])?;
@@ -239,7 +240,7 @@ fn nothing_leaked(say: &mut Say, stage: &Stage) -> Step {
     Ok(())
 }
 
-/// Changes the Secret, waits until that is set, and says how long it took.
+/// Changes the Secret, waits until the value is set, and prints the duration.
 async fn set(say: &Say, stage: &Stage, password: &str) -> Step {
     let mark = stage.mark();
     patch(say, stage, password)?;

@@ -1,4 +1,4 @@
-//! API SERVER: stopped, frozen, without its etcd, cut off, and wrong in what it answers.
+//! API SERVER: stopped, frozen, without etcd, cut off, and with wrong answers.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::support::{ApiFault, ControlPlane, Kind};
 /// Longer than the operator waits for an answer.
 const TOO_LONG: Duration = Duration::from_secs(6);
 
-/// What it says or loses, each in this share of the requests it fits.
+/// Wrong answers and lost replies, each with this probability for every request to which the fault applies.
 pub(crate) fn chances(probability: f64) -> [(ApiFault, f64); 8] {
     [
         ApiFault::Gone,
@@ -33,7 +33,7 @@ pub(crate) fn chances(probability: f64) -> [(ApiFault, f64); 8] {
 #[derive(Clone, Copy, Debug)]
 enum Act {
     CutWatches,
-    /// A watch that is cut, and is then told that it is too old.
+    /// A watch is cut. The next watch gets the error that its resourceVersion is too old.
     Gone,
     GoneLater,
     StopApiServer,
@@ -56,7 +56,7 @@ pub(crate) async fn drill(settings: Settings) -> Report {
     static PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);
     let size = (12, settings.count(60, 40));
     let scene = Scene::set("api-server", &PLANE, settings, size).await;
-    // Few calls for so many users: after a pause more are due at once than a second may see.
+    // A low limit for many users: after a pause, more sets are due than the limit allows in a second.
     let scene = scene.with_grants().with_limits(3, 3);
     let replica = Replica::start(&scene, "a", |builder| builder).await;
     let mut random = scene.random(1);

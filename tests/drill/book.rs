@@ -1,5 +1,5 @@
-//! What the test itself knows: which version of which Secret held which value, and how often
-//! operators were killed.
+//! What the drill itself did: the value of each Secret at each resourceVersion, and how often operators were
+//! killed.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::lock;
 
-/// In every value, and nowhere else: where it turns up, a password leaked.
+/// A part of every value, and of no other text. A text with the marker contains a password.
 pub(crate) const MARKER: &str = "dRi11-";
 
 #[derive(Debug, Default)]
@@ -21,12 +21,14 @@ pub(crate) struct Book {
 #[derive(Clone, Debug)]
 struct Entry {
     value: String,
-    /// The resourceVersions at which the Secret held it, and since when it is known.
+    /// The resourceVersions at which the Secret had the value, each with the time when the drill learned the
+    /// version.
     versions: Vec<(Instant, String)>,
 }
 
 impl Book {
-    /// A value that this user never had. It is written down before anybody can know it.
+    /// A value that this user never had. The book records the value before any other program can see the
+    /// value.
     pub(crate) fn new_value(&self, user: &str, random: u64) -> String {
         let mut values = lock(&self.values);
         let entries = values.entry(user.to_owned()).or_default();
@@ -38,7 +40,7 @@ impl Book {
         value
     }
 
-    /// The Secret, with the newest value, has this resourceVersion.
+    /// Notes that the Secret has this resourceVersion, with the newest value.
     pub(crate) fn written(&self, user: &str, version: String) {
         if let Some(entry) = lock(&self.values)
             .get_mut(user)
@@ -48,7 +50,7 @@ impl Book {
         }
     }
 
-    /// Each write of the user's Secret, in a line.
+    /// Each write of the user's Secret, as a line of text.
     pub(crate) fn written_at(&self, user: &str) -> Vec<(Instant, String)> {
         let values = lock(&self.values);
         let entries = values.get(user).into_iter().flatten();
@@ -80,7 +82,7 @@ impl Book {
         lock(&self.values).values().map(Vec::len).sum()
     }
 
-    /// An operator was killed, or ended as if it had been.
+    /// Notes the end of an operator that was killed, or that ended as abruptly.
     pub(crate) fn ended(&self) {
         lock(&self.kills).push(Instant::now());
     }

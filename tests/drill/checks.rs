@@ -1,41 +1,41 @@
-//! What must never have been, judged on all that was seen. Only at the end of a drill, because only
-//! then every version of every Secret is known; but on each state that the API server showed.
+//! The promises, checked on every state that the API server showed. The checks run at the end of a drill,
+//! because only then every version of every Secret is known.
 
 use std::time::{Duration, Instant};
 
 use crate::book::Book;
-use crate::observer::{Attempt, Seen};
+use crate::observer::{Attempt, ObservedState};
 use crate::support::{Call, Outcome};
 
 /// How long another value must wait for an open attempt.
 const QUARANTINE: Duration = Duration::from_secs(30);
 
-/// All that was seen of one user.
+/// Everything that the drill saw of one user.
 pub(crate) struct Evidence<'a> {
     pub(crate) user: &'a str,
     pub(crate) book: &'a Book,
-    pub(crate) seen: &'a [Seen],
+    pub(crate) seen: &'a [ObservedState],
     pub(crate) calls: &'a [Call],
-    /// What was in force, and since when.
+    /// The user's passwords, each with the time of its set.
     pub(crate) in_force: &'a [(Instant, String)],
     pub(crate) actors: Actors,
 }
 
-/// Who may act at a moment.
+/// The processes that may act at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Actors {
     /// One process, killed and started again.
     One,
-    /// Two, of which one leads. One that has just lost its lease, or is frozen, may have made the
-    /// call that the next leader makes again, because its outcome isn't on record.
+    /// Two processes, of which one leads. The former leader, frozen or without its lease, may have made a
+    /// call whose outcome is not on record. The next leader then makes the same call again.
     Led,
-    /// Two at the same time. Each may take over what the other has just written ahead, and send the
-    /// same value again, any number of times.
+    /// Two processes that act at the same time. Each may take over an attempt that the other has just
+    /// written, and send the same value again, any number of times.
     Both,
 }
 
 impl Evidence<'_> {
-    /// What was wrong, in a sentence each.
+    /// Each broken promise, as a sentence.
     pub(crate) fn violations(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         for (index, seen) in self.seen.iter().enumerate() {
@@ -49,11 +49,11 @@ impl Evidence<'_> {
         wrong
     }
 
-    fn of_one_state(&self, index: usize, seen: &Seen) -> Option<String> {
+    fn of_one_state(&self, index: usize, seen: &ObservedState) -> Option<String> {
         if seen.leaks {
             return Some(format!("a password is in the status: {seen}"));
         }
-        // No value repeats, so whatever the history refuses is what the operator itself has set.
+        // No value repeats, so the history can only refuse a value that the operator itself has set.
         if seen.ready.1 == "PasswordHistoryPolicyViolation" && !self.is_in_doubt(index) {
             return Some(format!("a false refusal: {seen}"));
         }
@@ -78,19 +78,20 @@ impl Evidence<'_> {
             .map(|why| format!("Ready=True of {value}, {why}: {seen}"))
     }
 
-    /// Of two that both act, one was frozen and then recorded what it had set long ago. That took away
-    /// the belief in what the other has set since, and the history can't restore it: a risk that
-    /// docs/design/accepted-risks.md names, and that the lease is there for. A new value ends it.
+    /// Whether the record lost a set. Two processes act: one was frozen, and then recorded a set of long ago.
+    /// That record replaced the record of the other process's later set, and the history can't restore that
+    /// record. docs/design/accepted-risks.md names this risk, and the lease prevents it. A new value ends the
+    /// doubt.
     fn is_in_doubt(&self, index: usize) -> bool {
-        let taken_away = |states: &[Seen]| states[0].synced.is_some() && states[1].synced.is_none();
+        let taken_away =
+            |states: &[ObservedState]| states[0].synced.is_some() && states[1].synced.is_none();
         self.actors == Actors::Both && self.seen[..index].windows(2).any(taken_away)
     }
 
-    /// A status is seen some time after it was written, and by then a newer value may be in force.
-    /// But none is sent before its attempt was written: so each value that came into force after
-    /// the one that is called Ready, and before we saw that, must be named by a state that was
-    /// seen later.
-    fn was_in_force(&self, index: usize, seen: &Seen, value: &str) -> Result<(), String> {
+    /// Whether a value was the user's password when a status said so. The drill sees a status some time after
+    /// the write, and by then a newer value may be the password. The operator sends no value before the
+    /// value's attempt is written. So a state that the drill saw later must name each newer value.
+    fn was_in_force(&self, index: usize, seen: &ObservedState, value: &str) -> Result<(), String> {
         let until_then = self.in_force.iter().take_while(|(at, _)| *at <= seen.at);
         let values: Vec<&str> = until_then.map(|(_, value)| &**value).collect();
         let Some(place) = values.iter().rposition(|its| *its == value) else {
@@ -105,7 +106,7 @@ impl Evidence<'_> {
         Ok(())
     }
 
-    fn names(&self, seen: &Seen, value: &str) -> bool {
+    fn names(&self, seen: &ObservedState, value: &str) -> bool {
         let attempted = seen.attempt.as_ref().map(|it| &it.version);
         [attempted, seen.synced.as_ref()]
             .into_iter()
@@ -113,13 +114,19 @@ impl Evidence<'_> {
             .any(|version| self.book.value_at(self.user, version).as_deref() == Some(value))
     }
 
-    /// An open attempt goes only by what became of it: its value is synced, it is taken over, it is
-    /// replaced after the quarantine, or nothing was sent and all is as before it.
-    fn of_a_step(&self, index: usize, seen: &Seen, next: &Seen) -> Option<String> {
+    /// An open attempt ends in one of four ways: its value is synced, a later plan takes the attempt over,
+    /// another value replaces the attempt after the quarantine, or the attempt is withdrawn because no call
+    /// was made.
+    fn of_a_step(
+        &self,
+        index: usize,
+        seen: &ObservedState,
+        next: &ObservedState,
+    ) -> Option<String> {
         let attempt = seen.attempt.as_ref().filter(|it| it.is_open())?;
         let value_at = |version: &String| self.book.value_at(self.user, version);
         let value = value_at(&attempt.version);
-        // Nothing was sent, or nothing was done with it.
+        // The attempt is withdrawn: no request was sent, or the API server did nothing with the request.
         let as_before = self.seen[..index]
             .iter()
             .any(|before| before.attempt == next.attempt && before.synced == next.synced);
@@ -127,7 +134,7 @@ impl Evidence<'_> {
             return None;
         }
         let synced = next.synced.as_ref().and_then(value_at);
-        // Cleared, where a doubtful attempt is replaced.
+        // A status that replaces a doubtful attempt has no `synced`.
         let moved = next.synced.is_some() && next.synced != seen.synced;
         if moved && synced != value {
             return Some(format!(
@@ -148,8 +155,8 @@ impl Evidence<'_> {
         }
     }
 
-    /// A value is sent again only if the call before was lost, throttled or failed, or if who made
-    /// it ended before the outcome was on record.
+    /// A process sends a value again only if the earlier call was lost, throttled or failed, or if the
+    /// calling process ended before the outcome was on record.
     fn of_calls(&self) -> Option<String> {
         let answers = match self.actors {
             Actors::One => 1,
@@ -176,8 +183,8 @@ impl Evidence<'_> {
         None
     }
 
-    /// I2: one call at a time. Where several operators act, they may send the same value at a time,
-    /// but never two values.
+    /// I2: one call at a time. Several processes may send the same value at the same time, but never two
+    /// values.
     fn of_overlaps(&self) -> Option<String> {
         for (index, call) in self.calls.iter().enumerate() {
             let overlaps = self.calls[..index].iter().find(|other| {
@@ -195,7 +202,7 @@ impl Evidence<'_> {
     }
 }
 
-/// The caller was told what became of it.
+/// Whether the caller learned the outcome of the call.
 fn is_answered(call: &Call) -> bool {
     match &call.outcome {
         Outcome::Applied => true,
@@ -204,7 +211,8 @@ fn is_answered(call: &Call) -> bool {
     }
 }
 
-/// That a client has given up a call, or was killed, is seen some time later.
+/// Whether the call ended before a moment. The server notices late that a client has given up a call, or was
+/// killed.
 fn ended_before(call: &Call, moment: Instant) -> bool {
     call.closed().is_some_and(|closed| closed <= moment)
 }

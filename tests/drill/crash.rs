@@ -12,10 +12,10 @@ use crate::scene::Scene;
 use crate::settings::Settings;
 use crate::support::{Call, ControlPlane, Fault, Kind, Moment, Outcome};
 
-/// For a set to come to a point: while all users wait for a quarantine, none does.
+/// The limit for a set to come to a point: while all users wait for a quarantine, no set comes to any point.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// Where the operator is when it is killed.
+/// The operator's position in a set at the time of the kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Point {
     BeforeAttemptWrite,
@@ -87,7 +87,7 @@ pub(crate) async fn drill(settings: Settings) -> Report {
     report
 }
 
-/// Kills it there; says whose set it was.
+/// Kills the operator at this point. Returns the name of the resource whose set was interrupted.
 async fn kill(scene: &Scene, replica: &mut Replica, point: Point, steps: u64) -> String {
     let held = match point {
         Point::BeforeAttemptWrite => Some((Kind::Attempt, Moment::Before)),
@@ -108,7 +108,8 @@ async fn kill(scene: &Scene, replica: &mut Replica, point: Point, steps: u64) ->
             hangs(scene, Fault::HangBefore).await;
         }
         Point::AfterCall => {
-            // A value that an earlier call has set is refused: that isn't the point.
+            // The history refuses a value that an earlier call has set. Such a call doesn't count: wait for
+            // the next one.
             loop {
                 let call = hangs(scene, Fault::HangAfter).await;
                 if call.applied() {
@@ -129,7 +130,7 @@ async fn kill(scene: &Scene, replica: &mut Replica, point: Point, steps: u64) ->
     String::new()
 }
 
-/// Waits till a call meets this and hangs.
+/// Waits until a call gets this fault and hangs.
 async fn hangs(scene: &Scene, fault: Fault) -> Call {
     let cognito = &scene.world.cognito;
     cognito.next([fault.clone()]);

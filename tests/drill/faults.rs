@@ -10,7 +10,7 @@ use crate::scene::Scene;
 use crate::settings::Settings;
 use crate::support::{ControlPlane, Fault};
 
-/// What can go wrong with a call.
+/// The faults of a call.
 pub(crate) fn kinds() -> [Fault; 8] {
     [
         Fault::DropBefore,

@@ -1,5 +1,5 @@
-//! The end of a drill: all faults stop, everything converges, then there is silence; and all that
-//! was seen is judged.
+//! The end of a drill: all faults stop, all users converge, and a silence follows. Then the checks run on
+//! everything that the drill saw.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,8 +17,8 @@ use crate::scene::Scene;
 use crate::support::{AuditQuery, Call, Fault, Outcome, describe, most_calls_in_a_second};
 use crate::world::{POOL, SENTINEL};
 
-/// From the end of all faults, or from the end of the longest backoff: the quarantine, and what a
-/// busy machine needs.
+/// The limits from the end of all faults and from the end of the longest backoff: the quarantine, and a busy
+/// machine's delays.
 const CONVERGED: Duration = Duration::from_mins(5);
 const AFTER_BACKOFF: Duration = Duration::from_mins(3);
 
@@ -57,7 +57,7 @@ pub(crate) async fn judge(scene: &Scene, replicas: &[&Replica], actors: Actors) 
     report
 }
 
-/// Who isn't settled in time.
+/// The users that do not settle in time.
 async fn converge(scene: &Scene, report: &mut Report) -> Vec<String> {
     let healed = Instant::now();
     let backoff = scene.users.iter().filter_map(|user| {
@@ -105,8 +105,8 @@ async fn converge(scene: &Scene, report: &mut Report) -> Vec<String> {
     stuck
 }
 
-/// What everything that was told has led to has been seen by the first fence; whatever comes until
-/// the second one is too much.
+/// Checks that converged users cause no work. The first fence waits for the effects of all earlier events.
+/// Every call and every status write between the two fences is too much.
 async fn silence(scene: &Scene, report: &mut Report) {
     scene.world.fence().await;
     let (mark, calls) = (scene.world.mark(), scene.world.cognito.call_count());
@@ -148,9 +148,9 @@ async fn leaks(scene: &Scene, replicas: &[&Replica], report: &mut Report) {
     }
 }
 
-/// In no second a process makes more calls than its limits allow, whatever pauses or fails. That holds for
-/// one process: the next one, after a kill or a failover, begins with a budget of its own, and so do two
-/// that both act. So a second may see twice as many calls of two processes.
+/// A process never makes more calls in a second than its limits allow, whatever pauses or fails. The limit is
+/// per process. After a kill or a failover the next process begins with new tokens, and two processes that
+/// both act have separate tokens. So a second may see twice as many calls by two processes.
 fn rate(scene: &Scene, calls: &[Call], report: &mut Report) {
     let (most, allowed) = (most_calls_in_a_second(calls), scene.calls_a_second());
     let told = format!("at most {most} calls of one process in a second, {allowed} are allowed");
@@ -180,9 +180,9 @@ fn count(scene: &Scene, replicas: &[&Replica], calls: &[Call], report: &mut Repo
     report.kills = scene.book.kills().len();
     report.states = scene.observer.count();
     report.faults = faults;
-    // A call that was applied is a set; what was refused, throttled or lost before it was applied
-    // isn't one. Each change may be set once. More than that is due only where the operator can't
-    // know of a set: because the reply was lost, or because it was killed before it had recorded it.
+    // An applied call is a set. A call that was refused, throttled or lost before its effect is no set. Each
+    // change explains one set. Each lost reply, and each kill before the record of an outcome, explains one
+    // more.
     let most = report.changes + report.lost + report.kills;
     if report.sets > most {
         report
@@ -208,7 +208,7 @@ fn of_user(scene: &Scene, user: &str, calls: &[Call], actors: Actors) -> Vec<Str
     .violations()
 }
 
-/// What somebody needs to find out what went wrong.
+/// The facts for finding the cause of a failure.
 async fn evidence(
     scene: &Scene,
     replicas: &[&Replica],
@@ -222,7 +222,7 @@ async fn evidence(
         text += &describe(&scene.world.client, &scene.world.namespace, user).await;
         let seen = scene.observer.seen_of(user);
         let calls: Vec<_> = calls.iter().filter(|call| call.username == *user).collect();
-        // Both in one order.
+        // States and calls, sorted by time.
         let mut lines: Vec<(Instant, String)> = Vec::new();
         lines.extend(seen.iter().map(|seen| (seen.at, format!("seen: {seen}"))));
         for call in &calls {

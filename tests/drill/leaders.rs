@@ -1,5 +1,5 @@
-//! LEADERS: two operators, of which one leads; and two that both act. One is frozen and thawed, cut
-//! off from the API server, killed.
+//! LEADERS: two operators with an election, and then two without, which both act. One operator is frozen and
+//! thawed, cut off from the API server, killed.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::scene::Scene;
 use crate::settings::Settings;
 use crate::support::{ControlPlane, OperatorBuilder, Random, eventually};
 
-/// Longer than a lease lasts, and than the other needs to see that.
+/// Longer than a lease lasts, and than a standby needs to notice the end of the lease.
 const PAST_THE_LEASE: Duration = Duration::from_secs(18);
 
 /// With an election.
@@ -57,7 +57,7 @@ pub(crate) async fn drill(settings: Settings) -> Report {
     judge(&scene, &pair.each_ref(), Actors::Led).await
 }
 
-/// Without one: that one acts is a convenience, safety doesn't hang on it.
+/// Without an election. The election spares calls; safety doesn't depend on the election.
 pub(crate) async fn both_act(settings: Settings) -> Report {
     let scene = scene("both-act", settings).await;
     let mut pair = pair(&scene, |builder| builder).await;
@@ -88,10 +88,10 @@ pub(crate) async fn both_act(settings: Settings) -> Report {
             }
         })
         .await;
-    // Whoever was left in doubt needs a new value.
+    // A user in doubt needs a new value.
     scene.rotate_all().await;
-    // Two that act take over from each other, and then wait for a call that is long over: that would
-    // go on in what is to be a silence.
+    // Two processes that both act take over each other's attempts, and then wait for a quarantine. That would
+    // disturb the silence, so one process ends.
     let [one, other] = pair;
     other.end().await;
     judge(&scene, &[&one], Actors::Both).await
@@ -112,7 +112,7 @@ async fn pair(
     ]
 }
 
-/// One of them, in the middle of something.
+/// One of the two operators, in the middle of a set.
 async fn either<'a>(
     scene: &Scene,
     pair: &'a mut [Replica; 2],
@@ -124,7 +124,7 @@ async fn either<'a>(
     one
 }
 
-/// The one that leads, in the middle of something.
+/// The leader, in the middle of a set.
 async fn leader<'a>(
     scene: &Scene,
     pair: &'a mut [Replica; 2],

@@ -1,9 +1,9 @@
-//! The drills: the real operator, a real API server and a Cognito that remembers passwords, on the
-//! worst of days. Passwords are rotated all the while; in the end every user's password is what the
-//! Secret says, and on the way nothing was said that wasn't so.
+//! The drills: the real operator, a real API server and a Cognito with a password history, under faults.
+//! Users' Secrets change all the time. In the end, every user's password is the Secret's value, and no status
+//! was ever false.
 //!
-//! A part of `make test` in a short form. `make drill` is the long one, with `ROUNDS` and `SEED`.
-//! The names of drills as arguments choose some of them.
+//! `make test` includes a short form. `make drill` is the long form, with `ROUNDS` and `SEED`. Arguments
+//! select drills by name.
 
 mod api_server;
 mod book;
@@ -91,7 +91,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// On a runtime of its own: what one drill waits for holds up no other.
+/// Runs the drill on a runtime of its own, so that a blocked drill delays no other drill.
 fn play(drill: Drill, settings: Settings) -> Report {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -102,7 +102,8 @@ fn play(drill: Drill, settings: Settings) -> Report {
         .block_on(drill(settings))
 }
 
-/// A drill that panicked while it held a lock must not hide its own message behind "poisoned".
+/// Ignores a poisoned lock: a drill that panicked with the lock must not hide its own message behind
+/// "poisoned".
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Watches all resources of a drill, and keeps every state that the API server ever showed of them.
+//! Watches all resources of a drill, and keeps every state that the API server showed.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use tokio::task::JoinHandle;
 use crate::book::{Book, MARKER};
 use crate::support::{condition, resources};
 
-/// A status as it was seen.
+/// A status, as the watch showed the status.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    /// When it was seen: it was written before.
+pub(crate) struct ObservedState {
+    /// When the watch showed the status. The write was earlier.
     pub(crate) at: Instant,
     pub(crate) user: String,
-    /// After a list: what was in between wasn't seen.
+    /// The state came from a list, so earlier states may be missing.
     pub(crate) after_gap: bool,
     /// Status and reason of the condition.
     pub(crate) ready: (String, String),
@@ -30,7 +30,7 @@ pub(crate) struct Seen {
     pub(crate) attempt: Option<Attempt>,
     /// The resourceVersion of the Secret whose value is believed to be set.
     pub(crate) synced: Option<String>,
-    /// When it is tried again.
+    /// The time of the next retry.
     pub(crate) retry_at: Option<Timestamp>,
     pub(crate) leaks: bool,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Seen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {
     pub(crate) id: String,
-    /// The resourceVersion of the Secret whose value it sets.
+    /// The resourceVersion of the Secret whose value the attempt sets.
     pub(crate) version: String,
     pub(crate) outcome: String,
     pub(crate) started: Timestamp,
@@ -50,9 +50,9 @@ impl Attempt {
     }
 }
 
-/// Dropping it ends the watch.
+/// The watch ends when this value is dropped.
 pub(crate) struct Observer {
-    seen: Arc<watch::Sender<Vec<Seen>>>,
+    seen: Arc<watch::Sender<Vec<ObservedState>>>,
     task: JoinHandle<()>,
 }
 
@@ -74,14 +74,16 @@ impl Observer {
                         continue;
                     }
                 };
-                sender.send_modify(|seen: &mut Vec<Seen>| seen.push(read(&object, after_gap)));
+                sender.send_modify(|seen: &mut Vec<ObservedState>| {
+                    seen.push(read(&object, after_gap))
+                });
             }
         });
         Self { seen, task }
     }
 
-    /// All that was seen of this user's resource.
-    pub(crate) fn seen_of(&self, user: &str) -> Vec<Seen> {
+    /// All states of this user's resource.
+    pub(crate) fn seen_of(&self, user: &str) -> Vec<ObservedState> {
         let all = self.seen.borrow();
         all.iter()
             .filter(|seen| seen.user == user)
@@ -89,15 +91,15 @@ impl Observer {
             .collect()
     }
 
-    /// How many states were seen.
+    /// The number of states.
     pub(crate) fn count(&self) -> usize {
         self.seen.borrow().len()
     }
 
-    /// Returns when the user's resource says Ready of its Secret's newest value.
+    /// Returns once the user's resource is Ready for its Secret's newest value.
     pub(crate) async fn settled(&self, book: &Book, user: &str) {
         let mut seen = self.seen.subscribe();
-        // The sender lives as long as we do.
+        // The sender lives as long as this observer.
         let _ = seen
             .wait_for(|all| {
                 let last = all.iter().rev().find(|seen| seen.user == user);
@@ -113,12 +115,12 @@ impl Drop for Observer {
     }
 }
 
-impl Seen {
+impl ObservedState {
     pub(crate) fn says_ready(&self) -> bool {
         self.ready.0 == "True"
     }
 
-    /// Whether it says Ready of the newest value.
+    /// Whether the status is Ready for the Secret's newest value.
     pub(crate) fn is_settled(&self, book: &Book) -> bool {
         let synced = self.synced.as_ref();
         let value = synced.and_then(|version| book.value_at(&self.user, version));
@@ -130,7 +132,7 @@ impl Seen {
     }
 }
 
-impl std::fmt::Display for Seen {
+impl std::fmt::Display for ObservedState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let gap = if self.after_gap { " (listed)" } else { "" };
         let synced = self.synced.as_deref().unwrap_or("none");
@@ -146,7 +148,7 @@ impl std::fmt::Display for Seen {
     }
 }
 
-fn read(object: &DynamicObject, after_gap: bool) -> Seen {
+fn read(object: &DynamicObject, after_gap: bool) -> ObservedState {
     let status = &object.data["status"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let ready = condition(object, "Ready").cloned().unwrap_or_default();
@@ -159,7 +161,7 @@ fn read(object: &DynamicObject, after_gap: bool) -> Seen {
             started: text(&attempt["startedAt"]).parse().unwrap_or_default(),
         }
     });
-    Seen {
+    ObservedState {
         at: Instant::now(),
         user: object.metadata.name.clone().unwrap_or_default(),
         after_gap,

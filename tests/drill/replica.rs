@@ -1,4 +1,4 @@
-//! An operator behind a proxy of its own, killed and started again at will.
+//! An operator behind a proxy of its own. A drill kills and restarts the operator.
 
 use std::time::Duration;
 
@@ -6,25 +6,25 @@ use crate::book::MARKER;
 use crate::scene::Scene;
 use crate::support::{Exit, Operator, OperatorBuilder, Proxy};
 
-/// For an operator to be ready while everything goes wrong.
+/// The limit for an operator to become ready under all faults.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 pub(crate) struct Replica {
-    // Dropped in this order: the operator before what it works with.
+    // Fields drop in this order: the operator before the servers that the operator uses.
     operator: Option<Operator>,
     pub(crate) proxy: Proxy,
     builder: OperatorBuilder<'static>,
-    /// The first letters of its processes' access keys.
+    /// The first letters of the access keys of all processes of this replica.
     name: &'static str,
-    /// How many processes it has had.
+    /// How many processes were started so far.
     processes: usize,
-    /// The end of what the one before logged.
+    /// The last lines in the log of the previous process.
     earlier: String,
     leaked: bool,
 }
 
 impl Replica {
-    /// It is ready when this returns.
+    /// Starts a replica. The operator is ready when this returns.
     pub(crate) async fn start(
         scene: &Scene,
         name: &'static str,
@@ -47,7 +47,7 @@ impl Replica {
         replica
     }
 
-    /// `kill -9`; it is gone when this returns, and the scene knows.
+    /// Sends SIGKILL. When this returns, the process is gone and the scene has noted the kill.
     pub(crate) fn kill(&mut self, scene: &Scene) {
         if let Some(operator) = self.operator.take() {
             operator.kill();
@@ -56,7 +56,7 @@ impl Replica {
         }
     }
 
-    /// It is asked to end, and does.
+    /// Sends SIGTERM, and waits until the operator has ended.
     pub(crate) async fn end(mut self) {
         if let Some(operator) = self.operator.take() {
             let exit = operator.terminate(PATIENCE).await;
@@ -66,8 +66,8 @@ impl Replica {
         }
     }
 
-    /// Waits for it to end by itself, because it has lost its lease. It ends at once: what its last
-    /// calls came to may not be on record.
+    /// Waits until the operator ends by itself, because the operator has lost its lease. The operator ends at
+    /// once, so the outcomes of its last calls may not be on record.
     pub(crate) async fn lost_the_lease(&mut self, scene: &Scene) {
         if let Some(operator) = self.operator.take() {
             let exit = operator.ended(PATIENCE).await;
@@ -83,8 +83,8 @@ impl Replica {
         self.earlier = tail(&logs);
     }
 
-    /// Starts the next process; it need not be ready. Each process has an access key of its own, by which
-    /// its calls are known.
+    /// Starts the next process; the process may not be ready when this returns. Each process has an access
+    /// key of its own, by which the drill tells the calls of the processes apart.
     pub(crate) async fn begin(&mut self) {
         self.processes += 1;
         let key = format!("AKIA{}{:04}", self.name.to_uppercase(), self.processes);
@@ -100,13 +100,14 @@ impl Replica {
         self.operator.as_ref().expect("it was started again")
     }
 
-    /// Whether it leads, by its own metric.
+    /// Whether the operator leads, by its own metric.
     pub(crate) async fn leads(&self) -> bool {
         let metric = "cognito_password_operator_leader";
         self.operator().metric(metric, &[]).await > 0.5
     }
 
-    /// Whether a password is in what it logs or measures, or in what those before it logged.
+    /// Whether the log or the metrics of the operator contain a password, or the log of any earlier process
+    /// did.
     pub(crate) async fn leaks(&self) -> bool {
         let operator = self.operator();
         self.leaked || operator.logs().contains(MARKER) || operator.metrics().await.contains(MARKER)

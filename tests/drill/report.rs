@@ -1,4 +1,4 @@
-//! What a drill came to: a row of the table at the end.
+//! The result of a drill: a row of the table at the end.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -19,7 +19,7 @@ pub(crate) struct Report {
     pub(crate) states: usize,
     pub(crate) converged_after: Option<Duration>,
     pub(crate) violations: Vec<String>,
-    /// For whoever has to find out.
+    /// The facts for finding the cause of a failure.
     pub(crate) evidence: String,
 }
 

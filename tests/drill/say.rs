@@ -1,4 +1,4 @@
-//! What the drills say as they go: one line each, with the drill's name and the time.
+//! Prints the progress of the drills: one line each, with the drill's name and the time.
 #![allow(clippy::print_stdout, reason = "what is said is this program's output")]
 
 use std::io::Write;
@@ -26,7 +26,7 @@ impl Say {
 
 pub(crate) fn plain(text: &str) {
     println!("{text}");
-    // Whoever stopped listening misses the rest.
+    // If the reader of the output is gone, the rest is lost.
     let _ = std::io::stdout().flush();
 }
 

@@ -1,5 +1,5 @@
-//! What each drill is played on: a namespace with its users, a Cognito that remembers passwords, and
-//! Secrets that are rotated all the while.
+//! The setting of a drill: a namespace with its users, a Cognito with a password history, and Secrets that
+//! change all the time.
 
 use std::time::{Duration, Instant};
 
@@ -16,30 +16,31 @@ use crate::settings::Settings;
 use crate::support::{Call, ControlPlane, OperatorBuilder, Random, operator};
 use crate::world::{POOL, World};
 
-/// Through the longest outage.
+/// Longer than the longest outage.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 pub(crate) struct Scene {
     pub(crate) drill: &'static str,
     pub(crate) say: Say,
     pub(crate) world: World<'static>,
-    /// The operators'.
+    /// The token of the operators' service account.
     pub(crate) token: String,
     pub(crate) users: Vec<String>,
     pub(crate) book: Book,
     pub(crate) observer: Observer,
     random: Random,
-    /// How many rotations there are to be, at least.
+    /// The minimum number of rotations.
     goal: usize,
-    /// Whether its operators go by grants.
+    /// Whether the operators need grants.
     grants: bool,
-    /// What its operators may call: so many times a second, and so many times at once.
+    /// The operators' limits of calls: per second, and in a burst.
     limits: (usize, usize),
     rotated: watch::Sender<usize>,
 }
 
 impl Scene {
-    /// Nobody else is on its control plane: its operators watch all namespaces, by grants.
+    /// Makes the operators watch all namespaces, and need grants. The control plane must have no other
+    /// operator.
     pub(crate) fn with_grants(self) -> Self {
         Self {
             grants: true,
@@ -47,7 +48,7 @@ impl Scene {
         }
     }
 
-    /// Its operators may call so many times a second, and so many times at once.
+    /// Sets the operators' limits of calls: per second, and in a burst.
     pub(crate) fn with_limits(self, rps: usize, burst: usize) -> Self {
         let limits = (rps, burst);
         Self { limits, ..self }
@@ -71,7 +72,7 @@ impl Scene {
             .arg(format!("--cognito-burst={burst}"))
     }
 
-    /// Nobody acts on it yet.
+    /// Makes the setting. No operator runs yet.
     pub(crate) async fn set(
         drill: &'static str,
         plane: &'static ControlPlane,
@@ -106,14 +107,14 @@ impl Scene {
         scene
     }
 
-    /// A new value for every user.
+    /// Gives every user a new value.
     pub(crate) async fn rotate_all(&self) {
         for (user, number) in self.users.iter().zip(0..) {
             self.rotate(user, &mut self.random.fork(number)).await;
         }
     }
 
-    /// A sequence of its own.
+    /// A sequence of random numbers for one part of the drill.
     pub(crate) fn random(&self, number: u64) -> Random {
         self.random.fork(1000 + number)
     }
@@ -128,7 +129,7 @@ impl Scene {
         let enough = async {
             driver.await;
             let mut rotated = self.rotated.subscribe();
-            // The sender lives as long as we do.
+            // The sender lives as long as this scene.
             let _ = rotated.wait_for(|rotated| *rotated >= self.goal).await;
             stop.send_replace(true);
         };
@@ -139,7 +140,7 @@ impl Scene {
     pub(crate) async fn after_rotations(&self, count: usize) {
         let mut rotated = self.rotated.subscribe();
         let wanted = *rotated.borrow() + count;
-        // The sender lives as long as we do.
+        // The sender lives as long as this scene.
         let _ = rotated.wait_for(|rotated| *rotated >= wanted).await;
     }
 
@@ -154,15 +155,15 @@ impl Scene {
 
     async fn rotations(&self, user: &str, mut random: Random, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
-            // How busy it is; nothing depends on it.
+            // The pause sets the load. No check depends on the pause.
             let pause = Duration::from_millis(300 + random.next() % 1500);
             tokio::time::sleep(pause).await;
             self.rotate(user, &mut random).await;
-            // Now and then somebody changes their mind before it is set.
+            // Sometimes a person changes the value again before the value is set.
             if random.chance(0.1) {
                 continue;
             }
-            // Who isn't settled by the end is judged later, without faults.
+            // A user that is not settled by the end is checked later, without faults.
             tokio::select! {
                 () = self.observer.settled(&self.book, user) => {}
                 _ = stop.wait_for(|stop| *stop) => {}
@@ -170,7 +171,7 @@ impl Scene {
         }
     }
 
-    /// Puts a new value into the Secret, however long the API server doesn't take it.
+    /// Puts a new value into the Secret. Retries while the API server does not take the write.
     async fn rotate(&self, user: &str, random: &mut Random) {
         let value = self.book.new_value(user, random.next() >> 32);
         let mut secret = Secret::default();
@@ -191,7 +192,7 @@ impl Scene {
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "no answer".to_owned(),
             };
-            // Applied or not: the same again changes nothing.
+            // The write may have been applied. Writing the same value again changes nothing.
             assert!(
                 started.elapsed() < PATIENCE,
                 "the Secret {user} can't be written: {failed}"

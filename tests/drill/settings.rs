@@ -1,9 +1,9 @@
-//! How much is drilled, and from which seed.
+//! The length of the drills, and the seed.
 
 use crate::support::Random;
 
-/// From the environment: `ROUNDS` makes it the long form, `SEED` repeats the faults, values and
-/// moments of an earlier run.
+/// Settings from the environment. `ROUNDS` selects the long form. `SEED` repeats the faults, values and times
+/// of an earlier run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) seed: u64,
@@ -30,13 +30,13 @@ impl Settings {
         self.rounds.is_some()
     }
 
-    /// So much in the short form, and so much a round in the long one.
+    /// The number of repetitions: `short` in the short form, `a_round` for each round of the long form.
     pub(crate) fn count(self, short: usize, a_round: usize) -> usize {
         self.rounds
             .map_or(short, |rounds| (rounds * a_round).max(1))
     }
 
-    /// Of this drill.
+    /// Random numbers for this drill.
     pub(crate) fn random(self, drill: &str) -> Random {
         let number = drill
             .bytes()

@@ -17,14 +17,14 @@ pub(crate) async fn drill(settings: Settings) -> Report {
     let users = if settings.is_long() { 96 } else { 24 };
     let size = (users, settings.count(60, 100));
     let scene = Scene::set("together", ControlPlane::shared(), settings, size).await;
-    // One call in twelve is throttled: the default would soon come down to a few calls a second, and
-    // the drill would be about that.
+    // Cognito throttles one call in twelve. With the default limits, the operator would lower its rate to a
+    // few calls a second, and the drill would test little else.
     let scene = scene.with_limits(100, 100);
     let mut replica = Replica::start(&scene, "a", |builder| builder).await;
     let mut random = scene.random(1);
-    // Of the kills over the rotations.
+    // Spreads the kills over the rotations.
     let spread = if settings.is_long() { 18 } else { 8 };
-    // Without latency, which does no harm.
+    // Without latency, which is no fault.
     let kinds = kinds().into_iter().take(7).map(|fault| (fault, 0.08));
     scene.world.cognito.chance(random.next(), kinds);
     replica.proxy.chance(random.next(), chances(0.02));

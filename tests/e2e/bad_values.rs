@@ -1,5 +1,5 @@
-//! What Cognito's own pattern would refuse never reaches it: the resource says what is wrong with the
-//! value, and how to make a good one.
+//! The operator never sends a value that Cognito's own pattern refuses. The status says what is wrong with
+//! the value, and how to make a good one.
 
 use kube::api::DynamicObject;
 
@@ -10,7 +10,7 @@ use crate::support::condition;
 
 const GOOD: &str = "Good-Passw0rd";
 
-/// The name, the value, and what the message says of it.
+/// The resource's name, the value, and words of the message.
 type Case = (&'static str, Vec<u8>, &'static [&'static str]);
 
 fn bad_values() -> Vec<Case> {
@@ -165,7 +165,7 @@ async fn a_value_that_becomes_invalid_is_reported_and_the_password_stays() {
     let stalled = world.wait("bot", "False", "InvalidSecretValue").await;
     assert_eq!(violations(&stalled), [""; 0]);
     world.fence().await;
-    // The same value as before: known to be set, and Cognito isn't asked.
+    // The operator knows that this value is set, and calls nothing.
     world.apply_secret("bot", "password", GOOD.as_bytes()).await;
     let healed = world.wait_set("bot", GOOD).await;
     assert_eq!(kstatus(&healed), Kstatus::Current);

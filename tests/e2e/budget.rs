@@ -1,5 +1,5 @@
-//! The operator's share of Cognito's quota: fair by namespace, kept under a lower limit, and taken
-//! up only by what is still wanted when its turn comes.
+//! The operator's share of Cognito's quota: fair by namespace, and below a lower quota. A set takes a permit
+//! only if the set is still wanted when the permit comes.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,7 @@ use serde_json::json;
 use super::world::{POOL, SOON, World, assert_within};
 use crate::support::{Fault, Operator, OperatorBuilder, condition, eventually, resources};
 
-/// A rate at which a turn comes so rarely that much can happen before the next one, also on a busy
-/// machine.
+/// A rate of permits so low that much can happen before the next permit, even on a busy machine.
 const RARE: &str = "0.04";
 const TOKEN: Duration = Duration::from_secs(25);
 
@@ -38,7 +37,7 @@ async fn operator(world: &World<'_>, namespaces: &[&str], rps: &str, burst: &str
     operator
 }
 
-/// Waits till so many sets wait for their turn.
+/// Waits until this number of sets is queued for a permit.
 async fn wait_waiting(operator: &Operator, wanted: f64) {
     let name = "cognito_password_operator_budget_waiting";
     eventually(SOON, async || match operator.metric(name, &[]).await {
@@ -53,7 +52,7 @@ async fn one_change_does_not_wait_for_another_namespaces_queue() {
     let world = World::new("busy").await;
     let other = world.neighbour("quiet").await;
     let namespaces = [&*world.namespace, &*other.namespace];
-    // So slow that the queue outlasts whatever a busy machine needs in between.
+    // A rate so low that the queue outlasts all delays of a busy machine.
     let slow = operator(&world, &namespaces, "1", "10").await;
     other.in_sync("single", "Passw0rd-1").await;
     apply_all(&world, &names("busy", 100), "Passw0rd-1").await;
@@ -118,7 +117,7 @@ async fn a_queued_set_that_is_no_longer_wanted_is_dropped() {
     world.apply_secret("first", "password", "Passw0rd-2").await;
     world.wait_set("first", "Passw0rd-2").await;
 
-    // In this order they wait.
+    // The sets queue in this order.
     let began = Instant::now();
     for name in &all[1..] {
         world.apply_secret(name, "password", "Passw0rd-2").await;
@@ -133,11 +132,11 @@ async fn a_queued_set_that_is_no_longer_wanted_is_dropped() {
     world.patch_resource("moved", moved).await;
     world.apply_secret("back", "password", "Passw0rd-1").await;
 
-    // What they didn't need is the last one's: it waits for one token, not for five.
+    // The unwanted sets take no token, so the last set waits for one token, not for five.
     let started = Instant::now();
     world.wait_set("last", "Passw0rd-2").await;
     assert_within(3 * TOKEN, started.elapsed(), usual);
-    // The value is the one that is set: it is said again, and nothing is called.
+    // The value in the Secret is already set: the status says so again, without a call.
     world.wait_set("back", "Passw0rd-1").await;
     for name in ["suspended", "moved", "back"] {
         world.assert_calls(name, &["Passw0rd-1"]).await;
@@ -151,7 +150,8 @@ async fn a_queued_set_that_is_no_longer_wanted_is_dropped() {
 async fn all_resources_are_set_under_a_lower_quota_of_cognito_with_little_throttling() {
     let world = World::new("limit").await;
     world.cognito.set_calls_per_second(Some(4));
-    // Or where the operator is too busy to come above it.
+    // On a busy machine the operator may be too slow to exceed the quota, so one call is throttled in any
+    // case.
     world.cognito.next([Fault::throttled()]);
     let names = names("bot", 40);
     apply_all(&world, &names, "Passw0rd-1").await;
@@ -161,7 +161,7 @@ async fn all_resources_are_set_under_a_lower_quota_of_cognito_with_little_thrott
     }
     let calls = world.cognito.call_count();
     let throttled = calls - names.len();
-    // The burst at the start, and a few while the rate finds its level.
+    // The burst at the start, and a few calls until the operator has found a lower rate.
     assert!((1..=25).contains(&throttled), "{throttled} of {calls}");
     let logs = operator.logs();
     assert!(logs.contains("the rate of calls is lowered"), "{logs}");
@@ -190,7 +190,7 @@ async fn refused_credentials_cost_few_calls_and_writes_and_all_resources_recover
         told => Err(format!("{told} of them say it")),
     })
     .await;
-    // For as long as three probes.
+    // The time that three probes take.
     let calls = world.cognito.call_count();
     world.cognito.wait_for_calls(calls + 2, SOON).await;
     let calls = world.cognito.call_count();
@@ -211,7 +211,7 @@ async fn refused_credentials_cost_few_calls_and_writes_and_all_resources_recover
 }
 
 impl World<'_> {
-    /// These are in sync, set by an operator that has ended.
+    /// Resources in sync. The operator that set them has ended.
     async fn in_sync_with_operator(&self, names: &[&str]) {
         let operator = self.operator().await;
         for name in names {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-/// A port that is taken, so that nobody else gets it, and refuses connections until it is opened.
+/// A reserved port that refuses connections until a test opens the port.
 pub(crate) struct ClosedPort {
     socket: TcpSocket,
     address: SocketAddr,
@@ -23,12 +23,12 @@ impl ClosedPort {
         self.address
     }
 
-    /// From now on connections are accepted, and that is all that ever happens on them.
+    /// Accepts connections from now on, and never reads or writes.
     pub(crate) fn accept_and_stay_silent(self) -> TcpListener {
         self.socket.listen(16).expect("it is bound")
     }
 
-    /// From now on leads to another server.
+    /// Forwards connections to another server from now on.
     pub(crate) fn forward(self, to: &str) {
         let to = to.trim_start_matches("http://").to_owned();
         let listener = self.socket.listen(16).expect("it is bound");

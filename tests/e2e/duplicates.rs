@@ -18,15 +18,15 @@ const FIRST: &str = "First-Passw0rd";
 const SECOND: &str = "Second-Passw0rd";
 const THIRD: &str = "Third-Passw0rd";
 
-/// Makes a Secret and a resource for this user, both of this name.
+/// Makes a Secret and a resource of one name, for this user.
 async fn claim(world: &World<'_>, name: &str, username: &str, password: &str) {
     world.apply_secret(name, "password", password).await;
     let of_user = |resource: &mut Value| resource["spec"]["username"] = json!(username);
     world.apply_resource(name, of_user).await;
 }
 
-/// Makes a user whom the resource `older` manages, with the password `FIRST`, and returns when
-/// whatever is made from then on is younger: ages are whole seconds.
+/// Makes a user with the password `FIRST`, whom the resource `older` manages. Ages are whole seconds, so this
+/// returns once every further resource would be younger.
 async fn managed(world: &World<'_>, username: &str) {
     world.cognito.add_user(POOL, username);
     claim(world, "older", username, FIRST).await;
@@ -54,7 +54,7 @@ fn message(resource: &DynamicObject) -> &str {
         .unwrap_or_default()
 }
 
-/// What was sent for a user, one after the other.
+/// The passwords that were sent for a user, in order.
 fn sent(world: &World<'_>, username: &str) -> Vec<String> {
     let calls = world.cognito.calls_for(POOL, username);
     calls.into_iter().map(|call| call.password).collect()
@@ -98,7 +98,7 @@ async fn the_younger_of_two_resources_never_calls_cognito_and_the_older_is_not_d
         "its Secret isn't even read: {reads:#?}"
     );
 
-    // Nor does a restart change anything, or write it anew.
+    // A restart changes nothing either, and writes no status.
     assert!(operator.terminate(SOON).await.success());
     let mark = world.mark();
     let _operator = world.operator().await;
@@ -108,7 +108,7 @@ async fn the_younger_of_two_resources_never_calls_cognito_and_the_older_is_not_d
     assert_eq!(sent(&world, "shared"), [FIRST]);
     assert_eq!(sent(&world, "Shared"), [""; 0]);
 
-    // And the older one is followed as ever.
+    // The operator still follows the older resource.
     world.apply_secret("older", "password", SECOND).await;
     world.wait_set("older", SECOND).await;
 }
@@ -127,18 +127,19 @@ async fn the_next_oldest_resource_takes_over_at_once_when_the_oldest_is_deleted(
     world.delete_resource("older").await;
     let taken_over = world.wait_set("younger", SECOND).await;
     assert_eq!(violations(&taken_over), [""; 0]);
-    // Who is named has changed with it.
+    // The message names the new managing resource.
     world
         .wait_for("youngest", "told of the new one", |resource| {
             message(resource).contains("resource younger manages")
         })
         .await;
-    // One that manages nothing goes, and nothing follows.
+    // The deletion of a duplicate causes no call.
     world.delete_resource("youngest").await;
     world.fence().await;
     assert_eq!(sent(&world, "shared"), [FIRST, SECOND]);
 
-    // What went away while nobody looked is missed in the next list.
+    // The resource is deleted while no operator runs, so its absence from the next list tells of the
+    // deletion.
     claim(&world, "youngest", "shared", THIRD).await;
     let youngest = world.wait("youngest", "False", "DuplicateUser").await;
     assert_eq!(youngest.data["status"]["synced"], json!(null));
@@ -186,7 +187,7 @@ async fn a_duplicate_names_nothing_of_an_older_resource_in_another_namespace() {
          new resource."
     );
 
-    // With the whole namespace of the other, the user is free.
+    // When the other namespace is deleted, the user is free.
     world.cognito.add_user(POOL, "SHARED");
     theirs.delete_resource("older").await;
     world.wait_set("younger", SECOND).await;
@@ -200,7 +201,7 @@ async fn the_uid_decides_between_two_resources_created_in_the_same_second() {
     world
         .cognito
         .always(Fault::Latency(Duration::from_millis(100)));
-    // Uids are drawn: in every other pair the one that acts first has the lower one.
+    // Uids are random: in every other pair, the resource that acts first has the lower uid.
     let (mut pairs, mut changed_hands) = (0, 0);
     while changed_hands == 0 {
         assert!(pairs < 80, "in none the younger one acted first");
@@ -220,7 +221,7 @@ async fn the_uid_decides_between_two_resources_created_in_the_same_second() {
     assert_eq!(calls.count(), pairs + changed_hands);
 }
 
-/// Makes two for one user; the call for the first is under way when the second comes.
+/// Makes two resources for one user. The second comes while the call for the first is under way.
 async fn rivals(world: &World<'_>, username: &str) {
     world.cognito.add_user(POOL, username);
     for half in ["a", "b"] {
@@ -231,7 +232,7 @@ async fn rivals(world: &World<'_>, username: &str) {
     }
 }
 
-/// Waits till they have found their places; answers with how many calls it took.
+/// Waits until one of the pair manages the user and the other is a duplicate. Returns the number of calls.
 async fn judged(world: &World<'_>, username: &str) -> usize {
     let mut rivals = Vec::new();
     for half in ["a", "b"] {
@@ -272,7 +273,7 @@ async fn a_suspended_resource_and_one_on_its_way_out_keep_their_user() {
     world.wait("younger", "False", "DuplicateUser").await;
     assert_eq!(sent(&world, "shared"), [FIRST]);
 
-    // A suspended heir waits until it is resumed.
+    // A suspended successor waits until a person resumes the successor.
     world.patch_resource("younger", suspend(true)).await;
     world.patch_resource("older", hold(json!(null))).await;
     world.fence().await;
@@ -290,7 +291,7 @@ async fn a_resource_recreated_for_another_user_leaves_its_former_user_to_the_nex
     let younger = world.wait("younger", "False", "DuplicateUser").await;
     world.cognito.add_user(POOL, "other");
     second_after(&younger).await;
-    // In one go, as far as the operator can see.
+    // Both changes reach the operator at once.
     operator.pause();
     world.delete_resource("older").await;
     claim(&world, "older", "other", THIRD).await;
@@ -298,7 +299,7 @@ async fn a_resource_recreated_for_another_user_leaves_its_former_user_to_the_nex
     world.wait_set("older", THIRD).await;
     world.wait_set("younger", SECOND).await;
 
-    // And back to the first user, as the younger one now.
+    // The resource returns to the first user, now as the younger one.
     world.delete_resource("older").await;
     claim(&world, "older", "shared", FIRST).await;
     let back = world.wait("older", "False", "DuplicateUser").await;
@@ -381,7 +382,8 @@ async fn a_namespace_that_cant_be_listed_holds_up_the_others_for_moments_only() 
     let errors = operator.metric(errors, &[("watch", "resources")]).await;
     assert!(errors >= 3.0, "not waited for: {errors} errors");
 
-    // What is found there later is older all the same, and its record is not believed any more.
+    // A resource that appears there later is older all the same. The user was set in the meantime, so the
+    // record of that resource counts no more.
     grant("--clusterrole=cognito-password-operator", &closed.namespace);
     let duplicate = world.wait("younger", "False", "DuplicateUser").await;
     assert!(!message(&duplicate).contains(&closed.namespace));
@@ -403,7 +405,8 @@ async fn an_open_attempt_of_a_duplicate_is_neither_lost_nor_sent_again_meanwhile
     let world = World::new("open-attempt").await;
     managed_by_nobody(&world).await;
     let _operator = world.operator().await;
-    // As if it had been the user's before, and its last call got no reply.
+    // The younger resource has a record, as if the resource had managed the user before and its last call had
+    // got no reply.
     let duplicate = world.wait("younger", "False", "DuplicateUser").await;
     let status = &duplicate.data["status"];
     assert_eq!(status["attempt"]["outcome"], "Unknown", "{status:#}");
@@ -415,8 +418,8 @@ async fn an_open_attempt_of_a_duplicate_is_neither_lost_nor_sent_again_meanwhile
     assert_eq!(sent(&world, "shared"), [FIRST, SECOND]);
 }
 
-/// Two resources for one user; the younger has an open attempt on record, of a value that nobody can
-/// compare to any more.
+/// Makes two resources for one user. The younger one has an open attempt on record, with a fingerprint whose
+/// key is gone.
 async fn managed_by_nobody(world: &World<'_>) {
     world.cognito.add_user(POOL, "shared");
     claim(world, "older", "shared", FIRST).await;

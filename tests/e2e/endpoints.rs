@@ -1,11 +1,11 @@
-//! Where Cognito is: an endpoint behind a CA of one's own, and Regions that AWS doesn't have.
+//! The address of Cognito: a custom endpoint behind a private CA, and Regions that AWS doesn't have.
 
 use serde_json::{Value, json};
 
 use crate::support::{Moto, SignIn, TlsFront};
 use crate::world::{POOL, SOON, World};
 
-/// As docs/network.md shows: the emulator has TLS, and its CA is in `AWS_CA_BUNDLE`.
+/// The example of docs/network.md: the emulator has TLS, and its CA is in `AWS_CA_BUNDLE`.
 #[tokio::test]
 async fn an_emulator_behind_tls_works_with_its_ca_in_aws_ca_bundle() {
     let world = World::new("emulator-tls").await;
@@ -42,7 +42,7 @@ async fn an_endpoint_whose_ca_is_not_trusted_receives_no_request() {
     world.assert_calls("bot", &[]).await;
 }
 
-/// Where AWS itself is called, a Region is one of AWS's.
+/// Without a custom endpoint, a pool's Region must be a Region of AWS.
 #[tokio::test]
 async fn a_pool_in_no_region_is_stalled_and_costs_neither_a_read_nor_a_call() {
     let world = World::new("no-region").await;
@@ -70,7 +70,7 @@ async fn a_pool_in_no_region_is_stalled_and_costs_neither_a_read_nor_a_call() {
     assert!(!traffic.contains("get secrets bot"), "{traffic:#?}");
 }
 
-/// With an endpoint of one's own the same pools are called like any others.
+/// With a custom endpoint, the operator calls the same pools like any others.
 #[tokio::test]
 async fn an_emulators_pool_needs_no_region_of_aws() {
     const LOCAL: &str = "local_2aBcDeF";

@@ -1,5 +1,5 @@
-//! Several operators, of which one leads: the others take over when it ends, in whatever way, and
-//! never act beside it.
+//! Several operators, of which one leads. A standby takes over however the leader ends, and never acts beside
+//! a leader.
 
 use std::time::{Duration, Instant};
 
@@ -17,26 +17,26 @@ use crate::support::{
 
 const LEASE: &str = "cognito-password-operator";
 
-/// How long a holder is left alone after its last renewal.
+/// How long a candidate leaves the holder of the Lease alone after the last renewal.
 const LEASE_DURATION: Duration = Duration::from_secs(15);
 
 /// From the leader's last sign of life to the next leader's call.
 const TAKEOVER: Duration = Duration::from_secs(15 + 5);
 
-/// From SIGTERM to the next leader's call: a second, and the rest for a machine that is busy.
+/// From SIGTERM to the next leader's call: a second on an idle machine, and more on a busy one.
 const HANDOVER: Duration = Duration::from_secs(3);
 
-/// What a process ends with that has lost the lease.
+/// The exit code of a process that has lost the lease.
 const LOST: Exit = Exit::Code(3);
 
 const FIRST: &str = "First-Passw0rd";
 const SECOND: &str = "Second-Passw0rd";
 const THIRD: &str = "Third-Passw0rd";
 
-/// A control plane on which nobody else stands for election.
+/// A control plane without any other candidate.
 async fn alone(prefix: &str) -> (World<'static>, MutexGuard<'static, ()>) {
     let (world, turn) = World::alone(prefix).await;
-    // Of the test before.
+    // The Lease of an earlier test.
     let _ = leases(&world).delete(LEASE, &DeleteParams::default()).await;
     (world, turn)
 }
@@ -58,7 +58,7 @@ async fn edit(world: &World<'_>, change: Value) {
         .unwrap_or_else(|error| panic!("could not patch the Lease with {change}: {error}"));
 }
 
-/// One that stands for election; it is ready.
+/// Starts a candidate of the election, and waits until the candidate is ready.
 async fn candidate(world: &World<'_>) -> Operator {
     let candidate = world.builder().leader_elect().start().await;
     candidate.wait_ready(SOON).await;
@@ -82,7 +82,7 @@ async fn wait_leads(operator: &Operator) {
     .await;
 }
 
-/// One that leads, and one that stands by and has seen everything that the leader has.
+/// Starts a leader, and a standby that has seen everything that the leader has seen.
 async fn pair(world: &World<'_>) -> (Operator, Operator) {
     let leader = candidate(world).await;
     wait_leads(&leader).await;
@@ -91,7 +91,7 @@ async fn pair(world: &World<'_>) -> (Operator, Operator) {
     (leader, standby)
 }
 
-/// What was listed since then.
+/// The lists since the mark.
 fn lists(world: &World<'_>, since: Mark) -> Vec<Value> {
     let mut requests = world.requests(since);
     requests.retain(is_list);
@@ -121,7 +121,7 @@ async fn only_the_leader_sets_passwords_and_both_replicas_are_ready() {
         }
     }
 
-    // As people and dashboards know it from others.
+    // The Lease has the usual fields, as people and dashboards know Leases of other controllers.
     let before = lease(&world).await;
     assert_eq!(before.lease_duration_seconds, Some(15));
     assert_eq!(before.lease_transitions, Some(0));
@@ -233,14 +233,14 @@ async fn a_standby_takes_over_from_a_frozen_leader_which_ends_when_thawed() {
     world.apply_secret("bot", "password", SECOND).await;
     world.wait_set("bot", SECOND).await;
     assert_within(TAKEOVER, frozen.elapsed(), usual);
-    // It might have been about to renew: it was left its whole lease.
+    // The frozen leader might have been about to renew, so the standby waited for the whole lease.
     let taken = lease(&world).await;
     let [renewed, acquired] =
         [&held.renew_time, &taken.acquire_time].map(|time| time.as_ref().expect("a time").0);
     let left = Duration::try_from(acquired.duration_since(renewed)).expect("it comes after");
     assert!(left >= LEASE_DURATION, "{left:?}: {held:?} {taken:?}");
 
-    // What it sees first when it wakes is a change.
+    // The first event that the thawed leader sees is a change of the Secret.
     standby.pause();
     world.apply_secret("bot", "password", THIRD).await;
     leader.resume();
@@ -267,7 +267,7 @@ async fn a_killed_operator_that_is_started_again_leads_at_once() {
     let started = Instant::now();
     let _leader = candidate(&world).await;
     world.wait_set("bot", SECOND).await;
-    // Its own lease would have kept it waiting for 15 s.
+    // The operator's own lease would have delayed the start by 15 s.
     assert_within(Duration::from_secs(8), started.elapsed(), usual);
     world.assert_calls("bot", &[FIRST, SECOND]).await;
 }
@@ -327,7 +327,7 @@ async fn the_leader_survives_manual_changes_to_its_lease() {
     }
     assert_eq!(leader.exit(), None);
 
-    // A person's last word: somebody else.
+    // A person gives the Lease to another holder for good.
     edit(&world, json!({ "spec": { "holderIdentity": "somebody" } })).await;
     assert_eq!(leader.ended(SOON).await, LOST, "{}", leader.logs());
     wait_leads(&standby).await;
@@ -372,7 +372,7 @@ async fn a_failed_lease_release_does_not_delay_the_shutdown() {
 async fn missing_rights_to_the_lease_fail_readiness_and_no_password_is_set() {
     let (world, _turn) = alone("leaseless").await;
     let plane = world.plane;
-    // All rights but those.
+    // All rights except those on Leases.
     let namespace = ["-n", operator::NAMESPACE];
     let account = format!("--serviceaccount={}:leaseless", operator::NAMESPACE);
     let of = |kind: &'static str, role: &'static str| ["create", kind, "leaseless", role];
@@ -447,7 +447,7 @@ async fn missing_rights_to_the_lease_fail_readiness_and_no_password_is_set() {
     );
 }
 
-/// Two installations in one namespace, each for other namespaces, that share one Lease by its default name.
+/// Two installations in one namespace watch different namespaces, and share one Lease by its default name.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_held_by_another_installation_is_reported_and_a_separate_lease_resolves_it() {
     let (world, _turn) = alone("installations").await;

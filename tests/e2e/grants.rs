@@ -1,5 +1,5 @@
-//! Who may manage whose password: the platform team says so with grants, and without one nothing is
-//! read and nothing called.
+//! Grants: the platform team decides which namespace may manage which user. Without a grant the operator
+//! reads no Secret and calls nothing.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(crate) const THIRD: &str = "Third-Passw0rd";
 
 mod roles;
 
-/// Makes a Secret and a resource for this user, both of this name.
+/// Makes a Secret and a resource of one name, for this user.
 async fn claim(world: &World<'_>, name: &str, username: &str, password: &str) {
     world.apply_secret(name, "password", password).await;
     let of_user = |resource: &mut Value| resource["spec"]["username"] = json!(username);
@@ -33,7 +33,7 @@ fn message(object: &DynamicObject) -> &str {
         .unwrap_or_default()
 }
 
-/// What was sent for a user, one after the other.
+/// The passwords that were sent for a user, in order.
 fn sent(world: &World<'_>, username: &str) -> Vec<String> {
     let calls = world.cognito.calls_for(POOL, username);
     calls.into_iter().map(|call| call.password).collect()
@@ -46,7 +46,7 @@ async fn started(world: &World<'_>) -> Operator {
     operator
 }
 
-/// Waits until the Ready of a world's grant has this status and reason, and the grant admits so many.
+/// Waits until a world's grant has this status and reason of Ready, and admits this number of resources.
 pub(crate) async fn wait_for_grant(world: &World<'_>, wanted: (&str, &str, i64)) -> DynamicObject {
     eventually(SOON, async || {
         let object = grants(&world.client).get(&world.namespace).await;
@@ -91,7 +91,7 @@ async fn a_resource_is_neither_read_nor_set_until_a_grant_admits_it() {
     assert!(!said.contains(&other.namespace), "{said}");
     wait_for_one_event(&world, "bot", "NotGranted").await;
 
-    // Whatever happens to its Secret, and however often it is asked for.
+    // A change of the Secret causes no read and no call, and a request causes none either.
     world.apply_secret("bot", "password", SECOND).await;
     world.request("bot", "now").await;
     other.fence().await;
@@ -107,7 +107,7 @@ async fn a_resource_is_neither_read_nor_set_until_a_grant_admits_it() {
     let grant = wait_for_grant(&world, ("True", "Accepted", 1)).await;
     assert_eq!(kstatus(&grant), Kstatus::Current);
 
-    // Narrowed, and taken away.
+    // The grant is narrowed, and then deleted.
     let narrowed = |grant: &mut Value| grant["spec"]["usernames"] = json!(["Bot", "bot?", "b"]);
     world.grant(narrowed).await;
     world.wait("bot", "False", "NotGranted").await;
@@ -119,7 +119,7 @@ async fn a_resource_is_neither_read_nor_set_until_a_grant_admits_it() {
     let status = world.status("bot").await;
     assert!(status["synced"].is_object(), "on record: {status:#}");
 
-    // Given back: what is still set is not set again.
+    // The grant is back. A value that is still set is not set again.
     world.apply_secret("bot", "password", SECOND).await;
     world.grant(|_| ()).await;
     world.wait_set("bot", SECOND).await;
@@ -136,7 +136,7 @@ async fn a_grants_count_of_admitted_resources_waits_for_the_first_list() {
     let told = wait_for_grant(&world, ("True", "Accepted", 1)).await;
     assert!(first.terminate(SOON).await.success());
     let (proxy, kubeconfig) = world.proxy();
-    // The resources come by a watch, and long after the grants.
+    // The list of resources comes by a watch, and long after the grants.
     for _ in 0..4 {
         proxy.next(Kind::Watch, ApiFault::Delay(Duration::from_secs(3)));
     }
@@ -218,7 +218,7 @@ async fn a_resource_without_a_grant_blocks_no_other_resource_of_its_user() {
     world.revoke().await;
     world.cognito.add_user(POOL, "bot");
     let _operator = started(&world).await;
-    // Older, and not let in.
+    // An older resource that no grant admits.
     claim(&world, "bot", "bot", FIRST).await;
     world.wait("bot", "False", "NotGranted").await;
     claim(&owner, "bot", "bot", SECOND).await;
@@ -227,17 +227,17 @@ async fn a_resource_without_a_grant_blocks_no_other_resource_of_its_user() {
     let said = message(&refused);
     assert!(!said.contains("older"), "{said}");
 
-    // The user becomes somebody else's, and then the first one's again.
+    // The user goes to another namespace, and then back to the first.
     owner.revoke().await;
     owner.wait("bot", "False", "NotGranted").await;
     world.grant(|_| ()).await;
     world.wait_set("bot", FIRST).await;
     world.revoke().await;
     world.wait("bot", "False", "NotGranted").await;
-    // Whatever tells of it is gone.
+    // The resource that set the user last is deleted.
     world.delete_resource("bot").await;
     owner.grant(|_| ()).await;
-    // Its record said that its own value was set; and it was, before the other's.
+    // The record of this resource names its own value as set. That was true until the other resource's set.
     owner.wait_set("bot", SECOND).await;
     assert_eq!(sent(&world, "bot"), [SECOND, FIRST, SECOND]);
 }
@@ -254,7 +254,7 @@ async fn grants_that_disagree_admit_no_resource_until_they_agree() {
             grant["spec"]["region"] = json!(region);
         }
     };
-    // It says the same in more words.
+    // The second grant names the default Region, so both grants mean the same.
     second.grant(in_region("eu-west-1")).await;
     let _operator = started(&world).await;
     world.in_sync("bot", FIRST).await;
@@ -280,7 +280,7 @@ async fn a_pool_that_a_grant_names_needs_a_grant_even_if_all_pools_are_allowed()
     const OTHER_POOL: &str = "eu-west-1_Other1234";
     let (world, _turn) = World::alone("allowed").await;
     world.revoke().await;
-    // Earlier tests left resources of other users, and everybody is let in.
+    // Every resource is admitted, and earlier tests left resources of other users.
     let builder = world.cluster_wide().arg("--ungranted=allow");
     let operator = builder.start().await;
     operator.wait_ready(SOON).await;
@@ -288,7 +288,7 @@ async fn a_pool_that_a_grant_names_needs_a_grant_even_if_all_pools_are_allowed()
     let elsewhere = world.neighbour("elsewhere").await;
     world.wait("allowed-bot", "False", "NotGranted").await;
     world.apply_secret("allowed-bot", "password", SECOND).await;
-    // Of a pool that none names.
+    // A resource of a pool that no grant names.
     world.cognito.add_user(OTHER_POOL, "other");
     world.apply_secret("other", "password", FIRST).await;
     let of_pool = |resource: &mut Value| resource["spec"]["userPoolId"] = json!(OTHER_POOL);
@@ -303,7 +303,7 @@ async fn a_pool_that_a_grant_names_needs_a_grant_even_if_all_pools_are_allowed()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queued_set_is_dropped_once_its_grant_is_deleted() {
     let (world, _turn) = World::alone("queued").await;
-    // One call now, and the next one in a minute and a half.
+    // The rate allows one call now, and the next one in a minute and a half.
     let builder = world.cluster_wide().arg("--cognito-rps=0.01");
     let operator = builder.arg("--cognito-burst=1").start().await;
     operator.wait_ready(SOON).await;
@@ -380,7 +380,8 @@ async fn an_operator_that_may_not_list_grants_admits_no_resource() {
         serves(&logs).then_some(()).ok_or(logs)
     })
     .await;
-    // Of nothing it can be waited for that it doesn't happen: by then everything else has listed.
+    // No event shows that the watch of grants has not started. After four refusals every other watch has
+    // listed.
     eventually(SOON, async || {
         let name = "cognito_password_operator_watch_errors_total";
         match operator.metric(name, &[("watch", "grants")]).await {

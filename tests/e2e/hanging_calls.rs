@@ -1,5 +1,5 @@
-//! What waits for something that pauses or hangs keeps nothing that others need, and doesn't make up
-//! for it afterwards.
+//! A call or write that hangs takes no slot and no permit from other resources. A pause is not made up for by
+//! a burst afterwards.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use super::world::{Hung, POOL, SOON, World, while_call_hangs};
 use crate::support::{
-    AssumeRole, Call, Fault, Hold, Kind, Moment, Operator, OperatorBuilder, Outcome, condition,
+    AssumeRole, Call, Fault, HoldRule, Kind, Moment, Operator, OperatorBuilder, Outcome, condition,
     most_calls_in_a_second, resources,
 };
 
-/// The operator's own limits, unless it is told others.
+/// The operator's default limits.
 const RPS: usize = 10;
 const BURST: usize = 10;
 
@@ -39,9 +39,9 @@ async fn the_rate_limit_holds_in_the_second_after_a_pause() {
         .collect();
     let builder = world.builder().kubeconfig(&kubeconfig);
     let _operator = builder.start().await;
-    // As many turns as there are tokens are out, and each waits for the API server.
-    let held = join_all(holds.iter_mut().map(Hold::caught)).await;
-    // The bucket fills up by the time that passes, and by nothing else.
+    // The permits of a whole burst are given out, and every holder waits for the API server.
+    let held = join_all(holds.iter_mut().map(HoldRule::caught)).await;
+    // The bucket fills up only as time passes. No condition shows the number of tokens.
     tokio::time::sleep(Duration::from_secs(2)).await;
     for held in held {
         held.let_go();
@@ -53,12 +53,11 @@ async fn the_rate_limit_holds_in_the_second_after_a_pause() {
     assert!(most <= RPS + BURST, "{most} calls in one second");
 }
 
-/// Regions whose Cognito hangs, and how many users are in each: together more than there are places for
-/// reconciles.
+/// Regions with a Cognito that hangs, and the number of users in each: together more than there are slots.
 const REGIONS: [&str; 4] = ["eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1"];
 const USERS: usize = 16;
 
-/// So many calls hang when the next Region's change is made: more than there are places for reconciles.
+/// The number of calls that hang before the next Region's Secret changes: more than there are slots.
 const HANGING: usize = 33;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +67,7 @@ async fn hanging_regions_leave_slots_and_permits_to_another_region() {
     let next = ("us-east-1_Works".to_owned(), "next".to_owned());
     let pools = REGIONS.map(|region| format!("{region}_Hangs"));
     let hanging: Vec<_> = pools.iter().flat_map(|pool| users(pool)).collect();
-    // One Secret for all that hang: they change at the same time.
+    // All hanging resources share one Secret, so they all change at the same time.
     for secret in ["hanging", "next"] {
         world.apply_secret(secret, "password", FIRST).await;
     }
@@ -95,7 +94,7 @@ async fn hanging_regions_leave_slots_and_permits_to_another_region() {
         }
         let before = cognito.call_count();
         world.apply_secret("hanging", "password", value).await;
-        // Once the operator has given up a call, fewer hang at a time.
+        // Once the operator has given up the first calls, fewer calls hang at a time.
         let hang = |calls: &[Call]| {
             let calls = &calls[before..];
             let in_flight = |call: &&Call| matches!(call.outcome, Outcome::InFlight { .. });
@@ -132,7 +131,7 @@ fn users(pool: &str) -> impl Iterator<Item = (String, String)> {
     (0..USERS).map(move |n| (pool.to_owned(), name(n)))
 }
 
-/// Waits till this is the user's password, and the resource says so.
+/// Waits until this is the user's password and the status says so.
 async fn settled(world: &World<'_>, (pool, name): (&str, &str), password: &str) {
     let what = format!("set to {password:?}");
     world
@@ -142,7 +141,7 @@ async fn settled(world: &World<'_>, (pool, name): (&str, &str), password: &str) 
         .await;
 }
 
-/// An operator whose calls need not wait for tokens.
+/// Starts an operator whose calls need not wait for permits.
 async fn started(builder: OperatorBuilder<'_>) -> Operator {
     let limits = ["--cognito-rps=1000", "--cognito-burst=1000"];
     let builder = limits.into_iter().fold(builder, OperatorBuilder::arg);
@@ -151,7 +150,7 @@ async fn started(builder: OperatorBuilder<'_>) -> Operator {
     operator
 }
 
-/// Both are more resources than there are places for reconciles.
+/// Each case has more resources than there are slots.
 #[rstest]
 #[case::one_role(1, 33)]
 #[case::ten_roles(10, 4)]
@@ -164,7 +163,7 @@ async fn roles_whose_sts_hangs_delay_no_other_resource(#[case] roles: usize, #[c
         hanging.push(own.neighbour("hanging").await);
     }
     let cognito = &own.cognito;
-    // A session that ends so soon isn't used again: each set asks STS for a new one.
+    // The operator does not use a session again that ends so soon, so each set asks STS for a new session.
     cognito.allow_role_for(OTHER_ROLE, None, Duration::from_secs(30));
     other.grant(by_role(OTHER_ROLE)).await;
     let _operator = started(own.cluster_wide()).await;
@@ -180,7 +179,8 @@ async fn roles_whose_sts_hangs_delay_no_other_resource(#[case] roles: usize, #[c
     }
     all_set(&hanging, each, FIRST).await;
 
-    // The operator waits 2 s for STS. Then statuses say so, and others get the places of those who waited.
+    // The operator waits 2 s for STS. Then the statuses report the failure, and other resources get the
+    // slots.
     while_call_hangs(async |number| {
         let value = &*format!("Passw0rd-of-{number}");
         let role = |world: &World<'_>| {
@@ -189,7 +189,7 @@ async fn roles_whose_sts_hangs_delay_no_other_resource(#[case] roles: usize, #[c
                 world.namespace
             )
         };
-        // Roles that the operator has no session of.
+        // Roles for which the operator has no session.
         for world in &hanging {
             cognito.hang_role(&role(world));
             world.grant(by_role(&role(world))).await;
@@ -201,7 +201,7 @@ async fn roles_whose_sts_hangs_delay_no_other_resource(#[case] roles: usize, #[c
         cognito
             .wait_until_assumed("requests that hang", SOON, asked)
             .await;
-        // The watch tells of these first.
+        // The watch reports the changes of the hanging resources first.
         let change = |world| World::apply_secret(world, "shared", "password", value);
         join_all(hanging.iter().map(change)).await;
         tokio::join!(
@@ -252,7 +252,7 @@ async fn all_set(worlds: &[World<'_>], each: usize, password: &str) {
     }
 }
 
-/// How many of their resources say that there are no credentials.
+/// How many resources report missing credentials.
 async fn given_up(worlds: &[World<'_>]) -> usize {
     let mut count = 0;
     for world in worlds {

@@ -1,6 +1,6 @@
-//! The operator's pod has no privilege, whichever way it is installed: Kubernetes' own admission
-//! accepts it where the restricted Pod Security standard is enforced, and refuses it with any of what
-//! it gives up. What that standard doesn't ask for is looked at in the manifests.
+//! The operator's pod has no privilege in any way of installation. Kubernetes' own admission accepts the pod
+//! under the Pod Security Standard `restricted`, and refuses the pod with any single privilege added. The
+//! manifests are checked for hardening beyond the standard.
 
 use std::collections::BTreeSet;
 
@@ -27,13 +27,13 @@ fn labels_of_the_namespace(variants: &[Variant]) -> Value {
     namespaces.into_iter().next().expect("deploy/ makes it")
 }
 
-/// A namespace with the labels of the operator's own, and what its admission says.
-struct Restricted {
+/// A namespace with the labels of the operator's own namespace, to ask its admission.
+struct RestrictedNamespace {
     plane: &'static ControlPlane,
     namespace: String,
 }
 
-impl Restricted {
+impl RestrictedNamespace {
     async fn new(labels: &Value) -> Self {
         let plane = ControlPlane::shared();
         let namespace = plane.new_namespace("restricted").await;
@@ -42,7 +42,7 @@ impl Restricted {
         Self { plane, namespace }
     }
 
-    /// All of admission, and nothing stays. A warning counts as a refusal.
+    /// Runs all of admission without storing the object. A warning counts as a refusal.
     fn create(&self, object: &Value) -> Result<String, String> {
         let mut object = object.clone();
         object["metadata"]["namespace"] = self.namespace.clone().into();
@@ -55,7 +55,7 @@ impl Restricted {
 #[tokio::test(flavor = "multi_thread")]
 async fn restricted_admission_accepts_the_pod_of_every_variant_without_a_warning() {
     let variants = Variant::all(ControlPlane::shared());
-    let restricted = Restricted::new(&labels_of_the_namespace(&variants)).await;
+    let restricted = RestrictedNamespace::new(&labels_of_the_namespace(&variants)).await;
     for variant in &variants {
         for object in [&variant.pod(), variant.one("Deployment")] {
             let accepted = restricted.create(object);
@@ -64,7 +64,8 @@ async fn restricted_admission_accepts_the_pod_of_every_variant_without_a_warning
     }
 }
 
-/// One thing that the pod gives up: how to take it back, and admission's word for it.
+/// A privilege that the pod does not have: a function that adds the privilege, and the word in admission's
+/// refusal.
 type Privilege = (fn(&mut Value), &'static str);
 
 /// The container of a pod.
@@ -156,7 +157,7 @@ const PRIVILEGES: [Privilege; 17] = [
         },
         "AppArmor",
     ),
-    // One more container, as somebody's patch or webhook might add it.
+    // An additional container, as a patch or a webhook might add one.
     (
         |pod| {
             let containers = pod["spec"]["containers"].as_array_mut();
@@ -170,7 +171,7 @@ const PRIVILEGES: [Privilege; 17] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn restricted_admission_refuses_the_pod_with_any_privilege_it_gives_up() {
     let variants = Variant::all(ControlPlane::shared());
-    let restricted = Restricted::new(&labels_of_the_namespace(&variants)).await;
+    let restricted = RestrictedNamespace::new(&labels_of_the_namespace(&variants)).await;
     let pod = variants[0].pod();
     for (take_back, word) in PRIVILEGES {
         let mut privileged = pod.clone();
@@ -181,7 +182,7 @@ async fn restricted_admission_refuses_the_pod_with_any_privilege_it_gives_up() {
         assert!(said.contains(standard), "{word}: {said}");
         assert!(said.contains(word), "not '{word}' but: {said}");
     }
-    // Of a Deployment, admission only warns.
+    // For a Deployment, admission only warns.
     let mut deployment = variants[0].one("Deployment").clone();
     let template = &mut deployment["spec"]["template"];
     template["spec"]["hostNetwork"] = true.into();
@@ -235,7 +236,7 @@ async fn the_network_policy_allows_ingress_to_the_port_and_the_needed_egress() {
         let spec = &policy["spec"];
         let pod = variant.pod();
 
-        // It is about this pod, and about both directions.
+        // The policy selects the operator's pods, and restricts both directions.
         let selector = spec["podSelector"]["matchLabels"].as_object();
         for (label, value) in selector.expect("by labels") {
             assert_eq!(&pod["metadata"]["labels"][label], value, "{spec:#}");
@@ -257,7 +258,7 @@ async fn the_network_policy_allows_ingress_to_the_port_and_the_needed_egress() {
         let wanted = BTreeSet::from(wanted.map(str::to_owned));
         assert_eq!(allowed(&spec["egress"], "to"), wanted);
 
-        // What the API server would drop, or not take, is no protection.
+        // A rule that the API server drops or refuses protects nothing.
         let args = ["create", "--dry-run=server", "--validate=strict", "-f", "-"];
         let mut policy = policy.clone();
         policy["metadata"]["namespace"] = "default".into();
@@ -265,7 +266,8 @@ async fn the_network_policy_allows_ingress_to_the_port_and_the_needed_egress() {
     }
 }
 
-/// `PROTOCOL PORT [CIDR]`, each. A rule without ports would allow all, and is none of ours.
+/// Each allowed connection as `PROTOCOL PORT [CIDR]`. A rule without ports would allow all, and no policy
+/// here has one.
 fn allowed(rules: &Value, peers: &str) -> BTreeSet<String> {
     let mut allowed = BTreeSet::new();
     for rule in rules.as_array().expect("a list") {

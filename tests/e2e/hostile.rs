@@ -1,4 +1,4 @@
-//! Hostile input: what somebody writes, or answers, to stop others or to get what isn't theirs.
+//! Hostile input: objects and answers that are meant to stop other tenants, or to reach other tenants' users.
 
 mod anything;
 mod generated;
@@ -11,7 +11,7 @@ use std::fs;
 
 use crate::support::Operator;
 
-/// The most that a process ever had in memory, in MB.
+/// The process's highest memory use so far, in MB.
 fn peak(operator: &Operator) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", operator.pid()));
     let status = status.expect("it runs");
@@ -21,7 +21,8 @@ fn peak(operator: &Operator) -> u64 {
     kilobytes / 1_000
 }
 
-/// It still runs, is ready, has panicked nowhere, and fits into what the deployment gives it.
+/// Checks that the operator still runs, is ready, has not panicked, and stays within the deployment's memory
+/// limit.
 async fn assert_unharmed(operator: &Operator) {
     assert_eq!(operator.exit(), None);
     let (status, body) = operator.get("/readyz").await;
@@ -33,7 +34,7 @@ async fn assert_unharmed(operator: &Operator) {
     assert!(peak < 200, "{peak} MB, and the limit is 256 MiB");
 }
 
-/// What is said can be read, and fits.
+/// Checks that a message is legible and has at most `most` bytes.
 fn assert_legible(message: &str, most: usize) {
     assert!(message.len() <= most, "{} bytes", message.len());
     let marks = [

@@ -1,4 +1,5 @@
-//! The port that everybody reaches: what clients do there costs little, and keeps no probe waiting.
+//! The operator's port, which every client in the cluster reaches. No client costs much there, or delays a
+//! probe.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,14 +18,14 @@ use crate::world::World;
 
 const CONNECTIONS: usize = 1_000;
 
-/// Another address than that of the probes: it's a client of its own.
+/// Another source address than that of the probes, so that the server counts the connections separately.
 const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), 0);
 
 const MEBIBYTE: u64 = 1 << 20;
-/// For what takes seconds.
+/// The limit for steps that take seconds.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// What a process has resident.
+/// The resident memory of a process.
 fn resident(pid: i32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -44,11 +45,11 @@ fn allow_open_files(files: u64) {
     setrlimit(Resource::Nofile, Rlimit { current, maximum }).expect("up to the maximum");
 }
 
-/// A head that a client never finishes.
+/// The head of a request that a client never finishes.
 #[derive(Clone)]
 struct Head {
     bytes: Arc<[u8]>,
-    /// Whether a byte a second follows.
+    /// Whether one more byte follows every second.
     slowly: bool,
 }
 
@@ -67,12 +68,13 @@ impl Head {
         Self { bytes, slowly }
     }
 
-    /// Whether the server waits for the rest. It refuses a head of more than 8 KiB at once.
+    /// Whether the server waits for the rest of the head. The server refuses a head of more than 8 KiB at
+    /// once.
     fn is_waited_for(&self) -> bool {
         self.bytes.len() < 8 << 10
     }
 
-    /// Sends it, which `sent` counts. Returns when the server has closed the connection.
+    /// Sends the head, and counts it in `sent`. Returns when the server has closed the connection.
     async fn send(self, address: SocketAddr, sent: Arc<AtomicUsize>) {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.bind(ELSEWHERE).expect("an address of this machine");
@@ -90,24 +92,24 @@ impl Head {
         let mut answer = Vec::new();
         tokio::select! {
             () = writes => {}
-            // Reset or not.
+            // The end of the connection, or a reset.
             _ = read.read_to_end(&mut answer) => {}
         }
     }
 }
 
-/// What was seen while a thousand clients held open what they could.
+/// Measurements while a thousand clients held connections open.
 struct Storm {
-    /// What the operator had resident at most.
+    /// The operator's highest resident memory.
     resident: u64,
-    /// How many probes began when every client had sent its head, and were answered while at least one of
-    /// their connections was open.
+    /// The number of probes that began after every client had sent its head, and that were answered while at
+    /// least one of the connections was open.
     answered: usize,
 }
 
 impl Storm {
-    /// A storm in which probes were answered while connections were open. On a busy machine a probe may
-    /// take longer than connections last: then there is another storm.
+    /// Measures until a storm has answered probes. On a busy machine a probe may take longer than the
+    /// connections last; then another storm follows.
     async fn answered_meanwhile(operator: &Operator, heads: &[Head]) -> Self {
         for _ in 0..10 {
             let storm = Self::of(operator, heads).await;
@@ -118,7 +120,7 @@ impl Storm {
         panic!("no probe was answered before all connections were closed: {heads:?}");
     }
 
-    /// Sends these heads in turn, and asks for `/livez` until the operator has closed all connections.
+    /// Sends these heads in turn, and requests `/livez` until the operator has closed all connections.
     async fn of(operator: &Operator, heads: &[Head]) -> Self {
         let address = operator.url().trim_start_matches("http://").parse();
         let address: SocketAddr = address.expect("an address");
@@ -154,14 +156,14 @@ async fn a_thousand_unfinished_requests_cost_little_and_keep_no_probe_waiting() 
     allow_open_files(4_096);
     let world = World::new("port").await;
     let operator = world.operator().await;
-    // What the first answers take isn't counted.
+    // The first answers cost more, and are not measured.
     for path in ["/livez", "/readyz", "/metrics"] {
         operator.get(path).await;
     }
     let heads = [(380_000, false), (8_000, false), (7_000, true), (0, false)]
         .map(|(length, slowly)| Head::new(length, slowly));
     let before = resident(operator.pid());
-    // Each kind, and all of them together.
+    // Each kind of head alone, and all kinds together.
     for heads in heads.chunks(1).chain([&heads[..]]) {
         let storm = Storm::answered_meanwhile(&operator, heads).await;
         let more = storm.resident.saturating_sub(before);
@@ -175,7 +177,7 @@ async fn a_thousand_unfinished_requests_cost_little_and_keep_no_probe_waiting() 
     world.in_sync("bot", "First-Passw0rd").await;
 }
 
-/// Everybody gets a whole answer. How few renderings that takes: `ops::server::pages`.
+/// Every client gets a whole answer. Unit tests of `ops::server::pages` count the renderings.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_scrapes_at_once_are_all_answered() {
     let world = World::new("scrapes").await;

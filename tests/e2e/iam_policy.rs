@@ -1,6 +1,6 @@
-//! What `iam-policy` prints is what the operator needs: with these rights, held by an IAM, it does its
-//! job, and there is none among them that it doesn't use. That no test anywhere sees another call of
-//! Cognito, each [`World`] looks after.
+//! The policies that `iam-policy` prints are what the operator needs. An IAM enforces them: with these rights
+//! the operator sets passwords, and uses each of the rights. Each [`World`] checks at its end that no other
+//! action was called.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{AccessKey, Moto, Operator, OperatorBuilder, SignIn, scratch};
 use crate::world::World;
 
-/// moto's only one.
+/// moto's only account.
 const ACCOUNT: &str = "123456789012";
 
 /// A document of `iam-policy`.
@@ -24,7 +24,7 @@ fn printed(args: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).expect("one JSON document")
 }
 
-/// The same, without the pools: moto's IAM knows none.
+/// The policy without the pools, because moto's IAM has no pools as resources.
 fn for_moto(mut policy: Value) -> String {
     for statement in policy["Statement"].as_array_mut().into_iter().flatten() {
         if statement["Sid"] == "SetPasswords" {
@@ -42,7 +42,7 @@ fn actions(policy: &Value) -> BTreeSet<String> {
         .collect()
 }
 
-/// A moto with one user in one pool, and a resource for it.
+/// A moto with one user in one pool, and a resource for that user.
 struct Scene {
     moto: Moto,
     world: World<'static>,
@@ -79,7 +79,7 @@ impl Scene {
         )
     }
 
-    /// An operator with no identity but that of this profile file.
+    /// Starts an operator whose only identity is this profile file.
     async fn operator(&self, builder: OperatorBuilder<'_>, profiles: &str) -> Operator {
         let file = scratch("profiles").join("config");
         std::fs::write(&file, profiles).expect("a file");
@@ -99,8 +99,8 @@ impl Scene {
             .await
     }
 
-    /// The actions that were asked for by whoever isn't a test, but for who they are, which everybody
-    /// may ask.
+    /// The actions that the operator called. `GetCallerIdentity` is left out, because every identity may call
+    /// that action.
     async fn asked(&self) -> BTreeSet<String> {
         let asked = self.moto.asked().await.into_iter();
         asked
@@ -139,7 +139,7 @@ async fn without_the_right_to_set_passwords_none_is_set() {
     scene.moto.enforce_iam().await;
     let profile = format!("[default]\n{}", profile(&key));
     let _operator = scene.operator(scene.world.builder(), &profile).await;
-    // moto refuses in XML, which isn't Cognito's language.
+    // moto refuses in XML, and Cognito's protocol is JSON.
     let world = &scene.world;
     world.wait("ci-bot", "Unknown", "UnhandledError").await;
     assert_ne!(scene.signs_in_with("First-Passw0rd").await, SignIn::Ok);
@@ -150,7 +150,8 @@ async fn with_the_rights_that_are_printed_for_roles_one_is_assumed_and_each_righ
     let (world, _turn) = World::alone("iam-roles").await;
     let scene = Scene::on(world).await;
     let moto = &scene.moto;
-    // To be trusted, a principal must be there; the policy needs the role's ARN, which is known.
+    // A trust policy needs an existing principal. The operator's policy needs the ARN of the role, which is
+    // known beforehand.
     let role = format!("arn:aws:iam::{ACCOUNT}:role/passwords");
     let own = printed(&["--assume-role-arn", &role]);
     let key = moto.iam_user("operator", &own.to_string()).await;
@@ -163,7 +164,7 @@ async fn with_the_rights_that_are_printed_for_roles_one_is_assumed_and_each_righ
         "--external-id",
         "team-a",
     ];
-    // Here the operator is a user, as there is no EKS; which iam-policy has no word for.
+    // Without EKS, the operator is a user here; `iam-policy` prints trust for a role.
     let mut trust = printed(&trust);
     let user = format!("arn:aws:iam::{ACCOUNT}:user/operator");
     trust["Statement"][0]["Principal"]["AWS"] = json!(user);

@@ -1,5 +1,5 @@
-//! Without AWS credentials, the commonest mistake of an installation: it is said within seconds, no
-//! attempt is left open, and it heals by itself.
+//! Missing AWS credentials, the most common mistake of an installation. The statuses report the mistake
+//! within seconds, no attempt stays open, and no restart is needed once credentials exist.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ async fn missing_credentials_are_reported_at_once_and_sets_begin_when_they_appea
     let world = World::new("identity").await;
     let credentials = scratch("aws").join("credentials");
     let operator = without_credentials(&world, &credentials).await;
-    // It is ready all the same: another pod wouldn't do better.
+    // The operator is ready all the same, because another pod would have the same problem.
     operator.wait_ready(SOON).await;
 
     let names = ["one", "two", "three"];
@@ -56,9 +56,9 @@ async fn missing_credentials_are_reported_at_once_and_sets_begin_when_they_appea
         .count();
     assert_eq!(said, 1, "once, not for each resource: {logs}");
 
-    // Half of them is none.
+    // An access key without its secret is no credential.
     std::fs::write(&credentials, "[default]\naws_access_key_id = AKIA\n").expect("a file");
-    // Nobody makes an attempt or a call meanwhile, and a request stays unanswered.
+    // Without credentials the operator makes no attempt and no call, and a request stays unanswered.
     let before = reconciles(&operator).await;
     world.apply_secret("one", "password", "Passw0rd-2").await;
     world.request("two", "now").await;
@@ -136,7 +136,7 @@ async fn a_restart_with_credentials_ignores_the_retry_time_from_before_it() {
     let ended = operator.terminate(SOON).await;
     assert!(ended.success(), "{ended:?}");
 
-    // As after a night without.
+    // The state after a night without credentials.
     let later = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(50);
     let failures =
         json!({ "status": { "failures": { "count": 9, "retryAt": later.to_string() } } });
@@ -157,7 +157,7 @@ async fn a_restart_with_credentials_ignores_the_retry_time_from_before_it() {
     world.wait("bot", "True", "PasswordSet").await;
 }
 
-/// An operator that has no identity until there is a file.
+/// Starts an operator that has no identity until the file exists.
 async fn without_credentials(world: &World<'_>, credentials: &Path) -> Operator {
     world
         .builder()

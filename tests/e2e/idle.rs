@@ -1,5 +1,4 @@
-//! Nothing happens where nothing is to be done: no call of Cognito, no status write, no read of a
-//! Secret.
+//! Without work, the operator makes no call of Cognito, no status write, and no read of a Secret.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +16,8 @@ async fn a_change_beside_the_value_causes_no_call_and_no_status_write() {
     world.fence_events().await;
     let before = world.resource("bot").await;
 
-    // Around the Secret's value: the value is read, found to be the same, and that is all.
+    // Changes of the Secret around its value: the operator reads the value, finds the same value, and does
+    // nothing more.
     let mark = world.mark();
     for change in [
         json!({ "stringData": { "other": "x" } }),
@@ -37,7 +37,7 @@ async fn a_change_beside_the_value_causes_no_call_and_no_status_write() {
         BTreeSet::from(["get secrets bot".to_owned()])
     );
 
-    // The resource's own metadata: not even a read.
+    // Changes of the resource's metadata cause no read.
     let mark = world.mark();
     for change in [
         json!({ "metadata": { "labels": { "team": "a" } } }),
@@ -86,7 +86,7 @@ async fn a_restart_with_everything_in_sync_calls_reads_and_writes_nothing() {
         world.assert_calls(&name, &[&password]).await;
     }
 
-    // It is awake all the same.
+    // The operator still works.
     world
         .apply_secret("bot-7", "password", "Changed-Passw0rd")
         .await;
@@ -127,7 +127,8 @@ async fn a_suspended_resource_stays_as_it_is_and_gets_the_last_value_when_it_is_
         .await;
     let mark = world.mark();
 
-    // In force from the moment it is acknowledged, whatever the operator has seen of it by then.
+    // The suspension is in force once the API server has acknowledged the change, whatever the operator has
+    // seen by then.
     world
         .apply_secret("bot", "password", "While-Suspended")
         .await;

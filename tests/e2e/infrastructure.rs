@@ -1,5 +1,5 @@
-//! What the other end-to-end tests lean on, held to its own promises; and the facts about the AWS
-//! SDK that shaped the design, measured anew on every run.
+//! Tests of the infrastructure of the other end-to-end tests. Tests of the facts about the AWS SDK on which
+//! the design rests.
 
 mod fault_server;
 mod kubernetes;

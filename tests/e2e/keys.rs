@@ -1,6 +1,6 @@
-//! The key of the fingerprints, in the operator's own namespace: made once, rotated without a call
-//! of Cognito, and its loss survived. All operators of a control plane have this one Secret in
-//! common, hence `World::alone`.
+//! The fingerprint key in the operator's own namespace: the operator makes the key once, follows a rotation
+//! without a call of Cognito, and survives a lost key. All operators of a control plane share this Secret,
+//! hence `World::alone`.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(crate) async fn forget_keys(world: &World<'_>) {
     }
 }
 
-/// Puts this key into the Secret, beside what is there.
+/// Puts this key into the Secret, beside the other keys.
 async fn put_key(world: &World<'_>, name: &str, bytes: &[u8]) {
     let data = BTreeMap::from([(name, ByteString(bytes.to_vec()))]);
     keys(world)
@@ -41,7 +41,7 @@ async fn put_key(world: &World<'_>, name: &str, bytes: &[u8]) {
         .expect("the key Secret is there");
 }
 
-/// The id of the key that signed what is set.
+/// The id of the key that signed `status.synced`.
 fn signed_by(resource: &DynamicObject) -> String {
     let fingerprint = resource.data["status"]["synced"]["fingerprint"].as_str();
     let (id, _) = fingerprint
@@ -54,7 +54,7 @@ fn signed_by(resource: &DynamicObject) -> String {
 async fn the_first_start_makes_one_key_of_32_bytes_and_no_other_start_touches_it() {
     let (world, _turn) = World::alone("first-key").await;
     forget_keys(&world).await;
-    // Two at once: one makes it, the other takes it.
+    // Two operators start at once: one creates the key, the other reads the key.
     let (one, other) = (world.builder().start().await, world.builder().start().await);
     one.wait_ready(SOON).await;
     other.wait_ready(SOON).await;
@@ -97,7 +97,7 @@ async fn a_second_key_signs_all_values_again_without_a_set_and_the_first_key_can
     assert!(warnings.is_empty(), "nothing was lost: {warnings:#?}");
     assert!(operator.terminate(SOON).await.success());
 
-    // Without the first key: the value is known, wherever it comes from.
+    // Without the first key, the value is still recognised.
     let gone = json!({ "data": { "key-1": null } });
     keys(&world)
         .patch(KEY_SECRET, &PatchParams::default(), &Patch::Merge(gone))
@@ -163,14 +163,14 @@ async fn a_lost_key_costs_a_set_only_if_the_secret_changed_meanwhile() {
     .await;
     assert_eq!(warning.type_.as_deref(), Some("Warning"), "{warning:#?}");
 
-    // And what is signed again is followed as ever.
+    // The operator still follows a resource whose value was signed again.
     world
         .apply_secret("same", "password", "Second-Passw0rd")
         .await;
     world.wait_set("same", "Second-Passw0rd").await;
 }
 
-/// What becomes of the key Secret while the operator runs.
+/// A change of the key Secret while the operator runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     Rotated,
@@ -185,7 +185,7 @@ async fn a_changed_key_secret_takes_effect_at_the_next_start_and_causes_no_set()
         forget_keys(&world).await;
         let operator = world.operator().await;
         let before = world.in_sync("bot", "First-Passw0rd").await;
-        // The audit log may tell of a write later than the watch does.
+        // A write may appear in the audit log later than in a watch.
         world.fence().await;
         let mark = world.mark();
         match change {
@@ -203,7 +203,8 @@ async fn a_changed_key_secret_takes_effect_at_the_next_start_and_causes_no_set()
         assert_eq!(signed_by(&set), signed_by(&before), "{change:?}");
         assert!(operator.terminate(SOON).await.success());
 
-        // The new key signs what is set, and warns where the old one is gone; no more.
+        // The new key signs `status.synced`. The operator warns if the old key is gone, and does nothing
+        // else.
         let operator = world.operator().await;
         let signed = world
             .wait_for("bot", "signed by the new key", |resource| {

@@ -1,5 +1,5 @@
-//! What Flux and Helm make of a resource: the rules of kstatus, written anew after its source, and what its
-//! conventions promise of every resource that the operator has judged. The library itself isn't run.
+//! The status of a resource for Flux and Helm: a rewrite of the rules of kstatus, and kstatus' conventions
+//! for every resource that the operator has processed. The library itself doesn't run.
 
 use kube::api::DynamicObject;
 use serde_json::Value;
@@ -38,7 +38,7 @@ pub(crate) fn kstatus(resource: &DynamicObject) -> Kstatus {
     Kstatus::Current
 }
 
-/// What a judged resource does not keep of the conventions, if anything.
+/// The conventions that a processed resource breaks.
 pub(crate) fn violations(resource: &DynamicObject) -> Vec<String> {
     let mut found = Vec::new();
     let mut expect = |holds: bool, what: &str| {

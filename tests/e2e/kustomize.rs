@@ -1,4 +1,4 @@
-//! What users build upon deploy/ with kustomize.
+//! Users' own kustomizations on top of deploy/.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::support::{ControlPlane, tools};
 
-/// A kustomization of a user's own. Below target/, from where deploy/ can be named by a relative path, as
-/// kustomize wants it.
+/// A user's kustomization. The directory is below target/, because kustomize wants a relative path to
+/// deploy/.
 pub(crate) struct Overlay {
     directory: tempfile::TempDir,
 }
@@ -101,7 +101,7 @@ pub(crate) fn over(base: &str, more: &str) -> Overlay {
     Overlay::new(&[("kustomization.yaml", &text)])
 }
 
-/// It would be the operator's right to read every Secret there.
+/// Moved there, these rights would allow the operator to read every Secret of its own namespace.
 #[tokio::test]
 async fn rights_on_a_watched_namespace_cant_be_moved_into_the_operators() {
     let plane = ControlPlane::shared();
@@ -113,7 +113,7 @@ async fn rights_on_a_watched_namespace_cant_be_moved_into_the_operators() {
         let refused = overlay.render(plane).expect_err("kustomize refuses it");
         assert!(refused.contains("ID conflict"), "{refused}");
     }
-    // Without it, each stays where it belongs.
+    // Without the kustomization, each object stays in its namespace.
     let objects = over("deploy/watch-namespaces", "").render(plane);
     let objects = objects.expect("it renders");
     let roles: Vec<_> = objects
@@ -135,7 +135,7 @@ async fn rights_on_a_watched_namespace_cant_be_moved_into_the_operators() {
     }
 }
 
-/// Applied unedited, the examples set no password that everybody knows.
+/// An unedited example sets no password, because everybody knows the passwords of examples.
 #[tokio::test]
 async fn an_unedited_example_sets_no_password() {
     use cognito_password_operator::core::credential::password::Password;

@@ -1,8 +1,8 @@
-//! No password is anywhere but in its Secret and in Cognito: not in the log however much of it is
-//! asked for, not in events, status, metrics or requests, in no spelling, and not in a core file.
+//! A password appears only in its Secret and in Cognito. No spelling of a password appears in a log at any
+//! level, in Events, statuses, metrics, requests, or a core file.
 //!
-//! Every test with a `World` is one of that: all of them log whatever there is to be logged, and
-//! when a world ends, all that its operators left is searched. Here is what no other test does.
+//! Every test with a `World` checks that: the operators log at the highest level, and at the end the world
+//! searches everything that its operators left. This module has the checks that no other test makes.
 
 mod caps;
 #[cfg(target_os = "linux")]
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::world::{POOL, World};
 use crate::support::{Fault, condition};
 
-/// Like no other text, and different in every spelling.
+/// A text that appears nowhere else, and that looks different in every spelling.
 fn marker(of: &str) -> String {
     let random = getrandom::u64().expect("the system has randomness");
     format!("Mark\"{of}\\{random:016x}+'é/%>0")
@@ -34,7 +34,7 @@ async fn a_password_that_aws_echoes_or_that_needs_escaping_leaks_nowhere() {
     .map(marker);
 
     world.in_sync("main", &first).await;
-    // Where `kubectl apply` leaves it.
+    // The annotation in which `kubectl apply` keeps an object.
     let last_applied = json!({ "stringData": { "password": first } }).to_string();
     let annotation = "kubectl.kubernetes.io/last-applied-configuration";
     let change = json!({ "metadata": { "annotations": { annotation: last_applied } } });
@@ -42,7 +42,7 @@ async fn a_password_that_aws_echoes_or_that_needs_escaping_leaks_nowhere() {
     world.apply_secret("main", "password", &second).await;
     world.wait_set("main", &second).await;
 
-    // An AWS that echoes what it refuses, as it is or as JSON.
+    // An AWS that repeats the refused value in its error, plain or as JSON.
     let echoes = [
         ("refused", &refused, refused.clone()),
         ("escaped", &escaped, json!(escaped).to_string()),
@@ -82,7 +82,7 @@ async fn a_password_that_aws_echoes_or_that_needs_escaping_leaks_nowhere() {
     world.fence().await;
 }
 
-/// A status is what its readers may see: everything in it that isn't words is keyed.
+/// Readers of a status see the fingerprint, so every value derived from a password is keyed.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_password_has_another_fingerprint_for_another_user() {
     let world = World::new("fingerprints").await;

@@ -1,5 +1,5 @@
-//! What happens to a resource, its Secret and its namespace at the worst moment: while a call is in
-//! flight, while it waits for its next try, and while no operator runs.
+//! Events in the life of a resource, its Secret and its namespace at the worst moment: while a call is in
+//! flight, while a retry is pending, and while no operator runs.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +17,7 @@ const FIRST: &str = "First-Passw0rd";
 const SECOND: &str = "Second-Passw0rd";
 const THIRD: &str = "Third-Passw0rd";
 
-/// Sets `SECOND` for a user who has `FIRST`, and returns when that call is under way with this fault.
+/// Sets `SECOND` for a user who has `FIRST`. Returns when the call is under way with this fault.
 async fn call_under_way(world: &World<'_>, name: &str, fault: Fault) {
     world.in_sync(name, FIRST).await;
     world.cognito.next_for((POOL, name), [fault]);
@@ -33,7 +33,7 @@ async fn call_under_way(world: &World<'_>, name: &str, fault: Fault) {
         .await;
 }
 
-/// Every password that the user ever had.
+/// All passwords of the user so far, in order.
 fn passwords(world: &World<'_>, username: &str) -> Vec<String> {
     let log = world.cognito.password_log(POOL, username);
     log.into_iter().map(|(_, password)| password).collect()
@@ -59,7 +59,7 @@ async fn assert_no_panic(operator: &Operator) {
     assert!(!operator.logs().contains("panicked"), "{}", operator.logs());
 }
 
-/// As whoever writes status may do: time passes.
+/// Writes a status as another writer, so that time seems to pass.
 async fn patch_status(world: &World<'_>, name: &str, status: Value) {
     let status = json!({ "status": status });
     resources(&world.client, &world.namespace)
@@ -68,7 +68,7 @@ async fn patch_status(world: &World<'_>, name: &str, status: Value) {
         .unwrap_or_else(|error| panic!("could not patch the status of {name}: {error}"));
 }
 
-/// This time from now, as a status has it.
+/// The time in so many seconds, in the format of a status.
 fn from_now(seconds: i64) -> String {
     let now = jiff::Timestamp::try_from(SystemTime::now()).expect("a time");
     let then = now + jiff::SignedDuration::from_secs(seconds);
@@ -186,7 +186,7 @@ async fn a_resource_suspended_while_it_waits_is_retried_only_when_resumed_and_th
     world.fence().await;
     assert_eq!(world.cognito.calls_for(POOL, "bot").len(), calls);
 
-    // Its next try is minutes away.
+    // The next retry is minutes away.
     let later = json!({ "failures": { "count": 20, "retryAt": from_now(200) } });
     patch_status(&world, "bot", later).await;
     world.cognito.heal();
@@ -199,7 +199,7 @@ async fn a_resource_suspended_while_it_waits_is_retried_only_when_resumed_and_th
 async fn a_resource_deleted_during_its_call_is_gone_at_once_and_nothing_is_written() {
     let world = World::new("delete-during").await;
     let operator = world.operator().await;
-    // One is answered after the deletion, the other never.
+    // One call is answered after the deletion, the other call never.
     let api = resources(&world.client, &world.namespace);
     let mut marks = Vec::new();
     let deleted = async |name: &str| {
@@ -263,7 +263,7 @@ async fn a_secret_deleted_during_a_call_is_reported_after_the_outcome_is_recorde
         let status = &missed.data["status"];
         assert_eq!(status["attempt"], json!(null), "{status:#}");
         assert_ne!(status["synced"], before, "{status:#}");
-        // What was set last comes back: nothing to do.
+        // The value that was set last returns: nothing to do.
         world.apply_secret(bot, "password", SECOND).await;
         world.wait_set(bot, SECOND).await;
         world.assert_calls(bot, &[FIRST, SECOND]).await;
@@ -311,7 +311,7 @@ async fn a_resource_recreated_during_a_call_gets_its_own_value_and_no_former_rec
     assert_no_panic(&operator).await;
 }
 
-/// Takes longer than the quarantine: both wait for it at the same time.
+/// Takes longer than the quarantine. Both resources wait for the quarantine at the same time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_changed_during_a_call_that_gets_lost_is_set_after_the_quarantine() {
     let world = World::new("lost-during").await;
@@ -401,7 +401,7 @@ async fn a_hundred_stalled_or_waiting_resources_cause_no_burst_at_a_restart() {
         .collect();
     assert_eq!(traffic, [""; 0], "neither read nor written");
     assert_eq!(calls(), 2 * EACH);
-    // It knows of all of them.
+    // The operator knows all resources.
     for case in &CASES {
         let known = "cognito_password_operator_resources";
         let known = operator.metric(known, &[("reason", case.1)]).await;

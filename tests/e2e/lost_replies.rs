@@ -1,6 +1,6 @@
-//! A reply that gets lost, by whatever way, while the pool remembers passwords: the operator sends
-//! the same value again, tells a set that it made itself from one that was refused, and sends no
-//! other value while the lost call may still land.
+//! A reply that gets lost, in any way, while the pool has a password history. The operator sends the same
+//! value again, tells its own earlier set from a refused value, and sends no other value while the lost call
+//! may still land.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::support::{Call, Failure, Fault, Outcome, await_resource, condition};
 const FIRST: &str = "First-Passw0rd";
 const SECOND: &str = "Second-Passw0rd";
 
-/// How long another value waits.
+/// How long another value waits after a call without a reply.
 const QUARANTINE: Duration = Duration::from_secs(30);
 
-/// The name, what happens to the first call, and what is said of it until the second.
+/// The name, the fault of the first call, and the reason in the status until the second call.
 type Case = (&'static str, fn() -> Fault, &'static str);
 
 const APPLIED: [Case; 7] = [
@@ -31,7 +31,7 @@ const APPLIED: [Case; 7] = [
         || Fault::Truncated { applied: true },
         "OutcomeUnknown",
     ),
-    // After the client has gone, and before it comes again.
+    // The call lands after the client has gone, and before the next call.
     ("late", || Fault::LandLate(Duration::ZERO), "OutcomeUnknown"),
 ];
 
@@ -64,7 +64,7 @@ async fn a_lost_reply_is_settled_by_sending_the_same_value_again() {
         world.apply_secret(name, "password", SECOND).await;
     }
     for (name, _, meanwhile) in APPLIED.iter().chain(&NOT_APPLIED) {
-        // It may have been and gone: the event stays.
+        // The condition may have come and gone. The Event stays.
         wait_for_one_event(&world, name, meanwhile).await;
     }
     for (cases, reason) in [
@@ -84,7 +84,7 @@ async fn a_lost_reply_is_settled_by_sending_the_same_value_again() {
     }
     assert_eq!(world.cognito.max_in_flight_per_user(), 1);
 
-    // Settled means settled: what follows is a plain set, and nothing before it.
+    // Nothing is pending in a settled resource: the next value causes one plain set.
     world.fence_events().await;
     for (name, ..) in APPLIED.iter().chain(&NOT_APPLIED) {
         no_false_refusal(&world, name).await;
@@ -122,7 +122,7 @@ async fn one_user_has_one_call_at_a_time_whatever_happens_meanwhile() {
         world.apply_secret(bot, "password", SECOND).await;
         let second = |calls: &[Call]| calls.iter().filter(|call| call.username == bot).count() == 2;
         world.cognito.wait_until("second call", SOON, second).await;
-        // All of it while that call hangs.
+        // All these changes come while the call hangs.
         world.apply_secret(bot, "password", "Third-Passw0rd").await;
         world.request(bot, "now").await;
         let change = json!({ "spec": { "permanent": false } });
@@ -208,7 +208,7 @@ async fn a_password_that_was_really_used_before_is_refused_until_there_is_a_new_
     assert_eq!(world.cognito.calls_for(POOL, "bot").len(), 3, "sent once");
     assert_eq!(passwords(&world, "bot"), [FIRST, SECOND]);
 
-    // The value that is set, put back: nothing to send.
+    // The Secret gets the value that is set: nothing to send.
     world.apply_secret("bot", "password", SECOND).await;
     world.wait_set("bot", SECOND).await;
     assert_eq!(
@@ -221,7 +221,7 @@ async fn a_password_that_was_really_used_before_is_refused_until_there_is_a_new_
         .await;
     world.wait_set("bot", "Third-Passw0rd").await;
 
-    // Made anew, the resource knows of no earlier set: the refusal may mean the current password.
+    // The resource is made anew and has no record of a set, so the refusal may mean the current password.
     world.delete_resource("bot").await;
     world.apply_resource("bot", |_| ()).await;
     let stalled = world.wait("bot", "False", refused).await;
@@ -233,28 +233,28 @@ async fn a_password_that_was_really_used_before_is_refused_until_there_is_a_new_
     );
 }
 
-/// Takes longer than the quarantine: what would be seen at its end is all in this one test.
+/// Takes longer than the quarantine, so one test checks everything that the end of a quarantine shows.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_value_waits_until_a_lost_call_can_no_longer_land() {
     let world = World::new("quarantine").await;
-    // Only the current password is refused.
+    // The history has only the current password.
     world.cognito.set_history(1);
     let _operator = world.operator().await;
     for name in ["late", "aliased", "reused"] {
         world.in_sync(name, FIRST).await;
     }
     let usual = world.usual().await;
-    // `reused`: a value of old comes back, its reply is lost, and what Cognito says to the second
-    // try could mean either.
+    // `reused`: an earlier value returns, and its reply is lost. Cognito's answer to the second call then has
+    // two possible meanings.
     world.apply_secret("reused", "password", SECOND).await;
     world.wait_set("reused", SECOND).await;
     world.cognito.next_for((POOL, "reused"), [Fault::DropAfter]);
     world.apply_secret("reused", "password", FIRST).await;
-    // `late`: a call that lands long after everybody has given it up.
+    // `late`: a call that lands long after the operator has given up the call.
     let late = Fault::LandLate(Duration::from_secs(20));
     world.cognito.next_for((POOL, "late"), [late]);
     world.apply_secret("late", "password", SECOND).await;
-    // `aliased`: UserNotFoundException has been seen although the password changed.
+    // `aliased`: Cognito has been seen to answer UserNotFoundException although the password changed.
     let not_found = Fault::error("UserNotFoundException", "User does not exist.");
     world.cognito.next_for((POOL, "aliased"), [not_found]);
     world.apply_secret("aliased", "password", SECOND).await;
@@ -311,13 +311,14 @@ async fn another_value_waits_until_a_lost_call_can_no_longer_land() {
     assert_eq!(world.cognito.max_in_flight_per_user(), 1);
 }
 
-/// Every password that the user ever had.
+/// All passwords of the user so far, in order.
 fn passwords(world: &World<'_>, username: &str) -> Vec<String> {
     let log = world.cognito.password_log(POOL, username);
     log.into_iter().map(|(_, password)| password).collect()
 }
 
-/// It was never said that the history refused what the operator itself had set.
+/// Checks that the operator never reported a refusal by the history for a value that the operator itself had
+/// set.
 async fn no_false_refusal(world: &World<'_>, name: &str) {
     let refusals = world.events(name, "PasswordHistoryPolicyViolation").await;
     assert!(refusals.is_empty(), "{refusals:#?}");

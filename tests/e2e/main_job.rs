@@ -1,5 +1,5 @@
-//! The main job: the password of the user is what the Secret says, from the moment the resource is
-//! applied, and again when the Secret changes.
+//! The main job: the user's password is the Secret's value once the resource exists, and again after each
+//! change of the Secret.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{Fault, Moto, Operator, SignIn, eventually};
 use crate::world::{POOL, SOON, World, assert_within};
 
-/// A user of moto, where users really sign in.
+/// A user of moto, so that sign-ins can be tried.
 struct Person {
     moto: &'static Moto,
     pool: String,
@@ -150,7 +150,7 @@ async fn each_set_is_counted_in_one_event() {
         world.apply_secret("ci-bot", "password", password).await;
         world.wait_set("ci-bot", password).await;
     }
-    // Events come after the status.
+    // The Event comes after the status.
     let event = eventually(SOON, async || {
         let events = world.events("ci-bot", "PasswordSet").await;
         let [event] = &events[..] else {
@@ -204,12 +204,12 @@ async fn a_change_of_the_secret_is_set_within_a_second() {
         let begin = Instant::now();
         world.patch_secret("ci-bot", change).await;
         writing.push(begin.elapsed());
-        // Nothing is queued when the next one comes.
+        // The queue is empty before the next change.
         world.wait_set("ci-bot", &password).await;
         let calls = world.cognito.calls();
         took.push(calls[number].arrived.duration_since(begin));
     }
-    // One unlucky moment of a busy machine breaks no promise.
+    // The medians, so that one slow moment of a busy machine breaks no promise.
     took.sort();
     writing.sort();
     assert_within(Duration::from_secs(1), took[TRIES / 2], writing[TRIES / 2]);
@@ -220,7 +220,7 @@ async fn a_request_sets_the_password_again_and_is_answered() {
     let world = World::new("request").await;
     let operator = world.operator().await;
     world.in_sync("ci-bot", "First-Passw0rd").await;
-    // Somebody has chosen another one: nothing tells the operator.
+    // The user chooses another password. No event tells the operator.
     world
         .cognito
         .change_password(POOL, "ci-bot", "Chosen-By-Hand");
@@ -239,7 +239,7 @@ async fn a_request_sets_the_password_again_and_is_answered() {
     world.assert_calls("ci-bot", &[same, same]).await;
     world.wait_set("ci-bot", same).await;
 
-    // Any new value is a request; the same one again is none, also for the next process.
+    // Any new value of the annotation is a request. The same value again is none, not even for a new process.
     world.request("ci-bot", "please").await;
     answered("please").await;
     world.assert_calls("ci-bot", &[same, same, same]).await;
@@ -255,7 +255,7 @@ async fn readyz_fails_until_both_watches_have_listed() {
     let world = World::new("ready").await;
     let mark = world.mark();
     let operator = world.builder().start().await;
-    // Without a pause: the first time that it is said is the one that counts.
+    // No pause between the polls, because the first success is the one to check.
     let started = Instant::now();
     while !matches!(operator.try_get("/readyz").await, Ok((200, _))) {
         assert!(started.elapsed() < SOON, "{}", operator.logs());
@@ -302,7 +302,7 @@ async fn the_metrics_report_calls_resources_queue_and_time_to_set() {
     world.apply_resource("weak", |_| ()).await;
     world.wait("weak", "False", "InvalidPassword").await;
 
-    // The last reconcile is counted after its status was written.
+    // The operator counts the last reconcile after the status write.
     eventually(SOON, async || {
         let text = operator.metrics().await;
         let wanted = [

@@ -1,5 +1,5 @@
-//! What deploy/ and each of its variants come to, rendered: for the tests that hold every one of them
-//! to the same promises.
+//! The rendered manifests of deploy/ and all of its variants, for tests of promises that every variant must
+//! keep.
 
 use std::path::Path;
 
@@ -9,13 +9,13 @@ use crate::support::{ControlPlane, operator, tools};
 
 /// One way to install the operator.
 pub(crate) struct Variant {
-    /// Its directory, from the checkout's root.
+    /// The variant's directory, from the checkout's root.
     pub(crate) directory: String,
     pub(crate) objects: Vec<Value>,
 }
 
 impl Variant {
-    /// Every kustomization under deploy/ with an operator in it, those that come later too.
+    /// Every kustomization under deploy/ with an operator, including future ones.
     pub(crate) fn all(plane: &ControlPlane) -> Vec<Self> {
         let mut directories = Vec::new();
         find(&tools::checkout().join("deploy"), &mut directories);
@@ -29,7 +29,7 @@ impl Variant {
             Self { directory, objects }
         };
         let variants = directories.into_iter().map(render);
-        // The others are parts: rights, namespaces and CRDs.
+        // The other kustomizations are parts: rights, namespaces and CRDs.
         variants
             .filter(|variant| !variant.of_kind("Deployment").is_empty())
             .collect()
@@ -40,7 +40,7 @@ impl Variant {
         self.objects.iter().filter(same).collect()
     }
 
-    /// The only one of its kind.
+    /// The only object of a kind.
     pub(crate) fn one(&self, kind: &str) -> &Value {
         let found = self.of_kind(kind);
         let [object] = found[..] else {
@@ -50,7 +50,7 @@ impl Variant {
         object
     }
 
-    /// The pod as the Deployment's controller would make it.
+    /// The pod that the controller of Deployments would make.
     pub(crate) fn pod(&self) -> Value {
         let mut pod = self.one("Deployment")["spec"]["template"].clone();
         pod["apiVersion"] = "v1".into();
@@ -60,7 +60,8 @@ impl Variant {
     }
 }
 
-/// Components aren't complete on their own, and show in the variants that take them up.
+/// Finds kustomizations. A component isn't complete on its own; the variants that include a component show
+/// the component's effect.
 fn find(directory: &Path, found: &mut Vec<String>) {
     let kustomization = std::fs::read_to_string(directory.join("kustomization.yaml"));
     if kustomization.is_ok_and(|text| text.contains("\nkind: Kustomization\n")) {

@@ -1,4 +1,4 @@
-//! A namespace is deleted, with everything in it and whatever is under way.
+//! The deletion of a namespace, with all of its objects and with work in progress.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use kube::api::{Api, DeleteParams};
 use super::world::{POOL, SOON, World, line};
 use crate::support::{Call, ControlPlane, Fault, Outcome, eventually};
 
-/// For a deletion by the controller manager, in as many steps as it likes.
+/// The limit for a deletion by the controller manager, which takes several rounds.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,7 +28,7 @@ async fn a_deleted_namespace_goes_without_a_call_and_without_a_storm_of_errors()
             .await
     }))
     .await;
-    // One waits for its next try, and one call is in flight.
+    // One resource waits for its next retry, and one call is in flight.
     doomed.cognito.add_user(POOL, "waits");
     let throttled = Fault::throttled();
     doomed.cognito.next_for((POOL, "waits"), [throttled]);
@@ -38,7 +38,7 @@ async fn a_deleted_namespace_goes_without_a_call_and_without_a_storm_of_errors()
     doomed.apply_secret("waits", "password", "Passw0rd").await;
     doomed.apply_resource("waits", |_| ()).await;
     doomed.wait("waits", "False", "AccessDenied").await;
-    // A namespace on its way out takes no event any more.
+    // A namespace that is being deleted accepts no Event.
     doomed.fence_events().await;
     let late = Fault::Latency(Duration::from_secs(4));
     doomed.cognito.next_for((POOL, "bot-0"), [late]);
@@ -73,7 +73,7 @@ async fn a_deleted_namespace_goes_without_a_call_and_without_a_storm_of_errors()
     assert_eq!(cognito.call_count(), calls, "nothing was called");
     world.fence_events().await;
 
-    // Each of them may be looked at a few times while it goes, and be told so.
+    // The operator may try to write a few times while the objects go, and each time the API server refuses.
     let of_doomed = |since| {
         let mut requests = world.requests(since);
         requests.retain(|request| {
@@ -101,7 +101,7 @@ async fn a_deleted_namespace_goes_without_a_call_and_without_a_storm_of_errors()
         .collect();
     assert!(errors.is_empty(), "{errors:#?}");
 
-    // And then there is silence.
+    // After the deletion there is no further request.
     let mark = world.mark();
     world.fence().await;
     let requests: Vec<_> = of_doomed(mark).iter().map(line).collect();

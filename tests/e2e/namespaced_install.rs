@@ -1,5 +1,5 @@
-//! The operator for some namespaces only, as `deploy/watch-namespaces/` installs it: Roles there and
-//! at home, and no right anywhere else.
+//! An installation of `deploy/watch-namespaces/`: the operator has Roles in the watched namespaces and in its
+//! own namespace, and no other right.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,8 @@ use tokio::sync::MutexGuard;
 
 pub(crate) const OVERLAY: &str = "deploy/watch-namespaces/";
 
-/// A world that has been installed in this way, in the namespace that the overlay watches, and one
-/// that it doesn't.
+/// A world with this installation, in the namespace that the overlay watches, and a world in an unwatched
+/// namespace.
 pub(crate) async fn installed() -> (World<'static>, World<'static>, MutexGuard<'static, ()>) {
     let (elsewhere, turn) = World::alone("elsewhere").await;
     let plane = elsewhere.plane;
@@ -25,7 +25,7 @@ pub(crate) async fn installed() -> (World<'static>, World<'static>, MutexGuard<'
         r#"{ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "team-a" } }"#,
     );
     plane.install(OVERLAY);
-    // RBAC follows in its own time.
+    // The API server applies changed rights after a moment.
     eventually(SOON, async || {
         let there = rights(&world, "team-a").await;
         let elsewhere = rights(&elsewhere, &elsewhere.namespace).await;
@@ -83,7 +83,7 @@ async fn a_namespaced_operator_has_no_right_beyond_these_and_none_in_other_names
         let rights = rights(&world, namespace).await;
         assert_eq!(rights, BTreeSet::new(), "{namespace}");
     }
-    // What the API server says when somebody with this token tries.
+    // The API server's answer to a request with this token.
     let plane = world.plane;
     let token = plane.token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT);
     let client = client_for(&plane.kubeconfig_for_token("intruder", &token)).await;
@@ -108,7 +108,7 @@ async fn a_user_with_rights_in_the_operators_namespaces_only_can_install_it() {
     let (world, elsewhere, _turn) = installed().await;
     let plane = world.plane;
     for namespace in ["team-a", operator::NAMESPACE] {
-        // All but the ServiceAccount, whose tokens would go with it.
+        // The ServiceAccount stays, because its tokens would go too.
         let kinds = "deployments,services,poddisruptionbudgets,roles,rolebindings";
         plane.kubectl(&["delete", kinds, "--all", "-n", namespace]);
         let binding = ["create", "rolebinding", "installer", "-n", namespace];
@@ -126,7 +126,7 @@ async fn a_user_with_rights_in_the_operators_namespaces_only_can_install_it() {
         (there == set(&WATCHED)).then_some(()).ok_or_else(lags)
     })
     .await;
-    // Nothing cluster-wide, and nothing in the namespace of others.
+    // No right across the cluster, and no right in another namespace.
     for elsewhere in [
         &["get", "secrets", "-n", &elsewhere.namespace][..],
         &["get", "customresourcedefinitions"],

@@ -1,5 +1,5 @@
-//! What isn't there, or not any more, or not allowed: it is said in the log and by `/readyz`, tried
-//! again, and healed without a restart. What was done meanwhile is not done twice.
+//! Missing servers, missing CRDs and missing rights. The log and `/readyz` report the problem, the operator
+//! retries, and no restart is needed. Sets that were made meanwhile are not made twice.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::support::{
     resources,
 };
 
-/// For the API server to come back on a busy machine, and for a watch to be tried again.
+/// The limit for the API server to come back on a busy machine, and for the next try of a watch.
 const PATIENCE: Duration = Duration::from_mins(3);
 
 const FIRST: &str = "First-Passw0rd";
 const SECOND: &str = "Second-Passw0rd";
 const CRD: &str = "cognitouserpasswords.cognito-password-operator.io";
 
-/// Waits till `/readyz` says all of this, and the process lives.
+/// Waits until `/readyz` fails with all of these words, while the process lives.
 async fn wait_unready(operator: &Operator, words: &[&str]) {
     eventually(PATIENCE, async || {
         let (status, said) = operator.try_get("/readyz").await?;
@@ -37,7 +37,7 @@ async fn wait_unready(operator: &Operator, words: &[&str]) {
     assert_eq!(operator.exit(), None);
 }
 
-/// Waits till the log says this.
+/// Waits until the log contains these words.
 async fn wait_log(operator: &Operator, words: &str) {
     eventually(SOON, async || {
         let logs = operator.logs();
@@ -47,7 +47,7 @@ async fn wait_log(operator: &Operator, words: &str) {
     .await;
 }
 
-/// The log says it at the level WARN; not at each try.
+/// Checks that the log has these words at level WARN, and not once per try.
 fn assert_warned(operator: &Operator, words: &[&str]) {
     let logs = operator.logs();
     let warning =
@@ -63,7 +63,7 @@ async fn an_api_server_that_streams_no_lists_is_asked_for_pages() {
     world.in_sync("bot", FIRST).await;
     assert!(operator.terminate(SOON).await.success());
     let (proxy, kubeconfig) = world.proxy();
-    // The resources', and the Secrets'.
+    // The watch of resources, and the watch of Secrets.
     proxy.next(Kind::Watch, ApiFault::Unstreamed);
     proxy.next(Kind::Watch, ApiFault::Unstreamed);
     let operator = world.builder().kubeconfig(&kubeconfig).start().await;
@@ -82,7 +82,7 @@ async fn an_api_server_that_streams_no_lists_is_asked_for_pages() {
 async fn an_api_server_that_never_completes_a_streamed_list_is_asked_for_pages() {
     let world = World::new("incomplete").await;
     let (proxy, kubeconfig) = world.proxy();
-    // The resources', and the Secrets'.
+    // The watch of resources, and the watch of Secrets.
     proxy.next(Kind::Watch, ApiFault::NeverComplete);
     proxy.next(Kind::Watch, ApiFault::NeverComplete);
     let operator = world.builder().kubeconfig(&kubeconfig).start().await;
@@ -102,8 +102,8 @@ async fn an_api_server_that_never_completes_a_streamed_list_is_asked_for_pages()
     world.in_sync("bot", FIRST).await;
 }
 
-/// As the first connections of a pod under the network policies of some CNIs: they are made, and what is
-/// asked on them is never answered.
+/// The first connections hang, as for a new pod under the network policies of some CNIs: the connections
+/// open, and requests get no answer.
 #[tokio::test]
 async fn first_connections_that_hang_are_reported_and_replaced() {
     let world = World::new("half-dead").await;
@@ -111,7 +111,7 @@ async fn first_connections_that_hang_are_reported_and_replaced() {
     for _ in 0..2 {
         proxy.next(Kind::Watch, ApiFault::Hang);
     }
-    // Of the fingerprint keys.
+    // The read of the fingerprint keys.
     proxy.next(Kind::SecretRead, ApiFault::Hang);
     let operator = world.builder().kubeconfig(&kubeconfig).start().await;
     let watch = format!("watch of CognitoUserPasswords in {}", world.namespace);
@@ -151,14 +151,14 @@ async fn an_api_server_or_crd_missing_at_the_start_is_reported_and_waited_for() 
         operator.logs()
     );
 
-    // A short outage in which nothing happens, and nothing after it.
+    // A short outage without any change causes no work afterwards.
     plane.stop_api_server();
     wait_unready(&operator, &["watch of ", &world.namespace]).await;
     plane.start_api_server().await;
     operator.wait_ready(PATIENCE).await;
 }
 
-/// Waits till the second call for this user hangs.
+/// Waits until the second call for this user hangs.
 async fn second_call_hangs(world: &World<'_>, username: &str) {
     let so = |calls: &[Call]| {
         let mut calls = calls.iter().filter(|call| call.username == username);
@@ -168,10 +168,10 @@ async fn second_call_hangs(world: &World<'_>, username: &str) {
     world.cognito.wait_until("second call", SOON, so).await;
 }
 
-/// Lets it go on, and waits till it is applied.
+/// Releases the second call, and waits until the call is applied.
 async fn release_second_call(world: &World<'_>, username: &str) {
     eventually(SOON, async || {
-        // Again: it may have arrived and not hang yet.
+        // Releases on every try: the call may have arrived and not hang yet.
         world.cognito.release();
         let calls = world.cognito.calls_for(POOL, username);
         let applied = calls
@@ -201,7 +201,7 @@ async fn a_set_during_an_api_server_outage_is_recorded_afterwards_and_not_repeat
     wait_unready(&operator, &["watch of ", &world.namespace]).await;
 
     plane.start_api_server().await;
-    // Right after, before the watches have noticed.
+    // Right after the outage, before the watches have noticed.
     world.apply_secret("followed", "password", SECOND).await;
     world.wait_set("followed", SECOND).await;
     let recorded = world.wait_set("recorded", SECOND).await;
@@ -272,7 +272,8 @@ async fn missing_rights_are_named_until_they_are_granted() {
         &user,
     ];
     wait_unready(&operator, &both).await;
-    // Each of the two has failed, not only one of them while the other is named as not listed yet.
+    // Each of the two watches has failed. (One failed watch could be named together with a watch that has not
+    // listed yet.)
     eventually(SOON, async || {
         let (_, said) = operator.try_get("/readyz").await?;
         let forbidden = |watch: &String| {
@@ -322,7 +323,7 @@ async fn a_resource_that_cant_be_read_is_reported_and_stops_nobody_else() {
         });
         plane.try_kubectl(&["create", "-f", "-"], &object.to_string())
     };
-    // The looser schema takes a moment to be in force.
+    // The API server needs a moment to apply the looser schema.
     let wrong_type = json!({
         "userPoolId": POOL, "username": "one", "permanent": marker,
         "passwordSecretRef": { "name": "one", "key": "password" }, "suspend": false,
@@ -332,7 +333,7 @@ async fn a_resource_that_cant_be_read_is_reported_and_stops_nobody_else() {
     world.in_sync("good", FIRST).await;
     assert_reported(&world, &operator, "one", 1.0).await;
 
-    // The same of what comes later.
+    // The same for a resource that comes later.
     let wrong_shape = json!({
         "userPoolId": POOL, "username": "two", "passwordSecretRef": marker,
         "permanent": true, "suspend": false,
@@ -343,7 +344,7 @@ async fn a_resource_that_cant_be_read_is_reported_and_stops_nobody_else() {
     world.wait_set("good", SECOND).await;
     assert_eq!(world.cognito.call_count(), 2);
 
-    // Corrected, it is served like any other.
+    // The operator serves a corrected resource like any other.
     world.cognito.add_user(POOL, "one");
     world.apply_secret("one", "password", FIRST).await;
     let change = json!({ "spec": { "permanent": true } });
@@ -357,7 +358,7 @@ async fn a_resource_that_cant_be_read_is_reported_and_stops_nobody_else() {
     }
 }
 
-/// As after a rollback, where a later version has written a status that this one can't read.
+/// The state after a rollback: a later version has written a status that this version can't decode.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resource_whose_status_cant_be_read_keeps_its_user_from_a_younger_one() {
     let plane = ControlPlane::start();
@@ -378,7 +379,7 @@ async fn a_resource_whose_status_cant_be_read_keeps_its_user_from_a_younger_one(
         let patched = api.patch_status("older", &params, &patch).await;
         patched.map_err(|error| error.to_string())
     };
-    // The looser schema takes a moment to be in force.
+    // The API server needs a moment to apply the looser schema.
     eventually(SOON, async || {
         let patched = forge().await?;
         let attempt = &patched.data["status"]["attempt"]["outcome"];
@@ -388,18 +389,19 @@ async fn a_resource_whose_status_cant_be_read_keeps_its_user_from_a_younger_one(
     .await;
     super::events::wait_for_one_event(&world, "older", "Undecodable").await;
 
-    // Neither what comes while it can't be read,
+    // A younger resource does not take over while the status can't be decoded,
     world.apply_secret("younger", "password", SECOND).await;
     world.apply_resource("younger", of_bot).await;
     world.wait("younger", "False", "DuplicateUser").await;
-    // nor after a restart has seen nothing else of it.
+    // and not after a restart, when the new process has never decoded that status.
     assert!(operator.terminate(SOON).await.success());
     let operator = world.operator().await;
     world.fence().await;
     world.wait("younger", "False", "DuplicateUser").await;
     world.assert_calls("younger", &[FIRST]).await;
 
-    // It can be read again, and goes on; and once it is gone, the younger one does.
+    // A corrected status can be decoded, and the older resource continues. Once the older resource is gone,
+    // the younger one takes over.
     let mended = json!({ "status": { "attempt": null } });
     resources(&world.client, &world.namespace)
         .patch_status("older", &PatchParams::default(), &Patch::Merge(&mended))
@@ -416,7 +418,7 @@ async fn a_resource_whose_status_cant_be_read_keeps_its_user_from_a_younger_one(
     drop(operator);
 }
 
-/// It was said what can't be read: in the log, by an event, and it is counted.
+/// Checks that the log, an Event and the metric report the resource that can't be decoded.
 async fn assert_reported(world: &World<'_>, operator: &Operator, name: &str, count: f64) {
     let event = super::events::wait_for_one_event(world, name, "Undecodable").await;
     assert!(event.contains("skips it"), "{event}");
@@ -430,7 +432,7 @@ async fn assert_reported(world: &World<'_>, operator: &Operator, name: &str, cou
     );
 }
 
-/// The CRD of a version that allows everything.
+/// Applies a CRD that accepts any status.
 fn loosen(plane: &ControlPlane) {
     let crd = plane.kubectl(&["get", "crd", CRD, "-o", "json"]);
     let mut crd: serde_json::Value = serde_json::from_str(&crd).expect("kubectl writes JSON");

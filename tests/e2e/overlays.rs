@@ -1,4 +1,4 @@
-//! The overlays that the documentation shows: each builds, and changes something.
+//! The overlays that the documentation shows: each one renders, and changes an object.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::manifests::Variant;
 use crate::support::{ControlPlane, scratch, tools};
 
-/// What a kustomization of one's own may begin with, where only a part of it is shown.
+/// The fields with which a partly shown kustomization may begin.
 const PARTS: [&str; 4] = ["patches:", "images:", "labels:", "components:"];
 /// How the documentation names deploy/ in an overlay.
 const DEPLOY: &str = "../deploy";
@@ -43,7 +43,7 @@ fn pages() -> Vec<(String, String)> {
     paths.into_iter().map(read).collect()
 }
 
-/// What kustomize makes of an overlay, or what it says against it.
+/// The objects that kustomize renders, or the error of kustomize.
 fn built(overlay: &str) -> Result<Vec<Value>, String> {
     let directory = scratch("overlay").canonicalize().expect("it was made");
     let checkout = tools::checkout().canonicalize().expect("it is there");
@@ -66,7 +66,7 @@ fn every_overlay_in_the_documentation_builds_and_changes_something() {
     for (path, page) in pages() {
         for overlay in overlays(&page) {
             let objects = built(&overlay).unwrap_or_else(|e| panic!("{path}: {e}\n{overlay}"));
-            // A patch whose target isn't there (any more) is none that kustomize complains of.
+            // kustomize does not complain about a patch without a target.
             assert_ne!(&objects, plain, "{path}: it changes nothing\n{overlay}");
             pages_with_some.push(path.clone());
         }

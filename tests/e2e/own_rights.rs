@@ -1,4 +1,5 @@
-//! Rights on Secrets that the operator has and doesn't need: it asks for them at its start, and says so.
+//! Rights on Secrets that the operator has and doesn't need. The operator checks its rights at the start, and
+//! reports such rights.
 
 use serde_json::{Value, json};
 
@@ -8,11 +9,11 @@ use crate::rights::{AT_HOME, rights, set};
 use crate::support::{ApiFault, ControlPlane, Kind, Operator, eventually, metrics, operator};
 use crate::world::{SOON, World};
 
-/// What the log says of rights in the operator's own namespace, and in all.
+/// The log's words for rights in the operator's own namespace, and for rights in all namespaces.
 const OWN: &str = "every Secret of its own namespace";
 const ALL: &str = "every Secret of the cluster";
 
-/// What the metric says of the two. `None`: nothing, or nobody listens yet.
+/// The values of the metric for both places. `None`: no value yet, or no server yet.
 async fn metric(operator: &Operator) -> [Option<f64>; 2] {
     let Ok((200, text)) = operator.try_get("/metrics").await else {
         return [None, None];
@@ -22,7 +23,8 @@ async fn metric(operator: &Operator) -> [Option<f64>; 2] {
     [of("own_namespace"), of("all_namespaces")]
 }
 
-/// Waits until everything is asked and said: the metric comes last.
+/// Waits for these values of the metric. The operator sets the metric last, after all questions and log
+/// lines.
 async fn wait_metric(operator: &Operator, wanted: [Option<f64>; 2]) {
     eventually(SOON, async || match metric(operator).await {
         found if found == wanted => Ok(()),
@@ -31,7 +33,7 @@ async fn wait_metric(operator: &Operator, wanted: [Option<f64>; 2]) {
     .await;
 }
 
-/// The one warning with these words, as it is in the log.
+/// The only warning with these words, as the log has it.
 fn warning(operator: &Operator, words: &str) -> Value {
     let logs = operator.logs();
     let mut found = logs.lines().filter(|line| line.contains(words));
@@ -44,7 +46,7 @@ fn warning(operator: &Operator, words: &str) -> Value {
     line
 }
 
-/// Whether the log's command says yes to an administrator.
+/// Whether the command in the log answers yes for an administrator.
 fn says_yes(plane: &ControlPlane, line: &Value) -> bool {
     let command = line["check"].as_str().expect("a command");
     let mut words = command.split(' ');
@@ -55,7 +57,7 @@ fn says_yes(plane: &ControlPlane, line: &Value) -> bool {
             true
         }
         Err(error) => {
-            // A no ends with status 1, and says nothing on stderr.
+            // `kubectl auth can-i` answers no with status 1 and an empty stderr.
             assert_eq!(error, format!("{command}: "));
             false
         }
@@ -73,7 +75,7 @@ async fn excess_rights_in_the_operators_own_namespace_are_reported() {
     let builder = world.builder().manifests(OVERLAY);
     let namespace = format!("namespace: {}\n", operator::NAMESPACE);
     for (base, more) in [
-        // Beside the operator's own Role: nothing else shows it.
+        // Besides the operator's own Role, so that no other check notices the mistake.
         ("deploy/watch-namespaces/team-a", "namePrefix: team-a-\n"),
         ("deploy/watch-namespaces/rights", "nameSuffix: -of-team-b\n"),
         // In the place of the operator's own Role.
@@ -97,7 +99,8 @@ async fn excess_rights_in_the_operators_own_namespace_are_reported() {
         assert!(says_yes(plane, &line), "{line}");
         assert!(operator.terminate(SOON).await.success());
 
-        // Mended. Where the Role was overwritten, the right overlay writes it anew.
+        // Corrects the mistake. If the mistake has overwritten the operator's Role, the right overlay writes
+        // the Role again.
         if more.is_empty() {
             plane.kubectl(&["apply", "-k", OVERLAY]);
         } else {
@@ -111,7 +114,7 @@ async fn excess_rights_in_the_operators_own_namespace_are_reported() {
         assert!(!says_yes(plane, &line), "{line}");
     }
 
-    // With the right overlay: each question once, and nothing to say.
+    // With the right overlay the operator asks each question once, and reports nothing.
     let mark = world.mark();
     let operator = builder.start().await;
     operator.wait_ready(SOON).await;
@@ -135,7 +138,7 @@ async fn excess_rights_in_the_operators_own_namespace_are_reported() {
     assert_eq!(asked, wanted);
 }
 
-/// A world whose operator has the rights of deploy/: RBAC follows in its own time.
+/// A world whose operator has the rights of deploy/. The API server applies the rights after a moment.
 async fn with_cluster_role(prefix: &str) -> World<'static> {
     let world = World::new(prefix).await;
     eventually(SOON, async || {
@@ -158,16 +161,16 @@ async fn excess_rights_in_all_namespaces_are_reported_if_only_some_are_watched()
     let all = line.to_string();
     let account = format!("--all-namespaces --as={}", operator::USER);
     assert!(all.contains(&account), "{all}");
-    // Its own namespace is among all.
+    // The warning about all namespaces covers the operator's own namespace.
     assert!(!operator.logs().contains(OWN), "{}", operator.logs());
 }
 
 #[tokio::test]
 async fn readiness_and_sets_do_not_wait_for_the_review_of_own_rights() {
-    // Leadership doesn't, either: hence without other operators.
+    // Leadership doesn't wait for the check either. The test needs a control plane without other operators.
     let (world, _turn) = World::alone("unanswered").await;
     let (proxy, kubeconfig) = world.proxy();
-    // Each try, with the pauses between them, takes more than six minutes.
+    // Five tries take more than six minutes, with the pauses between them.
     for _ in 0..5 {
         proxy.next(Kind::OwnRights, ApiFault::Hang);
     }
@@ -192,7 +195,7 @@ async fn a_review_of_own_rights_without_an_answer_is_retried() {
     assert_eq!(proxy.met().len(), 2, "{:?}", proxy.met());
 }
 
-/// As long as it lives, nobody may ask what they may do.
+/// While this value lives, no service account may ask for its own rights.
 struct NobodyMayAsk(&'static ControlPlane);
 
 const BINDING: [&str; 2] = ["clusterrolebinding", "system:basic-user"];
@@ -249,7 +252,7 @@ async fn a_forbidden_review_of_own_rights_is_logged_and_not_retried() {
     .await;
     drop(refusing);
     eventually(SOON, async || may_ask()).await;
-    // Refused once, not asked again.
+    // After one refusal the operator asks no more.
     world.fence().await;
     assert_eq!(world.questions(mark).len(), 1);
     assert_eq!(metric(&operator).await, [None, None]);

@@ -1,5 +1,4 @@
-//! Every answer of Cognito has its reason, and the reason's class decides the rest: what the
-//! conditions say, and what it takes to be tried again.
+//! Every answer of Cognito leads to a reason, and the reason's class decides the conditions and the next try.
 
 mod table;
 
@@ -39,7 +38,8 @@ async fn every_answer_of_cognito_has_its_reason_its_conditions_and_one_event() {
         assert_eq!(kstatus(&fresh), Kstatus::InProgress);
     }
 
-    // Three of them are throttled for as long as it lasts: a tenth of this is enough for the others.
+    // Three cases are throttled all the time, which lowers the operator's rate. A tenth of this rate is
+    // enough for the other cases.
     let builder = world.builder().arg("--cognito-rps=200");
     let operator = builder.start().await;
     operator.wait_ready(SOON).await;
@@ -53,7 +53,7 @@ async fn every_answer_of_cognito_has_its_reason_its_conditions_and_one_event() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 
-    // Some are tried again by themselves, and all of those by now more than once.
+    // The operator retries some cases without a change, and has retried each of those by now.
     let by_themselves = || CASES.iter().filter(|case| case.tries_again());
     for case in by_themselves() {
         let what = format!("second call for {}", case.name);
@@ -85,7 +85,7 @@ async fn every_answer_of_cognito_has_its_reason_its_conditions_and_one_event() {
     assert_eq!(world.cognito.max_in_flight_per_user(), 1);
 }
 
-/// What somebody does about it.
+/// A person's action that ends a wait.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Value,
@@ -99,7 +99,7 @@ async fn a_stalled_or_waiting_resource_is_retried_by_a_change_or_request_and_not
     let mut cases: Vec<(String, &Case, Act)> = Vec::new();
     for case in CASES.iter().filter(|case| !case.tries_again()) {
         for act in [Act::Value, Act::Request, Act::Generation] {
-            // The password may have been set for all we know: another value waits for 30 s.
+            // After UserNotFound the password may have been set, so another value would wait for 30 s.
             if case.reason != "UserNotFound" || matches!(act, Act::Request) {
                 let name = format!("{}-{act:?}", case.name).to_lowercase();
                 cases.push((name, case, act));
@@ -115,7 +115,7 @@ async fn a_stalled_or_waiting_resource_is_retried_by_a_change_or_request_and_not
     let operator = world.operator().await;
     for (name, case, _) in &cases {
         world.wait(name, case.ready(), case.reason).await;
-        // Nothing that anybody asked for.
+        // A change that no set depends on.
         let label = json!({ "metadata": { "labels": { "seen": "yes" } } });
         world.patch_resource(name, label.clone()).await;
         let mut another_key = label;
@@ -165,7 +165,7 @@ async fn a_stalled_or_waiting_resource_is_retried_by_a_change_or_request_and_not
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_identity_is_tried_again_within_seconds() {
     let world = World::new("refused").await;
-    // A clock that is wrong, or a token that expired in this moment: the next call does better.
+    // A wrong clock, or a token that has just expired: the next call succeeds.
     let cases = CASES.iter().filter(|case| case.class == Class::Prompt);
     let cases: Vec<_> = cases.collect();
     for case in &cases {
@@ -253,7 +253,7 @@ async fn a_refused_connection_sends_nothing_and_leaves_no_attempt_open() {
     let message = ready_message(&away);
     assert!(message.contains("Connection refused"), "{message}");
     assert!(message.contains(": check DNS, proxy, egress"), "{message}");
-    // Another value has nothing to wait for.
+    // Another value need not wait.
     let another = "Passw0rd-2";
     world.apply_secret("bot", "password", another).await;
     let tried = || async {
@@ -299,7 +299,7 @@ async fn a_change_of_reason_is_an_event_and_a_repeated_one_is_counted() {
     world.cognito.heal();
     world.request("bot", "now").await;
     world.wait_set("bot", "Passw0rd-3").await;
-    // Each set is told.
+    // The Event counts each set.
     eventually(SOON, async || {
         let events = world.events("bot", "PasswordSet").await;
         match occurrences(&events) {

@@ -1,5 +1,5 @@
-//! What an event ends is rechecked by nobody: once its 5 minutes are over and its status says so, a resource
-//! that waits for a grant, a Secret or a key costs no request at all.
+//! The operator does not recheck a cause whose end an event reports. After 5 minutes, once the status says
+//! so, a resource that waits for a grant, a Secret or a key causes no request.
 
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -8,7 +8,7 @@ use super::kstatus::{Kstatus, kstatus, violations};
 use super::world::{POOL, SOON, World, line};
 use crate::support::{Mark, resources};
 
-/// As if the wait had begun long ago.
+/// Changes the conditions as if the wait had begun long ago.
 async fn backdate_conditions(world: &World<'_>, name: &str) {
     let mut conditions = world.status(name).await["conditions"].clone();
     for condition in conditions.as_array_mut().expect("a list") {
@@ -21,7 +21,7 @@ async fn backdate_conditions(world: &World<'_>, name: &str) {
         .expect("the administrator may");
 }
 
-/// The reads of these Secrets and all writes of statuses, but for those of a sentinel.
+/// The reads of these Secrets and all status writes, without those for a sentinel.
 fn cost(world: &World<'_>, since: Mark) -> Vec<String> {
     let own = |request: &String| {
         request.starts_with("get secrets bot") || request.starts_with("patch cognitouserpasswords")
@@ -71,7 +71,7 @@ async fn a_resource_that_waits_for_an_object_is_reported_stalled_once_and_costs_
         "{own:#?}"
     );
 
-    // Nothing more, neither now nor after a restart.
+    // No further request, now or after a restart.
     let mark = world.mark();
     world.fence().await;
     assert!(operator.terminate(SOON).await.success());

@@ -1,5 +1,5 @@
-//! The rights: the operator uses all that deploy/ gives it, misses none, and has no other. People
-//! have those that deploy/ folds into view and edit, and nobody's includes the status.
+//! The operator uses all rights of deploy/, lacks none, and has no other. People have the rights that deploy/
+//! aggregates into view and edit, which do not include writes of the status.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::world::{POOL, SOON, World};
 #[tokio::test]
 async fn the_whole_main_job_uses_these_rights_and_is_refused_nothing() {
     let (world, _turn) = World::alone("rights").await;
-    // As after the installation.
+    // The state right after an installation.
     let home = ["-n", operator::NAMESPACE, "--ignore-not-found"];
     for made in [
         "lease/cognito-password-operator",
@@ -38,7 +38,8 @@ async fn the_whole_main_job_uses_these_rights_and_is_refused_nothing() {
         .apply_secret("bot", "password", "First-Passw0rd")
         .await;
     world.wait_set("bot", "First-Passw0rd").await;
-    // The resource changes while it is being set: a conflict, after which it is read again.
+    // The resource changes during the set: the status write conflicts, and the operator reads the resource
+    // again.
     world.cognito.next_for((POOL, "bot"), [Fault::HangBefore]);
     world
         .apply_secret("bot", "password", "Second-Passw0rd")
@@ -53,7 +54,8 @@ async fn the_whole_main_job_uses_these_rights_and_is_refused_nothing() {
         .await;
     world.delete_resource("bot").await;
     wait_for_grant(&world, ("True", "Accepted", 0)).await;
-    // Events come after the status, late or never where the API server is slow. One that repeats patches.
+    // The operator writes Events after the status, and drops Events if the API server is slow. A repeated
+    // Event is a patch.
     let is_patch = |request: &Value| {
         request["verb"] == "patch"
             && request.pointer("/objectRef/resource") == Some(&"events".into())
@@ -70,7 +72,7 @@ async fn the_whole_main_job_uses_these_rights_and_is_refused_nothing() {
     assert!(patched.is_ok(), "no event was repeated");
     assert!(operator.terminate(SOON).await.success());
 
-    // Where every namespace is watched, no right is too much.
+    // An operator that watches every namespace asks no question, because no right would be too much.
     assert_eq!(world.questions(mark), Vec::<Value>::new());
     let requests = world.requests(mark);
     let mut used = BTreeSet::new();
@@ -93,7 +95,7 @@ async fn the_whole_main_job_uses_these_rights_and_is_refused_nothing() {
         );
     }
     let group = "cognito-password-operator.io";
-    // The right to list these two is for API servers that don't list in a watch.
+    // The right to list these two kinds serves API servers that can't stream lists.
     let wanted = [
         format!("get cognitouserpasswords {group}"),
         format!("watch cognitouserpasswords {group}"),
@@ -125,7 +127,7 @@ async fn the_operator_has_no_right_beyond_these() {
     assert_eq!(rights(&world, operator::NAMESPACE).await, at_home);
 }
 
-/// Where resources are followed.
+/// The rights in a namespace whose resources the operator watches.
 pub(crate) const WATCHED: [&str; 9] = [
     "cognito-password-operator.io cognitouserpasswords get",
     "cognito-password-operator.io cognitouserpasswords list",
@@ -138,7 +140,7 @@ pub(crate) const WATCHED: [&str; 9] = [
     "events.k8s.io events patch",
 ];
 
-/// Where all namespaces are followed, and grants with them.
+/// The rights on cluster-scoped objects, if the operator watches all namespaces and grants.
 const OF_CLUSTER: [&str; 5] = [
     "cognito-password-operator.io cognitouserpoolgrants list",
     "cognito-password-operator.io cognitouserpoolgrants watch",
@@ -147,7 +149,7 @@ const OF_CLUSTER: [&str; 5] = [
     " namespaces watch",
 ];
 
-/// In the operator's own namespace.
+/// The rights in the operator's own namespace.
 pub(crate) const AT_HOME: [&str; 5] = [
     " secrets create",
     " secrets get cognito-password-operator-fingerprint",
@@ -160,8 +162,8 @@ pub(crate) fn set(rights: &[&str]) -> BTreeSet<String> {
     rights.iter().map(|right| (*right).to_owned()).collect()
 }
 
-/// `GROUP RESOURCE VERB [NAME]`: what the operator may do in a namespace, beyond what every service
-/// account may.
+/// The operator's rights in a namespace, as `GROUP RESOURCE VERB [NAME]`, without the rights of every
+/// service account.
 pub(crate) async fn rights(world: &World<'_>, namespace: &str) -> BTreeSet<String> {
     let nobody = "system:serviceaccount:default:nobody";
     let anyones = rules(world, nobody, namespace).await;
@@ -194,14 +196,14 @@ async fn rules(world: &World<'_>, user: &str, namespace: &str) -> BTreeSet<Strin
     for rule in rules {
         rights.extend(each(&rule));
     }
-    // Rights to ask the API server for what is no resource.
+    // Rights on URLs that are no resources.
     for rule in status["nonResourceRules"].as_array().into_iter().flatten() {
         rights.insert(rule.to_string());
     }
     rights
 }
 
-/// Every single right of a rule.
+/// Each single right of a rule.
 fn each(rule: &PolicyRule) -> BTreeSet<String> {
     let mut rights = BTreeSet::new();
     let or_any = |names: &Option<Vec<String>>| match names.as_deref() {

@@ -1,5 +1,5 @@
-//! Roles, assumed of moto's STS and of the fault server's by the operator's own door to AWS, which is
-//! configured by the environment alone: so each look is a process of its own.
+//! The operator's port to AWS assumes roles at the STS of moto and of the fault server. Only environment
+//! variables configure the port, so each case runs in a process of its own.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -20,10 +20,11 @@ use super::world::POOL;
 use crate::support::{FaultServer, Moto, SignIn, session_key};
 
 const USER: &str = "ci-bot";
-/// What tells the child that it is one, and by what name it says what came of it.
+/// The environment variable that makes this binary the child process. The child prints its result after this
+/// name.
 const CHILD: &str = "TEST_AS_A_ROLE";
 
-/// What comes of setting a user's password as a role, with nothing but this environment.
+/// Sets a user's password by a role, with only this environment. Returns the result as text.
 async fn set_as(role: &str, pool: &str, url: &str, environment: &[(&str, &str)]) -> String {
     let mut child = Command::new(std::env::current_exe().expect("this test binary"));
     child
@@ -71,11 +72,11 @@ async fn child() {
         }
         Err(failure) => failure.to_string(),
     };
-    // Past the test harness, which puts its own words on the same line.
+    // Writes past the test harness, which prints on the same line.
     writeln!(std::io::stdout(), "\n{CHILD}: {came}").expect("who started us listens");
 }
 
-/// To moto each account has its own pools.
+/// In moto each account has its own pools.
 #[tokio::test]
 async fn a_role_session_sets_passwords_in_the_roles_account_of_moto() {
     let moto = Moto::shared().await;

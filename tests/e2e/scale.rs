@@ -1,5 +1,5 @@
-//! What a crowd costs, in requests: as many as there is work for each, and not one more. How fast that
-//! is, `make bench` tells.
+//! The number of requests for many resources: as many as the work needs, and not one more. `make bench`
+//! measures the time.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -10,10 +10,10 @@ use serde_json::json;
 use crate::support::{Mark, Operator, OperatorBuilder};
 use crate::world::{POOL, SOON, World, line};
 
-/// More than a page of a list, and more than are looked at at a time.
+/// More than a page of a list, and more than there are slots.
 const CROWD: usize = 120;
 
-/// Without a limit that could be felt.
+/// Starts an operator with limits that no test reaches.
 async fn operator(world: &World<'_>) -> Operator {
     let limits = ["--cognito-rps=10000", "--cognito-burst=10000"];
     let builder = limits
@@ -32,13 +32,13 @@ fn value(round: &str, number: usize) -> String {
     format!("{round}-Passw0rd-{number}")
 }
 
-/// All of them, in sync.
+/// Makes all resources, and waits until all are in sync.
 async fn crowd(world: &World<'_>) {
     join_all((0..CROWD).map(async |n| world.in_sync(&name(n), &value("First", n)).await)).await;
     world.fence().await;
 }
 
-/// How many requests there were of each kind; events are told at their own pace.
+/// The number of requests of each kind. Events are left out, because the operator paces Events separately.
 fn counts(world: &World<'_>, since: Mark) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for request in world.requests(since) {
@@ -51,7 +51,7 @@ fn counts(world: &World<'_>, since: Mark) -> BTreeMap<String, usize> {
     counts
 }
 
-/// When each Secret was read, by its name.
+/// The times of the reads of each Secret, by name.
 fn reads(world: &World<'_>, since: Mark) -> BTreeMap<String, Vec<SystemTime>> {
     let mut reads: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for request in world.requests(since) {
@@ -69,7 +69,7 @@ fn expected<const N: usize>(counts: [(&str, usize); N]) -> BTreeMap<String, usiz
     counts.map(|(kind, count)| (kind.to_owned(), count)).into()
 }
 
-/// Whether the operator has logged that it reads the Secret of a resource a second time.
+/// Whether the operator has logged a second read of the resource's Secret.
 fn is_read_again(operator: &Operator, name: &str) -> bool {
     let logs = operator.logs();
     let mut lines = logs
@@ -91,7 +91,7 @@ async fn a_mass_rotation_costs_a_read_a_call_and_two_writes_per_resource() {
     }))
     .await;
     assert_eq!(world.cognito.call_count() - calls, CROWD);
-    // What follows from the own writes would follow by now.
+    // By now the operator has seen its own writes.
     world.fence().await;
     let mut counts = counts(&world, mark);
     counts.remove("get secrets");
@@ -104,7 +104,7 @@ async fn a_mass_rotation_costs_a_read_a_call_and_two_writes_per_resource() {
         let call = calls.last().expect("it was set");
         match &reads[..] {
             [_] => {}
-            // On a busy machine more than a second lies between the read and the set.
+            // On a busy machine more than a second may pass between the read and the set.
             [_, _] if is_read_again(&operator, &name) => {}
             _ => panic!("{name} was read {} times: {reads:?}, {call:?}", reads.len()),
         }

@@ -1,5 +1,5 @@
-//! What the API server makes of a resource before the operator sees it: what is wrong is refused
-//! with a sentence that says what is right, what is left out is filled in.
+//! The API server's validation and defaults of a resource. Each refusal names the rule, and absent fields get
+//! their defaults.
 
 mod grants;
 
@@ -13,7 +13,7 @@ struct Schema {
     namespace: String,
 }
 
-/// One valid resource; tests change the one thing they are about.
+/// One valid resource; each test changes one thing.
 fn valid(name: &str) -> Value {
     json!({
         "apiVersion": "cognito-password-operator.io/v1alpha1",
@@ -35,7 +35,7 @@ impl Schema {
         Self { plane, namespace }
     }
 
-    /// kubectl in this namespace, with the object to read from `-f -`.
+    /// Runs kubectl in this namespace, with the object as the input for `-f -`.
     fn kubectl(&self, args: &[&str], object: &Value) -> Result<String, String> {
         let args = [args, &["-n", &self.namespace]].concat();
         self.plane.try_kubectl(&args, &object.to_string())
@@ -45,7 +45,7 @@ impl Schema {
         self.kubectl(&["apply", "-f", "-"], object)
     }
 
-    /// Whether it would be made; refused whatever is there already.
+    /// Whether the API server would create the object. An existing object of this name counts as a refusal.
     fn try_create(&self, object: &Value) -> Result<String, String> {
         self.kubectl(&["create", "--dry-run=server", "-f", "-"], object)
     }
@@ -121,7 +121,7 @@ async fn an_invalid_resource_is_refused_with_a_message_that_says_what_is_valid()
         ("/spec/passwordSecretRef/key", json!("../password"), key),
         ("/spec/permanent", json!("yes"), "must be of type boolean"),
         ("/spec/suspend", json!("no"), "must be of type boolean"),
-        // Another namespace's Secret can't even be written.
+        // The schema has no field for another namespace's Secret.
         (
             "/spec/passwordSecretRef/namespace",
             json!("team-b"),
@@ -208,7 +208,7 @@ async fn pool_and_username_are_immutable_and_all_other_fields_are_not() {
         changed["spec"][field] = json!(value);
         let said = schema.apply(&changed).expect_err("it is immutable");
         assert!(said.contains(sentence), "{said}");
-        // Removed and added again: it can't be removed.
+        // The field is required, so a client can't remove the field first and then add another value.
         let patch = json!([{ "op": "remove", "path": format!("/spec/{field}") }]);
         let patch = [
             "patch",
@@ -245,18 +245,20 @@ async fn missing_fields_get_defaults_and_unknown_fields_are_pruned() {
             "suspend": false,
         })
     );
-    // Without this it would pass for done before anybody has looked at it.
+    // Without this default, kstatus would call the new resource finished before the operator has seen the
+    // resource.
     assert_eq!(object["status"], json!({ "observedGeneration": -1 }));
 
     let mut object = valid("unknown-fields");
     object["spec"]["passwordPolicy"] = json!("none");
-    // kubectl checks by default (see what is refused); who tells it not to, gets no surprise either.
+    // kubectl validates by default (see the refusals above). Without validation, the API server drops the
+    // unknown field.
     let create = ["create", "--validate=ignore", "-f", "-"];
     schema.kubectl(&create, &object).expect("it is not asked");
     let kept = schema.object("unknown-fields");
     assert_eq!(kept["spec"]["passwordPolicy"], Value::Null);
 
-    // A status can't be brought along.
+    // A created object can't bring a status.
     let mut object = valid("with-status");
     object["status"] = json!({ "observedGeneration": 1, "lastHandledReconcileAt": "x" });
     schema.apply(&object).expect("it is valid");
@@ -280,7 +282,7 @@ async fn kubectl_finds_resources_by_short_name_category_user_and_pool() {
     let names = |args: &[&str]| {
         let text = schema.get(&[args, &["-o", "name"]].concat());
         let kind = "cognitouserpassword.cognito-password-operator.io/";
-        // Of the category there are grants too, of the whole cluster.
+        // The category also contains grants, which are cluster-scoped.
         let ours = text.lines().filter_map(|line| line.strip_prefix(kind));
         let names = ours.map(str::to_owned);
         let mut names: Vec<_> = names.collect();
@@ -310,7 +312,7 @@ async fn kubectl_finds_resources_by_short_name_category_user_and_pool() {
     let row = columns().join("|");
     assert!(row.starts_with("one|alice|eu-west-1_AbCdEf123|"), "{row}");
 
-    // Who asks what a field means gets an answer.
+    // `kubectl explain` describes every field.
     for field in [
         "spec.userPoolId",
         "spec.username",

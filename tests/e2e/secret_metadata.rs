@@ -1,5 +1,5 @@
-//! Secrets whose metadata moves all day, as External Secrets does it: what a read verified is recorded, so
-//! that neither a restart nor a lost fingerprint key costs anything.
+//! Secrets whose metadata changes all day, as with External Secrets. The operator records each verified
+//! version, so neither a restart nor a lost fingerprint key causes a read or a call.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ fn name(number: usize) -> String {
     format!("bot-{number}")
 }
 
-/// Moves the metadata of all Secrets, and waits until the statuses have the versions.
+/// Changes the metadata of all Secrets, and waits until the statuses have the new versions.
 async fn move_all(world: &World<'_>, label: &str) {
     let labels = json!({ "metadata": { "labels": { "moved": label } } });
     join_all((0..CROWD).map(async |n| world.move_secret(&name(n), labels.clone()).await)).await;
@@ -30,7 +30,7 @@ async fn a_restart_after_metadata_changes_reads_writes_and_sets_nothing() {
         let name = name(n);
         world.cognito.add_user(POOL, &name);
         world.apply_secret(&name, "password", "Passw0rd-1").await;
-        // Every other one is temporary.
+        // Every other password is temporary.
         world
             .apply_resource(&name, |it| it["spec"]["permanent"] = (n % 2 == 0).into())
             .await;
@@ -38,11 +38,12 @@ async fn a_restart_after_metadata_changes_reads_writes_and_sets_nothing() {
     }))
     .await;
     let calls = world.cognito.call_count();
-    // The audit log may tell of a write later than the watch does.
+    // A write may appear in the audit log later than in a watch.
     world.fence().await;
     let mark = world.mark();
     move_all(&world, "once").await;
-    // The API server logs a write before the operator gets the answer, and perhaps after the watch shows it.
+    // The audit log has a write before the operator gets the answer, and perhaps after a watch shows the
+    // write.
     assert!(operator.terminate(SOON).await.success());
     assert_eq!(world.status_writes(mark).len(), CROWD, "one for each");
 

@@ -1,4 +1,5 @@
-//! `--secret-selector`: a Secret without the labels isn't seen, isn't read, and the resource says so.
+//! `--secret-selector`: the operator neither sees nor reads a Secret without the labels, and the status says
+//! so.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +22,7 @@ fn labels(password_operator: Option<&str>) -> Value {
     json!({ "metadata": { "labels": labels } })
 }
 
-/// An operator that sees labelled Secrets only; that of the sentinel is one.
+/// Starts an operator with a selector, which the sentinel's Secret matches.
 async fn start(world: &World<'_>) -> Operator {
     let builder = world.builder().arg("--secret-selector").arg(SELECTOR);
     let operator = builder.start().await;
@@ -46,7 +47,7 @@ async fn a_secret_is_read_once_it_has_the_labels_and_not_before() {
     world.cognito.add_user(POOL, "bot");
     let mark = world.mark();
     world.apply_resource("bot", |_| ()).await;
-    // There is none, there is one without labels, with the wrong value of one: all the same.
+    // No Secret, a Secret without labels, and a wrong value of a label all lead to the same status.
     assert_not_seen(&world.wait("bot", "False", "SecretNotFound").await);
     world
         .apply_secret("bot", "password", "First-Passw0rd")
@@ -95,7 +96,7 @@ async fn a_secret_that_lost_the_selectors_labels_is_neither_read_nor_set() {
         .apply_secret("bot", "password", "Second-Passw0rd")
         .await;
     world.fence().await;
-    // Nor by a new process, which finds the same and says nothing new.
+    // A new process finds the same, and writes nothing.
     let writes = world.status_writes(mark).len();
     assert!(operator.terminate(SOON).await.success());
     let _operator = start(&world).await;
@@ -127,7 +128,7 @@ async fn a_label_removed_and_added_again_costs_no_call() {
     world.assert_calls("bot", &["First-Passw0rd"]).await;
 }
 
-/// Between the watch and the read the label may go.
+/// A Secret may lose its label between the watch event and the read.
 #[tokio::test]
 async fn a_read_that_finds_the_labels_gone_keeps_nothing_of_the_secret() {
     let world = World::new("label-race").await;
@@ -137,7 +138,7 @@ async fn a_read_that_finds_the_labels_gone_keeps_nothing_of_the_secret() {
     let fits = selector::parse(SELECTOR).expect("a selector");
     let read = async || {
         let (client, namespace) = (&world.client, &world.namespace);
-        let read = secrets::read(client, namespace, "bot", "password", Some(&fits)).await;
+        let read = secrets::read_value(client, namespace, "bot", "password", Some(&fits)).await;
         read.expect("an answer")
     };
     assert!(matches!(read().await, secrets::SecretLookup::NotSelected));
@@ -145,7 +146,7 @@ async fn a_read_that_finds_the_labels_gone_keeps_nothing_of_the_secret() {
     assert!(matches!(read().await, secrets::SecretLookup::Value(..)));
 }
 
-/// What is sent to the API server's watch and what is asked of a read's answer must be the same.
+/// The selector in the watch's request and the operator's own check of a read must select the same Secrets.
 #[tokio::test]
 async fn the_api_server_and_the_operator_select_the_same_secrets() {
     let world = World::new("selectors").await;
@@ -193,7 +194,7 @@ async fn the_api_server_and_the_operator_select_the_same_secrets() {
     }
 }
 
-/// The operator's arguments in an overlay of these and the component.
+/// The operator's arguments in an overlay of this installation and the component.
 fn arguments_with_component(installation: &str) -> Vec<String> {
     let overlay = scratch("overlay").canonicalize().expect("it was made");
     let checkout = tools::checkout().canonicalize().expect("it is there");

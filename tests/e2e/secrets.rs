@@ -1,4 +1,4 @@
-//! A Secret's whole life is followed: made late, deleted, made anew, renamed, replaced, shared.
+//! The life of a Secret: late creation, deletion, recreation, a new name, replacement, and shared use.
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
@@ -75,7 +75,7 @@ async fn a_deleted_secret_is_reported_and_set_again_only_if_recreated_with_anoth
         .apply_secret("bot", "password", "First-Passw0rd")
         .await;
     world.wait("bot", "True", "PasswordSet").await;
-    // The user has it already.
+    // The user has this password already.
     world.assert_calls("bot", &["First-Passw0rd"]).await;
 
     world.delete_secret("bot").await;
@@ -119,13 +119,13 @@ async fn a_renamed_key_is_followed_and_the_same_value_is_not_set_again() {
     let _operator = world.operator().await;
     world.in_sync("bot", "First-Passw0rd").await;
 
-    // The Secret's author renames the key; the resource follows later.
+    // First the Secret's key is renamed, later the resource names the new key.
     world.apply_secret("bot", "token", "First-Passw0rd").await;
     world.wait("bot", "False", "SecretKeyNotFound").await;
     let key = |key: &str| json!({ "spec": { "passwordSecretRef": { "key": key } } });
     world.patch_resource("bot", key("token")).await;
     world.wait("bot", "True", "PasswordSet").await;
-    // The user has it already.
+    // The user has this password already.
     world.assert_calls("bot", &["First-Passw0rd"]).await;
 
     // Another key of the Secret, with another value.
@@ -180,7 +180,7 @@ async fn a_resource_that_names_another_secret_is_set_to_that_ones_value_and_foll
     world.patch_resource("bot", other).await;
     world.wait_set("bot", "Second-Passw0rd").await;
 
-    // The old one means nothing any more, the new one everything.
+    // The old Secret has no effect any more. The operator follows the new Secret.
     world
         .apply_secret("bot", "password", "Of-The-Old-Secret")
         .await;
@@ -217,7 +217,7 @@ async fn two_resources_on_one_secret_both_follow_it() {
         }
     }
 
-    // One goes, the other goes on.
+    // One resource is deleted, the other continues.
     world.delete_resource("one").await;
     world
         .apply_secret("ours", "password", "Third-Passw0rd")
@@ -246,7 +246,7 @@ async fn a_resource_recreated_for_another_user_sets_only_that_users_password() {
         .await;
     world.wait_set("bot", "Second-Passw0rd").await;
 
-    // The resource's user is the other one now.
+    // `assert_calls` checks the calls for the resource's present user.
     world
         .assert_calls("bot", &["First-Passw0rd", "Second-Passw0rd"])
         .await;
@@ -259,12 +259,12 @@ async fn changes_of_secret_and_resource_at_the_same_moment_are_both_followed() {
     const PASSWORD: &str = "First-Passw0rd";
     let world = World::new("at-once").await;
     let _operator = world.operator().await;
-    // Many resources and rounds: what could go wrong takes two threads that meet.
+    // Many resources and rounds, because the fault needs two tasks that run at the same time.
     join_all((0..6).map(async |number| {
         let name = format!("bot-{number}");
         world.in_sync(&name, PASSWORD).await;
         for round in 0..12 {
-            // The Secret's change asks for a look in which there is nothing to do.
+            // The change of the Secret starts a reconcile that finds nothing to do.
             let permanent = round % 2 == 1;
             let label = json!({ "metadata": { "labels": { "round": round.to_string() } } });
             let change = json!({ "spec": { "permanent": permanent } });

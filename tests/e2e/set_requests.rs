@@ -1,4 +1,4 @@
-//! A request for a set is answered by the outcome of the set, not before it.
+//! The outcome of a set answers the request for the set. Nothing answers the request earlier.
 
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ async fn the_history_does_not_confirm_a_password_that_somebody_else_changed() {
         wait_for_one_event(&world, name, "NotConfirmed").await;
     }
 
-    // Nothing makes it Ready again by itself.
+    // Neither a restart nor a change of metadata makes the resource Ready again.
     assert!(operator.terminate(SOON).await.success());
     let mark = world.mark();
     let _operator = world.operator().await;
@@ -64,7 +64,7 @@ async fn the_history_does_not_confirm_a_password_that_somebody_else_changed() {
         world.assert_calls(name, &[FIRST, FIRST]).await;
     }
 
-    // A new value settles it, and so does a pool that keeps no history any more.
+    // A new value settles the resource. A pool that has no history any more does so too.
     for name in ["permanent", "temporary"] {
         world.apply_secret(name, "password", SECOND).await;
         world.wait_set(name, SECOND).await;
@@ -140,7 +140,7 @@ async fn a_denied_request_keeps_its_retry_time_through_a_restart() {
         world.assert_calls(name, &[FIRST, FIRST]).await;
         assert_eq!(world.status(name).await, *before);
     }
-    // Another request doesn't wait, and neither does anybody for the first one any more.
+    // A second request doesn't wait, and the first request needs no answer any more.
     world.cognito.heal();
     for name in names {
         world.request(name, "again").await;

@@ -1,4 +1,5 @@
-//! Asked to end, it finishes what it has begun, writes it down and is gone, within ten seconds.
+//! After SIGTERM, the operator finishes the calls in flight, records their outcomes, and ends within ten
+//! seconds.
 
 use std::time::{Duration, Instant};
 
@@ -11,16 +12,16 @@ use crate::support::{
     Call, ControlPlane, Exit, Fault, Operator, Outcome, Signal, eventually, scratch,
 };
 
-/// What Kubernetes is promised.
+/// The time that the deployment promises to Kubernetes.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// With nothing to finish; most of it is for the machine that is busy with other tests.
+/// The limit without work in progress. Most of this time is for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(4);
 
 const FIRST: &str = "First-Passw0rd";
 const SECOND: &str = "Second-Passw0rd";
 
-/// Sends the signal; how it ended, and after how long.
+/// Sends the signal. Returns the exit status, and the time that the shutdown took.
 async fn end(operator: &Operator, signal: Signal) -> (Exit, Duration) {
     operator.signal(signal);
     let asked = Instant::now();
@@ -28,7 +29,7 @@ async fn end(operator: &Operator, signal: Signal) -> (Exit, Duration) {
     (exit, asked.elapsed())
 }
 
-/// Waits till a call for this user has arrived and is under way.
+/// Waits until a call for this user is in flight.
 async fn under_way(world: &World<'_>, username: &str) {
     let in_flight = |calls: &[Call]| {
         calls.iter().any(|call| {
@@ -61,7 +62,7 @@ async fn a_call_in_flight_is_finished_and_its_outcome_written() {
             operator.logs()
         );
         assert_within(LIMIT, took, usual);
-        // Nobody else is there to write it.
+        // No other operator runs, so this one wrote the outcome.
         let resource = world.wait_set("bot", SECOND).await;
         assert_eq!(kstatus(&resource), Kstatus::Current);
         let calls = world.cognito.calls_for(POOL, "bot");
@@ -102,7 +103,7 @@ async fn a_call_that_hangs_is_given_up_in_time_and_its_doubt_written() {
             is_stopping.then_some(()).ok_or(logs)
         })
         .await;
-        // Nothing new is begun.
+        // The operator begins no new work.
         let given_up = |calls: &[Call]| calls.iter().any(|call| call.abandoned);
         world.apply_secret("other", "password", SECOND).await;
         world
@@ -158,7 +159,7 @@ async fn a_waiting_retry_does_not_delay_the_shutdown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_ends_at_once_while_no_api_server_answers() {
     let plane = ControlPlane::shared();
-    // Nobody listens; and somebody does, and never says a word.
+    // First a closed port, then a server that accepts connections and never answers.
     for answers in [false, true] {
         let closed_port = ClosedPort::reserve();
         let path = scratch("nowhere").join("kubeconfig");

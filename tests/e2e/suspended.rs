@@ -1,4 +1,4 @@
-//! Nobody waits for a suspended resource, and what is wrong with it is to be seen.
+//! No program waits for a suspended resource, and the status still shows a problem.
 
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ async fn the_kstatus_of_a_suspended_resource_is_never_in_progress() {
         assert!(row.contains(reason), "{row}");
     }
 
-    // A restart has nothing to add, and nothing is read or called.
+    // A restart adds nothing, reads nothing and calls nothing.
     assert!(operator.terminate(SOON).await.success());
     let mark = world.mark();
     let calls = world.cognito.call_count();

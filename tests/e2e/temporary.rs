@@ -1,5 +1,5 @@
-//! A temporary password is set once. Whatever happens afterwards, a user who has chosen their own
-//! is not put back to it, unless somebody asks for that.
+//! The operator sets a temporary password once. Afterwards the operator never overwrites a password that the
+//! user has chosen, unless a person requests a set.
 
 use std::time::Duration;
 
@@ -17,24 +17,24 @@ const TEMPORARY: &str = "Temporary-Passw0rd";
 const OWN: &str = "My-Own-Passw0rd";
 const NEXT: &str = "Next-Passw0rd";
 
-/// The name, and what happens to the call.
+/// The name, and the fault of the call.
 type Case = (&'static str, fn() -> Fault);
 
-/// It is applied, and the reply gets lost.
+/// Faults with a call that is applied and a reply that is lost.
 const LOST: [Case; 3] = [
     ("dropped", || Fault::DropAfter),
     ("hanging", || Fault::HangAfter),
     ("500-after", Fault::internal_error_after),
 ];
 
-/// A user, a Secret and a resource that wants its value as a temporary password.
+/// Makes a user, a Secret, and a resource with a temporary password.
 async fn apply(world: &World<'_>, name: &str) {
     world.apply_secret(name, "password", TEMPORARY).await;
     let temporary = |object: &mut Value| object["spec"]["permanent"] = json!(false);
     world.apply_resource(name, temporary).await;
 }
 
-/// The user signs in with it, and chooses another one.
+/// The user signs in with the temporary password, and chooses another password.
 fn choose(world: &World<'_>, name: &str) {
     assert_eq!(world.cognito.is_permanent(POOL, name), Some(false));
     world.cognito.change_password(POOL, name, OWN);
@@ -58,7 +58,8 @@ async fn suspend_and_resume(world: &World<'_>, name: &str) {
     }
 }
 
-/// Says what happened, why it is left alone and what to do.
+/// Waits until the status says what happened, why the operator leaves the user alone, and what a person can
+/// do.
 async fn is_left_alone(world: &World<'_>, name: &str, happened: &str) {
     let stalled = world.wait(name, "False", "OutcomeUnknown").await;
     assert_eq!(violations(&stalled), [""; 0], "{name}");
@@ -136,7 +137,7 @@ async fn a_user_who_has_chosen_their_own_password_keeps_it_through_lost_replies_
         is_left_alone(&world, name, "got no usable reply").await;
     }
 
-    // What ends it: a request, once, or another value.
+    // A request or another value ends the wait.
     world.request("dropped", "now").await;
     world.wait_set("dropped", TEMPORARY).await;
     world.assert_calls("dropped", &[TEMPORARY, TEMPORARY]).await;
@@ -191,7 +192,7 @@ async fn a_user_created_after_the_resource_gets_the_temporary_password() {
     let waits = world.wait("bot", "False", "UserNotFound").await;
     assert_eq!(waits.data["status"]["attempt"]["outcome"], "UserNotFound");
     world.cognito.add_user(POOL, "bot");
-    // Its time comes: no request, no other value.
+    // The retry becomes due, without a request and without another value.
     let due = json!({ "status": { "failures": { "retryAt": "2020-01-01T00:00:00.000000Z" } } });
     let _operator = {
         assert!(operator.terminate(SOON).await.success());
@@ -229,7 +230,7 @@ async fn a_lost_key_and_a_touched_secret_set_nothing_again() {
         assert_eq!(world.cognito.password_of(POOL, name).as_deref(), Some(OWN));
     }
 
-    // From now on a value that is another one can be told.
+    // From now on, the operator can tell another value from the present one.
     world.apply_secret("moved", "password", NEXT).await;
     wait_out_quarantine(&world, "moved", NEXT).await;
     world.assert_calls("moved", &[TEMPORARY, NEXT]).await;
@@ -254,7 +255,7 @@ async fn an_attempt_written_without_an_acknowledgement_is_withdrawn_before_its_w
     proxy.cut_watches();
     held.let_go();
 
-    // It was never sent, and that is known: nothing is in doubt.
+    // The operator knows that the attempt was never sent, so the outcome is not in doubt.
     world.wait_set("bot", TEMPORARY).await;
     world.assert_calls("bot", &[TEMPORARY]).await;
 }

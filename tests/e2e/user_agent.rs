@@ -1,4 +1,4 @@
-//! By what the API server's audit log tells the operator from others.
+//! The user agent by which the API server's audit log shows the operator's requests.
 
 use super::world::World;
 

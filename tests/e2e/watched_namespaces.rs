@@ -1,4 +1,4 @@
-//! Which namespaces are acted on: all, or those that `--watch-namespaces` names and no other.
+//! The namespaces in which the operator acts: all, or only those of `--watch-namespaces`.
 
 use crate::world::{POOL, SOON, World, line};
 
@@ -58,7 +58,7 @@ async fn all_namespaces_and_later_ones_are_watched_if_none_is_named() {
             .await;
         world.wait_set(name, "Second-Passw0rd").await;
     }
-    // What happens in one namespace stays there, whatever the names in others.
+    // Resources of the same name in two namespaces do not affect each other.
     let twin = before.neighbour("twin").await;
     twin.apply_secret("bot-after", "password", "Of-A-Namesake")
         .await;

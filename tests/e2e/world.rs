@@ -1,5 +1,5 @@
-//! What most tests begin with: a namespace of their own, a Cognito that notes every call, and an
-//! operator that watches that namespace as a process with an identity of its own.
+//! The setting of most tests: a namespace of its own, a Cognito that records every call, and an operator that
+//! watches the namespace, as a process with an identity of its own.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -21,8 +21,8 @@ use crate::support::{
     wait_reason,
 };
 
-/// The deadline for everything whose duration no test asserts: far more than a busy machine needs. A
-/// test that asserts a duration compares it with [`World::usual`].
+/// The deadline for everything whose duration no test asserts: far more than a busy machine needs. A test of
+/// a duration compares the duration with [`World::usual`].
 pub(crate) const SOON: Duration = Duration::from_mins(2);
 
 /// The pool of all users of the fault server.
@@ -31,29 +31,29 @@ pub(crate) const POOL: &str = "eu-west-1_AbCdEf123";
 /// The annotation that asks for a set now.
 pub(crate) const REQUESTED_AT: &str = "cognito-password-operator.io/requestedAt";
 
-/// The one whose calls show that everything before has been seen; see [`World::fence`].
+/// The resource whose calls show that the operator has seen all earlier events; see [`World::fence`].
 pub(crate) const SENTINEL: &str = "sentinel";
 
 /// A namespace, a Cognito and an identity; the operator is started by [`World::operator`].
 pub(crate) struct World<'a> {
-    /// Before the end of everything else.
+    /// Dropped before the other fields.
     pub(crate) leaks: Leaks<'a>,
     pub(crate) plane: &'a ControlPlane,
-    /// An administrator's.
+    /// A client of the administrator.
     pub(crate) client: kube::Client,
     pub(crate) namespace: String,
     pub(crate) cognito: Arc<FaultServer>,
     builder: OperatorBuilder<'a>,
-    /// Tells the requests of this world's operators from those of all others, which have the same
-    /// service account.
+    /// The id of the token that this world's operators present. All operators share one service account, so
+    /// the id tells their requests apart.
     credential: String,
 }
 
-/// Whatever the test was about: nothing was asked of AWS that `iam-policy` gives no right to.
+/// At the end of every world: the operators called no action of AWS that `iam-policy` does not grant.
 impl Drop for World<'_> {
     fn drop(&mut self) {
         let granted = Feature::ALL.iter().flat_map(|feature| feature.actions());
-        // Everybody may ask who they are.
+        // Every identity may call `GetCallerIdentity`.
         let granted: BTreeSet<_> = granted.copied().chain(["sts:GetCallerIdentity"]).collect();
         let mut asked = self.cognito.actions();
         asked.retain(|action| !granted.contains(&**action));
@@ -64,13 +64,13 @@ impl Drop for World<'_> {
 }
 
 impl World<'static> {
-    /// On the control plane that most tests share.
+    /// A world on the control plane that most tests share.
     pub(crate) async fn new(prefix: &str) -> Self {
         Self::on(ControlPlane::shared(), prefix).await
     }
 
-    /// On one of two other control planes, on which no other operator runs as long as the guard lives:
-    /// for what all operators of a control plane have in common.
+    /// A world on one of two other control planes. While the guard lives, no other operator runs there. For
+    /// tests of things that all operators of a control plane share.
     pub(crate) async fn alone(prefix: &str) -> (Self, MutexGuard<'static, ()>) {
         static PLANES: [LazyLock<ControlPlane>; 2] =
             [const { LazyLock::new(ControlPlane::start) }; 2];
@@ -80,27 +80,27 @@ impl World<'static> {
             turn = TURNS[1].lock() => (&*PLANES[1], turn),
         };
         plane.install("deploy/");
-        // Nobody of an earlier test is let in any more.
+        // Deletes the grants of an earlier test.
         plane.kubectl(&["delete", "cupg", "--all", "--wait=false"]);
         for grant in plane.kubectl(&["get", "cupg", "-o", "name"]).lines() {
-            // It may be gone meanwhile.
+            // The grant may be gone by now.
             let freed = ["--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#];
             let _ = plane.try_kubectl(&[&["patch", grant][..], &freed].concat(), "");
         }
         let world = Self::on(plane, prefix).await;
-        // Some of the tests take it away.
+        // Some tests delete this binding.
         plane.kubectl(&["apply", "-k", "deploy/all-namespaces/"]);
         (world, turn)
     }
 }
 
 impl<'a> World<'a> {
-    /// On a control plane of one's own.
+    /// A world on a control plane of the test's own.
     pub(crate) async fn on(plane: &'a ControlPlane, prefix: &str) -> Self {
         plane.install("deploy/");
         let namespace = plane.new_namespace(prefix).await;
         let client = plane.client().await;
-        // For the operators that watch all namespaces; the others have no grants.
+        // Only operators that watch all namespaces use grants.
         apply_grant(&client, &grant(&namespace)).await;
         let cognito = Arc::new(FaultServer::start());
         let token = plane.token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT);
@@ -108,8 +108,8 @@ impl<'a> World<'a> {
         let builder = Operator::builder(plane)
             .kubeconfig(&kubeconfig)
             .cognito(cognito.url())
-            // Whatever it can say, it says: see `Leaks`. The third makes the SDK's signer print the
-            // body.
+            // The highest log levels, for the search of `Leaks`. The third variable makes the SDK's signer
+            // print the request's body.
             .env("CPO_LOG", "trace")
             .env("RUST_LOG", "trace")
             .env("LOG_SIGNABLE_BODY", "true")
@@ -127,14 +127,14 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Makes the grant of this namespace the valid one with this change.
+    /// Creates or replaces this namespace's grant: the valid grant with this change.
     pub(crate) async fn grant(&self, change: impl FnOnce(&mut Value)) {
         let mut object = grant(&self.namespace);
         change(&mut object);
         apply_grant(&self.client, &object).await;
     }
 
-    /// Takes the grant of this namespace away.
+    /// Deletes this namespace's grant.
     pub(crate) async fn revoke(&self) {
         grants(&self.client)
             .delete(&self.namespace, &DeleteParams::default())
@@ -142,8 +142,8 @@ impl<'a> World<'a> {
             .unwrap_or_else(|error| panic!("could not revoke {}: {error}", self.namespace));
     }
 
-    /// Another namespace of the same world: with the same Cognito, and seen by the same operators
-    /// if they watch it.
+    /// Another namespace of the same world, with the same Cognito and the same operators, if these watch that
+    /// namespace.
     pub(crate) async fn neighbour(&self, prefix: &str) -> Self {
         let namespace = self.plane.new_namespace(prefix).await;
         apply_grant(&self.client, &grant(&namespace)).await;
@@ -158,17 +158,17 @@ impl<'a> World<'a> {
         }
     }
 
-    /// An operator that watches this namespace only, to be adjusted and started.
+    /// A builder for an operator that watches only this namespace.
     pub(crate) fn builder(&self) -> OperatorBuilder<'a> {
         self.cluster_wide().namespaces(&[&self.namespace])
     }
 
-    /// An operator that watches all namespaces, to be adjusted and started.
+    /// A builder for an operator that watches all namespaces.
     pub(crate) fn cluster_wide(&self) -> OperatorBuilder<'a> {
         self.builder.clone()
     }
 
-    /// A proxy in front of the API server, and the kubeconfig of an operator behind it.
+    /// A proxy in front of the API server, and a kubeconfig for an operator behind the proxy.
     pub(crate) fn proxy(&self) -> (Proxy, PathBuf) {
         let proxy = Proxy::start(self.plane);
         let token = (self.plane).token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT);
@@ -176,16 +176,16 @@ impl<'a> World<'a> {
         (proxy, kubeconfig)
     }
 
-    /// Starts an operator that watches this namespace only; it is ready.
+    /// Starts an operator that watches only this namespace, and waits until the operator is ready.
     pub(crate) async fn operator(&self) -> Operator {
         let operator = self.builder().start().await;
         operator.wait_ready(SOON).await;
         operator
     }
 
-    // Resources. The valid one is of the user and the Secret of the same name.
+    // Resources. The valid resource names the user and the Secret of its own name.
 
-    /// Creates the resource, or makes it the valid one with this change.
+    /// Creates or replaces the resource: the valid resource with this change.
     pub(crate) async fn apply_resource(&self, name: &str, change: impl FnOnce(&mut Value)) {
         let mut object = json!({
             "apiVersion": "cognito-password-operator.io/v1alpha1",
@@ -204,7 +204,7 @@ impl<'a> World<'a> {
             .unwrap_or_else(|error| panic!("could not apply {object}: {error}"));
     }
 
-    /// Merges a change into the resource as it is.
+    /// Merges a change into the present resource.
     pub(crate) async fn patch_resource(&self, name: &str, change: Value) -> DynamicObject {
         resources(&self.client, &self.namespace)
             .patch(name, &PatchParams::default(), &Patch::Merge(&change))
@@ -212,7 +212,7 @@ impl<'a> World<'a> {
             .unwrap_or_else(|error| panic!("could not patch {name} with {change}: {error}"))
     }
 
-    /// Asks for a set now, with this value of the annotation.
+    /// Requests a set, with this value of the annotation.
     pub(crate) async fn request(&self, name: &str, at: &str) {
         let change = json!({ "metadata": { "annotations": { REQUESTED_AT: at } } });
         self.patch_resource(name, change).await;
@@ -225,12 +225,12 @@ impl<'a> World<'a> {
             .unwrap_or_else(|error| panic!("could not delete {name}: {error}"));
     }
 
-    /// The resource as it is now.
+    /// The present resource.
     pub(crate) async fn resource(&self, name: &str) -> DynamicObject {
         resource(&self.client, &self.namespace, name).await
     }
 
-    /// Its status as it is now.
+    /// The present status of a resource.
     pub(crate) async fn status(&self, name: &str) -> Value {
         self.resource(name).await.data["status"].clone()
     }
@@ -241,7 +241,7 @@ impl<'a> World<'a> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Creates the Secret, or makes this its only key.
+    /// Creates the Secret, or gives an existing Secret this key only.
     pub(crate) async fn apply_secret(&self, name: &str, key: &str, value: impl AsRef<[u8]>) {
         let value = value.as_ref();
         self.leaks.note(value);
@@ -254,7 +254,7 @@ impl<'a> World<'a> {
             .unwrap_or_else(|error| panic!("could not apply Secret {name}: {error}"));
     }
 
-    /// Merges a change into the Secret as it is; new values go into `stringData`.
+    /// Merges a change into the present Secret. New values go into `stringData`.
     pub(crate) async fn patch_secret(&self, name: &str, change: Value) -> Secret {
         let values = change["stringData"].as_object().into_iter().flatten();
         for value in values.filter_map(|(_, value)| value.as_str()) {
@@ -266,7 +266,7 @@ impl<'a> World<'a> {
             .unwrap_or_else(|error| panic!("could not patch Secret {name}: {error}"))
     }
 
-    /// Moves a Secret's metadata, and waits until the status of the resource of the same name has the
+    /// Changes a Secret's metadata, and waits until the status of the resource of the same name has the new
     /// version.
     pub(crate) async fn move_secret(&self, name: &str, change: Value) {
         let moved = self.patch_secret(name, change).await;
@@ -284,7 +284,7 @@ impl<'a> World<'a> {
             .unwrap_or_else(|error| panic!("could not delete Secret {name}: {error}"));
     }
 
-    /// Its events with this reason: one object each, however often it is counted.
+    /// A resource's Events with this reason: one object each, however often the Event occurred.
     pub(crate) async fn events(&self, name: &str, reason: &str) -> Vec<Event> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
         let fields = format!("involvedObject.name={name},reason={reason}");
@@ -293,8 +293,7 @@ impl<'a> World<'a> {
             .items
     }
 
-    /// Cognito was called for the resource's user with these passwords, one after the other, and
-    /// never otherwise.
+    /// Checks the calls for the resource's user: exactly these passwords, in this order.
     pub(crate) async fn assert_calls(&self, name: &str, wanted: &[&str]) {
         let resource = self.resource(name).await;
         let username = resource.data["spec"]["username"].as_str();
@@ -306,15 +305,15 @@ impl<'a> World<'a> {
         }
     }
 
-    // Waiting; whoever waits in vain shows the resource and its events.
+    // Waits. A wait that times out shows the resource and its Events.
 
-    /// Waits for Ready to have this status and reason.
+    /// Waits until Ready has this status and reason.
     pub(crate) async fn wait(&self, name: &str, status: &str, reason: &str) -> DynamicObject {
         let name = (&*self.namespace, name);
         wait_reason(&self.client, name, (status, reason), SOON).await
     }
 
-    /// Waits till the resource is as `wanted`.
+    /// Waits until the resource satisfies `wanted`.
     pub(crate) async fn wait_for(
         &self,
         name: &str,
@@ -324,7 +323,7 @@ impl<'a> World<'a> {
         await_resource(&self.client, (&self.namespace, name), SOON, what, wanted).await
     }
 
-    /// Waits till this is the user's password, and the resource says Ready of just this set.
+    /// Waits until this is the user's password and the status reports this set.
     pub(crate) async fn wait_set(&self, name: &str, password: &str) -> DynamicObject {
         let what = format!("set to {password:?}");
         self.wait_for(name, &what, |resource| {
@@ -335,8 +334,8 @@ impl<'a> World<'a> {
         .await
     }
 
-    /// Whether this is the user's password, and the status says so. A watch may still show the status of the set
-    /// before, so the time in the status must be after the set.
+    /// Whether this is the user's password and the status says so. A watch may still show the status of an
+    /// earlier set, so the time in the status must be after the set.
     pub(crate) fn says_set(&self, pool: &str, resource: &DynamicObject, password: &str) -> bool {
         let username = resource.data["spec"]["username"].as_str();
         let log = self
@@ -349,8 +348,8 @@ impl<'a> World<'a> {
             && status["conditions"][0]["reason"] == "PasswordSet"
     }
 
-    /// Makes user, Secret and resource of one name, and waits till the status says that the password
-    /// is set. The event may come much later: see [`fence_events`](Self::fence_events).
+    /// Makes user, Secret and resource of one name, and waits until the status reports the set. The Event may
+    /// come much later: see [`fence_events`](Self::fence_events).
     pub(crate) async fn in_sync(&self, name: &str, password: &str) -> DynamicObject {
         self.in_sync_as(name, name, password).await
     }
@@ -363,27 +362,27 @@ impl<'a> World<'a> {
         self.wait_set(name, password).await
     }
 
-    /// Returns when the operator has seen all that happened before: each of its two watches tells
-    /// in order, so that a sentinel's later change is seen last, by the watch of Secrets and then by
-    /// that of resources. What nothing follows from by then, nothing follows from.
+    /// Returns when the operator has seen everything that happened before. Each of its two watches keeps the
+    /// order, so a later change of a sentinel comes last: first by the watch of Secrets, then by the watch of
+    /// resources. An earlier event without an effect by then has no effect.
     pub(crate) async fn fence(&self) {
         let value = format!("fence-{:08x}", getrandom::u32().expect("randomness"));
-        // One operator may see the sentinels of several worlds: each has a user of its own.
+        // One operator may see the sentinels of several worlds, so each sentinel has a user of its own.
         let username = format!("{SENTINEL}-{}", self.namespace);
         self.in_sync_as(SENTINEL, &username, &value).await;
         let request = format!("since-{:08x}", getrandom::u32().expect("randomness"));
         self.request(SENTINEL, &request).await;
-        // Where the pool keeps a history, its answer is that nothing is confirmed.
+        // If the pool has a history, the answer to the request is `NotConfirmed`.
         self.wait_for(SENTINEL, "the request answered", |resource| {
             resource.data["status"]["lastHandledReconcileAt"] == *request
         })
         .await;
     }
 
-    /// Returns when the operator has written the events of all that happened before. The operator paces
-    /// events by how slow the API server is, and writes them in order: a new sentinel's event is the
-    /// last. The operator drops an event that the API server doesn't take within 5 s; then the next
-    /// sentinel's event is the last.
+    /// Returns when the operator has written the Events of everything that happened before. The operator
+    /// paces Events by the speed of the API server, and keeps their order, so a new sentinel's Event comes
+    /// last. The operator drops an Event that the API server doesn't take within 5 s; then the next
+    /// sentinel's Event comes last.
     pub(crate) async fn fence_events(&self) {
         const LOST: Duration = Duration::from_secs(30);
         self.fence().await;
@@ -415,7 +414,7 @@ impl<'a> World<'a> {
         self.fence().await;
     }
 
-    /// Lets the second call for this user go on, and waits till it has ended.
+    /// Releases the second call for this user, and waits until the call has ended.
     pub(crate) async fn release_second_call(&self, username: &str) -> Hung {
         self.cognito.release();
         let second = |calls: &[Call]| {
@@ -433,7 +432,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// How long a few changes take on this machine now, from the test's write to the operator's. On a
+    /// How long a few changes take on this machine now, from the test's write to the operator's write. On a
     /// busy machine the operator's promises take longer in the same proportion: [`assert_within`].
     pub(crate) async fn usual(&self) -> Duration {
         let began = Instant::now();
@@ -441,7 +440,7 @@ impl<'a> World<'a> {
         began.elapsed()
     }
 
-    /// When the operator began the attempt that is open now.
+    /// When the operator began the present open attempt.
     pub(crate) async fn attempt_since(&self, name: &str) -> SystemTime {
         let status = self.status(name).await;
         let began = status["attempt"]["startedAt"].as_str();
@@ -451,21 +450,21 @@ impl<'a> World<'a> {
             .into()
     }
 
-    // What was asked of the API server by this world's operators.
+    // Requests of this world's operators to the API server.
 
     pub(crate) fn mark(&self) -> Mark {
         self.plane.audit_mark()
     }
 
-    /// Every request of theirs since then, whatever the namespace. Left out are the sentinel's, and the
-    /// [`questions`](Self::questions), which come at the start, in their own time.
+    /// Every request of this world's operators since the mark, in any namespace. Leaves out the sentinel's
+    /// requests, and the [`questions`](Self::questions), which come at the start, at any time.
     pub(crate) fn requests(&self, since: Mark) -> Vec<Value> {
         let mut requests = self.all_requests(since);
         requests.retain(|request| !is_question(request));
         requests
     }
 
-    /// What they asked since then about themselves and their own rights.
+    /// The operators' requests since the mark about their own identity and rights.
     pub(crate) fn questions(&self, since: Mark) -> Vec<Value> {
         let mut requests = self.all_requests(since);
         requests.retain(is_question);
@@ -486,7 +485,7 @@ impl<'a> World<'a> {
         requests
     }
 
-    /// Each of those that is no watch, once, as [`line`] has it.
+    /// Each request except watches, once, as [`line`] formats a request.
     pub(crate) fn traffic(&self, since: Mark) -> BTreeSet<String> {
         let requests = self.requests(since);
         let others = requests
@@ -495,7 +494,7 @@ impl<'a> World<'a> {
         others.map(line).collect()
     }
 
-    /// Those that wrote a status.
+    /// The requests that wrote a status.
     pub(crate) fn status_writes(&self, since: Mark) -> Vec<Value> {
         let mut requests = self.requests(since);
         requests
@@ -509,8 +508,8 @@ fn is_question(request: &Value) -> bool {
     resource.is_some_and(|resource| resource.starts_with("selfsubject"))
 }
 
-/// The operator kept a promise in time: within `promised` on an idle machine, and later on a busy one,
-/// where a few changes take `usual`.
+/// Checks that a duration is within `promised` on an idle machine, and longer in proportion on a busy
+/// machine, on which a few changes take `usual`.
 #[track_caller]
 pub(crate) fn assert_within(promised: Duration, took: Duration, usual: Duration) {
     let most = promised + 10 * usual;
@@ -520,9 +519,9 @@ pub(crate) fn assert_within(promised: Duration, took: Duration, usual: Duration)
     );
 }
 
-/// Plays a scene in which a call hangs while other things happen. The operator gives up a call of
-/// Cognito after 5 s, and STS after 2 s. A busy machine may need longer for the other things: then the
-/// scene returns [`Hung::TooShort`], and is played again with another name.
+/// Plays a scene in which a call hangs while other steps happen. The operator gives up a call of Cognito
+/// after 5 s, and of STS after 2 s. A busy machine may need longer for the other steps: then the scene
+/// returns [`Hung::TooShort`], and is repeated with another name.
 pub(crate) async fn while_call_hangs(mut scene: impl AsyncFnMut(&str) -> Hung) {
     for number in 1..=20 {
         if scene(&format!("bot-{number}")).await == Hung::LongEnough {
@@ -532,7 +531,7 @@ pub(crate) async fn while_call_hangs(mut scene: impl AsyncFnMut(&str) -> Hung) {
     panic!("each time the operator gave up what hung before the other things had happened");
 }
 
-/// The time from one moment to another, which a server of the tests noted.
+/// The time between two moments that servers of the tests recorded.
 pub(crate) fn since(began: SystemTime, seen: Instant) -> Duration {
     let seen = SystemTime::now().checked_sub(seen.elapsed());
     let seen = seen.expect("since this process started");
@@ -540,8 +539,8 @@ pub(crate) fn since(began: SystemTime, seen: Instant) -> Duration {
     since.unwrap_or_else(|error| panic!("it came before that: {error}"))
 }
 
-/// Whether a time in a status, which the operator's clock gave, is after a moment that a server of the tests
-/// noted. The two clocks may differ by a millisecond.
+/// Whether a time in a status is after a moment that a server of the tests recorded. The two clocks may
+/// differ by a millisecond.
 fn is_after(time: &Value, moment: Instant) -> bool {
     let time: Option<Timestamp> = time.as_str().and_then(|time| time.parse().ok());
     let moment = SystemTime::now().checked_sub(moment.elapsed() + Duration::from_millis(1));
@@ -550,7 +549,7 @@ fn is_after(time: &Value, moment: Instant) -> bool {
     time.is_some_and(|time| time > moment)
 }
 
-/// Whether a call hung until it was released, or the other things had happened.
+/// Whether the call hung until its release, so that all other steps happened during the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hung {
     LongEnough,
@@ -575,7 +574,8 @@ pub(crate) fn line(request: &Value) -> String {
     line
 }
 
-/// Lets a namespace manage all users of the tests' pool; of the same name.
+/// A grant that lets a namespace manage all users of the tests' pool. The grant has the name of the
+/// namespace.
 fn grant(namespace: &str) -> Value {
     json!({
         "apiVersion": "cognito-password-operator.io/v1alpha1",
@@ -601,7 +601,7 @@ fn applying() -> PatchParams {
     PatchParams::apply("tests").force()
 }
 
-/// The id of the token that this client presents, as the audit log has it.
+/// The id of the token that this client presents, as in the audit log.
 async fn credential_of(client: &kube::Client) -> String {
     let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
     let review = reviews

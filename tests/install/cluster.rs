@@ -11,7 +11,7 @@ use crate::support::{
     tools::{self, Tool},
 };
 
-/// For what no test measures, on a machine that is busy.
+/// For durations that no test measures, on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_mins(3);
 
 /// The release, and its namespace.
@@ -24,7 +24,8 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster whose namespace for the operator admits only what the Pod Security Standard `restricted` allows.
+    /// A cluster whose namespace for the operator admits only what the Pod Security Standard `restricted`
+    /// allows.
     pub(crate) async fn start(helm: Tool) -> Self {
         let plane = ControlPlane::start();
         plane.start_pods().await;
@@ -87,7 +88,7 @@ impl Cluster {
         self.helm(&["uninstall", NAME, "-n", NAME, "--wait", "--timeout=5m"]);
     }
 
-    /// An object as JSON; null if it isn't there.
+    /// An object as JSON; null if the object does not exist.
     pub(crate) fn object(&self, namespace: &str, name: &str) -> Value {
         let args = [
             "get",

@@ -30,7 +30,8 @@ async fn a_release_lives(helm: Tool) {
         .cognito(cognito.url());
     let operator = builder.leader_elect().start().await;
     operator.wait_ready(SOON).await;
-    // Helm makes grants once it knows their kind. Helm 4 waits until the operator has accepted the grant.
+    // Helm makes grants once the API server serves the kind. Helm 4 waits until the operator has accepted the
+    // grant.
     let grants = format!("grants={}", grants());
     cluster.deploy("upgrade", &["--set-json", &grants]);
     let secret = [
@@ -54,7 +55,7 @@ async fn a_release_lives(helm: Tool) {
     );
     assert!(operator.terminate(SOON).await.success());
 
-    // Upgrade: a role makes new pods. Rollback: the pods of before.
+    // Upgrade: a role makes new pods. Rollback: the earlier pod template.
     let template = |cluster: &Cluster| {
         cluster.object(NAME, "deployment/cognito-password-operator")["spec"]["template"].clone()
     };
@@ -79,7 +80,7 @@ async fn a_release_lives(helm: Tool) {
     cluster.helm(&["rollback", NAME, "2", "-n", NAME, "--wait", "--timeout=5m"]);
     assert_eq!(template(&cluster), before);
 
-    // Uninstall: the CustomResourceDefinitions stay, and so does what people wrote.
+    // Uninstall: the CustomResourceDefinitions stay, and so do the users' resources.
     cluster.uninstall();
     assert_eq!(
         cluster.object(NAME, "deployment/cognito-password-operator"),

@@ -22,7 +22,7 @@ async fn a_team_installs_the_operator_for_its_namespace(helm: Tool) {
         "{crds:?}"
     );
 
-    // Whoever installs may do everything in two namespaces, and nothing else.
+    // The installer may do everything in two namespaces, and nothing else.
     cluster.namespace("team-a");
     plane.kubectl(&["create", "serviceaccount", "installer", "-n", "team-a"]);
     for namespace in ["team-a", NAME] {

@@ -1,5 +1,5 @@
-//! Helm 4 waits for a `CognitoUserPassword` in a chart of a team: it returns when the password is set, and fails
-//! when Cognito refuses the password.
+//! Helm 4 waits for a `CognitoUserPassword` in a chart of a team. Helm returns once the password is set, and
+//! fails if Cognito refuses the password.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs moto, the Cognito of the tests, once, into a virtual environment in a cache outside the
+# Installs moto, the Cognito of the tests, once, into a virtual environment in a cache outside of the
 # checkout. Every package is pinned with its hash.
 #
-# stdout: CPO_MOTO_SERVER=PATH, ready for `export`; progress and errors go to stderr.
-# A CPO_MOTO_SERVER that is already set is honoured. CPO_TEST_CACHE moves the cache.
+# stdout: CPO_MOTO_SERVER=PATH, ready for `export`; progress and errors go to stderr. If CPO_MOTO_SERVER is
+# set already, that server is used. CPO_TEST_CACHE names another cache.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -31,8 +31,8 @@ cache=${CPO_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cognito-password-operato
 mkdir -p "$cache"
 key=$(sha256 <"$here/requirements.txt")
 venv=$cache/moto-$key-python$version
-# Written last: a venv can't be moved into place (its scripts name its path), so a mark says that it
-# is whole.
+# Written last. A virtual environment can't be moved into place, because its scripts contain its path. So this
+# file marks a complete environment.
 complete=$venv/.complete
 
 install() {
@@ -46,7 +46,7 @@ install() {
 
 if [ ! -e "$complete" ]; then
   if command -v flock >/dev/null; then
-    # One installation at a time; who waited finds it done.
+    # One installation at a time. A script that waited finds moto installed.
     (
       flock 9
       [ -e "$complete" ] || install

@@ -94,9 +94,9 @@ pub struct Watch {
     /// Values that were sent, or may have been sent, before the latest attempt with another value, or with
     /// the same value as permanent instead of temporary.
     earlier: BTreeSet<String>,
-    unanswered: Vec<Sent>,
+    unanswered: Vec<SentValue>,
     latest: Option<(String, bool)>,
-    pub refused: Option<Refused>,
+    pub refused: Option<RefusedValue>,
     /// Temporary values that may have been applied, each with the last request at that time.
     pub spent: BTreeMap<String, Option<String>>,
     /// The spent values before an attempt with another value, by the attempt's id.
@@ -125,7 +125,7 @@ pub struct Meddling {
 }
 
 #[derive(Clone, Debug)]
-struct Sent {
+struct SentValue {
     id: String,
     password: String,
     permanent: bool,
@@ -134,7 +134,7 @@ struct Sent {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refused {
+pub struct RefusedValue {
     pub password: String,
     pub generation: i64,
     pub request: Option<String>,
@@ -316,7 +316,7 @@ impl World {
         {
             self.watch.earlier.insert(latest.0);
         }
-        self.watch.unanswered.push(Sent {
+        self.watch.unanswered.push(SentValue {
             id: plan.attempt.id.clone(),
             password,
             permanent,

@@ -26,8 +26,8 @@ use cognito_password_operator::{
 use jiff::{SignedDuration, Timestamp};
 use std::{rc::Rc, time::Duration};
 
-/// The longest time between a decision and its call: the lease and the timeouts of the process guarantee
-/// that. A process that is frozen for longer is the residual risk that the documents name.
+/// The longest time between a decision and its call, which the lease and the timeouts of the process
+/// guarantee. A process that is frozen for longer is a residual risk that the documents name.
 pub const UNTIL_SENT: SignedDuration = SignedDuration::from_secs(5);
 /// The longest time between a reply and its record. A longer time is a residual risk too if the pool has a
 /// history.
@@ -48,14 +48,14 @@ pub struct Process {
 enum Phase {
     Idle,
     Planned(Box<Plan>, DecisionBasis, Rc<Password>),
-    /// It is not known whether the attempt is on record, so there is no call.
+    /// The attempt may or may not be on record, so no call follows.
     Unacknowledged(Box<Plan>),
     Acknowledged(Box<Plan>, DecisionBasis, Rc<Password>),
     Sent(Box<Plan>, DecisionBasis, Outcome),
 }
 
-/// Why a status write is not known to be made.
-enum Unwritten {
+/// Why a status write may not have been made.
+enum WriteFailure {
     /// Another writer came first.
     Conflict,
     /// The reply was lost.
@@ -122,13 +122,13 @@ pub struct Facts<'a> {
     pub resource: &'a Resource,
     pub secret: SecretState,
     pub tried: Option<&'a DecisionBasis>,
-    pub healed: bool,
+    pub recovered: bool,
     pub older: Option<OlderResource>,
     pub rival_at: Option<Timestamp>,
 }
 
 impl Facts<'_> {
-    /// Returns the decision, the basis to remember, and the observation as it would be printed.
+    /// Returns the decision, the basis to remember, and the observation in printed form.
     pub fn decide(
         &self,
         cluster: &Cluster,
@@ -155,7 +155,7 @@ impl Facts<'_> {
             newest_signed: cluster.newest_signed(status),
             secret: self.secret.clone(),
             tried: self.tried,
-            healed: self.healed,
+            recovered: self.recovered,
         }
     }
 }
@@ -174,13 +174,13 @@ impl World {
 
     fn decide(&mut self, who: usize, secret: SecretState) -> (Decision, DecisionBasis) {
         let process = &self.processes[who];
-        // Unique on record, and equal for equal states.
+        // Unique among the attempts on record, and the same in equal states.
         let id = format!("{:06}-{who}", process.resource.version);
         let facts = Facts {
             resource: &process.resource,
             secret,
             tried: process.tried.as_ref(),
-            healed: false,
+            recovered: false,
             older: None,
             rival_at: None,
         };
@@ -202,7 +202,7 @@ impl World {
             Decision::Leave => Next::Wait(None),
             Decision::Stay { wake } => Next::Wait(wake),
             Decision::Read => self.look_closely(who),
-            // Without a read, or if the report only says that a wait has become stalled.
+            // A report without a read, or a report that a wait has become stalled.
             Decision::Report(report) if unread || self.only_stalls(who, &report) => {
                 match self.write(who, &report.status, &Write::Report) {
                     Ok(()) => Next::Wait(report.wake),
@@ -217,7 +217,7 @@ impl World {
         }
     }
 
-    /// Whether a report repeats the status before, except that a wait has lasted long enough to stall.
+    /// Whether a report repeats the status before, except that the wait has become stalled.
     fn only_stalls(&self, who: usize, report: &Report) -> bool {
         let before = self.processes[who].resource.status();
         let after = Status {
@@ -247,7 +247,7 @@ impl World {
                 SecretState::Seen(s.version.clone())
             }),
             tried: process.tried.as_ref(),
-            healed: false,
+            recovered: false,
             older: None,
             rival_at: None,
         };
@@ -304,8 +304,8 @@ impl World {
             return Next::Again;
         }
         self.processes[who].tried = Some(tried);
-        // A second decision on the same facts must not report anything new. It compares with the status just
-        // written.
+        // A second decision on the same facts must not report anything new. The second decision compares with
+        // the status just written.
         let fact = match fact {
             SecretState::Value(..) => self.cluster.read(&self.processes[who].resource).0,
             fact => fact,
@@ -329,8 +329,8 @@ impl World {
         self.check_plan(&self.processes[who].decided_on.clone(), &plan, &value);
         match self.write(who, &plan.ahead, &Write::Ahead(&plan, &value)) {
             Ok(()) => {}
-            Err(Unwritten::Conflict) => return Next::Again,
-            Err(Unwritten::Perhaps) => {
+            Err(WriteFailure::Conflict) => return Next::Again,
+            Err(WriteFailure::Perhaps) => {
                 self.processes[who].phase = Phase::Unacknowledged(plan);
                 return Next::Mid;
             }
@@ -415,7 +415,7 @@ impl World {
     }
 
     /// A conditional status write. A lost reply is a failure for the process.
-    fn write(&mut self, who: usize, status: &Status, write: &Write) -> Result<(), Unwritten> {
+    fn write(&mut self, who: usize, status: &Status, write: &Write) -> Result<(), WriteFailure> {
         let read = self.processes[who].decided_on.clone();
         if status == &read.status() {
             return Ok(());
@@ -423,7 +423,7 @@ impl World {
         let before = self.cluster.resource.status();
         let Ok(written) = self.cluster.write(&read, status) else {
             self.note(|| format!("P{who} writes: conflict"));
-            return Err(Unwritten::Conflict);
+            return Err(WriteFailure::Conflict);
         };
         self.watch.writes += 1;
         self.watch.acted[who] = true;
@@ -433,7 +433,7 @@ impl World {
         self.check_ready();
         if std::mem::take(&mut self.lose_next_reply) {
             self.note(|| format!("P{who} never hears of it"));
-            return Err(Unwritten::Perhaps);
+            return Err(WriteFailure::Perhaps);
         }
         // The process knows its own writes at once, before the watches show the writes.
         self.processes[who].decided_on = written.clone();

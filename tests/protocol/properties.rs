@@ -371,11 +371,11 @@ pub fn told(history: Option<usize>, events: &[Event], promise: Promise) -> Strin
 }
 
 /// A broken promise, its batch, and whether both processes had acted.
-type Broken = (Promise, u64, bool);
+type BrokenPromise = (Promise, u64, bool);
 
 /// The broken promises of all batches; the batches run on all cores.
-fn broken() -> &'static [Broken] {
-    static BROKEN: OnceLock<Vec<Broken>> = OnceLock::new();
+fn broken() -> &'static [BrokenPromise] {
+    static BROKEN: OnceLock<Vec<BrokenPromise>> = OnceLock::new();
     BROKEN.get_or_init(|| {
         let next = AtomicU64::new(0);
         let work = || {

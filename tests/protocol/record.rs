@@ -1,7 +1,7 @@
 //! The promises about the content of a status and its writers.
 
 use super::{
-    checks::{Promise, Refused, Write},
+    checks::{Promise, RefusedValue, Write},
     cluster::{keyring, target},
     cognito::text,
     kstatus::{kstatus, ready},
@@ -56,7 +56,7 @@ impl World {
                 }
                 let class = recorded.verdict.class;
                 let named = self.names(&plan.attempt.fingerprint);
-                self.watch.refused = (class == Class::Stalled).then(|| Refused {
+                self.watch.refused = (class == Class::Stalled).then(|| RefusedValue {
                     password: named.map(text).unwrap_or_default(),
                     generation: plan.attempt.generation,
                     request: after.last_handled_reconcile_at.clone(),
@@ -169,7 +169,7 @@ impl World {
         let named = keyring
             .ring
             .compare(fingerprint, &target(), resource.spec.permanent, value);
-        let now = Refused {
+        let now = RefusedValue {
             password: value.expose().to_owned(),
             generation: resource.generation,
             request: resource.requested_at.clone(),

@@ -23,7 +23,7 @@ pub struct Scene {
     pub cluster: Cluster,
     pub now: Timestamp,
     pub tried: Option<DecisionBasis>,
-    pub healed: bool,
+    pub recovered: bool,
     pub older: Option<OlderResource>,
     pub rival_at: Option<Timestamp>,
     ids: u32,
@@ -36,7 +36,7 @@ impl Scene {
             cluster: Cluster::new(),
             now: Timestamp::from_second(1_800_000_000).expect("a time"),
             tried: None,
-            healed: false,
+            recovered: false,
             older: None,
             rival_at: None,
             ids: 0,
@@ -91,7 +91,7 @@ impl Scene {
             resource: &self.cluster.resource,
             secret,
             tried: self.tried.as_ref(),
-            healed: self.healed,
+            recovered: self.recovered,
             older: self.older.clone(),
             rival_at: self.rival_at,
         };
@@ -106,7 +106,7 @@ impl Scene {
             resource: &self.cluster.resource,
             secret: self.cluster.read(&self.cluster.resource).0,
             tried: self.tried.as_ref(),
-            healed: self.healed,
+            recovered: self.recovered,
             older: self.older.clone(),
             rival_at: self.rival_at,
         };
@@ -123,7 +123,7 @@ impl Scene {
                 SecretState::Seen(s.version.clone())
             }),
             tried: self.tried.as_ref(),
-            healed: self.healed,
+            recovered: self.recovered,
             older: self.older.clone(),
             rival_at: self.rival_at,
         };
@@ -165,7 +165,7 @@ impl Scene {
                 SecretState::Seen(s.version.clone())
             }),
             tried: self.tried.as_ref(),
-            healed: self.healed,
+            recovered: self.recovered,
             older: self.older.clone(),
             rival_at: self.rival_at,
         };

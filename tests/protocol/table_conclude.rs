@@ -18,11 +18,11 @@ use rstest::rstest;
 const HISTORY: &str = "PasswordHistoryPolicyViolationException";
 
 /// The status of Ready, and whether Reconciling and Stalled are present.
-type Said = (ConditionStatus, bool, bool);
-const SETTLED: Said = (ConditionStatus::True, false, false);
-const STALLED: Said = (ConditionStatus::False, false, true);
-const WORKING: Said = (ConditionStatus::False, true, false);
-const UNKNOWN: Said = (ConditionStatus::Unknown, true, false);
+type ConditionFlags = (ConditionStatus, bool, bool);
+const SETTLED: ConditionFlags = (ConditionStatus::True, false, false);
+const STALLED: ConditionFlags = (ConditionStatus::False, false, true);
+const WORKING: ConditionFlags = (ConditionStatus::False, true, false);
+const UNKNOWN: ConditionFlags = (ConditionStatus::Unknown, true, false);
 
 #[rstest]
 #[case(applied(), Reason::PasswordSet, SETTLED, None, None)]
@@ -65,7 +65,7 @@ const UNKNOWN: Said = (ConditionStatus::Unknown, true, false);
 fn each_reply_decides_the_record_the_conditions_and_the_wake(
     #[case] reply: Reply,
     #[case] reason: Reason,
-    #[case] said: Said,
+    #[case] said: ConditionFlags,
     #[case] attempt: Option<AttemptOutcome>,
     #[case] wake: Option<std::ops::RangeInclusive<u64>>,
 ) {

@@ -81,7 +81,7 @@ fn a_wait_survives_a_restart_and_a_moved_resource_version(#[case] reply: Reply) 
 #[case::generation(|s: &mut Scene| s.cluster.change(|spec| spec.password_secret_ref.key = "other".to_owned()))]
 #[case::value(|s: &mut Scene| s.put(1))]
 #[case::request(|s: &mut Scene| s.cluster.request())]
-#[case::healed(|s: &mut Scene| s.healed = true)]
+#[case::recovered(|s: &mut Scene| s.recovered = true)]
 fn a_change_ends_a_wait(#[case] change: fn(&mut Scene)) {
     for restart in [false, true] {
         let mut scene = Scene::new();

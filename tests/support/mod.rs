@@ -35,7 +35,7 @@ pub(crate) use leaks::{Leaks, Place, Remains, search, spellings};
 pub(crate) use moto::{AccessKey, Moto, SignIn};
 pub(crate) use operator::{Operator, OperatorBuilder};
 pub(crate) use process::{Exit, Process, Signal, Spec};
-pub(crate) use proxy::{ApiFault, Asked, Held, Hold, Kind, Moment, Proxy};
+pub(crate) use proxy::{ApiFault, HeldRequest, HoldRule, Kind, Moment, ProxiedRequest, Proxy};
 pub(crate) use random::Random;
 pub(crate) use scratch::scratch;
 pub(crate) use server::Server;

@@ -5,8 +5,8 @@
 //!
 //! TLS on both sides, HTTP/1; the operator's token passes through.
 
-mod asked;
 mod forward;
+mod request;
 mod rules;
 mod tls;
 
@@ -21,14 +21,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-pub(crate) use asked::{Asked, Kind};
-pub(crate) use rules::{ApiFault, Held, Hold, Moment};
+pub(crate) use request::{Kind, ProxiedRequest};
+pub(crate) use rules::{ApiFault, HeldRequest, HoldRule, Moment};
 
 use super::control_plane::ControlPlane;
 use super::process::lock;
 use super::server::Server;
-use asked::Pending;
 use forward::Upstream;
+use request::PendingAttempts;
 use rules::Rules;
 use tls::Tls;
 
@@ -53,7 +53,7 @@ enum Link {
 struct Shared {
     tls: Tls,
     rules: Mutex<Rules>,
-    pending: Mutex<Pending>,
+    pending: Mutex<PendingAttempts>,
     link: watch::Sender<Link>,
     /// Changes when the watches are cut.
     cut: watch::Sender<u64>,
@@ -116,7 +116,7 @@ impl Proxy {
     }
 
     /// Holds the next request of this kind, before it is forwarded or before its reply is forwarded.
-    pub(crate) fn hold(&self, kind: Kind, moment: Moment) -> Hold {
+    pub(crate) fn hold(&self, kind: Kind, moment: Moment) -> HoldRule {
         lock(&self.shared.rules).hold(kind, moment)
     }
 

@@ -49,7 +49,7 @@ package_of() {
   esac
 }
 
-# Cold, on two cores.
+# The time of a first build, on two cores.
 duration_of() {
   case $1 in
     kube-apiserver | promtool) echo "about 5 minutes" ;;
@@ -99,7 +99,7 @@ build() {
     fail "could not build $binary (see above)"
   }
   rm -f "$temporary.log"
-  # A reader sees the whole binary or none.
+  # Moved into place, so that no other process sees half a binary.
   mv "$temporary" "$target"
 }
 
@@ -141,7 +141,8 @@ for binary in "${missing[@]}"; do
     number=$((number + 1))
     position="$number of ${#unbuilt[@]}"
     if command -v flock >/dev/null; then
-      # One build at a time; who waited finds it done. Without flock both build, and both are right.
+      # One build at a time. A script that waited finds the tool built. Without flock both scripts build, with
+      # the same result.
       (
         flock 9
         [ -x "$target" ] || build "$binary" "$target" "$position"

@@ -1,4 +1,5 @@
-//! The client to the API server: connections, time limits, and the errors of calls.
+//! The client to the API server: connections, time limits, and the errors of calls. Imports no other module
+//! of the crate.
 
 pub(crate) mod call;
 pub(crate) mod connect;

@@ -1,6 +1,8 @@
 //! The watches of resources, Secrets, grants and namespaces. Watch events carry only the fields that the
 //! operator uses ([`crate::cluster::watch::lean_object`]). A Secret's annotations are skipped and never
 //! decoded, because `kubectl apply` with `stringData` puts the password there.
+//!
+//! Imports [`crate::api`], `client` and the types of [`crate::core::protocol`].
 
 pub mod lean_object;
 

@@ -47,7 +47,11 @@ async fn a_grant_whose_indexing_panics_admits_nothing_and_other_grants_do() {
     // An indexed grant whose change panics no longer admits what the grant admitted before.
     heal();
     scene.handle(changed_grant("bad")).await;
-    assert_eq!(admitted(&scene), [true, true], "its next event heals it");
+    assert_eq!(
+        admitted(&scene),
+        [true, true],
+        "its next event repairs the index"
+    );
     for place in ["grant", "forget grant"] {
         inject_cluster_wide(place);
         scene.handle(changed_grant("b*")).await;

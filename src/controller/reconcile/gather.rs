@@ -97,7 +97,7 @@ impl Snapshot {
     pub(crate) fn note_action<C: Cognito>(&self, context: &Context<C>, key: &Key) {
         context
             .memory
-            .acted(key, &self.uid, self.remembered.healing);
+            .acted(key, &self.uid, self.remembered.recovery);
     }
 
     /// The user whose password the resource manages. None if the pool id or the username is invalid.
@@ -169,7 +169,7 @@ impl Snapshot {
         let reference = &self.resource.spec.password_secret_ref;
         let (namespace, name) = (self.secret.namespace(), self.secret.name());
         let selector = context.secret_selector.as_ref();
-        let read = secrets::read(&context.client, namespace, name, &reference.key, selector);
+        let read = secrets::read_value(&context.client, namespace, name, &reference.key, selector);
         let (fact, password) = match read.await? {
             secrets::SecretLookup::NotFound | secrets::SecretLookup::NotSelected => {
                 (absent_secret(context, SecretState::NotFound), None)
@@ -214,9 +214,9 @@ impl Snapshot {
     /// Whether the cause of a wait is gone, without a watch event that says so. A new process does not
     /// wait out an old `InvalidCredentials`: with IRSA and Pod Identity a restart is the cure, because
     /// a new process has new credentials.
-    fn is_healed(&self) -> bool {
+    fn has_recovered(&self) -> bool {
         let lacks_credentials = self.status().ready_reason() == Some(Reason::InvalidCredentials);
-        self.remembered.healed || (lacks_credentials && !self.remembered.has_acted)
+        self.remembered.recovered || (lacks_credentials && !self.remembered.has_acted)
     }
 
     /// Collects everything that a decision needs.
@@ -241,7 +241,7 @@ impl Snapshot {
             newest_signed: SignedByNewestKey::of(self.status(), &context.keyring()),
             secret,
             tried: self.remembered.tried.as_deref(),
-            healed: self.is_healed(),
+            recovered: self.has_recovered(),
         }
     }
 }
@@ -258,7 +258,7 @@ pub(crate) async fn refresh<C: Cognito>(
     context: &Context<C>,
     key: &Key,
 ) -> Result<Option<Arc<CognitoUserPassword>>, Action> {
-    match status::read(&context.client, key.namespace(), key.name()).await {
+    match status::read_resource(&context.client, key.namespace(), key.name()).await {
         Ok(resource) => {
             let resource = Arc::new(resource);
             context.remember(key, resource.clone());

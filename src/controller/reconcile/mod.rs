@@ -1,22 +1,24 @@
-//! One reconcile: gather, decide, act, record. [`crate::core`] decides what to do. This module fixes
-//! the order of reads, writes and calls.
+//! One reconcile: gather, decide, set, write the status. [`crate::core`] decides what to do. This module
+//! fixes the order of reads, writes and calls.
 //!
 //! 1. Gather what the watches showed, and decide. Most reconciles end here.
 //! 2. Read the Secret, and decide again. The reconcile ends before the read if the resource has to wait
 //!    for a permit and the wait is short. A new reconcile begins once the permit is there.
 //! 3. For a set: resolve the credentials, and claim a permit. Without a permit the reconcile ends. Read
 //!    the Secret and decide again if the read is older than 1 s. Then
-//!    [`set`](crate::controller::reconcile::set).
+//!    [`set`].
 //!
 //! After a conflict the reconcile begins again with the current resource.
+//!
+//! Imports `context`, `schedule` and `state`.
 
 pub(crate) mod action;
 pub(crate) mod gather;
-pub(crate) mod record;
 pub(crate) mod set;
 pub(crate) mod triage;
 mod value;
 mod wait;
+pub(crate) mod write_status;
 
 use self::{
     action::{Action, SHORT_OF_LEASE},
@@ -148,7 +150,7 @@ async fn pass<C: Cognito>(
                 Err(done) => return done,
             },
         };
-        return match record::record(context, key, &resource, &pending_outcome).await {
+        return match write_status::write_outcome(context, key, &resource, &pending_outcome).await {
             // The event that queued this resource is not handled yet.
             Action::Wake(_) => Action::Restart,
             done @ (Action::Queued(_)
@@ -166,7 +168,9 @@ async fn pass<C: Cognito>(
     match decide(&observed, now, &id) {
         Decision::Leave => Action::Wake(None),
         Decision::Stay { wake } => Action::Wake(wake),
-        Decision::Report(report) => record::report(context, key, &snapshot.resource, &report).await,
+        Decision::Report(report) => {
+            write_status::write_report(context, key, &snapshot.resource, &report).await
+        }
         // Without the value there is no plan, so `Set` is handled like `Read`.
         Decision::Set(_) | Decision::Read
             if observed.lacks_credentials()
@@ -174,7 +178,7 @@ async fn pass<C: Cognito>(
         {
             match decide_at_closed_gate(&observed, now) {
                 Decision::Report(report) => {
-                    record::report(context, key, &snapshot.resource, &report).await
+                    write_status::write_report(context, key, &snapshot.resource, &report).await
                 }
                 Decision::Stay { wake } => Action::Wake(wake),
                 Decision::Leave | Decision::Read | Decision::Set(_) => Action::Wake(None),

@@ -4,7 +4,7 @@
 use super::{
     action::{Action, SHORT_OF_LEASE, write_failed},
     gather::{SecretRead, Snapshot},
-    record::{self, remember_basis},
+    write_status::{self, remember_basis},
 };
 use crate::{
     api::{CognitoUserPassword, Reason},
@@ -69,7 +69,7 @@ pub(crate) async fn set<C: Cognito>(
         Err(LockError::Landing(left)) => {
             let observed = snapshot.observe(context, fact);
             let report = report_pending_call(&observed, left, Timestamp::now());
-            return record::report(context, key, &snapshot.resource, &report).await;
+            return write_status::write_report(context, key, &snapshot.resource, &report).await;
         }
     };
     // Since the decision, an older resource may have come, and may even have set the user. The older
@@ -96,7 +96,7 @@ pub(crate) async fn set<C: Cognito>(
     context
         .memory
         .pending_outcome(key, snapshot.uid(), pending_outcome.clone());
-    let done = record::record(context, key, &ahead, &pending_outcome).await;
+    let done = write_status::write_outcome(context, key, &ahead, &pending_outcome).await;
     remember_basis(context, key, snapshot, &fact, done)
 }
 
@@ -135,7 +135,7 @@ async fn write_ahead<C: Cognito>(
         context
             .memory
             .pending_outcome(key, snapshot.uid(), withdrawn.clone());
-        return Err(record::record(context, key, &ahead, &withdrawn).await);
+        return Err(write_status::write_outcome(context, key, &ahead, &withdrawn).await);
     }
     Ok(ahead)
 }

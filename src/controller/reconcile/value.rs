@@ -1,6 +1,6 @@
 //! The stage that needs the Secret's value: read, decide again, wait for credentials and for a permit.
 
-use super::record;
+use super::write_status;
 use crate::{
     cognito::Cognito,
     controller::{
@@ -8,8 +8,8 @@ use crate::{
         reconcile::{
             action::{Action, read_failed},
             gather::Snapshot,
-            record::remember_basis,
             set::set,
+            write_status::remember_basis,
         },
         schedule::{credential_gate::GateRefusal, permits::PermitWait},
         state::key::Key,
@@ -47,7 +47,7 @@ pub(crate) async fn read_and_set<C: Cognito>(
     // Credentials come before the write-ahead: a broken identity must not leave an open attempt behind.
     let authority = &plan.authority;
     let must_report = observed.is_untrue_while_setting();
-    context.memory.expect_healing(key, snapshot.uid());
+    context.memory.expect_recovery(key, snapshot.uid());
     let ensured = context
         .credential_gate
         .ensure(key, authority, must_report)
@@ -60,7 +60,7 @@ pub(crate) async fn read_and_set<C: Cognito>(
         Err(GateRefusal { failure, .. }) => {
             secret_read.password = None;
             let report = report_missing_credentials(&observed, &failure.0, Timestamp::now());
-            let done = record::report(context, key, &snapshot.resource, &report).await;
+            let done = write_status::write_report(context, key, &snapshot.resource, &report).await;
             return remember_basis(context, key, snapshot, &secret_read.fact, done);
         }
     };
@@ -110,7 +110,7 @@ async fn report_queued<C: Cognito>(
     let Some(report) = report_while_queued(observed, Timestamp::now()) else {
         return Action::Queued(None);
     };
-    match record::report(context, key, &snapshot.resource, &report).await {
+    match write_status::write_report(context, key, &snapshot.resource, &report).await {
         Action::Wake(_) => Action::Queued(None),
         done @ (Action::Queued(_) | Action::ShortOfLease | Action::Restart | Action::ApiFailed) => {
             done
@@ -130,9 +130,9 @@ async fn carry_out<C: Cognito>(
         Decision::Leave => Action::Wake(None),
         Decision::Stay { wake } => Action::Wake(wake),
         Decision::Report(report) => {
-            let done = record::report(context, key, &snapshot.resource, &report).await;
+            let done = write_status::write_report(context, key, &snapshot.resource, &report).await;
             if report.signed_again && matches!(done, Action::Wake(_)) {
-                record::warn_new_signature(context, &snapshot.resource);
+                write_status::warn_new_signature(context, &snapshot.resource);
             }
             done
         }

@@ -61,6 +61,6 @@ pub(crate) fn is_stopped_by_credential_gate<C: Cognito>(
     let Admission::Granted(authority) = &observed.admission else {
         return false;
     };
-    context.memory.expect_healing(key, snapshot.uid());
+    context.memory.expect_recovery(key, snapshot.uid());
     context.credential_gate.refuses(key, authority)
 }

@@ -35,7 +35,7 @@ struct LostCall {
     until: Instant,
 }
 
-/// Who sends what.
+/// The resource and the value of a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CallIdentity {
     /// The uid of the resource that sends the value.

@@ -30,14 +30,14 @@ struct Entry {
     pending_outcome: Option<Arc<PendingOutcome>>,
     /// Consecutive failures: failed calls to the API server, and panics.
     api_failures: u32,
-    healings: Healings,
+    recoveries: Recoveries,
     has_acted: bool,
 }
 
-/// Counts how often a cause of failure was healed for a resource. A cause is healed without any watch
-/// event, for example when credentials work again.
+/// Counts how often a cause of failure went away for a resource, without any watch event: for example, the
+/// credentials work again.
 #[derive(Clone, Copy, Default)]
-struct Healings {
+struct Recoveries {
     seen: u64,
     used: u64,
 }
@@ -57,11 +57,11 @@ pub struct Recollection {
     pub tried: Option<Arc<DecisionBasis>>,
     /// A pending outcome, which must be recorded before any other work on the resource.
     pub pending_outcome: Option<Arc<PendingOutcome>>,
-    /// Whether the cause of the last failure was healed since the last reconcile: see
-    /// [`crate::core::protocol::observation::Observation::healed`].
-    pub healed: bool,
-    /// The number of healings so far, to be passed to [`Memory::acted`].
-    pub healing: u64,
+    /// Whether the cause of the last failure went away since the last reconcile: see
+    /// [`crate::core::protocol::observation::Observation::recovered`].
+    pub recovered: bool,
+    /// The number of recoveries so far, to be passed to [`Memory::acted`].
+    pub recovery: u64,
     /// Whether this process has acted or concluded on the resource before.
     pub has_acted: bool,
 }
@@ -90,8 +90,8 @@ impl Memory {
         Recollection {
             tried: entry.tried.clone(),
             pending_outcome: entry.pending_outcome.clone(),
-            healed: entry.healings.seen > entry.healings.used,
-            healing: entry.healings.seen,
+            recovered: entry.recoveries.seen > entry.recoveries.used,
+            recovery: entry.recoveries.seen,
             has_acted: entry.has_acted,
         }
     }
@@ -107,18 +107,19 @@ impl Memory {
         self.update(key, uid, |entry| entry.tried = Some(Arc::new(tried)));
     }
 
-    /// Notes that a reconcile acted on the resource, and consumes the healings that the reconcile knew of.
-    /// `healing` comes from the [`Recollection`] with which the reconcile began. A later healing stays for
+    /// Notes that a reconcile acted on the resource, and consumes the recoveries that the reconcile knew of.
+    /// `recovery` comes from the [`Recollection`] with which the reconcile began. A later recovery stays for
     /// the next reconcile.
-    pub fn acted(&self, key: &Key, uid: &str, healing: u64) {
+    pub fn acted(&self, key: &Key, uid: &str, recovery: u64) {
         self.update(key, uid, |entry| {
             entry.has_acted = true;
-            entry.healings.used = entry.healings.used.max(healing);
+            entry.recoveries.used = entry.recoveries.used.max(recovery);
         });
     }
 
-    /// Makes sure that the resource has an entry: [`healed`](Self::healed) ignores a resource without one.
-    pub fn expect_healing(&self, key: &Key, uid: &str) {
+    /// Makes sure that the resource has an entry: [`recovered`](Self::recovered) ignores a resource without
+    /// one.
+    pub fn expect_recovery(&self, key: &Key, uid: &str) {
         self.update(key, uid, |_| {});
     }
 
@@ -152,10 +153,10 @@ impl Memory {
         }
     }
 
-    /// Counts a healing: a cause of failure that the resource waited for is gone.
-    pub fn healed(&self, key: &Key) {
+    /// Counts a recovery: a cause of failure that the resource waited for is gone.
+    pub fn recovered(&self, key: &Key) {
         if let Some(entry) = self.lock().get_mut(key) {
-            entry.healings.seen += 1;
+            entry.recoveries.seen += 1;
         }
     }
 
@@ -282,18 +283,18 @@ mod tests {
     fn a_healing_during_a_reconcile_counts_for_the_next_reconcile() {
         let memory = Memory::default();
         let recall = || memory.recall(&key("bot"), "a");
-        memory.expect_healing(&key("bot"), "a");
-        memory.healed(&key("bot"));
+        memory.expect_recovery(&key("bot"), "a");
+        memory.recovered(&key("bot"));
         let began = recall();
-        assert!(began.healed);
-        memory.acted(&key("bot"), "a", began.healing);
-        assert!(!recall().healed, "used up");
-        memory.healed(&key("bot"));
-        // The reconcile that began before the second healing ends.
-        memory.acted(&key("bot"), "a", began.healing);
-        assert!(recall().healed);
-        memory.acted(&key("bot"), "a", recall().healing);
-        assert!(!recall().healed);
+        assert!(began.recovered);
+        memory.acted(&key("bot"), "a", began.recovery);
+        assert!(!recall().recovered, "used up");
+        memory.recovered(&key("bot"));
+        // The reconcile that began before the second recovery ends.
+        memory.acted(&key("bot"), "a", began.recovery);
+        assert!(recall().recovered);
+        memory.acted(&key("bot"), "a", recall().recovery);
+        assert!(!recall().recovered);
     }
 
     #[test]

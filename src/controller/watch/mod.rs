@@ -4,6 +4,8 @@
 //! - The resources of all scopes, except scopes whose watch is broken: any scope may have an older
 //!   resource for the same user.
 //! - The grants and the namespaces, if grants are on.
+//!
+//! Imports `context`, `reconcile`, `schedule` and `state`.
 
 mod grants;
 mod secrets;

@@ -43,7 +43,7 @@ pub fn grant_status(
         Finding::Accepted => (ACCEPTED, "The grant is in force.".to_owned(), None),
         Finding::Invalid(why) => (
             INVALID_SPEC,
-            sentence("the grant lets nobody in", None, &why.to_string()),
+            sentence("the grant admits no resource", None, &why.to_string()),
             Some(ConditionType::Stalled),
         ),
         Finding::NoCredentials(role, failure) => (
@@ -159,9 +159,9 @@ mod tests {
         foreign.type_ = "Audited".to_owned();
         before.conditions.push(foreign.clone());
         assert_eq!(grant_status(&before, 1, 3, &refused(), at(9)), before);
-        let healed = grant_status(&before, 1, 3, &Finding::Accepted, at(9));
-        assert_eq!(healed.conditions[0].last_transition_time, Time(at(9)));
-        assert_eq!(healed.conditions[1..], [foreign.clone()]);
+        let recovered = grant_status(&before, 1, 3, &Finding::Accepted, at(9));
+        assert_eq!(recovered.conditions[0].last_transition_time, Time(at(9)));
+        assert_eq!(recovered.conditions[1..], [foreign.clone()]);
         // The API server takes a limited number of conditions. The operator's conditions come first.
         let full = GrantStatus {
             conditions: vec![foreign; CONDITIONS_MAX],

@@ -121,7 +121,7 @@ impl Statement {
     }
 }
 
-/// What a role may do. The role is the operator's own or a role that a grant names.
+/// The rights of a role. The role is the operator's own or a role that a grant names.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Permissions {
     /// The pools in which the role sets passwords.
@@ -158,7 +158,7 @@ pub struct ServiceAccount {
     pub name: String,
 }
 
-/// Who may assume a role.
+/// The identity that may assume a role.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Trust {
     /// The operator, in a cluster with an IAM OIDC provider (IRSA).

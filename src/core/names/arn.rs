@@ -135,7 +135,7 @@ impl PoolArn {
         Ok(Self(text.to_owned()))
     }
 
-    /// The ARN as AWS writes the ARN.
+    /// The ARN as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -161,7 +161,7 @@ impl RoleArn {
         fits.then(|| Self(text.to_owned())).ok_or(InvalidArn::Role)
     }
 
-    /// The ARN as AWS writes the ARN.
+    /// The ARN as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -198,7 +198,7 @@ impl OidcProviderArn {
             .ok_or(InvalidArn::OidcProvider)
     }
 
-    /// The ARN as AWS writes the ARN.
+    /// The ARN as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -226,7 +226,7 @@ impl ClusterArn {
         Ok(Self(text.to_owned()))
     }
 
-    /// The ARN as AWS writes the ARN.
+    /// The ARN as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

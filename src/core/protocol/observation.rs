@@ -47,7 +47,7 @@ pub struct Observation<'a> {
     pub tried: Option<&'a DecisionBasis>,
     /// Whether the last failure's cause is gone although no watch event says so, as with the operator's own
     /// credentials. The wait is then over.
-    pub healed: bool,
+    pub recovered: bool,
 }
 
 /// An older resource for the same user of the same pool.

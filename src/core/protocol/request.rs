@@ -1,5 +1,5 @@
-//! A request to set now: the annotation `requestedAt`. Everybody with write access to the resource may write
-//! the annotation. The operator answers in the status.
+//! A request to set now: the annotation `requestedAt`. A user with write access to the resource may write the
+//! annotation. The operator answers in the status.
 
 use crate::core::{credential::fingerprint::hex, text::is_unseen};
 use sha2::{Digest, Sha256};

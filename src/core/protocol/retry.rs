@@ -34,7 +34,7 @@ pub(crate) fn backoff_left(
         Class::Waiting | Class::Transient | Class::Unknown => {}
         Class::Settled | Class::Stalled => return None,
     }
-    if observed.healed || !observed.ready_is_current() || observed.waited_for_grant() {
+    if observed.recovered || !observed.ready_is_current() || observed.waited_for_grant() {
         return None;
     }
     if is_cut_short(observed, value) {

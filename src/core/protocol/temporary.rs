@@ -108,7 +108,7 @@ pub(crate) fn without_reply(words: Option<&str>) -> Verdict {
 const fn happened(attempt: &Attempt) -> &'static str {
     match attempt.outcome {
         AttemptOutcome::Pending => {
-            "the operator stopped before Cognito replied, so nobody can tell whether Cognito applied the temporary password"
+            "the operator stopped before Cognito replied, so the operator can't tell whether Cognito applied the temporary password"
         }
         AttemptOutcome::Unknown
         | AttemptOutcome::UserNotFound

@@ -9,7 +9,7 @@ use crate::world::{POOL, World};
 
 const ROLE: &str = "arn:aws:iam::111122223333:role/team-a";
 const OTHER_ROLE: &str = "arn:aws:iam::444455556666:role/team-b";
-/// Of the operator's own identity.
+/// The access key of the operator's own identity.
 const OWN_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 
 fn by_role(arn: &'static str) -> impl FnOnce(&mut Value) {
@@ -34,7 +34,7 @@ async fn a_role_is_assumed_for_its_grant_and_a_broken_one_stops_its_own_resource
     let cognito = &world.cognito;
     cognito.refuse_role(OTHER_ROLE, "AccessDenied", &words);
     let _operator = started(&world).await;
-    // It is said before anybody needs it.
+    // The grant reports the refused role before any resource needs the role.
     let broken = wait_for_grant(&other, ("False", "InvalidCredentials", 0)).await;
     assert_eq!(kstatus(&broken), Kstatus::InProgress);
     let said = message(&broken);
@@ -67,7 +67,7 @@ async fn a_role_is_assumed_for_its_grant_and_a_broken_one_stops_its_own_resource
     assert_eq!(assumed[0].external_id.as_deref(), Some("team"));
     wait_for_grant(&other, ("False", "InvalidCredentials", 1)).await;
 
-    // The trust policy is mended, and everything heals by itself.
+    // The trust policy is corrected, and all resources recover without a restart.
     cognito.allow_role(OTHER_ROLE, Some("team"));
     other.wait_set("other-bot", FIRST).await;
     wait_for_grant(&other, ("True", "Accepted", 1)).await;

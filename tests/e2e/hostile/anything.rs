@@ -1,6 +1,6 @@
-//! Whatever two tenants, and whoever writes grants, bring past the API server: nobody's password is set
-//! who wasn't granted, whoever was is served, and a neighbour notices nothing. `HOSTILE_SEED` repeats a
-//! run, `HOSTILE_ROUNDS` asks for more than the usual.
+//! Random objects of two tenants and of the writers of grants, as far as the API server accepts them. The
+//! operator never sets a user without a grant, serves each user with a grant, and serves a third namespace as
+//! usual. `HOSTILE_SEED` repeats a run, `HOSTILE_ROUNDS` sets the number of rounds.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,8 +17,8 @@ const ROUNDS: usize = 2;
 const GRANTS: usize = 10;
 const RESOURCES: usize = 20;
 
-/// A resource that the API server took.
-struct Taken {
+/// A resource that the API server accepted.
+struct AcceptedResource {
     tenant: usize,
     name: String,
     pool: String,
@@ -26,7 +26,7 @@ struct Taken {
     secret: String,
     permanent: bool,
     granted: bool,
-    /// No other is of this user, however it is written.
+    /// Whether no other resource names this user, in any spelling.
     alone: bool,
 }
 
@@ -38,7 +38,7 @@ fn object(value: &Value) -> DynamicObject {
     serde_json::from_value(value.clone()).expect("an object")
 }
 
-/// The Secrets that a tenant's resources refer to, with this as the value of those that can be set.
+/// Writes the Secrets that a tenant's resources refer to, with this value wherever the value can be set.
 async fn put_secrets(tenant: &World<'_>, value: &str) {
     tenant.leaks.note(value.as_bytes());
     for name in &SECRETS[..5] {
@@ -66,8 +66,8 @@ async fn put_secrets(tenant: &World<'_>, value: &str) {
     }
 }
 
-/// What the API server takes of these; they are the tenants' in turn.
-async fn write_resources(tenants: &[World<'_>; 2], made: &[Value]) -> Vec<Taken> {
+/// Writes these resources, for the two tenants in turn. Returns the resources that the API server accepted.
+async fn write_resources(tenants: &[World<'_>; 2], made: &[Value]) -> Vec<AcceptedResource> {
     let mut taken = Vec::new();
     for (number, made) in made.iter().enumerate() {
         let tenant = number % 2;
@@ -79,7 +79,7 @@ async fn write_resources(tenants: &[World<'_>; 2], made: &[Value]) -> Vec<Taken>
             let text = stored.data.pointer(path).and_then(Value::as_str);
             text.unwrap_or_default().to_owned()
         };
-        taken.push(Taken {
+        taken.push(AcceptedResource {
             tenant,
             name: stored.metadata.name.clone().unwrap_or_default(),
             pool: text("/spec/userPoolId"),
@@ -93,8 +93,8 @@ async fn write_resources(tenants: &[World<'_>; 2], made: &[Value]) -> Vec<Taken>
     taken
 }
 
-/// Waits till it is said of each whether it may be done, and checks what is said.
-async fn wait_judged(tenants: &[World<'_>; 2], taken: &[Taken]) {
+/// Waits until each resource reports whether a grant admits the resource, and checks the messages.
+async fn wait_judged(tenants: &[World<'_>; 2], taken: &[AcceptedResource]) {
     for it in taken {
         let tenant = &tenants[it.tenant];
         let what = format!(
@@ -121,9 +121,9 @@ async fn wait_judged(tenants: &[World<'_>; 2], taken: &[Taken]) {
     }
 }
 
-/// Waits till each that can be served was sent this.
-async fn wait_sent(tenants: &[World<'_>; 2], taken: &[Taken], value: &str) -> usize {
-    let can_be_set = |it: &&Taken| {
+/// Waits until Cognito got this value for each resource that the operator can serve. Returns their number.
+async fn wait_sent(tenants: &[World<'_>; 2], taken: &[AcceptedResource], value: &str) -> usize {
+    let can_be_set = |it: &&AcceptedResource| {
         let has_value = SECRETS[..3].contains(&&*it.secret);
         it.granted && it.alone && has_value && !NOWHERE.contains(&&*it.pool)
     };
@@ -143,9 +143,13 @@ async fn wait_sent(tenants: &[World<'_>; 2], taken: &[Taken], value: &str) -> us
     served
 }
 
-/// Writes statuses. Answers with those whose status was written, and must go on all the same: one that
-/// can't be read stops a resource, and one of a temporary password may say that it was sent.
-async fn forge(tenants: &[World<'_>; 2], random: &mut Random, taken: Vec<Taken>) -> Vec<Taken> {
+/// Writes random statuses. Returns the resources that the operator must still serve. A status that can't be
+/// decoded stops a resource. A status of a temporary password may say that the value was sent.
+async fn forge(
+    tenants: &[World<'_>; 2],
+    random: &mut Random,
+    taken: Vec<AcceptedResource>,
+) -> Vec<AcceptedResource> {
     let mut going_on = Vec::new();
     for it in taken {
         let tenant = &tenants[it.tenant];
@@ -171,7 +175,7 @@ async fn assert_events_fit(tenant: &World<'_>) {
     }
 }
 
-/// Nobody was called for but the neighbour's user and these, by pool and name.
+/// Checks that each call was for the control user, or for one of these users by pool and name.
 fn assert_granted(world: &World<'_>, granted: &BTreeSet<(String, String)>) {
     for call in world.cognito.calls() {
         let theirs = granted.contains(&(call.pool.clone(), call.username.clone()));
@@ -179,7 +183,7 @@ fn assert_granted(world: &World<'_>, granted: &BTreeSet<(String, String)>) {
     }
 }
 
-/// Takes all that was made away, so that it harms no other test.
+/// Deletes the tenants' objects, so that they disturb no other test.
 async fn sweep(tenants: &[World<'_>; 2]) {
     for tenant in tenants {
         let api = resources(&tenant.client, &tenant.namespace);
@@ -224,7 +228,7 @@ async fn random_resources_and_grants_cause_no_call_without_a_grant() {
     operator.wait_ready(SOON).await;
     world.in_sync("control", "control-0-Pw").await;
     let all_grants = grants(&world.client);
-    // Everybody who was ever granted, and how much of what was tried came to anything.
+    // Every user that a grant ever admitted, and how many objects took part.
     let mut granted = BTreeSet::new();
     let (mut taken_of_all, mut served) = (0, 0);
     for round in 0..rounds {
@@ -277,7 +281,7 @@ async fn random_resources_and_grants_cause_no_call_without_a_grant() {
         wait_judged(&tenants, &taken).await;
         served += wait_sent(&tenants, &taken, &format!("value-{round}-0-Pw")).await;
 
-        // Somebody with the right to writes statuses, and then there is another value.
+        // A person with the right to write statuses does so. Then the values change.
         let going_on = forge(&tenants, &mut random, taken).await;
         world
             .apply_secret("control", "password", format!("control-{round}-1-Pw"))

@@ -1,4 +1,4 @@
-//! What somebody might write who means harm, from a seed.
+//! Hostile objects, generated from a seed.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use super::model::NAME_LABEL;
 use crate::support::Random;
 use crate::world::{POOL, REQUESTED_AT};
 
-/// Of these names and globs are made: what is special, what looks like it, what nobody sees.
+/// The pieces of names and globs: special characters, look-alikes, and invisible characters.
 const PIECES: &[&str] = &[
     "ci-",
     "bot",
@@ -54,7 +54,7 @@ const PIECES: &[&str] = &[
     "\u{a0}",
 ];
 
-/// How many of them, from the first, a schema takes.
+/// The number of pieces, from the first, that the schema accepts.
 const TAKEN: usize = 32;
 
 const POOLS: &[&str] = &[
@@ -71,10 +71,10 @@ const POOLS: &[&str] = &[
     "../../eu-west-1_A",
 ];
 
-/// Their Regions can't be a part of a host's name, so nothing is sent.
+/// Pools whose Region can't be part of a host name, so the operator sends nothing.
 pub(super) const NOWHERE: [&str; 2] = ["a_b_C9", "-_0"];
 
-/// The Secrets that resources refer to; the first three have a value that can be set.
+/// The Secrets that resources refer to. The first three have a value that can be set.
 pub(super) const SECRETS: [&str; 6] = ["good", "many-keys", "large", "too-long", "binary", "none"];
 
 fn one_of<'a>(random: &mut Random, of: &[&'a str]) -> &'a str {
@@ -82,7 +82,7 @@ fn one_of<'a>(random: &mut Random, of: &[&'a str]) -> &'a str {
 }
 
 fn pool(random: &mut Random) -> &'static str {
-    // Mostly one that is taken.
+    // Mostly a pool that the schema accepts.
     let most = if random.chance(0.9) {
         POOLS.len() - 3
     } else {
@@ -112,7 +112,7 @@ fn name(random: &mut Random) -> String {
     name
 }
 
-/// One that may fit this name, or something that looks like it.
+/// A glob that may match this name, or a look-alike.
 fn glob(random: &mut Random, name: &str) -> String {
     match random.below(7) {
         0 => "*a".repeat(63) + "b",
@@ -129,7 +129,7 @@ fn glob(random: &mut Random, name: &str) -> String {
     }
 }
 
-/// Metadata that need not be there, as much as the API server takes.
+/// Unnecessary metadata, up to the API server's limit.
 fn metadata(random: &mut Random, name: &str) -> Value {
     let mut metadata = Map::new();
     metadata.insert("name".to_owned(), name.into());
@@ -190,7 +190,7 @@ pub(super) fn resource(random: &mut Random, object_name: &str) -> Value {
     object
 }
 
-/// What nobody could have anything against, and the grant for it.
+/// A harmless resource, and its grant.
 pub(super) fn plain(name: &str, namespace: &str) -> (Value, Value) {
     let mut random = Random::new(0);
     let mut resource = resource(&mut random, name);
@@ -207,7 +207,7 @@ pub(super) fn plain(name: &str, namespace: &str) -> (Value, Value) {
     (resource, grant)
 }
 
-/// Mostly one that somebody may have meant for this user of this namespace.
+/// A grant, mostly one that could be meant for this user of this namespace.
 pub(super) fn grant(
     random: &mut Random,
     object_name: &str,
@@ -251,7 +251,7 @@ pub(super) fn grant(
     })
 }
 
-/// A status for whoever may write one; the schema takes most of it.
+/// A random status; the schema accepts most of them.
 pub(super) fn status(random: &mut Random) -> Value {
     let times = [
         "0000-01-01T00:00:00Z",

@@ -1,4 +1,4 @@
-//! Metadata that nobody can read, and a lot of it.
+//! Metadata that the client library can't decode, and metadata of the maximum size.
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Secret;
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::assert_unharmed;
 use crate::world::{POOL, SOON, World};
 
-/// The API server takes this time from whoever writes it. To the library that reads times here it is
-/// none: it leaves room for every offset before the year 10000.
+/// A time that the API server accepts in an object. The time library here can't represent this time, because
+/// the library keeps room for every offset before the year 10000.
 const NO_TIME: &str = "9999-12-31T23:59:59Z";
 
-/// Writes the object as it is, with a managed field of that time.
+/// Replaces the object by the same object with a managed field of that time.
 fn replace_with_no_time(world: &World<'_>, kind: &str, name: &str) {
     let get = ["get", kind, name, "-n", &world.namespace, "-o", "json"];
     let object = world.plane.kubectl(&get);
@@ -44,10 +44,10 @@ async fn one_objects_metadata_that_cannot_be_read_stops_nobody() {
     for kind in ["secret", "cognitouserpassword"] {
         replace_with_no_time(&world, kind, "other");
     }
-    // What is there at the start, and what comes.
+    // One such object exists at the start, and another change comes later.
     let operator = world.operator().await;
     world.in_sync("bot", "bot-1-Pw").await;
-    // Our own client can't read it either.
+    // The test's own client can't decode the object either.
     let set = world
         .cognito
         .wait_for_password((POOL, "other"), "other-1-Pw", SOON);
@@ -73,7 +73,7 @@ async fn one_objects_metadata_that_cannot_be_read_stops_nobody() {
     set.await;
     world.in_sync("bot", "bot-2-Pw").await;
     assert_eq!(operator.get("/readyz").await.0, 200);
-    // Whoever looks around here next couldn't read them.
+    // The clients of later tests couldn't decode the objects.
     for kind in ["cognitouserpassword", "secret"] {
         let delete = ["delete", kind, "other", "-n", &world.namespace];
         world.plane.kubectl(&delete);

@@ -1,14 +1,15 @@
-//! Who is granted what, told by a model that shares nothing with the operator.
+//! A model of grants that shares no code with the operator: which user is granted to which namespace.
 
 use serde_json::Value;
 
-/// The label that the API server gives every namespace: its name.
+/// The label with which the API server names every namespace.
 pub(super) const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
-/// `*` stands for any scalars, `?` for one: a table of which beginnings fit which.
+/// Whether a glob matches a text: `*` matches any number of scalars, `?` matches one. Fills a table of
+/// matching prefixes.
 pub(super) fn glob_fits(glob: &str, text: &str) -> bool {
     let text: Vec<char> = text.chars().collect();
-    // Whether what came of the glob so far fits the first n scalars of the text.
+    // At index n: whether the part of the glob so far matches the first n scalars of the text.
     let mut fits = vec![false; text.len() + 1];
     fits[0] = true;
     for part in glob.chars() {
@@ -25,7 +26,7 @@ pub(super) fn glob_fits(glob: &str, text: &str) -> bool {
     fits[text.len()]
 }
 
-/// Whether a grant, as it was written, lets a namespace manage a user.
+/// Whether a grant, as written, lets a namespace manage a user.
 pub(super) fn lets_in(grant: &Value, pool: &str, user: &str, namespace: &str) -> bool {
     let spec = &grant["spec"];
     let strings = |value: &Value| -> Vec<String> {
@@ -39,7 +40,7 @@ pub(super) fn lets_in(grant: &Value, pool: &str, user: &str, namespace: &str) ->
             .as_array()
             .into_iter()
             .flatten();
-        // All that is generated is about this one label, which every namespace has.
+        // Every generated selector uses this one label, and every namespace has the label.
         label.is_none_or(|label| label == namespace)
             && expressions.into_iter().all(|expression| {
                 let listed = strings(&expression["values"])

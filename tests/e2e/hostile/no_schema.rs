@@ -1,4 +1,5 @@
-//! Somebody has edited the CRDs: what they refused gets in, also what this version can't read.
+//! CRDs without their schemas, as after an edit: the API server accepts any object, even one that this
+//! version can't decode.
 
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use crate::world::{POOL, SOON, World};
 /// A pool that no grant names.
 const FREE: &str = "eu-west-1_Free";
 
-/// As long as it lives the API server takes anything; then the CRDs are again as they were.
+/// Lets the API server accept any object. A drop restores the CRDs.
 struct NoSchema(&'static ControlPlane);
 
 const CRDS: [&str; 2] = ["cognitouserpasswords", "cognitouserpoolgrants"];
@@ -47,7 +48,7 @@ impl Drop for NoSchema {
     }
 }
 
-/// Creates it, once the API server has taken note that it may.
+/// Creates an object. Retries until the API server uses the changed schema.
 async fn create(api: &kube::Api<DynamicObject>, object: &Value) {
     let object: DynamicObject = serde_json::from_value(object.clone()).expect("an object");
     eventually(SOON, async || {
@@ -70,7 +71,7 @@ fn spec(pool: &str, name: &str) -> Value {
     json!({ "userPoolId": pool, "username": name, "passwordSecretRef": { "name": name } })
 }
 
-/// Makes everything but a grant for this user of the pool that no grant names.
+/// Makes a user of the pool without grants, a Secret, and a resource for that user.
 async fn ask_for(world: &World<'_>, name: &str) {
     world.cognito.add_user(FREE, name);
     world
@@ -116,7 +117,7 @@ async fn an_unreadable_grant_admits_no_resource_without_another_grant() {
         });
         create(&all, &grant).await;
         let late = format!("late-{number}");
-        // The grant is seen before: by what becomes of those who were let in.
+        // The operator has seen the grant once the earlier resource is not admitted any more.
         world.wait("free", "False", "NotGranted").await;
         ask_for(&world, &late).await;
         world.wait(&late, "False", "NotGranted").await;
@@ -127,7 +128,7 @@ async fn an_unreadable_grant_admits_no_resource_without_another_grant() {
         wait_called(&world, FREE, &late).await;
         world.wait("free", "True", "PasswordSet").await;
     }
-    // Who has a grant notices nothing of all that.
+    // A resource with a grant is served as usual.
     world.in_sync("granted", "granted-1-Pw").await;
     assert_unharmed(&operator).await;
 }
@@ -228,7 +229,8 @@ async fn an_object_that_no_schema_checked_causes_no_call_and_stops_no_other_reso
         );
     }
     assert_unharmed(&operator).await;
-    // The API server doesn't show what isn't as the schema says it is; nor can it be left there.
+    // With the schema restored, the API server can't return objects that break the schema, so the objects
+    // must go first.
     world
         .plane
         .kubectl(&["delete", "cup", "--all", "-n", &world.namespace]);

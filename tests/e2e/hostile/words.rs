@@ -1,4 +1,4 @@
-//! Words of Cognito and of STS that are too many, or show something else than they say.
+//! Error texts of Cognito and of STS that are too long, or contain characters that mislead a reader.
 
 use super::{assert_legible, assert_unharmed};
 use crate::support::{Failure, Fault, condition, eventually, grants};
@@ -6,7 +6,7 @@ use crate::world::{POOL, SOON, World};
 
 const ROLE: &str = "arn:aws:iam::111122223333:role/words";
 
-/// A million bytes, with marks, in which the password is told.
+/// A text of a million bytes with control characters, which contains the password.
 fn words() -> String {
     let mark = "\u{202e}\u{7}\r\n\u{200b}told-1-Pw é";
     mark.repeat(980_000 / mark.len())

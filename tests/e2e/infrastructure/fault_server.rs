@@ -1,4 +1,4 @@
-//! The fault server, as the real SDK sees it.
+//! The fault server, called by the real SDK.
 
 use std::time::{Duration, Instant};
 
@@ -64,7 +64,7 @@ async fn every_fault_has_its_effect_on_the_client_and_on_the_user() {
             Fault::Latency(Duration::from_millis(50)),
             ("Ok", Outcome::Applied),
         ),
-        // Some proxy's page is neither success nor refusal, whatever its status.
+        // A proxy's page is neither success nor refusal, whatever its HTTP status.
         (
             Fault::Garbage {
                 status: 502,
@@ -92,7 +92,7 @@ async fn every_fault_has_its_effect_on_the_client_and_on_the_user() {
         let reply = set(&client, USER, &password).await;
         assert_eq!(kind(&reply), wanted_kind, "{fault:?}: {reply:?}");
 
-        // The end of a call that its client gave up is seen a moment later.
+        // The server notices late that a client has given up a call.
         server
             .wait_until("all calls ended", SOON, |calls| {
                 calls.iter().all(|call| call.ended.is_some())
@@ -194,7 +194,7 @@ async fn users_pools_policy_and_limit_answer_as_cognito_does() {
     let replies = join_all((0..5).map(|_| set(&client, USER, "long-enough"))).await;
     let throttled = |reply: &&_| kind(reply) == "TooManyRequestsException";
     let throttled = replies.iter().filter(throttled).count();
-    // More than two pass only where the five don't arrive within a second.
+    // More than two calls pass only if the five calls don't arrive within a second.
     assert!((1..=3).contains(&throttled), "{throttled} of 5");
 }
 
@@ -241,8 +241,8 @@ async fn two_calls_at_a_time_for_one_user_are_noticed() {
     }
 }
 
-/// Clients that give up and call again at once are not taken for two calls at a time, and what the
-/// record says about every call agrees with the users' passwords.
+/// The server does not count a client that gives up and calls again at once as two concurrent calls. The
+/// record of every call agrees with the users' passwords.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_the_record_is_complete_and_agrees_with_the_users() {
     const USERS: usize = 16;
@@ -265,7 +265,7 @@ async fn under_load_the_record_is_complete_and_agrees_with_the_users() {
         let client = client.clone();
         async move {
             for number in 0..CALLS {
-                // Whatever comes of it: the record knows.
+                // The call may fail. The record shows the outcome.
                 let _ = set(&client, &username, &format!("password-{number}")).await;
             }
         }
@@ -280,7 +280,7 @@ async fn under_load_the_record_is_complete_and_agrees_with_the_users() {
         })
         .await;
     assert_eq!(server.call_count(), USERS * CALLS);
-    // A client that gave up on a call may begin its next one before the server notices.
+    // The next call of a client that gave up may begin before the server notices the end of the first.
     assert!(server.max_in_flight_per_user() <= 2);
 
     let applied = |calls: &[Call]| calls.iter().filter(|call| call.applied()).count();
@@ -314,7 +314,7 @@ async fn calls_in_a_second_are_counted_per_access_key_and_region() {
         set(&sdk, USER, password).await.expect("the call succeeds");
     }
     let mut calls = server.calls();
-    // However long the machine took in between.
+    // The same moment, however long the machine took between the calls.
     calls[1].arrived = calls[0].arrived;
     assert_eq!(most_calls_in_a_second(&calls), 2);
     let (mut other_key, mut other_region) = (calls.clone(), calls.clone());

@@ -89,7 +89,7 @@ async fn an_outage_keeps_the_data_and_the_controller_manager_does_its_work() {
     let kept = config_maps.get("kept").await.expect("etcd kept it");
     assert_eq!(kept.data.unwrap_or_default()["key"], "value");
 
-    // What is deleted goes, with all that is in it.
+    // A deleted namespace goes, with all of its objects.
     control_plane.start_controller_manager().await;
     let namespace = control_plane.new_namespace("watched").await;
     let accounts: Api<ServiceAccount> = Api::namespaced(client, &namespace);

@@ -1,4 +1,4 @@
-//! moto, the Cognito in which users sign in.
+//! moto, the Cognito in which users can sign in.
 
 use aws_sdk_cognitoidentityprovider::error::ProvideErrorMetadata;
 

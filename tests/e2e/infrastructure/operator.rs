@@ -1,4 +1,4 @@
-//! How the operator is started, seen from inside: a script takes its place.
+//! The start of the operator. A script takes the operator's place, and reports its arguments and environment.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Children: their signals, their ends, and that nothing outlives its starter.
+//! Child processes: signals, ends, and no child that outlives its parent.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use crate::support::{Exit, Process, Signal, Spec, eventually, scratch};
 
 const SOON: Duration = Duration::from_mins(2);
 
-/// Set for the copy of this test binary that is killed below.
+/// Set for the copy of this test binary that the next test kills.
 const VICTIM: &str = "CPO_TEST_VICTIM";
 
 pub(super) fn exists(pid: i32) -> bool {
@@ -21,7 +21,7 @@ fn sh(script: &str) -> Spec {
     Spec::new("script", Path::new("sh"), scratch("script").join("log")).args(["-c", script])
 }
 
-/// Says `ready` once its script has come that far.
+/// Waits until the script has printed `ready`.
 async fn started(process: &Process) {
     eventually(SOON, async || {
         let logs = process.logs();
@@ -100,7 +100,7 @@ async fn a_dropped_child_gets_its_grace_and_no_more() {
     assert!(!exists(pid), "it didn't want to go");
 }
 
-/// Not a test by itself: what the next test starts and kills.
+/// Not a test by itself: the next test starts this process and kills it.
 #[tokio::test]
 async fn victim() {
     use std::io::Write;
@@ -108,7 +108,7 @@ async fn victim() {
     if std::env::var_os(VICTIM).is_some() {
         let process = sh("echo ready; exec sleep 1000").spawn();
         started(&process).await;
-        // Past the test harness, which keeps what `println!` says to itself.
+        // Writes past the test harness, which captures the output of `println!`.
         writeln!(
             std::io::stdout(),
             "child={} in {}",

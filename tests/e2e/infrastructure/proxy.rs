@@ -1,4 +1,4 @@
-//! The proxy: what it lets through, loses, answers by itself and holds.
+//! The proxy: forwarded requests, lost requests, the proxy's own answers, and held requests.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! The AWS SDK: what it makes of errors and of lost replies, the facts that shaped the design,
-//! measured anew on every run.
+//! The AWS SDK: its errors, and its behaviour when a reply is lost. The design rests on these facts.
 
 use std::time::Duration;
 
@@ -38,7 +37,7 @@ pub(super) async fn set(client: &Client, username: &str, password: &str) -> Repl
         .await
 }
 
-/// The SDK as the operator has it: one attempt, with a timeout.
+/// The SDK with the operator's settings: one attempt, with a timeout.
 pub(super) fn single_attempt_sdk(server: &FaultServer) -> Client {
     let config = moto::sdk_config(&server.url())
         .timeout_config(patience())
@@ -46,7 +45,8 @@ pub(super) fn single_attempt_sdk(server: &FaultServer) -> Client {
     Client::from_conf(config.build())
 }
 
-/// Each hanging call lasts so long, and no other may on a machine that is busy.
+/// The timeout of an attempt. Each hanging call takes this long, and no other call may, even on a busy
+/// machine.
 fn patience() -> TimeoutConfig {
     TimeoutConfig::builder()
         .operation_attempt_timeout(Duration::from_secs(5))
@@ -70,8 +70,8 @@ fn retrying_sdk(server: &FaultServer) -> Client {
     Client::from_conf(config.build())
 }
 
-/// The measured fact that shapes the design: under a history policy the SDK's own retries report a
-/// SUCCESSFUL change as a policy violation. With one attempt the outcome is honestly unknown.
+/// Under a history policy the SDK's own retries report a SUCCESSFUL change as a policy violation. With one
+/// attempt the outcome is unknown, as it should be.
 #[tokio::test]
 async fn the_sdks_own_retries_turn_a_lost_reply_into_a_policy_violation() {
     for fault in [
@@ -133,7 +133,7 @@ async fn the_codes_come_out_as_the_sdks_own_errors() {
             E::is_too_many_requests_exception,
         ),
         ("UserNotFoundException", E::is_user_not_found_exception),
-        // Not modelled: only its code tells.
+        // The SDK has no type for this error, only the code.
         ("AccessDeniedException", |error| {
             error.code() == Some("AccessDeniedException")
         }),

@@ -1,4 +1,4 @@
-//! The STS of the fault server, as the real SDK sees it.
+//! The STS of the fault server, called by the real SDK.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,5 @@
-//! What libraries may say is capped, whatever the log is set to. Every world looks at that when it
-//! ends; here the log is set to the worst.
+//! The log levels of libraries are capped, whatever the log's setting. Every world checks that at its end;
+//! this test uses the most hostile settings.
 
 use futures::future::join_all;
 
@@ -7,7 +7,7 @@ use super::super::world::{SOON, World};
 use super::marker;
 use crate::support::eventually;
 
-/// `--log`, and `RUST_LOG`, which nobody reads.
+/// `--log`, and `RUST_LOG`, which the operator ignores.
 const HOSTILE: [(&str, &str); 8] = [
     ("info", "trace"),
     ("off", "aws_sigv4=trace,kube_client=trace"),
@@ -44,7 +44,7 @@ async fn no_flag_and_no_variable_raises_the_log_level_of_libraries() {
         }
     });
     let operators = join_all(operators).await;
-    // Each of them sees it, and reads it, and one at least sends it.
+    // Each operator watches the Secret and reads the value, and at least one operator sends the value.
     world.in_sync("bot", &marker("caps")).await;
     let [by_default, silent, verbose, ..] = &operators[..] else {
         unreachable!("there are more");

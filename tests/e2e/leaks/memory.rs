@@ -1,4 +1,4 @@
-//! A password is in the process's memory between the read and the call: nobody else gets at it.
+//! The process has a password in memory between the read and the call. No other process can read that memory.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -13,11 +13,11 @@ use super::marker;
 use super::parts::{HELD, Parts};
 use crate::support::{Exit, Process, Signal, Spec, eventually, scratch, search};
 
-/// Owned by root although the process is somebody else's: so the kernel marks who may not be looked
-/// at (proc(5): `PR_SET_DUMPABLE`).
+/// The kernel makes the files in /proc owned by root for a process that other processes may not inspect
+/// (proc(5): `PR_SET_DUMPABLE`), although the process belongs to another user.
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_of_the_same_user_cannot_read_the_operators_memory_and_no_core_file_is_written() {
-    // Where a user without rights gets at it.
+    // A directory that a user without rights can enter.
     let directory = tempfile::Builder::new()
         .prefix("cognito-password-operator-open-")
         .permissions(std::fs::Permissions::from_mode(0o755))
@@ -49,7 +49,7 @@ async fn processes_of_the_same_user_cannot_read_the_operators_memory_and_no_core
         .env("KUBECONFIG", kubeconfig.to_string_lossy())
         .spawn();
     eventually(SOON, async || started(&operator)).await;
-    // The same without the operator's precautions.
+    // A process without the operator's precautions, for comparison.
     let other = as_nobody("other", Path::new("/bin/sh"))
         .args(["-c", "echo started; exec sleep 1000"])
         .spawn();
@@ -71,7 +71,7 @@ async fn processes_of_the_same_user_cannot_read_the_operators_memory_and_no_core
         assert_eq!(owner(&operator, file), 0, "{file} is nobody's to read");
         assert_eq!(owner(&other, file), user(&other), "{file}: as is usual");
     }
-    // Nor does anybody of the same user lift the limit again.
+    // No process of the same user can raise the limit again.
     let raise = "import resource, sys
 pid = int(sys.argv[1])
 print('it may look:', resource.prlimit(pid, resource.RLIMIT_CORE), flush=True)
@@ -97,12 +97,13 @@ resource.prlimit(pid, resource.RLIMIT_CORE, (-1, -1))";
     assert_eq!(exit, Ok(Exit::Code(0)), "{}", operator.logs());
 }
 
-/// The password is in two forms in a process: in base64 as it came over the wire, of which libraries
-/// have copies, and as itself, which is in our hands alone. (The SDK's copies aren't here.)
+/// A process has a password in two forms: as base64, in the reply of the API server, of which libraries have
+/// copies; and as plain text, only in the operator's own type. (The parts here have no SDK with further
+/// copies.)
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_call_no_memory_of_the_process_holds_the_password() {
     let world = World::new("zeroized").await;
-    // As long as a password may be: who gets the memory next doesn't write over all of it.
+    // A password of the maximum length, which no later allocation overwrites completely.
     let part = marker("");
     let value = part.repeat(256 / part.chars().count());
     world.apply_secret(HELD, "password", &value).await;
@@ -128,7 +129,7 @@ async fn after_the_call_no_memory_of_the_process_holds_the_password() {
     assert_eq!(held(), [""; 0]);
 }
 
-/// All that it can write to.
+/// All writable memory of the process.
 fn memory_of(process: &Process) -> Vec<u8> {
     let of = |file: &str| format!("/proc/{}/{file}", process.pid());
     let maps = std::fs::read_to_string(of("maps")).expect("it runs");
@@ -140,13 +141,13 @@ fn memory_of(process: &Process) -> Vec<u8> {
         let (from, to) = range.expect("from-to");
         let (from, to) = (address(from), address(to));
         memory.seek(SeekFrom::Start(from)).expect("a place in it");
-        // It goes on running: what is gone by now can't be read.
+        // The process goes on running, so a range may be gone by now.
         let _ = (&mut memory).take(to - from).read_to_end(&mut read);
     }
     read
 }
 
-/// As a user who isn't root, whoever runs the tests.
+/// Runs a program as a user other than root, whoever runs the tests.
 fn as_nobody(name: &str, program: &Path) -> Spec {
     const DROP: &str = "import os, sys
 if os.getuid() == 0:

@@ -1,5 +1,5 @@
-//! A panic while a password is held says nothing of it, however much is asked for; and it stops
-//! nobody else. Nothing in the operator is known to panic then, so its Cognito does.
+//! A panic during a call prints nothing of the password at any log level, and stops no other resource. No
+//! panic in the operator is known, so its Cognito panics.
 
 use std::panic::catch_unwind;
 
@@ -32,7 +32,7 @@ async fn a_panic_while_a_password_is_held_says_nothing_of_it_and_stops_nobody_el
         "a message without arguments",
         "(withheld",
         "tests/e2e/leaks/parts.rs:",
-        // The backtrace is there.
+        // The log has the backtrace.
         "panic_with",
     ] {
         assert!(log.contains(said), "{said} is not in {log}");
@@ -44,7 +44,7 @@ async fn a_panic_while_a_password_is_held_says_nothing_of_it_and_stops_nobody_el
         metrics::value(&served, name, &labels) >= Some(4.0),
         "{served}"
     );
-    // What the world's search would find without the operator's own way of telling of a panic.
+    // Without the operator's own panic hook, the world's search would find the value.
     for how in &PANICS[..3] {
         let value = marker(how);
         let payload = catch_unwind(|| panic_with(how, &value)).expect_err("it panics");

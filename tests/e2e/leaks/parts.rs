@@ -1,5 +1,5 @@
-//! The operator's own parts, put together as `run` does it but for the door to AWS: its Cognito
-//! does what nobody can make the SDK do. A process of its own, like any operator.
+//! The operator's own parts, put together as in `run`, with another port to AWS: its Cognito behaves in ways
+//! that no test can cause in the SDK. Runs as a process of its own, as the operator does.
 
 use std::future::{pending, ready};
 use std::net::SocketAddr;
@@ -27,13 +27,13 @@ use cognito_password_operator::{
 use super::super::{closed_port::ClosedPort, world::World};
 use crate::support::{Process, Spec, operator, scratch};
 
-/// How a call panics, by the name of its user.
+/// The kinds of panic during a call. The user's name selects the kind.
 pub(super) const PANICS: [&str; 4] = ["formatted", "sliced", "unwrapped", "literal"];
 
-/// The user for whom a call takes until [`Parts::release`].
+/// The user whose call lasts until [`Parts::release`].
 pub(super) const HELD: &str = "held";
 
-/// What its command line would say.
+/// The settings of the process, by environment variables.
 const NAMESPACE: &str = "PARTS_NAMESPACE";
 const LISTEN: &str = "PARTS_LISTEN";
 const RELEASE: &str = "PARTS_RELEASE";
@@ -54,12 +54,12 @@ pub(super) fn panic_with(how: &str, password: &str) {
     }
 }
 
-/// Takes every password, but for those users.
-struct Willing {
+/// Accepts every password, but panics or waits for the users named above.
+struct TestCognito {
     release: PathBuf,
 }
 
-impl Cognito for Willing {
+impl Cognito for TestCognito {
     fn regions(&self) -> Regions {
         Regions::OfAws
     }
@@ -93,14 +93,14 @@ fn an_operator_with_another_cognito() {
     let listen: SocketAddr = setting(LISTEN).parse().expect("an address");
     let filter = logging::parse_filter("trace").expect("a filter");
     logging::init(logging::Format::Json, filter).expect("the first");
-    let cognito = Willing {
+    let cognito = TestCognito {
         release: setting(RELEASE).into(),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(run(listen, setting(NAMESPACE), cognito));
 }
 
-async fn run(listen: SocketAddr, namespace: String, cognito: Willing) {
+async fn run(listen: SocketAddr, namespace: String, cognito: TestCognito) {
     let config = kube::Config::infer().await.expect("a kubeconfig");
     let client = connect(config, Arc::new(|_| ())).expect("a client");
     let keyring = keys::load_or_create(&client, operator::NAMESPACE).await;
@@ -125,7 +125,7 @@ async fn run(listen: SocketAddr, namespace: String, cognito: Willing) {
     controller::run(context, scopes, readiness, ready(()), pending()).await;
 }
 
-/// A running one.
+/// A running process.
 pub(super) struct Parts {
     pub(super) process: Process,
     pub(super) port: u16,
@@ -133,7 +133,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Starts it; it is one of the world's operators.
+    /// Starts the process as one of the world's operators.
     pub(super) fn start(world: &World<'_>) -> Self {
         let plane = world.plane;
         let token = plane.token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT);
@@ -161,7 +161,7 @@ impl Parts {
         }
     }
 
-    /// Lets the call for [`HELD`] come back.
+    /// Lets the call for [`HELD`] return.
     pub(super) fn release(&self) {
         std::fs::write(&self.release, "").expect("a file");
     }

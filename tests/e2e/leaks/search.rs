@@ -1,4 +1,4 @@
-//! The search that every world ends with: it finds what is planted, in every place and spelling.
+//! The search at the end of every world finds every planted value, in every place and spelling.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
@@ -15,7 +15,7 @@ use crate::support::{
     Spec, client_for, eventually, operator, resources, scratch, search, spellings,
 };
 
-/// What is planted, by the name of its spelling.
+/// The planted texts, by the name of their spelling.
 fn planted(secret: &str) -> BTreeMap<String, String> {
     let spellings = spellings(secret.as_bytes()).into_iter();
     let readable = |text| String::from_utf8(text).expect("UTF-8");
@@ -60,7 +60,7 @@ fn the_search_rejects_a_marker_that_is_too_short() {
     search(&[], &[b"short".to_vec()].into());
 }
 
-/// The spellings that are planted in each place: of some places all that is in them is spelled again.
+/// The spellings that are planted in each place. In some places the whole content is encoded once more.
 const SPELLINGS: [&str; 11] = [
     "plain",
     "JSON",
@@ -75,10 +75,10 @@ const SPELLINGS: [&str; 11] = [
     "decimal list",
 ];
 
-/// A text for a place: for each spelling a value of its own, spelled that way.
+/// The planted text for a place, with a value of its own for each spelling.
 struct Plant {
     place: &'static str,
-    /// Spelling, value, and the one in the other.
+    /// The spelling, the value, and the value in that spelling.
     values: Vec<(&'static str, String, String)>,
 }
 
@@ -87,7 +87,7 @@ impl Plant {
         let values = SPELLINGS.into_iter().filter_map(|spelling| {
             let value = marker("it");
             world.leaks.note(value.as_bytes());
-            // It may happen to look like another.
+            // A value may look the same in two spellings; then one of them is left out.
             let text = planted(&value).remove(spelling)?;
             Some((spelling, value, text))
         });
@@ -112,7 +112,7 @@ async fn a_password_planted_in_any_place_in_any_spelling_is_found() {
     let (plane, namespace) = (world.plane, world.namespace.clone());
     let in_the = |place| Plant::new(&world, place);
 
-    // A process like an operator's, and a server that serves what it must not.
+    // A process like an operator's, and a server that serves secret values.
     let [log, environment, command_line] = ["log", "environment", "command line"].map(in_the);
     let directory = scratch("planted");
     let log_and_wait = "import os, signal
@@ -185,10 +185,10 @@ signal.pause()";
     assert_eq!(missed, [""; 0]);
 }
 
-/// Or the search would find nothing because nothing is searched.
+/// Otherwise the search might find nothing because nothing is searched.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_search_covers_everything_that_an_operator_leaves() {
-    // It leads, which it can only where nobody else does.
+    // The operator leads, which needs a control plane without other operators.
     let (world, _turn) = World::alone("left").await;
     let operator = world.builder().leader_elect().start().await;
     operator.wait_ready(SOON).await;
@@ -208,7 +208,7 @@ async fn the_search_covers_everything_that_an_operator_leaves() {
         ("leases", "holderIdentity"),
         ("the operator's Secrets", "key-1"),
     ];
-    // Of a process that hides its memory only root may read it.
+    // Only root may read the environment of a process that hides its memory.
     if rustix::process::geteuid().is_root() {
         wanted.push(("environment", "LOG_SIGNABLE_BODY=true"));
     }
@@ -224,7 +224,7 @@ async fn the_search_covers_everything_that_an_operator_leaves() {
     }
 }
 
-/// Where an operator may write, with its rights; and where only others may.
+/// Plants texts where an operator may write, with its rights, and where only other users may write.
 async fn plant_in_resources(world: &World<'_>) -> [Plant; 4] {
     let (plane, namespace) = (world.plane, &*world.namespace);
     let token = plane.token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT);
@@ -235,7 +235,7 @@ async fn plant_in_resources(world: &World<'_>) -> [Plant; 4] {
         Plant::new(world, "requests"),
     );
     world.apply_resource("bot", |_| ()).await;
-    // The second replaces the first, of which the request is all that is left.
+    // The second write replaces the first in the resource, so only the log of requests has the first text.
     for text in [request.text(), status.text()] {
         let condition = json!({
             "type": "Ready", "status": "False", "reason": "Planted", "message": text,
@@ -267,7 +267,7 @@ async fn plant_in_resources(world: &World<'_>) -> [Plant; 4] {
     [status, request, annotation, manager]
 }
 
-/// Answers one request for each path, whatever else comes.
+/// Answers one request for each path, and ignores any other content of the request.
 fn serve(answers: [(&'static str, String); 2]) -> u16 {
     let server = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = server.local_addr().expect("it is bound").port();
@@ -278,7 +278,7 @@ fn serve(answers: [(&'static str, String); 2]) -> u16 {
             let request = String::from_utf8_lossy(&request[..length]).into_owned();
             let answer = answers.iter().find(|(path, _)| request.contains(path));
             let body = answer.map(|(_, text)| &**text).unwrap_or_default();
-            // Who asked notices what is missing.
+            // A client that gets too little notices by itself.
             let _ = write!(stream, "HTTP/1.0 200 OK\r\n\r\n{body}");
         }
     });

@@ -1,4 +1,4 @@
-//! Cognito's answers, each with what the operator makes of it.
+//! The answers of Cognito, each with the operator's reaction.
 
 use kube::api::DynamicObject;
 use serde_json::Value;
@@ -8,23 +8,23 @@ use super::super::world::POOL;
 use crate::support::{Failure, Fault, condition};
 
 pub(super) struct Case {
-    /// Of the resource, its Secret and its user.
+    /// The name of the resource, its Secret and its user.
     pub(super) name: &'static str,
     pub(super) fault: fn() -> Fault,
     pub(super) reason: &'static str,
     pub(super) class: Class,
-    /// AWS's own, as the message quotes them.
+    /// AWS's words, which the message quotes.
     words: &'static str,
-    /// Stands at the message's end, where it says what would fix it.
+    /// The end of the message, which says what would fix the problem.
     cure: &'static str,
 }
 
-/// What follows from a reason.
+/// The consequences of a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     Stalled,
     Waiting,
-    /// Waiting, but for a first retry after a second or two.
+    /// Like `Waiting`, but with a first retry after a second or two.
     Prompt,
     Transient,
     Unknown,
@@ -133,7 +133,7 @@ pub(super) const CASES: &[Case] = &[
         words: "RequestLimitExceeded: Request limit exceeded",
         cure: "the operator tries again by itself",
     },
-    // What every AWS API may answer.
+    // Errors that every AWS API may return.
     Case {
         name: "access-denied",
         fault: Fault::access_denied,
@@ -167,7 +167,7 @@ pub(super) const CASES: &[Case] = &[
         words: "InvalidSignatureException: Signature not yet current",
         cure: "the clock of the operator's node",
     },
-    // What nobody has heard of.
+    // Codes that the operator doesn't know.
     Case {
         name: "unknown-client-error",
         fault: || Fault::error("TeapotException", "I can't brew coffee."),
@@ -184,7 +184,7 @@ pub(super) const CASES: &[Case] = &[
         words: "MeltdownException: It is hot here",
         cure: "the operator tries again by itself",
     },
-    // A fault of the server proves nothing, whatever its code says.
+    // A fault of the server proves nothing, whatever its code.
     Case {
         name: "known-code-of-a-503",
         fault: || Fault::Error(Failure::new(503, "InvalidPasswordException", "Try later.")),
@@ -229,7 +229,8 @@ impl Case {
         }
     }
 
-    /// Who blames the credentials has a Region of its own: three of them in a row close it to everybody.
+    /// The case's pool. A case that blames the credentials has a Region of its own, because three such
+    /// answers in a row close the credential gate for the whole Region.
     pub(super) fn pool(&self) -> &'static str {
         match self.name {
             "expired-token" => "eu-central-1_AbCdEf123",
@@ -246,7 +247,7 @@ impl Case {
         }
     }
 
-    /// What the resource says that this case shouldn't say.
+    /// Everything in the resource that contradicts this case.
     pub(super) fn contradictions(&self, resource: &DynamicObject) -> Vec<String> {
         let mut found = violations(resource);
         let mut expect = |holds: bool, what: String| {

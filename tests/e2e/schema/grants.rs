@@ -1,4 +1,4 @@
-//! What the API server makes of a grant.
+//! The API server's validation and defaults of a grant.
 
 use serde_json::{Value, json};
 

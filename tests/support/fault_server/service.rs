@@ -25,24 +25,24 @@ type Reply = Response<Either<Full<Bytes>, Half>>;
 
 /// hyper closes the connection without a reply if a service returns an error.
 #[derive(Debug)]
-pub(super) struct Dropped;
+pub(super) struct ConnectionDrop;
 
-impl std::fmt::Display for Dropped {
+impl std::fmt::Display for ConnectionDrop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the fault server drops this connection")
     }
 }
 
-impl std::error::Error for Dropped {}
+impl std::error::Error for ConnectionDrop {}
 
 /// Answers one request, or drops its connection.
 pub(super) async fn answer(
     shared: Arc<Shared>,
     request: Request<Incoming>,
-) -> Result<Reply, Dropped> {
+) -> Result<Reply, ConnectionDrop> {
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
-        return Err(Dropped);
+        return Err(ConnectionDrop);
     };
     let body = body.to_bytes();
     let target = header(&head.headers, "x-amz-target");
@@ -136,7 +136,7 @@ impl UnderWay {
         }
     }
 
-    async fn run(mut self) -> Result<Reply, Dropped> {
+    async fn run(mut self) -> Result<Reply, ConnectionDrop> {
         if let Err(failure) = self.throttled.clone() {
             return Ok(self.refused(&failure));
         }
@@ -218,9 +218,9 @@ impl UnderWay {
         failed(failure)
     }
 
-    fn lost(&self, applied: bool) -> Dropped {
+    fn lost(&self, applied: bool) -> ConnectionDrop {
         self.end(Outcome::Lost { applied });
-        Dropped
+        ConnectionDrop
     }
 
     async fn hang(&mut self) {

@@ -18,7 +18,7 @@ pub(crate) struct AccessKey {
 
 /// A request to moto: its access key and its action (`sts:AssumeRole`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct MotoRequest {
     pub(crate) access_key: String,
     pub(crate) action: String,
 }
@@ -75,7 +75,7 @@ impl Moto {
     }
 
     /// The requests since the start of the recording.
-    pub(crate) async fn asked(&self) -> Vec<Asked> {
+    pub(crate) async fn asked(&self) -> Vec<MotoRequest> {
         let recording = http::get(self.port, "/moto-api/recorder/download-recording").await;
         let (_, recording) = recording.unwrap_or_else(|error| panic!("{error}"));
         let entries = recording
@@ -93,7 +93,7 @@ impl Moto {
 }
 
 /// None for an unsigned request, which is one of moto's own API.
-fn asked(entry: &Value) -> Option<Asked> {
+fn asked(entry: &Value) -> Option<MotoRequest> {
     let header = |name: &str| {
         let headers = entry["headers"].as_object()?;
         let (_, value) = headers
@@ -113,7 +113,7 @@ fn asked(entry: &Value) -> Option<Asked> {
         let action = parameters.find_map(|parameter| parameter.strip_prefix("Action="));
         action?.to_owned()
     };
-    Some(Asked {
+    Some(MotoRequest {
         access_key: access_key.to_owned(),
         action: format!("{service}:{action}"),
     })

@@ -14,23 +14,23 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, watch};
 
 use super::super::process::lock;
-use super::asked::{Asked, Kind};
+use super::request::{Kind, ProxiedRequest};
 use super::rules::{ApiFault, Moment};
 use super::{Link, Shared};
 
-type Reply = Response<UnsyncBoxBody<Bytes, Dropped>>;
+type Reply = Response<UnsyncBoxBody<Bytes, ConnectionDrop>>;
 
 /// hyper closes the connection without a further byte if a service returns an error.
 #[derive(Debug)]
-pub(super) struct Dropped;
+pub(super) struct ConnectionDrop;
 
-impl std::fmt::Display for Dropped {
+impl std::fmt::Display for ConnectionDrop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the proxy drops this connection")
     }
 }
 
-impl std::error::Error for Dropped {}
+impl std::error::Error for ConnectionDrop {}
 
 /// The connection to the API server for one connection of the operator.
 #[derive(Default)]
@@ -41,9 +41,9 @@ pub(super) async fn answer(
     shared: Arc<Shared>,
     upstream: Arc<Upstream>,
     request: Request<Incoming>,
-) -> Result<Reply, Dropped> {
+) -> Result<Reply, ConnectionDrop> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
+    let body = body.collect().await.map_err(|_| ConnectionDrop)?.to_bytes();
     let asked = lock(&shared.pending).asked(&head.method, &head.uri, &body);
     shared.comes_through().await?;
     if asked.kind.is_step() {
@@ -58,7 +58,7 @@ pub(super) async fn answer(
         Some(ApiFault::Conflict) => return Ok(failed(409, "Conflict")),
         Some(ApiFault::TooManyRequests) => return Ok(failed(429, "TooManyRequests")),
         Some(ApiFault::InternalError) => return Ok(failed(500, "InternalError")),
-        Some(ApiFault::DropBefore) => return Err(Dropped),
+        Some(ApiFault::DropBefore) => return Err(ConnectionDrop),
         Some(ApiFault::Delay(duration)) => tokio::time::sleep(duration).await,
         // Hangs until the client closes the connection.
         Some(ApiFault::Hang) => std::future::pending().await,
@@ -75,12 +75,16 @@ pub(super) async fn answer(
     if head.status.is_success() {
         lock(&shared.pending).accepted(&asked, &body);
     }
-    let reply = reply.collect().await.map_err(|_| Dropped)?.to_bytes();
+    let reply = reply
+        .collect()
+        .await
+        .map_err(|_| ConnectionDrop)?
+        .to_bytes();
     shared.hold(&asked, Moment::After).await?;
     shared.comes_through().await?;
     match fault {
         Some(ApiFault::InternalErrorAfter) => Ok(failed(500, "InternalError")),
-        Some(ApiFault::DropAfter) => Err(Dropped),
+        Some(ApiFault::DropAfter) => Err(ConnectionDrop),
         _ => Ok(without_framing(Response::from_parts(head, whole(reply)))),
     }
 }
@@ -88,19 +92,19 @@ pub(super) async fn answer(
 impl Shared {
     /// Returns at once while traffic passes. Otherwise waits until traffic passes again, and then closes the
     /// connection.
-    async fn comes_through(&self) -> Result<(), Dropped> {
+    async fn comes_through(&self) -> Result<(), ConnectionDrop> {
         let mut link = self.link.subscribe();
         if *link.borrow_and_update() == Link::Up {
             return Ok(());
         }
         let _ = link.wait_for(|link| *link == Link::Up).await;
-        Err(Dropped)
+        Err(ConnectionDrop)
     }
 
-    async fn hold(&self, asked: &Asked, moment: Moment) -> Result<(), Dropped> {
+    async fn hold(&self, asked: &ProxiedRequest, moment: Moment) -> Result<(), ConnectionDrop> {
         let held = lock(&self.rules).held(asked, moment);
         match held {
-            Some(go) => go.await.map_err(|_| Dropped),
+            Some(go) => go.await.map_err(|_| ConnectionDrop),
             None => Ok(()),
         }
     }
@@ -111,7 +115,7 @@ impl Upstream {
         &self,
         shared: &Shared,
         request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, Dropped> {
+    ) -> Result<Response<Incoming>, ConnectionDrop> {
         let mut connection = self.0.lock().await;
         let open = match connection.take() {
             Some(mut open) => open.ready().await.is_ok().then_some(open),
@@ -119,10 +123,10 @@ impl Upstream {
         };
         let sender = match open {
             Some(open) => open,
-            None => connect(shared).await.ok_or(Dropped)?,
+            None => connect(shared).await.ok_or(ConnectionDrop)?,
         };
         let response = connection.insert(sender).send_request(request).await;
-        response.map_err(|_| Dropped)
+        response.map_err(|_| ConnectionDrop)
     }
 }
 
@@ -135,7 +139,7 @@ async fn connect(shared: &Shared) -> Option<SendRequest<Full<Bytes>>> {
 }
 
 /// The stream of a watch, until the watch is cut.
-struct Watched {
+struct WatchStream {
     events: Incoming,
     /// Set if the end of the initial events is filtered out; then the bytes of the last, incomplete line.
     begun: Option<Vec<u8>>,
@@ -143,18 +147,18 @@ struct Watched {
     link: watch::Receiver<Link>,
 }
 
-impl Watched {
-    async fn frame(&mut self) -> Option<Result<Frame<Bytes>, Dropped>> {
+impl WatchStream {
+    async fn frame(&mut self) -> Option<Result<Frame<Bytes>, ConnectionDrop>> {
         // An error means that the proxy has ended.
         tokio::select! {
             biased;
             () = vanished(&mut self.link) => {
                 let _ = self.link.wait_for(|link| *link == Link::Up).await;
-                Some(Err(Dropped))
+                Some(Err(ConnectionDrop))
             }
-            _ = self.cut.changed() => Some(Err(Dropped)),
+            _ = self.cut.changed() => Some(Err(ConnectionDrop)),
             frame = self.events.frame() => frame.map(|frame| {
-                let frame = frame.map_err(|_| Dropped)?;
+                let frame = frame.map_err(|_| ConnectionDrop)?;
                 Ok(self.without_end(frame))
             }),
         }
@@ -181,7 +185,7 @@ async fn vanished(link: &mut watch::Receiver<Link>) {
 
 fn watched(shared: &Shared, response: Response<Incoming>, complete: bool) -> Reply {
     let (head, events) = response.into_parts();
-    let watched = Watched {
+    let watched = WatchStream {
         events,
         begun: (!complete).then(Vec::new),
         cut: shared.cut.subscribe(),
@@ -205,7 +209,7 @@ fn without_framing(mut reply: Reply) -> Reply {
     reply
 }
 
-fn whole(body: impl Into<Bytes>) -> UnsyncBoxBody<Bytes, Dropped> {
+fn whole(body: impl Into<Bytes>) -> UnsyncBoxBody<Bytes, ConnectionDrop> {
     let body = Full::new(body.into());
     body.map_err(|never| match never {}).boxed_unsync()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::random::Random;
-use super::asked::{Asked, Kind};
+use super::request::{Kind, ProxiedRequest};
 
 /// The faults of requests. "Before" means that the API server never gets the request.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,11 +82,11 @@ pub(crate) enum Moment {
 }
 
 /// Waits for a request to hold. After a drop no request is held.
-pub(crate) struct Hold(mpsc::UnboundedReceiver<Held>);
+pub(crate) struct HoldRule(mpsc::UnboundedReceiver<HeldRequest>);
 
-impl Hold {
-    /// The request, which stays held until [`Held::let_go`]. A drop of the result drops the request.
-    pub(crate) async fn caught(&mut self) -> Held {
+impl HoldRule {
+    /// The request, which stays held until [`HeldRequest::let_go`]. A drop of the result drops the request.
+    pub(crate) async fn caught(&mut self) -> HeldRequest {
         self.0
             .recv()
             .await
@@ -95,12 +95,12 @@ impl Hold {
 }
 
 /// A request that is held.
-pub(crate) struct Held {
-    pub(crate) asked: Asked,
+pub(crate) struct HeldRequest {
+    pub(crate) asked: ProxiedRequest,
     go: oneshot::Sender<()>,
 }
 
-impl Held {
+impl HeldRequest {
     pub(crate) fn let_go(self) {
         // The client may be gone.
         let _ = self.go.send(());
@@ -111,7 +111,7 @@ impl Held {
 pub(super) struct Rules {
     next: Vec<(Kind, ApiFault)>,
     chance: Option<(Random, Vec<(ApiFault, f64)>)>,
-    holds: Vec<(Kind, Moment, mpsc::UnboundedSender<Held>)>,
+    holds: Vec<(Kind, Moment, mpsc::UnboundedSender<HeldRequest>)>,
     pub(super) met: BTreeMap<&'static str, usize>,
 }
 
@@ -142,21 +142,25 @@ impl Rules {
         Some(fault)
     }
 
-    pub(super) fn hold(&mut self, kind: Kind, moment: Moment) -> Hold {
+    pub(super) fn hold(&mut self, kind: Kind, moment: Moment) -> HoldRule {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.holds.push((kind, moment, sender));
-        Hold(receiver)
+        HoldRule(receiver)
     }
 
     /// If this request is to be held: the receiver that waits for its release.
-    pub(super) fn held(&mut self, asked: &Asked, moment: Moment) -> Option<oneshot::Receiver<()>> {
+    pub(super) fn held(
+        &mut self,
+        asked: &ProxiedRequest,
+        moment: Moment,
+    ) -> Option<oneshot::Receiver<()>> {
         self.holds.retain(|(_, _, sender)| !sender.is_closed());
         let wanted = |(kind, when, _): &(Kind, Moment, _)| *kind == asked.kind && *when == moment;
         let index = self.holds.iter().position(wanted)?;
         let (_, _, sender) = self.holds.remove(index);
         let (go, gone) = oneshot::channel();
         let asked = asked.clone();
-        sender.send(Held { asked, go }).ok()?;
+        sender.send(HeldRequest { asked, go }).ok()?;
         Some(gone)
     }
 }

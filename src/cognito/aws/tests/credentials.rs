@@ -215,8 +215,8 @@ async fn with_the_real_environment() {
     );
     let profile = "[default]\naws_access_key_id = key\naws_secret_access_key = secret\n";
     std::fs::write(path, profile).expect("a file");
-    let healed = cognito.authenticate(&authority(&target())).await;
-    assert_eq!(healed, Ok(Account::OfSource));
+    let recovered = cognito.authenticate(&authority(&target())).await;
+    assert_eq!(recovered, Ok(Account::OfSource));
 }
 
 /// Answers every request with this status and body.

@@ -93,7 +93,7 @@ fn trial<C: Cognito>(shared: &Arc<Shared<C>>, gate: &Gate) -> bool {
     let (trial, departures) = shared.state().next_trial(gate);
     shared.tidy(departures);
     if let Some(trial) = &trial {
-        (shared.wake)(trial, Wake::Healed);
+        (shared.wake)(trial, Wake::Recovered);
     }
     trial.is_some()
 }

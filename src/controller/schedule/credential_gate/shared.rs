@@ -20,7 +20,7 @@ use tracing::info;
 pub enum Wake {
     /// The wait is over: the gate is open, or the resource is the trial resource. This ends the backoff of
     /// the resource.
-    Healed,
+    Recovered,
     /// The status may report the failure now, or another reconcile has resolved the credentials. The backoff
     /// goes on.
     Report,
@@ -79,7 +79,7 @@ impl<C: Cognito> Shared<C> {
             return;
         };
         info!(authority = %gate, resources = opened.stopped.len(), "found AWS credentials that work");
-        self.release(gate, opened.stopped, Wake::Healed, opened.departures);
+        self.release(gate, opened.stopped, Wake::Recovered, opened.departures);
         self.report_change(gate);
     }
 

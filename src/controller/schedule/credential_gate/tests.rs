@@ -173,12 +173,12 @@ fn forget_each(gate: &CredentialGate<Identity>, resources: Range<u32>) {
     }
 }
 
-/// Waits until the gate has woken `count` different resources as healed. Returns the number of wake-ups.
-async fn healed(wake_ups: &mut WakeUps, count: usize) -> usize {
+/// Waits until the gate has woken `count` different resources with `Recovered`. Returns the number of wake-ups.
+async fn recovered(wake_ups: &mut WakeUps, count: usize) -> usize {
     let mut seen = HashSet::new();
     let mut number = 0;
     while seen.len() < count {
-        seen.insert(next(wake_ups, Wake::Healed).await);
+        seen.insert(next(wake_ups, Wake::Recovered).await);
         number += 1;
     }
     number
@@ -193,7 +193,7 @@ async fn missing_credentials_are_probed_once_and_their_return_wakes_every_resour
     }
     assert_eq!(identity.asked.load(Ordering::Relaxed), 1);
     assert_eq!(count, REPORTS_AT_ONCE, "few statuses are written");
-    let wake_ups = healed(&mut woken, 1_000).await;
+    let wake_ups = recovered(&mut woken, 1_000).await;
     assert_eq!(wake_ups, 1_000, "each resource once");
     assert_eq!(identity.asked.load(Ordering::Relaxed), 4);
     assert!(passes(&gate, &key(0)).await);
@@ -242,7 +242,7 @@ async fn no_credentials_are_asked_for_once_all_stopped_resources_are_deleted() {
     let (_, gate, mut woken) = open_gate(0);
     refuse_each(&gate, 0..100);
     forget_each(&gate, 0..99);
-    assert_eq!(next(&mut woken, Wake::Healed).await, key(99));
+    assert_eq!(next(&mut woken, Wake::Recovered).await, key(99));
 }
 
 #[tokio::test(start_paused = true)]
@@ -254,18 +254,18 @@ async fn after_refusals_one_trial_resource_at_a_time_passes_the_gate() {
     refuse_each(&gate, 0..3);
     stop_each(&gate, 1..100).await;
     for _ in 0..5 {
-        let trial = next(&mut woken, Wake::Healed).await;
+        let trial = next(&mut woken, Wake::Recovered).await;
         for n in 0..100 {
             assert_eq!(passes(&gate, &key(n)).await, key(n) == trial, "{n}");
         }
         gate.answered(&trial, &authority(), &refusal());
     }
-    let trial = next(&mut woken, Wake::Healed).await;
+    let trial = next(&mut woken, Wake::Recovered).await;
     assert!(passes(&gate, &trial).await);
     gate.answered(&trial, &authority(), &CredentialsEvidence::Accepted);
     let mut seen = HashSet::from([trial]);
     while seen.len() < 100 {
-        seen.insert(next(&mut woken, Wake::Healed).await);
+        seen.insert(next(&mut woken, Wake::Recovered).await);
     }
     assert!(passes(&gate, &key(1)).await);
     assert!(identity.asked.load(Ordering::Relaxed) < 20);
@@ -304,7 +304,7 @@ async fn a_resource_that_is_always_refused_does_not_keep_the_gate_closed() {
     stop_each(&gate, 0..10).await;
     let mut trials = HashSet::new();
     loop {
-        let trial = next(&mut woken, Wake::Healed).await;
+        let trial = next(&mut woken, Wake::Recovered).await;
         gate.answered(&trial, &authority(), &evidence(&trial));
         assert!(trials.insert(trial.clone()), "{trial} before all others");
         if trial == key(9) {
@@ -325,7 +325,7 @@ async fn only_one_reconcile_waits_for_credentials_that_hang() {
     stop_each(&gate, 0..100).await;
     assert_eq!(started.elapsed(), PATIENCE, "only the first one waits");
     // The probe waits longer than `PATIENCE`.
-    healed(&mut woken, 100).await;
+    recovered(&mut woken, 100).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -354,7 +354,7 @@ async fn a_trial_resource_that_never_calls_is_followed_by_another() {
     refuse_each(&gate, 0..5);
     let mut trials = HashSet::new();
     for _ in 0..3 {
-        trials.insert(next(&mut woken, Wake::Healed).await);
+        trials.insert(next(&mut woken, Wake::Recovered).await);
     }
     assert_eq!(trials.len(), 3);
     // No resource is left to try, so the gate opens.
@@ -378,7 +378,7 @@ async fn one_probe_asks_for_the_operators_own_credentials_in_all_regions() {
     // A role has a gate of its own.
     assert!(gate.account(&role("a")).is_none());
     assert!(!gate.refuses(&key(0), &role("a")));
-    healed(&mut woken, 1_000).await;
+    recovered(&mut woken, 1_000).await;
     assert_eq!(identity.asked.load(Ordering::Relaxed), 4);
 }
 
@@ -400,7 +400,7 @@ async fn a_mistyped_region_without_sts_does_not_keep_the_gate_closed() {
         let mistyped = own(&format!("eu-mistyped{n}-1"));
         assert!(gate.ensure(&key(n), &mistyped, false).await.is_err());
     }
-    healed(&mut woken, 10).await;
+    recovered(&mut woken, 10).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -420,17 +420,17 @@ async fn a_trial_resource_without_credentials_waits_with_the_others() {
     let (identity, gate, mut woken) = open_gate(0);
     refuse_each(&gate, 0..3);
     stop_each(&gate, 0..2).await;
-    let trial = next(&mut woken, Wake::Healed).await;
+    let trial = next(&mut woken, Wake::Recovered).await;
     identity.failures.store(2, Ordering::Relaxed);
     let ensured = gate.ensure(&trial, &authority(), false).await;
     assert!(ensured.is_err(), "they are gone");
     let elsewhere = gate.ensure(&key(9), &own("us-east-1"), false).await;
     assert!(elsewhere.is_err());
     let all: HashSet<_> = [0, 1, 2, 9].map(key).into();
-    let mut healed = HashSet::new();
-    while healed != all {
+    let mut recovered = HashSet::new();
+    while recovered != all {
         // New credentials do not end the refusals. Only an accepted call does.
-        let resource = next(&mut woken, Wake::Healed).await;
+        let resource = next(&mut woken, Wake::Recovered).await;
         let by = if resource == key(9) {
             own("us-east-1")
         } else {
@@ -438,7 +438,7 @@ async fn a_trial_resource_without_credentials_waits_with_the_others() {
         };
         if gate.ensure(&resource, &by, false).await.is_ok() {
             gate.answered(&resource, &by, &CredentialsEvidence::Accepted);
-            healed.insert(resource);
+            recovered.insert(resource);
         }
     }
     assert_eq!(gate.0.state().closed_gate_count(), 0);

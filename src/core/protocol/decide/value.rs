@@ -36,8 +36,8 @@ pub(super) fn decide_unread(
     let tried_this = observed.tried_at(version).is_some();
     let tried_value = observed.tried.and_then(|tried| tried.fingerprint.as_ref());
     if observed.is_settled() && !observed.has_new_request() {
-        // It is not enough that this process has read this version: it may have found a different value and
-        // compared it to an old status. So the value that it read must be the value in `synced`.
+        // A read of this version by this process is not enough: the read may have compared a different value
+        // with an earlier status. So the value that was read must be the value in `synced`.
         let found = |s: &Synced| tried_this && tried_value == Some(&s.fingerprint);
         let is_this = |s: &Synced| version.is_of(s) || found(s);
         return if observed.newest_signed.synced && status.synced.as_ref().is_some_and(is_this) {

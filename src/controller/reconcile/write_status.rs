@@ -1,4 +1,4 @@
-//! The record stage: writes the status if the status differs, then queues an Event.
+//! Writes the status: the report of a decision, or the outcome of a call. Then queues an Event.
 
 use super::{
     action::{Action, write_failed},
@@ -33,9 +33,9 @@ use tracing::warn;
 /// the slot.
 const CONFLICTS_MAX: u32 = 5;
 
-/// Writes the report of a decision that needed no call. Queues an Event if the reason of the Ready
-/// condition changes.
-pub(crate) async fn report<C: Cognito>(
+/// Writes the report of a decision that needed no call, if the status differs. Queues an Event if the reason
+/// of the Ready condition changes.
+pub(crate) async fn write_report<C: Cognito>(
     context: &Context<C>,
     key: &Key,
     resource: &CognitoUserPassword,
@@ -66,7 +66,7 @@ pub(crate) async fn report<C: Cognito>(
 ///
 /// Checks no lease: a known outcome is written even if the lease has ended, because the resourceVersion and
 /// the attempt's id protect the record.
-pub(crate) async fn record<C: Cognito>(
+pub(crate) async fn write_outcome<C: Cognito>(
     context: &Context<C>,
     key: &Key,
     resource: &Arc<CognitoUserPassword>,

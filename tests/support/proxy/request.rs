@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// A request: its class and its object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct ProxiedRequest {
     pub(crate) kind: Kind,
     pub(crate) namespace: String,
     pub(crate) name: String,
@@ -46,11 +46,11 @@ impl Kind {
 
 /// The attempts without a written outcome, by namespace and name.
 #[derive(Debug, Default)]
-pub(super) struct Pending(HashMap<(String, String), String>);
+pub(super) struct PendingAttempts(HashMap<(String, String), String>);
 
-impl Pending {
+impl PendingAttempts {
     /// Classifies a request.
-    pub(super) fn asked(&self, method: &Method, uri: &Uri, body: &[u8]) -> Asked {
+    pub(super) fn asked(&self, method: &Method, uri: &Uri, body: &[u8]) -> ProxiedRequest {
         let mut parts = uri
             .path()
             .split('/')
@@ -72,7 +72,7 @@ impl Pending {
             _ => Kind::Other,
         };
         let (namespace, name) = key;
-        Asked {
+        ProxiedRequest {
             kind,
             namespace,
             name,
@@ -91,7 +91,7 @@ impl Pending {
     }
 
     /// Records a status write that the API server accepted.
-    pub(super) fn accepted(&mut self, asked: &Asked, body: &[u8]) {
+    pub(super) fn accepted(&mut self, asked: &ProxiedRequest, body: &[u8]) {
         let key = (asked.namespace.clone(), asked.name.clone());
         match (asked.kind, pending_id(body)) {
             (Kind::Attempt, Some(id)) => drop(self.0.insert(key, id)),
