@@ -27,6 +27,7 @@ mod lifecycle;
 mod lost_replies;
 mod main_job;
 mod manifests;
+mod metrics;
 mod namespace_deletion;
 mod namespaced_install;
 mod outages;

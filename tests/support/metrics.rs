@@ -4,10 +4,7 @@
 /// zero is `Some(0.0)`.
 pub(crate) fn value(exposition: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let mut sum = None;
-    for line in exposition.lines().filter(|line| !line.starts_with('#')) {
-        let Some((sample_name, sample_labels, value)) = sample(line) else {
-            continue;
-        };
+    for (sample_name, sample_labels, value) in samples(exposition) {
         let carries = |(name, value): &(&str, &str)| {
             sample_labels
                 .iter()
@@ -20,7 +17,15 @@ pub(crate) fn value(exposition: &str, name: &str, labels: &[(&str, &str)]) -> Op
     sum
 }
 
-type Labels = Vec<(String, String)>;
+/// Every sample: name, labels and value.
+pub(crate) fn samples(exposition: &str) -> impl Iterator<Item = (&str, Labels, f64)> {
+    let lines = exposition.lines();
+    lines
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(sample)
+}
+
+pub(crate) type Labels = Vec<(String, String)>;
 
 /// Splits `name{label="value",..} 1.0` into its parts.
 fn sample(line: &str) -> Option<(&str, Labels, f64)> {

@@ -10,7 +10,7 @@ use std::{
 use tower_service::Service;
 
 /// The resources that the operator asks for. Any other resource counts as [`OTHER`].
-const RESOURCES: [&str; 9] = [
+const RESOURCES: [&str; 10] = [
     "cognitouserpasswords",
     "cognitouserpasswords/status",
     "cognitouserpoolgrants",
@@ -20,6 +20,7 @@ const RESOURCES: [&str; 9] = [
     "namespaces",
     "secrets",
     "selfsubjectaccessreviews",
+    "selfsubjectreviews",
 ];
 
 /// The label for a verb or a resource that is not on the list.
