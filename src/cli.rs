@@ -10,7 +10,7 @@ mod iam_policy;
 mod names;
 
 use crate::{
-    api,
+    api, check,
     cluster::{election::lease::LEASE, watch::selector},
     core::{access::grant::UngrantedPolicy, schedule::rate_limit::RateLimits},
     ops::logging,
@@ -21,7 +21,7 @@ use iam_policy::IamPolicyArgs;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::Selector;
 use names::{lease_name, namespace};
-use std::{ffi::OsString, net::SocketAddr, process::ExitCode};
+use std::{ffi::OsString, net::SocketAddr, process::ExitCode, time::Duration};
 
 /// The exit status for a wrong command line or a wrong setting.
 const USAGE: u8 = 2;
@@ -66,10 +66,20 @@ enum Command {
     /// nor AWS. With pools or roles, the document is the policy of a role's rights; with `trust`, a role's
     /// trust policy.
     IamPolicy(IamPolicyArgs),
+    /// Check an installation: CRDs, the operator's rights, the leader, /readyz
+    ///
+    /// Asks the API server as the caller, so run the check as the operator's ServiceAccount: `helm test` does
+    /// so, in a pod. Reads no Secret, and writes nothing. The API server is found as kubectl finds it. Give the
+    /// same settings as to `run`, by flags or variables.
+    ///
+    /// Ends with 0 if all is well, with 1 if something failed, with 2 when a setting is wrong, and with 3 if
+    /// something could not be found out.
+    Check(CheckArgs),
 }
 
+/// The settings that `run` and `check` share: where the operator works.
 #[derive(Args, Debug)]
-struct RunArgs {
+struct InstallationArgs {
     /// Watch these namespaces only, separated by commas [default: all namespaces]
     #[arg(
         long,
@@ -80,6 +90,45 @@ struct RunArgs {
     )]
     watch_namespaces: Vec<String>,
 
+    /// The operator's own namespace, which has the Secret with its fingerprint keys [default: POD_NAMESPACE]
+    #[arg(
+        long,
+        env = "CPO_OPERATOR_NAMESPACE",
+        value_name = "NAMESPACE",
+        value_parser = namespace
+    )]
+    operator_namespace: Option<String>,
+
+    /// Take part in the election, so that one of several operators acts and the others stand by; false for an
+    /// operator that runs alone
+    #[arg(
+        long,
+        env = "CPO_LEADER_ELECT",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_value_t = true,
+        default_missing_value = "true",
+        action = ArgAction::Set
+    )]
+    leader_elect: bool,
+
+    /// The Lease of the election, in the operator's own namespace. Two installations in one namespace need
+    /// two Leases
+    #[arg(
+        long,
+        env = "CPO_LEASE_NAME",
+        value_name = "NAME",
+        default_value = LEASE,
+        value_parser = lease_name
+    )]
+    lease_name: String,
+}
+
+#[derive(Args, Debug)]
+struct RunArgs {
+    #[command(flatten)]
+    installation: InstallationArgs,
+
     /// Watch and read only Secrets with these labels, in kubectl's syntax, such as password-operator=yes or
     /// team in (a,b) [default: all Secrets]
     #[arg(
@@ -89,15 +138,6 @@ struct RunArgs {
         value_parser = selector::parse
     )]
     secret_selector: Option<Selector>,
-
-    /// The operator's own namespace, which has the Secret with its fingerprint keys [default: POD_NAMESPACE]
-    #[arg(
-        long,
-        env = "CPO_OPERATOR_NAMESPACE",
-        value_name = "NAMESPACE",
-        value_parser = namespace
-    )]
-    operator_namespace: Option<String>,
 
     /// The rule for users of a pool that no CognitoUserPoolGrant names: no namespace may manage these users
     /// (deny), or every namespace may, with the operator's own identity (allow). With --watch-namespaces
@@ -126,30 +166,6 @@ struct RunArgs {
         value_parser = cognito_burst
     )]
     cognito_burst: u32,
-
-    /// Take part in the election, so that one of several operators acts and the others stand by; false for an
-    /// operator that runs alone
-    #[arg(
-        long,
-        env = "CPO_LEADER_ELECT",
-        value_name = "BOOL",
-        num_args = 0..=1,
-        default_value_t = true,
-        default_missing_value = "true",
-        action = ArgAction::Set
-    )]
-    leader_elect: bool,
-
-    /// The Lease of the election, in the operator's own namespace. Two installations in one namespace need
-    /// two Leases
-    #[arg(
-        long,
-        env = "CPO_LEASE_NAME",
-        value_name = "NAME",
-        default_value = LEASE,
-        value_parser = lease_name
-    )]
-    lease_name: String,
 
     /// The address of /livez, /readyz and /metrics. [::] is every address, IPv6 and IPv4 (IPv4 alone on a
     /// machine without IPv6); 0.0.0.0 is every IPv4 address
@@ -182,6 +198,21 @@ struct RunArgs {
         value_parser = logging::parse_filter
     )]
     log: logging::Filter,
+}
+
+#[derive(Args, Debug)]
+struct CheckArgs {
+    #[command(flatten)]
+    installation: InstallationArgs,
+
+    /// The address of the operator's Service, such as http://cognito-password-operator:8080 [default: /readyz
+    /// isn't asked]
+    #[arg(long, value_name = "URL", value_parser = http_url)]
+    url: Option<String>,
+
+    /// How many seconds to check again while something fails
+    #[arg(long, value_name = "SECONDS", default_value = "0")]
+    wait: u32,
 }
 
 /// The rule for users of a pool that no grant names.
@@ -221,6 +252,10 @@ fn execute(command: Command) -> ExitCode {
     match command {
         Command::Crd { name } => print_crds(name.as_deref()),
         Command::IamPolicy(args) => print_policy(args),
+        Command::Check(args) => match check_settings(args) {
+            Ok(settings) => ExitCode::from(check::main(&settings)),
+            Err(why) => usage(&why),
+        },
         Command::Run(args) => match settings(*args) {
             Ok(settings) => match run::main(settings) {
                 Ok(()) => ExitCode::SUCCESS,
@@ -235,20 +270,53 @@ fn execute(command: Command) -> ExitCode {
     }
 }
 
+/// A variable that the downward API sets.
+fn of_pod(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The operator's own namespace: the flag's, or the pod's.
+fn operator_namespace(flag: Option<String>) -> Result<String, String> {
+    match flag.or_else(|| of_pod("POD_NAMESPACE")) {
+        Some(name) => namespace(&name).map_err(|why| format!("POD_NAMESPACE: {why}")),
+        None => Err(
+            "the operator's own namespace isn't known: set --operator-namespace or POD_NAMESPACE"
+                .to_owned(),
+        ),
+    }
+}
+
+fn check_settings(args: CheckArgs) -> Result<check::Settings, String> {
+    Ok(check::Settings {
+        operator_namespace: operator_namespace(args.installation.operator_namespace)?,
+        watch_namespaces: args.installation.watch_namespaces,
+        lease_name: args
+            .installation
+            .leader_elect
+            .then_some(args.installation.lease_name),
+        url: args.url,
+        wait: Duration::from_secs(args.wait.into()),
+    })
+}
+
+/// A URL of plain HTTP.
+fn http_url(text: &str) -> Result<String, String> {
+    let is_http = text
+        .strip_prefix("http://")
+        .is_some_and(|rest| !rest.is_empty());
+    if is_http && text.parse::<http::Uri>().is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err("must be a URL such as http://cognito-password-operator:8080".to_owned())
+    }
+}
+
 fn settings(args: RunArgs) -> Result<run::Settings, String> {
-    // The downward API sets these variables.
-    let of_pod = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let pod_namespace = || of_pod("POD_NAMESPACE");
-    let operator_namespace = match args.operator_namespace.or_else(pod_namespace) {
-        Some(name) => namespace(&name).map_err(|why| format!("POD_NAMESPACE: {why}"))?,
-        None => {
-            return Err(
-                "the operator's own namespace isn't known: set --operator-namespace or POD_NAMESPACE"
-                    .to_owned(),
-            );
-        }
-    };
-    let ungranted = match (args.ungranted, args.watch_namespaces.is_empty()) {
+    let operator_namespace = operator_namespace(args.installation.operator_namespace)?;
+    let ungranted = match (
+        args.ungranted,
+        args.installation.watch_namespaces.is_empty(),
+    ) {
         (Some(Rule::Deny), false) => {
             return Err(
                 "--ungranted=deny needs grants, which belong to the whole cluster: leave --watch-namespaces out, or say --ungranted=allow"
@@ -260,7 +328,7 @@ fn settings(args: RunArgs) -> Result<run::Settings, String> {
         (Some(Rule::Deny) | None, true) => Some(UngrantedPolicy::Deny),
     };
     Ok(run::Settings {
-        watch_namespaces: args.watch_namespaces,
+        watch_namespaces: args.installation.watch_namespaces,
         operator_namespace,
         rules: run::Rules {
             ungranted,
@@ -270,8 +338,8 @@ fn settings(args: RunArgs) -> Result<run::Settings, String> {
                 burst: args.cognito_burst,
             },
         },
-        leader_elect: args.leader_elect,
-        lease_name: args.lease_name,
+        leader_elect: args.installation.leader_elect,
+        lease_name: args.installation.lease_name,
         pod_name: of_pod("POD_NAME"),
         pod_uid: of_pod("POD_UID"),
         listen: args.listen,

@@ -13,9 +13,11 @@
 //! | [`cluster`] | the port to Kubernetes: reads, writes, watches | `api`, `core` |
 //! | [`controller`] | gather, decide, act, report; what the watches showed | all of the above but the SDK |
 //! | [`run`] | the composition root: the order of start and shutdown | all of the above |
-//! | [`cli`] | the command line | `run`, `ops`, `cluster`, `core`, `api` |
+//! | [`check`] | the composition root of `check` | `cluster`, `core` |
+//! | [`cli`] | the command line | `run`, `check`, `ops`, `cluster`, `core`, `api` |
 
 pub mod api;
+pub mod check;
 pub mod cli;
 pub mod cluster;
 pub mod cognito;

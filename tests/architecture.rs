@@ -42,6 +42,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "core::schedule",
         ],
     ),
+    ("core::checkup", &["api"]),
     ("ops", &["api"]),
     (
         "cognito",
@@ -70,6 +71,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "cluster::election",
             "cluster::watch",
             "core::access",
+            "core::checkup",
             "core::credential",
             "core::protocol",
         ],
@@ -206,10 +208,12 @@ const ROOMS: &[(&str, &[&str])] = &[
             "ops",
         ],
     ),
+    ("check", &["cluster", "cluster::client", "core::checkup"]),
     (
         "cli",
         &[
             "api",
+            "check",
             "cluster::election",
             "cluster::watch",
             "core::access",

@@ -209,6 +209,34 @@ const OTHER_POOL_ARN: &str =
 const ROLE_ARN: &str = "arn:aws:iam::111122223333:role/cognito-password-operator";
 
 #[test]
+fn check_refuses_a_wrong_setting_in_one_line() {
+    let cases = [
+        (&[][..], "set --operator-namespace or POD_NAMESPACE"),
+        (
+            &["--operator-namespace", "home", "--url", "https://x"],
+            "must be a URL such as http://",
+        ),
+        (
+            &["--operator-namespace", "home", "--url", "http://"],
+            "must be a URL such as http://",
+        ),
+        (
+            &["--operator-namespace", "home", "--wait", "soon"],
+            "invalid digit",
+        ),
+        (&["--operator-namespace", "Home"], "lower case"),
+    ];
+    for (args, words) in cases {
+        let output = run(&[&["check"], args].concat(), &[]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains(words), "{args:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{args:?}: {said}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
 fn iam_policy_prints_one_json_document_and_nothing_else() {
     for args in [
         &["--pool-arn", POOL_ARN][..],

@@ -25,6 +25,9 @@ use kube::CustomResourceExt;
 /// The API group.
 pub const GROUP: &str = "cognito-password-operator.io";
 
+/// The API version of both kinds.
+pub const VERSION: &str = "v1alpha1";
+
 /// The annotation that requests a set now. A value other than `status.lastHandledReconcileAt` is a new
 /// request.
 pub const REQUESTED_AT: &str = "cognito-password-operator.io/requestedAt";
@@ -56,4 +59,24 @@ pub fn crds() -> [CustomResourceDefinition; 2] {
         }
         crd
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::Resource;
+
+    #[test]
+    fn group_and_version_are_those_of_both_kinds() {
+        let versions = [
+            CognitoUserPassword::version(&()),
+            CognitoUserPoolGrant::version(&()),
+        ];
+        assert!(versions.iter().all(|version| version == VERSION));
+        let groups = [
+            CognitoUserPassword::group(&()),
+            CognitoUserPoolGrant::group(&()),
+        ];
+        assert!(groups.iter().all(|group| group == GROUP));
+    }
 }

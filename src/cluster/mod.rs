@@ -8,12 +8,14 @@
 mod client;
 pub mod election;
 pub mod events;
+pub mod inspect;
 pub mod keys;
 pub mod rights;
 pub mod secrets;
 pub mod status;
 pub mod watch;
 
+pub(crate) use client::call::chain;
 pub use client::call::{CALL_TIMEOUT, CallError};
 pub use client::connect::connect;
 pub use client::request_count::{ApiRequest, RequestObserver};

@@ -18,25 +18,37 @@ use kube::{Api, Client, api::PostParams};
 /// # Errors
 /// The API server didn't answer, or refused.
 pub async fn ask(client: &Client, own: &str, question: Question) -> Result<Answer, CallError> {
+    let attributes = ResourceAttributes {
+        // No group is the core group, no name is every name, no namespace is every namespace.
+        resource: Some("secrets".to_owned()),
+        verb: Some(question.verb.word().to_owned()),
+        namespace: match question.place {
+            Place::AllNamespaces => None,
+            Place::OwnNamespace => Some(own.to_owned()),
+        },
+        ..ResourceAttributes::default()
+    };
+    review(client, attributes).await.map(answer_of)
+}
+
+/// Asks whether the caller has a right. Returns the status of the review.
+///
+/// # Errors
+/// The API server didn't answer, or refused.
+pub(super) async fn review(
+    client: &Client,
+    attributes: ResourceAttributes,
+) -> Result<Option<SubjectAccessReviewStatus>, CallError> {
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(ResourceAttributes {
-                // No group is the core group, no name is every name, no namespace is every namespace.
-                resource: Some("secrets".to_owned()),
-                verb: Some(question.verb.word().to_owned()),
-                namespace: match question.place {
-                    Place::AllNamespaces => None,
-                    Place::OwnNamespace => Some(own.to_owned()),
-                },
-                ..ResourceAttributes::default()
-            }),
+            resource_attributes: Some(attributes),
             ..SelfSubjectAccessReviewSpec::default()
         },
         ..SelfSubjectAccessReview::default()
     };
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let answer = call(reviews.create(&PostParams::default(), &review)).await?;
-    Ok(answer_of(answer.status))
+    Ok(answer.status)
 }
 
 /// The operator's username at the API server, if the API server reports a name.
@@ -52,7 +64,7 @@ pub async fn username(client: &Client) -> Result<Option<String>, CallError> {
 }
 
 /// A "no" with an evaluation error says only that the API server has found no rule so far.
-fn answer_of(status: Option<SubjectAccessReviewStatus>) -> Answer {
+pub(super) fn answer_of(status: Option<SubjectAccessReviewStatus>) -> Answer {
     let Some(status) = status else {
         return Answer::Unknown;
     };

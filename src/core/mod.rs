@@ -8,8 +8,10 @@
 //! - [`access`]: grants, authorities and IAM policies
 //! - [`schedule`]: the rate limiter, the fair queue and the election
 //! - [`protocol`]: observation, decision, attempt and outcome
+//! - [`checkup`]: what an installation needs, and the judgement of `check`
 
 pub mod access;
+pub mod checkup;
 pub mod condition;
 pub mod credential;
 pub mod names;

@@ -5,6 +5,7 @@ mod support;
 
 mod bad_values;
 mod budget;
+mod check;
 mod closed_port;
 mod duplicates;
 mod endpoints;

@@ -1,0 +1,95 @@
+//! Reads what `check` judges: the version of the API server, the kinds that the API server serves, the caller's
+//! rights, and the Lease. Every authenticated user may ask for all of this but the Lease.
+
+use super::{
+    client::call::call,
+    rights::{answer_of, review},
+};
+use crate::{
+    api::{GROUP, VERSION},
+    core::{
+        access::rights::Answer,
+        checkup::{judge, right::Right},
+    },
+};
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    authorization::v1::ResourceAttributes, coordination::v1::Lease as LeaseObject,
+};
+use kube::{Api, Client};
+
+/// The major and minor version of the API server.
+///
+/// # Errors
+/// Why the version is unknown.
+pub async fn kubernetes_version(client: &Client) -> Result<(String, String), String> {
+    let version = call(client.apiserver_version()).await;
+    let version = version.map_err(|error| error.to_string())?;
+    Ok((version.major, version.minor))
+}
+
+/// The plural names of the resources that the API server serves in this version of our group, with subresources
+/// after a slash. Empty if the API server doesn't know the group.
+///
+/// # Errors
+/// Why the list is unknown.
+pub async fn served_kinds(client: &Client) -> Result<Vec<String>, String> {
+    let groups = call(client.list_api_groups()).await;
+    let groups = groups.map_err(|error| error.to_string())?;
+    let ours = groups.groups.iter().find(|group| group.name == GROUP);
+    let is_served = ours.is_some_and(|group| group.versions.iter().any(|it| it.version == VERSION));
+    if !is_served {
+        return Ok(Vec::new());
+    }
+    let group = format!("{GROUP}/{VERSION}");
+    let list = call(client.list_api_group_resources(&group)).await;
+    let list = list.map_err(|error| error.to_string())?;
+    Ok(list.resources.into_iter().map(|it| it.name).collect())
+}
+
+/// Whether the caller has this right.
+///
+/// # Errors
+/// Why the answer is unknown.
+pub async fn has_right(client: &Client, right: &Right) -> Result<bool, String> {
+    let some = |text: &str| Some(text).filter(|it| !it.is_empty()).map(str::to_owned);
+    let attributes = ResourceAttributes {
+        group: some(right.group),
+        resource: some(right.resource),
+        subresource: some(right.subresource),
+        verb: some(right.verb),
+        namespace: right.namespace.clone(),
+        name: right.name.clone(),
+        ..ResourceAttributes::default()
+    };
+    let answer = review(client, attributes).await;
+    match answer_of(answer.map_err(|error| error.to_string())?) {
+        Answer::Yes => Ok(true),
+        Answer::No => Ok(false),
+        Answer::Unknown => Err("the API server could not decide".to_owned()),
+    }
+}
+
+/// The Lease of this name. None if there is none. `now` is the caller's time.
+///
+/// # Errors
+/// Why the Lease is unknown.
+pub async fn lease(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    now: Timestamp,
+) -> Result<Option<judge::Lease>, String> {
+    let leases: Api<LeaseObject> = Api::namespaced(client.clone(), namespace);
+    let lease = call(leases.get_opt(name)).await;
+    let spec = match lease.map_err(|error| error.to_string())? {
+        Some(lease) => lease.spec.unwrap_or_default(),
+        None => return Ok(None),
+    };
+    let renewed = spec.renew_time.map(|at| now.as_second() - at.0.as_second());
+    Ok(Some(judge::Lease {
+        holder: spec.holder_identity.unwrap_or_default(),
+        renewed,
+        duration: spec.lease_duration_seconds.unwrap_or_default().into(),
+    }))
+}

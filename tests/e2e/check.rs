@@ -1,0 +1,161 @@
+//! `check`: what the command finds in a good installation, and in broken ones.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use serde_json::json;
+
+use crate::namespaced_install::installed;
+use crate::support::{ControlPlane, operator};
+use crate::world::{SOON, World};
+
+/// The exit status and the output of `check` as the operator's service account.
+fn check(kubeconfig: &Path, args: &[&str]) -> (Option<i32>, String) {
+    let output: Output = Command::new(env!("CARGO_BIN_EXE_cognito-password-operator"))
+        .args(["check", "--operator-namespace", operator::NAMESPACE])
+        .args(args)
+        .env_clear()
+        .env("KUBECONFIG", kubeconfig)
+        .output()
+        .expect("the operator's binary starts");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(errors, "");
+    let said = String::from_utf8(output.stdout).expect("text");
+    (output.status.code(), said)
+}
+
+fn kubeconfig(plane: &ControlPlane) -> std::path::PathBuf {
+    let token = plane.token_for(operator::NAMESPACE, operator::SERVICE_ACCOUNT);
+    plane.kubeconfig_for_token("check", &token)
+}
+
+/// The words of the line about a subject.
+fn line<'a>(said: &'a str, subject: &str) -> &'a str {
+    let found = said.lines().find(|line| line.starts_with(subject));
+    found.unwrap_or_else(|| panic!("no {subject}:\n{said}"))
+}
+
+#[tokio::test]
+async fn a_good_installation_is_well_and_each_fault_is_named() {
+    let (world, _turn) = World::alone("check").await;
+    let plane = world.plane;
+    let kubeconfig = kubeconfig(plane);
+    let leases: Api<Lease> = Api::namespaced(world.client.clone(), operator::NAMESPACE);
+    // An earlier test may have left one.
+    let _ = leases
+        .delete("cognito-password-operator", &DeleteParams::default())
+        .await;
+
+    let (status, said) = check(&kubeconfig, &[]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(
+        line(&said, "leader").contains("there is no Lease"),
+        "{said}"
+    );
+
+    let running = world.cluster_wide().leader_elect().start().await;
+    running.wait_ready(SOON).await;
+    world.in_sync("bot", "First-Passw0rd").await;
+    let url = running.url();
+    let args = ["--url", &url, "--wait", "60"];
+    let (status, said) = check(&kubeconfig, &args);
+    assert_eq!(status, Some(0), "{said}");
+    for subject in ["kubernetes", "crds", "rights", "leader", "operator"] {
+        assert!(line(&said, subject).contains(" ok "), "{said}");
+    }
+    assert!(line(&said, "rights").contains("has all 19"), "{said}");
+
+    // A right is taken away: the finding is as `kubectl auth can-i` takes it.
+    plane.kubectl(&["delete", "clusterrolebinding", "cognito-password-operator"]);
+    let (status, said) = check(&kubeconfig, &[]);
+    plane.kubectl(&["apply", "-k", "deploy/all-namespaces/"]);
+    assert_eq!(status, Some(1), "{said}");
+    let missing: Vec<_> = said
+        .lines()
+        .filter_map(|line| line.split_once("failed   may not "))
+        .map(|(_, right)| right)
+        .collect();
+    assert_eq!(missing.len(), 14, "{said}");
+    for right in missing {
+        let words: Vec<_> = ["auth", "can-i"]
+            .into_iter()
+            .chain(right.split(' '))
+            .collect();
+        assert_eq!(
+            plane.kubectl(&words).trim(),
+            "yes",
+            "an administrator may {right}"
+        );
+    }
+
+    // The holder is gone, and the Lease runs out.
+    running.kill();
+    let old = json!({ "spec": { "renewTime": "2026-01-01T00:00:00.000000Z" } });
+    leases
+        .patch(
+            "cognito-password-operator",
+            &PatchParams::default(),
+            &Patch::Merge(&old),
+        )
+        .await
+        .expect("the Lease is there");
+    let (status, said) = check(&kubeconfig, &["--url", &url]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(
+        line(&said, "leader").contains("which is longer than"),
+        "{said}"
+    );
+    assert!(line(&said, "operator").contains("doesn't answer"), "{said}");
+    let (status, said) = check(&kubeconfig, &["--leader-elect=false"]);
+    assert_eq!(status, Some(0), "{said}");
+}
+
+#[tokio::test]
+async fn an_empty_cluster_lacks_the_crds_and_all_rights() {
+    let plane = ControlPlane::start();
+    plane.kubectl(&["create", "namespace", operator::NAMESPACE]);
+    plane.kubectl(&[
+        "create",
+        "sa",
+        operator::SERVICE_ACCOUNT,
+        "-n",
+        operator::NAMESPACE,
+    ]);
+    let kubeconfig = kubeconfig(&plane);
+    let (status, said) = check(&kubeconfig, &[]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(
+        line(&said, "crds").contains("lacks cognitouserpasswords"),
+        "{said}"
+    );
+    assert!(line(&said, "leader").contains("can't be read"), "{said}");
+    assert_eq!(said.matches("failed   may not ").count(), 19, "{said}");
+}
+
+#[tokio::test]
+async fn an_installation_for_one_namespace_needs_no_right_elsewhere() {
+    let (world, _elsewhere, _turn) = installed().await;
+    let kubeconfig = kubeconfig(world.plane);
+    let args = ["--watch-namespaces", "team-a", "--leader-elect=false"];
+    let (status, said) = check(&kubeconfig, &args);
+    assert_eq!(status, Some(0), "{said}");
+    let args = ["--watch-namespaces", "team-a,other", "--leader-elect=false"];
+    let (status, said) = check(&kubeconfig, &args);
+    assert_eq!(status, Some(1), "{said}");
+    assert_eq!(said.matches("-n other").count(), 9, "{said}");
+}
+
+#[test]
+fn without_an_api_server_nothing_can_be_found_out() {
+    let output = Command::new(env!("CARGO_BIN_EXE_cognito-password-operator"))
+        .args(["check", "--operator-namespace", "home"])
+        .env_clear()
+        .env("HOME", "/nonexistent")
+        .output()
+        .expect("the operator's binary starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("no API server to ask"), "{said}");
+}
