@@ -26,10 +26,9 @@ type Objects = BTreeMap<String, Value>;
 fn without_helm(mut value: Value) -> Value {
     match &mut value {
         Value::Object(map) => {
-            for labels in ["labels", "matchLabels"] {
-                if let Some(Value::Object(labels)) = map.get_mut(labels) {
-                    labels.retain(|name, _| !LABELS.contains(&name.as_str()));
-                }
+            // Not those of a selector: Helm 4 couldn't adopt an installation by kustomize.
+            if let Some(Value::Object(labels)) = map.get_mut("labels") {
+                labels.retain(|name, _| !LABELS.contains(&name.as_str()));
             }
             if let Some(Value::Object(annotations)) = map.get_mut("annotations") {
                 annotations.remove(KEEP);

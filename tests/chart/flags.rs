@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::render::{args, objects};
+use crate::render::{args, objects, template};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_cognito-password-operator");
 
@@ -119,4 +119,131 @@ fn each_setting_becomes_its_flag_and_the_operator_accepts_the_command_line() {
 #[test]
 fn with_default_values_no_flag_is_given() {
     assert_eq!(args(&objects(&json!({}))), ["run"]);
+}
+
+/// Whether the operator accepts a flag. The next thing that is missing is an API server.
+fn is_accepted(flag: &str, text: &str) -> bool {
+    let output = Command::new(BINARY)
+        .args(["run", &format!("{flag}={text}")])
+        .env_clear()
+        .env("POD_NAMESPACE", "somewhere")
+        .env("KUBECONFIG", "/nonexistent")
+        .output()
+        .expect("the operator can be started");
+    String::from_utf8_lossy(&output.stderr).contains("no API server is configured")
+}
+
+/// A flag, texts for the flag, and the settings that give a text to the flag.
+type Texts<'a> = (&'a str, &'a [&'a str], fn(&str) -> Value);
+
+#[test]
+fn the_chart_refuses_a_text_exactly_if_the_operator_does() {
+    let selectors = [
+        "a=b",
+        " a == b , c!=d ",
+        "team in (a, b),!legacy,ours",
+        "team notin(a)",
+        "team notin (a)",
+        "example.com/team=A_1.x",
+        "empty=",
+        "in in (in)",
+        "a=b,",
+        "a,x > 5",
+        "a=b=c",
+        "team in (a,b",
+        "team in (a) b",
+        "team in a",
+        "-a=b",
+        "a=b-",
+        "Example.com/a=b",
+        "a/b/c=d",
+        "! a",
+        "team in ()",
+        ",",
+        "a b",
+        "a=(b)",
+    ];
+    let levels = [
+        "info",
+        "INFO",
+        "off",
+        "3",
+        "6",
+        "loud",
+        "info,cognito_password_operator=debug",
+        "a::b=trace, warn",
+        "cognito_password_operator=",
+        ",,info",
+        "info,,",
+        ",",
+        "inof",
+        "a=b=warn",
+        "=debug",
+        "[reconcile]=debug",
+        "a[b{c}]=trace",
+        "a[b=info",
+        "*=info",
+        "a=5",
+        "a=7",
+    ];
+    let leases = ["a", "a.b", "a-b.c", "a..b", "-a", "a-", "A", "a_b", "1"];
+    let addresses = [
+        "[::]",
+        "0.0.0.0",
+        "10.1.2.3",
+        "[fd00::1]",
+        "[fd00:0:0:0:0:0:0:1]",
+        "::",
+        "localhost",
+        "256.0.0.1",
+        "1.2.3",
+        "[::1::2]",
+        "[12345::]",
+    ];
+    let namespaces = ["a", "1", "a-b", "A", "a.b", "-a", "a_b", ""];
+    let table: [Texts; 5] = [
+        (
+            "--secret-selector",
+            &selectors,
+            |text| json!({ "secretSelector": text }),
+        ),
+        ("--log", &levels, |text| json!({ "log": { "level": text } })),
+        ("--lease-name", &leases, |text| json!({ "leaseName": text })),
+        (
+            "--listen",
+            &addresses,
+            |text| json!({ "listenAddress": text }),
+        ),
+        (
+            "--watch-namespaces",
+            &namespaces,
+            |text| json!({ "watchNamespaces": [text] }),
+        ),
+    ];
+    for (flag, texts, settings) in table {
+        for text in texts {
+            let port = if flag == "--listen" { ":8080" } else { "" };
+            let of_operator = is_accepted(flag, &format!("{text}{port}"));
+            let of_chart = template(&json!({ "settings": settings(text) }));
+            assert_eq!(
+                of_chart.is_ok(),
+                of_operator,
+                "{flag}={text:?}: {of_chart:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_flag_with_a_value_is_refused_as_a_further_argument_or_variable() {
+    for (flag, _, _) in table() {
+        let refusal = template(&json!({ "extraArgs": [format!("{flag}=a")] })).expect_err(flag);
+        let words = format!("extraArgs: {flag} has a value of its own: set settings.");
+        assert!(refusal.contains(&words), "{refusal}");
+        let variable = format!("CPO{}", flag[1..].replace('-', "_").to_uppercase());
+        let values = json!({ "extraEnv": [{ "name": variable, "value": "a" }] });
+        let refusal = template(&values).expect_err(&variable);
+        let words = format!("extraEnv: {variable} has a value of its own: set settings.");
+        assert!(refusal.contains(&words), "{refusal}");
+    }
 }

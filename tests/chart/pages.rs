@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::render::{RELEASE, chart, read, read_yaml, run, run_in};
+use crate::render::{RELEASE, chart, read, read_yaml, run, run_in, template};
 use crate::support::{scratch, tools::Tool};
 
 #[test]
@@ -101,10 +101,61 @@ fn the_notes_warn_of_what_is_missing_and_of_nothing_else() {
             json!({ "aws": { "roleArn": role }, "crds": { "keep": false } }),
             "crds.keep is false",
         ),
+        (
+            json!({ "aws": { "roleArn": role }, "replicas": 0 }),
+            "replicas is 0",
+        ),
+        (
+            json!({ "aws": { "roleArn": role }, "podDisruptionBudget": { "minAvailable": 2 } }),
+            "lets no pod go",
+        ),
+        (
+            json!({ "aws": { "roleArn": role }, "podDisruptionBudget": { "maxUnavailable": 0 } }),
+            "lets no pod go",
+        ),
     ];
     for (values, words) in table {
         let said = notes(&values);
         assert!(said.contains(words), "{values}: {said}");
         assert_eq!(said.matches("WARNING").count(), 1, "{values}: {said}");
+    }
+    // These go with an empty aws.roleArn, which is a warning of its own.
+    let table = [
+        (
+            json!({ "serviceAccount": { "create": false } }),
+            "the ServiceAccount default",
+        ),
+        (
+            json!({ "proxy": { "https": "http://proxy.example.com" } }),
+            "add 169.254.170.23 to proxy.noProxy",
+        ),
+    ];
+    for (values, words) in table {
+        let said = notes(&values);
+        assert!(said.contains(words), "{values}: {said}");
+        assert_eq!(said.matches("WARNING").count(), 2, "{values}: {said}");
+    }
+    let well = json!({ "aws": { "roleArn": role }, "podDisruptionBudget": { "minAvailable": 1 }, "proxy": { "https": "http://proxy.example.com" } });
+    assert!(!notes(&well).contains("WARNING"));
+}
+
+#[test]
+fn the_readmes_examples_of_values_fit_the_chart() {
+    let readme = read("README.md");
+    let blocks: Vec<&str> = readme
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert!(blocks.len() >= 5, "{blocks:?}");
+    for block in blocks {
+        let mut values: Value = serde_saphyr::from_str(block).expect("an example is YAML");
+        // An umbrella chart's values hold those of the chart.
+        if let Some(own) = values["cognito-password-operator"].as_object().cloned() {
+            let global = values["global"].take();
+            values = Value::Object(own);
+            values["global"] = global;
+        }
+        template(&values).unwrap_or_else(|said| panic!("{block}: {said}"));
     }
 }

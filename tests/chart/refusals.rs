@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::render::{RELEASE, template, template_by};
+use crate::render::{RELEASE, chart, read, template, template_by};
+use crate::sentences::{self, Refusal};
 use crate::support::tools::Tool;
 
 /// Values that the schema refuses, for a type, a name or a range; and words of the refusal.
-fn schema() -> Vec<(Value, &'static [&'static str])> {
+fn schema() -> Vec<Refusal> {
     vec![
         (json!({ "replica": 2 }), &["replica", "not allowed"]),
         (
@@ -80,100 +81,74 @@ fn schema() -> Vec<(Value, &'static [&'static str])> {
     ]
 }
 
-/// Values that the schema lets through and the chart refuses: patterns, and values that don't go together.
-fn sentences() -> Vec<(Value, &'static [&'static str])> {
-    let grant = |pool: &str| json!({ "grants": [{ "name": "team-a", "userPoolId": pool, "usernames": ["ci-bot"], "namespaces": { "names": ["team-a"] } }] });
-    vec![
-        (
-            json!({ "settings": { "watchNamespaces": ["Team-A"] } }),
-            &[
-                "settings.watchNamespaces",
-                "\"Team-A\" is no name of a namespace",
-            ],
-        ),
-        (
-            json!({ "settings": { "watchNamespaces": ["a"], "ungranted": "deny" } }),
-            &["settings.ungranted: deny needs grants"],
-        ),
-        (
-            json!({ "settings": { "leaseName": "A_b" } }),
-            &["settings.leaseName: \"A_b\" is no name of a Lease"],
-        ),
-        (
-            json!({ "settings": { "listenAddress": "localhost" } }),
-            &["settings.listenAddress: \"localhost\" is no address"],
-        ),
-        (
-            json!({ "settings": { "leaderElect": false } }),
-            &[
-                "replicas: without settings.leaderElect",
-                "set replicas to 1",
-            ],
-        ),
-        (
-            json!({ "aws": { "roleArn": "my-role" } }),
-            &["aws.roleArn: \"my-role\" is no ARN of an IAM role, such as arn:aws:iam::"],
-        ),
-        (
-            json!({ "aws": { "roleArn": "arn:aws:iam::111122223333:role/a" }, "serviceAccount": { "create": false } }),
-            &["aws.roleArn: the chart annotates only a ServiceAccount that the chart makes"],
-        ),
-        (
-            json!({ "aws": { "region": "Ireland" } }),
-            &["aws.region: \"Ireland\" is no name of an AWS Region"],
-        ),
-        (
-            json!({ "aws": { "endpoints": { "cognito": "cognito:443" } } }),
-            &["aws.endpoints.cognito: \"cognito:443\" is no URL"],
-        ),
-        (
-            json!({ "aws": { "endpoints": { "sts": "sts" } } }),
-            &["aws.endpoints.sts: \"sts\" is no URL"],
-        ),
-        (
-            json!({ "proxy": { "https": "proxy:3128" } }),
-            &["proxy.https: \"proxy:3128\" is no URL of a proxy"],
-        ),
-        (
-            json!({ "image": { "digest": "sha256:12" } }),
-            &["image.digest: \"sha256:12\" is no digest"],
-        ),
-        (
-            json!({ "image": { "repository": "me/operator:1.2" } }),
-            &["image.repository: \"me/operator:1.2\" is no name of a repository"],
-        ),
-        (
-            grant("pool"),
-            &["grants: the userPoolId of team-a, \"pool\", is no user pool id"],
-        ),
-        (
-            json!({ "settings": { "watchNamespaces": ["team-a"] }, "grants": grant("eu-west-1_AbCdEf123")["grants"] }),
-            &["grants: an operator with settings.watchNamespaces doesn't read grants"],
-        ),
-        (
-            json!({ "metrics": { "serviceMonitor": { "enabled": true }, "podMonitor": { "enabled": true } } }),
-            &["metrics: a ServiceMonitor and a PodMonitor would scrape each pod twice"],
-        ),
-        (
-            json!({ "metrics": { "serviceMonitor": { "enabled": true } }, "service": { "enabled": false } }),
-            &["metrics.serviceMonitor: a ServiceMonitor needs the Service"],
-        ),
-        (
-            json!({ "metrics": { "prometheusRule": { "rules": { "Throttled": { "enabled": false } } } } }),
-            &[
-                "Throttled is no alert of this chart",
-                "CognitoPasswordOperatorThrottled",
-            ],
-        ),
-    ]
-}
-
 #[test]
 fn a_wrong_value_is_refused_with_words_that_say_what_is_right() {
-    for (values, words) in schema().into_iter().chain(sentences()) {
+    for (values, words) in schema().into_iter().chain(sentences::all()) {
         let refusal = template(&values).expect_err(&values.to_string());
         for word in words {
             assert!(refusal.contains(word), "{values}: no {word:?} in {refusal}");
+        }
+    }
+}
+
+/// What the CRD of grants refuses, the chart refuses before it makes anything.
+#[test]
+fn a_grant_that_the_api_server_would_refuse_is_refused_by_the_chart() {
+    let table = [
+        ("name", json!("Team"), "\"Team\" is no name of a grant"),
+        (
+            "usernames",
+            json!(["a b"]),
+            "a username of team-a, \"a b\", has white space",
+        ),
+        (
+            "namespaces",
+            json!({ "names": ["team-*"] }),
+            "\"team-*\", of team-a, is no name of a namespace",
+        ),
+        (
+            "roleArn",
+            json!("arn:aws:iam::1:role/passwords"),
+            "the roleArn of team-a, \"arn:aws:iam::1:role/passwords\", is no ARN",
+        ),
+        (
+            "externalId",
+            json!("a b"),
+            "the externalId of team-a, \"a b\", must consist of",
+        ),
+        (
+            "externalId",
+            json!("ours"),
+            "the externalId of team-a is for assuming a role: set roleArn too",
+        ),
+        (
+            "region",
+            json!("Ireland"),
+            "the region of team-a, \"Ireland\", is no name of an AWS Region",
+        ),
+    ];
+    for (field, value, words) in table {
+        let mut grant = sentences::grant("eu-west-1_AbCdEf123");
+        grant[field] = value;
+        let refusal = template(&json!({ "grants": [grant] })).expect_err(words);
+        assert!(
+            refusal.contains(&format!("\ngrants: {words}")),
+            "{field}: {refusal}"
+        );
+    }
+}
+
+#[test]
+fn a_file_renders_nothing_before_the_values_are_checked() {
+    for entry in std::fs::read_dir(chart().join("templates")).expect("the folder can be read") {
+        let name = entry.expect("the folder can be read").file_name();
+        let name = name.to_string_lossy();
+        if !name.starts_with('_') {
+            let text = read(&format!("templates/{name}"));
+            assert!(
+                text.starts_with("{{- include \"cpo.validate\" . "),
+                "{name}"
+            );
         }
     }
 }

@@ -26,7 +26,7 @@ fn leaves(schema: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
     }
 }
 
-fn schema() -> BTreeMap<String, Value> {
+pub(crate) fn schema() -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     leaves(&read_yaml("values.schema.json"), "", &mut found);
     // For umbrella charts: Helm reads the value, the chart doesn't.
@@ -41,12 +41,12 @@ fn at<'a>(values: &'a Value, path: &str) -> Option<&'a Value> {
 }
 
 /// Values with one leaf set.
-fn set(path: &str, value: Value) -> Value {
+pub(crate) fn set(path: &str, value: Value) -> Value {
     let nest = |value, name: &str| json!({ name: value });
     path.rsplit('.').fold(value, nest)
 }
 
-fn merge(into: &mut Value, from: Value) {
+pub(crate) fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             for (name, value) in from {
@@ -137,11 +137,14 @@ fn change(path: &str, leaf: &Value) -> (Value, Value) {
         }
         "tolerations" => alone(json!([{ "operator": "Exists" }])),
         "topologySpreadConstraints" => alone(json!([])),
-        "extraArgs" => alone(json!(["--log-format=json"])),
+        "extraArgs" => alone(json!(["--operator-namespace=another"])),
         "extraEnv" => alone(json!([{ "name": "A", "value": "b" }])),
         "extraEnvFrom" => alone(json!([{ "configMapRef": { "name": "a" } }])),
         "extraVolumes" => alone(json!([{ "name": "a", "emptyDir": {} }])),
-        "extraVolumeMounts" => alone(json!([{ "name": "a", "mountPath": "/a" }])),
+        "extraVolumeMounts" => (
+            json!({ "extraVolumes": [{ "name": "a", "emptyDir": {} }] }),
+            json!([{ "name": "a", "mountPath": "/a" }]),
+        ),
         "networkPolicy.ingress.from" => alone(json!([{ "podSelector": {} }])),
         "networkPolicy.egress.extra" => alone(json!([rule])),
         "networkPolicy.egress.dns.ports" | "networkPolicy.egress.apiServer.ports" => {
@@ -161,9 +164,13 @@ fn change(path: &str, leaf: &Value) -> (Value, Value) {
         | "metrics.serviceMonitor.annotations"
         | "metrics.dashboard.labels"
         | "metrics.dashboard.annotations"
-        | "metrics.dashboard.instanceSelector"
         | "metrics.podMonitor.labels"
         | "metrics.podMonitor.annotations" => beside(json!({ "release": "prometheus" })),
+        "metrics.dashboard.instanceSelector" => {
+            beside(json!({ "matchLabels": { "dashboards": "grafana" } }))
+        }
+        "settings.log.level" => alone(json!("debug")),
+        "updateStrategy" => alone(json!({ "type": "Recreate" })),
         _ if path.ends_with("elabelings") => {
             beside(json!([{ "action": "labeldrop", "regex": "endpoint" }]))
         }

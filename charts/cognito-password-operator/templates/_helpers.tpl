@@ -1,20 +1,30 @@
-{{/* The label app.kubernetes.io/name. */}}
+{{/*
+The label app.kubernetes.io/name. An umbrella chart's alias takes the place of the chart's name, and may have
+characters that no object's name may have.
+*/}}
 {{- define "cpo.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- .Values.nameOverride | default .Chart.Name | lower | replace "_" "-" | trimAll "-" -}}
 {{- end }}
 
-{{/* The name of all objects. */}}
+{{/*
+The name of all objects. 52 characters leave room for an ending such as -dashboard. A longer name ends with a
+hash, so that two of them differ.
+*/}}
 {{- define "cpo.fullname" -}}
-{{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
-{{- else -}}
 {{- $name := include "cpo.name" . -}}
-{{- if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
+{{- $full = .Values.fullnameOverride | default $full | replace "." "-" -}}
+{{- if gt (len $full) 52 -}}
+{{- printf "%s-%s" (trunc 43 $full | trimSuffix "-") (sha256sum $full | trunc 8) -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- $full -}}
 {{- end -}}
-{{- end -}}
+{{- end }}
+
+{{/* The name of the metrics' Service. Kubernetes 1.32 admits no Service whose name begins with a digit. */}}
+{{- define "cpo.serviceName" -}}
+{{- $name := printf "%s-metrics" (include "cpo.fullname" .) -}}
+{{- regexMatch "^[0-9]" $name | ternary (printf "n%s" $name) $name -}}
 {{- end }}
 
 {{- define "cpo.serviceAccountName" -}}
@@ -25,53 +35,98 @@
 {{- end -}}
 {{- end }}
 
-{{/*
-The labels by which the Deployment and the policies select the pods. A Deployment's selector can't be changed:
-with the default name the selector is that of deploy/, so that Helm can adopt an installation by kustomize.
-With another name the release is part of the selector, so that two releases in one namespace don't share pods.
-*/}}
-{{- define "cpo.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "cpo.name" . }}
-{{- if ne (include "cpo.fullname" .) .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
-{{- end }}
+{{/* The labels that tell this release from others. */}}
+{{- define "cpo.ownLabels" -}}
+app.kubernetes.io/name: {{ include "cpo.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
-{{/* The labels of objects that don't change with the operator's version, such as the CRDs. */}}
-{{- define "cpo.unversionedLabels" -}}
-{{- $own := dict
-  "app.kubernetes.io/name" (include "cpo.name" .)
-  "app.kubernetes.io/instance" .Release.Name
-  "app.kubernetes.io/part-of" .Chart.Name
-  "app.kubernetes.io/managed-by" .Release.Service
-  "helm.sh/chart" (printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_")) -}}
-{{- toYaml (merge $own .Values.commonLabels) -}}
+{{/*
+The labels by which Deployment, Service and policies select the pods. With the default name they are those of
+deploy/, so that Helm can adopt an installation by kustomize: a Deployment's selector can't be changed, and Helm 4
+reports a conflict for each other selector. With another name the release is a part of the selector.
+*/}}
+{{- define "cpo.selectorLabels" -}}
+{{- if eq (include "cpo.fullname" .) "cognito-password-operator" -}}
+app.kubernetes.io/name: {{ include "cpo.name" . | quote }}
+{{- else -}}
+{{- include "cpo.ownLabels" . -}}
+{{- end -}}
+{{- end }}
+
+{{/* A list of maps as one map. An earlier map wins, and null takes an entry away. */}}
+{{- define "cpo.merged" -}}
+{{- $all := dict -}}
+{{- range . -}}
+{{- range $name, $value := . -}}
+{{- if not (hasKey $all $name) }}{{ $_ := set $all $name $value }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- $merged := dict -}}
+{{- range $name, $value := $all -}}
+{{- if not (kindIs "invalid" $value) }}{{ $_ := set $merged $name $value }}{{ end -}}
+{{- end -}}
+{{- toYaml $merged -}}
+{{- end }}
+
+{{/*
+A map as YAML, without nulls in it. Helm takes a null away together with the default, and leaves a null without a
+default. To Kubernetes, a null is zero: `limits: {cpu: null}` would be a limit of no CPU.
+*/}}
+{{- define "cpo.withoutNulls" -}}
+{{- $kept := dict -}}
+{{- range $name, $value := . -}}
+{{- if kindIs "map" $value -}}
+{{- $_ := set $kept $name (include "cpo.withoutNulls" $value | fromYaml) -}}
+{{- else if not (kindIs "invalid" $value) -}}
+{{- $_ := set $kept $name $value -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $kept -}}
+{{- end }}
+
+{{/* The labels that selectors and Helm use. No value replaces them: cpo.validate refuses that. */}}
+{{- define "cpo.fixedLabels" -}}
+{{ include "cpo.ownLabels" . }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimAll "-_." | quote }}
 {{- end }}
 
 {{- define "cpo.version" -}}
-{{- .Values.image.tag | default .Chart.AppVersion | replace "+" "_" | trunc 63 | trimSuffix "-" | trimSuffix "." | trimSuffix "_" -}}
+{{- .Values.image.tag | default .Chart.AppVersion | replace "+" "_" | trunc 63 | trimAll "-_." -}}
 {{- end }}
 
+{{/* The labels of objects that don't change with the operator's version, such as the CRDs: (list . own). */}}
+{{- define "cpo.unversionedLabels" -}}
+{{- $root := index . 0 -}}
+{{- $fixed := include "cpo.fixedLabels" $root | fromYaml -}}
+{{- $partOf := dict "app.kubernetes.io/part-of" (trimAll "-_" $root.Chart.Name) -}}
+{{- include "cpo.merged" (list $fixed (index . 1) $root.Values.commonLabels $partOf) -}}
+{{- end }}
+
+{{/* The labels of all other objects: (list . own). */}}
 {{- define "cpo.labels" -}}
-{{ include "cpo.unversionedLabels" . }}
-app.kubernetes.io/version: {{ include "cpo.version" . | quote }}
+{{- $root := index . 0 -}}
+{{- $fixed := include "cpo.fixedLabels" $root | fromYaml -}}
+{{- $version := dict
+  "app.kubernetes.io/part-of" (trimAll "-_" $root.Chart.Name)
+  "app.kubernetes.io/version" (include "cpo.version" $root) -}}
+{{- include "cpo.merged" (list $fixed (index . 1) $root.Values.commonLabels $version) -}}
 {{- end }}
 
 {{/* The labels of the pods. Without the chart's version: an upgrade of the chart alone restarts no pod. */}}
 {{- define "cpo.podLabels" -}}
-{{- $own := dict
-  "app.kubernetes.io/name" (include "cpo.name" .)
-  "app.kubernetes.io/instance" .Release.Name
-  "app.kubernetes.io/part-of" .Chart.Name
+{{- $fixed := include "cpo.ownLabels" . | fromYaml -}}
+{{- $version := dict
+  "app.kubernetes.io/part-of" (trimAll "-_" .Chart.Name)
   "app.kubernetes.io/version" (include "cpo.version" .) -}}
-{{- toYaml (merge $own .Values.podLabels .Values.commonLabels) -}}
+{{- include "cpo.merged" (list $fixed .Values.podLabels .Values.commonLabels $version) -}}
 {{- end }}
 
-{{/* The annotations of an object: (list . own), where the common annotations win over none of the own ones. */}}
+{{/* The annotations of an object: (list . own), where own annotations win over the common ones. */}}
 {{- define "cpo.annotations" -}}
 {{- $root := index . 0 -}}
-{{- $annotations := merge dict (index . 1) $root.Values.commonAnnotations -}}
-{{- with $annotations -}}
+{{- with include "cpo.merged" (list (index . 1) $root.Values.commonAnnotations) | fromYaml -}}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end -}}
@@ -98,11 +153,24 @@ annotations:
 {{- default (include "cpo.fullname" .) .Values.settings.leaseName -}}
 {{- end }}
 
-{{/* The port of the proxy, from its URL. */}}
-{{- define "cpo.proxyPort" -}}
-{{- $url := urlParse .Values.proxy.https -}}
-{{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" -}}
-{{- if $port -}}{{ $port }}{{- else if eq $url.scheme "https" -}}443{{- else -}}80{{- end -}}
+{{/* The ports of the proxy and of AWS endpoints from their URLs, other than 443, as JSON: {"ports": [...]}. */}}
+{{- define "cpo.urlPorts" -}}
+{{- $ports := list -}}
+{{- range list .Values.proxy.https .Values.aws.endpoints.cognito .Values.aws.endpoints.sts | compact -}}
+{{- $url := urlParse . -}}
+{{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (eq $url.scheme "https" | ternary "443" "80") -}}
+{{- if ne (int $port) 443 }}{{ $ports = append $ports (int $port) }}{{ end -}}
+{{- end -}}
+{{- dict "ports" (uniq $ports) | toJson -}}
+{{- end }}
+
+{{/* The pull secrets as JSON: {"secrets": [...]}. Umbrella charts name them as text or as objects. */}}
+{{- define "cpo.imagePullSecrets" -}}
+{{- $secrets := list -}}
+{{- range concat (.Values.imagePullSecrets | default list) ((.Values.global).imagePullSecrets | default list) -}}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) -}}
+{{- end -}}
+{{- dict "secrets" (uniq $secrets) | toJson -}}
 {{- end }}
 
 {{/* The rules on resources and Secrets, where the operator watches: everywhere, or in each watched namespace. */}}
@@ -135,13 +203,13 @@ annotations:
 {{- $settings := .Values.settings -}}
 - run
 {{- with $settings.watchNamespaces }}
-- --watch-namespaces={{ join "," . }}
+- {{ printf "--watch-namespaces=%s" (join "," .) | quote }}
 {{- end }}
 {{- with $settings.secretSelector }}
 - {{ printf "--secret-selector=%s" . | quote }}
 {{- end }}
 {{- with $settings.ungranted }}
-- --ungranted={{ . }}
+- {{ printf "--ungranted=%s" . | quote }}
 {{- end }}
 {{- if ne (toString $settings.cognitoRps) "10" }}
 - --cognito-rps={{ $settings.cognitoRps }}
@@ -153,7 +221,7 @@ annotations:
 - --leader-elect=false
 {{- end }}
 {{- if ne (include "cpo.leaseName" .) "cognito-password-operator" }}
-- --lease-name={{ include "cpo.leaseName" . }}
+- {{ printf "--lease-name=%s" (include "cpo.leaseName" .) | quote }}
 {{- end }}
 {{- $listen := printf "%s:%v" $settings.listenAddress $settings.port }}
 {{- if ne $listen "[::]:8080" }}
@@ -163,14 +231,15 @@ annotations:
 - {{ printf "--log=%s" $settings.log.level | quote }}
 {{- end }}
 {{- if ne $settings.log.format "text" }}
-- --log-format={{ $settings.log.format }}
+- {{ printf "--log-format=%s" $settings.log.format | quote }}
 {{- end }}
 {{- with .Values.extraArgs }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
 
-{{- define "cpo.env" -}}
+{{/* The environment variables that the chart sets. */}}
+{{- define "cpo.ownEnv" -}}
 # The namespace of the operator's key Secret and Lease.
 - name: POD_NAMESPACE
   valueFrom:
@@ -224,6 +293,10 @@ annotations:
 - name: AWS_CA_BUNDLE
   value: /etc/cognito-password-operator/ca/ca.crt
 {{- end }}
+{{- end }}
+
+{{- define "cpo.env" -}}
+{{ include "cpo.ownEnv" . }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
