@@ -55,7 +55,9 @@ fn without_helm(mut value: Value) -> Value {
     value
 }
 
-fn by_name(objects: Vec<Value>) -> Objects {
+/// The objects by name. Without the pod of `helm test`, which no installation has.
+fn by_name(mut objects: Vec<Value>) -> Objects {
+    objects.retain(|object| object["metadata"]["annotations"]["helm.sh/hook"] != "test");
     let count = objects.len();
     let named = objects.into_iter().map(|object| {
         let metadata = &object["metadata"];

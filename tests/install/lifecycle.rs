@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, NAME, SOON};
+use crate::helm_test::helm_test;
 use crate::support::{FaultServer, Operator, tools::Tool, wait_reason};
 
 const POOL: &str = "eu-west-1_AbCdEf123";
@@ -52,6 +53,25 @@ async fn a_release_lives(helm: Tool) {
     assert_eq!(
         cognito.password_of(POOL, "ci-bot").as_deref(),
         Some("First-Passw0rd")
+    );
+
+    // `helm test`: the operator's own check. A right that is gone is named.
+    let (tested, output) = helm_test(&cluster, &operator);
+    let said = tested.unwrap_or_else(|why| panic!("{why}\n{output}"));
+    assert!(said.contains("Succeeded"), "{said}");
+    assert!(output.contains("has all 19 needed rights"), "{output}");
+    let binding = cluster.object(NAME, "rolebinding/cognito-password-operator");
+    let delete = ["delete", "rolebinding", NAME, "-n", NAME];
+    cluster.plane.kubectl(&delete);
+    let (tested, output) = helm_test(&cluster, &operator);
+    cluster.plane.kubectl_stdin(
+        &["create", "-f", "-"],
+        &without_identity(binding).to_string(),
+    );
+    assert!(tested.is_err(), "{tested:?}\n{output}");
+    assert!(
+        output.contains("may not update leases.coordination.k8s.io"),
+        "{output}"
     );
     assert!(operator.terminate(SOON).await.success());
 
@@ -105,6 +125,13 @@ async fn a_release_lives(helm: Tool) {
         crds.iter().all(|name| !name.contains("cognito")),
         "{crds:?}"
     );
+}
+
+/// The object, to be made again.
+fn without_identity(mut object: Value) -> Value {
+    let metadata = object["metadata"].as_object_mut().expect("metadata");
+    metadata.retain(|name, _| ["name", "namespace", "labels", "annotations"].contains(&&**name));
+    object
 }
 
 fn resource() -> Value {

@@ -7,6 +7,7 @@ mod support;
 mod admission;
 mod adoption;
 mod cluster;
+mod helm_test;
 mod lifecycle;
 mod namespaced;
 mod wait;

@@ -32,7 +32,7 @@ Helm renders the templates in no fixed order, and with a wrong value another one
 {{- define "cpo.wrong.missing" -}}
 {{- $needed := list
   "crds.enabled" "crds.keep"
-  "operator.enabled"
+  "operator.enabled" "helmTest.enabled"
   "settings.cognitoRps" "settings.cognitoBurst" "settings.leaderElect" "settings.listenAddress" "settings.port"
   "settings.log.level" "settings.log.format"
   "aws.fips" "aws.dualstack" "aws.endpoints"
