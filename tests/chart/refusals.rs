@@ -1,6 +1,6 @@
 //! Wrong values are refused, by Helm 4, with a sentence that names the value and says what is right.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::render::{RELEASE, chart, read, template, template_by};
 use crate::sentences::{self, Refusal};
