@@ -84,17 +84,7 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
         .await
         .map_err(|error| StartError::Settings(error.to_string()))?;
     let cognito = Arc::new(cognito);
-    let config = kube::Config::infer().await.map_err(|error| {
-        StartError::Settings(format!(
-            "no API server is configured, neither by KUBECONFIG nor by a pod's ServiceAccount: {}",
-            without_content(&error)
-        ))
-    })?;
-    let requests = metrics.clone();
-    let count_request = move |request: ApiRequest| {
-        requests.kubernetes_request(request.verb, request.resource, request.code_class);
-    };
-    let client = connect(config, Arc::new(count_request)).map_err(StartError::Settings)?;
+    let client = client(metrics.clone()).await?;
     let cant_listen =
         |error| StartError::Failed(format!("can't listen on {}: {error}", settings.listen));
     let listener = server::bind(settings.listen).map_err(cant_listen)?;
@@ -187,6 +177,20 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
     }
     info!("stopped");
     controlled
+}
+
+/// The client of the API server. The metrics count each request.
+async fn client(metrics: Arc<Metrics>) -> Result<Client, StartError> {
+    let config = kube::Config::infer().await.map_err(|error| {
+        StartError::Settings(format!(
+            "no API server is configured, neither by KUBECONFIG nor by a pod's ServiceAccount: {}",
+            without_content(&error)
+        ))
+    })?;
+    let count = move |request: ApiRequest| {
+        metrics.kubernetes_request(request.verb, request.resource, request.code_class);
+    };
+    connect(config, Arc::new(count)).map_err(StartError::Settings)
 }
 
 /// The rule for users that no grant names, as a field of the log.

@@ -75,7 +75,7 @@ impl Observer {
                     }
                 };
                 sender.send_modify(|seen: &mut Vec<ObservedState>| {
-                    seen.push(read(&object, after_gap))
+                    seen.push(read(&object, after_gap));
                 });
             }
         });

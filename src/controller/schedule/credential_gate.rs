@@ -176,15 +176,13 @@ impl<C: Cognito> CredentialGate<C> {
     /// [`CredentialsFailure`]: the authority has none.
     pub async fn examine(&self, authority: &Authority) -> Result<(), CredentialsFailure> {
         let known = self.0.state().failure(authority).cloned();
-        match known {
-            Some(failure) => Err(failure),
-            None => {
-                let found = self.0.cognito.authenticate(authority).await;
-                found
-                    .inspect_err(|_| (self.0.count_failure)(authority))
-                    .map(|_| ())
-            }
+        if let Some(failure) = known {
+            return Err(failure);
         }
+        let found = self.0.cognito.authenticate(authority).await;
+        found
+            .inspect_err(|_| (self.0.count_failure)(authority))
+            .map(|_| ())
     }
 
     /// Forgets the gates and accounts of all authorities that are no longer needed.

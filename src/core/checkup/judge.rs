@@ -242,6 +242,9 @@ mod tests {
         }
     }
 
+    /// Brings one fault into the facts.
+    type Change = Box<dyn FnOnce(&mut Facts)>;
+
     fn levels(facts: &Facts) -> Vec<(&'static str, Level)> {
         let findings = judge(facts);
         findings.iter().map(|it| (it.subject, it.level)).collect()
@@ -279,7 +282,6 @@ mod tests {
                 duration: 15,
             })))
         };
-        type Change = Box<dyn FnOnce(&mut Facts)>;
         let minor = |minor: &'static str| -> Change {
             Box::new(move |it| it.kubernetes = Ok(("1".to_owned(), minor.to_owned())))
         };
