@@ -41,9 +41,10 @@ chart: prerequisites ## The Helm chart: all its tests, and installs by Helm 3 an
 	RUST_TEST_THREADS=2 $(with_tools) $(cargo) test --locked --no-fail-fast --test chart --test install
 
 .PHONY: alerts
-alerts: needs := promtool decode-dashboard
-alerts: prerequisites ## The alerts, tested by promtool: each fires when it should, and no other; and the dashboard
+alerts: needs := $(control_plane) promtool decode-dashboard kube-state-metrics
+alerts: prerequisites ## The alerts, tested by promtool: each fires when it should, and no other; the dashboard; the series for teams
 	$(with_tools) tests/alerts.sh
+	$(with_tools) $(cargo) test --locked --test tenant_series
 
 .PHONY: drill
 drill: needs := $(control_plane)
@@ -97,7 +98,7 @@ crds: ## Writes crds/ and the chart's copy anew, from the code
 .PHONY: chart-files
 chart-files: needs := helm-docs
 chart-files: prerequisites ## Writes the chart's README, and its copies of alerts and dashboard, anew
-	cp monitoring/rules.yaml charts/cognito-password-operator/files/monitoring/
+	cp monitoring/rules.yaml monitoring/tenant-rules.yaml charts/cognito-password-operator/files/monitoring/
 	cp monitoring/dashboards/cognito-password-operator.json charts/cognito-password-operator/files/monitoring/dashboard.json
 	$(with_tools) sh -c '"$$CPO_HELM_DOCS" --chart-search-root charts'
 

@@ -226,6 +226,10 @@ fn the_charts_alerts_and_dashboard_are_those_of_the_project_byte_for_byte() {
     for (of_chart, of_project) in [
         ("files/monitoring/rules.yaml", "monitoring/rules.yaml"),
         (
+            "files/monitoring/tenant-rules.yaml",
+            "monitoring/tenant-rules.yaml",
+        ),
+        (
             "files/monitoring/dashboard.json",
             "monitoring/dashboards/cognito-password-operator.json",
         ),
