@@ -97,9 +97,13 @@ crds: ## Writes crds/ and the chart's copy anew, from the code
 
 .PHONY: chart-files
 chart-files: needs := helm-docs
-chart-files: prerequisites ## Writes the chart's README, and its copies of alerts and dashboard, anew
+chart-files: prerequisites ## Writes the chart's README, and the copies of alerts and dashboard in charts/ and deploy/, anew
 	cp monitoring/rules.yaml monitoring/tenant-rules.yaml charts/cognito-password-operator/files/monitoring/
 	cp monitoring/dashboards/cognito-password-operator.json charts/cognito-password-operator/files/monitoring/dashboard.json
+	@# The head of each PrometheusRule stays; the rules below `spec` are those of monitoring/.
+	copy() { { sed '/^spec:/q' "$$2"; sed -n '/^groups:/,$$s/^./  &/p' "$$1"; } > "$$2.new"; mv "$$2.new" "$$2"; }; \
+	copy monitoring/rules.yaml deploy/monitoring/prometheus-rule.yaml; \
+	copy monitoring/tenant-rules.yaml deploy/monitoring/tenants/prometheus-rule.yaml
 	$(with_tools) sh -c '"$$CPO_HELM_DOCS" --chart-search-root charts'
 
 .PHONY: lint
