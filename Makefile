@@ -17,6 +17,7 @@ help: ## This list
 space := $(subst ,, )
 control_plane := kube-apiserver etcd kubectl
 chart := helm helm-unittest helm-docs
+crds := prometheus-operator-crds grafana-operator-crds
 tools = $(filter-out lints bill,$(needs))
 with_tools = tests/with-tools.sh --tools=$(subst $(space),$(comma),$(strip $(tools)))
 comma := ,
@@ -36,7 +37,7 @@ quick: prerequisites lint ## The first minutes of `make test`: format, lints, un
 	$(cargo) test --locked --lib --test protocol --test architecture --test docs --test cli
 
 .PHONY: chart
-chart: needs := $(control_plane) kube-controller-manager kube-scheduler kwok helm3 $(chart)
+chart: needs := $(control_plane) kube-controller-manager kube-scheduler kwok helm3 $(chart) $(crds)
 chart: prerequisites ## The Helm chart: all its tests, and installs by Helm 3 and 4 into a real API server
 	RUST_TEST_THREADS=2 $(with_tools) $(cargo) test --locked --no-fail-fast --test chart --test install
 
