@@ -17,6 +17,7 @@ help: ## This list
 space := $(subst ,, )
 control_plane := kube-apiserver etcd kubectl
 chart := helm helm-unittest helm-docs
+crds := prometheus-operator-crds grafana-operator-crds
 tools = $(filter-out lints bill,$(needs))
 with_tools = tests/with-tools.sh --tools=$(subst $(space),$(comma),$(strip $(tools)))
 comma := ,
@@ -36,14 +37,15 @@ quick: prerequisites lint ## The first minutes of `make test`: format, lints, un
 	$(cargo) test --locked --lib --test protocol --test architecture --test docs --test cli
 
 .PHONY: chart
-chart: needs := $(control_plane) kube-controller-manager kube-scheduler kwok helm3 $(chart)
+chart: needs := $(control_plane) kube-controller-manager kube-scheduler kwok helm3 $(chart) $(crds)
 chart: prerequisites ## The Helm chart: all its tests, and installs by Helm 3 and 4 into a real API server
 	RUST_TEST_THREADS=2 $(with_tools) $(cargo) test --locked --no-fail-fast --test chart --test install
 
 .PHONY: alerts
-alerts: needs := promtool decode-dashboard
-alerts: prerequisites ## The alerts, tested by promtool: each fires when it should, and no other; and the dashboard
+alerts: needs := $(control_plane) promtool decode-dashboard kube-state-metrics
+alerts: prerequisites ## The alerts, tested by promtool: each fires when it should, and no other; the dashboard; the series for teams
 	$(with_tools) tests/alerts.sh
+	$(with_tools) $(cargo) test --locked --test tenant_series
 
 .PHONY: drill
 drill: needs := $(control_plane)
@@ -96,9 +98,13 @@ crds: ## Writes crds/ and the chart's copy anew, from the code
 
 .PHONY: chart-files
 chart-files: needs := helm-docs
-chart-files: prerequisites ## Writes the chart's README, and its copies of alerts and dashboard, anew
-	cp monitoring/rules.yaml charts/cognito-password-operator/files/monitoring/
+chart-files: prerequisites ## Writes the chart's README, and the copies of alerts and dashboard in charts/ and deploy/, anew
+	cp monitoring/rules.yaml monitoring/tenant-rules.yaml charts/cognito-password-operator/files/monitoring/
 	cp monitoring/dashboards/cognito-password-operator.json charts/cognito-password-operator/files/monitoring/dashboard.json
+	@# The head of each PrometheusRule stays; the rules below `spec` are those of monitoring/.
+	copy() { { sed '/^spec:/q' "$$2"; sed -n '/^groups:/,$$s/^./  &/p' "$$1"; } > "$$2.new"; mv "$$2.new" "$$2"; }; \
+	copy monitoring/rules.yaml deploy/monitoring/prometheus-rule.yaml; \
+	copy monitoring/tenant-rules.yaml deploy/monitoring/tenants/prometheus-rule.yaml
 	$(with_tools) sh -c '"$$CPO_HELM_DOCS" --chart-search-root charts'
 
 .PHONY: lint

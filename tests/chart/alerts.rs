@@ -14,20 +14,26 @@ fn read(path: &str) -> String {
     fs::read_to_string(file).unwrap_or_else(|error| panic!("{path} can't be read: {error}"))
 }
 
+/// The alerts for the platform team, and those for the teams.
+const FILES: [&str; 2] = ["monitoring/rules.yaml", "monitoring/tenant-rules.yaml"];
+
 /// The rules that are alerts.
 fn alerts() -> Vec<Value> {
-    let rules: Value =
-        serde_saphyr::from_str(&read("monitoring/rules.yaml")).expect("the rules are YAML");
+    let alerts: Vec<Value> = FILES.iter().flat_map(|file| alerts_of(file)).collect();
+    assert!(alerts.len() > 20, "{} alerts", alerts.len());
+    alerts
+}
+
+fn alerts_of(file: &str) -> Vec<Value> {
+    let rules: Value = serde_saphyr::from_str(&read(file)).expect("the rules are YAML");
     let groups = rules["groups"].as_array().expect("groups").clone();
     let rules = groups
         .iter()
         .filter_map(|group| group["rules"].as_array().cloned());
-    let alerts: Vec<Value> = rules
+    rules
         .flatten()
         .filter(|rule| rule["alert"].is_string())
-        .collect();
-    assert!(alerts.len() > 20, "{} alerts", alerts.len());
-    alerts
+        .collect()
 }
 
 fn text<'a>(rule: &'a Value, pointer: &str) -> &'a str {
@@ -77,7 +83,8 @@ fn each_alert_has_its_page_and_each_page_its_alert() {
 fn each_alert_says_what_how_bad_and_where_to_read_on() {
     for rule in alerts() {
         let name = text(&rule, "/alert");
-        assert!(name.starts_with("CognitoPasswordOperator"), "{name}");
+        let prefixes = ["CognitoPasswordOperator", "CognitoUserPassword"];
+        assert!(prefixes.iter().any(|it| name.starts_with(it)), "{name}");
         let severity = text(&rule, "/labels/severity");
         assert!(
             ["critical", "warning", "info"].contains(&severity),
@@ -110,6 +117,20 @@ fn reasons_in(expression: &str) -> BTreeSet<&str> {
 /// The words of an expression.
 fn words(expression: &str) -> impl Iterator<Item = &str> {
     expression.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+}
+
+#[test]
+fn each_alert_for_teams_has_namespace_and_name_of_its_resource() {
+    let alerts = alerts_of("monitoring/tenant-rules.yaml");
+    assert!(!alerts.is_empty());
+    for rule in alerts {
+        let expression = text(&rule, "/expr");
+        let aggregation = "by (cluster, namespace, name)";
+        assert!(expression.contains(aggregation), "{expression}");
+        let description = text(&rule, "/annotations/description");
+        let which = "CognitoUserPassword {{ $labels.name }} in {{ $labels.namespace }} ";
+        assert!(description.starts_with(which), "{description}");
+    }
 }
 
 #[test]

@@ -159,25 +159,93 @@ fn a_watched_namespace_may_be_the_releases_own() {
     }
 }
 
-#[test]
-fn with_a_secret_selector_the_chart_renders_the_labelled_variant() {
+/// What kustomize renders of deploy/ with components of deploy/.
+fn kustomized_with(components: &[&str]) -> Objects {
     // kustomize takes no absolute path.
-    let directory = scratch("labelled");
-    let deploy = directory.join("deploy");
-    copy(&tools::checkout().join("deploy"), &deploy);
-    copy(&tools::checkout().join("crds"), &directory.join("crds"));
+    let directory = scratch("overlay");
+    for folder in ["deploy", "crds", "monitoring"] {
+        copy(&tools::checkout().join(folder), &directory.join(folder));
+    }
     let overlay = directory.join("overlay");
     fs::create_dir_all(&overlay).expect("the scratch folder can be written");
+    let components: Vec<_> = components
+        .iter()
+        .map(|name| format!("../deploy/{name}"))
+        .collect();
+    let kustomization = json!({ "resources": ["../deploy"], "components": components });
     fs::write(
         overlay.join("kustomization.yaml"),
-        "resources: [../deploy]\ncomponents: [../deploy/labelled-secrets]\n",
+        kustomization.to_string(),
     )
     .expect("the scratch folder can be written");
     let text = run_in(&directory, Tool::Kubectl, &["kustomize", "overlay"]);
-    let mut wanted = by_name(documents(&text.expect("kustomize renders the overlay")));
-    wanted.retain(|name, _| !name.starts_with("Namespace "));
+    let mut objects = by_name(documents(&text.expect("kustomize renders the overlay")));
+    objects.retain(|name, _| !name.starts_with("Namespace "));
+    objects
+}
+
+#[test]
+fn with_a_secret_selector_the_chart_renders_the_labelled_variant() {
     let values = json!({ "settings": { "secretSelector": "password-operator=yes" } });
-    assert_same(&by_name(objects(&values)), &wanted);
+    assert_same(
+        &by_name(objects(&values)),
+        &kustomized_with(&["labelled-secrets"]),
+    );
+}
+
+#[test]
+fn with_monitoring_the_chart_renders_what_the_components_render() {
+    let monitoring = |tenants: bool| {
+        let values = json!({ "metrics": {
+            "serviceMonitor": { "enabled": true },
+            "prometheusRule": { "enabled": true, "tenants": tenants },
+            "dashboard": { "enabled": true },
+        } });
+        let mut objects = by_name(objects(&values));
+        for object in objects.values_mut() {
+            if object["kind"] == "PrometheusRule" {
+                *object = in_any_namespace(object);
+            }
+        }
+        objects
+    };
+    assert_same(&monitoring(false), &kustomized_with(&["monitoring"]));
+    let components = ["monitoring", "monitoring/tenants"];
+    assert_same(&monitoring(true), &kustomized_with(&components));
+}
+
+/// Rules without the release's namespace in their expressions: a kustomization may move deploy/ into another
+/// namespace, and kustomize changes no expression.
+fn in_any_namespace(rules: &Value) -> Value {
+    let namespace = format!("namespace=\"{}\"", crate::support::operator::NAMESPACE);
+    let mut rules = rules.clone();
+    let groups = rules["spec"]["groups"].as_array_mut().expect("groups");
+    let rules_of = groups
+        .iter_mut()
+        .filter_map(|it| it["rules"].as_array_mut());
+    for rule in rules_of.flatten() {
+        let expression = rule["expr"].as_str().expect("an expression");
+        let expression = expression
+            .replace(&format!("{{{namespace}}}"), "")
+            .replace(&format!(", {namespace}"), "");
+        rule["expr"] = expression.into();
+    }
+    rules
+}
+
+#[test]
+fn the_rules_of_the_components_are_those_of_the_project() {
+    for (rules, component) in [
+        ("monitoring/rules.yaml", "deploy/monitoring"),
+        ("monitoring/tenant-rules.yaml", "deploy/monitoring/tenants"),
+    ] {
+        let read = |path: &str| -> Value {
+            let text = fs::read_to_string(tools::checkout().join(path));
+            serde_saphyr::from_str(&text.expect("the file can be read")).expect("YAML")
+        };
+        let object = read(&format!("{component}/prometheus-rule.yaml"));
+        assert_eq!(object["spec"], read(rules), "run `make chart-files`");
+    }
 }
 
 fn copy(from: &std::path::Path, to: &std::path::Path) {
@@ -225,6 +293,10 @@ fn the_charts_crds_are_those_of_the_project_byte_for_byte() {
 fn the_charts_alerts_and_dashboard_are_those_of_the_project_byte_for_byte() {
     for (of_chart, of_project) in [
         ("files/monitoring/rules.yaml", "monitoring/rules.yaml"),
+        (
+            "files/monitoring/tenant-rules.yaml",
+            "monitoring/tenant-rules.yaml",
+        ),
         (
             "files/monitoring/dashboard.json",
             "monitoring/dashboards/cognito-password-operator.json",

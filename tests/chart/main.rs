@@ -13,6 +13,7 @@ mod pages;
 mod refusals;
 mod render;
 mod sentences;
+mod series;
 mod suites;
 mod umbrella;
 mod values;

@@ -158,6 +158,7 @@ fn change(path: &str, leaf: &Value) -> (Value, Value) {
         "metrics.prometheusRule.additionalGroups" => {
             beside(json!([{ "name": "more", "rules": [] }]))
         }
+        "metrics.prometheusRule.tenants" => beside(json!(true)),
         "metrics.prometheusRule.labels"
         | "metrics.prometheusRule.annotations"
         | "metrics.serviceMonitor.labels"

@@ -9,5 +9,6 @@ mod adoption;
 mod cluster;
 mod helm_test;
 mod lifecycle;
+mod monitoring;
 mod namespaced;
 mod wait;

@@ -1,4 +1,4 @@
-//! Reads one number from the text of `/metrics`.
+//! Reads numbers from the text of `/metrics`.
 
 /// The sum of all samples of `name` with all these labels. `None` if there is no such sample; a sample of
 /// zero is `Some(0.0)`.

@@ -11,10 +11,11 @@ use super::process::lock;
 const BUILD: &str = "tests/tools/build.sh";
 const MOTO: &str = "tests/moto/install.sh";
 
-/// A program for the tests. The scripts print these names, each with a path.
+/// A program for the tests, or a folder of manifests. The scripts print these names, each with a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Tool {
     Etcd,
+    GrafanaOperatorCrds,
     Helm,
     Helm3,
     HelmDocs,
@@ -22,15 +23,18 @@ pub(crate) enum Tool {
     KubeApiserver,
     KubeControllerManager,
     KubeScheduler,
+    KubeStateMetrics,
     Kubectl,
     Kwok,
     MotoServer,
+    PrometheusOperatorCrds,
 }
 
 impl Tool {
     fn variable(self) -> &'static str {
         match self {
             Tool::Etcd => "CPO_ETCD",
+            Tool::GrafanaOperatorCrds => "CPO_GRAFANA_OPERATOR_CRDS",
             Tool::Helm => "CPO_HELM",
             Tool::Helm3 => "CPO_HELM3",
             Tool::HelmDocs => "CPO_HELM_DOCS",
@@ -38,9 +42,11 @@ impl Tool {
             Tool::KubeApiserver => "CPO_KUBE_APISERVER",
             Tool::KubeControllerManager => "CPO_KUBE_CONTROLLER_MANAGER",
             Tool::KubeScheduler => "CPO_KUBE_SCHEDULER",
+            Tool::KubeStateMetrics => "CPO_KUBE_STATE_METRICS",
             Tool::Kubectl => "CPO_KUBECTL",
             Tool::Kwok => "CPO_KWOK",
             Tool::MotoServer => "CPO_MOTO_SERVER",
+            Tool::PrometheusOperatorCrds => "CPO_PROMETHEUS_OPERATOR_CRDS",
         }
     }
 
@@ -53,6 +59,9 @@ impl Tool {
             }
             Tool::KubeControllerManager => (BUILD, &["kube-controller-manager"]),
             Tool::KubeScheduler => (BUILD, &["kube-scheduler"]),
+            Tool::KubeStateMetrics => (BUILD, &["kube-state-metrics"]),
+            Tool::GrafanaOperatorCrds => (BUILD, &["grafana-operator-crds"]),
+            Tool::PrometheusOperatorCrds => (BUILD, &["prometheus-operator-crds"]),
             Tool::Helm => (BUILD, &["helm"]),
             Tool::Helm3 => (BUILD, &["helm3"]),
             Tool::HelmDocs => (BUILD, &["helm-docs"]),
@@ -74,8 +83,8 @@ pub(crate) fn path(tool: Tool) -> PathBuf {
 
     if let Some(path) = std::env::var_os(tool.variable()).map(PathBuf::from) {
         assert!(
-            path.is_file(),
-            "{} is {}, where there is no file",
+            path.exists(),
+            "{} is {}, where there is nothing",
             tool.variable(),
             path.display()
         );

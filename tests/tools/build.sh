@@ -5,11 +5,13 @@
 #
 # kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler: the control plane
 #   (control-plane/go.mod)
-# promtool (prometheus/go.mod); decode-dashboard (grafana/)
+# promtool (prometheus/go.mod); decode-dashboard (grafana/); kube-state-metrics (kube-state-metrics/go.mod)
 # helm (helm/go.mod); helm3, helm-unittest (helm3/go.mod); helm-docs (helm-docs/go.mod); kwok (kwok/go.mod)
+# prometheus-operator-crds, grafana-operator-crds: folders of CustomResourceDefinitions, copied from the modules
+#   that prometheus-operator/go.mod and grafana-operator/go.mod name
 #
 # Each go.mod pins one graph of versions, which go.sum checks.
-# stdout: one NAME=PATH line per binary, ready for `export`; progress and errors go to stderr.
+# stdout: one NAME=PATH line per tool, ready for `export`; progress and errors go to stderr.
 # KUBEBUILDER_ASSETS (setup-envtest's convention) is honoured first: what it holds is not built.
 # CPO_TEST_CACHE moves the cache.
 set -euo pipefail
@@ -27,17 +29,19 @@ variable_of() { printf 'CPO_%s' "$(printf '%s' "$1" | tr 'a-z-' 'A-Z_')"; }
 module_of() {
   case $1 in
     etcd | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl) echo control-plane ;;
-    helm | helm-docs | kwok) echo "$1" ;;
+    helm | helm-docs | kube-state-metrics | kwok) echo "$1" ;;
     helm3 | helm-unittest) echo helm3 ;;
     promtool) echo prometheus ;;
     decode-dashboard) echo grafana ;;
-    *) fail "'$1' is not one of kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, promtool, decode-dashboard" ;;
+    prometheus-operator-crds | grafana-operator-crds) echo "${1%-crds}" ;;
+    *) fail "'$1' is not one of kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, promtool, decode-dashboard, kube-state-metrics, prometheus-operator-crds, grafana-operator-crds" ;;
   esac
 }
 
 package_of() {
   case $1 in
     etcd) echo go.etcd.io/etcd/server/v3 ;;
+    kube-state-metrics) echo k8s.io/kube-state-metrics/v2 ;;
     kube-* | kubectl) echo "k8s.io/kubernetes/cmd/$1" ;;
     helm) echo helm.sh/helm/v4/cmd/helm ;;
     helm3) echo helm.sh/helm/v3/cmd/helm ;;
@@ -46,6 +50,9 @@ package_of() {
     kwok) echo sigs.k8s.io/kwok/cmd/kwok ;;
     promtool) echo github.com/prometheus/prometheus/cmd/promtool ;;
     decode-dashboard) echo cognito-password-operator.io/tests/tools/grafana ;;
+    prometheus-operator-crds)
+      echo github.com/prometheus-operator/prometheus-operator/example/prometheus-operator-crd ;;
+    grafana-operator-crds) echo github.com/grafana/grafana-operator/v5/config/crd/bases ;;
   esac
 }
 
@@ -53,7 +60,7 @@ package_of() {
 duration_of() {
   case $1 in
     kube-apiserver | promtool) echo "about 5 minutes" ;;
-    kube-controller-manager | helm | helm3 | kwok) echo "about 2 minutes" ;;
+    kube-controller-manager | kube-state-metrics | helm | helm3 | kwok) echo "about 2 minutes" ;;
     *) echo "less than a minute" ;;
   esac
 }
@@ -70,6 +77,7 @@ version_of() {
 # What tells a program its version. Each Kubernetes program answers with it, and kubectl compares.
 flags_of() {
   case $1 in
+    kube-state-metrics) ;;
     kube-* | kubectl) echo "-X k8s.io/component-base/version.gitVersion=$2" ;;
     helm) echo "-X helm.sh/helm/v4/internal/version.version=$2" ;;
     helm3) echo "-X helm.sh/helm/v3/internal/version.version=$2" ;;
@@ -81,7 +89,7 @@ sha256() {
 }
 
 build() {
-  local binary=$1 target=$2 position=$3 module package version temporary unit=packages
+  local binary=$1 target=$2 position=$3 module package version temporary make unit=packages
   module=$(module_of "$binary")
   package=$(package_of "$binary")
   version=$(version_of "$module" "$package")
@@ -93,9 +101,25 @@ build() {
       -ldflags "-s -w $(flags_of "$binary" "$version")" \
       -o "$temporary" "$package"
   }
+  # The package is a folder of manifests in the only module that go.mod requires.
+  copy() {
+    local path folder
+    cd "$here/$module"
+    path=$(awk '$1 == "require" { print $2 }' go.mod)
+    export GOWORK=off GOFLAGS=-mod=readonly
+    go mod download "$path"
+    folder=$(go list -m -f '{{.Dir}}' "$path")
+    # The module cache is read-only.
+    cp -r "$folder/${package#"$path"/}" "$temporary"
+    chmod -R u+w "$temporary"
+  }
+  case $binary in
+    *-crds) make=copy unit= ;;
+    *) make=compile ;;
+  esac
   with_progress "building $binary ${version#v} ($position), $(duration_of "$binary") on two cores" \
-    "$temporary.log" compile || {
-    rm -f "$temporary" "$temporary.log"
+    "$temporary.log" "$make" || {
+    rm -rf "$temporary" "$temporary.log"
     fail "could not build $binary (see above)"
   }
   rm -f "$temporary.log"

@@ -274,8 +274,10 @@ Helm renders the templates in no fixed order, and with a wrong value another one
 {{- define "cpo.wrong.alerts" -}}
 {{- if .Values.metrics.prometheusRule.rules -}}
 {{- $alerts := list -}}
-{{- range (.Files.Get "files/monitoring/rules.yaml" | fromYaml).groups -}}
+{{- range $file := list "rules.yaml" "tenant-rules.yaml" -}}
+{{- range ($.Files.Get (printf "files/monitoring/%s" $file) | fromYaml).groups -}}
 {{- range .rules }}{{ if .alert }}{{ $alerts = append $alerts .alert }}{{ end }}{{ end -}}
+{{- end -}}
 {{- end -}}
 {{- range $name, $_ := .Values.metrics.prometheusRule.rules -}}
 {{- if not (has $name $alerts) }}{{ printf "metrics.prometheusRule.rules: %s is no alert of this chart; the alerts are %s" $name ($alerts | uniq | join ", ") }}
