@@ -25,7 +25,7 @@ comma := ,
 threads = $$(cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 4 : cores)))
 
 .PHONY: test
-test: needs := $(control_plane) kube-controller-manager $(chart) moto lints bill
+test: needs := $(control_plane) kube-controller-manager $(chart) kstatus moto lints bill
 test: prerequisites lint supply-chain ## Everything that proves the work: format, lints, dependencies, unit, property and end-to-end tests, the demo
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(threads)} $(with_tools) $(cargo) test --locked --no-fail-fast
 	$(MAKE) --no-print-directory demo

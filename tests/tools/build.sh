@@ -6,6 +6,7 @@
 # kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler: the control plane
 #   (control-plane/go.mod)
 # promtool (prometheus/go.mod); decode-dashboard (grafana/)
+# kstatus (kstatus/); argocd-lua (argocd-lua/)
 # helm (helm/go.mod); helm3, helm-unittest (helm3/go.mod); helm-docs (helm-docs/go.mod); kwok (kwok/go.mod)
 #
 # Each go.mod pins one graph of versions, which go.sum checks.
@@ -27,11 +28,11 @@ variable_of() { printf 'CPO_%s' "$(printf '%s' "$1" | tr 'a-z-' 'A-Z_')"; }
 module_of() {
   case $1 in
     etcd | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl) echo control-plane ;;
-    helm | helm-docs | kwok) echo "$1" ;;
+    argocd-lua | helm | helm-docs | kstatus | kwok) echo "$1" ;;
     helm3 | helm-unittest) echo helm3 ;;
     promtool) echo prometheus ;;
     decode-dashboard) echo grafana ;;
-    *) fail "'$1' is not one of kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, promtool, decode-dashboard" ;;
+    *) fail "'$1' is not one of kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, kstatus, argocd-lua, promtool, decode-dashboard" ;;
   esac
 }
 
@@ -46,12 +47,14 @@ package_of() {
     kwok) echo sigs.k8s.io/kwok/cmd/kwok ;;
     promtool) echo github.com/prometheus/prometheus/cmd/promtool ;;
     decode-dashboard) echo cognito-password-operator.io/tests/tools/grafana ;;
+    argocd-lua | kstatus) echo "cognito-password-operator.io/tests/tools/$1" ;;
   esac
 }
 
 # The time of a first build, on two cores.
 duration_of() {
   case $1 in
+    argocd-lua) echo "about 3 minutes" ;;
     kube-apiserver | promtool) echo "about 5 minutes" ;;
     kube-controller-manager | helm | helm3 | kwok) echo "about 2 minutes" ;;
     *) echo "less than a minute" ;;
@@ -89,7 +92,8 @@ build() {
   compile() {
     cd "$here/$module"
     # -v: a line for each package.
-    exec env CGO_ENABLED=0 GOWORK=off GOFLAGS='' go build -v -mod=readonly -buildvcs=false -trimpath \
+    # GOTOOLCHAIN: a go.mod may ask for a newer Go than the one here.
+    exec env CGO_ENABLED=0 GOWORK=off GOFLAGS='' GOTOOLCHAIN=auto go build -v -mod=readonly -buildvcs=false -trimpath \
       -ldflags "-s -w $(flags_of "$binary" "$version")" \
       -o "$temporary" "$package"
   }
