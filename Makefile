@@ -40,6 +40,22 @@ chart: needs := $(control_plane) kube-controller-manager kube-scheduler kwok hel
 chart: prerequisites ## The Helm chart: all its tests, and installs by Helm 3 and 4 into a real API server
 	RUST_TEST_THREADS=2 $(with_tools) $(cargo) test --locked --no-fail-fast --test chart --test install
 
+.PHONY: gitops
+gitops: needs := $(control_plane)
+gitops: needs += kstatus argocd-lua
+gitops: prerequisites ## The operator under GitOps tools: health, actions and diff by Argo CD's own code
+	RUST_TEST_THREADS=2 $(with_tools) $(cargo) test --locked --no-fail-fast --test gitops
+
+.PHONY: gitops-testdata
+gitops-testdata: needs := $(control_plane) kstatus
+gitops-testdata: prerequisites ## Writes the testdata of the scripts for Argo CD anew, from a real API server
+	CPO_WRITE_TESTDATA=1 $(with_tools) $(cargo) test --locked --test gitops -- the_testdata_is
+
+.PHONY: gitops-files
+gitops-files: ## Writes the ConfigMap for Argo CD anew, from its scripts
+	gitops/argocd/generate.sh > gitops/argocd/.new
+	mv gitops/argocd/.new gitops/argocd/argocd-cm.yaml
+
 .PHONY: alerts
 alerts: needs := promtool decode-dashboard
 alerts: prerequisites ## The alerts, tested by promtool: each fires when it should, and no other; and the dashboard
