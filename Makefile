@@ -26,7 +26,7 @@ comma := ,
 threads = $$(cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 4 : cores)))
 
 .PHONY: test
-test: needs := $(control_plane) kube-controller-manager $(chart) moto lints bill
+test: needs := $(control_plane) kube-controller-manager $(chart) kstatus moto lints bill
 test: prerequisites lint supply-chain ## Everything that proves the work: format, lints, dependencies, unit, property and end-to-end tests, the demo
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(threads)} $(with_tools) $(cargo) test --locked --no-fail-fast
 	$(MAKE) --no-print-directory demo
@@ -40,6 +40,22 @@ quick: prerequisites lint ## The first minutes of `make test`: format, lints, un
 chart: needs := $(control_plane) kube-controller-manager kube-scheduler kwok helm3 $(chart) $(crds)
 chart: prerequisites ## The Helm chart: all its tests, and installs by Helm 3 and 4 into a real API server
 	RUST_TEST_THREADS=2 $(with_tools) $(cargo) test --locked --no-fail-fast --test chart --test install
+
+.PHONY: gitops
+gitops: needs := $(control_plane)
+gitops: needs += kstatus argocd-lua
+gitops: prerequisites ## The operator under GitOps tools: health, actions and diff by Argo CD's own code
+	RUST_TEST_THREADS=2 $(with_tools) $(cargo) test --locked --no-fail-fast --test gitops
+
+.PHONY: gitops-testdata
+gitops-testdata: needs := $(control_plane) kstatus
+gitops-testdata: prerequisites ## Writes the testdata of the scripts for Argo CD anew, from a real API server
+	CPO_WRITE_TESTDATA=1 $(with_tools) $(cargo) test --locked --test gitops -- the_testdata_is
+
+.PHONY: gitops-files
+gitops-files: ## Writes the ConfigMap for Argo CD anew, from its scripts
+	gitops/argocd/generate.sh > gitops/argocd/.new
+	mv gitops/argocd/.new gitops/argocd/argocd-cm.yaml
 
 .PHONY: alerts
 alerts: needs := $(control_plane) promtool decode-dashboard kube-state-metrics

@@ -427,3 +427,40 @@ fn every_iam_policy_is_what_the_command_above_it_prints() {
     let known: BTreeSet<_> = known.map(|action| (*action).to_owned()).collect();
     assert_eq!(actions, known, "each that there is, is explained");
 }
+
+#[test]
+fn the_config_map_for_argo_cd_has_the_scripts_as_they_are() {
+    let output = Command::new("bash")
+        .arg(checkout().join("gitops/argocd/generate.sh"))
+        .output()
+        .expect("bash runs");
+    assert!(output.status.success(), "{output:?}");
+    let generated = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(
+        read("gitops/argocd/argocd-cm.yaml"),
+        generated,
+        "argocd-cm.yaml is old: make gitops-files"
+    );
+    // What YAML has is what the files have, and nothing was lost by the indentation.
+    let config_map: Value = serde_saphyr::from_str(&generated).expect("YAML");
+    let scripts = "gitops/argocd/resource_customizations/cognito-password-operator.io";
+    for kind in ["CognitoUserPassword", "CognitoUserPoolGrant"] {
+        let key = format!("resource.customizations.health.cognito-password-operator.io_{kind}");
+        let script = read(&format!("{scripts}/{kind}/health.lua"));
+        assert_eq!(config_map["data"][&key], script, "{key}");
+    }
+    let key = "resource.customizations.actions.cognito-password-operator.io_CognitoUserPassword";
+    let actions = config_map["data"][key].as_str().expect("there are actions");
+    let actions: Value = serde_saphyr::from_str(actions).expect("YAML");
+    let folder = format!("{scripts}/CognitoUserPassword/actions");
+    assert_eq!(
+        actions["discovery.lua"],
+        read(&format!("{folder}/discovery.lua"))
+    );
+    for action in ["set", "suspend", "resume"] {
+        let definitions = actions["definitions"].as_array().expect("a list");
+        let found = definitions.iter().find(|it| it["name"] == action);
+        let script = read(&format!("{folder}/{action}/action.lua"));
+        assert_eq!(found.expect(action)["action.lua"], script, "{action}");
+    }
+}

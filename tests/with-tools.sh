@@ -6,11 +6,11 @@
 #   tests/with-tools.sh --tools=kube-apiserver,etcd,kubectl cargo bench
 #
 # Without --tools: those of `make test`. Each is built once, and cached outside the checkout. All of them take
-# about twelve minutes on two cores. Further ones: helm3, kwok (`make chart`).
+# about thirteen minutes on two cores. Further ones: helm3, kwok (`make chart`), argocd-lua (`make gitops`).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-tools=kube-apiserver,etcd,kubectl,kube-controller-manager,helm,helm-unittest,helm-docs,moto
+tools=kube-apiserver,etcd,kubectl,kube-controller-manager,helm,helm-unittest,helm-docs,kstatus,moto
 case ${1:-} in
   --tools=*) tools=${1#--tools=}; shift ;;
 esac

@@ -15,6 +15,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::kstatus::check_all_versions;
 use crate::support::{
     AuditQuery, Call, ControlPlane, FaultServer, Leaks, Mark, Operator, OperatorBuilder, Proxy,
     await_resource, client_for, describe, grants, is_list, operator, resource, resources,
@@ -49,7 +50,8 @@ pub(crate) struct World<'a> {
     credential: String,
 }
 
-/// At the end of every world: the operators called no action of AWS that `iam-policy` does not grant.
+/// At the end of every world: the operators called no action of AWS that `iam-policy` does not grant, and kstatus
+/// agrees with the conditions of every status.
 impl Drop for World<'_> {
     fn drop(&mut self) {
         let granted = Feature::ALL.iter().flat_map(|feature| feature.actions());
@@ -59,6 +61,7 @@ impl Drop for World<'_> {
         asked.retain(|action| !granted.contains(&**action));
         if !std::thread::panicking() {
             assert!(asked.is_empty(), "no right of iam-policy's: {asked:?}");
+            check_all_versions(self.plane);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! This project's promises about conditions, for readers by the rules of kstatus. kstatus itself does not run
-//! here; `tests/e2e/kstatus.rs` has its rules for a custom resource.
+//! This project's promises about conditions, for readers by the rules of kstatus. kstatus itself runs in the
+//! end-to-end tests: `tests/e2e/kstatus.rs`.
 
 use cognito_password_operator::api::{Class, ConditionStatus, ConditionType, Reason, Status};
 

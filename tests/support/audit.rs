@@ -154,6 +154,49 @@ pub(crate) fn lines(log: &Path, since: Mark, names: &[&str]) -> Vec<u8> {
     lines.collect::<String>().into_bytes()
 }
 
+/// A version of an object that the API server stored, and who made it.
+#[derive(Clone, Debug)]
+pub(crate) struct Version {
+    pub(crate) object: Value,
+    /// A user name, as in [`AuditQuery::user`].
+    pub(crate) writer: String,
+    /// The subresource that was written, such as `status`; empty for the object itself.
+    pub(crate) subresource: String,
+}
+
+/// Every version of the operator's resources that the API server's answers contain since this offset, and the
+/// offset after them. The answer to a write has the version that the write made, so no version is left out.
+pub(crate) fn versions(log: &Path, offset: u64) -> (Vec<Version>, u64) {
+    let since = Mark {
+        length: offset,
+        ..Mark::default()
+    };
+    let text = text(log, since);
+    // The API server may be writing the last line.
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    let events = text[..whole].lines().filter_map(|line| {
+        // Most lines have no object, or are large requests by others.
+        let is_ours = line.contains(r#""responseObject":{"#)
+            && line.contains(r#""apiGroup":"cognito-password-operator.io""#);
+        is_ours.then(|| serde_json::from_str::<Value>(line).ok())?
+    });
+    let of = |event: &Value, pointer| {
+        let text = event.pointer(pointer).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    let versions = events.filter_map(|mut event| {
+        let uri = of(&event, "/requestURI");
+        let object = event["responseObject"].take();
+        let is_object = object["metadata"]["uid"].is_string() && object["spec"].is_object();
+        (is_object && !uri.contains("dryRun=")).then(|| Version {
+            object,
+            writer: of(&event, "/user/username"),
+            subresource: of(&event, "/objectRef/subresource"),
+        })
+    });
+    (versions.collect(), offset + whole as u64)
+}
+
 /// All whole lines since the mark. The API server writes an event before its answer, so every answered
 /// request is in the log.
 fn read(log: &Path, since: Mark) -> impl Iterator<Item = Value> {

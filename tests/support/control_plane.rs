@@ -18,7 +18,7 @@ use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{Api, ObjectMeta, PostParams};
 use serde_json::Value;
 
-use super::audit::{self, AuditQuery, Mark};
+use super::audit::{self, AuditQuery, Mark, Version};
 use super::certificates::Certificates;
 use super::ports::free_port;
 use super::process::{Process, Signal, lock};
@@ -43,6 +43,8 @@ pub(crate) struct ControlPlane {
     certificates: Certificates,
     /// The manifests that were applied.
     installed: Mutex<HashSet<String>>,
+    /// How much of the audit log [`new_versions`](Self::new_versions) has read.
+    versions_read: Mutex<u64>,
 }
 
 impl ControlPlane {
@@ -63,6 +65,7 @@ impl ControlPlane {
             directory,
             certificates,
             installed: Mutex::default(),
+            versions_read: Mutex::default(),
         };
         write_private(&control_plane.audit_policy(), audit::POLICY);
         control_plane
@@ -242,6 +245,14 @@ impl ControlPlane {
     /// names.
     pub(crate) fn audit_lines(&self, since: Mark, names: &[&str]) -> Vec<u8> {
         audit::lines(&self.audit_log(), since, names)
+    }
+
+    /// Every version of the operator's resources that the API server stored since this was last asked.
+    pub(crate) fn new_versions(&self) -> Vec<Version> {
+        let mut read = lock(&self.versions_read);
+        let (versions, offset) = audit::versions(&self.audit_log(), *read);
+        *read = offset;
+        versions
     }
 
     fn audit_log(&self) -> PathBuf {

@@ -11,6 +11,7 @@ mod certificates;
 mod control_plane;
 mod fault_server;
 pub(crate) mod http;
+pub(crate) mod kstatus;
 mod leaks;
 pub(crate) mod metrics;
 pub(crate) mod moto;
@@ -25,7 +26,7 @@ mod tls_front;
 pub(crate) mod tools;
 mod wait;
 
-pub(crate) use audit::{AuditQuery, Mark, is_list};
+pub(crate) use audit::{AuditQuery, Mark, Version, is_list};
 pub(crate) use control_plane::{ControlPlane, client_for};
 pub(crate) use fault_server::{
     AssumeRole, Call, Failure, Fault, FaultServer, OWN_ACCOUNT, Outcome, most_calls_in_a_second,

@@ -14,12 +14,14 @@ const MOTO: &str = "tests/moto/install.sh";
 /// A program for the tests, or a folder of manifests. The scripts print these names, each with a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Tool {
+    ArgocdLua,
     Etcd,
     GrafanaOperatorCrds,
     Helm,
     Helm3,
     HelmDocs,
     HelmUnittest,
+    Kstatus,
     KubeApiserver,
     KubeControllerManager,
     KubeScheduler,
@@ -33,12 +35,14 @@ pub(crate) enum Tool {
 impl Tool {
     fn variable(self) -> &'static str {
         match self {
+            Tool::ArgocdLua => "CPO_ARGOCD_LUA",
             Tool::Etcd => "CPO_ETCD",
             Tool::GrafanaOperatorCrds => "CPO_GRAFANA_OPERATOR_CRDS",
             Tool::Helm => "CPO_HELM",
             Tool::Helm3 => "CPO_HELM3",
             Tool::HelmDocs => "CPO_HELM_DOCS",
             Tool::HelmUnittest => "CPO_HELM_UNITTEST",
+            Tool::Kstatus => "CPO_KSTATUS",
             Tool::KubeApiserver => "CPO_KUBE_APISERVER",
             Tool::KubeControllerManager => "CPO_KUBE_CONTROLLER_MANAGER",
             Tool::KubeScheduler => "CPO_KUBE_SCHEDULER",
@@ -57,6 +61,8 @@ impl Tool {
             Tool::Etcd | Tool::KubeApiserver | Tool::Kubectl => {
                 (BUILD, &["kube-apiserver", "etcd", "kubectl"])
             }
+            Tool::ArgocdLua => (BUILD, &["argocd-lua"]),
+            Tool::Kstatus => (BUILD, &["kstatus"]),
             Tool::KubeControllerManager => (BUILD, &["kube-controller-manager"]),
             Tool::KubeScheduler => (BUILD, &["kube-scheduler"]),
             Tool::KubeStateMetrics => (BUILD, &["kube-state-metrics"]),
