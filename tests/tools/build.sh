@@ -7,9 +7,12 @@
 #   (control-plane/go.mod)
 # promtool (prometheus/go.mod); decode-dashboard (grafana/)
 # helm (helm/go.mod); helm3, helm-unittest (helm3/go.mod); helm-docs (helm-docs/go.mod); kwok (kwok/go.mod)
+# kustomize-controller (flux/go.mod), external-secrets (external-secrets/go.mod)
+# kustomize-controller-crds, source-controller-crds, external-secrets-crds: folders of CustomResourceDefinitions,
+#   copied from the modules that flux/go.mod, source-controller/go.mod and external-secrets/go.mod name
 #
 # Each go.mod pins one graph of versions, which go.sum checks.
-# stdout: one NAME=PATH line per binary, ready for `export`; progress and errors go to stderr.
+# stdout: one NAME=PATH line per tool, ready for `export`; progress and errors go to stderr.
 # KUBEBUILDER_ASSETS (setup-envtest's convention) is honoured first: what it holds is not built.
 # CPO_TEST_CACHE moves the cache.
 set -euo pipefail
@@ -27,11 +30,13 @@ variable_of() { printf 'CPO_%s' "$(printf '%s' "$1" | tr 'a-z-' 'A-Z_')"; }
 module_of() {
   case $1 in
     etcd | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl) echo control-plane ;;
-    helm | helm-docs | kwok) echo "$1" ;;
+    external-secrets | helm | helm-docs | kwok) echo "$1" ;;
     helm3 | helm-unittest) echo helm3 ;;
     promtool) echo prometheus ;;
     decode-dashboard) echo grafana ;;
-    *) fail "'$1' is not one of kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, promtool, decode-dashboard" ;;
+    kustomize-controller | kustomize-controller-crds) echo flux ;;
+    external-secrets-crds | source-controller-crds) echo "${1%-crds}" ;;
+    *) fail "'$1' is not one of kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, promtool, decode-dashboard, kustomize-controller, kustomize-controller-crds, source-controller-crds, external-secrets, external-secrets-crds" ;;
   esac
 }
 
@@ -46,6 +51,11 @@ package_of() {
     kwok) echo sigs.k8s.io/kwok/cmd/kwok ;;
     promtool) echo github.com/prometheus/prometheus/cmd/promtool ;;
     decode-dashboard) echo cognito-password-operator.io/tests/tools/grafana ;;
+    external-secrets) echo github.com/external-secrets/external-secrets ;;
+    external-secrets-crds) echo github.com/external-secrets/external-secrets/config/crds/bases ;;
+    kustomize-controller) echo github.com/fluxcd/kustomize-controller ;;
+    kustomize-controller-crds) echo github.com/fluxcd/kustomize-controller/config/crd/bases ;;
+    source-controller-crds) echo github.com/fluxcd/source-controller/config/crd/bases ;;
   esac
 }
 
@@ -53,17 +63,18 @@ package_of() {
 duration_of() {
   case $1 in
     kube-apiserver | promtool) echo "about 5 minutes" ;;
+    external-secrets | kustomize-controller) echo "about 5 minutes" ;;
     kube-controller-manager | helm | helm3 | kwok) echo "about 2 minutes" ;;
     *) echo "less than a minute" ;;
   esac
 }
 
-# The version that a go.mod requires of a module: the module of a package is the longest path that it begins with.
-version_of() {
+# Path and version of the module in a go.mod that has a package: the longest path that the package begins with.
+required() {
   awk -v package="$2/" '
     $1 == "require" { sub(/^require /, "") }
     $2 ~ /^v/ && index(package, $1 "/") == 1 && length($1) > length(found) { found = $1; version = $2 }
-    END { print version }
+    END { print found, version }
   ' "$here/$1/go.mod"
 }
 
@@ -81,10 +92,10 @@ sha256() {
 }
 
 build() {
-  local binary=$1 target=$2 position=$3 module package version temporary unit=packages
+  local binary=$1 target=$2 position=$3 module package path version temporary make unit=packages
   module=$(module_of "$binary")
   package=$(package_of "$binary")
-  version=$(version_of "$module" "$package")
+  read -r path version < <(required "$module" "$package")
   temporary=$target.$$
   compile() {
     cd "$here/$module"
@@ -93,9 +104,24 @@ build() {
       -ldflags "-s -w $(flags_of "$binary" "$version")" \
       -o "$temporary" "$package"
   }
+  # The package is a folder of manifests.
+  copy() {
+    local folder
+    cd "$here/$module"
+    export GOWORK=off GOFLAGS=-mod=readonly
+    go mod download "$path"
+    folder=$(go list -m -f '{{.Dir}}' "$path")
+    # The module cache is read-only.
+    cp -r "$folder/${package#"$path"/}" "$temporary"
+    chmod -R u+w "$temporary"
+  }
+  case $binary in
+    *-crds) make=copy unit= ;;
+    *) make=compile ;;
+  esac
   with_progress "building $binary ${version#v} ($position), $(duration_of "$binary") on two cores" \
-    "$temporary.log" compile || {
-    rm -f "$temporary" "$temporary.log"
+    "$temporary.log" "$make" || {
+    rm -rf "$temporary" "$temporary.log"
     fail "could not build $binary (see above)"
   }
   rm -f "$temporary.log"
