@@ -17,6 +17,8 @@ help: ## This list
 space := $(subst ,, )
 control_plane := kube-apiserver etcd kubectl
 chart := helm helm-unittest helm-docs
+flux := kustomize-controller kustomize-controller-crds source-controller-crds
+external_secrets := external-secrets external-secrets-crds
 tools = $(filter-out lints bill,$(needs))
 with_tools = tests/with-tools.sh --tools=$(subst $(space),$(comma),$(strip $(tools)))
 comma := ,
@@ -44,6 +46,11 @@ chart: prerequisites ## The Helm chart: all its tests, and installs by Helm 3 an
 alerts: needs := promtool decode-dashboard
 alerts: prerequisites ## The alerts, tested by promtool: each fires when it should, and no other; and the dashboard
 	$(with_tools) tests/alerts.sh
+
+.PHONY: gitops
+gitops: needs := $(control_plane) kube-controller-manager kube-scheduler kwok $(flux) $(external_secrets)
+gitops: prerequisites ## Flux and the External Secrets Operator beside the operator, with a real API server
+	RUST_TEST_THREADS=2 $(with_tools) $(cargo) test --locked --no-fail-fast --test gitops
 
 .PHONY: drill
 drill: needs := $(control_plane)

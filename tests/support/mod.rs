@@ -34,6 +34,7 @@ pub(crate) use fault_server::{
 pub(crate) use leaks::{Leaks, Place, Remains, search, spellings};
 pub(crate) use moto::{AccessKey, Moto, SignIn};
 pub(crate) use operator::{Operator, OperatorBuilder};
+pub(crate) use ports::free_port;
 pub(crate) use process::{Exit, Process, Signal, Spec};
 pub(crate) use proxy::{ApiFault, HeldRequest, HoldRule, Kind, Moment, ProxiedRequest, Proxy};
 pub(crate) use random::Random;

@@ -11,10 +11,12 @@ use super::process::lock;
 const BUILD: &str = "tests/tools/build.sh";
 const MOTO: &str = "tests/moto/install.sh";
 
-/// A program for the tests. The scripts print these names, each with a path.
+/// A program for the tests, or a folder of CRDs. The scripts print these names, each with a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Tool {
     Etcd,
+    ExternalSecrets,
+    ExternalSecretsCrds,
     Helm,
     Helm3,
     HelmDocs,
@@ -23,14 +25,19 @@ pub(crate) enum Tool {
     KubeControllerManager,
     KubeScheduler,
     Kubectl,
+    KustomizeController,
+    KustomizeControllerCrds,
     Kwok,
     MotoServer,
+    SourceControllerCrds,
 }
 
 impl Tool {
     fn variable(self) -> &'static str {
         match self {
             Tool::Etcd => "CPO_ETCD",
+            Tool::ExternalSecrets => "CPO_EXTERNAL_SECRETS",
+            Tool::ExternalSecretsCrds => "CPO_EXTERNAL_SECRETS_CRDS",
             Tool::Helm => "CPO_HELM",
             Tool::Helm3 => "CPO_HELM3",
             Tool::HelmDocs => "CPO_HELM_DOCS",
@@ -39,8 +46,11 @@ impl Tool {
             Tool::KubeControllerManager => "CPO_KUBE_CONTROLLER_MANAGER",
             Tool::KubeScheduler => "CPO_KUBE_SCHEDULER",
             Tool::Kubectl => "CPO_KUBECTL",
+            Tool::KustomizeController => "CPO_KUSTOMIZE_CONTROLLER",
+            Tool::KustomizeControllerCrds => "CPO_KUSTOMIZE_CONTROLLER_CRDS",
             Tool::Kwok => "CPO_KWOK",
             Tool::MotoServer => "CPO_MOTO_SERVER",
+            Tool::SourceControllerCrds => "CPO_SOURCE_CONTROLLER_CRDS",
         }
     }
 
@@ -51,6 +61,19 @@ impl Tool {
             Tool::Etcd | Tool::KubeApiserver | Tool::Kubectl => {
                 (BUILD, &["kube-apiserver", "etcd", "kubectl"])
             }
+            Tool::ExternalSecrets | Tool::ExternalSecretsCrds => {
+                (BUILD, &["external-secrets", "external-secrets-crds"])
+            }
+            Tool::KustomizeController
+            | Tool::KustomizeControllerCrds
+            | Tool::SourceControllerCrds => (
+                BUILD,
+                &[
+                    "kustomize-controller",
+                    "kustomize-controller-crds",
+                    "source-controller-crds",
+                ],
+            ),
             Tool::KubeControllerManager => (BUILD, &["kube-controller-manager"]),
             Tool::KubeScheduler => (BUILD, &["kube-scheduler"]),
             Tool::Helm => (BUILD, &["helm"]),
@@ -74,8 +97,8 @@ pub(crate) fn path(tool: Tool) -> PathBuf {
 
     if let Some(path) = std::env::var_os(tool.variable()).map(PathBuf::from) {
         assert!(
-            path.is_file(),
-            "{} is {}, where there is no file",
+            path.exists(),
+            "{} is {}, where there is nothing",
             tool.variable(),
             path.display()
         );
