@@ -63,6 +63,11 @@ alerts: prerequisites ## The alerts, tested by promtool: each fires when it shou
 	$(with_tools) tests/alerts.sh
 	$(with_tools) $(cargo) test --locked --test tenant_series
 
+.PHONY: gitops
+gitops: needs := $(control_plane) kube-controller-manager kube-scheduler kwok $(flux) $(external_secrets)
+gitops: prerequisites ## Flux and the External Secrets Operator beside the operator, with a real API server
+	RUST_TEST_THREADS=2 $(with_tools) $(cargo) test --locked --no-fail-fast --test gitops
+
 .PHONY: drill
 drill: needs := $(control_plane)
 drill: prerequisites ## The worst of days, for five minutes; ROUNDS=n for how long, SEED=n to repeat a run

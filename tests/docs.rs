@@ -45,14 +45,22 @@ fn pages() -> BTreeMap<String, String> {
 
 /// The paths of the pages in a folder and in the folders below it.
 fn pages_below(folder: &str) -> Vec<String> {
+    files_below(folder, "md")
+}
+
+/// The paths of the files with this extension in a folder and in the folders below it.
+fn files_below(folder: &str, extension: &str) -> Vec<String> {
     let entries = std::fs::read_dir(checkout().join(folder)).expect("the folder exists");
     let mut paths = Vec::new();
     for entry in entries {
         let entry = entry.expect("an entry of the folder");
         let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
         if entry.path().is_dir() {
-            paths.extend(pages_below(&path));
-        } else if Path::new(&path).extension().is_some_and(|e| e == "md") {
+            paths.extend(files_below(&path, extension));
+        } else if Path::new(&path)
+            .extension()
+            .is_some_and(|it| it == extension)
+        {
             paths.push(path);
         }
     }
@@ -362,10 +370,9 @@ fn examples_are_well_formed() {
         let blocks = code(page, "yaml").into_iter();
         blocks.map(|(_, block)| (path.clone(), block))
     });
-    let examples = std::fs::read_dir(checkout().join("deploy/examples")).expect("there are some");
-    let in_files = examples.map(|entry| {
-        let name = entry.expect("a file").file_name();
-        let path = format!("deploy/examples/{}", name.to_string_lossy());
+    let examples = files_below("deploy/examples", "yaml");
+    let examples = [examples, files_below("gitops/flux", "yaml")].concat();
+    let in_files = examples.into_iter().map(|path| {
         let text = read(&path);
         (path, text)
     });

@@ -66,12 +66,12 @@ duration_of() {
   esac
 }
 
-# The version that a go.mod requires of a module: the module of a package is the longest path that it begins with.
-version_of() {
+# Path and version of the module in a go.mod that has a package: the longest path that the package begins with.
+required() {
   awk -v package="$2/" '
     $1 == "require" { sub(/^require /, "") }
     $2 ~ /^v/ && index(package, $1 "/") == 1 && length($1) > length(found) { found = $1; version = $2 }
-    END { print version }
+    END { print found, version }
   ' "$here/$1/go.mod"
 }
 
@@ -93,7 +93,7 @@ build() {
   local binary=$1 target=$2 position=$3 module package version temporary make unit=packages
   module=$(module_of "$binary")
   package=$(package_of "$binary")
-  version=$(version_of "$module" "$package")
+  read -r path version < <(required "$module" "$package")
   temporary=$target.$$
   compile() {
     cd "$here/$module"

@@ -1,0 +1,6 @@
+//! Flux's kustomize-controller applies what a repository holds, and waits for the operator.
+
+mod controller;
+mod example;
+mod prune;
+mod wait;
