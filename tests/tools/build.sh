@@ -5,12 +5,13 @@
 #
 # kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler: the control plane
 #   (control-plane/go.mod)
-# promtool (prometheus/go.mod); decode-dashboard (grafana/)
+# prometheus, promtool (prometheus/go.mod; prometheus without its pages: see tags_of); decode-dashboard (grafana/)
 # helm (helm/go.mod); helm3, helm-unittest (helm3/go.mod); helm-docs (helm-docs/go.mod); kwok (kwok/go.mod)
 #
 # Each go.mod pins one graph of versions, which go.sum checks.
 # stdout: one NAME=PATH line per binary, ready for `export`; progress and errors go to stderr.
-# KUBEBUILDER_ASSETS (setup-envtest's convention) is honoured first: what it holds is not built.
+# KUBEBUILDER_ASSETS (setup-envtest's convention) is honoured first: what it holds is not built. Nor is a tool whose
+# variable (CPO_PROMETHEUS for prometheus) already names a program.
 # CPO_TEST_CACHE moves the cache.
 set -euo pipefail
 
@@ -29,9 +30,9 @@ module_of() {
     etcd | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl) echo control-plane ;;
     helm | helm-docs | kwok) echo "$1" ;;
     helm3 | helm-unittest) echo helm3 ;;
-    promtool) echo prometheus ;;
+    prometheus | promtool) echo prometheus ;;
     decode-dashboard) echo grafana ;;
-    *) fail "'$1' is not one of kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, promtool, decode-dashboard" ;;
+    *) fail "'$1' is not one of kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, prometheus, promtool, decode-dashboard" ;;
   esac
 }
 
@@ -44,7 +45,7 @@ package_of() {
     helm-unittest) echo github.com/helm-unittest/helm-unittest/cmd/helm-unittest ;;
     helm-docs) echo github.com/norwoodj/helm-docs/cmd/helm-docs ;;
     kwok) echo sigs.k8s.io/kwok/cmd/kwok ;;
-    promtool) echo github.com/prometheus/prometheus/cmd/promtool ;;
+    prometheus | promtool) echo "github.com/prometheus/prometheus/cmd/$1" ;;
     decode-dashboard) echo cognito-password-operator.io/tests/tools/grafana ;;
   esac
 }
@@ -52,8 +53,8 @@ package_of() {
 # The time of a first build, on two cores.
 duration_of() {
   case $1 in
-    kube-apiserver | promtool) echo "about 5 minutes" ;;
-    kube-controller-manager | helm | helm3 | kwok) echo "about 2 minutes" ;;
+    kube-apiserver) echo "about 5 minutes" ;;
+    kube-controller-manager | helm | helm3 | kwok | prometheus | promtool) echo "about 2 minutes" ;;
     *) echo "less than a minute" ;;
   esac
 }
@@ -65,6 +66,15 @@ version_of() {
     $2 ~ /^v/ && index(package, $1 "/") == 1 && length($1) > length(found) { found = $1; version = $2 }
     END { print version }
   ' "$here/$1/go.mod"
+}
+
+# Prometheus finds its targets in the file of its configuration: without the clients of the clouds, a third of
+# the packages is not compiled. The module has the sources of Prometheus' web pages, but not the pages, so
+# `builtinassets` is no option. Queries, rules and alerts are served all the same.
+tags_of() {
+  case $1 in
+    prometheus | promtool) echo remove_all_sd ;;
+  esac
 }
 
 # What tells a program its version. Each Kubernetes program answers with it, and kubectl compares.
@@ -90,7 +100,7 @@ build() {
     cd "$here/$module"
     # -v: a line for each package.
     exec env CGO_ENABLED=0 GOWORK=off GOFLAGS='' go build -v -mod=readonly -buildvcs=false -trimpath \
-      -ldflags "-s -w $(flags_of "$binary" "$version")" \
+      -tags "$(tags_of "$binary")" -ldflags "-s -w $(flags_of "$binary" "$version")" \
       -o "$temporary" "$package"
   }
   with_progress "building $binary ${version#v} ($position), $(duration_of "$binary") on two cores" \
@@ -108,7 +118,10 @@ build() {
 missing=()
 for binary in "$@"; do
   module_of "$binary" >/dev/null
-  if [ -n "${KUBEBUILDER_ASSETS:-}" ] && [ -x "$KUBEBUILDER_ASSETS/$binary" ]; then
+  variable=$(variable_of "$binary")
+  if [ -x "${!variable:-}" ]; then
+    printf '%s=%s\n' "$variable" "${!variable}"
+  elif [ -n "${KUBEBUILDER_ASSETS:-}" ] && [ -x "$KUBEBUILDER_ASSETS/$binary" ]; then
     printf '%s=%s\n' "$(variable_of "$binary")" "$KUBEBUILDER_ASSETS/$binary"
   else
     missing+=("$binary")
