@@ -41,9 +41,11 @@ chart: prerequisites ## The Helm chart: all its tests, and installs by Helm 3 an
 	RUST_TEST_THREADS=2 $(with_tools) $(cargo) test --locked --no-fail-fast --test chart --test install
 
 .PHONY: alerts
-alerts: needs := promtool decode-dashboard
-alerts: prerequisites ## The alerts, tested by promtool: each fires when it should, and no other; and the dashboard
+alerts: needs := $(control_plane) prometheus promtool decode-dashboard
+alerts: prerequisites ## The alerts and the dashboard: by promtool, and by a real Prometheus while faults are injected
+	$(cargo) test --locked --no-run --test alerts
 	$(with_tools) tests/alerts.sh
+	$(with_tools) $(cargo) test --locked --quiet --test alerts
 
 .PHONY: drill
 drill: needs := $(control_plane)
@@ -52,8 +54,8 @@ drill: prerequisites ## The worst of days, for five minutes; ROUNDS=n for how lo
 	ROUNDS=$${ROUNDS:-10} $(with_tools) $(cargo) test --locked --quiet --test drill
 
 .PHONY: demo
-demo: needs := $(control_plane) moto
-demo: prerequisites ## The whole story on this machine, told line by line; HOLD=1 keeps it up to play with
+demo: needs := $(control_plane) moto $(if $(METRICS),prometheus)
+demo: prerequisites ## The whole story on this machine, told line by line; HOLD=1 keeps it up to play with; METRICS=1: with Prometheus
 	$(cargo) build --locked --bin cognito-password-operator --example demo
 	$(with_tools) $(cargo) run --locked --quiet --example demo
 

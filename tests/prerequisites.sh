@@ -4,12 +4,12 @@
 #   prerequisites.sh NEED...
 #
 # A NEED is a tool of tests/with-tools.sh (kube-apiserver, etcd, kubectl, kube-controller-manager,
-# kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, promtool, decode-dashboard, moto), `lints` (rustfmt, clippy) or `bill` (the bill of
-# materials). Rust and a C compiler are needed always. Without a NEED: all of them.
+# kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, prometheus, promtool, decode-dashboard, moto), `lints`
+# (rustfmt, clippy) or `bill` (the bill of materials). Rust and a C compiler are needed always. Without a NEED: all of them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-charts=(helm helm3 helm-unittest helm-docs kwok promtool decode-dashboard)
+charts=(helm helm3 helm-unittest helm-docs kwok prometheus promtool decode-dashboard)
 [ $# -gt 0 ] || set -- kube-apiserver etcd kubectl kube-controller-manager kube-scheduler "${charts[@]}" moto lints bill
 needs() {
   local need

@@ -6,7 +6,7 @@
 #   tests/with-tools.sh --tools=kube-apiserver,etcd,kubectl cargo bench
 #
 # Without --tools: those of `make test`. Each is built once, and cached outside the checkout. All of them take
-# about twelve minutes on two cores. Further ones: helm3, kwok (`make chart`).
+# about twelve minutes on two cores. Further ones: helm3, kwok (`make chart`), prometheus, promtool (`make alerts`).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 

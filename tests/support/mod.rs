@@ -17,6 +17,7 @@ pub(crate) mod moto;
 pub(crate) mod operator;
 mod ports;
 mod process;
+pub(crate) mod prometheus;
 mod proxy;
 mod random;
 mod scratch;
@@ -34,7 +35,9 @@ pub(crate) use fault_server::{
 pub(crate) use leaks::{Leaks, Place, Remains, search, spellings};
 pub(crate) use moto::{AccessKey, Moto, SignIn};
 pub(crate) use operator::{Operator, OperatorBuilder};
+pub(crate) use ports::free_port;
 pub(crate) use process::{Exit, Process, Signal, Spec};
+pub(crate) use prometheus::Prometheus;
 pub(crate) use proxy::{ApiFault, HeldRequest, HoldRule, Kind, Moment, ProxiedRequest, Proxy};
 pub(crate) use random::Random;
 pub(crate) use scratch::scratch;

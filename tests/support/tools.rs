@@ -25,6 +25,8 @@ pub(crate) enum Tool {
     Kubectl,
     Kwok,
     MotoServer,
+    Prometheus,
+    Promtool,
 }
 
 impl Tool {
@@ -41,6 +43,8 @@ impl Tool {
             Tool::Kubectl => "CPO_KUBECTL",
             Tool::Kwok => "CPO_KWOK",
             Tool::MotoServer => "CPO_MOTO_SERVER",
+            Tool::Prometheus => "CPO_PROMETHEUS",
+            Tool::Promtool => "CPO_PROMTOOL",
         }
     }
 
@@ -59,6 +63,8 @@ impl Tool {
             Tool::HelmUnittest => (BUILD, &["helm-unittest"]),
             Tool::Kwok => (BUILD, &["kwok"]),
             Tool::MotoServer => (MOTO, &[]),
+            Tool::Prometheus => (BUILD, &["prometheus"]),
+            Tool::Promtool => (BUILD, &["promtool"]),
         }
     }
 }
