@@ -75,8 +75,8 @@ drill: prerequisites ## The worst of days, for five minutes; ROUNDS=n for how lo
 	ROUNDS=$${ROUNDS:-10} $(with_tools) $(cargo) test --locked --quiet --test drill
 
 .PHONY: demo
-demo: needs := $(control_plane) moto
-demo: prerequisites ## The whole story on this machine, told line by line; HOLD=1 keeps it up to play with
+demo: needs := $(control_plane) moto $(if $(METRICS),prometheus)
+demo: prerequisites ## The whole story on this machine, told line by line; HOLD=1 keeps it up to play with; METRICS=1: with Prometheus
 	$(cargo) build --locked --bin cognito-password-operator --example demo
 	$(with_tools) $(cargo) run --locked --quiet --example demo
 

@@ -24,6 +24,9 @@ use std::time::Duration;
 /// The media type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// The only operation.
+pub const SET: &str = "AdminSetUserPassword";
+
 /// The code of a call that succeeded.
 pub const OK: &str = "OK";
 /// The code of a call that was provably not sent.
@@ -135,7 +138,13 @@ impl Metrics {
         build_info.get_or_create(&VersionLabel { version }).set(1);
         ours.register("build_info", "1, with the version as a label", build_info);
 
-        let cognito_calls = Family::default();
+        let cognito_calls = Family::<CallLabels, Counter>::default();
+        // At zero from the start: several replies are often lost at once, and a series that begins at 6 has no
+        // increase for the alert of lost replies.
+        for code in [OK, NO_REPLY, "InternalErrorException"] {
+            let operation = SET;
+            drop(cognito_calls.get_or_create(&CallLabels { operation, code }));
+        }
         ours.register(
             "cognito_calls",
             "Calls to Cognito, by the error code of the reply",

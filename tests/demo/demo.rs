@@ -3,9 +3,12 @@
 //! sign-ins, and the conditions.
 //!
 //! No output is scripted. If a step fails, the demo stops, shows the resource, its Events and the operator's
-//! log, and exits with an error. `HOLD=1` keeps all processes up at the end.
+//! log, and exits with an error. `HOLD=1` keeps all processes up at the end. `METRICS=1` adds a chapter with a
+//! real Prometheus.
 
 mod hold;
+mod metrics;
+mod plot;
 mod say;
 mod stage;
 mod story;

@@ -54,6 +54,26 @@ pub(crate) async fn hold(say: &mut Say, stage: &Stage) -> Step {
     }
     say.output(&shell_line("kubectl", &["get", "cupg", "-o", "wide"]));
     say.output(&format!("curl {}/metrics", stage.operator.url()));
+    if let Some(metrics) = &stage.metrics {
+        let url = metrics.prometheus.url();
+        say.gap();
+        say.line(&format!(
+            "Prometheus is at {url}. Built from its Go module, Prometheus has no web pages, but"
+        ));
+        say.line(
+            "answers all queries; CPO_PROMETHEUS=/path/to/prometheus takes a release with pages.",
+        );
+        say.gap();
+        let query = "query=sum by (reason) (cognito_password_operator_resources)";
+        let args = [
+            "--get",
+            "--data-urlencode",
+            query,
+            &format!("{url}/api/v1/query"),
+        ];
+        say.output(&shell_line("curl", &args));
+        say.output(&shell_line("curl", &[&format!("{url}/api/v1/alerts")]));
+    }
     say.gap();
     say.line(&format!(
         "Cognito (moto) is at {}, the pool is {}. To sign in as ci-bot:",

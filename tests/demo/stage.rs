@@ -10,6 +10,7 @@ use kube::runtime::wait::await_condition;
 use serde_json::Value;
 
 use crate::Step;
+use crate::metrics::Metrics;
 use crate::say::Say;
 use crate::support::{
     AuditQuery, ControlPlane, Mark, Moto, Operator, SignIn, condition, describe, grants, operator,
@@ -35,6 +36,8 @@ const KNOWN: &str = "cognito_password_operator_resources";
 pub(crate) struct Stage {
     // Fields drop in this order: the operator before the servers that the operator uses.
     pub(crate) operator: Operator,
+    /// With `METRICS=1`.
+    pub(crate) metrics: Option<Metrics>,
     pub(crate) moto: Moto,
     pub(crate) plane: ControlPlane,
     binary: PathBuf,
@@ -67,6 +70,7 @@ impl Stage {
         let client = plane.client().await;
         Ok(Self {
             operator,
+            metrics: None,
             moto,
             plane,
             binary,
@@ -82,6 +86,11 @@ impl Stage {
     pub(crate) async fn start_operator(&mut self) {
         self.earlier_logs += &self.operator.logs();
         self.operator = start(&self.plane, &self.moto, &self.binary).await;
+    }
+
+    /// Starts another replica of the operator, which stands by.
+    pub(crate) async fn start_replica(&self) -> Operator {
+        start(&self.plane, &self.moto, &self.binary).await
     }
 
     /// Runs kubectl in view of the audience, outside of any namespace.

@@ -30,6 +30,8 @@ pub(crate) struct OperatorBuilder<'a> {
     args: Vec<String>,
     credentials: bool,
     leader_elect: bool,
+    home: String,
+    port: Option<u16>,
     grace: Duration,
     remains: Arc<Remains>,
 }
@@ -92,6 +94,19 @@ impl OperatorBuilder<'_> {
         self
     }
 
+    /// Another namespace for the Lease and the fingerprint keys than that of `deploy/`.
+    pub(crate) fn home(mut self, namespace: &str) -> Self {
+        namespace.clone_into(&mut self.home);
+        self
+    }
+
+    /// Serves probes and metrics on this port, as the containers of one pod do. The default is a new port for
+    /// each operator.
+    pub(crate) fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
     /// How long a dropped operator may take to shut down before SIGKILL.
     pub(crate) fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -116,7 +131,7 @@ impl OperatorBuilder<'_> {
                 .map(PathBuf::from)
                 .expect("outside of cargo's tests `binary` says where the operator is")
         });
-        let port = free_port();
+        let port = self.port.unwrap_or_else(free_port);
         let credentials: &[(&str, &str)] = if self.credentials {
             &[
                 ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
@@ -139,7 +154,7 @@ impl OperatorBuilder<'_> {
             .arg("run")
             .arg("--listen")
             .arg(format!("127.0.0.1:{port}"))
-            .args(["--operator-namespace", NAMESPACE, "--log-format", "json"])
+            .args(["--operator-namespace", &self.home, "--log-format", "json"])
             .args((!self.leader_elect).then_some("--leader-elect=false"))
             .args(self.args.iter().cloned())
             .spawn();
@@ -174,6 +189,8 @@ impl Operator {
             args: Vec::new(),
             credentials: true,
             leader_elect: false,
+            home: NAMESPACE.to_owned(),
+            port: None,
             grace: Duration::from_secs(5),
             remains: Arc::default(),
         }
@@ -181,6 +198,10 @@ impl Operator {
 
     pub(crate) fn pid(&self) -> i32 {
         self.process.pid()
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(crate) fn url(&self) -> String {

@@ -92,6 +92,11 @@ impl Proxy {
         lock(&self.shared.rules).next(kind, fault);
     }
 
+    /// Every request of this kind gets this fault, until [`heal`](Self::heal).
+    pub(crate) fn always(&self, kind: Kind, fault: ApiFault) {
+        lock(&self.shared.rules).always(kind, fault);
+    }
+
     /// Each request gets at most one of these faults, each with its probability; the probabilities sum up to
     /// at most 1. A fault that does not fit the request's kind is skipped.
     pub(crate) fn chance(&self, seed: u64, faults: impl IntoIterator<Item = (ApiFault, f64)>) {

@@ -78,6 +78,8 @@ impl Tool {
             Tool::HelmUnittest => (BUILD, &["helm-unittest"]),
             Tool::Kwok => (BUILD, &["kwok"]),
             Tool::MotoServer => (MOTO, &[]),
+            Tool::Prometheus => (BUILD, &["prometheus"]),
+            Tool::Promtool => (BUILD, &["promtool"]),
         }
     }
 }

@@ -185,7 +185,7 @@ async fn call<C: Cognito>(
     drop(password);
     context
         .metrics
-        .cognito_call("AdminSetUserPassword", code(&reply), started.elapsed());
+        .cognito_call(metrics::SET, code(&reply), started.elapsed());
     let outcome = classify(&reply);
     if outcome.verdict.reason == Reason::TooManyRequests {
         permit.throttled();

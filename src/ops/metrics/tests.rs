@@ -33,8 +33,6 @@ fn assert_sample(metrics: &Metrics, series: &str, expected: f64) {
     );
 }
 
-const SET: &str = "AdminSetUserPassword";
-
 #[test]
 fn calls_are_counted_by_operation_and_code() {
     let metrics = Metrics::new("1.2.3");
@@ -69,6 +67,10 @@ fn counters_of_alerts_are_zero_before_the_first_failure() {
             &format!("watch_errors_total{{watch=\"{watch}\"}}"),
             0.0,
         );
+    }
+    for code in [OK, NO_REPLY, "InternalErrorException"] {
+        let calls = format!("cognito_calls_total{{operation=\"{SET}\",code=\"{code}\"}}");
+        assert_sample(&metrics, &calls, 0.0);
     }
     for counter in ["undecodable_resources_total", "lost_events_total"] {
         assert_sample(&metrics, counter, 0.0);

@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     List,
     Watch,
     Lease,
+    /// A write of an Event.
+    Event,
     /// A question about the sender's own rights.
     OwnRights,
     Other,
@@ -63,6 +65,7 @@ impl PendingAttempts {
             (&Method::GET, "secrets", "") if !key.1.is_empty() => Kind::SecretRead,
             (&Method::GET, "cognitouserpasswords", "") if !key.1.is_empty() => Kind::ResourceRead,
             (_, "leases", _) => Kind::Lease,
+            (&Method::POST | &Method::PATCH, "events", _) => Kind::Event,
             _ if uri.path().ends_with("/selfsubjectaccessreviews") => Kind::OwnRights,
             (&Method::GET, ..) if uri.query().is_some_and(|query| query.contains("watch=")) => {
                 Kind::Watch

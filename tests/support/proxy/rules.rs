@@ -110,6 +110,7 @@ impl HeldRequest {
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     next: Vec<(Kind, ApiFault)>,
+    always: Vec<(Kind, ApiFault)>,
     chance: Option<(Random, Vec<(ApiFault, f64)>)>,
     holds: Vec<(Kind, Moment, mpsc::UnboundedSender<HeldRequest>)>,
     pub(super) met: BTreeMap<&'static str, usize>,
@@ -120,12 +121,17 @@ impl Rules {
         self.next.push((kind, fault));
     }
 
+    pub(super) fn always(&mut self, kind: Kind, fault: ApiFault) {
+        self.always.push((kind, fault));
+    }
+
     pub(super) fn set_chance(&mut self, seed: u64, faults: Vec<(ApiFault, f64)>) {
         self.chance = Some((Random::new(seed), faults));
     }
 
     pub(super) fn heal(&mut self) {
         self.next.clear();
+        self.always.clear();
         self.chance = None;
     }
 
@@ -133,6 +139,8 @@ impl Rules {
     pub(super) fn take(&mut self, kind: Kind) -> Option<ApiFault> {
         let scripted = self.next.iter().position(|(its, _)| *its == kind);
         let scripted = scripted.map(|index| self.next.remove(index).1);
+        let permanent = || self.always.iter().find(|(its, _)| *its == kind);
+        let scripted = scripted.or_else(|| permanent().map(|(_, fault)| *fault));
         let drawn = || {
             let (random, faults) = self.chance.as_mut()?;
             random.pick(faults).copied()
