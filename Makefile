@@ -17,6 +17,8 @@ help: ## This list
 space := $(subst ,, )
 control_plane := kube-apiserver etcd kubectl
 chart := helm helm-unittest helm-docs
+flux := kustomize-controller kustomize-controller-crds source-controller-crds
+external_secrets := external-secrets external-secrets-crds
 crds := prometheus-operator-crds grafana-operator-crds
 tools = $(filter-out lints bill,$(needs))
 with_tools = tests/with-tools.sh --tools=$(subst $(space),$(comma),$(strip $(tools)))
@@ -42,9 +44,8 @@ chart: prerequisites ## The Helm chart: all its tests, and installs by Helm 3 an
 	RUST_TEST_THREADS=2 $(with_tools) $(cargo) test --locked --no-fail-fast --test chart --test install
 
 .PHONY: gitops
-gitops: needs := $(control_plane)
-gitops: needs += kstatus argocd-lua
-gitops: prerequisites ## The operator under GitOps tools: health, actions and diff by Argo CD's own code
+gitops: needs := $(control_plane) kube-controller-manager kube-scheduler kwok kstatus argocd-lua $(flux) $(external_secrets)
+gitops: prerequisites ## The operator under GitOps tools: health, actions and diff by Argo CD's own code; Flux; External Secrets
 	RUST_TEST_THREADS=2 $(with_tools) $(cargo) test --locked --no-fail-fast --test gitops
 
 .PHONY: gitops-testdata
@@ -58,18 +59,15 @@ gitops-files: ## Writes the ConfigMap for Argo CD anew, from its scripts
 	mv gitops/argocd/.new gitops/argocd/argocd-cm.yaml
 
 .PHONY: alerts
-alerts: needs := $(control_plane) promtool decode-dashboard kube-state-metrics
-alerts: prerequisites ## The alerts, tested by promtool: each fires when it should, and no other; the dashboard; the series for teams
+alerts: needs := $(control_plane) kstatus prometheus promtool decode-dashboard kube-state-metrics
+alerts: prerequisites ## The alerts and the dashboard: by promtool, and by a real Prometheus while faults are injected; the series for teams
+	$(cargo) test --locked --no-run --test alerts --test tenant_series
 	$(with_tools) tests/alerts.sh
 	$(with_tools) $(cargo) test --locked --test tenant_series
-
-.PHONY: gitops
-gitops: needs := $(control_plane) kube-controller-manager kube-scheduler kwok $(flux) $(external_secrets)
-gitops: prerequisites ## Flux and the External Secrets Operator beside the operator, with a real API server
-	RUST_TEST_THREADS=2 $(with_tools) $(cargo) test --locked --no-fail-fast --test gitops
+	$(with_tools) $(cargo) test --locked --quiet --test alerts
 
 .PHONY: drill
-drill: needs := $(control_plane)
+drill: needs := $(control_plane) kstatus
 drill: prerequisites ## The worst of days, for five minutes; ROUNDS=n for how long, SEED=n to repeat a run
 	$(cargo) test --locked --no-run --test drill
 	ROUNDS=$${ROUNDS:-10} $(with_tools) $(cargo) test --locked --quiet --test drill

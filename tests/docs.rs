@@ -273,13 +273,13 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
 #[test]
 fn every_metric_is_in_the_monitoring_page_with_its_labels_and_no_other_anywhere() {
     let metrics = metrics();
-    let page = read("docs/monitoring.md");
+    let page = read("docs/metrics.md");
     for (name, labels) in &metrics {
         let start = format!("| `{name}` |");
         let row = page
             .lines()
             .find(|line| line.starts_with(&start))
-            .unwrap_or_else(|| panic!("docs/monitoring.md has no row {start}"));
+            .unwrap_or_else(|| panic!("docs/metrics.md has no row {start}"));
         let told: BTreeSet<_> = row
             .split('|')
             .nth(3)

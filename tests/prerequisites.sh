@@ -3,16 +3,13 @@
 #
 #   prerequisites.sh NEED...
 #
-# A NEED is a tool of tests/with-tools.sh (kube-apiserver, etcd, kubectl, kube-controller-manager,
-# kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, promtool, decode-dashboard, kube-state-metrics,
-# prometheus-operator-crds, grafana-operator-crds, moto), `lints` (rustfmt, clippy) or `bill` (the bill of materials).
-# Rust and a C compiler are needed always. Without a NEED: all of them.
+# A NEED is a tool of tests/with-tools.sh (the head of tests/tools/build.sh names them; and moto), `lints` (rustfmt,
+# clippy) or `bill` (the bill of materials). Rust and a C compiler are needed always. Without a NEED: all that any
+# target needs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-charts=(helm helm3 helm-unittest helm-docs kwok promtool decode-dashboard kube-state-metrics
-  prometheus-operator-crds grafana-operator-crds)
-[ $# -gt 0 ] || set -- kube-apiserver etcd kubectl kube-controller-manager kube-scheduler "${charts[@]}" moto lints bill
+[ $# -gt 0 ] || set -- kube-apiserver moto lints bill
 needs() {
   local need
   for need in "${wanted[@]}"; do [ "$need" != "$1" ] || return 0; done
@@ -50,14 +47,13 @@ elif [ "$(uname -s)" = Linux ] && ! "$compiler" -static -o "$scratch/main" "$scr
   lacks "a C compiler that links statically, with libc.a: apt-get install libc6-dev, dnf install glibc-static"
 fi
 
-# The Kubernetes API server and its companions are compiled unless all of them exist. The other tools are
-# always compiled.
+# Every tool but moto is compiled, unless KUBEBUILDER_ASSETS has the tool.
 compiles=false
-for tool in "${charts[@]}"; do
-  if needs "$tool"; then compiles=true; fi
-done
-for binary in etcd kube-apiserver kube-controller-manager kube-scheduler kubectl; do
-  if needs "$binary" && [ ! -x "${KUBEBUILDER_ASSETS:-}/$binary" ]; then compiles=true; fi
+for need in "${wanted[@]}"; do
+  case $need in
+    moto | lints | bill) ;;
+    *) [ -x "${KUBEBUILDER_ASSETS:-}/$need" ] || compiles=true ;;
+  esac
 done
 if $compiles; then
   # Since 1.21, Go downloads the newer Go that a go.mod requires.

@@ -6,7 +6,8 @@
 #   tests/with-tools.sh --tools=kube-apiserver,etcd,kubectl cargo bench
 #
 # Without --tools: those of `make test`. Each is built once, and cached outside the checkout. All of them take
-# about thirteen minutes on two cores. Further ones: helm3, kwok (`make chart`), argocd-lua (`make gitops`).
+# about thirteen minutes on two cores. tests/tools/build.sh has further ones, for `make chart`, `make gitops` and
+# `make alerts`.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 

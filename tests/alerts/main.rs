@@ -12,6 +12,12 @@
 mod closed_port;
 mod dashboard;
 mod installation;
+#[allow(
+    dead_code,
+    reason = "the end-to-end tests' own: only the check at the end of a world"
+)]
+#[path = "../e2e/kstatus.rs"]
+mod kstatus;
 mod page;
 mod replica;
 mod say;

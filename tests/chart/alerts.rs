@@ -135,7 +135,7 @@ fn each_alert_for_teams_has_namespace_and_name_of_its_resource() {
 
 #[test]
 fn each_metric_and_each_reason_of_an_alert_exists() {
-    let monitoring = read("docs/monitoring.md");
+    let metrics = read("docs/metrics.md");
     let reasons: BTreeSet<&str> = REASONS
         .iter()
         .map(|entry| entry.word)
@@ -148,7 +148,7 @@ fn each_metric_and_each_reason_of_an_alert_exists() {
         {
             let metric = word.trim_end_matches("_bucket").trim_end_matches("_count");
             // tests/docs.rs compares the table of this page with the metrics of the code.
-            assert!(monitoring.contains(&format!("| `{metric}` |")), "{metric}");
+            assert!(metrics.contains(&format!("| `{metric}` |")), "{metric}");
         }
         for reason in reasons_in(expression) {
             assert!(reasons.contains(reason), "{reason} in {expression}");

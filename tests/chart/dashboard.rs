@@ -119,9 +119,9 @@ fn each_query_selects_by_the_variables_and_by_no_fixed_interval_of_a_rate() {
     }
 }
 
-/// The metrics of docs/monitoring.md; tests/docs.rs compares that page with the code.
+/// The metrics of docs/metrics.md; tests/docs.rs compares that page with the code.
 fn metrics() -> BTreeSet<String> {
-    let page = fs::read_to_string(tools::checkout().join("docs/monitoring.md")).expect("the page");
+    let page = fs::read_to_string(tools::checkout().join("docs/metrics.md")).expect("the page");
     let name = |line: &str| {
         line.strip_prefix("| `")
             .and_then(|rest| rest.split('`').next().map(str::to_owned))

@@ -11,6 +11,12 @@ mod checks;
 mod crash;
 mod faults;
 mod judge;
+#[allow(
+    dead_code,
+    reason = "the end-to-end tests' own: only the check at the end of a world"
+)]
+#[path = "../e2e/kstatus.rs"]
+mod kstatus;
 mod leaders;
 mod observer;
 mod replica;

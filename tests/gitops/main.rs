@@ -11,3 +11,6 @@ mod kstatus;
 mod world;
 
 mod argo;
+mod cluster;
+mod external_secrets;
+mod flux;

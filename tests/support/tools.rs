@@ -16,6 +16,8 @@ const MOTO: &str = "tests/moto/install.sh";
 pub(crate) enum Tool {
     ArgocdLua,
     Etcd,
+    ExternalSecrets,
+    ExternalSecretsCrds,
     GrafanaOperatorCrds,
     Helm,
     Helm3,
@@ -31,7 +33,10 @@ pub(crate) enum Tool {
     KustomizeControllerCrds,
     Kwok,
     MotoServer,
+    Prometheus,
     PrometheusOperatorCrds,
+    Promtool,
+    SourceControllerCrds,
 }
 
 impl Tool {
@@ -39,6 +44,8 @@ impl Tool {
         match self {
             Tool::ArgocdLua => "CPO_ARGOCD_LUA",
             Tool::Etcd => "CPO_ETCD",
+            Tool::ExternalSecrets => "CPO_EXTERNAL_SECRETS",
+            Tool::ExternalSecretsCrds => "CPO_EXTERNAL_SECRETS_CRDS",
             Tool::GrafanaOperatorCrds => "CPO_GRAFANA_OPERATOR_CRDS",
             Tool::Helm => "CPO_HELM",
             Tool::Helm3 => "CPO_HELM3",
@@ -54,7 +61,10 @@ impl Tool {
             Tool::KustomizeControllerCrds => "CPO_KUSTOMIZE_CONTROLLER_CRDS",
             Tool::Kwok => "CPO_KWOK",
             Tool::MotoServer => "CPO_MOTO_SERVER",
+            Tool::Prometheus => "CPO_PROMETHEUS",
             Tool::PrometheusOperatorCrds => "CPO_PROMETHEUS_OPERATOR_CRDS",
+            Tool::Promtool => "CPO_PROMTOOL",
+            Tool::SourceControllerCrds => "CPO_SOURCE_CONTROLLER_CRDS",
         }
     }
 
@@ -65,20 +75,33 @@ impl Tool {
             Tool::Etcd | Tool::KubeApiserver | Tool::Kubectl => {
                 (BUILD, &["kube-apiserver", "etcd", "kubectl"])
             }
+            Tool::ExternalSecrets | Tool::ExternalSecretsCrds => {
+                (BUILD, &["external-secrets", "external-secrets-crds"])
+            }
+            Tool::KustomizeController
+            | Tool::KustomizeControllerCrds
+            | Tool::SourceControllerCrds => (
+                BUILD,
+                &[
+                    "kustomize-controller",
+                    "kustomize-controller-crds",
+                    "source-controller-crds",
+                ],
+            ),
+            Tool::MotoServer => (MOTO, &[]),
             Tool::ArgocdLua => (BUILD, &["argocd-lua"]),
-            Tool::Kstatus => (BUILD, &["kstatus"]),
-            Tool::KubeControllerManager => (BUILD, &["kube-controller-manager"]),
-            Tool::KubeScheduler => (BUILD, &["kube-scheduler"]),
-            Tool::KubeStateMetrics => (BUILD, &["kube-state-metrics"]),
             Tool::GrafanaOperatorCrds => (BUILD, &["grafana-operator-crds"]),
-            Tool::PrometheusOperatorCrds => (BUILD, &["prometheus-operator-crds"]),
             Tool::Helm => (BUILD, &["helm"]),
             Tool::Helm3 => (BUILD, &["helm3"]),
             Tool::HelmDocs => (BUILD, &["helm-docs"]),
             Tool::HelmUnittest => (BUILD, &["helm-unittest"]),
+            Tool::Kstatus => (BUILD, &["kstatus"]),
+            Tool::KubeControllerManager => (BUILD, &["kube-controller-manager"]),
+            Tool::KubeScheduler => (BUILD, &["kube-scheduler"]),
+            Tool::KubeStateMetrics => (BUILD, &["kube-state-metrics"]),
             Tool::Kwok => (BUILD, &["kwok"]),
-            Tool::MotoServer => (MOTO, &[]),
             Tool::Prometheus => (BUILD, &["prometheus"]),
+            Tool::PrometheusOperatorCrds => (BUILD, &["prometheus-operator-crds"]),
             Tool::Promtool => (BUILD, &["promtool"]),
         }
     }

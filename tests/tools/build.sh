@@ -5,14 +5,18 @@
 #
 # kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler: the control plane
 #   (control-plane/go.mod)
-# promtool (prometheus/go.mod); decode-dashboard (grafana/); kube-state-metrics (kube-state-metrics/go.mod)
+# prometheus, promtool (prometheus/go.mod; prometheus without its pages: see tags_of); decode-dashboard (grafana/)
+# kube-state-metrics (kube-state-metrics/go.mod)
 # helm (helm/go.mod); helm3, helm-unittest (helm3/go.mod); helm-docs (helm-docs/go.mod); kwok (kwok/go.mod)
-# prometheus-operator-crds, grafana-operator-crds: folders of CustomResourceDefinitions, copied from the modules
-#   that prometheus-operator/go.mod and grafana-operator/go.mod name
+# kstatus (kstatus/), argocd-lua (argocd-lua/)
+# kustomize-controller (flux/go.mod), external-secrets (external-secrets/go.mod)
+# prometheus-operator-crds, grafana-operator-crds, kustomize-controller-crds, source-controller-crds,
+#   external-secrets-crds: folders of CustomResourceDefinitions, copied from the modules that the go.mod of each names
 #
 # Each go.mod pins one graph of versions, which go.sum checks.
 # stdout: one NAME=PATH line per tool, ready for `export`; progress and errors go to stderr.
-# KUBEBUILDER_ASSETS (setup-envtest's convention) is honoured first: what it holds is not built.
+# KUBEBUILDER_ASSETS (setup-envtest's convention) is honoured first: what it holds is not built. Nor is a tool whose
+# variable (CPO_PROMETHEUS for prometheus) already names a program.
 # CPO_TEST_CACHE moves the cache.
 set -euo pipefail
 
@@ -29,12 +33,14 @@ variable_of() { printf 'CPO_%s' "$(printf '%s' "$1" | tr 'a-z-' 'A-Z_')"; }
 module_of() {
   case $1 in
     etcd | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl) echo control-plane ;;
-    helm | helm-docs | kube-state-metrics | kwok) echo "$1" ;;
+    argocd-lua | external-secrets | helm | helm-docs | kstatus | kube-state-metrics | kwok) echo "$1" ;;
     helm3 | helm-unittest) echo helm3 ;;
     prometheus | promtool) echo prometheus ;;
     decode-dashboard) echo grafana ;;
-    prometheus-operator-crds | grafana-operator-crds) echo "${1%-crds}" ;;
-    *) fail "'$1' is not one of kube-apiserver, etcd, kubectl, kube-controller-manager, kube-scheduler, helm, helm3, helm-unittest, helm-docs, kwok, promtool, decode-dashboard, kube-state-metrics, prometheus-operator-crds, grafana-operator-crds" ;;
+    kustomize-controller | kustomize-controller-crds) echo flux ;;
+    external-secrets-crds | grafana-operator-crds | prometheus-operator-crds | source-controller-crds)
+      echo "${1%-crds}" ;;
+    *) fail "'$1' is not one of the tools at the head of $0" ;;
   esac
 }
 
@@ -53,15 +59,22 @@ package_of() {
     prometheus-operator-crds)
       echo github.com/prometheus-operator/prometheus-operator/example/prometheus-operator-crd ;;
     grafana-operator-crds) echo github.com/grafana/grafana-operator/v5/config/crd/bases ;;
+    argocd-lua | kstatus) echo "cognito-password-operator.io/tests/tools/$1" ;;
+    external-secrets) echo github.com/external-secrets/external-secrets ;;
+    external-secrets-crds) echo github.com/external-secrets/external-secrets/config/crds/bases ;;
+    kustomize-controller) echo github.com/fluxcd/kustomize-controller ;;
+    kustomize-controller-crds) echo github.com/fluxcd/kustomize-controller/config/crd/bases ;;
+    source-controller-crds) echo github.com/fluxcd/source-controller/config/crd/bases ;;
   esac
 }
 
 # The time of a first build, on two cores.
 duration_of() {
   case $1 in
+    external-secrets | kube-apiserver | kustomize-controller) echo "about 5 minutes" ;;
     argocd-lua) echo "about 3 minutes" ;;
-    kube-apiserver | promtool) echo "about 5 minutes" ;;
-    kube-controller-manager | kube-state-metrics | helm | helm3 | kwok) echo "about 2 minutes" ;;
+    kube-controller-manager | kube-state-metrics | helm | helm3 | kwok | prometheus | promtool)
+      echo "about 2 minutes" ;;
     *) echo "less than a minute" ;;
   esac
 }
@@ -99,7 +112,7 @@ sha256() {
 }
 
 build() {
-  local binary=$1 target=$2 position=$3 module package version temporary make unit=packages
+  local binary=$1 target=$2 position=$3 module package path version temporary make unit=packages
   module=$(module_of "$binary")
   package=$(package_of "$binary")
   read -r path version < <(required "$module" "$package")
@@ -109,14 +122,13 @@ build() {
     # -v: a line for each package.
     # GOTOOLCHAIN: a go.mod may ask for a newer Go than the one here.
     exec env CGO_ENABLED=0 GOWORK=off GOFLAGS='' GOTOOLCHAIN=auto go build -v -mod=readonly -buildvcs=false -trimpath \
-      -ldflags "-s -w $(flags_of "$binary" "$version")" \
+      -tags "$(tags_of "$binary")" -ldflags "-s -w $(flags_of "$binary" "$version")" \
       -o "$temporary" "$package"
   }
-  # The package is a folder of manifests in the only module that go.mod requires.
+  # The package is a folder of manifests.
   copy() {
-    local path folder
+    local folder
     cd "$here/$module"
-    path=$(awk '$1 == "require" { print $2 }' go.mod)
     export GOWORK=off GOFLAGS=-mod=readonly
     go mod download "$path"
     folder=$(go list -m -f '{{.Dir}}' "$path")

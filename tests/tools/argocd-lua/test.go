@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/argoproj/argo-cd/gitops-engine/v3/pkg/health"
 	appv1 "github.com/argoproj/argo-cd/v3/pkg/apis/application/v1alpha1"
@@ -188,6 +189,9 @@ func testAction(dir, action string, parameters map[string]string, input, wanted 
 	if action == "set" {
 		if annotations[requestedAt] == object.GetAnnotations()[requestedAt] {
 			return fmt.Errorf("no new request")
+		}
+		if _, err := time.Parse(time.RFC3339, annotations[requestedAt]); err != nil {
+			return err
 		}
 		annotations[requestedAt] = fixedTime
 		found.SetAnnotations(annotations)
