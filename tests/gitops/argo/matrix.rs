@@ -240,7 +240,10 @@ async fn overdue(world: &World<'_>, name: &str) {
         .expect("the administrator may");
     world.request(name, "later").await;
     world
-        .wait_for(name, "stalled", |it| holds(it, "Stalled"))
+        .wait_for(name, "stalled by the request", |it| {
+            // A recheck without the request may come first.
+            holds(it, "Stalled") && it.data["status"]["failures"]["request"] == "later"
+        })
         .await;
 }
 
