@@ -138,13 +138,7 @@ impl Metrics {
         build_info.get_or_create(&VersionLabel { version }).set(1);
         ours.register("build_info", "1, with the version as a label", build_info);
 
-        let cognito_calls = Family::<CallLabels, Counter>::default();
-        // At zero from the start: several replies are often lost at once, and a series that begins at 6 has no
-        // increase for the alert of lost replies.
-        for code in [OK, NO_REPLY, "InternalErrorException"] {
-            let operation = SET;
-            drop(cognito_calls.get_or_create(&CallLabels { operation, code }));
-        }
+        let cognito_calls = calls_from_zero();
         ours.register(
             "cognito_calls",
             "Calls to Cognito, by the error code of the reply",
@@ -389,6 +383,17 @@ impl Metrics {
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
     }
+}
+
+/// The counters of calls. Several replies are often lost at once, and a series that begins at 6 has no increase for
+/// the alert of lost replies.
+fn calls_from_zero() -> Family<CallLabels, Counter> {
+    let calls = Family::<CallLabels, Counter>::default();
+    for code in [OK, NO_REPLY, "InternalErrorException"] {
+        let operation = SET;
+        drop(calls.get_or_create(&CallLabels { operation, code }));
+    }
+    calls
 }
 
 fn call_histogram() -> Histogram {

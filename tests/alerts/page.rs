@@ -34,19 +34,17 @@ fn in_text_format(page: &str) -> String {
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
         .collect();
-    let mut text = String::new();
-    for line in page.lines() {
+    let line_in_text_format = |line: &str| {
         let mut words = line.splitn(4, ' ');
         match (words.next(), words.next(), words.next(), words.next()) {
-            (Some("#"), Some("EOF"), ..) | (Some("#"), Some("UNIT"), ..) => continue,
+            (Some("#"), Some("EOF" | "UNIT"), ..) => None,
             (Some("#"), Some(what), Some(name), Some(rest)) if counters.contains(name) => {
-                text += &format!("# {what} {name}_total {rest}");
+                Some(format!("# {what} {name}_total {rest}\n"))
             }
-            _ => text += line,
+            _ => Some(format!("{line}\n")),
         }
-        text.push('\n');
-    }
-    text
+    };
+    page.lines().filter_map(line_in_text_format).collect()
 }
 
 fn check(page: &str) -> Result<(), String> {

@@ -64,31 +64,31 @@ impl Plot {
         let height = TOP + count * PANEL + (count - 1.0) * GAP + BOTTOM;
         let (from, to) = self.range();
         let x = |time: f64| LEFT + (time - from) / (to - from) * (WIDTH - LEFT - RIGHT);
-        let mut svg = format!(
+        let mut svg = vec![format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n<title>{0}</title>\n<style>{STYLE}</style>\n<rect class=\"page\" width=\"{WIDTH}\" height=\"{height}\"/>\n<text class=\"title\" x=\"{LEFT}\" y=\"24\">{0}</text>\n",
             escaped(&self.title)
-        );
+        )];
         let bottom = height - BOTTOM;
         if let (Some(first), Some(last)) = (self.shade.1.first(), self.shade.1.last()) {
             let (left, right) = (x(first.0), x(last.0));
             let width = right - left;
             let middle = f64::midpoint(left, right);
             let words = escaped(&self.shade.0);
-            svg += &format!(
+            svg.push(format!(
                 "<rect class=\"shade\" x=\"{left:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{:.1}\"/>\n<text class=\"alert\" x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{words}</text>\n",
                 bottom - TOP,
                 bottom - PANEL - 32.0,
-            );
+            ));
         }
         for (time, words) in &self.marks {
             let at = x(*time);
-            svg += &format!(
+            svg.push(format!(
                 "<line class=\"mark\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{:.1}\" y2=\"{bottom:.1}\"/>\n<text x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
                 TOP - 38.0,
                 at + 4.0,
                 TOP - 34.0,
                 escaped(words)
-            );
+            ));
         }
         let mut top = TOP;
         for panel in &self.panels {
@@ -96,7 +96,8 @@ impl Plot {
             top += PANEL + GAP;
         }
         self.write_axis(&mut svg, bottom, (from, to), x);
-        svg + "</svg>\n"
+        svg.push("</svg>\n".to_owned());
+        svg.concat()
     }
 
     /// The first and the last time of all samples.
@@ -110,7 +111,7 @@ impl Plot {
 
     fn write_axis(
         &self,
-        svg: &mut String,
+        svg: &mut Vec<String>,
         bottom: f64,
         (from, to): (f64, f64),
         x: impl Fn(f64) -> f64,
@@ -120,20 +121,20 @@ impl Plot {
         while self.zero + second <= to {
             let at = x(self.zero + second);
             let y = bottom + 16.0;
-            svg.push_str(&format!(
+            svg.push(format!(
                 "<text x=\"{at:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{second}</text>\n"
             ));
             second += STEP;
         }
         let (at, y) = (f64::midpoint(LEFT, WIDTH - RIGHT), bottom + 36.0);
-        svg.push_str(&format!(
+        svg.push(format!(
             "<text x=\"{at:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">seconds since the change</text>\n"
         ));
     }
 }
 
 impl Panel {
-    fn write(&self, svg: &mut String, top: f64, x: impl Fn(f64) -> f64) {
+    fn write(&self, svg: &mut Vec<String>, top: f64, x: impl Fn(f64) -> f64) {
         let lines = if self.stacked {
             stacked(&self.lines)
         } else {
@@ -147,13 +148,13 @@ impl Panel {
         for part in [0.0, 0.5, 1.0] {
             let (at, value) = (y(most * part), most * part);
             let (left, right) = (LEFT, WIDTH - RIGHT);
-            svg.push_str(&format!(
+            svg.push(format!(
                 "<line class=\"grid\" x1=\"{left}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\n<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{value}</text>\n",
                 left - 8.0,
                 at + 4.0
             ));
         }
-        svg.push_str(&format!(
+        svg.push(format!(
             "<text class=\"panel\" x=\"{LEFT}\" y=\"{:.1}\">{}</text>\n",
             top - 8.0,
             escaped(&self.title)
@@ -161,8 +162,10 @@ impl Panel {
         let floor: Samples = lines.first().map_or_else(Samples::new, |(_, samples)| {
             samples.iter().map(|(time, _)| (*time, 0.0)).collect()
         });
-        let mut below = &floor;
-        for (index, (_, samples)) in lines.iter().enumerate() {
+        let below = std::iter::once(&floor).chain(lines.iter().map(|(_, samples)| samples));
+        let areas: Vec<_> = lines.iter().zip(below).enumerate().collect();
+        // From the last to the first: the first line is on top.
+        for (index, ((_, samples), below)) in areas.into_iter().rev() {
             let (class, colour) = (if self.stacked { "area" } else { "line" }, index % COLOURS);
             let back = below.iter().rev().filter(|_| self.stacked);
             let points = samples.iter().chain(back);
@@ -170,21 +173,20 @@ impl Panel {
                 .map(|(time, value)| format!("{:.1} {:.1}", x(*time), y(*value)))
                 .collect();
             let path = points.join("L");
-            svg.push_str(&format!(
+            svg.push(format!(
                 "<path class=\"{class} c{colour}\" d=\"M{path}\"/>\n"
             ));
-            below = samples;
         }
         self.write_legend(svg, top);
     }
 
     /// Names with their colours, from the right.
-    fn write_legend(&self, svg: &mut String, top: f64) {
+    fn write_legend(&self, svg: &mut Vec<String>, top: f64) {
         let mut right = WIDTH - RIGHT;
         for (index, (name, _)) in self.lines.iter().enumerate().rev() {
-            let width = name.chars().fold(0.0, |width, _| width + 7.4);
+            let width = name.chars().fold(0.0, |width, _| width + 7.8);
             let (text, box_) = (right - width, right - width - 16.0);
-            svg.push_str(&format!(
+            svg.push(format!(
                 "<rect class=\"area c{}\" x=\"{box_:.1}\" y=\"{:.1}\" width=\"11\" height=\"11\"/>\n<text x=\"{text:.1}\" y=\"{:.1}\">{}</text>\n",
                 index % COLOURS,
                 top - 18.0,

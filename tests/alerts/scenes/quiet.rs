@@ -24,16 +24,22 @@ pub(super) async fn rollout(stage: Stage) -> Installation {
     it
 }
 
-/// The leader's container ends without a word, and is restarted; the standby waits for the end of the Lease.
+/// The leader's container ends without a word, and is restarted. Then the leader freezes: the standby waits for the
+/// end of the Lease, and the leader ends when it goes on.
 pub(super) async fn failover(stage: Stage) -> Installation {
     let mut it = stage.pair().await;
-    for user in bots(2) {
-        let leader = it.leader().await;
-        it.replicas[leader].kill();
-        it.replicas[leader].begin().await;
-        it.add(&user).await;
-        it.world.wait(&user, "True", "PasswordSet").await;
-        it.until_scraped(2).await;
-    }
+    let leader = it.leader().await;
+    it.replicas[leader].kill();
+    it.replicas[leader].begin().await;
+    it.add("bot-1").await;
+    it.world.wait("bot-1", "True", "PasswordSet").await;
+    it.until_scraped(2).await;
+
+    let leader = it.leader().await;
+    it.replicas[leader].operator().pause();
+    it.add("bot-2").await;
+    it.world.wait("bot-2", "True", "PasswordSet").await;
+    it.replicas[leader].operator().resume();
+    it.until_scraped(2).await;
     it
 }

@@ -72,12 +72,12 @@ fn text(value: &Value) -> &str {
 /// Replaces what is between square brackets.
 fn with_windows<'a>(expression: &'a str, new: impl Fn(&'a str) -> &'a str) -> String {
     let mut parts = expression.split('[');
-    let mut changed = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
+    let first = parts.next().unwrap_or_default().to_owned();
+    let others = parts.map(|part| {
         let (window, rest) = part.split_once(']').expect("a bracket is closed");
-        changed += &format!("[{}]{rest}", new(window));
-    }
-    changed
+        format!("[{}]{rest}", new(window))
+    });
+    std::iter::once(first).chain(others).collect()
 }
 
 fn shorter(table: &[(&str, &'static str)], duration: &str) -> &'static str {
