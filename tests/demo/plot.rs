@@ -209,7 +209,7 @@ fn stacked(lines: &[(String, Samples)]) -> Vec<(String, Samples)> {
     let mut sums = vec![0.0; times.len()];
     let mut stack = |(name, samples): &(String, Samples)| {
         for (sum, time) in sums.iter_mut().zip(&times) {
-            let sample = samples.iter().find(|(at, _)| at == time);
+            let sample = samples.iter().find(|(at, _)| at.total_cmp(time).is_eq());
             *sum += sample.map_or(0.0, |(_, value)| *value);
         }
         (
