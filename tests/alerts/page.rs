@@ -1,6 +1,6 @@
 //! The live page of metrics, by `promtool check metrics`.
 //!
-//! The operator serves OpenMetrics, and Prometheus has parsed that page at each scrape. promtool reads the older text
+//! The operator serves `OpenMetrics`, and Prometheus has parsed that page at each scrape. promtool reads the older text
 //! format only, which differs in two points: a counter is declared with `_total`, and UNIT and EOF don't exist.
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Cognito, IAM and the network fail. New resources meet the fault: the objective of SlowToSet counts changed
+//! Cognito, IAM and the network fail. New resources meet the fault: the objective of `SlowToSet` counts changed
 //! Secrets only.
 
 use super::{Stage, bots};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Stage, bots};
 use crate::installation::Installation;
+use crate::support::prometheus::Series;
 use crate::support::{OperatorBuilder, operator};
 
 pub(super) async fn replica_down(stage: Stage) -> Installation {
@@ -31,7 +32,7 @@ pub(super) async fn restarting(stage: Stage) -> Installation {
     let standby = 1 - it.leader().await;
     let pod = it.replicas[standby].pod.clone();
     let started = format!(r#"process_start_time_seconds{{pod="{pod}"}}"#);
-    let value = |series: &[crate::support::prometheus::Series]| series.first().map(|it| it.value());
+    let value = |series: &[Series]| series.first().map(Series::value);
     for _ in 0..5 {
         let before = value(&it.ask(&started).await);
         it.replicas[standby].kill();
