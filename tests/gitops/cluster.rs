@@ -90,7 +90,7 @@ impl Cluster {
 
     /// The objects of a kind in a namespace.
     pub(crate) fn api(&self, kind: &Kind, namespace: &str) -> Api<DynamicObject> {
-        let gvk = GroupVersionKind::gvk(kind.group, kind.version, kind.kind);
+        let gvk = GroupVersionKind::gvk(kind.group, kind.version, kind.name);
         let resource = ApiResource::from_gvk(&gvk);
         Api::namespaced_with(self.client.clone(), namespace, &resource)
     }
@@ -139,7 +139,7 @@ impl Cluster {
 pub(crate) struct Kind {
     pub(crate) group: &'static str,
     pub(crate) version: &'static str,
-    pub(crate) kind: &'static str,
+    pub(crate) name: &'static str,
 }
 
 fn text(path: &std::path::Path) -> &str {

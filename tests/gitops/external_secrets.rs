@@ -21,13 +21,13 @@ use crate::support::{
 const EXTERNAL_SECRET: Kind = Kind {
     group: "external-secrets.io",
     version: "v1",
-    kind: "ExternalSecret",
+    name: "ExternalSecret",
 };
 
 const SECRET: Kind = Kind {
     group: "",
     version: "v1",
-    kind: "Secret",
+    name: "Secret",
 };
 
 /// The name that both examples give to the `ExternalSecret` and to its Secret.
@@ -163,12 +163,19 @@ async fn each_generated_password_is_set_once() {
     cluster.cognito.wait_for_calls(before + 5, SOON).await;
 
     let calls = cluster.cognito.calls();
-    let sent: HashSet<&str> = calls.iter().map(|call| &*call.password).collect();
+    let passwords: HashSet<&str> = calls.iter().map(|call| &*call.password).collect();
     let versions = versions.lock().expect("nobody panicked").clone();
     let drawn: HashSet<&str> = versions.iter().map(String::as_str).collect();
-    assert_eq!(sent.len(), calls.len(), "a password was sent twice");
-    assert!(sent.is_subset(&drawn), "a password is not the Secret's");
-    assert!(settled.iter().all(|password| sent.contains(&**password)));
+    assert_eq!(passwords.len(), calls.len(), "a password was sent twice");
+    assert!(
+        passwords.is_subset(&drawn),
+        "a password is not the Secret's"
+    );
+    assert!(
+        settled
+            .iter()
+            .all(|password| passwords.contains(&**password))
+    );
     let (versions, drawn) = (versions.len(), drawn.len());
     assert!(
         versions >= drawn + 5,

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::fmt::Write;
 use std::fs;
+use std::future::ready;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,7 +31,7 @@ pub(super) const FLUX: &str = "flux-system";
 const KUSTOMIZATION: Kind = Kind {
     group: "kustomize.toolkit.fluxcd.io",
     version: "v1",
-    kind: "Kustomization",
+    name: "Kustomization",
 };
 
 /// Tarballs by path.
@@ -50,8 +52,8 @@ impl<'a> Flux<'a> {
         cluster.install_crds(Tool::KustomizeControllerCrds);
         cluster.plane.kubectl(&["create", "namespace", FLUX]);
         let home = scratch("flux");
-        let program = tools::path(Tool::KustomizeController);
-        let process = Spec::new("kustomize-controller", &program, home.join("log"))
+        let binary = tools::path(Tool::KustomizeController);
+        let process = Spec::new("kustomize-controller", &binary, home.join("log"))
             .clean_env()
             .env("KUBECONFIG", path(&cluster.plane.kubeconfig_path()))
             .env("RUNTIME_NAMESPACE", FLUX)
@@ -65,14 +67,15 @@ impl<'a> Flux<'a> {
             .arg("--requeue-dependency=1s")
             .spawn();
         let artifacts = Artifacts::default();
-        let served = Arc::clone(&artifacts);
+        let shared = Arc::clone(&artifacts);
         let server = Server::start("artifacts", move |stream| {
-            let served = Arc::clone(&served);
+            let artifacts = Arc::clone(&shared);
             async move {
-                let answer = service_fn(|request| answer(Arc::clone(&served), request));
+                let service =
+                    service_fn(|request| ready(Ok::<_, Infallible>(answer(&artifacts, &request))));
                 // An error is a connection that the client closed.
                 let _ = http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), answer)
+                    .serve_connection(TokioIo::new(stream), service)
                     .await;
             }
         });
@@ -107,10 +110,10 @@ impl<'a> Flux<'a> {
             .expect("tar can be started");
         assert!(packed.success(), "tar: {packed}");
         let archive = Bytes::from(fs::read(&archive).expect("tar wrote the archive"));
-        let digest: String = Sha256::digest(&archive)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let mut digest = "sha256:".to_owned();
+        for byte in Sha256::digest(&archive) {
+            write!(digest, "{byte:02x}").expect("a String takes everything");
+        }
         let place = format!("/{repository}/{revision}.tar.gz");
         lock(&self.artifacts).insert(place.clone(), archive);
         let status = json!({ "status": {
@@ -119,7 +122,7 @@ impl<'a> Flux<'a> {
                 "path": &place[1..],
                 "url": format!("http://{}{place}", self.server.address()),
                 "revision": full(revision),
-                "digest": format!("sha256:{digest}"),
+                "digest": digest,
                 "lastUpdateTime": "2026-01-01T00:00:00Z",
             },
             "conditions": [{
@@ -184,11 +187,11 @@ impl<'a> Flux<'a> {
         let wanted = |object: &DynamicObject| {
             object.data["status"]["lastAttemptedRevision"] == full.as_str()
                 && is_ready(object, "False")
-                && ready(object)["reason"] == "HealthCheckFailed"
+                && ready_condition(object)["reason"] == "HealthCheckFailed"
         };
         let what = format!("failed at {revision}");
         let failed = self.kustomization(name, &what, wanted).await;
-        let message = ready(&failed)["message"].as_str();
+        let message = ready_condition(&failed)["message"].as_str();
         message.expect("a condition has a message").to_owned()
     }
 
@@ -207,12 +210,12 @@ fn full(revision: &str) -> String {
     format!("main@sha1:{revision}")
 }
 
-fn ready(object: &DynamicObject) -> &Value {
+fn ready_condition(object: &DynamicObject) -> &Value {
     condition(object, "Ready").unwrap_or(&Value::Null)
 }
 
 fn is_ready(object: &DynamicObject, status: &str) -> bool {
-    let ready = ready(object);
+    let ready = ready_condition(object);
     ready["status"] == status && ready["observedGeneration"].as_i64() == object.metadata.generation
 }
 
@@ -266,18 +269,15 @@ pub(super) fn secret(user: &str, password: &str) -> String {
     .to_string()
 }
 
-async fn answer(
-    artifacts: Artifacts,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let found = lock(&artifacts).get(request.uri().path()).cloned();
+fn answer(artifacts: &Artifacts, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let found = lock(artifacts).get(request.uri().path()).cloned();
     let status = match found {
         Some(_) => StatusCode::OK,
         None => StatusCode::NOT_FOUND,
     };
     let mut response = Response::new(Full::new(found.unwrap_or_default()));
     *response.status_mut() = status;
-    Ok(response)
+    response
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
