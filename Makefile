@@ -130,6 +130,8 @@ chart-files: prerequisites ## Writes the chart's README, and the copies of alert
 lint: ## Format and lints, warnings denied
 	cargo fmt --check
 	$(cargo) clippy --locked --all-targets -- -D warnings
+	@# The tests that `cargo test` leaves out, and so does --all-targets.
+	$(cargo) clippy --locked --test install --test alerts --test gitops --test tenant_series -- -D warnings
 
 .PHONY: tools
 tools: ## All that the tests run (Kubernetes, moto): built and installed once, into a cache outside the checkout

@@ -16,7 +16,7 @@ use crate::support::tools::{self, Tool};
 
 const KINDS: [&str; 2] = ["CognitoUserPassword", "CognitoUserPoolGrant"];
 
-/// The ConfigMap that users apply.
+/// The `ConfigMap` that users apply.
 const ARGOCD_CM: &str = "gitops/argocd/argocd-cm.yaml";
 
 /// The scripts, in the layout of Argo CD's own repository.
@@ -32,7 +32,8 @@ fn folder_of(kind: &str) -> PathBuf {
 
 /// Runs `argocd-lua` with these objects, and returns what it prints for each.
 fn argocd_lua(args: &[&str], objects: &[Value], kubeconfig: Option<&Path>) -> Vec<Value> {
-    let lines: String = objects.iter().map(|object| format!("{object}\n")).collect();
+    let lines: Vec<String> = objects.iter().map(Value::to_string).collect();
+    let lines = lines.join("\n");
     let mut command = Command::new(tools::path(Tool::ArgocdLua));
     command.env_remove("KUBECONFIG");
     if let Some(kubeconfig) = kubeconfig {
@@ -94,7 +95,7 @@ fn health_tests(kind: &str) -> (Vec<Value>, Vec<Value>) {
     (tests, objects)
 }
 
-/// Argo CD reads the ConfigMap, and gives the scripts no library.
+/// Argo CD reads the `ConfigMap`, and gives the scripts no library.
 #[test]
 fn the_config_map_gives_each_status_of_the_testdata_its_health() {
     for kind in KINDS {

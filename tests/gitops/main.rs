@@ -1,4 +1,4 @@
-//! The operator under GitOps tools, run for real: `make gitops`.
+//! The operator under `GitOps` tools, run for real: `make gitops`.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,5 +1,5 @@
 //! `helm test`. No kubelet runs here, so this file does a kubelet's part: it runs the pod's container as a process,
-//! with the token of the pod's ServiceAccount, and tells the API server how the container ended.
+//! with the token of the pod's service account, and tells the API server how the container ended.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

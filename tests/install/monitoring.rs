@@ -1,4 +1,4 @@
-//! The Prometheus Operator's and the Grafana Operator's own CustomResourceDefinitions accept what the chart and the
+//! The Prometheus Operator's and the Grafana Operator's own CRDs accept what the chart and the
 //! components of deploy/ make for them.
 
 use std::process::Command;

@@ -131,7 +131,7 @@ impl Scene {
             info.insert("pool".to_owned(), POOL.to_owned());
             let suspended = object.data["spec"]["suspend"].to_string();
             info.insert("suspended".to_owned(), suspended);
-            add(&mut wanted, "cup", &object, labels.clone(), info);
+            add(&mut wanted, "cup", &object, &labels, info);
             if let Some(at) = object.data.pointer("/status/synced/at") {
                 let series = ("cup_last_set_timestamp_seconds".to_owned(), labels);
                 wanted.insert(series, seconds(at));
@@ -142,7 +142,7 @@ impl Scene {
             let labels = base(&object, &["name"]);
             let mut info = labels.clone();
             info.insert("pool".to_owned(), POOL.to_owned());
-            add(&mut wanted, "cupg", &object, labels.clone(), info);
+            add(&mut wanted, "cupg", &object, &labels, info);
             if let Some(count) = object.data["status"]["resources"].as_f64() {
                 wanted.insert(("cupg_resources".to_owned(), labels), count);
             }
@@ -180,7 +180,7 @@ fn add(
     wanted: &mut BTreeMap<Series, f64>,
     prefix: &str,
     object: &DynamicObject,
-    labels: BTreeMap<String, String>,
+    labels: &BTreeMap<String, String>,
     mut info: BTreeMap<String, String>,
 ) {
     let text = |value: &Value| value.as_str().expect("text").to_owned();

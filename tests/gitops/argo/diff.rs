@@ -1,4 +1,4 @@
-//! Argo CD's own diff finds nothing OutOfSync after a sync.
+//! Argo CD's own diff finds nothing `OutOfSync` after a sync.
 
 use std::fs;
 
@@ -42,7 +42,7 @@ fn track(object: &mut Value) {
     object["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"] = json!(id);
 }
 
-/// The objects of which Argo CD says OutOfSync, with the difference.
+/// The objects of which Argo CD says `OutOfSync`, with the difference.
 fn out_of_sync(world: &World<'_>, desired: &[Value]) -> Vec<String> {
     let pairs = desired.iter().map(|desired| {
         let live = live(world, desired);
