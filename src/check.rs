@@ -93,16 +93,19 @@ async fn gather(settings: &Settings, client: &Client) -> Facts {
         }
         None => None,
     };
-    let readyz = match &settings.url {
-        Some(url) => Some(http_get(&format!("{}/readyz", url.trim_end_matches('/'))).await),
-        None => None,
-    };
+    let (mut readyz, mut metrics) = (None, None);
+    if let Some(url) = &settings.url {
+        let url = url.trim_end_matches('/');
+        readyz = Some(http_get(&format!("{url}/readyz")).await);
+        metrics = Some(http_get(&format!("{url}/metrics")).await);
+    }
     Facts {
         kubernetes: inspect::kubernetes_version(client).await,
         kinds: inspect::served_kinds(client).await,
         rights,
         lease,
         readyz,
+        metrics,
     }
 }
 

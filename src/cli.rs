@@ -66,10 +66,11 @@ enum Command {
     /// nor AWS. With pools or roles, the document is the policy of a role's rights; with `trust`, a role's
     /// trust policy.
     IamPolicy(IamPolicyArgs),
-    /// Check an installation: CRDs, the operator's rights, the leader, /readyz
+    /// Check an installation: CRDs, the operator's rights, the leader, /readyz, AWS credentials
     ///
     /// Asks the API server as the caller, so run the check as the operator's ServiceAccount: `helm test` does
-    /// so, in a pod. Reads no Secret, and writes nothing. The API server is found as kubectl finds it. Give the
+    /// so, in a pod. Reads no Secret, writes nothing, and doesn't call AWS: the operator's metrics say how many
+    /// resources wait for credentials. The API server is found as kubectl finds it. Give the
     /// same settings as to `run`, by flags or variables.
     ///
     /// Ends with 0 if all is well, with 1 if something failed, with 2 when a setting is wrong, and with 3 if
@@ -206,7 +207,7 @@ struct CheckArgs {
     installation: InstallationArgs,
 
     /// The address of the operator's Service, such as http://cognito-password-operator:8080 [default: /readyz
-    /// isn't asked]
+    /// and /metrics aren't asked]
     #[arg(long, value_name = "URL", value_parser = http_url)]
     url: Option<String>,
 

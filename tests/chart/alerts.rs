@@ -69,7 +69,7 @@ fn each_alert_has_its_page_and_each_page_its_alert() {
         ];
         assert_eq!(headings, wanted, "{name}");
         assert!(
-            page.contains("```sh\nkubectl "),
+            page.contains("\nkubectl ") || page.contains("\n  kubectl "),
             "{name}: no command for the diagnosis"
         );
         assert!(

@@ -4,8 +4,11 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::render::{RELEASE, chart, read, read_yaml, run, run_in, template};
-use crate::support::{scratch, tools::Tool};
+use crate::render::{RELEASE, chart, objects, read, read_yaml, run, run_in, template};
+use crate::support::{
+    scratch,
+    tools::{self, Tool},
+};
 
 #[test]
 fn the_readme_is_what_helm_docs_writes_from_the_values() {
@@ -158,4 +161,25 @@ fn the_readmes_examples_of_values_fit_the_chart() {
         }
         template(&values).unwrap_or_else(|said| panic!("{block}: {said}"));
     }
+}
+
+#[test]
+fn the_application_for_argo_cd_has_values_that_the_chart_takes() {
+    let file = tools::checkout().join("gitops/argocd/operator.yaml");
+    let text = std::fs::read_to_string(file).expect("the example can be read");
+    let application: Value = serde_saphyr::from_str(&text).expect("the example is YAML");
+    let helm = &application["spec"]["source"]["helm"];
+    assert_eq!(helm["releaseName"], RELEASE);
+    let objects = objects(&helm["valuesObject"]);
+    let of_kind = |kind: &'static str| objects.iter().filter(move |it| it["kind"] == kind);
+    // Argo CD must never delete a CustomResourceDefinition.
+    assert_eq!(of_kind("CustomResourceDefinition").count(), 2);
+    for crd in of_kind("CustomResourceDefinition") {
+        let options = &crd["metadata"]["annotations"]["argocd.argoproj.io/sync-options"];
+        assert_eq!(options, "Prune=false,Delete=false");
+    }
+    let account = of_kind("ServiceAccount").next().expect("an account");
+    let role = &account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"];
+    assert!(role.is_string(), "{account:#}");
+    assert_eq!(of_kind("Pod").count(), 0, "Argo CD runs no tests of Helm");
 }

@@ -8,8 +8,8 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::namespaced_install::installed;
-use crate::support::{ControlPlane, operator};
-use crate::world::{SOON, World};
+use crate::support::{ControlPlane, eventually, operator};
+use crate::world::{POOL, SOON, World};
 
 /// The exit status and the output of `check` as the operator's service account.
 fn check(kubeconfig: &Path, args: &[&str]) -> (Option<i32>, String) {
@@ -62,7 +62,14 @@ async fn a_good_installation_is_well_and_each_fault_is_named() {
     let args = ["--url", &url, "--wait", "60"];
     let (status, said) = check(&kubeconfig, &args);
     assert_eq!(status, Some(0), "{said}");
-    for subject in ["kubernetes", "crds", "rights", "leader", "operator"] {
+    for subject in [
+        "kubernetes",
+        "crds",
+        "rights",
+        "leader",
+        "operator",
+        "identity",
+    ] {
         assert!(line(&said, subject).contains(" ok "), "{said}");
     }
     assert!(line(&said, "rights").contains("has all 19"), "{said}");
@@ -158,4 +165,30 @@ fn without_an_api_server_nothing_can_be_found_out() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("no API server to ask"), "{said}");
+}
+
+#[tokio::test]
+async fn resources_without_credentials_are_counted() {
+    let world = World::new("check-identity").await;
+    let running = world.builder().no_credentials().start().await;
+    running.wait_ready(SOON).await;
+    world.cognito.add_user(POOL, "bot");
+    world
+        .apply_secret("bot", "password", "First-Passw0rd")
+        .await;
+    world.apply_resource("bot", |_| ()).await;
+    world.wait("bot", "False", "InvalidCredentials").await;
+    let kubeconfig = kubeconfig(world.plane);
+    let url = running.url();
+    // The watch may show the status later.
+    eventually(SOON, async || {
+        let args = ["--url", &url, "--leader-elect=false"];
+        let (status, said) = check(&kubeconfig, &args);
+        if status == Some(1) && line(&said, "identity").contains("failed   1 resources wait") {
+            Ok(())
+        } else {
+            Err(said)
+        }
+    })
+    .await;
 }

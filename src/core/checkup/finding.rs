@@ -31,7 +31,8 @@ impl Level {
 /// One finding.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
-    /// What the finding is about, in one word: `kubernetes`, `crds`, `rights`, `leader`, `operator`.
+    /// What the finding is about, in one word: `kubernetes`, `crds`, `rights`, `leader`, `operator`,
+    /// `identity`.
     pub subject: &'static str,
     /// How good or bad it is.
     pub level: Level,

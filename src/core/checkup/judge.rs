@@ -23,6 +23,8 @@ pub struct Facts {
     pub lease: Option<Result<Option<Lease>, String>>,
     /// The answer of `/readyz`. None if the caller named no address.
     pub readyz: Option<Result<(u16, String), String>>,
+    /// The answer of `/metrics`. None if the caller named no address.
+    pub metrics: Option<Result<(u16, String), String>>,
 }
 
 /// Who leads, by the Lease.
@@ -43,6 +45,7 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
     findings.extend(rights(&facts.rights));
     findings.extend(facts.lease.as_ref().map(lease));
     findings.extend(facts.readyz.as_ref().map(readyz));
+    findings.extend(facts.metrics.as_ref().map(identity));
     findings
 }
 
@@ -209,10 +212,51 @@ fn readyz(answer: &Result<(u16, String), String>) -> Finding {
     }
 }
 
+/// Whether resources wait for AWS credentials, by the operator's own count. Nobody but the operator can try its
+/// credentials.
+fn identity(metrics: &Result<(u16, String), String>) -> Finding {
+    let without = |why: &str| {
+        let text = format!("/metrics doesn't say whether AWS credentials work: {why}");
+        finding("identity", Level::Unknown, text, "")
+    };
+    let text = match metrics {
+        Ok((200, text)) => text,
+        Ok((status, _)) => return without(&format!("the answer is {status}")),
+        Err(why) => return without(why),
+    };
+    let waiting = text
+        .lines()
+        .find_map(|line| line.strip_prefix(WITHOUT_CREDENTIALS));
+    match waiting.and_then(|count| count.trim().parse::<u64>().ok()) {
+        None => without("the count of resources is missing"),
+        Some(0) => {
+            let text = "no resource waits for AWS credentials".to_owned();
+            finding("identity", Level::Well, text, "")
+        }
+        Some(count) => finding(
+            "identity",
+            Level::Failed,
+            format!(
+                "{count} resources wait because the operator, or the role of a grant, has no AWS credentials that work"
+            ),
+            "kubectl get cupg -o wide, and kubectl get cup -A -o wide: the messages have AWS's words; docs/iam.md",
+        ),
+    }
+}
+
+/// The sample of resources that wait for credentials.
+const WITHOUT_CREDENTIALS: &str =
+    "cognito_password_operator_resources{reason=\"InvalidCredentials\"}";
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::checkup::right::{Installation, needed};
+
+    /// The page of an operator with this number of resources without credentials.
+    fn metrics(waiting: u64) -> String {
+        format!("# TYPE x gauge\n{WITHOUT_CREDENTIALS} {waiting}\n# EOF\n")
+    }
 
     /// An installation in which all is well.
     fn well() -> Facts {
@@ -239,6 +283,7 @@ mod tests {
                 duration: 15,
             }))),
             readyz: Some(Ok((200, "ok".to_owned()))),
+            metrics: Some(Ok((200, metrics(0)))),
         }
     }
 
@@ -260,14 +305,21 @@ mod tests {
 
     #[test]
     fn a_good_installation_has_one_good_finding_for_each_subject() {
-        let subjects = ["kubernetes", "crds", "rights", "leader", "operator"];
+        let subjects = [
+            "kubernetes",
+            "crds",
+            "rights",
+            "leader",
+            "operator",
+            "identity",
+        ];
         assert_eq!(levels(&well()), subjects.map(|it| (it, Level::Well)));
     }
 
     #[test]
     fn without_election_and_address_there_is_no_finding_on_them() {
         let mut facts = well();
-        (facts.lease, facts.readyz) = (None, None);
+        (facts.lease, facts.readyz, facts.metrics) = (None, None, None);
         let subjects = ["kubernetes", "crds", "rights"];
         assert_eq!(levels(&facts), subjects.map(|it| (it, Level::Well)));
     }
@@ -354,6 +406,30 @@ mod tests {
                 "operator",
                 Level::Failed,
                 "503: lease: a; keys: b",
+            ),
+            (
+                Box::new(|it| it.metrics = Some(Ok((200, metrics(3))))),
+                "identity",
+                Level::Failed,
+                "3 resources wait",
+            ),
+            (
+                Box::new(|it| it.metrics = Some(Ok((200, String::new())))),
+                "identity",
+                Level::Unknown,
+                "the count of resources is missing",
+            ),
+            (
+                Box::new(|it| it.metrics = Some(Ok((503, String::new())))),
+                "identity",
+                Level::Unknown,
+                "the answer is 503",
+            ),
+            (
+                Box::new(move |it| it.metrics = Some(Err(why()))),
+                "identity",
+                Level::Unknown,
+                "it is down",
             ),
             (
                 Box::new(move |it| it.readyz = Some(Err(why()))),
