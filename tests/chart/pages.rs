@@ -36,6 +36,30 @@ fn the_annotations_for_artifact_hub_are_true() {
         serde_saphyr::from_str(text.unwrap_or_else(|| panic!("no artifacthub.io/{name}")))
             .unwrap_or_else(|error| panic!("{name}: {error}"))
     };
+    let images = of("images");
+    let version = env!("CARGO_PKG_VERSION");
+    let image = format!("cognito-password-operator:{version}");
+    assert_eq!(images[0]["image"], image, "as the chart renders it");
+    assert_eq!(
+        objects(&json!({}))
+            .iter()
+            .filter(|it| it["kind"] == "Deployment")
+            .map(|it| &it["spec"]["template"]["spec"]["containers"][0]["image"])
+            .collect::<Vec<_>>(),
+        [&images[0]["image"]]
+    );
+    for change in of("changes").as_array().expect("a list") {
+        let kinds = [
+            "added",
+            "changed",
+            "deprecated",
+            "removed",
+            "fixed",
+            "security",
+        ];
+        let kind = change["kind"].as_str().unwrap_or_default();
+        assert!(kinds.contains(&kind), "{change}");
+    }
     let crds = of("crds");
     let kinds: Vec<_> = crds
         .as_array()

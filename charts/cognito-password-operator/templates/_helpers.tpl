@@ -92,6 +92,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimAll "-_." | quote }}
 {{- end }}
 
+{{/* The ports of DNS, as JSON. OpenShift's DNS pods listen on 5353. */}}
+{{- define "cpo.dnsPorts" -}}
+{{- $ports := list -}}
+{{- range .Values.networkPolicy.egress.dns.ports }}{{ $ports = append $ports (int64 .) }}{{ end -}}
+{{- if and .Values.openshift $ports (not (has (int64 5353) $ports)) }}{{ $ports = append $ports (int64 5353) }}{{ end -}}
+{{- dict "ports" $ports | toJson -}}
+{{- end }}
+
 {{- define "cpo.version" -}}
 {{- .Values.image.tag | default .Chart.AppVersion | replace "+" "_" | trunc 63 | trimAll "-_." -}}
 {{- end }}

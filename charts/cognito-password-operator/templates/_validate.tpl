@@ -31,7 +31,7 @@ Helm renders the templates in no fixed order, and with a wrong value another one
 {{/* Values that the chart can't do without. null takes away the default, also that of a whole section. */}}
 {{- define "cpo.wrong.missing" -}}
 {{- $needed := list
-  "crds.enabled" "crds.keep"
+  "openshift" "crds.enabled" "crds.keep"
   "operator.enabled" "helmTest.enabled"
   "settings.cognitoRps" "settings.cognitoBurst" "settings.leaderElect" "settings.listenAddress" "settings.port"
   "settings.log.level" "settings.log.format"

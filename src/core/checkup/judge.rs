@@ -408,6 +408,19 @@ mod tests {
                 "503: lease: a; keys: b",
             ),
             (
+                Box::new(move |it| it.readyz = Some(Err(why()))),
+                "operator",
+                Level::Failed,
+                "it is down",
+            ),
+        ];
+        assert_found(cases);
+    }
+
+    #[test]
+    fn missing_credentials_are_found_by_the_metrics() {
+        assert_found(vec![
+            (
                 Box::new(|it| it.metrics = Some(Ok((200, metrics(3))))),
                 "identity",
                 Level::Failed,
@@ -426,18 +439,15 @@ mod tests {
                 "the answer is 503",
             ),
             (
-                Box::new(move |it| it.metrics = Some(Err(why()))),
+                Box::new(|it| it.metrics = Some(Err("it is down".to_owned()))),
                 "identity",
                 Level::Unknown,
                 "it is down",
             ),
-            (
-                Box::new(move |it| it.readyz = Some(Err(why()))),
-                "operator",
-                Level::Failed,
-                "it is down",
-            ),
-        ];
+        ]);
+    }
+
+    fn assert_found(cases: Vec<(Change, &str, Level, &str)>) {
         for (change, subject, level, words) in cases {
             let (found, its, text) = worst(change);
             assert_eq!((found, its), (subject, level), "{words}: {text}");
