@@ -4,7 +4,7 @@
 mod http_get;
 
 use crate::{
-    cluster::{connect, inspect, keys::KEY_SECRET},
+    cluster::{connect, infer_config, inspect, keys::KEY_SECRET},
     core::checkup::{
         finding::{Finding, Level, exit_status},
         judge::{Facts, judge},
@@ -68,10 +68,7 @@ async fn check(settings: &Settings) -> Vec<Finding> {
 }
 
 async fn client() -> Result<Client, String> {
-    let config = kube::Config::infer().await.map_err(|_| {
-        "neither KUBECONFIG nor a pod's ServiceAccount names an API server".to_owned()
-    })?;
-    connect(config, Arc::new(|_| ()))
+    connect(infer_config().await?, Arc::new(|_| ()))
 }
 
 async fn gather(settings: &Settings, client: &Client) -> Facts {

@@ -17,7 +17,7 @@ mod settings;
 
 pub use crate::controller::Rules;
 use crate::{
-    cluster::{ApiRequest, connect, keys, watch::Scope},
+    cluster::{ApiRequest, connect, infer_config, keys, watch::Scope},
     cognito::{Cognito, aws::AwsCognito},
     controller::{self, Context},
     core::{access::grant::UngrantedPolicy, credential::fingerprint::Keyring},
@@ -30,12 +30,9 @@ use crate::{
     },
 };
 use candidate::{Candidate, ElectionTask, wait_until_true};
-use kube::{
-    Client,
-    config::{InferConfigError, KubeconfigError},
-};
+use kube::Client;
 pub use settings::{Settings, StartError};
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -181,12 +178,7 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
 
 /// The client of the API server. The metrics count each request.
 async fn client(metrics: Arc<Metrics>) -> Result<Client, StartError> {
-    let config = kube::Config::infer().await.map_err(|error| {
-        StartError::Settings(format!(
-            "no API server is configured, neither by KUBECONFIG nor by a pod's ServiceAccount: {}",
-            without_content(&error)
-        ))
-    })?;
+    let config = infer_config().await.map_err(StartError::Settings)?;
     let count = move |request: ApiRequest| {
         metrics.kubernetes_request(request.verb, request.resource, request.code_class);
     };
@@ -260,19 +252,6 @@ fn scopes(namespaces: &[String]) -> Vec<Scope> {
     scopes.sort();
     scopes.dedup();
     scopes
-}
-
-/// What is wrong with the kubeconfig, without its content: the parser's error quotes the lines around the
-/// mistake, and these lines may contain tokens and keys.
-fn without_content(error: &InferConfigError) -> String {
-    let cause = error.source().and_then(|cause| cause.downcast_ref());
-    match cause {
-        Some(KubeconfigError::Parse(_)) => {
-            "the kubeconfig is not valid, `kubectl config view` says where".to_owned()
-        }
-        Some(cause) => cause.to_string().replace(char::is_control, " "),
-        None => "no kubeconfig".to_owned(),
-    }
 }
 
 /// SIGTERM and SIGINT.

@@ -17,6 +17,6 @@ pub mod watch;
 
 pub(crate) use client::call::chain;
 pub use client::call::{CALL_TIMEOUT, CallError};
-pub use client::connect::connect;
+pub use client::connect::{connect, infer_config};
 pub use client::request_count::{ApiRequest, RequestObserver};
 pub use election::leadership::{Leadership, LeadershipHandle};

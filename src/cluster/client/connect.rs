@@ -26,6 +26,7 @@ use hyper_util::{
 use kube::{
     Client, Config,
     client::{Body, ClientBuilder, ConfigExt},
+    config::{InferConfigError, KubeconfigError},
 };
 use std::{
     error::Error,
@@ -81,6 +82,32 @@ pub fn connect(mut config: Config, observer: RequestObserver) -> Result<Client, 
         build_client(&config, observer)
     };
     client.map_err(|error| chain(&error))
+}
+
+/// The configuration of the API server, found as kubectl finds it.
+///
+/// # Errors
+/// Why there is none, in one line.
+pub async fn infer_config() -> Result<Config, String> {
+    Config::infer().await.map_err(|error| {
+        format!(
+            "no API server is configured, neither by KUBECONFIG nor by a pod's ServiceAccount: {}",
+            without_content(&error)
+        )
+    })
+}
+
+/// What is wrong with the kubeconfig, without its content: the parser's error quotes the lines around the
+/// mistake, and these lines may contain tokens and keys.
+fn without_content(error: &InferConfigError) -> String {
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    match cause {
+        Some(KubeconfigError::Parse(_)) => {
+            "the kubeconfig is not valid, `kubectl config view` says where".to_owned()
+        }
+        Some(cause) => cause.to_string().replace(char::is_control, " "),
+        None => "no kubeconfig".to_owned(),
+    }
 }
 
 /// Does the same as kube's own builder, plus the measures that the module's documentation lists.
