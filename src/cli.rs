@@ -10,7 +10,8 @@ mod iam_policy;
 mod names;
 
 use crate::{
-    api, check,
+    api::{self, Drift},
+    check,
     cluster::{election::lease::LEASE, watch::selector},
     core::{access::grant::UngrantedPolicy, schedule::rate_limit::RateLimits},
     ops::logging,
@@ -18,10 +19,15 @@ use crate::{
 };
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use iam_policy::IamPolicyArgs;
+use jiff::SignedDuration;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::Selector;
 use names::{lease_name, namespace};
 use std::{ffi::OsString, net::SocketAddr, process::ExitCode, time::Duration};
+
+/// The shortest and the longest time between two looks at a user.
+const DRIFT_INTERVAL_MIN: Duration = Duration::from_secs(5 * 60);
+const DRIFT_INTERVAL_MAX: Duration = Duration::from_secs(168 * 3_600);
 
 /// The exit status for a wrong command line or a wrong setting.
 const USAGE: u8 = 2;
@@ -168,6 +174,27 @@ struct RunArgs {
     )]
     cognito_burst: u32,
 
+    /// Whether the operator looks at the users of resources without spec.drift, and whether the operator sets a
+    /// password again that an administrator reset
+    #[arg(
+        long,
+        env = "CPO_DRIFT",
+        value_name = "RULE",
+        value_enum,
+        default_value_t = DriftRule::Ignore
+    )]
+    drift: DriftRule,
+
+    /// How often the operator looks at each user, such as 15m or 1h; at least 5m
+    #[arg(
+        long,
+        env = "CPO_DRIFT_INTERVAL",
+        value_name = "TIME",
+        default_value = "15m",
+        value_parser = drift_interval
+    )]
+    drift_interval: Duration,
+
     /// The address of /livez, /readyz and /metrics. [::] is every address, IPv6 and IPv4 (IPv4 alone on a
     /// machine without IPv6); 0.0.0.0 is every IPv4 address
     #[arg(
@@ -214,6 +241,27 @@ struct CheckArgs {
     /// How many seconds to check again while something fails
     #[arg(long, value_name = "SECONDS", default_value = "0")]
     wait: u32,
+}
+
+/// Whether the operator looks at users.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum DriftRule {
+    /// Don't look
+    Ignore,
+    /// Look, and say in the conditions what a look found
+    Report,
+    /// Look, say what a look found, and set the password again where that is safe
+    Correct,
+}
+
+impl From<DriftRule> for Drift {
+    fn from(rule: DriftRule) -> Self {
+        match rule {
+            DriftRule::Ignore => Self::Ignore,
+            DriftRule::Report => Self::Report,
+            DriftRule::Correct => Self::Correct,
+        }
+    }
 }
 
 /// The rule for users of a pool that no grant names.
@@ -338,6 +386,8 @@ fn settings(args: RunArgs) -> Result<run::Settings, String> {
                 rps: args.cognito_rps,
                 burst: args.cognito_burst,
             },
+            drift: args.drift.into(),
+            drift_interval: args.drift_interval,
         },
         leader_elect: args.installation.leader_elect,
         lease_name: args.installation.lease_name,
@@ -424,6 +474,15 @@ fn cognito_burst(text: &str) -> Result<u32, String> {
     burst
         .filter(|burst| (1..=10_000).contains(burst))
         .ok_or_else(|| "a number of calls is needed, 1 to 10000, such as 10".to_owned())
+}
+
+/// A span such as 15m or 1h30m, from 5 minutes to 7 days.
+fn drift_interval(text: &str) -> Result<Duration, String> {
+    let span: Option<SignedDuration> = text.parse().ok();
+    let interval = span.and_then(|span| Duration::try_from(span).ok());
+    interval
+        .filter(|interval| (DRIFT_INTERVAL_MIN..=DRIFT_INTERVAL_MAX).contains(interval))
+        .ok_or_else(|| "a time from 5m to 168h is needed, such as 15m".to_owned())
 }
 
 fn listen(text: &str) -> Result<SocketAddr, String> {

@@ -116,6 +116,8 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> Result<(), StartError
         secret_selector = settings.rules.secret_selector.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string),
         cognito_rps = settings.rules.budget.rps,
         cognito_burst = settings.rules.budget.burst,
+        drift = ?settings.rules.drift,
+        drift_interval_s = settings.rules.drift_interval.as_secs(),
         "started"
     );
     // No other task waits for this check, and the check ends with the runtime.

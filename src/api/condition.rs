@@ -13,7 +13,7 @@ pub const CONDITIONS_MAX: usize = 16;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Ready, Reconciling, Stalled or Suspended.
+    /// Ready, Reconciling, Stalled, Suspended or Verified.
     #[serde(rename = "type")]
     #[schemars(length(max = 316))]
     pub type_: String,
@@ -48,6 +48,8 @@ pub enum ConditionType {
     Stalled,
     /// The operator leaves the user's password alone, because spec.suspend is true.
     Suspended,
+    /// A look found the user as the operator left the user.
+    Verified,
 }
 
 /// True, False or Unknown.
@@ -70,11 +72,12 @@ fn condition_status<'de, D: Deserializer<'de>>(
 
 impl ConditionType {
     /// All, in the order in which they are written.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
         Self::Suspended,
+        Self::Verified,
     ];
 
     /// The type's name in a condition.
@@ -85,6 +88,7 @@ impl ConditionType {
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
             Self::Suspended => "Suspended",
+            Self::Verified => "Verified",
         }
     }
 }

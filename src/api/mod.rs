@@ -14,8 +14,13 @@ pub use grant::{
     LabelRequirement, Labels, NamespaceSelector,
 };
 pub use reason::{Class, Entry, REASONS, Reason, aws_codes};
-pub use resource::{CognitoUserPassword, CognitoUserPasswordSpec, PasswordSecretRef};
-pub use status::{Attempt, AttemptOutcome, Failures, RETIRED_MAX, Status, Synced, Unusable};
+pub use resource::{
+    CognitoUserPassword, CognitoUserPasswordSpec, Drift, FederatedUser, PasswordSecretRef,
+};
+pub use status::{
+    Attempt, AttemptOutcome, Corrections, Failures, RETIRED_MAX, SignOutOwed, Status, Synced,
+    Unusable,
+};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON,

@@ -56,6 +56,24 @@ pub enum Reason {
     UnknownRegion,
     /// An older resource manages this user of this pool.
     DuplicateUser,
+    /// The password is set, and the user's sessions are still to be ended.
+    RevokingSessions,
+    /// A look found the user disabled.
+    UserDisabled,
+    /// A look did not find the user, and an earlier look did.
+    UserGone,
+    /// A look found a user that was created after the set.
+    UserRecreated,
+    /// A look found that the user is not confirmed.
+    UserUnconfirmed,
+    /// A look found that the password was reset after the set.
+    PasswordReset,
+    /// A look found a user of a federated identity provider.
+    FederatedUser,
+    /// The user's password was reset again after each of several corrections.
+    Contested,
+    /// A look found that the user didn't sign in before the temporary password expired.
+    TemporaryPasswordExpired,
 }
 
 /// What a reason means for the conditions and for the next try.
@@ -362,6 +380,78 @@ pub const REASONS: &[Entry] = &[
         "an older resource manages this user of this pool already, so the operator didn't call Cognito",
         "delete one of the two; or, if the pool is case-sensitive and the usernames differ in case, name one of the users by the sub, in a new resource",
     ),
+    entry(
+        Reason::RevokingSessions,
+        "RevokingSessions",
+        Class::Unknown,
+        &[],
+        "the password is set, and the operator ends the user's sessions",
+        "nothing to do: the operator ends the sessions by itself",
+    ),
+    entry(
+        Reason::UserDisabled,
+        "UserDisabled",
+        Class::Waiting,
+        &[],
+        "the user is disabled in the pool, so the user can't sign in",
+        "enable the user, or suspend this resource; the operator looks again by itself",
+    ),
+    entry(
+        Reason::UserGone,
+        "UserGone",
+        Class::Waiting,
+        &[],
+        "the pool has no user of this name any more",
+        "create the user again, or delete this resource; the operator looks again by itself",
+    ),
+    entry(
+        Reason::UserRecreated,
+        "UserRecreated",
+        Class::Stalled,
+        &[],
+        "the user was created after the operator set the password, so the present user doesn't have this password",
+        "make sure that the present user is the user that this resource means, and then run kubectl annotate cup NAME --overwrite cognito-password-operator.io/requestedAt=$(date +%s)",
+    ),
+    entry(
+        Reason::UserUnconfirmed,
+        "UserUnconfirmed",
+        Class::Stalled,
+        &[],
+        "the user signed up and is not confirmed, so the user may belong to a stranger",
+        "delete the user and create the service account's user; or, if the user is the one that this resource means, run kubectl annotate cup NAME --overwrite cognito-password-operator.io/requestedAt=$(date +%s)",
+    ),
+    entry(
+        Reason::PasswordReset,
+        "PasswordReset",
+        Class::Stalled,
+        &[],
+        "somebody else reset the user's password after the operator set the password",
+        "put a new value into the Secret, or run kubectl annotate cup NAME --overwrite cognito-password-operator.io/requestedAt=$(date +%s); with drift: Correct the operator sets the password by itself",
+    ),
+    entry(
+        Reason::FederatedUser,
+        "FederatedUser",
+        Class::Stalled,
+        &[],
+        "the user signs in with a federated identity provider, and a password would make the user a native one",
+        "name a native user (in a new resource), or set spec.federatedUser to Allow",
+    ),
+    entry(
+        Reason::Contested,
+        "Contested",
+        Class::Stalled,
+        &[],
+        "somebody else keeps changing this user, so the operator corrects the password no more",
+        "find out who changes the user (CloudTrail: AdminSetUserPassword, AdminResetUserPassword), and then put a new value into the Secret, or run kubectl annotate cup NAME --overwrite cognito-password-operator.io/requestedAt=$(date +%s)",
+    ),
+    entry(
+        Reason::TemporaryPasswordExpired,
+        "TemporaryPasswordExpired",
+        Class::Stalled,
+        &[],
+        "the temporary password has expired, and the user never signed in",
+        "put a new value into the Secret, or run kubectl annotate cup NAME --overwrite cognito-password-operator.io/requestedAt=$(date +%s)",
+    ),
 ];
 
 impl Reason {
@@ -394,13 +484,34 @@ impl Reason {
         self == Self::NotConfirmed
     }
 
-    /// Whether a watch event on a Secret or a grant always ends the wait. Such a resource is not rechecked,
-    /// and its status needs no retry time.
+    /// Whether the reason says what a look at the user found. Only another look, another value, or a request
+    /// ends such a reason: the record alone says nothing about the user.
+    #[must_use]
+    pub fn is_about_user(self) -> bool {
+        matches!(
+            self,
+            Self::UserDisabled
+                | Self::UserGone
+                | Self::UserRecreated
+                | Self::UserUnconfirmed
+                | Self::PasswordReset
+                | Self::FederatedUser
+                | Self::Contested
+                | Self::TemporaryPasswordExpired
+        )
+    }
+
+    /// Whether a watch event on a Secret or a grant, or a look at the user, always ends the wait. Such a resource
+    /// is not rechecked, and its status needs no retry time.
     #[must_use]
     pub fn ends_with_an_event(self) -> bool {
         matches!(
             self,
-            Self::SecretNotFound | Self::SecretKeyNotFound | Self::NotGranted
+            Self::SecretNotFound
+                | Self::SecretKeyNotFound
+                | Self::NotGranted
+                | Self::UserDisabled
+                | Self::UserGone
         )
     }
 

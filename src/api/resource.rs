@@ -9,6 +9,7 @@
 
 use super::Status;
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The user, and the key of the Secret that holds the user's password.
@@ -47,6 +48,13 @@ use serde::{Deserialize, Serialize};
         json_path = ".status.conditions[?(@.type==\"Suspended\")].status"
     ),
     printcolumn(
+        name = "Verified",
+        type_ = "string",
+        description = "Whether a look found the user as the operator left the user",
+        json_path = ".status.conditions[?(@.type==\"Verified\")].status",
+        priority = 1
+    ),
+    printcolumn(
         name = "User",
         type_ = "string",
         description = "The Cognito user",
@@ -77,6 +85,9 @@ use serde::{Deserialize, Serialize};
         json_path = ".metadata.creationTimestamp"
     )
 )]
+#[x_kube(
+    validation = Rule::new("!self.revokeSessions || self.permanent").message("revokeSessions needs permanent: true, because a user with a temporary password has no session that began with it")
+)]
 pub struct CognitoUserPasswordSpec {
     /// The id of the user pool, e.g. eu-west-1_AbCdEf123. The part before the last underscore names the Region.
     /// Immutable.
@@ -106,6 +117,46 @@ pub struct CognitoUserPasswordSpec {
     /// Leave the user's password alone. The status keeps its record, and the condition Suspended is True.
     #[serde(default)]
     pub suspend: bool,
+
+    /// Whether the operator looks at the user every few minutes, and what it does if the user is no longer as
+    /// the operator left the user. Ignore: the operator doesn't look. Report: the operator says so in the
+    /// conditions. Correct: the operator also sets the password again, if an administrator reset the password
+    /// or made the user anew. Absent: what the operator's --drift says (Ignore, unless it is set).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
+
+    /// Whether the operator may set the password of a user that signs in with a federated identity provider.
+    /// Only looked at where drift isn't Ignore.
+    #[serde(default)]
+    pub federated_user: FederatedUser,
+
+    /// End the user's sessions after each set: refresh tokens, and access tokens for Cognito's own API, are no
+    /// longer accepted. Ready is True only after that. Tokens that other services verify by themselves stay
+    /// valid until the tokens expire.
+    #[serde(default)]
+    pub revoke_sessions: bool,
+}
+
+/// Whether the operator looks at the user, and what follows.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Drift {
+    /// The operator doesn't look at the user.
+    #[default]
+    Ignore,
+    /// The operator looks, and says in the conditions what it finds.
+    Report,
+    /// The operator looks, says what it finds, and sets the password again where that is safe.
+    Correct,
+}
+
+/// Whether the operator may set the password of a federated user.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub enum FederatedUser {
+    /// The operator sets no password of a federated user.
+    #[default]
+    Refuse,
+    /// The operator sets the password, which makes the user a native one.
+    Allow,
 }
 
 /// One key of a Secret in the same namespace.

@@ -42,7 +42,18 @@ pub struct Status {
     /// a grant ends the wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<Failures>,
-    /// Ready, Reconciling and Stalled, after kstatus, and Suspended.
+    /// What is left to do after a set of a resource with revokeSessions; absent once the user's sessions have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_out_owed: Option<SignOutOwed>,
+    /// How often the operator set the password again because somebody else had reset the password; absent
+    /// after 7 days without such a set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrections: Option<Corrections>,
+    /// The name or the sub by which a look found the user; absent before the first look that did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub found_as: Option<String>,
+    /// Ready, Reconciling and Stalled, after kstatus; Suspended; and Verified, where the operator looks at the user.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -62,6 +73,34 @@ pub struct Synced {
     #[schemars(length(max = 128))]
     pub secret_resource_version: String,
     /// The time of the set.
+    pub at: MicroTime,
+    /// The time of the set by AWS's clock; only where the operator looks at the user.
+    // Written as null where there is none: a merge patch leaves alone what it doesn't name.
+    #[serde(default)]
+    pub answered_at: Option<MicroTime>,
+}
+
+/// The user's sessions are still to be ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SignOutOwed {
+    /// The time of the set after which the sessions are to end.
+    pub since: MicroTime,
+    /// The failures of AdminUserGlobalSignOut since then; absent before the first failure.
+    // Written as null where there is none, as in an attempt.
+    #[serde(default)]
+    pub failures: Option<Failures>,
+}
+
+/// The sets by which the operator corrected a drift.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Corrections {
+    /// Their number.
+    // The API server knows no format uint32.
+    #[schemars(range(min = 1), extend("format" = "int32"))]
+    pub count: u32,
+    /// The time of the last one.
     pub at: MicroTime,
 }
 

@@ -6,8 +6,8 @@
 
 use super::{CallError, client::call::call, watch::lean_object::LeanObject};
 use crate::api::{
-    Attempt, CognitoUserPassword, CognitoUserPoolGrant, Condition, FIELD_MANAGER, Failures,
-    GrantStatus, Status, Synced, Unusable,
+    Attempt, CognitoUserPassword, CognitoUserPoolGrant, Condition, Corrections, FIELD_MANAGER,
+    Failures, GrantStatus, SignOutOwed, Status, Synced, Unusable,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{
@@ -109,6 +109,9 @@ struct Fields<'a> {
     retired: Option<&'a [String]>,
     unusable: Option<&'a Unusable>,
     failures: Option<&'a Failures>,
+    sign_out_owed: Option<&'a SignOutOwed>,
+    corrections: Option<&'a Corrections>,
+    found_as: Option<&'a str>,
     conditions: Option<&'a [Condition]>,
 }
 
@@ -123,6 +126,9 @@ impl<'a> StatusPatch<'a> {
             retired,
             unusable,
             failures,
+            sign_out_owed,
+            corrections,
+            found_as,
             conditions,
         } = status;
         Self {
@@ -136,6 +142,9 @@ impl<'a> StatusPatch<'a> {
                 retired: (!retired.is_empty()).then_some(retired),
                 unusable: unusable.as_ref(),
                 failures: failures.as_ref(),
+                sign_out_owed: sign_out_owed.as_ref(),
+                corrections: corrections.as_ref(),
+                found_as: found_as.as_deref(),
                 conditions: (!conditions.is_empty()).then_some(conditions),
             },
         }
@@ -161,6 +170,7 @@ mod tests {
                 secret_uid: text(),
                 secret_resource_version: text(),
                 at: at.clone(),
+                answered_at: Some(at.clone()),
             }),
             attempt: Some(Attempt {
                 id: text(),
@@ -180,9 +190,15 @@ mod tests {
             }),
             failures: Some(Failures {
                 count: 1,
-                retry_at: at,
+                retry_at: at.clone(),
                 request: Some(text()),
             }),
+            sign_out_owed: Some(SignOutOwed {
+                since: at.clone(),
+                failures: None,
+            }),
+            corrections: Some(Corrections { count: 1, at }),
+            found_as: Some(text()),
             conditions: vec![Condition {
                 type_: text(),
                 status: ConditionStatus::True,

@@ -10,10 +10,10 @@ use super::{
         user_locks::UserLocks,
         version_queue::VersionQueue,
     },
-    state::{index::Index, key::Key, memory::Memory},
+    state::{index::Index, key::Key, look_board::LookBoard, memory::Memory},
 };
 use crate::{
-    api::CognitoUserPassword,
+    api::{CognitoUserPassword, Drift},
     cluster::{Leadership, events::Events},
     cognito::Cognito,
     core::{
@@ -76,6 +76,14 @@ pub struct Context<C> {
     pub user_locks: UserLocks,
     /// The labels that a Secret must have. None: the operator uses all Secrets.
     pub secret_selector: Option<Selector>,
+    /// What looks at users found.
+    pub looks: Arc<LookBoard>,
+    /// The limits of the calls that look at users.
+    pub budget: RateLimits,
+    /// The time between two looks at the same user.
+    pub drift_interval: Duration,
+    /// The drift of resources that don't say.
+    pub drift: Drift,
     stopping: AtomicBool,
 }
 
@@ -88,6 +96,10 @@ pub struct Rules {
     pub secret_selector: Option<Selector>,
     /// The rate and the burst of calls to Cognito, for each account and Region.
     pub budget: RateLimits,
+    /// Whether the operator looks at the users of resources that don't say.
+    pub drift: Drift,
+    /// The time between two looks at the same user.
+    pub drift_interval: Duration,
 }
 
 impl<C: Cognito> Context<C> {
@@ -123,7 +135,8 @@ impl<C: Cognito> Context<C> {
             rules
                 .ungranted
                 .map_or_else(Index::default, Index::with_grants)
-                .within(cognito.regions()),
+                .within(cognito.regions())
+                .looking(rules.drift),
         ));
         let grants_changed = Arc::new(Notify::new());
         let notify_reporter = {
@@ -167,6 +180,10 @@ impl<C: Cognito> Context<C> {
             user_locks: UserLocks::default(),
             queue,
             secret_selector: rules.secret_selector,
+            looks: Arc::default(),
+            budget: rules.budget,
+            drift_interval: rules.drift_interval,
+            drift: rules.drift,
             stopping: AtomicBool::new(false),
         }
     }

@@ -59,10 +59,12 @@ fn memory_sample<C: Cognito>(
     let (user_locks, credential_gate) =
         (context.user_locks.clone(), context.credential_gate.clone());
     let version_queue = context.version_queue.clone();
+    let looks = context.looks.clone();
     let runtime = Handle::current().metrics();
     move || {
         let mut entries: Vec<_> = lock(&index).entries().collect();
         entries.extend(permits.entries());
+        entries.extend(looks.entries());
         entries.extend([
             ("queue", queue.entries()),
             ("in_flight", user_locks.len(Instant::now())),

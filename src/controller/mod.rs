@@ -8,12 +8,14 @@
 //! - `schedule`: queue, slots, permits, user locks, credential gate
 //! - `context`: the state and the services that all reconciles share
 //! - `reconcile`: the stages, from the decision to the record of the outcome
+//! - `look`: looks at the users, and their results
 //! - `report`: the status of grants, and the verified versions of Secrets
 //! - `watch`: applies watch events to the state, and queues keys
 //! - `measure`: the sources of the gauges
 
 mod context;
 mod isolate;
+mod look;
 mod measure;
 #[cfg(test)]
 mod panic_tests;
@@ -65,6 +67,7 @@ pub async fn run<C: Cognito>(
         () = context.permits.give(&context.metrics) => {}
         () = report::grant_status::report(&context) => {}
         () = report::version_recorder::record(&context) => {}
+        () = look::look(&context) => {}
         _ = &mut follow => panic!("following the watches ended"),
     }
     drop(stop_events);

@@ -3,7 +3,7 @@
 
 use super::cognito::{WEAK, text};
 use cognito_password_operator::{
-    api::{CognitoUserPasswordSpec, PasswordSecretRef, Status},
+    api::{CognitoUserPasswordSpec, FederatedUser, PasswordSecretRef, Status},
     core::{
         access::{authority::Authority, grant::Admission},
         credential::{
@@ -71,6 +71,9 @@ pub fn spec() -> CognitoUserPasswordSpec {
         },
         permanent: true,
         suspend: false,
+        drift: None,
+        federated_user: FederatedUser::Refuse,
+        revoke_sessions: false,
     }
 }
 

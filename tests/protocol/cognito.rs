@@ -124,6 +124,15 @@ impl Cognito {
         }
     }
 
+    /// One call of `AdminUserGlobalSignOut`.
+    pub fn sign_out(&mut self) -> Reply {
+        Reply::Success {
+            output: (),
+            request_id: None,
+            answered_at: None,
+        }
+    }
+
     /// The user signs in with a temporary password, and must choose a new one.
     pub fn choose(&mut self) {
         if !self.current.1 && !self.chosen {

@@ -102,12 +102,13 @@ fn text(most: usize) -> BoxedStrategy<String> {
 }
 
 fn synced() -> impl Strategy<Value = Synced> {
-    (text(128), text(128), text(128), at()).prop_map(
-        |(fingerprint, secret_uid, secret_resource_version, at)| Synced {
+    (text(128), text(128), text(128), at(), option::of(at())).prop_map(
+        |(fingerprint, secret_uid, secret_resource_version, at, answered_at)| Synced {
             fingerprint,
             secret_uid,
             secret_resource_version,
             at: MicroTime(at),
+            answered_at: answered_at.map(MicroTime),
         },
     )
 }
@@ -210,6 +211,9 @@ fn status() -> impl Strategy<Value = Status> {
                         secret_resource_version: it.secret_resource_version,
                     }),
                     failures: times.1,
+                    sign_out_owed: None,
+                    corrections: None,
+                    found_as: None,
                     conditions,
                 }
             },
@@ -232,7 +236,11 @@ fn replies() -> impl Strategy<Value = Reply> {
 /// Decides, and carries out the decision. Returns whether there was a call.
 fn step(scene: &mut Scene, reply: &Reply, beside: &Status) -> bool {
     let plan = match scene.read() {
-        Decision::Leave | Decision::Stay { .. } | Decision::Read => return false,
+        Decision::Leave
+        | Decision::Stay { .. }
+        | Decision::Look { .. }
+        | Decision::Read
+        | Decision::SignOut(_) => return false,
         Decision::Report(report) => {
             check(&report.status);
             scene.write(&report.status);

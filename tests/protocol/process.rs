@@ -11,14 +11,17 @@ use cognito_password_operator::{
     api::{Class, Reason, Status},
     core::{
         credential::password::Password,
+        look::found::Looks,
         protocol::{
             conclude::{Conclusion, conclude, withdraw},
             decide::decide,
             decision::{Decision, Report},
+            obligation::{Duty, conclude_sign_out},
             observation::{DecisionBasis, Observation, OlderResource, SecretState},
             outcome::{Outcome, classify},
             plan::Plan,
             reply::Reply,
+            sign_out::classify_sign_out,
             version::verified,
         },
     },
@@ -125,6 +128,8 @@ pub struct Facts<'a> {
     pub recovered: bool,
     pub older: Option<OlderResource>,
     pub rival_at: Option<Timestamp>,
+    pub looks: Looks,
+    pub corrections_left: bool,
 }
 
 impl Facts<'_> {
@@ -156,6 +161,9 @@ impl Facts<'_> {
             secret: self.secret.clone(),
             tried: self.tried,
             recovered: self.recovered,
+            drift: self.resource.spec.drift.unwrap_or_default(),
+            looks: self.looks.clone(),
+            corrections_left: self.corrections_left,
         }
     }
 }
@@ -183,6 +191,8 @@ impl World {
             recovered: false,
             older: None,
             rival_at: None,
+            looks: Looks::default(),
+            corrections_left: true,
         };
         let (decision, tried, printed) = facts.decide(&self.cluster, self.now, &id);
         self.watch.printed(&printed);
@@ -200,8 +210,9 @@ impl World {
         let unread = !self.cluster.granted || process.resource.spec.suspend;
         match self.decide(who, hint).0 {
             Decision::Leave => Next::Wait(None),
-            Decision::Stay { wake } => Next::Wait(wake),
+            Decision::Stay { wake } | Decision::Look { wake, .. } => Next::Wait(wake),
             Decision::Read => self.look_closely(who),
+            Decision::SignOut(duty) => self.sign_out(who, &duty),
             // A report without a read, or a report that a wait has become stalled.
             Decision::Report(report) if unread || self.only_stalls(who, &report) => {
                 match self.write(who, &report.status, &Write::Report) {
@@ -250,6 +261,8 @@ impl World {
             recovered: false,
             older: None,
             rival_at: None,
+            looks: Looks::default(),
+            corrections_left: true,
         };
         let status = process.resource.status();
         let observed = facts.observed(&self.cluster, &status);
@@ -270,9 +283,13 @@ impl World {
         self.note(|| format!("P{who} read -> {}", super::world::brief(&decision)));
         match decision {
             Decision::Leave => Next::Wait(None),
-            Decision::Stay { wake } => {
+            Decision::Stay { wake } | Decision::Look { wake, .. } => {
                 self.processes[who].tried = Some(tried);
                 Next::Wait(wake)
+            }
+            Decision::SignOut(duty) => {
+                self.processes[who].tried = Some(tried);
+                self.sign_out(who, &duty)
             }
             Decision::Read => {
                 self.watch
@@ -290,6 +307,24 @@ impl World {
                     Next::Wait(None)
                 }
             }
+        }
+    }
+
+    /// One call of `AdminUserGlobalSignOut`, and the record of its outcome. A result that is not recorded is
+    /// forgotten: the record still owes the sign-out.
+    fn sign_out(&mut self, who: usize, duty: &Duty) -> Next {
+        self.check_granted("signs out");
+        let reply = self.cognito.sign_out();
+        self.note(|| format!("P{who} signs out -> {reply:?}"));
+        let outcome = classify_sign_out(&reply);
+        let process = &self.processes[who];
+        let (current, uid) = (process.decided_on.status(), process.decided_on.uid.clone());
+        let Some(report) = conclude_sign_out(&current, duty, &outcome, &uid, self.now) else {
+            return Next::Again;
+        };
+        match self.write(who, &report.status, &Write::Report) {
+            Ok(()) => Next::Wait(report.wake),
+            Err(_) => Next::Again,
         }
     }
 

@@ -4,14 +4,17 @@
 use super::{cluster::Cluster, cognito::text, process::Facts};
 use cognito_password_operator::{
     api::{AttemptOutcome, ConditionStatus, ConditionType, Reason, Status},
+    core::look::found::Looks,
     core::protocol::{
         conclude::{Conclusion, OutcomeReport, conclude},
         decide::{decide_at_closed_gate, report_while_queued},
         decision::{Decision, Report},
+        obligation::{Duty, SignOutReport, conclude_sign_out},
         observation::{DecisionBasis, OlderResource, SecretState},
         outcome::classify,
         plan::Plan,
         reply::{NotSent, Reply, ServiceError},
+        sign_out::classify_sign_out,
         version::verified,
     },
 };
@@ -26,6 +29,9 @@ pub struct Scene {
     pub recovered: bool,
     pub older: Option<OlderResource>,
     pub rival_at: Option<Timestamp>,
+    /// What this process's looks found.
+    pub looks: Looks,
+    pub corrections_left: bool,
     ids: u32,
 }
 
@@ -39,6 +45,8 @@ impl Scene {
             recovered: false,
             older: None,
             rival_at: None,
+            looks: Looks::default(),
+            corrections_left: true,
             ids: 0,
         }
     }
@@ -48,6 +56,12 @@ impl Scene {
         let mut scene = Self::new();
         scene.set(&applied());
         scene
+    }
+
+    /// Sets the same value again, on request.
+    pub fn set_again(&mut self) {
+        self.cluster.request();
+        self.set(&applied());
     }
 
     pub fn status(&self) -> Status {
@@ -94,6 +108,8 @@ impl Scene {
             recovered: self.recovered,
             older: self.older.clone(),
             rival_at: self.rival_at,
+            looks: self.looks.clone(),
+            corrections_left: self.corrections_left,
         };
         let id = format!("{:08x}", self.ids);
         let (decision, tried, _) = facts.decide(&self.cluster, self.now, &id);
@@ -109,6 +125,8 @@ impl Scene {
             recovered: self.recovered,
             older: self.older.clone(),
             rival_at: self.rival_at,
+            looks: self.looks.clone(),
+            corrections_left: self.corrections_left,
         };
         let status = self.status();
         report_while_queued(&facts.observed(&self.cluster, &status), self.now)
@@ -126,6 +144,8 @@ impl Scene {
             recovered: self.recovered,
             older: self.older.clone(),
             rival_at: self.rival_at,
+            looks: self.looks.clone(),
+            corrections_left: self.corrections_left,
         };
         let status = self.status();
         decide_at_closed_gate(&facts.observed(&self.cluster, &status), self.now)
@@ -168,6 +188,8 @@ impl Scene {
             recovered: self.recovered,
             older: self.older.clone(),
             rival_at: self.rival_at,
+            looks: self.looks.clone(),
+            corrections_left: self.corrections_left,
         };
         let status = self.status();
         let found = verified(&facts.observed(&self.cluster, &status), self.now);
@@ -220,6 +242,23 @@ impl Scene {
             }
             Conclusion::Superseded(status) => panic!("superseded: {status:?}"),
         }
+    }
+
+    /// The sign-out that the decision on the watch's hint asks for.
+    pub fn duty(&mut self) -> Duty {
+        match self.look() {
+            Decision::SignOut(duty) => *duty,
+            other => panic!("wanted a sign-out, got {other:?}"),
+        }
+    }
+
+    /// Concludes from this reply to a sign-out, and records the outcome.
+    pub fn sign_out(&mut self, duty: &Duty, reply: &Reply) -> Option<SignOutReport> {
+        let (status, uid) = (self.status(), self.cluster.resource.uid.clone());
+        let outcome = classify_sign_out(reply);
+        let report = conclude_sign_out(&status, duty, &outcome, &uid, self.now)?;
+        self.write(&report.status);
+        Some(report)
     }
 
     pub fn wake(&mut self) -> Option<Duration> {

@@ -78,6 +78,7 @@ fn statuses(versions: &[(String, String)]) -> impl Strategy<Value = Status> + us
                 secret_uid,
                 secret_resource_version,
                 at,
+                answered_at: None,
             },
         );
     let attempt = (said(), 0_i64..3, outcome).prop_map(
@@ -128,6 +129,7 @@ fn statuses(versions: &[(String, String)]) -> impl Strategy<Value = Status> + us
             }),
             failures,
             conditions,
+            ..Status::default()
         },
     )
 }
@@ -208,6 +210,7 @@ fn forge_synced(scene: &mut Scene, fingerprint: &str) {
                 secret_uid,
                 secret_resource_version,
                 at,
+                answered_at: None,
             }),
             conditions: vec![ready],
             ..Status::default()

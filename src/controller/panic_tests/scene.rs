@@ -4,7 +4,7 @@ use super::key;
 use crate::{
     api::{
         CognitoUserPassword, CognitoUserPasswordSpec, CognitoUserPoolGrant,
-        CognitoUserPoolGrantSpec, GrantNamespaces, PasswordSecretRef,
+        CognitoUserPoolGrantSpec, Drift, FederatedUser, GrantNamespaces, PasswordSecretRef,
     },
     cluster::{
         Leadership,
@@ -189,6 +189,8 @@ impl Scene {
                 rps: 10.0,
                 burst: 10,
             },
+            drift: Drift::Ignore,
+            drift_interval: Duration::from_secs(900),
         };
         let context = Arc::new(Context::new(
             Client::new(api.clone(), "team-a"),
@@ -297,6 +299,9 @@ pub fn resource(name: &str, created: i64) -> CognitoUserPassword {
         },
         permanent: true,
         suspend: false,
+        drift: None,
+        federated_user: FederatedUser::Refuse,
+        revoke_sessions: false,
     };
     let mut resource = CognitoUserPassword::new(name, spec);
     resource.metadata.namespace = Some("team-a".to_owned());

@@ -3,7 +3,7 @@
 //! observation.
 
 use crate::{
-    api::{CognitoUserPassword, REQUESTED_AT, Reason, Status},
+    api::{CognitoUserPassword, Drift, REQUESTED_AT, Reason, Status},
     cluster::{CallError, secrets, status},
     cognito::Cognito,
     controller::{
@@ -18,6 +18,7 @@ use crate::{
     core::{
         access::{authority::Authority, grant::Admission},
         credential::password::Password,
+        look::found::Looks,
         names::target::Target,
         protocol::{
             observation::{
@@ -228,6 +229,12 @@ impl Snapshot {
         let older = self.older_resource(context);
         // An older resource decides alone, so the rivals need not be searched.
         let rival_at = older.is_none().then(|| self.rival_at(context)).flatten();
+        let drift = self.resource.spec.drift.unwrap_or(context.drift);
+        let looks = match drift {
+            Drift::Ignore => Looks::default(),
+            Drift::Report | Drift::Correct => context.looks.recall(&self.key, &self.uid),
+        };
+        let may_correct = |target: &Target| context.looks.has_corrections_left(&target.pool);
         Observation {
             uid: &self.uid,
             generation: self.resource.metadata.generation.unwrap_or_default(),
@@ -242,6 +249,9 @@ impl Snapshot {
             secret,
             tried: self.remembered.tried.as_deref(),
             recovered: self.has_recovered(),
+            drift,
+            looks,
+            corrections_left: drift != Drift::Correct || self.target().is_none_or(may_correct),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! 3. For a set: resolve the credentials, and claim a permit. Without a permit the reconcile ends. Read
 //!    the Secret and decide again if the read is older than 1 s. Then
 //!    [`set`].
+//! 4. For a sign-out that a set owes: resolve the credentials, claim a permit, then [`sign_out`].
 //!
 //! After a conflict the reconcile begins again with the current resource.
 //!
@@ -15,6 +16,7 @@
 pub(crate) mod action;
 pub(crate) mod gather;
 pub(crate) mod set;
+mod sign_out;
 pub(crate) mod triage;
 mod value;
 mod wait;
@@ -23,6 +25,7 @@ pub(crate) mod write_status;
 use self::{
     action::{Action, SHORT_OF_LEASE},
     gather::{Snapshot, refresh},
+    sign_out::sign_out,
     triage::{api_backoff, panic_backoff},
     value::read_and_set,
     wait::{awaits_credentials, is_stopped_by_credential_gate, wait_for_permit},
@@ -168,9 +171,14 @@ async fn pass<C: Cognito>(
     match decide(&observed, now, &id) {
         Decision::Leave => Action::Wake(None),
         Decision::Stay { wake } => Action::Wake(wake),
+        Decision::Look { after, wake } => {
+            context.looks.ask(key, after);
+            Action::Wake(wake)
+        }
         Decision::Report(report) => {
             write_status::write_report(context, key, &snapshot.resource, &report).await
         }
+        Decision::SignOut(duty) => sign_out(context, key, &snapshot, &duty).await,
         // Without the value there is no plan, so `Set` is handled like `Read`.
         Decision::Set(_) | Decision::Read
             if observed.lacks_credentials()
@@ -181,7 +189,11 @@ async fn pass<C: Cognito>(
                     write_status::write_report(context, key, &snapshot.resource, &report).await
                 }
                 Decision::Stay { wake } => Action::Wake(wake),
-                Decision::Leave | Decision::Read | Decision::Set(_) => Action::Wake(None),
+                Decision::Leave
+                | Decision::Look { .. }
+                | Decision::Read
+                | Decision::Set(_)
+                | Decision::SignOut(_) => Action::Wake(None),
             }
         }
         Decision::Set(_) | Decision::Read if awaits_credentials(context, key, &observed) => {

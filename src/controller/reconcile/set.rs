@@ -83,6 +83,9 @@ pub(crate) async fn set<C: Cognito>(
         Err(done) => return done,
     };
     let permanent = snapshot.resource.spec.permanent;
+    if plan.corrects.is_some() {
+        context.looks.corrected(&target.pool);
+    }
     let called = call(
         context,
         key,

@@ -73,11 +73,16 @@ fn triage<C: Cognito>(context: &Context<C>, key: &Key) -> Triage {
         Decision::Stay { wake: None } => {
             if observed.is_at_rest() {
                 context.memory.rest(key);
+                context.looks.rest(key);
             }
             Triage::NothingToDo
         }
         Decision::Stay { wake: Some(wake) } => Triage::QueueAfter(wake),
-        Decision::Read | Decision::Report(_) | Decision::Set(_) => Triage::Queue,
+        Decision::Look { .. }
+        | Decision::Read
+        | Decision::Report(_)
+        | Decision::Set(_)
+        | Decision::SignOut(_) => Triage::Queue,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
             action::{Action, read_failed},
             gather::Snapshot,
             set::set,
+            sign_out::sign_out,
             write_status::remember_basis,
         },
         schedule::{credential_gate::GateRefusal, permits::PermitWait},
@@ -129,6 +130,11 @@ async fn carry_out<C: Cognito>(
     let done = match decision {
         Decision::Leave => Action::Wake(None),
         Decision::Stay { wake } => Action::Wake(wake),
+        Decision::Look { after, wake } => {
+            context.looks.ask(key, after);
+            Action::Wake(wake)
+        }
+        Decision::SignOut(duty) => sign_out(context, key, snapshot, &duty).await,
         Decision::Report(report) => {
             let done = write_status::write_report(context, key, &snapshot.resource, &report).await;
             if report.signed_again && matches!(done, Action::Wake(_)) {

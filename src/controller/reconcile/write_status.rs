@@ -18,9 +18,11 @@ use crate::{
         protocol::{
             conclude::{Conclusion, OutcomeReport, conclude, withdraw},
             decision::Report,
+            obligation::SignOutReport,
             observation::SecretState,
             outcome::Outcome,
             plan::Plan,
+            sign_out::SignOutOutcome,
         },
     },
 };
@@ -54,7 +56,8 @@ pub(crate) async fn write_report<C: Cognito>(
         Err(CallError::Conflict) => return Action::Restart,
         Err(error) => return write_failed(key, &error),
     }
-    let progress = report.verdict.reason == Reason::Progressing;
+    let reason = report.verdict.reason;
+    let progress = matches!(reason, Reason::Progressing | Reason::RevokingSessions);
     if before != Some(report.verdict.reason) && !progress {
         queue_event(context, resource, &report.verdict, None);
     }
@@ -142,10 +145,64 @@ fn report_outcome<C: Cognito>(
             context.metrics.secret_change_to_set(changed_at.elapsed());
         }
     }
+    if let Some(found) = plan.corrects.filter(|_| recorded.applied) {
+        context.metrics.correction(found);
+    }
     if recorded.applied || before != Some(recorded.verdict.reason) {
         let request_id = outcome.request_id.as_deref();
-        queue_event(context, resource, &recorded.verdict, request_id);
+        let verdict = &recorded.verdict;
+        match plan.corrects.filter(|_| recorded.applied) {
+            Some(found) => queue_correction(context, resource, found, request_id),
+            None => queue_event(context, resource, verdict, request_id),
+        }
     }
+}
+
+/// Queues the Event of a set that corrected what a look found.
+fn queue_correction<C: Cognito>(
+    context: &Context<C>,
+    resource: &CognitoUserPassword,
+    found: Reason,
+    request_id: Option<&str>,
+) {
+    let found = found.as_str();
+    let note = format!(
+        "The operator set the password again, because a look found {found}{}",
+        of_request(request_id)
+    );
+    warn!(object = %Key::of(resource), reason = found, "the operator set the password again");
+    let regarding = events::reference(resource);
+    let events = &context.events;
+    events.enqueue(regarding, EventType::Warning, "Corrected", "SetPassword", &note);
+}
+
+/// Queues the Event of a recorded sign-out: each one that succeeded, and each new reason of a failure.
+pub(crate) fn report_sign_out<C: Cognito>(
+    context: &Context<C>,
+    resource: &CognitoUserPassword,
+    outcome: &SignOutOutcome,
+    report: &SignOutReport,
+) {
+    let before = resource.status.as_ref().and_then(Status::ready_reason);
+    if !report.done {
+        if before != Some(report.verdict.reason) {
+            let request_id = outcome.request_id.as_deref();
+            queue_event(context, resource, &report.verdict, request_id);
+        }
+        return;
+    }
+    let note = format!(
+        "The sessions that the user had before the set have ended{}",
+        of_request(outcome.request_id.as_deref())
+    );
+    let regarding = events::reference(resource);
+    let events = &context.events;
+    events.enqueue(regarding, EventType::Normal, "SessionsRevoked", "SignOut", &note);
+}
+
+/// AWS's request id, as the end of a note.
+fn of_request(id: Option<&str>) -> String {
+    id.map_or_else(|| ".".to_owned(), |id| format!(". (request id {id})"))
 }
 
 /// Warns that `status.synced` was signed again, because the former fingerprint key is lost.

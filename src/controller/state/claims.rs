@@ -118,6 +118,12 @@ impl Claim {
 }
 
 impl Claims {
+    /// The claim of a resource, if the resource has one.
+    #[must_use]
+    pub fn claim(&self, resource: &Key) -> Option<&Claim> {
+        self.resources.get(resource).map(|entry| &entry.claim)
+    }
+
     /// Sets or removes the claim of a resource. Returns the affected resources: other claimants of a user
     /// whose manager changed. Of more than 32 claimants, these are only the new and the former manager.
     pub fn apply(&mut self, resource: &Key, claim: Option<Claim>, admitted: bool) -> Vec<Key> {

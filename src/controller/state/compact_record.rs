@@ -11,7 +11,8 @@ pub use text::{Interner, Text};
 use super::health::Health;
 use crate::api::{
     Attempt, AttemptOutcome, CognitoUserPassword, CognitoUserPasswordSpec, Condition,
-    ConditionStatus, Failures, PasswordSecretRef, REQUESTED_AT, Status, Synced, Unusable,
+    ConditionStatus, Corrections, Drift, Failures, FederatedUser, PasswordSecretRef, REQUESTED_AT,
+    SignOutOwed, Status, Synced, Unusable,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
@@ -45,6 +46,9 @@ struct Layout {
     key: Text,
     permanent: bool,
     suspend: bool,
+    drift: Option<Drift>,
+    federated_user: FederatedUser,
+    revoke_sessions: bool,
     status: Option<CompactStatus>,
 }
 
@@ -52,15 +56,21 @@ struct Layout {
 struct CompactStatus {
     observed_generation: Option<i64>,
     last_handled: Option<Text>,
-    synced: Option<CompactValue>,
+    synced: Option<(CompactValue, Option<CompactTime>)>,
     attempt: Option<CompactAttempt>,
     quarantined_until: Option<CompactTime>,
     retired: Vec<Text>,
     /// Uid and resourceVersion of the Secret.
     unusable: Option<(Text, Text)>,
-    failures: Option<(u32, CompactTime, Option<Text>)>,
+    failures: Option<CompactFailures>,
+    sign_out_owed: Option<(CompactTime, Option<CompactFailures>)>,
+    corrections: Option<(u32, CompactTime)>,
+    found_as: Option<Text>,
     conditions: Vec<CompactCondition>,
 }
+
+/// The number of failures, the time of the next try, and the request that failed.
+type CompactFailures = (u32, CompactTime, Option<Text>);
 
 /// The fingerprint of a value, the uid and version of its Secret, and when the value was set or tried.
 #[derive(Serialize, Deserialize)]
@@ -166,6 +176,9 @@ impl Layout {
             key: text(&spec.password_secret_ref.key),
             permanent: spec.permanent,
             suspend: spec.suspend,
+            drift: spec.drift,
+            federated_user: spec.federated_user,
+            revoke_sessions: spec.revoke_sessions,
             status: status
                 .as_ref()
                 .map(|status| CompactStatus::of(status, interner)),
@@ -184,6 +197,9 @@ impl Layout {
             },
             permanent: self.permanent,
             suspend: self.suspend,
+            drift: self.drift,
+            federated_user: self.federated_user,
+            revoke_sessions: self.revoke_sessions,
         };
         let requested_at = maybe(self.requested_at);
         let metadata = ObjectMeta {
@@ -216,7 +232,9 @@ impl CompactStatus {
         };
         let synced = status.synced.as_ref().map(|it| {
             let version = &it.secret_resource_version;
-            origin(&it.fingerprint, &it.secret_uid, version, &it.at)
+            let value = origin(&it.fingerprint, &it.secret_uid, version, &it.at);
+            let answered_at = it.answered_at.as_ref();
+            (value, answered_at.map(|at| CompactTime::of(at.0)))
         });
         let attempt = status.attempt.as_ref().map(|it| {
             let version = &it.secret_resource_version;
@@ -237,7 +255,12 @@ impl CompactStatus {
             message: text(&it.message),
         });
         let until = status.quarantined_until.as_ref();
-        let failures = status.failures.as_ref();
+        let failures = |failures: &Failures| {
+            let request = failures.request.as_deref().map(text);
+            (failures.count, CompactTime::of(failures.retry_at.0), request)
+        };
+        let owed = status.sign_out_owed.as_ref();
+        let corrections = status.corrections.as_ref();
         let unusable = status.unusable.as_ref();
         Self {
             observed_generation: status.observed_generation,
@@ -247,10 +270,13 @@ impl CompactStatus {
             quarantined_until: until.map(|it| CompactTime::of(it.0)),
             retired: status.retired.iter().map(|it| text(it)).collect(),
             unusable: unusable.map(|it| (text(&it.secret_uid), text(&it.secret_resource_version))),
-            failures: failures.map(|it| {
-                let request = it.request.as_deref().map(text);
-                (it.count, CompactTime::of(it.retry_at.0), request)
+            failures: status.failures.as_ref().map(failures),
+            sign_out_owed: owed.map(|it| {
+                let since = CompactTime::of(it.since.0);
+                (since, it.failures.as_ref().map(failures))
             }),
+            corrections: corrections.map(|it| (it.count, CompactTime::of(it.at.0))),
+            found_as: status.found_as.as_deref().map(text),
             conditions: conditions.collect(),
         }
     }
@@ -258,6 +284,11 @@ impl CompactStatus {
     fn status(self, interner: &Interner) -> Status {
         let string = |text: &Text| interner.string(text);
         let micro = |at: CompactTime| MicroTime(at.timestamp());
+        let failures = |(count, retry_at, request): CompactFailures| Failures {
+            count,
+            retry_at: micro(retry_at),
+            request: request.as_ref().map(string),
+        };
         let conditions = self.conditions.into_iter().map(|it| Condition {
             type_: string(&it.type_),
             status: it.status,
@@ -269,11 +300,12 @@ impl CompactStatus {
         Status {
             observed_generation: self.observed_generation,
             last_handled_reconcile_at: self.last_handled.as_ref().map(string),
-            synced: self.synced.map(|it| Synced {
+            synced: self.synced.map(|(it, answered_at)| Synced {
                 fingerprint: string(&it.fingerprint),
                 secret_uid: string(&it.uid),
                 secret_resource_version: string(&it.version),
                 at: micro(it.at),
+                answered_at: answered_at.map(micro),
             }),
             attempt: self.attempt.map(|it| Attempt {
                 id: string(&it.id),
@@ -291,11 +323,16 @@ impl CompactStatus {
                 secret_uid: string(&uid),
                 secret_resource_version: string(&version),
             }),
-            failures: self.failures.map(|(count, retry_at, request)| Failures {
-                count,
-                retry_at: micro(retry_at),
-                request: request.as_ref().map(string),
+            failures: self.failures.map(failures),
+            sign_out_owed: self.sign_out_owed.map(|(since, failed)| SignOutOwed {
+                since: micro(since),
+                failures: failed.map(failures),
             }),
+            corrections: self.corrections.map(|(count, at)| Corrections {
+                count,
+                at: micro(at),
+            }),
+            found_as: self.found_as.as_ref().map(string),
             conditions: conditions.collect(),
         }
     }

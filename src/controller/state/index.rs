@@ -16,11 +16,14 @@ use super::{
     small_set::SmallSet,
 };
 use crate::{
-    api::CognitoUserPassword,
+    api::{CognitoUserPassword, Drift},
     cluster::watch::{Scope, WatchKind},
     core::{
         access::grant::{Admission, UngrantedPolicy},
-        names::{region::Regions, target::Target},
+        names::{
+            region::Regions,
+            target::{PoolId, Target},
+        },
         protocol::observation::SecretVersion,
     },
 };
@@ -41,6 +44,10 @@ pub struct Index {
     claims: Claims,
     grants: Grants,
     scopes: HashMap<Scope, Listings>,
+    /// The resources whose users the operator looks at, by pool.
+    looked_at: HashMap<PoolId, SmallSet<Key>>,
+    /// The drift of resources that don't say.
+    drift: Drift,
     /// The watches whose first list is still missing. While the set has an entry, no resource is decided
     /// on. A watch of resources leaves the set when the list is complete, or when the watch is known to be
     /// broken. The watches of grants and namespaces leave the set only when their list is complete.
@@ -92,6 +99,25 @@ impl Index {
             grants: self.grants.within(regions),
             ..self
         }
+    }
+
+    /// This index, with the drift of resources that don't say.
+    #[must_use]
+    pub fn looking(self, drift: Drift) -> Self {
+        Self { drift, ..self }
+    }
+
+    /// The pools with at least one user that the operator looks at.
+    pub fn pools_looked_at(&self) -> impl Iterator<Item = &PoolId> {
+        self.looked_at.keys()
+    }
+
+    /// The resources whose users in this pool the operator looks at.
+    #[must_use]
+    pub fn looked_at(&self, pool: &PoolId) -> Vec<Key> {
+        let keys = self.looked_at.get(pool);
+        keys.map(|keys| keys.iter().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// Whether the resource may manage this user, and by which authority.

@@ -236,7 +236,7 @@ fn is_later(own: &CognitoUserPassword, stored: &CognitoUserPassword) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{super::key::key, *};
-    use crate::api::{CognitoUserPasswordSpec, PasswordSecretRef};
+    use crate::api::{CognitoUserPasswordSpec, FederatedUser, PasswordSecretRef};
 
     fn resource(uid: &str, version: &str) -> CognitoUserPassword {
         let spec = CognitoUserPasswordSpec {
@@ -248,6 +248,9 @@ mod tests {
             },
             permanent: true,
             suspend: false,
+        drift: None,
+        federated_user: FederatedUser::Refuse,
+        revoke_sessions: false,
         };
         let mut resource = CognitoUserPassword::new("bot", spec);
         resource.metadata.uid = Some(uid.to_owned());

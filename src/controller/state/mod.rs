@@ -11,4 +11,5 @@ pub(crate) mod grants;
 pub(crate) mod index;
 pub(crate) mod key;
 pub(crate) mod listing;
+pub(crate) mod look_board;
 pub(crate) mod memory;

@@ -283,6 +283,7 @@ impl<C: Cognito> EventHandler<C> {
     fn forget(&mut self, key: &Key) {
         self.withdraw_undecodable(key);
         self.context.memory.forget(key);
+        self.context.looks.forget(key);
         self.context.permits.leave(key);
         self.context.queue.forget(key);
         self.context.version_queue.forget(key);

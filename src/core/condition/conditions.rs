@@ -69,14 +69,17 @@ pub fn conditions(
             ConditionType::Ready => Some(said.ready),
             ConditionType::Reconciling => said.reconciling.then_some(ConditionStatus::True),
             ConditionType::Stalled => said.stalled.then_some(ConditionStatus::True),
-            ConditionType::Suspended => None,
+            ConditionType::Suspended | ConditionType::Verified => None,
         }?;
         Some(condition(before, *type_, status, verdict, generation, now))
     });
-    beside_others(ours, before)
+    // What the last look found stays until another look.
+    let verified = before.condition(ConditionType::Verified).cloned();
+    beside_others(ours.chain(verified), before)
 }
 
-/// The conditions of a suspended resource. Ready stays as before.
+/// The conditions of a suspended resource. Ready stays as before. Verified goes, because the operator does
+/// not look at the user of a suspended resource.
 ///
 /// Reconciling goes, because a client that waits for the end of Reconciling would wait as long as the
 /// suspension lasts. If Ready isn't True, Stalled is True: only a person can end the suspension.
@@ -111,6 +114,34 @@ pub fn suspended(before: &Status, generation: i64, now: Timestamp) -> Vec<Condit
     let suspended = condition(ConditionType::Suspended, sentence(meaning, None, ""));
     let ours = ready.cloned().into_iter().chain(stalled);
     beside_others(ours.chain([suspended]), before)
+}
+
+/// The conditions with this condition Verified in place of the one before.
+pub(crate) fn with_verified(
+    before: &Status,
+    status: ConditionStatus,
+    reason: &str,
+    message: &str,
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let said = before.condition(ConditionType::Verified);
+    let since = said.filter(|c| c.status == status).map_or_else(
+        || Time(clock::seconds(now)),
+        |c| c.last_transition_time.clone(),
+    );
+    let verified = Condition {
+        type_: ConditionType::Verified.as_str().to_owned(),
+        status,
+        observed_generation: Some(generation),
+        last_transition_time: since,
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+    };
+    let rest = ConditionType::ALL.iter();
+    let rest = rest.filter(|type_| **type_ != ConditionType::Verified);
+    let rest = rest.filter_map(|type_| before.condition(*type_).cloned());
+    beside_others(rest.chain([verified]), before)
 }
 
 /// The conditions after a write-ahead is withdrawn. A condition that nobody changed since the write-ahead is

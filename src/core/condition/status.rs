@@ -24,6 +24,9 @@ pub(crate) fn settled_status(
         retired: before.retired.clone(),
         unusable: None,
         failures: None,
+        sign_out_owed: before.sign_out_owed.clone(),
+        corrections: before.corrections.clone(),
+        found_as: before.found_as.clone(),
         conditions: conditions(before, verdict, generation, now),
     }
 }

@@ -2,6 +2,7 @@
 //! reconcile.
 
 use super::{
+    obligation::owing_status,
     outcome::{Effect, Outcome},
     plan::{Plan, RecordedValue},
     record::{in_doubt, retire_into, retire_synced},
@@ -10,7 +11,10 @@ use super::{
     temporary::without_reply,
 };
 use crate::{
-    api::{AttemptOutcome, Class, Reason, Status, Synced},
+    api::{
+        AttemptOutcome, Class, Condition, ConditionStatus, ConditionType, Reason, SignOutOwed, Status,
+        Synced,
+    },
     core::{
         clock,
         condition::{
@@ -23,6 +27,9 @@ use crate::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::time::Duration;
+
+/// When a correction is tried again that Cognito throttled, or that was not sent.
+const CORRECT_AGAIN: Duration = Duration::from_secs(60);
 
 /// What to write after a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,7 +47,7 @@ pub enum Conclusion {
 pub struct OutcomeReport {
     /// The whole new status.
     pub status: Status,
-    /// The verdict that the conditions of `status` express.
+    /// The verdict on the set. The conditions of `status` express the verdict, unless a sign-out is owed.
     pub verdict: Verdict,
     /// Time until the next reconcile without an event; None if only an event leads to one.
     pub wake: Option<Duration>,
@@ -88,14 +95,30 @@ pub fn conclude(
     };
     let (mut status, verdict, applied) = match meaning {
         Meaning::Applied(verdict) => {
-            let mut status = settled_status(current, &verdict, generation, now);
+            let mut status = if plan.revoke_sessions {
+                let owing = Verdict::new(Reason::RevokingSessions);
+                owing_status(current, &owing, generation, now)
+            } else {
+                settled_status(current, &verdict, generation, now)
+            };
+            let since = MicroTime(clock::micros(now));
+            status.sign_out_owed = plan.revoke_sessions.then_some(SignOutOwed {
+                since,
+                failures: None,
+            });
             retire_synced(&mut status, |s| s.fingerprint != plan.attempt.fingerprint);
             status.synced = Some(Synced {
                 fingerprint: plan.attempt.fingerprint.clone(),
                 secret_uid: plan.attempt.secret_uid.clone(),
                 secret_resource_version: plan.attempt.secret_resource_version.clone(),
                 at: MicroTime(clock::micros(now)),
+                answered_at: (outcome.answered_at.filter(|_| plan.keeps_date))
+                    .map(|at| MicroTime(clock::micros(at))),
             });
+            let differs = |c: &Condition| {
+                c.type_ == ConditionType::Verified.as_str() && c.status == ConditionStatus::False
+            };
+            status.conditions.retain(|c| !differs(c));
             (status, verdict, true)
         }
         Meaning::NotConfirmed => {
@@ -142,7 +165,18 @@ pub fn conclude(
                 retired: plan.before.retired.clone(),
                 ..current.clone()
             };
-            (fail(&as_before, &verdict), verdict, false)
+            if plan.corrects.is_some() {
+                // The correction was not made, so the status says again what the look found.
+                let status = Status {
+                    corrections: plan.before.corrections.clone(),
+                    observed_generation: plan.before.observed_generation,
+                    conditions: plan.before.conditions.clone(),
+                    ..as_before
+                };
+                (status, verdict, false)
+            } else {
+                (fail(&as_before, &verdict), verdict, false)
+            }
         }
         Meaning::Unknown(verdict) => {
             let known = taken_over(plan).is_none_or(|it| it == AttemptOutcome::UserNotFound);
@@ -167,7 +201,13 @@ pub fn conclude(
     };
     answer(&mut status, plan, &verdict);
     status.quarantined_until.take_if(|until| until.0 <= now);
-    let wake = wake(&status, uid, now);
+    let wake = if plan.corrects.is_some() && outcome.effect == Effect::Nothing {
+        Some(CORRECT_AGAIN)
+    } else if status.sign_out_owed.is_some() && plan.revoke_sessions {
+        Some(Duration::ZERO)
+    } else {
+        wake(&status, uid, now)
+    };
     Conclusion::Record(Box::new(OutcomeReport {
         status,
         verdict,
@@ -201,6 +241,9 @@ pub fn withdraw(current: &Status, plan: &Plan) -> Option<Status> {
         retired: back(&current.retired, &ahead.retired, &before.retired),
         unusable: back(&current.unusable, &ahead.unusable, &before.unusable),
         failures: back(&current.failures, &ahead.failures, &before.failures),
+        sign_out_owed: current.sign_out_owed.clone(),
+        corrections: back(&current.corrections, &ahead.corrections, &before.corrections),
+        found_as: current.found_as.clone(),
         conditions: conditions::withdrawn(current, ahead, before),
     })
 }

@@ -14,12 +14,14 @@ pub use stalled::decide_at_closed_gate;
 
 use super::{
     duplicate,
+    looked::{guard, or_look},
+    obligation::or_sign_out,
     observation::{Observation, SecretState},
 };
 use crate::{
     api::{Reason, Status},
     core::{
-        access::grant::Admission,
+        access::{authority::Authority, grant::Admission},
         condition::{
             conditions::suspended as suspended_conditions, ready::ready_verdict, verdict::Verdict,
         },
@@ -28,7 +30,8 @@ use crate::{
     },
 };
 use jiff::Timestamp;
-use reports::{report, report_unusable, unanswered};
+pub(super) use reports::report;
+use reports::{report_unusable, unanswered};
 use stalled::while_waiting;
 use std::time::Duration;
 use value::{decide_unread, decide_value};
@@ -39,11 +42,19 @@ const UNTIL_GRANTS_ARE_KNOWN: Duration = Duration::from_secs(5);
 /// Maps an observation to one decision. `fresh_id` is a random id for an attempt.
 #[must_use]
 pub fn decide(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -> Decision {
-    match decide_observed(observed, now, fresh_id) {
-        Decision::Report(report) if needs_no_write(observed.status, &report.status) => {
+    let decision = decide_observed(observed, now, fresh_id);
+    match unless_unchanged(observed.status, decision) {
+        Decision::Stay { wake } => while_waiting(observed, wake, now),
+        other => other,
+    }
+}
+
+/// `Stay` instead of a report that would change nothing.
+fn unless_unchanged(before: &Status, decision: Decision) -> Decision {
+    match decision {
+        Decision::Report(report) if needs_no_write(before, &report.status) => {
             Decision::Stay { wake: report.wake }
         }
-        Decision::Stay { wake } => while_waiting(observed, wake, now),
         other => other,
     }
 }
@@ -104,9 +115,24 @@ fn decide_observed(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -
     if let Some(report) = duplicate::take_over(observed, now, fresh_id) {
         return Decision::Report(Box::new(report));
     }
+    let decision = decide_on_secret(observed, authority, now, fresh_id);
+    let decision = unless_unchanged(observed.status, decision);
+    let decision = or_sign_out(observed, authority, decision, now);
+    or_look(observed, decision, now)
+}
+
+fn decide_on_secret(
+    observed: &Observation<'_>,
+    authority: &Authority,
+    now: Timestamp,
+    fresh_id: &str,
+) -> Decision {
     let reference = &observed.spec.password_secret_ref;
     match &observed.secret {
-        SecretState::Seen(version) => decide_unread(observed, version, now),
+        SecretState::Seen(version) => match decide_unread(observed, version, now) {
+            Decision::Read => guard(observed, now).unwrap_or(Decision::Read),
+            other => other,
+        },
         // The status already says `SecretNotFound`, and a watch event reports a new Secret. So no recheck is
         // needed.
         SecretState::NotSeen => {
@@ -156,7 +182,10 @@ fn decide_observed(observed: &Observation<'_>, now: Timestamp, fresh_id: &str) -
             report_unusable(observed, version, verdict, now)
         }
         SecretState::Value(version, value) => {
-            decide_value(observed, authority, version, value, now, fresh_id)
+            match decide_value(observed, authority, version, value, now, fresh_id) {
+                Decision::Set(plan) => guard(observed, now).unwrap_or(Decision::Set(plan)),
+                other => other,
+            }
         }
     }
 }

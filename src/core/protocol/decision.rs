@@ -2,7 +2,10 @@
 
 use crate::{
     api::Status,
-    core::{condition::verdict::Verdict, protocol::plan::Plan},
+    core::{
+        condition::verdict::Verdict,
+        protocol::{obligation::Duty, plan::Plan},
+    },
 };
 use std::time::Duration;
 
@@ -16,12 +19,21 @@ pub enum Decision {
         /// Time until the next reconcile without an event; None if only an event leads to one.
         wake: Option<Duration>,
     },
+    /// Look at the user, and decide again after the look.
+    Look {
+        /// Time until the look.
+        after: Duration,
+        /// Time until the next reconcile without an event; None if only an event leads to one.
+        wake: Option<Duration>,
+    },
     /// Read the Secret and decide again.
     Read,
     /// Write this status.
     Report(Box<Report>),
     /// Write the attempt ahead, call Cognito, and conclude.
     Set(Box<Plan>),
+    /// End the user's sessions, and conclude.
+    SignOut(Box<Duty>),
 }
 
 /// A status to write if it differs from the current status.

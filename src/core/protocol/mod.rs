@@ -24,6 +24,8 @@ pub mod conclude;
 pub mod decide;
 pub mod decision;
 pub(crate) mod duplicate;
+pub(crate) mod looked;
+pub mod obligation;
 pub mod outcome;
 pub mod plan;
 pub mod quarantine;

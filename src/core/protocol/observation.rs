@@ -1,10 +1,11 @@
 //! The observation: the facts on which a decision rests. An observation holds no password. Of the value that
 //! was read, an observation holds only how the value compares to the record.
 
+use super::obligation;
 use crate::{
     api::{
-        Attempt, Class, CognitoUserPasswordSpec, ConditionStatus, ConditionType, Reason, Status,
-        Synced,
+        Attempt, Class, CognitoUserPasswordSpec, ConditionStatus, ConditionType, Drift, Reason,
+        Status, Synced,
     },
     core::{
         access::grant::Admission,
@@ -12,6 +13,7 @@ use crate::{
             fingerprint::{Keyring, Match},
             password::{InvalidValue, Password},
         },
+        look::found::Looks,
         names::target::Target,
     },
 };
@@ -48,6 +50,12 @@ pub struct Observation<'a> {
     /// Whether the last failure's cause is gone although no watch event says so, as with the operator's own
     /// credentials. The wait is then over.
     pub recovered: bool,
+    /// Whether the operator looks at the user, by the spec or by `--drift`.
+    pub drift: Drift,
+    /// What this process's looks at the user found. A hint only: a restart loses the looks.
+    pub looks: Looks,
+    /// Whether the operator may correct another user of this pool now.
+    pub corrections_left: bool,
 }
 
 /// An older resource for the same user of the same pool.
@@ -273,6 +281,22 @@ impl Observation<'_> {
             && status.synced.is_some()
     }
 
+    /// Whether the value in `synced` is set by the record, for this generation. Ready is not True if a sign-out
+    /// is owed, or if a look found the user changed since.
+    pub(crate) fn is_set(&self) -> bool {
+        self.is_settled() || obligation::is_all_that_is_missing(self) || self.says_drift()
+    }
+
+    /// Whether the value in `synced` is set by the record, and the status says what a look found since, for this
+    /// generation.
+    fn says_drift(&self) -> bool {
+        let status = self.status;
+        status.attempt.is_none()
+            && status.synced.is_some()
+            && self.ready_is_current()
+            && status.ready_reason().is_some_and(Reason::is_about_user)
+    }
+
     /// Whether the resource is in sync and the Secret has not changed since. The process then needs to
     /// remember nothing beyond the status.
     #[must_use]
@@ -295,7 +319,7 @@ impl Observation<'_> {
     ) -> bool {
         match value.synced {
             Some(Match::Same) => true,
-            Some(Match::KeyGone) => version.is_of(synced) && self.is_settled(),
+            Some(Match::KeyGone) => version.is_of(synced) && self.is_set(),
             Some(Match::Different) | None => false,
         }
     }

@@ -1,6 +1,7 @@
 //! The plan of a set, as the write-ahead records the set before the call.
 
 use super::{
+    looked::corrections_after,
     observation::{Comparison, Observation, SecretVersion},
     quarantine::quarantined_until,
     record::{retire_into, retire_synced},
@@ -9,7 +10,8 @@ use super::{
 };
 use crate::{
     api::{
-        Attempt, AttemptOutcome, Class, Condition, ConditionStatus, ConditionType, Reason, Status,
+        Attempt, AttemptOutcome, Class, Condition, ConditionStatus, ConditionType, Drift, Reason,
+        Status,
     },
     core::{
         access::authority::Authority,
@@ -49,6 +51,12 @@ pub struct Plan {
     pub urgency: Urgency,
     /// Whether the operator may send the value again without a request.
     pub kind: ResendPolicy,
+    /// Whether the set owes a sign-out.
+    pub revoke_sessions: bool,
+    /// Whether the record keeps the time of the reply by AWS's clock, with which looks compare.
+    pub keeps_date: bool,
+    /// What a look found, if the set corrects that.
+    pub corrects: Option<Reason>,
 }
 
 /// How the value in `synced` compares to the value of a plan.
@@ -67,6 +75,18 @@ impl Plan {
     #[must_use]
     pub fn equals_synced(&self) -> bool {
         self.believed == RecordedValue::ThisValue
+    }
+
+    /// This plan as a correction of what a look found. Nobody just asked for the set. A user whom an
+    /// administrator created anew has chosen no password, so a temporary value may be sent again.
+    pub(crate) fn correcting(mut self, found: Reason, now: Timestamp) -> Self {
+        self.corrects = Some(found);
+        self.urgency = Urgency::Retry;
+        if self.kind == ResendPolicy::Spent {
+            self.kind = ResendPolicy::Temporary;
+        }
+        self.ahead.corrections = corrections_after(&self.before, true, now);
+        self
     }
 
     /// Whether a new request came after the calls of the attempt that this plan takes over. The person who
@@ -127,6 +147,7 @@ pub(crate) fn plan(
         ahead.failures = None;
     }
     ahead.unusable = None;
+    ahead.corrections = corrections_after(before, false, now);
     ahead.attempt = Some(attempt.clone());
     ahead.conditions = while_in_flight(before, observed.generation, now);
     Plan {
@@ -134,6 +155,9 @@ pub(crate) fn plan(
         attempt,
         inherited,
         kind: kind(observed, version, value),
+        revoke_sessions: observed.spec.revoke_sessions && observed.spec.permanent,
+        keeps_date: observed.drift != Drift::Ignore,
+        corrects: None,
         known_before: value.known_before || observed.rival_at.is_some(),
         urgency: urgency(observed, value),
         // `ahead.synced` is empty here if a different value may have been sent since.

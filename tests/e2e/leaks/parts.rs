@@ -116,6 +116,8 @@ async fn run(listen: SocketAddr, namespace: String, cognito: TestCognito) {
             rps: 100.0,
             burst: 100,
         },
+        drift: Drift::Ignore,
+        drift_interval: Duration::from_secs(900),
     };
     let (leads, cognito) = (Leadership::always(), Arc::new(cognito));
     let context = Context::new(client, cognito, keyring, leads, metrics, rules);

@@ -31,12 +31,15 @@ fn maybe<T: std::fmt::Debug>(it: impl Strategy<Value = T>) -> impl Strategy<Valu
 }
 
 fn synced() -> impl Strategy<Value = Synced> {
-    (text(), text(), text(), micro()).prop_map(|(fingerprint, uid, version, at)| Synced {
-        fingerprint,
-        secret_uid: uid,
-        secret_resource_version: version,
-        at,
-    })
+    (text(), text(), text(), micro(), maybe(micro())).prop_map(
+        |(fingerprint, uid, version, at, answered_at)| Synced {
+            fingerprint,
+            secret_uid: uid,
+            secret_resource_version: version,
+            at,
+            answered_at,
+        },
+    )
 }
 
 fn attempt() -> impl Strategy<Value = Attempt> {
@@ -80,12 +83,18 @@ fn condition() -> impl Strategy<Value = Condition> {
 }
 
 fn status() -> impl Strategy<Value = Status> {
-    let failures = (any::<u32>(), micro(), maybe(text()));
-    let failures = failures.prop_map(|(count, retry_at, request)| Failures {
-        count,
-        retry_at,
-        request,
-    });
+    let failures = || {
+        let failures = (any::<u32>(), micro(), maybe(text()));
+        failures.prop_map(|(count, retry_at, request)| Failures {
+            count,
+            retry_at,
+            request,
+        })
+    };
+    let owed = (micro(), maybe(failures()));
+    let owed = owed.prop_map(|(since, failures)| SignOutOwed { since, failures });
+    let corrections = (any::<u32>(), micro()).prop_map(|(count, at)| Corrections { count, at });
+    let of_users = (maybe(owed), maybe(corrections), maybe(text()));
     let lists = (
         proptest::collection::vec(text(), 0..30),
         proptest::collection::vec(condition(), 0..5),
@@ -95,12 +104,13 @@ fn status() -> impl Strategy<Value = Status> {
         secret_uid: uid,
         secret_resource_version: version,
     }));
-    let records = (maybe(synced()), maybe(attempt()), unusable, maybe(failures));
-    (times, records, lists).prop_map(
+    let records = (maybe(synced()), maybe(attempt()), unusable, maybe(failures()));
+    (times, records, lists, of_users).prop_map(
         |(
             (generation, handled, until),
             (synced, attempt, unusable, failures),
             (retired, conditions),
+            (sign_out_owed, corrections, found_as),
         )| {
             Status {
                 observed_generation: generation,
@@ -111,6 +121,9 @@ fn status() -> impl Strategy<Value = Status> {
                 retired,
                 unusable,
                 failures,
+                sign_out_owed,
+                corrections,
+                found_as,
                 conditions,
             }
         },
@@ -127,10 +140,24 @@ fn resource() -> impl Strategy<Value = CognitoUserPassword> {
             maybe(text()),
         ),
     );
-    let spec = (text(), text(), text(), text(), any::<bool>(), any::<bool>());
+    let drift = proptest::sample::select(vec![
+        None,
+        Some(Drift::Ignore),
+        Some(Drift::Report),
+        Some(Drift::Correct),
+    ]);
+    let federated = any::<bool>().prop_map(|allow| match allow {
+        true => FederatedUser::Allow,
+        false => FederatedUser::Refuse,
+    });
+    let texts = (text(), text(), text(), text());
+    let switches = (any::<bool>(), any::<bool>(), any::<bool>());
+    let spec = (texts, switches, drift, federated);
     (metadata, spec, maybe(status())).prop_map(|(metadata, spec, status)| {
         let ((namespace, name, uid, version), (generation, created, deleted, request)) = metadata;
-        let (pool, username, secret, key, permanent, suspend) = spec;
+        let (texts, switches, drift, federated_user) = spec;
+        let (pool, username, secret, key) = texts;
+        let (permanent, suspend, revoke_sessions) = switches;
         CognitoUserPassword {
             metadata: ObjectMeta {
                 namespace,
@@ -149,6 +176,9 @@ fn resource() -> impl Strategy<Value = CognitoUserPassword> {
                 password_secret_ref: PasswordSecretRef { name: secret, key },
                 permanent,
                 suspend,
+                drift,
+                federated_user,
+                revoke_sessions,
             },
             status,
         }
@@ -187,6 +217,7 @@ fn a_resource_in_sync_takes_a_few_hundred_bytes() {
             secret_uid: uid.to_owned(),
             secret_resource_version: "1234567".to_owned(),
             at: MicroTime(at),
+            answered_at: None,
         }),
         conditions: vec![ready],
         ..Status::default()
@@ -200,6 +231,9 @@ fn a_resource_in_sync_takes_a_few_hundred_bytes() {
         },
         permanent: true,
         suspend: false,
+        drift: None,
+        federated_user: FederatedUser::Refuse,
+        revoke_sessions: false,
     };
     let mut resource = CognitoUserPassword::new("ci-bot", spec);
     resource.metadata.namespace = Some("team-a".to_owned());

@@ -1,6 +1,6 @@
 use super::{super::key::key, *};
 use crate::{
-    api::{CognitoUserPasswordSpec, PasswordSecretRef},
+    api::{CognitoUserPasswordSpec, FederatedUser, PasswordSecretRef},
     cluster::watch::lean_object::{DecodeError, UserRef},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -17,6 +17,9 @@ fn resource(name: &str, secret: &str) -> CognitoUserPassword {
         },
         permanent: true,
         suspend: false,
+        drift: None,
+        federated_user: FederatedUser::Refuse,
+        revoke_sessions: false,
     };
     let mut resource = CognitoUserPassword::new(name, spec);
     resource.metadata.namespace = Some("team-a".to_owned());

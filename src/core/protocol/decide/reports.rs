@@ -85,7 +85,7 @@ pub(super) fn unanswered(observed: &Observation<'_>, verdict: Verdict, now: Time
     report
 }
 
-pub(super) fn report(observed: &Observation<'_>, verdict: Verdict, now: Timestamp) -> Decision {
+pub(in crate::core::protocol) fn report(observed: &Observation<'_>, verdict: Verdict, now: Timestamp) -> Decision {
     Decision::Report(Box::new(reported(observed, verdict, now)))
 }
 

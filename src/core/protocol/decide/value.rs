@@ -2,17 +2,19 @@
 
 use super::reports::report_pending_call;
 use crate::{
-    api::{Attempt, Class, Reason, Synced},
+    api::{Attempt, Class, Reason, Status, Synced},
     core::{
         access::authority::Authority,
         condition::{
             ready::{ready_class, ready_verdict},
-            status::settled_status,
+            status::{failed_status, settled_status},
             verdict::Verdict,
         },
         credential::fingerprint::Match,
         protocol::{
             decision::{Decision, Report},
+            looked::{self, Course},
+            obligation,
             observation::{Comparison, Observation, SecretVersion},
             plan::plan,
             quarantine::{corrected, quarantine_left, recorded_quarantine_left},
@@ -24,6 +26,7 @@ use crate::{
     },
 };
 use jiff::Timestamp;
+use std::time::Duration;
 
 /// Decides on a Secret of which only the version is known: either the status still holds, or the Secret must
 /// be read.
@@ -35,15 +38,16 @@ pub(super) fn decide_unread(
     let status = observed.status;
     let tried_this = observed.tried_at(version).is_some();
     let tried_value = observed.tried.and_then(|tried| tried.fingerprint.as_ref());
-    if observed.is_settled() && !observed.has_new_request() {
+    if observed.is_set() && !observed.has_new_request() {
         // A read of this version by this process is not enough: the read may have compared a different value
         // with an earlier status. So the value that was read must be the value in `synced`.
         let found = |s: &Synced| tried_this && tried_value == Some(&s.fingerprint);
         let is_this = |s: &Synced| version.is_of(s) || found(s);
-        return if observed.newest_signed.synced && status.synced.as_ref().is_some_and(is_this) {
-            Decision::Stay { wake: None }
-        } else {
-            Decision::Read
+        return match &status.synced {
+            Some(synced) if observed.newest_signed.synced && is_this(synced) => {
+                at_rest(observed, now)
+            }
+            Some(_) | None => Decision::Read,
         };
     }
     if observed.says_unusable() && !observed.has_new_request() {
@@ -131,6 +135,10 @@ fn decide_read(
         );
         Decision::Set(Box::new(plan))
     };
+    let correct = |found| match plan(false) {
+        Decision::Set(plan) => Decision::Set(Box::new(plan.correcting(found, now))),
+        other => other,
+    };
     // A value that may have been sent for this request is not sent again for the same request.
     let asked = observed.has_new_request() && !observed.is_acted_on();
     let spent = !asked && kind(observed, version, value) == ResendPolicy::Spent;
@@ -181,7 +189,10 @@ fn decide_read(
                 ..synced.clone()
             };
             let key_gone = value.synced == Some(Match::KeyGone);
-            settle(observed, signed, version, key_gone, now)
+            match looked::course(observed, now) {
+                Course::Correct(found) => correct(found),
+                course => settle(observed, &course, signed, (version, key_gone), now),
+            }
         }
         Some(_) | None => match backoff_left(observed, Some(value), now) {
             Some(wake) => Decision::Stay { wake: Some(wake) },
@@ -239,22 +250,79 @@ fn re_sign_attempt(observed: &Observation<'_>, attempt: &Attempt, value: &Compar
     }
 }
 
-/// Reports that the value is set. The attempt and the failures are dropped.
-fn settle(
-    observed: &Observation<'_>,
-    synced: Synced,
-    version: &SecretVersion,
-    signed_again: bool,
-    now: Timestamp,
-) -> Decision {
+/// The decision on a resource whose value is set, by the record and by the version of the Secret. Only a look
+/// at the user can change anything.
+fn at_rest(observed: &Observation<'_>, now: Timestamp) -> Decision {
     let before = observed.status;
+    let (status, verdict) = match looked::course(observed, now) {
+        Course::Correct(_) => return Decision::Read,
+        Course::Hold | Course::Keep => (before.clone(), ready_verdict(before)),
+        course @ (Course::Healed | Course::Say(_)) => {
+            let (status, verdict) = status_at_rest(observed, &course, now);
+            (status, Some(verdict))
+        }
+    };
+    let status = looked::with_look(observed, status, now);
+    match verdict.filter(|_| status != *before) {
+        None => Decision::Stay { wake: None },
+        Some(verdict) => Decision::Report(Box::new(Report::new(status, verdict, None))),
+    }
+}
+
+/// The status and the verdict for a resource whose value is the value in `synced`. The attempt and the failures
+/// are dropped.
+fn status_at_rest(
+    observed: &Observation<'_>,
+    course: &Course,
+    now: Timestamp,
+) -> (Status, Verdict) {
+    let (before, generation) = (observed.status, observed.generation);
+    let said = ready_verdict(before);
+    let found = match course {
+        Course::Say(verdict) => Some(verdict.clone()),
+        Course::Keep | Course::Correct(_) => said,
+        Course::Hold | Course::Healed => None,
+    };
+    if let Some(verdict) = found {
+        let status = Status {
+            attempt: None,
+            ..failed_status(before, &verdict, false, generation, observed.uid, now)
+        };
+        return (status, verdict);
+    }
+    if obligation::owed(observed).is_some() {
+        let verdict = obligation::verdict(observed);
+        let status = obligation::owing_status(before, &verdict, generation, now);
+        return (status, verdict);
+    }
     let verdict = match before.ready_reason() {
         Some(Reason::AppliedAfterLostReply) => Verdict::new(Reason::AppliedAfterLostReply),
         Some(_) | None => Verdict::new(Reason::PasswordSet),
     };
-    let mut status = settled_status(before, &verdict, observed.generation, now);
+    let status = settled_status(before, &verdict, generation, now);
+    (status, verdict)
+}
+
+/// Reports that the value is set, or what a look found since. `signed_again` says that the newest key signed the
+/// value again because its key is lost.
+fn settle(
+    observed: &Observation<'_>,
+    course: &Course,
+    synced: Synced,
+    (version, signed_again): (&SecretVersion, bool),
+    now: Timestamp,
+) -> Decision {
+    let before = observed.status;
+    if looked::needs_a_look(observed, course) {
+        return Decision::Look {
+            after: Duration::ZERO,
+            wake: Some(LOOK_AGAIN),
+        };
+    }
+    let (mut status, verdict) = status_at_rest(observed, course, now);
     status.synced = Some(synced.clone());
     status.last_handled_reconcile_at = handled_request(observed);
+    let mut status = looked::with_look(observed, status, now);
     if status == *before {
         // At most the Secret's metadata or other keys changed, and that is not worth a write.
         return Decision::Stay { wake: None };
@@ -271,3 +339,6 @@ fn settle(
         signed_again,
     }))
 }
+
+/// When a resource that needs a look asks again for the look.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);

@@ -1,0 +1,194 @@
+//! Which pools are due for a pass, and which users a pass looks for.
+
+use super::job::PassId;
+use crate::{
+    api::{Drift, Reason},
+    cognito::Cognito,
+    controller::{
+        context::Context,
+        reconcile::gather::Snapshot,
+        schedule::pace::Pace,
+        state::{key::Key, look_board::LookBoard},
+    },
+    core::{
+        access::grant::Admission,
+        look::{
+            judge::MARGIN,
+            sweep::{Habit, Wanted},
+        },
+        names::target::PoolId,
+    },
+};
+use jiff::Timestamp;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// How many passes are under way at most.
+const PASSES_MAX: usize = 32;
+
+/// How many of these may be passes over pools whose last pass failed. Tenants can name any number of pools and
+/// Regions that don't exist.
+const FAILING_PASSES_MAX: usize = 8;
+
+/// When a pool without a user to look at is checked again: no set is old enough yet.
+const NOBODY_YET: Duration = Duration::from_secs(15);
+
+/// The pools that the operator looks at, by their last pass.
+pub(super) struct Pools {
+    interval: Duration,
+    pools: HashMap<PoolId, Pool>,
+    /// The habits of the passes, by pool and authority.
+    habits: HashMap<Arc<PassId>, Habit>,
+    /// The passes that are under way.
+    running: HashSet<Arc<PassId>>,
+}
+
+struct Pool {
+    due: Instant,
+    has_failed: bool,
+}
+
+impl Pools {
+    pub(super) fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            pools: HashMap::new(),
+            habits: HashMap::new(),
+            running: HashSet::new(),
+        }
+    }
+
+    /// The pools over which a pass begins now, the one that has been due for longest first. Forgets the pools that
+    /// are not among `looked_at`.
+    pub(super) fn due(&mut self, board: &LookBoard, looked_at: Vec<PoolId>) -> Vec<PoolId> {
+        let now = Instant::now();
+        let looked_at: HashSet<_> = looked_at.into_iter().collect();
+        self.pools.retain(|pool, _| looked_at.contains(pool));
+        self.habits.retain(|id, _| looked_at.contains(&id.pool));
+        board.retain_pools(|pool| looked_at.contains(pool));
+        for pool in looked_at {
+            board.began_to_look(&pool);
+            self.pools.entry(pool).or_insert(Pool {
+                due: now,
+                has_failed: false,
+            });
+        }
+        let is_running = |pool: &PoolId| self.running.iter().any(|id| id.pool == *pool);
+        let mut due: Vec<_> = self.pools.iter().filter(|(_, pool)| pool.due <= now).collect();
+        due.sort_by_key(|(_, pool)| (pool.has_failed, pool.due));
+        let has_failed = |pool: &PoolId| self.pools.get(pool).is_some_and(|it| it.has_failed);
+        let failing = self.running.iter().filter(|id| has_failed(&id.pool)).count();
+        let mut room = PASSES_MAX.saturating_sub(self.running.len());
+        let mut failing_room = FAILING_PASSES_MAX.saturating_sub(failing);
+        let mut begin = Vec::new();
+        for (id, pool) in due {
+            if room == 0 || is_running(id) {
+                continue;
+            }
+            if pool.has_failed {
+                if failing_room == 0 {
+                    continue;
+                }
+                failing_room -= 1;
+            }
+            room -= 1;
+            begin.push(id.clone());
+        }
+        for id in &begin {
+            if let Some(pool) = self.pools.get_mut(id) {
+                pool.due = now + NOBODY_YET;
+            }
+        }
+        begin
+    }
+
+    /// Notes that a pass begins, and returns its habit.
+    pub(super) fn begun(&mut self, id: &Arc<PassId>) -> Habit {
+        self.running.insert(id.clone());
+        if let Some(pool) = self.pools.get_mut(&id.pool) {
+            pool.due = Instant::now() + self.interval;
+        }
+        self.habits.get(id).copied().unwrap_or_default()
+    }
+
+    /// Notes the end of a pass. None: the pass was not complete.
+    pub(super) fn ended(&mut self, id: &Arc<PassId>, habit: Option<Habit>) {
+        self.running.remove(id);
+        if let Some(pool) = self.pools.get_mut(&id.pool) {
+            pool.has_failed = habit.is_none();
+        }
+        if let Some(habit) = habit {
+            self.habits.insert(id.clone(), habit);
+        }
+    }
+}
+
+/// A resource whose user can be looked at.
+pub(super) struct Candidate {
+    pub(super) id: Arc<PassId>,
+    pub(super) wanted: Wanted<Key>,
+    /// Whether a pass looks at the user: the last set is old enough, and no guard holds the first set back.
+    is_for_passes: bool,
+}
+
+/// The user to look at for this resource. None if the operator doesn't look at the user now.
+pub(super) fn candidate<C: Cognito>(context: &Context<C>, key: &Key) -> Option<Candidate> {
+    let stored = context.index().resource(key)?;
+    let resource = context.memory.freshest(key, stored);
+    let snapshot = Snapshot::new(context, key, resource.clone());
+    let drift = resource.spec.drift.unwrap_or(context.drift);
+    if drift == Drift::Ignore || resource.spec.suspend {
+        return None;
+    }
+    let target = snapshot.target()?;
+    let Admission::Granted(authority) = snapshot.admission(context) else {
+        return None;
+    };
+    if snapshot.older_resource(context).is_some() {
+        return None;
+    }
+    let status = resource.status.clone().unwrap_or_default();
+    let synced = status.synced.as_ref();
+    let attempt = status.attempt.as_ref();
+    let is_old = |at: Timestamp| Timestamp::now().duration_since(at) > MARGIN;
+    let is_about_user = status.ready_reason().is_some_and(Reason::is_about_user);
+    let is_for_passes = synced.is_some_and(|synced| is_old(synced.at.0))
+        && (attempt.is_none_or(|attempt| is_old(attempt.started_at.0)) || is_about_user);
+    Some(Candidate {
+        id: Arc::new(PassId {
+            authority,
+            pool: target.pool.clone(),
+        }),
+        wanted: Wanted {
+            key: key.clone(),
+            name: target.username.as_str().to_owned(),
+            found_as: status.found_as,
+        },
+        is_for_passes,
+    })
+}
+
+/// The users that a pass over this pool looks for, by authority.
+pub(super) async fn collect<C: Cognito>(
+    context: &Context<C>,
+    pool: &PoolId,
+) -> HashMap<PassId, Vec<Wanted<Key>>> {
+    let keys = context.index().looked_at(pool);
+    let mut wanted: HashMap<PassId, Vec<Wanted<Key>>> = HashMap::new();
+    let mut pace = Pace::new();
+    for key in keys {
+        let find = || candidate(context, &key);
+        let found = context.isolated(&key, "finding a user to look at", find);
+        if let Some(found) = found.flatten().filter(|found| found.is_for_passes)
+            && let Some(id) = Arc::into_inner(found.id)
+        {
+            wanted.entry(id).or_default().push(found.wanted);
+        }
+        pace.step().await;
+    }
+    wanted
+}
