@@ -249,6 +249,13 @@ fn iam_policy_prints_one_json_document_and_nothing_else() {
             "--pod-identity",
         ],
         &[
+            "--pool-arn",
+            POOL_ARN,
+            "--drift",
+            "--revoke-sessions",
+            "--temporary-expiry",
+        ],
+        &[
             "trust",
             "irsa",
             "--oidc-provider",
@@ -282,6 +289,48 @@ fn pools_may_be_given_one_by_one_or_by_commas_and_their_order_does_not_matter() 
     let by_commas = format!("--pool-arn={OTHER_POOL_ARN},{POOL_ARN},{POOL_ARN}");
     assert_eq!(print(&[&by_commas]), one_by_one);
     assert!(one_by_one.contains(OTHER_POOL_ARN), "{one_by_one}");
+}
+
+/// The actions of the policy that `iam-policy` prints with these arguments, statement by statement.
+fn actions(args: &[&str]) -> Vec<String> {
+    let output = run(&[&["iam-policy"], args].concat(), &[]);
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    let policy: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one document");
+    let statements = policy["Statement"].as_array().expect("statements");
+    let actions = statements.iter().map(|statement| {
+        assert_eq!(
+            statement["Resource"],
+            serde_json::json!([POOL_ARN]),
+            "{args:?}"
+        );
+        let actions = statement["Action"].as_array().expect("actions");
+        assert_eq!(actions.len(), 1, "{args:?}: {statement}");
+        actions[0].as_str().expect("a word").to_owned()
+    });
+    actions.collect()
+}
+
+#[test]
+fn a_right_beside_setting_passwords_is_printed_only_with_its_switch() {
+    let set = "cognito-idp:AdminSetUserPassword";
+    assert_eq!(actions(&["--pool-arn", POOL_ARN]), [set]);
+    let switches = [
+        ("--drift", "cognito-idp:ListUsers"),
+        ("--revoke-sessions", "cognito-idp:AdminUserGlobalSignOut"),
+        ("--temporary-expiry", "cognito-idp:DescribeUserPool"),
+    ];
+    for (switch, action) in switches {
+        assert_eq!(actions(&["--pool-arn", POOL_ARN, switch]), [set, action]);
+    }
+    let in_any_order = [
+        "--temporary-expiry",
+        "--revoke-sessions",
+        "--drift",
+        "--pool-arn",
+        POOL_ARN,
+    ];
+    let all = switches.map(|(_, action)| action);
+    assert_eq!(actions(&in_any_order), [&[set][..], &all].concat());
 }
 
 #[test]
@@ -334,6 +383,37 @@ fn a_policy_that_would_not_be_the_least_or_not_work_is_refused_in_one_line() {
             &["iam-policy", "--pod-identity"],
             &[],
             &["--pool-arn <ARN>"],
+        ),
+        (&["iam-policy", "--drift"], &[], &["--pool-arn <ARN>"]),
+        (
+            &["iam-policy", "--drift", "--assume-role-arn", ROLE_ARN],
+            &[],
+            &["--pool-arn <ARN>"],
+        ),
+        (
+            &[
+                "iam-policy",
+                "--assume-role-arn",
+                ROLE_ARN,
+                "--revoke-sessions",
+            ],
+            &[],
+            &["--pool-arn <ARN>"],
+        ),
+        (
+            &[
+                "iam-policy",
+                "--temporary-expiry",
+                "--assume-role-arn",
+                ROLE_ARN,
+            ],
+            &[],
+            &["--pool-arn <ARN>"],
+        ),
+        (
+            &["iam-policy", "--revoke-session", "--pool-arn", POOL_ARN],
+            &[],
+            &["--revoke-sessions"],
         ),
         (
             &["iam-policy", "trust", "irsa"],

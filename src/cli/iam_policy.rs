@@ -4,7 +4,7 @@ use super::names::{namespace, service_account};
 use crate::core::{
     access::{
         authority::ExternalId,
-        iam::{Document, Permissions, ServiceAccount, Trust},
+        iam::{Document, Permissions, PoolSwitches, ServiceAccount, Trust},
     },
     names::arn::{ClusterArn, OidcProviderArn, PoolArn, RoleArn},
 };
@@ -26,6 +26,9 @@ pub(super) struct IamPolicyArgs {
     )]
     pool_arn: Vec<PoolArn>,
 
+    #[command(flatten)]
+    switches: PoolSwitchArgs,
+
     /// The roles that the operator assumes for its grants: several times
     #[arg(long, value_name = "ARN", value_parser = RoleArn::parse)]
     assume_role_arn: Vec<RoleArn>,
@@ -34,6 +37,33 @@ pub(super) struct IamPolicyArgs {
     /// that the operator assumes
     #[arg(long)]
     pod_identity: bool,
+}
+
+#[derive(Args, Debug)]
+struct PoolSwitchArgs {
+    /// Also look at the pools' users, for spec.drift and spec.federatedUser: cognito-idp:ListUsers, which reads
+    /// every attribute of every user
+    #[arg(long, requires = "pool_arn")]
+    drift: bool,
+
+    /// Also end a user's sessions after each set, for spec.revokeSessions: cognito-idp:AdminUserGlobalSignOut
+    #[arg(long, requires = "pool_arn")]
+    revoke_sessions: bool,
+
+    /// Also read after how many days a temporary password expires, beside --drift: cognito-idp:DescribeUserPool,
+    /// which shows the pool's whole configuration
+    #[arg(long, requires = "pool_arn")]
+    temporary_expiry: bool,
+}
+
+impl From<PoolSwitchArgs> for PoolSwitches {
+    fn from(args: PoolSwitchArgs) -> Self {
+        Self {
+            see_users: args.drift,
+            revoke_sessions: args.revoke_sessions,
+            read_pool: args.temporary_expiry,
+        }
+    }
 }
 
 #[derive(Subcommand, Debug)]
@@ -109,6 +139,7 @@ pub(super) fn document(args: IamPolicyArgs) -> Document {
     let Some(IamPolicyCommand::Trust(trust)) = args.command else {
         let permissions = Permissions {
             pools: args.pool_arn.into_iter().collect(),
+            switches: args.switches.into(),
             roles: args.assume_role_arn.into_iter().collect(),
             session_tags: args.pod_identity,
         };

@@ -27,7 +27,8 @@ fn printed(args: &[&str]) -> Value {
 /// The policy without the pools, because moto's IAM has no pools as resources.
 fn for_moto(mut policy: Value) -> String {
     for statement in policy["Statement"].as_array_mut().into_iter().flatten() {
-        if statement["Sid"] == "SetPasswords" {
+        let of_pools = ["SetPasswords", "SeeUsers", "RevokeSessions", "ReadPool"];
+        if of_pools.iter().any(|sid| statement["Sid"] == *sid) {
             statement["Resource"] = json!("*");
         }
     }

@@ -6,7 +6,7 @@ use crate::core::names::arn::{ClusterArn, OidcProviderArn, PoolArn, RoleArn};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
+    fmt, iter,
 };
 
 /// The session name with which the operator assumes roles. `CloudTrail` shows the session name, and a
@@ -18,6 +18,14 @@ pub const SESSION_NAME: &str = "cognito-password-operator";
 pub enum Feature {
     /// Sets passwords.
     SetPasswords,
+    /// Looks at the users of a pool, for drift and for federated users. `cognito-idp:ListUsers` lets its
+    /// holder read every attribute of every user of the pool, and IAM has no condition that narrows this.
+    SeeUsers,
+    /// Ends a user's sessions after a set.
+    RevokeSessions,
+    /// Reads `TemporaryPasswordValidityDays`, after which a temporary password expires.
+    /// `cognito-idp:DescribeUserPool` shows the whole configuration of the pool.
+    ReadPool,
     /// Assumes the roles that grants name.
     AssumeRoles,
     /// Passes the session tags of EKS Pod Identity into each role that the operator assumes. STS then
@@ -27,13 +35,23 @@ pub enum Feature {
 
 impl Feature {
     /// Every feature.
-    pub const ALL: [Self; 3] = [Self::SetPasswords, Self::AssumeRoles, Self::PassSessionTags];
+    pub const ALL: [Self; 6] = [
+        Self::SetPasswords,
+        Self::SeeUsers,
+        Self::RevokeSessions,
+        Self::ReadPool,
+        Self::AssumeRoles,
+        Self::PassSessionTags,
+    ];
 
     /// The AWS actions that the feature needs.
     #[must_use]
     pub const fn actions(self) -> &'static [&'static str] {
         match self {
             Self::SetPasswords => &["cognito-idp:AdminSetUserPassword"],
+            Self::SeeUsers => &["cognito-idp:ListUsers"],
+            Self::RevokeSessions => &["cognito-idp:AdminUserGlobalSignOut"],
+            Self::ReadPool => &["cognito-idp:DescribeUserPool"],
             Self::AssumeRoles => &["sts:AssumeRole"],
             Self::PassSessionTags => &["sts:TagSession"],
         }
@@ -42,6 +60,9 @@ impl Feature {
     const fn sid(self) -> &'static str {
         match self {
             Self::SetPasswords => "SetPasswords",
+            Self::SeeUsers => "SeeUsers",
+            Self::RevokeSessions => "RevokeSessions",
+            Self::ReadPool => "ReadPool",
             Self::AssumeRoles => "AssumeRoles",
             Self::PassSessionTags => "PassSessionTags",
         }
@@ -121,11 +142,38 @@ impl Statement {
     }
 }
 
+/// The features that need a right beside the right to set passwords, in the same pools. Without a switch the
+/// policy grants the right to set passwords alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PoolSwitches {
+    /// Whether the role may look at the users: [`Feature::SeeUsers`].
+    pub see_users: bool,
+    /// Whether the role may end a user's sessions: [`Feature::RevokeSessions`].
+    pub revoke_sessions: bool,
+    /// Whether the role may read the configuration of a pool: [`Feature::ReadPool`].
+    pub read_pool: bool,
+}
+
+impl PoolSwitches {
+    /// The features that are switched on, in the order of [`Feature::ALL`].
+    fn features(self) -> impl Iterator<Item = Feature> {
+        [
+            (self.see_users, Feature::SeeUsers),
+            (self.revoke_sessions, Feature::RevokeSessions),
+            (self.read_pool, Feature::ReadPool),
+        ]
+        .into_iter()
+        .filter_map(|(on, feature)| on.then_some(feature))
+    }
+}
+
 /// The rights of a role. The role is the operator's own or a role that a grant names.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Permissions {
     /// The pools in which the role sets passwords.
     pub pools: BTreeSet<PoolArn>,
+    /// What else the role may do in these pools. Without pools the switches grant nothing.
+    pub switches: PoolSwitches,
     /// The roles that the role assumes.
     pub roles: BTreeSet<RoleArn>,
     /// Whether the operator's sessions carry the tags of EKS Pod Identity.
@@ -139,13 +187,16 @@ impl Permissions {
     pub fn document(&self) -> Document {
         let pools = || self.pools.iter().map(PoolArn::as_str);
         let roles = || self.roles.iter().map(RoleArn::as_str);
-        let statements = [
-            (!self.pools.is_empty()).then(|| Statement::on(Feature::SetPasswords, pools())),
+        let in_pools = iter::once(Feature::SetPasswords)
+            .chain(self.switches.features())
+            .filter(|_| !self.pools.is_empty())
+            .map(|feature| Statement::on(feature, pools()));
+        let on_roles = [
             (!self.roles.is_empty()).then(|| Statement::on(Feature::AssumeRoles, roles())),
             (!self.roles.is_empty() && self.session_tags)
                 .then(|| Statement::on(Feature::PassSessionTags, roles())),
         ];
-        Document::of(statements.into_iter().flatten())
+        Document::of(in_pools.chain(on_roles.into_iter().flatten()))
     }
 }
 

@@ -52,6 +52,114 @@ fn pools_give_the_right_to_set_passwords_in_them_and_nowhere_else() {
     );
 }
 
+/// The statement of `sid` with this action in [`POOL`].
+fn in_pool(sid: &str, action: &str) -> Value {
+    json!({
+        "Sid": sid,
+        "Effect": "Allow",
+        "Action": [action],
+        "Resource": [POOL],
+    })
+}
+
+#[test]
+fn each_switch_adds_one_statement_of_its_own_and_no_switch_adds_none() {
+    let set = in_pool("SetPasswords", "cognito-idp:AdminSetUserPassword");
+    let see = in_pool("SeeUsers", "cognito-idp:ListUsers");
+    let revoke = in_pool("RevokeSessions", "cognito-idp:AdminUserGlobalSignOut");
+    let read = in_pool("ReadPool", "cognito-idp:DescribeUserPool");
+    let both = [true, false];
+    for see_users in both {
+        for revoke_sessions in both {
+            for read_pool in both {
+                let permissions = Permissions {
+                    pools: pools(&[POOL]),
+                    switches: PoolSwitches {
+                        see_users,
+                        revoke_sessions,
+                        read_pool,
+                    },
+                    ..Permissions::default()
+                };
+                let switched = [
+                    (true, &set),
+                    (see_users, &see),
+                    (revoke_sessions, &revoke),
+                    (read_pool, &read),
+                ];
+                let on = switched.iter().filter(|(on, _)| *on);
+                let statements: Vec<_> = on.map(|(_, statement)| *statement).collect();
+                assert_says(&permissions.document(), &json!(statements));
+            }
+        }
+    }
+}
+
+#[test]
+fn switches_are_about_pools_and_come_before_the_roles() {
+    let mut permissions = Permissions {
+        roles: [role(ROLE)].into(),
+        switches: PoolSwitches {
+            see_users: true,
+            revoke_sessions: true,
+            read_pool: true,
+        },
+        ..Permissions::default()
+    };
+    let assume = json!({
+        "Sid": "AssumeRoles",
+        "Effect": "Allow",
+        "Action": ["sts:AssumeRole"],
+        "Resource": [ROLE],
+    });
+    assert_says(&permissions.document(), &json!([assume]));
+    permissions.pools = pools(&[POOL]);
+    assert_says(
+        &permissions.document(),
+        &json!([
+            in_pool("SetPasswords", "cognito-idp:AdminSetUserPassword"),
+            in_pool("SeeUsers", "cognito-idp:ListUsers"),
+            in_pool("RevokeSessions", "cognito-idp:AdminUserGlobalSignOut"),
+            in_pool("ReadPool", "cognito-idp:DescribeUserPool"),
+            assume,
+        ]),
+    );
+}
+
+#[test]
+fn without_switches_the_bytes_are_those_of_a_policy_that_knows_no_switch() {
+    let permissions = Permissions {
+        pools: pools(&[POOL]),
+        ..Permissions::default()
+    };
+    let bytes = format!(
+        r#"{{
+  "Version": "2012-10-17",
+  "Statement": [
+    {{
+      "Sid": "SetPasswords",
+      "Effect": "Allow",
+      "Action": [
+        "cognito-idp:AdminSetUserPassword"
+      ],
+      "Resource": [
+        "{POOL}"
+      ]
+    }}
+  ]
+}}"#
+    );
+    assert_eq!(permissions.document().to_string(), bytes);
+}
+
+#[test]
+fn every_feature_has_a_sid_and_actions_that_no_other_feature_has() {
+    let sids: BTreeSet<_> = Feature::ALL.iter().map(|feature| feature.sid()).collect();
+    assert_eq!(sids.len(), Feature::ALL.len());
+    let actions = || Feature::ALL.iter().flat_map(|feature| feature.actions());
+    assert_eq!(actions().collect::<BTreeSet<_>>().len(), actions().count());
+}
+
 #[test]
 fn roles_give_the_right_to_assume_them_and_with_pod_identity_to_pass_its_tags() {
     let mut permissions = Permissions {
