@@ -28,6 +28,10 @@ pub(super) fn measure<C: Cognito>(context: &Arc<Context<C>>) {
             waiting: count(permits.waiting()),
             rps: permits.rate(),
         });
+    let looks = context.looks.clone();
+    context
+        .metrics
+        .measure_look_age_with(move || looks.oldest_pass());
     let index = context.index.clone();
     context.metrics.measure_resources_with(move || {
         let HealthSummary {

@@ -7,12 +7,14 @@
 //! - `state`: what the watches showed, and what this process remembers
 //! - `schedule`: queue, slots, permits, user locks, credential gate
 //! - `context`: the state and the services that all reconciles share
+//! - `calls`: what every call of Cognito leaves behind
 //! - `reconcile`: the stages, from the decision to the record of the outcome
 //! - `look`: looks at the users, and their results
 //! - `report`: the status of grants, and the verified versions of Secrets
 //! - `watch`: applies watch events to the state, and queues keys
 //! - `measure`: the sources of the gauges
 
+mod calls;
 mod context;
 mod isolate;
 mod look;

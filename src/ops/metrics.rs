@@ -8,7 +8,7 @@ mod stalls;
 pub use at_scrape::{LeadershipSample, MemorySample, RateLimiterSample, ResourcesSample};
 
 use super::stall::StallMeter;
-use crate::api::aws_codes;
+use crate::api::{Reason, aws_codes};
 use at_scrape::ScrapeGauges;
 use process::Process;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -101,6 +101,11 @@ struct RequestLabels {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct VersionLabel {
     version: &'static str,
 }
@@ -120,6 +125,7 @@ pub struct Metrics {
     unneeded_secret_access: Family<PlaceLabel, Gauge>,
     credential_failures: Family<IdentityLabel, Counter>,
     kubernetes_requests: Family<RequestLabels, Counter>,
+    corrections: Family<ReasonLabel, Counter>,
     at_scrape: Arc<ScrapeGauges>,
     stalls: StallMeter,
 }
@@ -219,6 +225,17 @@ impl Metrics {
             kubernetes_requests.clone(),
         );
 
+        let corrections = Family::<ReasonLabel, Counter>::default();
+        for reason in [Reason::PasswordReset, Reason::UserRecreated] {
+            let reason = reason.as_str();
+            drop(corrections.get_or_create(&ReasonLabel { reason }));
+        }
+        ours.register(
+            "corrections",
+            "Sets of a password that somebody else had reset, by what a look found",
+            corrections.clone(),
+        );
+
         let at_scrape = Arc::new(ScrapeGauges::default());
         ours.register_collector(Box::new(Arc::clone(&at_scrape)));
         let stalls = StallMeter::new();
@@ -237,6 +254,7 @@ impl Metrics {
             unneeded_secret_access,
             credential_failures,
             kubernetes_requests,
+            corrections,
             at_scrape,
             stalls,
         }
@@ -302,6 +320,14 @@ impl Metrics {
             .inc();
     }
 
+    /// Counts a set that corrected what a look found.
+    pub fn correction(&self, found: Reason) {
+        let reason = found.as_str();
+        self.corrections
+            .get_or_create(&ReasonLabel { reason })
+            .inc();
+    }
+
     /// Counts a request to the API server that has ended. Each label is a constant of the caller.
     pub fn kubernetes_request(
         &self,
@@ -325,6 +351,12 @@ impl Metrics {
         sample: impl Fn() -> ResourcesSample + Send + Sync + 'static,
     ) {
         let _ = self.at_scrape.resources.set(Box::new(sample));
+    }
+
+    /// Sets the source of the gauge `look_age_seconds`. As for
+    /// [`measure_resources_with`](Self::measure_resources_with).
+    pub fn measure_look_age_with(&self, age: impl Fn() -> Duration + Send + Sync + 'static) {
+        let _ = self.at_scrape.look_age.set(Box::new(age));
     }
 
     /// Sets the source of the gauge `grants`: the number of grants by the reason of their Ready condition.

@@ -15,6 +15,7 @@ use self::{
     pools::{Candidate, Pools},
 };
 use super::{
+    calls,
     context::Context,
     isolate::isolated_async,
     reconcile::triage::triage_all,
@@ -232,10 +233,7 @@ impl<C: Cognito> Looker<C> {
                 let started = Instant::now();
                 let cognito = &context.cognito;
                 let reply = cognito.list_users(&id.authority, &id.pool, &query).await;
-                permit.replied(&reply);
-                drop(permit);
-                let code = metrics::code(&reply);
-                context.metrics.cognito_call(metrics::LIST_USERS, code, started.elapsed());
+                calls::ended(&context, permit, metrics::LIST_USERS, &reply, started.elapsed());
                 Done::Listed(begun, reply)
             }),
             (Job::Lookup(_) | Job::Pass(_), None) => {}
@@ -490,10 +488,8 @@ async fn read_policy<C: Cognito>(
     let reply = cognito
         .temporary_password_validity_days(&id.authority, &id.pool)
         .await;
-    permit.replied(&reply);
-    let code = metrics::code(&reply);
     let took = started.elapsed();
-    context.metrics.cognito_call(metrics::DESCRIBE_USER_POOL, code, took);
+    calls::ended(context, permit, metrics::DESCRIBE_POOL, &reply, took);
     Done::Policy(reply)
 }
 

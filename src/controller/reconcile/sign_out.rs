@@ -13,6 +13,7 @@ use crate::{
     cluster::{CALL_TIMEOUT, CallError, status},
     cognito::Cognito,
     controller::{
+        calls,
         context::Context,
         schedule::{
             credential_gate::GateRefusal,
@@ -99,19 +100,14 @@ async fn call<C: Cognito>(
     key: &Key,
     duty: &Duty,
     target: &Target,
-    mut permit: Permit,
+    mut permit: Permit<Key>,
 ) -> SignOutOutcome {
     permit.calling();
     let started = Instant::now();
     let authority = &duty.authority;
     let cognito = &context.cognito;
     let reply = cognito.admin_user_global_sign_out(authority, target).await;
-    permit.replied(&reply);
-    drop(permit);
-    let code = metrics::code(&reply);
-    context
-        .metrics
-        .cognito_call(metrics::SIGN_OUT, code, started.elapsed());
+    let code = calls::ended(context, permit, metrics::SIGN_OUT, &reply, started.elapsed());
     let outcome = classify_sign_out(&reply);
     let evidence = &outcome.evidence;
     context.credential_gate.answered(key, authority, evidence);

@@ -78,6 +78,7 @@ pub(super) struct ScrapeGauges {
     pub(super) rate_limiters: OnceLock<Source<RateLimiterSample>>,
     pub(super) leadership: OnceLock<Source<LeadershipSample>>,
     pub(super) memory: OnceLock<Source<MemorySample>>,
+    pub(super) look_age: OnceLock<Source<Duration>>,
 }
 
 impl fmt::Debug for ScrapeGauges {
@@ -89,6 +90,7 @@ impl fmt::Debug for ScrapeGauges {
             .field("rate_limiters", &self.rate_limiters.get().is_some())
             .field("leadership", &self.leadership.get().is_some())
             .field("memory", &self.memory.get().is_some())
+            .field("look_age", &self.look_age.get().is_some())
             .finish()
     }
 }
@@ -126,6 +128,10 @@ impl Collector for ScrapeGauges {
             let help = "Reads and writes of the Lease that failed";
             encode_counter(&mut encoder, "lease_failures", help, failures)?;
         }
+        if let Some(age) = self.look_age.get() {
+            let help = "How long ago the operator began to look at the users of a pool, in the pool for which that is longest; 0 without any";
+            encode_seconds(&mut encoder, "look_age", help, age())?;
+        }
         if let Some(memory) = self.memory.get() {
             let MemorySample { tasks, entries } = memory();
             let help = "Tokio tasks that are alive";
@@ -146,18 +152,14 @@ fn encode_resources(
     encode_family(encoder, "resources", help, by_reason, reason_label)?;
     let help = "Resources with spec.suspend";
     encode_gauge(encoder, "resources_suspended", help, resources.suspended)?;
-    let oldest = ConstGauge::new(resources.oldest_suspended.as_secs_f64());
-    oldest.encode(encoder.encode_descriptor(
-        "oldest_suspended",
-        "For how long the resource has been suspended that was suspended first; 0 without any",
-        Some(&Unit::Seconds),
-        oldest.metric_type(),
-    )?)?;
+    let help =
+        "For how long the resource has been suspended that was suspended first; 0 without any";
+    encode_seconds(encoder, "oldest_suspended", help, resources.oldest_suspended)?;
     let mut family = encoder.encode_descriptor(
         "oldest_unready",
         "For how long the resource has not been Ready that stopped being Ready first, by the class of its reason; 0 without any",
         Some(&Unit::Seconds),
-        oldest.metric_type(),
+        ConstGauge::new(0.0).metric_type(),
     )?;
     for (class, age) in resources.oldest_unready {
         let age = ConstGauge::new(age.as_secs_f64());
@@ -179,7 +181,7 @@ const fn reason_label(reason: &'static str) -> ReasonLabel {
     ReasonLabel { reason }
 }
 
-fn encode_counter(
+pub(super) fn encode_counter(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
@@ -195,6 +197,18 @@ where
 {
     let gauge = ConstGauge::new(value);
     gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
+}
+
+/// A gauge of a time, whose name ends in `_seconds`.
+pub(super) fn encode_seconds(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    time: Duration,
+) -> fmt::Result {
+    let gauge = ConstGauge::new(time.as_secs_f64());
+    let seconds = Some(&Unit::Seconds);
+    gauge.encode(encoder.encode_descriptor(name, help, seconds, gauge.metric_type())?)
 }
 
 fn encode_family<L: EncodeLabelSet>(
