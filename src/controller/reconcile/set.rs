@@ -47,7 +47,7 @@ pub(crate) async fn set<C: Cognito>(
     snapshot: &Snapshot,
     secret_read: SecretRead,
     plan: &Plan,
-    permit: Permit,
+    permit: Permit<Key>,
 ) -> Action {
     let SecretRead { fact, password, .. } = secret_read;
     let (Some(target), Some(password)) = (snapshot.target(), password) else {
@@ -152,7 +152,7 @@ async fn call<C: Cognito>(
     plan: &Plan,
     (target, permanent): (&Target, bool),
     password: Password,
-    (mut permit, mut user_lock): (Permit, UserLock),
+    (mut permit, mut user_lock): (Permit<Key>, UserLock),
 ) -> Outcome {
     debug!(object = %key, attempt = plan.attempt.id, inherited = plan.inherited, "calling AdminSetUserPassword");
     permit.calling();
