@@ -70,8 +70,8 @@ pub struct Context<C> {
     /// The resources for which a read found the recorded value, and whose Secret version may have to be
     /// recorded.
     pub version_queue: VersionQueue,
-    /// The permits from the rate limiters, one rate limiter for each account and Region.
-    pub permits: Permits,
+    /// The permits of sets, from one rate limiter for each account and Region.
+    pub permits: Permits<Key>,
     /// Allows one call at a time for a user of a pool.
     pub user_locks: UserLocks,
     /// The labels that a Secret must have. None: the operator uses all Secrets.
@@ -94,7 +94,7 @@ pub struct Rules {
     pub ungranted: Option<UngrantedPolicy>,
     /// The labels that a Secret must have. None: the operator uses all Secrets.
     pub secret_selector: Option<Selector>,
-    /// The rate and the burst of calls to Cognito, for each account and Region.
+    /// The rate and the burst of sets, for each account and Region. Each quota category has a share of both.
     pub budget: RateLimits,
     /// Whether the operator looks at the users of resources that don't say.
     pub drift: Drift,

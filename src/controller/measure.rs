@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     cognito::Cognito,
-    core::access::grant_status::GRANT_REASONS,
+    core::{access::grant_status::GRANT_REASONS, schedule::rate_limit::Category},
     ops::metrics::{MemorySample, RateLimiterSample, ResourcesSample},
 };
 use jiff::Timestamp;
@@ -25,8 +25,8 @@ pub(super) fn measure<C: Cognito>(context: &Arc<Context<C>>) {
     context
         .metrics
         .measure_rate_limiters_with(move || RateLimiterSample {
-            waiting: count(permits.waiting()),
-            rps: permits.rate(),
+            waiting: count(permits.waiting(Category::UserAccountRecovery)),
+            rps: permits.rate(Category::UserAccountRecovery),
         });
     let looks = context.looks.clone();
     context
@@ -67,9 +67,11 @@ fn memory_sample<C: Cognito>(
     let runtime = Handle::current().metrics();
     move || {
         let mut entries: Vec<_> = lock(&index).entries().collect();
-        entries.extend(permits.entries());
         entries.extend(looks.entries());
+        let [keys, rate_limiters] = permits.entries();
         entries.extend([
+            ("budget", keys),
+            ("budgets", rate_limiters),
             ("queue", queue.entries()),
             ("in_flight", user_locks.len(Instant::now())),
             ("memory", memory.len()),

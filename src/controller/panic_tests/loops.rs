@@ -18,7 +18,7 @@ use crate::{
     core::{
         access::{authority::Authority, grant::UngrantedPolicy},
         names::target::{Account, PoolId},
-        schedule::rate_limit::{RateLimits, Urgency},
+        schedule::rate_limit::{Category, RateLimits, Urgency},
     },
     ops::metrics::Metrics,
 };
@@ -58,7 +58,7 @@ async fn a_call_that_panics_has_an_unknown_outcome_and_other_users_are_set() {
     let attempt = &scene.api.get(&path("bad"))["status"]["attempt"];
     assert!(attempt["id"].is_string(), "{attempt}");
     assert_eq!(context.user_locks.len(Instant::now()), 1, "it may land yet");
-    assert_eq!(context.permits.entries()[0], ("budget", 0));
+    assert_eq!(context.permits.entries()[0], 0, "no key waits");
     // The resource is queued for later, and no second call is made until then.
     until(|| context.queue.entries() == 1 && context.queue.is_empty()).await;
     let mut called = lock(&context.cognito.called).clone();
@@ -134,13 +134,17 @@ async fn a_panic_in_giving_permits_stops_neither_other_rate_limiters_nor_other_k
     let permits = Permits::new(limits, queue.clone());
     let payer = |pool: &str| -> Payer {
         let region = PoolId::parse(pool).expect("valid").region();
-        (Account::OfSource, region)
+        Payer {
+            account: Account::OfSource,
+            region,
+            category: Category::UserAccountRecovery,
+        }
     };
     let (one, two) = (payer("eu-west-1_a"), payer("eu-west-2_a"));
     let elsewhere = Key::new("team-b", "elsewhere");
     // The first call of each rate limiter uses the burst up, so that the next keys wait.
     for payer in [&one, &two] {
-        let first = Key::new("team-c", &payer.1.to_string());
+        let first = Key::new("team-c", payer.region.as_str());
         let permit = permits.claim(&first, payer, Urgency::Requested);
         permit.expect("a permit").calling();
     }
@@ -165,7 +169,7 @@ async fn a_panic_in_giving_permits_stops_neither_other_rate_limiters_nor_other_k
     assert_eq!(permits.wait_for_permit(&key("good"), &one), Ok(()));
     permits.leave(&key("good"));
     permits.leave(&elsewhere);
-    assert_eq!(permits.waiting(), 0);
+    assert_eq!(permits.waiting(Category::UserAccountRecovery), 0);
     assert!(!giving.is_finished());
     giving.abort();
 }

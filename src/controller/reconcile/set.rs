@@ -47,7 +47,7 @@ pub(crate) async fn set<C: Cognito>(
     snapshot: &Snapshot,
     secret_read: SecretRead,
     plan: &Plan,
-    permit: Permit,
+    permit: Permit<Key>,
 ) -> Action {
     let SecretRead { fact, password, .. } = secret_read;
     let (Some(target), Some(password)) = (snapshot.target(), password) else {
@@ -155,7 +155,7 @@ async fn call<C: Cognito>(
     plan: &Plan,
     (target, permanent): (&Target, bool),
     password: Password,
-    (mut permit, mut user_lock): (Permit, UserLock),
+    (mut permit, mut user_lock): (Permit<Key>, UserLock),
 ) -> Outcome {
     debug!(object = %key, attempt = plan.attempt.id, inherited = plan.inherited, "calling AdminSetUserPassword");
     permit.calling();
@@ -168,7 +168,7 @@ async fn call<C: Cognito>(
         .await;
     match reply {
         Reply::NoReply { .. } => permit.no_reply(),
-        Reply::Applied { .. } | Reply::ServiceError(_) => {
+        Reply::Success { .. } | Reply::ServiceError(_) => {
             permit.answered();
             user_lock.answered();
         }
@@ -213,7 +213,7 @@ async fn call<C: Cognito>(
 /// The code of a reply, as the metrics and the log name the code.
 fn code(reply: &Reply) -> &str {
     match reply {
-        Reply::Applied { .. } => metrics::OK,
+        Reply::Success { .. } => metrics::OK,
         Reply::ServiceError(error) => error.code.as_deref().unwrap_or(metrics::OTHER),
         Reply::NotSent { .. } => metrics::NOT_SENT,
         Reply::NoReply { .. } => metrics::NO_REPLY,

@@ -12,13 +12,19 @@ use crate::{
             sign_out::sign_out,
             write_status::remember_basis,
         },
-        schedule::{credential_gate::GateRefusal, permits::PermitWait},
+        schedule::{
+            credential_gate::GateRefusal,
+            permits::{Payer, PermitWait},
+        },
         state::key::Key,
     },
-    core::protocol::{
-        decide::{decide, report_missing_credentials, report_while_queued},
-        decision::Decision,
-        observation::{Observation, SecretState},
+    core::{
+        protocol::{
+            decide::{decide, report_missing_credentials, report_while_queued},
+            decision::Decision,
+            observation::{Observation, SecretState},
+        },
+        schedule::rate_limit::Category,
     },
 };
 use jiff::Timestamp;
@@ -65,7 +71,11 @@ pub(crate) async fn read_and_set<C: Cognito>(
             return remember_basis(context, key, snapshot, &secret_read.fact, done);
         }
     };
-    let payer = (account, authority.region.clone());
+    let payer = Payer {
+        account,
+        region: authority.region.clone(),
+        category: Category::UserAccountRecovery,
+    };
     let permit = match context.permits.claim(key, &payer, plan.urgency) {
         Ok(permit) => permit,
         Err(PermitWait {

@@ -2,10 +2,13 @@
 
 use crate::{
     cognito::Cognito,
-    controller::{context::Context, reconcile::gather::Snapshot, state::key::Key},
+    controller::{
+        context::Context, reconcile::gather::Snapshot, schedule::permits::Payer, state::key::Key,
+    },
     core::{
         access::grant::Admission,
         protocol::observation::{Observation, SecretState},
+        schedule::rate_limit::Category,
     },
 };
 use std::time::Duration;
@@ -41,7 +44,11 @@ pub(crate) fn wait_for_permit<C: Cognito>(
         return None;
     }
     let account = context.credential_gate.account(authority)?;
-    let payer = (account, authority.region.clone());
+    let payer = Payer {
+        account,
+        region: authority.region.clone(),
+        category: Category::UserAccountRecovery,
+    };
     context
         .permits
         .wait_for_permit(key, &payer)

@@ -6,15 +6,21 @@
 //! The account and Region of a call are mostly known before the Secret is read. The reconcile then waits for
 //! the permit first ([`Permits::wait_for_permit`]). If the wait is short, the operator neither reads nor writes
 //! before the permit is given. So a storm of changes costs one read and two writes for each set.
+//!
+//! Each account, Region and quota category has a rate limiter, so no category takes the calls of another one.
+//! But a bound on the permits of all rate limiters holds in each instance of [`Permits`]. So `ListUsers` needs
+//! an instance of its own, with its own kind of key: if `ListUsers` hangs, sets keep their permits. Each
+//! category belongs to one instance: with two, twice as many calls would leave.
 
 mod state;
+mod waiter;
 
 pub use state::Payer;
+pub use waiter::{Turns, Waiter};
 
-use super::queue::Queue;
 use crate::{
-    controller::{isolate::isolated, state::key::Key},
-    core::schedule::rate_limit::{PermitEnd, RateLimiter, RateLimits, Urgency, room},
+    controller::isolate::isolated,
+    core::schedule::rate_limit::{Category, PermitEnd, RateLimiter, RateLimits, Urgency, room},
     ops::metrics::Metrics,
 };
 use state::State;
@@ -40,16 +46,16 @@ const IDLE_REMOVAL_INTERVAL: Duration = Duration::from_secs(1);
 /// limiter.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// Hands out the permits of all accounts and Regions. Cheap to clone.
+/// Hands out the permits of all accounts, Regions and categories to keys of one kind. Cheap to clone.
 #[derive(Clone)]
-pub struct Permits(Arc<Shared>);
+pub struct Permits<K>(Arc<Shared<K>>);
 
-struct Shared {
-    limits: RateLimits,
-    queue: Queue,
+struct Shared<K> {
+    /// Where the keys go that were given a permit.
+    turns: Box<dyn Turns<K>>,
     /// Time zero of the clock of all rate limiters.
     origin: Instant,
-    state: Mutex<State>,
+    state: Mutex<State<K>>,
     /// Wakes [`Permits::give`] after a key began to wait or a permit ended.
     changed: Notify,
 }
@@ -63,25 +69,24 @@ pub struct PermitWait {
 }
 
 /// The right to make one call. If the permit is dropped before [`Permit::calling`], the token goes back.
-pub struct Permit {
-    permits: Permits,
-    key: Key,
+pub struct Permit<K: Waiter> {
+    permits: Permits<K>,
+    key: K,
     payer: Payer,
     /// When the call began; none before [`Permit::calling`].
     called_at: Option<Duration>,
     end: PermitEnd,
 }
 
-impl Permits {
-    /// Creates the permits with the same limits for every rate limiter. A key that is given a permit goes
-    /// into `queue`.
+impl<K: Waiter> Permits<K> {
+    /// Creates the permits. `limits` are those of the command line: a rate limiter has the share of its
+    /// category. A key that is given a permit goes into `turns`. [`give`](Self::give) must run as well.
     #[must_use]
-    pub fn new(limits: RateLimits, queue: Queue) -> Self {
+    pub fn new(limits: RateLimits, turns: impl Turns<K>) -> Self {
         Self(Arc::new(Shared {
-            limits,
-            queue,
+            turns: Box::new(turns),
             origin: Instant::now(),
-            state: Mutex::default(),
+            state: Mutex::new(State::new(limits)),
             changed: Notify::new(),
         }))
     }
@@ -90,7 +95,7 @@ impl Permits {
     ///
     /// # Errors
     /// [`PermitWait`]: the key now waits for a permit.
-    pub fn claim(&self, key: &Key, payer: &Payer, urgency: Urgency) -> Result<Permit, PermitWait> {
+    pub fn claim(&self, key: &K, payer: &Payer, urgency: Urgency) -> Result<Permit<K>, PermitWait> {
         let mut state = self.lock();
         self.enter_queue(&mut state, key, payer, urgency)?;
         // From here on only the `Permit` ends the permit. A deleted resource does not undo a call that is
@@ -110,27 +115,23 @@ impl Permits {
     ///
     /// # Errors
     /// [`PermitWait`]: the key now waits for a permit.
-    pub fn wait_for_permit(&self, key: &Key, payer: &Payer) -> Result<(), PermitWait> {
+    pub fn wait_for_permit(&self, key: &K, payer: &Payer) -> Result<(), PermitWait> {
         self.enter_queue(&mut self.lock(), key, payer, Urgency::Requested)
     }
 
     /// Lets the key wait in the rate limiter of `payer`, then gives the permits that are due there.
     fn enter_queue(
         &self,
-        state: &mut State,
-        key: &Key,
+        state: &mut State<K>,
+        key: &K,
         payer: &Payer,
         urgency: Urgency,
     ) -> Result<(), PermitWait> {
         let now = self.now();
-        let since = state.enter(key, payer, now);
-        let rate_limiter = state.rate_limiters.entry(payer.clone());
-        let rate_limiter = rate_limiter.or_insert_with(|| RateLimiter::new(self.0.limits, now));
-        rate_limiter.wait(key.namespace(), key, urgency);
-        state.join_rotation(payer);
+        let since = state.wait(key, payer, urgency, now);
         for next in state.give(payer, now) {
             if next != *key {
-                self.0.queue.push_first(next);
+                self.0.turns.first(next);
             }
         }
         self.0.changed.notify_one();
@@ -145,7 +146,7 @@ impl Permits {
 
     /// Whether this key has an unclaimed permit.
     #[must_use]
-    pub fn has_permit(&self, key: &Key) -> bool {
+    pub fn has_permit(&self, key: &K) -> bool {
         let state = self.lock();
         let place = state.places.get(key);
         let rate_limiter = place.and_then(|place| state.rate_limiters.get(&place.payer));
@@ -153,7 +154,7 @@ impl Permits {
     }
 
     /// Removes a key that needs no permit any more. The token of an unclaimed permit goes back.
-    pub fn leave(&self, key: &Key) {
+    pub fn leave(&self, key: &K) {
         if self.lock().leave(key) {
             self.0.changed.notify_one();
         }
@@ -161,7 +162,7 @@ impl Permits {
 
     /// Whether this key waits or has an unclaimed permit.
     #[must_use]
-    pub fn contains(&self, key: &Key) -> bool {
+    pub fn contains(&self, key: &K) -> bool {
         self.lock().places.contains_key(key)
     }
 
@@ -182,39 +183,37 @@ impl Permits {
         }
     }
 
-    /// The number of waiting keys in all rate limiters.
+    /// The number of keys that wait in the rate limiters of this category.
     #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.lock()
-            .rate_limiters
-            .values()
-            .map(RateLimiter::waiting)
+    pub fn waiting(&self, category: Category) -> usize {
+        let state = self.lock();
+        let rate_limiters = state.rate_limiters.iter();
+        let of_category = rate_limiters.filter(|(payer, _)| payer.category == category);
+        of_category
+            .map(|(_, rate_limiter)| rate_limiter.waiting())
             .sum()
     }
 
     /// The number of keys that wait or have an unclaimed permit, and the number of rate limiters that are not
     /// at rest.
     #[must_use]
-    pub fn entries(&self) -> [(&'static str, usize); 2] {
+    pub fn entries(&self) -> [usize; 2] {
         let now = self.now();
         let mut state = self.lock();
         state.remove_idle(now);
-        [
-            ("budget", state.places.len()),
-            ("budgets", state.rate_limiters.len()),
-        ]
+        [state.places.len(), state.rate_limiters.len()]
     }
 
-    /// The lowest current rate of all rate limiters, in calls per second.
+    /// The lowest current rate of all rate limiters of this category, in calls per second.
     #[must_use]
-    pub fn rate(&self) -> f64 {
+    pub fn rate(&self, category: Category) -> f64 {
         let now = self.now();
         let mut state = self.lock();
-        let rates = state
-            .rate_limiters
-            .values_mut()
-            .map(|rate_limiter| rate_limiter.rate(now));
-        rates.fold(self.0.limits.rps, f64::min)
+        let limits = state.limits.of_category(category);
+        let rate_limiters = state.rate_limiters.iter_mut();
+        let of_category = rate_limiters.filter(|(payer, _)| payer.category == category);
+        let rates = of_category.map(|(_, rate_limiter)| rate_limiter.rate(now));
+        rates.fold(limits.rps, f64::min)
     }
 
     /// Gives the permits that are due. Returns the time until the next permit is due, if that time is known.
@@ -226,12 +225,9 @@ impl Permits {
             if room(state.permits, true) == 0 {
                 break;
             }
-            let region = &payer.1;
-            let given = isolated(metrics, region, "giving permits", || state.give(payer, now));
+            let given = isolated(metrics, payer, "giving permits", || state.give(payer, now));
             match given {
-                Some(given) => given
-                    .into_iter()
-                    .for_each(|key| self.0.queue.push_first(key)),
+                Some(given) => given.into_iter().for_each(|key| self.0.turns.first(key)),
                 None => self.renew(&mut state, payer),
             }
         }
@@ -247,8 +243,7 @@ impl Permits {
         }
         let mut next = None;
         for payer in &waiting {
-            let region = &payer.1;
-            let due = isolated(metrics, region, "finding the next permit", || {
+            let due = isolated(metrics, payer, "finding the next permit", || {
                 state.next_permit_in(payer, now)
             });
             match due {
@@ -261,9 +256,9 @@ impl Permits {
 
     /// Replaces a rate limiter after a panic, because the panic may have left the rate limiter half-changed.
     /// The keys enter a new rate limiter after [`AFTER_PANIC`].
-    fn renew(&self, state: &mut State, payer: &Payer) {
+    fn renew(&self, state: &mut State<K>, payer: &Payer) {
         for key in state.remove_rate_limiter(payer) {
-            self.0.queue.push_after(key, AFTER_PANIC);
+            self.0.turns.after(key, AFTER_PANIC);
         }
     }
 
@@ -271,7 +266,7 @@ impl Permits {
         self.0.origin.elapsed()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<K>> {
         // Poisoning is ignored: after a panic in giving or ending a permit, `renew` replaces the rate
         // limiter.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -279,8 +274,8 @@ impl Permits {
 }
 
 /// Computes [`PermitWait::report_after`] for a key that has waited since `since`.
-fn report_after(
-    rate_limiter: &mut RateLimiter<Key>,
+fn report_after<K: Waiter>(
+    rate_limiter: &mut RateLimiter<K>,
     since: Duration,
     now: Duration,
 ) -> Option<Duration> {
@@ -288,7 +283,7 @@ fn report_after(
     (!left.is_zero() && rate_limiter.until_all(now) <= SOON).then_some(left)
 }
 
-impl Permit {
+impl<K: Waiter> Permit<K> {
     /// Marks that the call begins now, so the token is spent.
     pub fn calling(&mut self) {
         self.called_at = Some(self.permits.now());
@@ -319,13 +314,15 @@ impl Permit {
         let rate = rate_limiter.rate(now);
         drop(state);
         if rate < before {
-            let region = &self.payer.1;
-            warn!(%region, rps = (rate * 100.0).round() / 100.0, "Cognito throttles: the rate of calls is lowered");
+            let Payer {
+                region, category, ..
+            } = &self.payer;
+            warn!(%region, %category, rps = (rate * 100.0).round() / 100.0, "Cognito throttles: the rate of calls is lowered");
         }
     }
 }
 
-impl Drop for Permit {
+impl<K: Waiter> Drop for Permit<K> {
     fn drop(&mut self) {
         let now = self.permits.now();
         // A panic here while a reconcile unwinds would abort the process.

@@ -1,6 +1,6 @@
 //! The rate limiter in front of Cognito. The end users' own password recovery uses the same quota, so the
-//! operator takes only a share. Each account and Region has a token bucket, with a queue in front that is
-//! fair by namespace.
+//! operator takes only a share. Each account, Region and quota category has a token bucket, with a queue in
+//! front that is fair by namespace.
 //!
 //! A permit takes a token, and some time passes before the call leaves. So a second limit counts each permit
 //! that is in use, and each call that ended within the last second. With this limit, no second has more than
@@ -9,8 +9,10 @@
 //! Times are those of a monotonic clock, since any origin. The queue contains keys, never values.
 
 mod bucket;
+mod category;
 
 pub use bucket::RateLimits;
+pub use category::Category;
 
 use super::fair_queue::FairQueue;
 use bucket::Bucket;
@@ -93,7 +95,7 @@ enum KeyState {
     HasPermit,
 }
 
-/// The rate limiter of one account and Region. A key waits and is given a permit. The permit ends with a
+/// The rate limiter of one account, Region and quota category. A key waits and is given a permit. The permit ends with a
 /// call, or the key gives the token back because no call is needed any more.
 #[derive(Clone, Debug)]
 pub struct RateLimiter<K> {

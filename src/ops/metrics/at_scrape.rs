@@ -51,12 +51,12 @@ pub struct LeadershipSample {
     pub failures: u64,
 }
 
-/// The state of the rate limiters at a scrape.
+/// The state of the rate limiters of sets at a scrape.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct RateLimiterSample {
     /// How many sets wait for a permit.
     pub waiting: u64,
-    /// The lowest rate of all rate limiters, in calls a second.
+    /// The lowest rate of the rate limiters of sets, in calls a second.
     pub rps: f64,
 }
 

@@ -1,40 +1,56 @@
 //! The state of all rate limiters: which keys wait, and how many permits are in use.
 
-use crate::{
-    controller::state::key::Key,
-    core::{
-        names::target::{Account, Region},
-        schedule::rate_limit::{PermitEnd, RateLimiter, room},
-    },
+use super::waiter::Waiter;
+use crate::core::{
+    names::target::{Account, Region},
+    schedule::rate_limit::{Category, PermitEnd, RateLimiter, RateLimits, Urgency, room},
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    fmt,
     time::Duration,
 };
 
-/// The maximum of [`State::answered`]: tenants choose the Regions, so the set needs a bound.
-const ANSWERED_MAX: usize = 1_000;
+/// The maximum of [`State::answered`]: tenants choose the Regions, so the set needs a bound. That is a
+/// thousand accounts and Regions, with two categories each.
+const ANSWERED_MAX: usize = 2_000;
 
-/// The account and Region whose quota a call uses.
-pub type Payer = (Account, Region);
+/// The quota that a call uses: Cognito counts by account, Region and category.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Payer {
+    /// The account of the credentials.
+    pub account: Account,
+    /// The Region of the pool.
+    pub region: Region,
+    /// The category of the operation.
+    pub category: Category,
+}
 
-#[derive(Default)]
-pub(super) struct State {
-    pub(super) rate_limiters: HashMap<Payer, RateLimiter<Key>>,
+impl fmt::Display for Payer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}", self.category, self.region)
+    }
+}
+
+pub(super) struct State<K> {
+    /// The limits of the command line, of which each category has a share.
+    pub(super) limits: RateLimits,
+    pub(super) rate_limiters: HashMap<Payer, RateLimiter<K>>,
     /// The rate limiters in which keys wait, in rotation. A rate limiter that was given permits moves to the
     /// end.
     pub(super) rotation: BTreeMap<u64, Payer>,
-    /// For each rate limiter in `rotation`, its number there (not the [`Key`] of a resource).
+    /// For each rate limiter in `rotation`, its number there.
     rotation_numbers: HashMap<Payer, u64>,
     last_number: u64,
-    /// The accounts and Regions that answered the last call, at most [`ANSWERED_MAX`].
+    /// The quotas whose last call was answered, at most [`ANSWERED_MAX`]. Each category counts alone, because
+    /// one operation can hang while others are answered.
     answered: HashSet<Payer>,
     /// The permits of all rate limiters that are in use.
     pub(super) permits: u32,
     /// When the rate limiters at rest were last removed.
     pub(super) idle_removed_at: Duration,
     /// For each key that waits or has an unclaimed permit, the rate limiter.
-    pub(super) places: HashMap<Key, KeyEntry>,
+    pub(super) places: HashMap<K, KeyEntry>,
 }
 
 pub(super) struct KeyEntry {
@@ -42,7 +58,22 @@ pub(super) struct KeyEntry {
     since: Duration,
 }
 
-impl State {
+impl<K: Waiter> State<K> {
+    /// Creates the state without any rate limiter.
+    pub(super) fn new(limits: RateLimits) -> Self {
+        Self {
+            limits,
+            rate_limiters: HashMap::new(),
+            rotation: BTreeMap::new(),
+            rotation_numbers: HashMap::new(),
+            last_number: 0,
+            answered: HashSet::new(),
+            permits: 0,
+            idle_removed_at: Duration::ZERO,
+            places: HashMap::new(),
+        }
+    }
+
     /// Removes the rate limiters at rest. Tenants can name any number of Regions, so the map would grow
     /// without bound.
     pub(super) fn remove_idle(&mut self, now: Duration) {
@@ -52,7 +83,7 @@ impl State {
     }
 
     /// Gives the permits of one rate limiter that are due. Returns the keys that were given a permit.
-    pub(super) fn give(&mut self, payer: &Payer, now: Duration) -> Vec<Key> {
+    pub(super) fn give(&mut self, payer: &Payer, now: Duration) -> Vec<K> {
         let mut given = Vec::new();
         let Some(rate_limiter) = self.rate_limiters.get_mut(payer) else {
             self.leave_rotation(payer);
@@ -83,7 +114,7 @@ impl State {
     }
 
     /// Removes a rate limiter. Returns the keys that waited there or had an unclaimed permit there.
-    pub(super) fn remove_rate_limiter(&mut self, payer: &Payer) -> Vec<Key> {
+    pub(super) fn remove_rate_limiter(&mut self, payer: &Payer) -> Vec<K> {
         self.rate_limiters.remove(payer);
         self.leave_rotation(payer);
         // Subtract the permits of the removed rate limiter now: when their calls end, no rate limiter will
@@ -94,7 +125,7 @@ impl State {
     }
 
     /// Adds the rate limiter to the end of the rotation, unless the rate limiter is in the rotation already.
-    pub(super) fn join_rotation(&mut self, payer: &Payer) {
+    fn join_rotation(&mut self, payer: &Payer) {
         if !self.rotation_numbers.contains_key(payer) {
             self.last_number += 1;
             self.rotation.insert(self.last_number, payer.clone());
@@ -110,7 +141,7 @@ impl State {
     }
 
     /// Ends a permit whose call was made.
-    pub(super) fn used(&mut self, payer: &Payer, key: &Key, end: PermitEnd, now: Duration) {
+    pub(super) fn used(&mut self, payer: &Payer, key: &K, end: PermitEnd, now: Duration) {
         let Some(rate_limiter) = self.rate_limiters.get_mut(payer) else {
             return;
         };
@@ -129,7 +160,7 @@ impl State {
     }
 
     /// Removes a waiting key from a rate limiter, or gives the token of the key's permit back.
-    pub(super) fn release(&mut self, payer: &Payer, key: &Key) {
+    pub(super) fn release(&mut self, payer: &Payer, key: &K) {
         if let Some(rate_limiter) = self.rate_limiters.get_mut(payer)
             && rate_limiter.leave(key)
         {
@@ -137,8 +168,26 @@ impl State {
         }
     }
 
+    /// Lets the key wait in the rate limiter of this payer, and nowhere else. Returns since when the key has
+    /// waited there.
+    pub(super) fn wait(
+        &mut self,
+        key: &K,
+        payer: &Payer,
+        urgency: Urgency,
+        now: Duration,
+    ) -> Duration {
+        let since = self.enter(key, payer, now);
+        let limits = self.limits.of_category(payer.category);
+        let rate_limiter = self.rate_limiters.entry(payer.clone());
+        let rate_limiter = rate_limiter.or_insert_with(|| RateLimiter::new(limits, now));
+        rate_limiter.wait(key.namespace(), key, urgency);
+        self.join_rotation(payer);
+        since
+    }
+
     /// Assigns the key to this payer only. Returns since when the key has waited there.
-    pub(super) fn enter(&mut self, key: &Key, payer: &Payer, now: Duration) -> Duration {
+    fn enter(&mut self, key: &K, payer: &Payer, now: Duration) -> Duration {
         if let Some(place) = self.places.get(key) {
             if place.payer == *payer {
                 return place.since;
@@ -150,7 +199,7 @@ impl State {
         since
     }
 
-    pub(super) fn leave(&mut self, key: &Key) -> bool {
+    pub(super) fn leave(&mut self, key: &K) -> bool {
         let Some(KeyEntry { payer, .. }) = self.places.remove(key) else {
             return false;
         };

@@ -8,7 +8,7 @@ const RECOVERY_SECONDS: f64 = 30.0;
 /// The lowest rate, as a fraction of the full rate.
 const RATE_MIN: f64 = 0.1;
 
-/// How many calls the operator may make to one account and Region.
+/// How many calls of one quota category the operator may make to one account and Region.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct RateLimits {
     /// Calls per second, in the long run.
@@ -22,7 +22,7 @@ impl RateLimits {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "the command line takes 0.01 to 10,000 calls a second, and a burst of 1 to 10,000"
+        reason = "the command line takes up to 10,000 calls a second, and a burst of 1 to 10,000"
     )]
     pub(super) fn calls_a_second(self) -> usize {
         (self.rps + f64::from(self.burst)).max(1.0) as usize

@@ -6,6 +6,13 @@ const LIMITS: RateLimits = RateLimits {
     burst: 10,
 };
 
+const CATEGORIES: [Category; 4] = [
+    Category::UserAccountRecovery,
+    Category::UserList,
+    Category::UserUpdate,
+    Category::UserPoolRead,
+];
+
 /// Other rate limiters have no permits in use.
 const ROOM: u32 = u32::MAX;
 
@@ -317,15 +324,17 @@ proptest! {
         prop_assert!(rate_limiter.is_at_rest(now + seconds(300.0)));
     }
 
-    /// No second has more than `rps + burst` calls, whatever pauses lie between a permit, its call and
-    /// the call's end.
+    /// No second has more than `rps + burst` calls of a category, whatever pauses lie between a permit, its
+    /// call and the call's end.
     #[test]
     fn no_second_sees_too_many_calls(
+        category in prop::sample::select(CATEGORIES.to_vec()),
         rps in 0.5_f64..60.0,
         burst in 1_u32..60,
         steps in proptest::collection::vec((0_usize..20, 0_u64..300, prop::bool::weighted(0.05)), 1..400),
     ) {
-        let limits = RateLimits { rps, burst };
+        let limits = RateLimits { rps, burst }.of_category(category);
+        let RateLimits { rps, burst } = limits;
         let mut rate_limiter = RateLimiter::new(limits, Duration::ZERO);
         put(&mut rate_limiter, "a", 0..10_000);
         let mut now = Duration::ZERO;
