@@ -501,6 +501,16 @@ impl Reason {
         )
     }
 
+    /// Whether the reason says that the user may belong to a stranger, or to an identity provider. Only a request,
+    /// or a look that finds another user, ends such a reason.
+    #[must_use]
+    pub fn may_be_a_stranger(self) -> bool {
+        matches!(
+            self,
+            Self::UserRecreated | Self::UserUnconfirmed | Self::FederatedUser
+        )
+    }
+
     /// Whether a watch event on a Secret or a grant, or a look at the user, always ends the wait. Such a resource
     /// is not rechecked, and its status needs no retry time.
     #[must_use]

@@ -288,7 +288,9 @@ pub fn brief(decision: &Decision) -> String {
     match decision {
         Decision::Leave => "leave".to_owned(),
         Decision::Stay { wake } => format!("stay {wake:?}"),
+        Decision::Look { after, .. } => format!("look after {after:?}"),
         Decision::Read => "read".to_owned(),
+        Decision::SignOut(duty) => format!("sign out since {}", duty.since.0),
         Decision::Report(report) => format!("report {:?}", report.verdict.reason),
         Decision::Set(plan) => format!(
             "set, inherited={} known_before={} equals_synced={}",

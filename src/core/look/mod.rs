@@ -1,6 +1,9 @@
-//! A look at the users of a pool: a call that changes nothing. This folder holds what a look asks for and what
-//! a look shows.
+//! Looks at the users of a pool: calls that change nothing. This folder holds what a look asks for, what a look
+//! shows, and the judgement on what looks found.
 //!
-//! Imports no other folder.
+//! Imports [`crate::api`] only.
 
+pub mod found;
+pub mod judge;
+pub mod sweep;
 pub mod user;

@@ -59,14 +59,20 @@ impl UserState {
     }
 }
 
+/// The users that a look asks for, and the page of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UserQuery {
+    /// Which users.
+    pub filter: UserFilter,
+    /// The token of the page before; None for the first page. A page may be empty although another one follows.
+    pub token: Option<String>,
+}
+
 /// Which users a look asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum UserQuery {
-    /// One page of all users of the pool, in no particular order.
-    Page {
-        /// The token of the page before; None for the first page.
-        token: Option<String>,
-    },
+pub enum UserFilter {
+    /// All users of the pool, in no particular order.
+    All,
     /// The user with this username. The API compares the case, and does not know aliases.
     Username(String),
     /// The user with this sub.
@@ -74,22 +80,24 @@ pub enum UserQuery {
 }
 
 impl UserQuery {
-    /// The `Filter` of `ListUsers`, e.g. `username = "ci-bot"`; None for a page.
+    /// The first page of these users.
     #[must_use]
-    pub fn filter(&self) -> Option<String> {
-        match self {
-            Self::Page { .. } => None,
-            Self::Username(username) => Some(equals("username", username)),
-            Self::Sub(sub) => Some(equals(SUB, sub)),
+    pub const fn first(filter: UserFilter) -> Self {
+        Self {
+            filter,
+            token: None,
         }
     }
+}
 
-    /// The `PaginationToken` of `ListUsers`; None for the first page and for a lookup of one user.
+impl UserFilter {
+    /// The `Filter` of `ListUsers`, e.g. `username = "ci-bot"`; None for all users.
     #[must_use]
-    pub fn token(&self) -> Option<&str> {
+    pub fn expression(&self) -> Option<String> {
         match self {
-            Self::Page { token } => token.as_deref(),
-            Self::Username(_) | Self::Sub(_) => None,
+            Self::All => None,
+            Self::Username(username) => Some(equals("username", username)),
+            Self::Sub(sub) => Some(equals(SUB, sub)),
         }
     }
 }
@@ -141,21 +149,16 @@ mod tests {
     #[case(r"end\", r#"username = "end\\""#)]
     #[case(r#"x" or "1"="1"#, r#"username = "x\" or \"1\"=\"1""#)]
     fn quotation_marks_and_backslashes_are_escaped(#[case] username: &str, #[case] filter: &str) {
-        let query = UserQuery::Username(username.to_owned());
-        assert_eq!(query.filter().as_deref(), Some(filter));
-        assert_eq!(query.token(), None);
+        let expression = UserFilter::Username(username.to_owned()).expression();
+        assert_eq!(expression.as_deref(), Some(filter));
     }
 
     #[test]
-    fn a_query_has_a_filter_or_a_token() {
+    fn only_a_lookup_has_a_filter() {
         let sub = "6f1c2d3e-0000-4000-8000-000000000000";
-        let filter = UserQuery::Sub(sub.to_owned()).filter();
-        assert_eq!(filter, Some(format!("sub = \"{sub}\"")));
-        let token = Some("next".to_owned());
-        let page = UserQuery::Page { token };
-        assert_eq!((page.filter(), page.token()), (None, Some("next")));
-        let first = UserQuery::Page { token: None };
-        assert_eq!((first.filter(), first.token()), (None, None));
+        let expression = UserFilter::Sub(sub.to_owned()).expression();
+        assert_eq!(expression, Some(format!("sub = \"{sub}\"")));
+        assert_eq!(UserFilter::All.expression(), None);
     }
 
     /// Reads a quoted value as the API does, and fails if the value ends before the text does.
@@ -174,7 +177,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_username_ends_the_quoted_value_early(username in "[\"\\\\a=]{0,12}|\\PC{0,40}") {
-            let filter = UserQuery::Username(username.clone()).filter().expect("a filter");
+            let filter = UserFilter::Username(username.clone()).expression().expect("a filter");
             prop_assert_eq!(unquoted(&filter), Some(username));
         }
     }

@@ -7,7 +7,7 @@
 
 use super::{
     decide::report,
-    decision::{Decision, Report},
+    decision::Decision,
     observation::Observation,
 };
 use crate::{
@@ -41,6 +41,9 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(24);
 
 /// How long a lookup counts for a first set.
 const GUARD_FRESH: SignedDuration = SignedDuration::from_hours(1);
+
+/// How long after a look that failed the operator looks again at a user who may be a stranger.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// The reason of Verified=True.
 const USER_SEEN: &str = "UserSeen";
@@ -274,7 +277,10 @@ pub(crate) fn with_look(observed: &Observation<'_>, status: Status, now: Timesta
         ..status
     };
     let failure = observed.looks.failure();
+    let keeps = status.ready_reason().is_some_and(Reason::is_about_user);
     match judgement(observed, now) {
+        // Somebody may have chosen another password since.
+        Judgement::Fits if keeps => status,
         Judgement::Fits => {
             let found_as = found_as(observed).or_else(|| status.found_as.clone());
             let status = Status { found_as, ..status };
@@ -338,19 +344,27 @@ fn found_as(observed: &Observation<'_>) -> Option<String> {
     }
 }
 
-/// What the guard of a first set decides in place of a set: look, stay, or report. None if the set may be
-/// made. A set is a first one if the record names no value, or if Cognito had no such user at the last call.
+/// What the guard decides in place of a set that may give the password to a stranger: look, stay, or report. None
+/// if the set may be made. The guard judges three kinds of sets:
 ///
-/// A look that fails does not hold the set back, because the guard is no lock: the grants are.
+/// - a first set: the record names no value;
+/// - a retry after Cognito had no such user;
+/// - a set after a look found a user who may be a stranger. Another value in the Secret is no consent of a person,
+///   because programs rotate values.
+///
+/// A look that fails does not hold a first set back, because the guard is no lock: the grants are.
 pub(crate) fn guard(observed: &Observation<'_>, now: Timestamp) -> Option<Decision> {
     let status = observed.status;
     let attempt = status.attempt.as_ref();
     let missed = attempt.filter(|it| it.outcome == AttemptOutcome::UserNotFound);
-    if observed.drift == Drift::Ignore || (status.synced.is_some() && missed.is_none()) {
+    let is_asked = observed.has_new_request();
+    let reason = status.ready_reason();
+    let may_be_stranger = attempt.is_none() && reason.is_some_and(Reason::may_be_a_stranger);
+    let is_first = status.synced.is_none() || missed.is_some();
+    if observed.drift == Drift::Ignore || !(is_first || may_be_stranger) {
         return None;
     }
-    let is_asked = observed.has_new_request();
-    let is_refused = status.ready_reason().is_some_and(Reason::is_about_user);
+    let is_refused = reason.is_some_and(Reason::is_about_user) && is_first;
     if is_refused && observed.ready_is_current() && !is_asked {
         return Some(Decision::Stay { wake: None });
     }
@@ -360,17 +374,25 @@ pub(crate) fn guard(observed: &Observation<'_>, now: Timestamp) -> Option<Decisi
             && missed.is_none_or(|missed| look.begun > missed.started_at.0)
     };
     let Some(look) = observed.looks.latest().filter(counts) else {
-        let may_look = observed.looks.failure().is_none();
-        return may_look.then_some(Decision::Look {
-            after: Duration::ZERO,
-            wake: None,
-        });
+        let after = match observed.looks.failure() {
+            None => Duration::ZERO,
+            Some(_) if is_asked || is_first => return None,
+            Some(_) => LOOK_AGAIN,
+        };
+        return Some(Decision::Look { after, wake: None });
     };
     let Found::User(user) = &look.found else {
         return None;
     };
-    let reason = refusal(user, observed.spec.federated_user)
-        .or_else(|| missed.and_then(|missed| strangers(user, missed.started_at.0)))
+    let set_at = expectation(observed).map(|expected| expected.set_at + judge::MARGIN);
+    let absent_at = missed.map(|missed| missed.started_at.0 - judge::MARGIN);
+    let refused = refusal(user, observed.spec.federated_user);
+    let created_since = absent_at.or(set_at).and_then(|at| stranger(user, at));
+    let reason = match missed {
+        Some(_) => refused.or(created_since),
+        None => created_since.or(refused),
+    };
+    let reason = reason
         .filter(|reason| *reason == Reason::FederatedUser || !is_asked)?;
     Some(report(observed, Verdict::new(reason), now))
 }
@@ -390,10 +412,9 @@ fn refusal(user: &User, federated: FederatedUser) -> Option<Reason> {
     }
 }
 
-/// The user did not exist at `missed_at`. Whoever was created since, and not by an administrator, may be a
-/// stranger who signed up under this name.
-fn strangers(user: &User, missed_at: Timestamp) -> Option<Reason> {
-    let is_later = |date: Timestamp| date.duration_since(missed_at) > -judge::MARGIN;
-    let is_new = user.created.is_some_and(is_later);
+/// The user of the last set did not exist any more, or did not exist yet, before `after`. Whoever was created
+/// since, and not by an administrator, may be a stranger who signed up under this name.
+fn stranger(user: &User, after: Timestamp) -> Option<Reason> {
+    let is_new = user.created.is_some_and(|created| created > after);
     (is_new && user.state != UserState::ForceChangePassword).then_some(Reason::UserRecreated)
 }

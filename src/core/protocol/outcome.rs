@@ -7,6 +7,7 @@ use crate::{
     api::{Class, Reason},
     core::{condition::verdict::Verdict, credential::failure::CredentialsFailure},
 };
+use jiff::Timestamp;
 
 /// The outcome of one call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,6 +22,8 @@ pub struct Outcome {
     pub words: Option<String>,
     /// AWS's request id, for the Event and the log.
     pub request_id: Option<String>,
+    /// The time of the reply by AWS's clock; None if the password was not applied, or the reply has no time.
+    pub answered_at: Option<Timestamp>,
 }
 
 /// What a reply proves about the credentials of the call.
@@ -55,7 +58,12 @@ pub enum Effect {
 pub fn classify(reply: &Reply) -> Outcome {
     let evidence = evidence(reply);
     match reply {
-        Reply::Success { request_id, .. } => Outcome {
+        Reply::Success {
+            request_id,
+            answered_at,
+            ..
+        } => Outcome {
+            answered_at: *answered_at,
             effect: Effect::Applied,
             verdict: Verdict::new(Reason::PasswordSet),
             evidence,
@@ -79,6 +87,7 @@ pub fn classify(reply: &Reply) -> Outcome {
             evidence,
             words: Some(detail.clone()),
             request_id: None,
+            answered_at: None,
         },
         Reply::NoReply { detail } => Outcome {
             effect: Effect::Unknown,
@@ -86,6 +95,7 @@ pub fn classify(reply: &Reply) -> Outcome {
             evidence,
             words: Some(detail.clone()),
             request_id: None,
+            answered_at: None,
         },
         Reply::ServiceError(error) => {
             let (reason, class) = reason_and_class(error);
@@ -99,6 +109,7 @@ pub fn classify(reply: &Reply) -> Outcome {
                 evidence,
                 words: Some(error.words()),
                 request_id: error.request_id.clone(),
+                answered_at: None,
             }
         }
     }
@@ -198,7 +209,16 @@ const fn effect(reason: Reason) -> Effect {
         | Reason::NotGranted
         | Reason::AmbiguousGrant
         | Reason::UnknownRegion
-        | Reason::DuplicateUser => Effect::Unknown,
+        | Reason::DuplicateUser
+        | Reason::RevokingSessions
+        | Reason::UserDisabled
+        | Reason::UserGone
+        | Reason::UserRecreated
+        | Reason::UserUnconfirmed
+        | Reason::PasswordReset
+        | Reason::FederatedUser
+        | Reason::Contested
+        | Reason::TemporaryPasswordExpired => Effect::Unknown,
     }
 }
 

@@ -322,6 +322,7 @@ fn every_metric_has_a_type_and_a_help_text() {
         transitions: 1,
         failures: 0,
     });
+    metrics.measure_look_age_with(|| Duration::from_secs(1));
     metrics.measure_memory_with(|| MemorySample {
         tasks: 1,
         entries: vec![("resources", 1)],
@@ -354,6 +355,8 @@ fn every_metric_has_a_type_and_a_help_text() {
         "grants",
         "credential_failures",
         "kubernetes_requests",
+        "corrections",
+        "look_age_seconds",
         "queue_length",
         "leader",
         "leader_transitions",

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cognito_password_operator::{
+    api::Drift,
     cluster::{Leadership, connect, keys, watch::Scope},
     cognito::Cognito,
     controller::{self, Context, Rules},

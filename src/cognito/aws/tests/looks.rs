@@ -9,7 +9,7 @@ use super::{
     *,
 };
 use crate::{
-    core::look::user::{User, UserPage, UserQuery, UserState},
+    core::look::user::{User, UserFilter, UserPage, UserQuery, UserState},
     ops::logging,
 };
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ async fn page_at(server: &Server) -> Reply<UserPage> {
     let authority = authority(&target());
     let authenticated = cognito.authenticate(&authority).await;
     authenticated.expect("the test's credentials");
-    let first = UserQuery::Page { token: None };
+    let first = UserQuery::first(UserFilter::All);
     cognito.list_users(&authority, &target().pool, &first).await
 }
 
@@ -182,14 +182,15 @@ async fn a_request_asks_for_nothing_but_what_is_needed() {
     let pool = "us-gov-west-1_Xy";
     let target = Target::parse(pool, r#"jürgen"\"#).expect("a fit target");
     let authority = authority(&target);
-    let page = |token: Option<&str>| UserQuery::Page {
+    let page = |token: Option<&str>| UserQuery {
+        filter: UserFilter::All,
         token: token.map(str::to_owned),
     };
     let queries = [
         page(None),
         page(Some("next")),
-        UserQuery::Username(target.username.to_string()),
-        UserQuery::Sub("6f1c2d3e".to_owned()),
+        UserQuery::first(UserFilter::Username(target.username.to_string())),
+        UserQuery::first(UserFilter::Sub("6f1c2d3e".to_owned())),
     ];
     let acts = queries.iter().map(|_| ok(ListUsers.body()));
     let acts = acts.chain([ok(SignOut.body()), ok(DescribePool.body())]);

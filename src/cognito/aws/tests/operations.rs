@@ -6,7 +6,7 @@ use super::{
     *,
 };
 use crate::core::{
-    look::user::UserQuery,
+    look::user::{UserFilter, UserQuery},
     protocol::reply::{NotSent, ServiceError},
 };
 use jiff::Timestamp;
@@ -48,7 +48,7 @@ impl Operation {
         let authority = authority(&target);
         match self {
             ListUsers => {
-                let first = UserQuery::Page { token: None };
+                let first = UserQuery::first(UserFilter::All);
                 as_text(cognito.list_users(&authority, &target.pool, &first).await)
             }
             SignOut => as_text(
