@@ -1,23 +1,32 @@
 //! A Cognito that misbehaves on request.
 //!
-//! The server speaks Cognito's wire protocol for `AdminSetUserPassword`, with features that no emulator has:
-//! password history, throttling, every error code, and replies that get lost before or after the password was
-//! set. The server records every call. So tests can check what was called, how often, and that calls for one
-//! user never overlap.
+//! The server speaks Cognito's wire protocol for `AdminSetUserPassword`, `ListUsers`, `AdminUserGlobalSignOut`
+//! and `DescribeUserPool`, with features that no emulator has: password history, throttling, every error code,
+//! replies that get lost before or after the call had its effect, and a `ListUsers` that is late, short or
+//! shifted. Users have states, dates and sessions, and others may change the users. The server records every
+//! call. So tests can check what was called, how often, and that calls for one user never overlap.
+//!
+//! Every other operation is answered with `UnknownOperationException`; see [`FaultServer::actions`].
 //!
 //! At the same URL the server is an STS, which lets roles be assumed, refuses them with any message, or
 //! hangs.
 
 mod faults;
+mod in_flight;
 mod model;
+mod operation;
+mod other_calls;
 mod record;
+mod reply;
+mod request;
 mod roles;
 mod service;
 mod sts;
+mod users;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -26,12 +35,16 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 pub(crate) use faults::{Failure, Fault};
-pub(crate) use record::{Call, Outcome, most_calls_in_a_second, most_in_a_second};
+pub(crate) use model::{Listing, Origin, Session, UserState, UserStatus};
+pub(crate) use operation::{Operation, Script};
+pub(crate) use record::{
+    Call, OtherCall, Outcome, Subject, most_calls_in_a_second, most_in_a_second,
+};
 pub(crate) use sts::{AssumeRole, OWN_ACCOUNT, session_key};
 
 use super::process::lock;
 use super::server::Server;
-use faults::Faults;
+use faults::{Faults, Limit};
 use model::{Key, Model};
 use record::Record;
 use sts::Sts;
@@ -55,7 +68,10 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     model: Model,
-    faults: Faults,
+    faults: HashMap<Operation, Faults>,
+    limits: HashMap<Operation, Limit>,
+    /// The operations that the caller has no right to.
+    denied: BTreeSet<Operation>,
     record: Record,
     sts: Sts,
     actions: BTreeSet<String>,
@@ -94,29 +110,15 @@ impl FaultServer {
 
     // Users.
 
-    /// Adds a user without a password, and the user's pool.
+    /// Adds a user without a password, whom an administrator made, and the user's pool.
     pub(crate) fn add_user(&self, pool: &str, username: &str) {
         self.shared
-            .update(|state| state.model.add_user(Key::new(pool, username)));
+            .update(|state| state.model.add_user(&Key::new(pool, username)));
     }
 
     /// Adds a pool without users: `UserNotFoundException` instead of `ResourceNotFoundException`.
     pub(crate) fn add_pool(&self, pool: &str) {
         self.shared.update(|state| state.model.add_pool(pool));
-    }
-
-    pub(crate) fn remove_user(&self, pool: &str, username: &str) {
-        self.shared
-            .update(|state| state.model.remove_user(&Key::new(pool, username)));
-    }
-
-    /// Changes the password without a call of `AdminSetUserPassword`, as when a person chooses a password.
-    pub(crate) fn change_password(&self, pool: &str, username: &str, password: &str) {
-        self.shared.update(|state| {
-            state
-                .model
-                .force(&Key::new(pool, username), password, Instant::now());
-        });
     }
 
     /// The last `count` passwords of a user, including the CURRENT password, can't be set again. Zero means
@@ -133,72 +135,44 @@ impl FaultServer {
 
     /// More calls than this within one second are throttled, over all users.
     pub(crate) fn set_calls_per_second(&self, limit: Option<usize>) {
-        self.shared
-            .update(|state| state.model.calls_per_second = limit);
+        self.sets().set_calls_per_second(limit);
     }
 
-    pub(crate) fn password_of(&self, pool: &str, username: &str) -> Option<String> {
-        self.shared
-            .read(|state| state.model.current(&Key::new(pool, username)))
-    }
+    // Faults of `AdminSetUserPassword`. [`of`](Self::of) has the faults of other operations.
 
-    /// Whether the current password was set as permanent.
-    pub(crate) fn is_permanent(&self, pool: &str, username: &str) -> Option<bool> {
-        self.shared
-            .read(|state| state.model.is_permanent(&Key::new(pool, username)))
+    fn sets(&self) -> Script<'_> {
+        self.of(Operation::AdminSetUserPassword)
     }
-
-    /// Every password of the user with the time of its set, the oldest first. Setting the same password again
-    /// adds a line.
-    pub(crate) fn password_log(&self, pool: &str, username: &str) -> Vec<(Instant, String)> {
-        self.shared
-            .read(|state| state.model.log(&Key::new(pool, username)))
-    }
-
-    // Faults.
 
     /// The next calls of any user get these faults, one each, in this order.
     pub(crate) fn next(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.shared.update(|state| state.faults.next.extend(faults));
+        self.sets().next(faults);
     }
 
     /// The next calls for this user get these faults. Has priority over [`next`](Self::next).
-    pub(crate) fn next_for(
-        &self,
-        (pool, username): (&str, &str),
-        faults: impl IntoIterator<Item = Fault>,
-    ) {
-        let key = Key::new(pool, username);
-        self.shared.update(|state| {
-            let queue = state.faults.next_for.entry(key).or_default();
-            queue.extend(faults);
-        });
+    pub(crate) fn next_for(&self, user: (&str, &str), faults: impl IntoIterator<Item = Fault>) {
+        self.sets().next_for(user, faults);
     }
 
     /// Every call from now on gets this fault, until [`heal`](Self::heal).
     pub(crate) fn always(&self, fault: Fault) {
-        self.shared
-            .update(|state| state.faults.always = Some(fault));
+        self.sets().always(fault);
     }
 
     /// Every call for this user gets this fault.
-    pub(crate) fn always_for(&self, (pool, username): (&str, &str), fault: Fault) {
-        let key = Key::new(pool, username);
-        self.shared
-            .update(|state| state.faults.always_for.insert(key, fault));
+    pub(crate) fn always_for(&self, user: (&str, &str), fault: Fault) {
+        self.sets().always_for(user, fault);
     }
 
     /// Each call gets at most one of these faults, each with its probability; the probabilities sum up to at
     /// most 1. The same seed and the same order of calls give the same faults.
     pub(crate) fn chance(&self, seed: u64, faults: impl IntoIterator<Item = (Fault, f64)>) {
-        let faults: Vec<_> = faults.into_iter().collect();
-        self.shared
-            .update(|state| state.faults.set_chance(seed, faults));
+        self.sets().chance(seed, faults);
     }
 
-    /// No faults from now on. Calls that hang continue to hang.
+    /// No faults of any operation from now on. Calls that hang continue to hang.
     pub(crate) fn heal(&self) {
-        self.shared.update(|state| state.faults = Faults::default());
+        self.shared.update(|state| state.faults.clear());
     }
 
     /// All calls that hang now continue: a `HangBefore` is applied. Both kinds are answered if the client is
@@ -209,7 +183,7 @@ impl FaultServer {
 
     // The record of calls.
 
-    /// All calls in the order of their arrival.
+    /// All calls of `AdminSetUserPassword` in the order of their arrival.
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.shared.read(|state| state.record.calls().to_vec())
     }
@@ -276,11 +250,13 @@ impl FaultServer {
         );
     }
 
-    /// Clears users, faults, settings and calls, like a new server. Hanging calls are released.
+    /// Clears users, faults, rights, settings and calls, like a new server. Hanging calls are released.
     pub(crate) fn reset(&self) {
         self.shared.update(|state| {
             state.model = Model::default();
-            state.faults = Faults::default();
+            state.faults.clear();
+            state.limits.clear();
+            state.denied.clear();
             state.record.clear();
             state.sts = Sts::default();
         });
@@ -290,8 +266,9 @@ impl FaultServer {
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let service = service_fn(|request| service::answer(Arc::clone(&shared), request));
+    // The replies have AWS's date, or none.
+    let mut http = http1::Builder::new();
+    http.auto_date_header(false);
     // An error is a connection that this server drops on purpose, or a client that closed its connection.
-    let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let _ = http.serve_connection(TokioIo::new(stream), service).await;
 }

@@ -57,7 +57,7 @@ async fn exchange(port: u16, request: &str) -> std::io::Result<(u16, String)> {
 }
 
 /// GET without a runtime, of a server that may not answer; returns the whole reply.
-pub(super) fn get_blocking(port: u16, path: &str) -> std::io::Result<Vec<u8>> {
+pub(crate) fn get_blocking(port: u16, path: &str) -> std::io::Result<Vec<u8>> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = std::net::TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;

@@ -1,13 +1,14 @@
 //! The faults of calls, and the rules which call gets which fault.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::random::Random;
 use super::model::Key;
+use super::operation::Operation;
 
-/// What happens to a call. "Applied" means that the password is set if users and policy allow that, as in a
-/// call without a fault.
+/// What happens to a call. "Applied" means that the call has its effect, as a call without a fault: the password
+/// is set if users and policy allow that, the sessions end, or the page is read.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fault {
     /// No fault: lets a call pass within a sequence of faults.
@@ -66,11 +67,12 @@ impl Fault {
     }
 
     pub(crate) fn access_denied() -> Self {
-        Self::error(
-            "AccessDeniedException",
-            "User: arn:aws:iam::123456789012:user/test is not authorized to perform: \
-             cognito-idp:AdminSetUserPassword on resource: *",
-        )
+        Self::denied(Operation::AdminSetUserPassword)
+    }
+
+    /// The caller has no right to this operation.
+    pub(crate) fn denied(operation: Operation) -> Self {
+        Fault::Error(denial(operation))
     }
 
     /// A server error: the caller can't know whether the call was applied.
@@ -104,14 +106,25 @@ fn internal() -> Failure {
     Failure::new(500, "InternalErrorException", "Something went wrong")
 }
 
-/// The rules which call gets which fault. Scripted faults go before permanent faults, faults for one user go
-/// before faults for all users, and random faults come last.
+/// The answer to a caller without the right to this operation.
+pub(super) fn denial(operation: Operation) -> Failure {
+    let message = format!(
+        "User: arn:aws:iam::123456789012:user/test is not authorized to perform: {} on resource: *",
+        operation.action()
+    );
+    Failure::new(400, "AccessDeniedException", &message)
+}
+
+/// The rules which call of an operation gets which fault. Scripted faults go before permanent faults, faults
+/// for one user go before faults for a pool and for all users, and random faults come last.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     pub(super) next: VecDeque<Fault>,
     pub(super) next_for: HashMap<Key, VecDeque<Fault>>,
     pub(super) always: Option<Fault>,
     pub(super) always_for: HashMap<Key, Fault>,
+    /// By pool.
+    pub(super) always_in: HashMap<String, Fault>,
     chance: Option<Chance>,
 }
 
@@ -138,6 +151,7 @@ impl Faults {
             .or_else(|| self.next.pop_front());
         scripted
             .or_else(|| self.always_for.get(key).cloned())
+            .or_else(|| self.always_in.get(&key.pool).cloned())
             .or_else(|| self.always.clone())
             .or_else(|| self.chance.as_mut().and_then(Chance::draw))
             .unwrap_or(Fault::None)
@@ -147,5 +161,33 @@ impl Faults {
 impl Chance {
     fn draw(&mut self) -> Option<Fault> {
         self.random.pick(&self.faults).cloned()
+    }
+}
+
+/// The rate limit of an operation.
+#[derive(Debug, Default)]
+pub(super) struct Limit {
+    pub(super) calls_per_second: Option<usize>,
+    recent: VecDeque<Instant>,
+}
+
+impl Limit {
+    /// Throttles on arrival: a throttled call has no other effect.
+    pub(super) fn throttle(&mut self, now: Instant) -> Result<(), Failure> {
+        let Some(limit) = self.calls_per_second else {
+            return Ok(());
+        };
+        let window = Duration::from_secs(1);
+        while let Some(first) = self.recent.front()
+            && now.duration_since(*first) >= window
+        {
+            self.recent.pop_front();
+        }
+        if self.recent.len() >= limit {
+            let message = "Rate exceeded";
+            return Err(Failure::new(400, "TooManyRequestsException", message));
+        }
+        self.recent.push_back(now);
+        Ok(())
     }
 }

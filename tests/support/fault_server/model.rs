@@ -1,9 +1,21 @@
-//! The users, and Cognito's answers to new passwords.
+//! The pools and their users, and Cognito's answers.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::time::{Duration, Instant};
+mod listing;
+mod pool;
+mod user;
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 
 use super::faults::Failure;
+pub(super) use listing::{Filter, Listed, Position, parse_filter};
+use pool::Pool;
+
+pub(crate) use listing::Listing;
+pub(crate) use user::{Origin, Session, User, UserState, UserStatus};
 
 /// A user of a pool.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,64 +33,97 @@ impl Key {
     }
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct Model {
-    pools: HashSet<String>,
-    /// Every password that a user ever had, the current one last.
-    users: HashMap<Key, Vec<Password>>,
-    pub(super) history: usize,
-    pub(super) minimum_length: usize,
-    pub(super) calls_per_second: Option<usize>,
-    recent: VecDeque<Instant>,
+/// The same moment on the tests' clock and on AWS's clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    instant: Instant,
+    date: Timestamp,
 }
 
-#[derive(Clone, Debug)]
-struct Password {
-    value: String,
-    permanent: bool,
-    since: Instant,
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    pools: HashMap<String, Pool>,
+    pub(super) history: usize,
+    pub(super) minimum_length: usize,
+    /// Whether `AdminSetUserPassword` leaves the modified date as it is.
+    pub(super) sets_keep_modified: bool,
+    /// Whether `AdminSetUserPassword` refuses disabled users.
+    pub(super) refuses_disabled: bool,
+    /// AWS's clock minus the tests' clock.
+    pub(super) clock_offset: SignedDuration,
+    /// Whether replies have no `Date`.
+    pub(super) omits_date: bool,
 }
 
 impl Model {
+    /// The time by AWS's clock.
+    pub(super) fn date(&self) -> Timestamp {
+        Timestamp::now() + self.clock_offset
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            instant: Instant::now(),
+            date: self.date(),
+        }
+    }
+
+    // Pools and users.
+
     pub(super) fn add_pool(&mut self, pool: &str) {
-        self.pools.insert(pool.to_owned());
+        self.pool_mut(pool);
     }
 
-    pub(super) fn add_user(&mut self, key: Key) {
-        self.add_pool(&key.pool);
-        self.users.entry(key).or_default();
+    /// The pool, which is added if it does not exist.
+    pub(super) fn pool_mut(&mut self, pool: &str) -> &mut Pool {
+        self.pools
+            .entry(pool.to_owned())
+            .or_insert_with(Pool::without_users)
     }
 
-    pub(super) fn remove_user(&mut self, key: &Key) {
-        self.users.remove(key);
+    /// Adds a user who has always been there, unless the user exists.
+    pub(super) fn add_user(&mut self, key: &Key) {
+        let date = self.date();
+        self.pool_mut(&key.pool).add(&key.username, date);
     }
 
-    /// Throttles on arrival: a throttled call has no other effect.
-    pub(super) fn throttle(&mut self, now: Instant) -> Result<(), Failure> {
-        let Some(limit) = self.calls_per_second else {
-            return Ok(());
-        };
-        let window = Duration::from_secs(1);
-        while let Some(first) = self.recent.front()
-            && now.duration_since(*first) >= window
-        {
-            self.recent.pop_front();
-        }
-        if self.recent.len() >= limit {
-            return Err(refusal("TooManyRequestsException", "Rate exceeded"));
-        }
-        self.recent.push_back(now);
-        Ok(())
+    pub(super) fn delete_user(&mut self, key: &Key) {
+        let moment = self.moment();
+        self.pool_mut(&key.pool).delete(&key.username, moment);
     }
 
-    /// Sets the password, or returns Cognito's refusal.
-    pub(super) fn set(
+    /// Replaces the user, if there is one, by a new user of the same name.
+    pub(super) fn recreate_user(&mut self, key: &Key, origin: Origin) {
+        let moment = self.moment();
+        self.pool_mut(&key.pool)
+            .recreate(&key.username, origin, moment);
+    }
+
+    /// Changes a user. Panics if the user does not exist.
+    pub(super) fn change<T>(
         &mut self,
         key: &Key,
-        value: &str,
-        permanent: bool,
-        now: Instant,
-    ) -> Result<(), Failure> {
+        act: impl FnOnce(&mut User, Timestamp) -> T,
+    ) -> T {
+        let moment = self.moment();
+        let pool = self.pool_mut(&key.pool);
+        pool.change(&key.username, moment, |user| act(user, moment.date))
+    }
+
+    /// Changes a date without a change of the user. Panics if the user does not exist.
+    pub(super) fn set_created(&mut self, key: &Key, at: Timestamp) {
+        self.pool_mut(&key.pool).set_created(&key.username, at);
+    }
+
+    /// As [`set_created`](Self::set_created).
+    pub(super) fn set_modified(&mut self, key: &Key, at: Timestamp) {
+        self.pool_mut(&key.pool).set_modified(&key.username, at);
+    }
+
+    // Operations.
+
+    /// `AdminSetUserPassword`: sets the password, or returns Cognito's refusal.
+    pub(super) fn set(&mut self, key: &Key, value: &str, permanent: bool) -> Result<(), Failure> {
         if !fits_the_pattern(value) {
             return Err(refusal(
                 "InvalidParameterException",
@@ -86,60 +131,70 @@ impl Model {
                  Member must satisfy regular expression pattern: ^[\\S]+.*[\\S]+$",
             ));
         }
-        if !self.pools.contains(&key.pool) {
-            let message = format!("User pool {} does not exist.", key.pool);
-            return Err(refusal("ResourceNotFoundException", &message));
+        let user = self.find(key)?;
+        if self.refuses_disabled && !user.state.enabled {
+            return Err(refusal("NotAuthorizedException", "User is disabled."));
         }
-        let Some(passwords) = self.users.get_mut(key) else {
-            return Err(refusal("UserNotFoundException", "User does not exist."));
-        };
         if value.chars().count() < self.minimum_length {
             return Err(refusal(
                 "InvalidPasswordException",
                 "Password did not conform with policy: Password not long enough",
             ));
         }
-        let mut remembered = passwords.iter().rev().take(self.history);
-        if remembered.any(|password| password.value == value) {
+        if user.had(value, self.history) {
             return Err(refusal(
                 "PasswordHistoryPolicyViolationException",
                 "Password has previously been used",
             ));
         }
-        passwords.push(Password {
-            value: value.to_owned(),
-            permanent,
-            since: now,
+        let keeps_modified = self.sets_keep_modified;
+        self.change(key, |user, date| {
+            let modified = (!keeps_modified).then_some(date);
+            user.set_password(value, permanent, modified);
         });
         Ok(())
     }
 
-    /// Sets the password without checking the policy.
-    pub(super) fn force(&mut self, key: &Key, value: &str, now: Instant) {
-        let passwords = self.users.get_mut(key).expect("the user was added before");
-        passwords.push(Password {
-            value: value.to_owned(),
-            permanent: true,
-            since: now,
-        });
+    /// `ListUsers`: a page, or the user of a lookup.
+    pub(super) fn list(&self, listed: &Listed) -> Result<Value, Failure> {
+        let pool = self.pool(&listed.pool)?;
+        Ok(pool.list(listed, Instant::now()))
     }
 
-    pub(super) fn current(&self, key: &Key) -> Option<String> {
-        let password = self.users.get(key)?.last()?;
-        Some(password.value.clone())
+    /// `AdminUserGlobalSignOut`: ends the sessions that exist now.
+    pub(super) fn sign_out(&mut self, key: &Key) -> Result<(), Failure> {
+        self.find(key)?;
+        self.change(key, |user, _| user.end_sessions());
+        Ok(())
     }
 
-    pub(super) fn is_permanent(&self, key: &Key) -> Option<bool> {
-        let password = self.users.get(key)?.last()?;
-        Some(password.permanent)
+    /// `DescribeUserPool`: the pool's id and its password policy.
+    pub(super) fn describe(&self, pool: &str) -> Result<Value, Failure> {
+        let validity = self.pool(pool)?.temporary_validity_days;
+        let mut policy = json!({ "MinimumLength": self.minimum_length.max(6) });
+        if let Some(days) = validity {
+            policy["TemporaryPasswordValidityDays"] = json!(days);
+        }
+        Ok(json!({ "UserPool": { "Id": pool, "Policies": { "PasswordPolicy": policy } } }))
     }
 
-    pub(super) fn log(&self, key: &Key) -> Vec<(Instant, String)> {
-        let passwords = self.users.get(key).map_or(&[][..], Vec::as_slice);
-        passwords
-            .iter()
-            .map(|password| (password.since, password.value.clone()))
-            .collect()
+    fn pool(&self, pool: &str) -> Result<&Pool, Failure> {
+        self.pools.get(pool).ok_or_else(|| {
+            let message = format!("User pool {pool} does not exist.");
+            refusal("ResourceNotFoundException", &message)
+        })
+    }
+
+    fn find(&self, key: &Key) -> Result<&User, Failure> {
+        let user = self.pool(&key.pool)?.user(&key.username);
+        user.ok_or_else(|| refusal("UserNotFoundException", "User does not exist."))
+    }
+
+    // What the tests read.
+
+    /// The user, if the user exists.
+    pub(super) fn user(&self, key: &Key) -> Option<&User> {
+        self.find(key).ok()
     }
 }
 
@@ -157,6 +212,6 @@ fn fits_the_pattern(value: &str) -> bool {
         && value.chars().count() <= 256
 }
 
-fn refusal(code: &str, message: &str) -> Failure {
+pub(super) fn refusal(code: &str, message: &str) -> Failure {
     Failure::new(400, code, message)
 }

@@ -5,11 +5,12 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use super::faults::Fault;
+use super::operation::Operation;
 
-/// A call, with its password: all passwords here belong to the tests.
+/// A call of `AdminSetUserPassword`, with its password: all passwords here belong to the tests.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    /// Counts from 1 over the server's life.
+    /// Counts the calls of all operations, from 1 over the server's life.
     pub(crate) id: u64,
     pub(crate) arrived: Instant,
     /// When the call was answered or its connection was closed.
@@ -27,6 +28,43 @@ pub(crate) struct Call {
     /// The access key id and the Region in the signature.
     pub(crate) access_key: String,
     pub(crate) region: String,
+}
+
+/// A call of another operation.
+#[derive(Clone, Debug)]
+pub(crate) struct OtherCall {
+    /// Counts the calls of all operations, from 1 over the server's life.
+    pub(crate) id: u64,
+    pub(crate) arrived: Instant,
+    /// When the call was answered or its connection was closed.
+    pub(crate) ended: Option<Instant>,
+    pub(crate) operation: Operation,
+    pub(crate) pool: String,
+    pub(crate) subject: Subject,
+    pub(crate) outcome: Outcome,
+    /// The fault of the call.
+    pub(crate) fault: Fault,
+    /// Whether the client closed the connection before the reply.
+    pub(crate) abandoned: bool,
+    pub(crate) user_agent: String,
+    /// The access key id and the Region in the signature.
+    pub(crate) access_key: String,
+    pub(crate) region: String,
+}
+
+/// What an [`OtherCall`] is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// `ListUsers` without a filter. `is_first`: without a token.
+    Page { is_first: bool },
+    /// `ListUsers` for one username.
+    Username(String),
+    /// `ListUsers` for one sub.
+    Sub(String),
+    /// `AdminUserGlobalSignOut` of this user.
+    SignOut(String),
+    /// `DescribeUserPool`.
+    Pool,
 }
 
 /// The outcome of a call.
@@ -89,12 +127,25 @@ pub(crate) fn most_calls_in_a_second(calls: &[Call]) -> usize {
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     calls: Vec<Call>,
+    /// By operation. The calls of `AdminSetUserPassword` are above.
+    others: HashMap<Operation, Vec<OtherCall>>,
     last_id: u64,
+}
+
+/// The fields that change after the arrival.
+struct Progress<'a> {
+    outcome: &'a mut Outcome,
+    ended: &'a mut Option<Instant>,
+    abandoned: &'a mut bool,
 }
 
 impl Record {
     pub(super) fn calls(&self) -> &[Call] {
         &self.calls
+    }
+
+    pub(super) fn others(&self, operation: Operation) -> &[OtherCall] {
+        self.others.get(&operation).map_or(&[], Vec::as_slice)
     }
 
     /// Records a new call. Returns the id of the call.
@@ -105,21 +156,89 @@ impl Record {
         self.last_id
     }
 
+    /// As [`arrived`](Self::arrived).
+    pub(super) fn other_arrived(&mut self, mut call: OtherCall) -> u64 {
+        self.last_id += 1;
+        call.id = self.last_id;
+        self.others.entry(call.operation).or_default().push(call);
+        self.last_id
+    }
+
     /// The call with this id, unless the server was reset after the call.
-    pub(super) fn get(&self, id: u64) -> Option<&Call> {
-        self.index(id).map(|index| &self.calls[index])
+    fn progress(&mut self, id: u64) -> Option<Progress<'_>> {
+        if let Ok(index) = self.calls.binary_search_by_key(&id, |call| call.id) {
+            let call = &mut self.calls[index];
+            return Some(Progress {
+                outcome: &mut call.outcome,
+                ended: &mut call.ended,
+                abandoned: &mut call.abandoned,
+            });
+        }
+        let call = self.others.values_mut().find_map(|calls| {
+            let index = calls.binary_search_by_key(&id, |call| call.id).ok()?;
+            calls.get_mut(index)
+        })?;
+        Some(Progress {
+            outcome: &mut call.outcome,
+            ended: &mut call.ended,
+            abandoned: &mut call.abandoned,
+        })
     }
 
-    pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Call> {
-        self.index(id).map(|index| &mut self.calls[index])
+    /// The call has had its effect.
+    pub(super) fn applied(&mut self, id: u64) {
+        if let Some(call) = self.progress(id) {
+            match call.outcome {
+                Outcome::InFlight { applied } | Outcome::Lost { applied } => *applied = true,
+                Outcome::Applied | Outcome::Refused(_) => {}
+            }
+        }
     }
 
-    fn index(&self, id: u64) -> Option<usize> {
-        self.calls.binary_search_by_key(&id, |call| call.id).ok()
+    pub(super) fn ended(&mut self, id: u64, outcome: Outcome) {
+        if let Some(call) = self.progress(id) {
+            *call.outcome = outcome;
+            *call.ended = Some(Instant::now());
+        }
+    }
+
+    /// The client has closed the connection of a call, if the call has not ended.
+    pub(super) fn closed(&mut self, id: u64) {
+        if let Some(call) = self.progress(id)
+            && let Outcome::InFlight { applied } = *call.outcome
+        {
+            *call.outcome = Outcome::Lost { applied };
+            *call.ended = Some(Instant::now());
+            *call.abandoned = true;
+        }
+    }
+
+    /// Whether the client closed the connection, or the record was cleared.
+    pub(super) fn is_abandoned(&self, id: u64) -> bool {
+        self.find(id).is_none_or(|(_, abandoned)| abandoned)
+    }
+
+    pub(super) fn is_in_flight(&self, id: u64) -> bool {
+        let outcome = self.find(id).map(|(outcome, _)| outcome);
+        matches!(outcome, Some(Outcome::InFlight { .. }))
+    }
+
+    /// The outcome of the call with this id, and whether the call is abandoned.
+    fn find(&self, id: u64) -> Option<(&Outcome, bool)> {
+        if let Ok(index) = self.calls.binary_search_by_key(&id, |call| call.id) {
+            let call = &self.calls[index];
+            return Some((&call.outcome, call.abandoned));
+        }
+        self.others.values().find_map(|calls| {
+            let index = calls.binary_search_by_key(&id, |call| call.id).ok()?;
+            let call = calls.get(index)?;
+            Some((&call.outcome, call.abandoned))
+        })
     }
 
     pub(super) fn clear(&mut self) {
         self.calls.clear();
+        self.others.clear();
     }
 }
 
@@ -173,6 +292,24 @@ pub(super) fn render(calls: &[Call]) -> String {
             text,
             "\n  #{} +{at:?} {}/{} {:?} permanent={} {:?}",
             call.id, call.pool, call.username, call.password, call.permanent, call.outcome
+        )
+        .expect("a String takes everything");
+    }
+    text
+}
+
+/// As [`render`], for the calls of other operations.
+pub(super) fn render_others(calls: &[OtherCall]) -> String {
+    let mut text = format!("{} calls", calls.len());
+    let Some(first) = calls.first() else {
+        return text;
+    };
+    for call in &calls[calls.len().saturating_sub(40)..] {
+        let at = call.arrived.duration_since(first.arrived);
+        write!(
+            text,
+            "\n  #{} +{at:?} {} {:?} {:?}",
+            call.id, call.pool, call.subject, call.outcome
         )
         .expect("a String takes everything");
     }
