@@ -23,23 +23,23 @@ async fn call(client: &Client, operation: Operation) -> String {
         Operation::AdminSetUserPassword => kind(&set(client, USER, "some-password").await).into(),
         Operation::ListUsers => {
             let call = client.list_users().user_pool_id(POOL);
-            word(call.attributes_to_get("sub").send().await)
+            word(&call.attributes_to_get("sub").send().await)
         }
         Operation::AdminUserGlobalSignOut => sign_out(client, USER).await,
         Operation::DescribeUserPool => {
-            word(client.describe_user_pool().user_pool_id(POOL).send().await)
+            word(&client.describe_user_pool().user_pool_id(POOL).send().await)
         }
     }
 }
 
 async fn sign_out(client: &Client, username: &str) -> String {
     let call = client.admin_user_global_sign_out().user_pool_id(POOL);
-    word(call.username(username).send().await)
+    word(&call.username(username).send().await)
 }
 
 /// As `kind`, for every operation.
-fn word<T, E: ProvideErrorMetadata>(reply: Result<T, SdkError<E>>) -> String {
-    let word = match &reply {
+fn word<T, E: ProvideErrorMetadata>(reply: &Result<T, SdkError<E>>) -> String {
+    let word = match reply {
         Ok(_) => "Ok",
         Err(SdkError::TimeoutError(_)) => "Timeout",
         Err(SdkError::DispatchFailure(_)) => "Dispatch",
@@ -190,7 +190,7 @@ async fn faults_meet_pages_and_lookups_apart() {
     let script = server.of(Operation::ListUsers);
     let lookup = async |filter: &str| {
         let call = client.list_users().user_pool_id(POOL);
-        word(call.attributes_to_get("sub").filter(filter).send().await)
+        word(&call.attributes_to_get("sub").filter(filter).send().await)
     };
     script.always_for((POOL, USER), Fault::throttled());
     assert_eq!(
@@ -279,7 +279,7 @@ async fn a_pool_says_how_long_temporary_passwords_are_valid() {
     let unknown = client
         .describe_user_pool()
         .user_pool_id("eu-west-1_Unknown");
-    assert_eq!(word(unknown.send().await), "ResourceNotFoundException");
+    assert_eq!(word(&unknown.send().await), "ResourceNotFoundException");
     let calls = server.calls_of(Operation::DescribeUserPool);
     let pools: Vec<_> = calls.iter().map(|call| &*call.pool).collect();
     assert_eq!(pools, [POOL, POOL, POOL, "eu-west-1_Unknown"]);
@@ -310,7 +310,7 @@ async fn actions_are_recorded_whether_the_server_has_them_or_not() {
     assert_eq!(server.actions(), BTreeSet::new(), "radio silence");
     let client = single_attempt_sdk(&server);
     let get = client.admin_get_user().user_pool_id(POOL).username(USER);
-    assert_eq!(word(get.send().await), "UnknownOperationException");
+    assert_eq!(word(&get.send().await), "UnknownOperationException");
     assert_eq!(call(&client, Operation::ListUsers).await, "Ok");
     server.of(Operation::DescribeUserPool).deny();
     let denied = call(&client, Operation::DescribeUserPool).await;
