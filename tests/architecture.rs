@@ -213,6 +213,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "controller::context",
             "controller::state",
             "core::access",
+            "core::schedule",
             "ops",
         ],
     ),

@@ -1,7 +1,7 @@
 //! Permits of the rate limiters. A reconcile that is about to call Cognito asks for a permit.
 //!
 //! If no permit is free, the reconcile ends and frees its slot. Once the permit is given, the key goes to the
-//! front of the [`Queue`]. A new reconcile then reads and decides again.
+//! front of the queue ([`Turns`]). A new reconcile then reads and decides again.
 //!
 //! The account and Region of a call are mostly known before the Secret is read. The reconcile then waits for
 //! the permit first ([`Permits::wait_for_permit`]). If the wait is short, the operator neither reads nor writes
