@@ -150,7 +150,6 @@ pub fn is_about_credentials(code: &str) -> bool {
 #[must_use]
 pub fn evidence<T>(reply: &Reply<T>) -> CredentialsEvidence {
     match reply {
-        Reply::Success { .. } => CredentialsEvidence::Accepted,
         Reply::NotSent {
             cause: NotSent::Credentials,
             detail,
@@ -170,7 +169,7 @@ pub fn evidence<T>(reply: &Reply<T>) -> CredentialsEvidence {
         Reply::ServiceError(error) if reason_of(error) == Reason::InvalidCredentials => {
             CredentialsEvidence::Refused(CredentialsFailure(error.words()))
         }
-        Reply::ServiceError(_) => CredentialsEvidence::Accepted,
+        Reply::Success { .. } | Reply::ServiceError(_) => CredentialsEvidence::Accepted,
     }
 }
 

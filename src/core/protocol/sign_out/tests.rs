@@ -112,9 +112,9 @@ fn every_code_of_the_table_is_done_or_tried_again() {
     for code in codes {
         for status in [400, 403, 500, 503] {
             let outcome = refused(status, Some(code));
-            let is_gone = code == "UserNotFoundException" && status < 500;
+            let has_no_user = code == "UserNotFoundException" && status < 500;
             let is_done = outcome.effect == SignOutEffect::Done;
-            assert_eq!(is_done, is_gone, "{status} {code}");
+            assert_eq!(is_done, has_no_user, "{status} {code}");
             let class = outcome.verdict.class;
             assert_eq!(class == Class::Settled, is_done, "{status} {code}");
             assert_ne!(class, Class::Stalled, "{status} {code}");
