@@ -30,6 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("core::schedule", &["core"]),
+    ("core::look", &[]),
     (
         "core::protocol",
         &[
@@ -50,6 +51,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "core",
             "core::access",
             "core::credential",
+            "core::look",
             "core::names",
             "core::protocol",
         ],

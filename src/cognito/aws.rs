@@ -5,14 +5,16 @@
 //! credential looks like a dropped connection. Any 2xx counts as success.
 //!
 //! So one call is one request, and credentials are resolved beforehand. Facts decide the outcome: whether the
-//! request was transmitted, and what came back.
+//! request was transmitted, and what came back. The calls are in `calls`.
 
 mod account;
+mod calls;
 mod connect;
 mod endpoint;
 mod error_text;
 mod http;
 mod identity;
+mod output;
 mod own;
 mod role;
 mod translate;
@@ -24,15 +26,9 @@ mod tests;
 pub use endpoint::{EndpointError, Service, endpoint_is_allowed};
 pub use trust::BundleError;
 
-use super::Cognito;
 use crate::core::{
     access::authority::{Authority, Role},
-    credential::{failure::CredentialsFailure, password::Password},
-    names::{
-        region::Regions,
-        target::{Account, Target},
-    },
-    protocol::{outcome::blames_credentials, reply::Reply},
+    names::{region::Regions, target::Account},
 };
 use account::OwnAccount;
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -51,7 +47,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use translate::RequestRecorder;
 
 /// The operator's name in the user agent, which `CloudTrail` records.
 const APP_NAME: &str = "cognito-password-operator";
@@ -83,7 +78,7 @@ pub enum SettingsError {
     Endpoint(#[from] EndpointError),
 }
 
-/// The [`Cognito`] that calls AWS.
+/// The [`Cognito`](super::Cognito) that calls AWS.
 ///
 /// One SDK client serves all authorities, and each call brings its Region and credentials. So a Region, which
 /// tenants choose, takes no memory, and credentials are kept only for the roles that grants name. Measured:
@@ -242,66 +237,6 @@ impl AwsCognito {
 /// [`BundleError`] if `AWS_CA_BUNDLE` names a file that can't be used.
 pub fn http_client() -> Result<SharedHttpClient, BundleError> {
     Ok(http::client(trust::from_env()?, http::IDLE_MAX))
-}
-
-impl Cognito for AwsCognito {
-    fn regions(&self) -> Regions {
-        self.regions
-    }
-
-    async fn authenticate(&self, authority: &Authority) -> Result<Account, CredentialsFailure> {
-        let identity = self.identity(authority);
-        identity.ensure(&authority.region).await?;
-        match &authority.role {
-            None => Ok(self.own_account(region(authority))),
-            Some(role) => {
-                self.account.roles_in_use();
-                Ok(role.arn.account())
-            }
-        }
-    }
-
-    fn queue_delay(&self, authority: &Authority) -> Option<CredentialsFailure> {
-        let role = authority.role.as_ref()?;
-        self.roles().get(authority)?.sts.queue_delay(role)
-    }
-
-    async fn admin_set_user_password(
-        &self,
-        authority: &Authority,
-        target: &Target,
-        password: &Password,
-        permanent: bool,
-    ) -> Reply {
-        let identity = self.identity(authority);
-        let version = identity.version();
-        let caller = config::Config::builder()
-            .region(region(authority))
-            .credentials_provider(identity.provider())
-            .identity_cache(IdentityCache::no_cache());
-        let recorder = RequestRecorder::default();
-        let outcome = self
-            .client
-            .admin_set_user_password()
-            .user_pool_id(target.pool.as_str())
-            .username(target.username.as_str())
-            .password(password.expose())
-            .permanent(permanent)
-            .customize()
-            .config_override(caller)
-            .interceptor(recorder.clone())
-            .send()
-            .await;
-        let reply = translate::reply(outcome, &recorder, password);
-        if blames_credentials(&reply) {
-            identity.invalidate(version);
-        }
-        reply
-    }
-
-    fn retain(&self, needed: &dyn Fn(&Authority) -> bool) {
-        self.roles().retain(|authority, _| needed(authority));
-    }
 }
 
 /// Not a Region of AWS, but valid in the SDK's endpoint rules. The rules are the same for every Region.

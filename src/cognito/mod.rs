@@ -7,9 +7,10 @@ pub mod aws;
 use crate::core::{
     access::authority::Authority,
     credential::{failure::CredentialsFailure, password::Password},
+    look::user::{UserPage, UserQuery},
     names::{
         region::Regions,
-        target::{Account, Target},
+        target::{Account, PoolId, Target},
     },
     protocol::reply::Reply,
 };
@@ -17,7 +18,10 @@ use std::future::Future;
 
 /// The calls of Amazon Cognito that the controller needs. An implementation does I/O and decides nothing.
 ///
-/// A second operation also needs its action in `core::access::iam` and its label in the metrics
+/// Each operation makes exactly one request: no retries, 2 s to connect, 5 s in all. If AWS refuses the
+/// credentials of the call, the next [`authenticate`](Self::authenticate) resolves the credentials again.
+///
+/// Another operation also needs its action in `core::access::iam` and its label in the metrics
 /// (`cognito_call`). Check `LEASE_FOR_A_CALL` and `SHUTDOWN_MAX` too: both assume one call of 5 s.
 pub trait Cognito: Send + Sync + 'static {
     /// The Regions in which Cognito can be called.
@@ -40,7 +44,7 @@ pub trait Cognito: Send + Sync + 'static {
         None
     }
 
-    /// Calls `AdminSetUserPassword` exactly once: no retries, 2 s to connect, 5 s in all.
+    /// Calls `AdminSetUserPassword`.
     fn admin_set_user_password(
         &self,
         authority: &Authority,
@@ -48,6 +52,29 @@ pub trait Cognito: Send + Sync + 'static {
         password: &Password,
         permanent: bool,
     ) -> impl Future<Output = Reply> + Send;
+
+    /// Calls `ListUsers` for one page or one user. Asks for no attribute but the sub.
+    fn list_users(
+        &self,
+        authority: &Authority,
+        pool: &PoolId,
+        query: &UserQuery,
+    ) -> impl Future<Output = Reply<UserPage>> + Send;
+
+    /// Calls `AdminUserGlobalSignOut`, which revokes the user's sessions.
+    fn admin_user_global_sign_out(
+        &self,
+        authority: &Authority,
+        target: &Target,
+    ) -> impl Future<Output = Reply> + Send;
+
+    /// Calls `DescribeUserPool`. Returns the `TemporaryPasswordValidityDays` of the pool's password policy,
+    /// in days; None if the policy does not say.
+    fn temporary_password_validity_days(
+        &self,
+        authority: &Authority,
+        pool: &PoolId,
+    ) -> impl Future<Output = Reply<Option<u32>>> + Send;
 
     /// Drops the credentials of every authority that is not `needed`. The operator's own identity stays. If
     /// credentials are dropped too early, the next [`authenticate`](Self::authenticate) resolves the

@@ -7,6 +7,7 @@
 //! - [`condition`]: verdicts, conditions and backoff
 //! - [`access`]: grants, authorities and IAM policies
 //! - [`schedule`]: the rate limiter, the fair queue and the election
+//! - [`look`]: users as Cognito shows them
 //! - [`protocol`]: observation, decision, attempt and outcome
 //! - [`checkup`]: what an installation needs, and the judgement of `check`
 
@@ -14,6 +15,7 @@ pub mod access;
 pub mod checkup;
 pub mod condition;
 pub mod credential;
+pub mod look;
 pub mod names;
 pub mod protocol;
 pub mod schedule;

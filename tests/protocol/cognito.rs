@@ -177,7 +177,11 @@ impl Cognito {
         self.chosen = false;
         self.foreign = false;
         self.past.push(password.to_owned());
-        Reply::Applied { request_id: None }
+        Reply::Success {
+            output: (),
+            request_id: None,
+            answered_at: None,
+        }
     }
 }
 

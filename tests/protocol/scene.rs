@@ -250,7 +250,11 @@ impl Scene {
 }
 
 pub fn applied() -> Reply {
-    Reply::Applied { request_id: None }
+    Reply::Success {
+        output: (),
+        request_id: None,
+        answered_at: None,
+    }
 }
 
 pub fn lost() -> Reply {

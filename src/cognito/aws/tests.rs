@@ -7,13 +7,22 @@ mod credentials;
 mod endpoints;
 mod hostile;
 mod http2;
+mod looks;
+mod operations;
 mod roles;
 mod server;
 mod sts;
 mod tls;
 
 use super::*;
-use crate::core::names::target::Region;
+use crate::{
+    cognito::Cognito,
+    core::{
+        credential::{failure::CredentialsFailure, password::Password},
+        names::target::{Region, Target},
+        protocol::reply::Reply,
+    },
+};
 use aws_smithy_async::time::SystemTimeSource;
 use server::Server;
 use std::sync::{

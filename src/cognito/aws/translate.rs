@@ -3,6 +3,7 @@
 use super::{
     error_text::{causes, find, one_line, redact},
     http::is_unprocessed,
+    output::timestamp,
 };
 use crate::core::{
     credential::password::Password,
@@ -18,41 +19,62 @@ use aws_sdk_cognitoidentityprovider::{
         },
     },
     error::{ProvideErrorMetadata, SdkError},
-    operation::{
-        RequestId,
-        admin_set_user_password::{AdminSetUserPasswordError, AdminSetUserPasswordOutput},
-    },
+    operation::RequestId,
 };
 use aws_smithy_runtime_api::{
     box_error::BoxError, client::orchestrator::HttpResponse, http::Headers,
 };
+use aws_smithy_types::{DateTime, date_time::Format};
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 use std::{
     error::Error,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-type Outcome =
-    Result<AdminSetUserPasswordOutput, SdkError<AdminSetUserPasswordError, HttpResponse>>;
+/// The SDK's result of an operation with this output and error.
+pub(super) type Outcome<O, E> = Result<O, SdkError<E, HttpResponse>>;
+
+/// Whether the body of an HTTP 200 may be the output of the operation.
+pub(super) type BodyCheck = fn(&[u8]) -> bool;
 
 /// Maximum lengths of texts, in characters.
 const DETAIL_MAX: usize = 512;
 const MESSAGE_MAX: usize = 1_024;
 const NAME_MAX: usize = 128;
 
+/// The detail of a success that no operation of Cognito answers with.
+const NOT_COGNITOS: &str =
+    "the reply is not Cognito's: no HTTP 200 with a body that this operation has";
+
 /// Records, inside the SDK, facts that the SDK's errors and outputs don't contain. One for each call.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct RequestRecorder(Arc<RequestFacts>);
 
-#[derive(Default, Debug)]
+#[derive(Debug)]
 struct RequestFacts {
+    /// Which bodies the operation may have.
+    is_output: BodyCheck,
     /// The connector has received the request, so the request may have left this machine.
     sent: AtomicBool,
     /// The reply is HTTP 200 with a body that the operation may have.
-    applied: AtomicBool,
+    succeeded: AtomicBool,
+    /// The reply's `Date`.
+    answered_at: OnceLock<Timestamp>,
+}
+
+impl RequestRecorder {
+    pub(super) fn new(is_output: BodyCheck) -> Self {
+        Self(Arc::new(RequestFacts {
+            is_output,
+            sent: AtomicBool::new(false),
+            succeeded: AtomicBool::new(false),
+            answered_at: OnceLock::new(),
+        }))
+    }
 }
 
 impl Intercept for RequestRecorder {
@@ -81,36 +103,51 @@ impl Intercept for RequestRecorder {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response();
-        let applied =
-            response.status().as_u16() == 200 && response.body().bytes().is_some_and(is_output);
-        self.0.applied.store(applied, Ordering::Relaxed);
+        let succeeded = response.status().as_u16() == 200
+            && response.body().bytes().is_some_and(self.0.is_output);
+        self.0.succeeded.store(succeeded, Ordering::Relaxed);
+        if let Some(date) = date(response.headers()) {
+            // The hook is called once for each request, and a call is one request.
+            let _ = self.0.answered_at.set(date);
+        }
         Ok(())
     }
 }
 
-/// Empty or a JSON object. The content type doesn't count, because proxies change the content type at will.
-fn is_output(body: &[u8]) -> bool {
-    body.is_empty() || serde_json::from_slice::<Map<String, Value>>(body).is_ok()
-}
-
-/// The facts of one call.
-pub(super) fn reply(outcome: Outcome, recorder: &RequestRecorder, password: &Password) -> Reply {
-    let clean = |text: &str, max| one_line(&redact(text, password), max);
+/// The facts of one call. `password` is the password of the request, if the request had one. `read` gets the
+/// output of the operation; None if the output lacks something that every output of Cognito has.
+pub(super) fn reply<T, O, E>(
+    outcome: Outcome<O, E>,
+    recorder: &RequestRecorder,
+    password: Option<&Password>,
+    read: impl FnOnce(O) -> Option<T>,
+) -> Reply<T>
+where
+    O: RequestId,
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let clean = |text: &str, max| match password {
+        Some(password) => one_line(&redact(text, password), max),
+        None => one_line(text, max),
+    };
     let name = |text: Option<&str>| {
         text.map(|text| clean(text, NAME_MAX))
             .filter(|text| !text.is_empty())
     };
     let error = match outcome {
-        Ok(output) if recorder.0.applied.load(Ordering::Relaxed) => {
-            return Reply::Applied {
-                request_id: name(output.request_id()),
-            };
-        }
-        Ok(_) => {
-            let detail =
-                "the reply is not Cognito's: no HTTP 200 with an empty body or a JSON object";
-            return Reply::NoReply {
-                detail: detail.to_owned(),
+        Ok(output) => {
+            let request_id = name(output.request_id());
+            let succeeded = recorder.0.succeeded.load(Ordering::Relaxed);
+            let output = if succeeded { read(output) } else { None };
+            return match output {
+                Some(output) => Reply::Success {
+                    output,
+                    request_id,
+                    answered_at: recorder.0.answered_at.get().copied(),
+                },
+                None => Reply::NoReply {
+                    detail: NOT_COGNITOS.to_owned(),
+                },
             };
         }
         Err(error) => error,
@@ -177,6 +214,12 @@ fn message_of(body: &[u8]) -> Option<String> {
     let fields = serde_json::from_slice::<Map<String, Value>>(body).ok()?;
     let words = fields.get("message").or_else(|| fields.get("Message"))?;
     words.as_str().map(str::to_owned)
+}
+
+/// The time of the reply by the clock of AWS.
+fn date(headers: &Headers) -> Option<Timestamp> {
+    let date = DateTime::from_str(headers.get("date")?, Format::HttpDate).ok()?;
+    timestamp(&date)
 }
 
 fn request_id(headers: &Headers) -> Option<&str> {

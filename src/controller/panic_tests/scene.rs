@@ -23,9 +23,10 @@ use crate::{
     core::{
         access::{authority::Authority, grant::UngrantedPolicy},
         credential::{failure::CredentialsFailure, fingerprint::Keyring, password::Password},
+        look::user::{UserPage, UserQuery},
         names::{
             region::Regions,
-            target::{Account, Target},
+            target::{Account, PoolId, Target},
         },
         protocol::reply::Reply,
         schedule::rate_limit::RateLimits,
@@ -61,6 +62,14 @@ pub struct Aws {
     pub called: Mutex<Vec<String>>,
 }
 
+fn answered<T>(output: T) -> Reply<T> {
+    Reply::Success {
+        output,
+        request_id: None,
+        answered_at: None,
+    }
+}
+
 impl Cognito for Aws {
     fn regions(&self) -> Regions {
         Regions::OfAws
@@ -88,7 +97,26 @@ impl Cognito for Aws {
             self.panics_for != Some(&*user),
             "a test wants this call to panic"
         );
-        Reply::Applied { request_id: None }
+        answered(())
+    }
+
+    async fn list_users(&self, _: &Authority, _: &PoolId, _: &UserQuery) -> Reply<UserPage> {
+        answered(UserPage {
+            users: Vec::new(),
+            next_token: None,
+        })
+    }
+
+    async fn admin_user_global_sign_out(&self, _: &Authority, _: &Target) -> Reply {
+        answered(())
+    }
+
+    async fn temporary_password_validity_days(
+        &self,
+        _: &Authority,
+        _: &PoolId,
+    ) -> Reply<Option<u32>> {
+        answered(None)
     }
 
     fn retain(&self, _: &dyn Fn(&Authority) -> bool) {

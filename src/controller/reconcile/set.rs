@@ -165,7 +165,7 @@ async fn call<C: Cognito>(
         .await;
     match reply {
         Reply::NoReply { .. } => permit.no_reply(),
-        Reply::Applied { .. } | Reply::ServiceError(_) => {
+        Reply::Success { .. } | Reply::ServiceError(_) => {
             permit.answered();
             user_lock.answered();
         }
@@ -210,7 +210,7 @@ async fn call<C: Cognito>(
 /// The code of a reply, as the metrics and the log name the code.
 fn code(reply: &Reply) -> &str {
     match reply {
-        Reply::Applied { .. } => metrics::OK,
+        Reply::Success { .. } => metrics::OK,
         Reply::ServiceError(error) => error.code.as_deref().unwrap_or(metrics::OTHER),
         Reply::NotSent { .. } => metrics::NOT_SENT,
         Reply::NoReply { .. } => metrics::NO_REPLY,

@@ -1,6 +1,7 @@
 //! The write-ahead protocol: observation, decision, plan, outcome and conclusion.
 //!
-//! The protocol imports every other folder of the core. No other folder of the core imports the protocol.
+//! The protocol imports every other folder of the core except [`crate::core::look`] and
+//! [`crate::core::checkup`]. No other folder of the core imports the protocol.
 //!
 //! - Record: what a status has of set values, namely `synced`, `attempt`, `retired` and `quarantinedUntil`.
 //! - Attempt: one planned call, on record before the call is made.

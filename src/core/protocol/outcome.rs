@@ -50,14 +50,15 @@ pub enum Effect {
     Unknown,
 }
 
-/// Classifies a reply.
+/// Classifies the reply to a set.
 #[must_use]
 pub fn classify(reply: &Reply) -> Outcome {
+    let evidence = evidence(reply);
     match reply {
-        Reply::Applied { request_id } => Outcome {
+        Reply::Success { request_id, .. } => Outcome {
             effect: Effect::Applied,
             verdict: Verdict::new(Reason::PasswordSet),
-            evidence: CredentialsEvidence::Accepted,
+            evidence,
             words: None,
             request_id: request_id.clone(),
         },
@@ -75,65 +76,57 @@ pub fn classify(reply: &Reply) -> Outcome {
                     "nothing to do: the operator tries again by itself",
                 ),
             },
-            evidence: match cause {
-                NotSent::Credentials => {
-                    CredentialsEvidence::Refused(CredentialsFailure(detail.clone()))
-                }
-                NotSent::Connect | NotSent::Request | NotSent::Unprocessed => {
-                    CredentialsEvidence::None
-                }
-            },
+            evidence,
             words: Some(detail.clone()),
             request_id: None,
         },
         Reply::NoReply { detail } => Outcome {
             effect: Effect::Unknown,
             verdict: Verdict::quoting(Reason::OutcomeUnknown, detail),
-            evidence: CredentialsEvidence::None,
+            evidence,
             words: Some(detail.clone()),
             request_id: None,
         },
-        Reply::ServiceError(error) => service_error(error),
+        Reply::ServiceError(error) => {
+            let (reason, class) = reason_and_class(error);
+            Outcome {
+                effect: if error.is_client_error() {
+                    effect(reason)
+                } else {
+                    Effect::Unknown
+                },
+                verdict: Verdict::quoting(reason, &error.words()).of_class(class),
+                evidence,
+                words: Some(error.words()),
+                request_id: error.request_id.clone(),
+            }
+        }
     }
 }
 
-fn service_error(error: &ServiceError) -> Outcome {
-    let reason = error
-        .code
-        .as_deref()
-        .and_then(Reason::of_code)
-        .unwrap_or(Reason::UnhandledError);
-    let client_error = (400..500).contains(&error.status) && error.code.is_some();
-    // A server error proves nothing, whatever its code says, and the user can't fix the error. So the verdict
-    // must not ask a person to act.
-    let unproven = !client_error
+/// The reason of an error reply and its class, whatever the operation.
+///
+/// A server error proves nothing, whatever its code says, and the user can't fix the error. So a server error
+/// never has a class that asks a person to act.
+#[must_use]
+pub fn reason_and_class(error: &ServiceError) -> (Reason, Class) {
+    let reason = reason_of(error);
+    let is_unproven = !error.is_client_error()
         && match reason.class() {
             Class::Stalled | Class::Waiting => true,
             Class::Settled | Class::Transient | Class::Unknown => reason == Reason::UnhandledError,
         };
-    Outcome {
-        effect: if client_error {
-            effect(reason)
-        } else {
-            Effect::Unknown
-        },
-        verdict: if unproven {
-            Verdict::quoting(Reason::UnhandledError, &words(error)).of_class(Class::Unknown)
-        } else {
-            Verdict::quoting(reason, &words(error))
-        },
-        evidence: if !client_error || reason == Reason::TooManyRequests {
-            // AWS may check the rate before the credentials, so a throttled call proves nothing about the
-            // credentials.
-            CredentialsEvidence::None
-        } else if reason == Reason::InvalidCredentials {
-            CredentialsEvidence::Refused(CredentialsFailure(words(error)))
-        } else {
-            CredentialsEvidence::Accepted
-        },
-        words: Some(words(error)),
-        request_id: error.request_id.clone(),
+    if is_unproven {
+        (Reason::UnhandledError, Class::Unknown)
+    } else {
+        (reason, reason.class())
     }
+}
+
+fn reason_of(error: &ServiceError) -> Reason {
+    let code = error.code.as_deref();
+    code.and_then(Reason::of_code)
+        .unwrap_or(Reason::UnhandledError)
 }
 
 /// Whether an error code of AWS refuses the credentials of the caller, not the request.
@@ -142,10 +135,37 @@ pub fn is_about_credentials(code: &str) -> bool {
     Reason::of_code(code) == Some(Reason::InvalidCredentials)
 }
 
+/// What a reply proves about the credentials of the call, whatever the operation.
+#[must_use]
+pub fn evidence<T>(reply: &Reply<T>) -> CredentialsEvidence {
+    match reply {
+        Reply::NotSent {
+            cause: NotSent::Credentials,
+            detail,
+        } => CredentialsEvidence::Refused(CredentialsFailure(detail.clone())),
+        Reply::NotSent {
+            cause: NotSent::Connect | NotSent::Request | NotSent::Unprocessed,
+            ..
+        }
+        | Reply::NoReply { .. } => CredentialsEvidence::None,
+        // AWS may check the rate before the credentials, so a throttled call proves nothing about the
+        // credentials.
+        Reply::ServiceError(error)
+            if !error.is_client_error() || reason_of(error) == Reason::TooManyRequests =>
+        {
+            CredentialsEvidence::None
+        }
+        Reply::ServiceError(error) if reason_of(error) == Reason::InvalidCredentials => {
+            CredentialsEvidence::Refused(CredentialsFailure(error.words()))
+        }
+        Reply::Success { .. } | Reply::ServiceError(_) => CredentialsEvidence::Accepted,
+    }
+}
+
 /// Whether AWS refused the credentials of the call, or there were none. The call may succeed with others.
 #[must_use]
-pub fn blames_credentials(reply: &Reply) -> bool {
-    matches!(classify(reply).evidence, CredentialsEvidence::Refused(_))
+pub fn blames_credentials<T>(reply: &Reply<T>) -> bool {
+    matches!(evidence(reply), CredentialsEvidence::Refused(_))
 }
 
 /// The allow-list: the effect of a call whose reply is a client error with this reason.
@@ -178,16 +198,6 @@ const fn effect(reason: Reason) -> Effect {
         | Reason::AmbiguousGrant
         | Reason::UnknownRegion
         | Reason::DuplicateUser => Effect::Unknown,
-    }
-}
-
-/// The code and the message of AWS.
-fn words(error: &ServiceError) -> String {
-    match (&error.code, &error.message) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        (Some(code), None) => code.clone(),
-        (None, Some(message)) => format!("HTTP {} without an error code: {message}", error.status),
-        (None, None) => format!("HTTP {} without an error code", error.status),
     }
 }
 

@@ -1,14 +1,20 @@
 //! The reply to one call to Cognito, as plain facts. [`super::outcome`] decides what follows from a reply.
 
 use crate::core::credential::failure::CredentialsFailure;
+use jiff::Timestamp;
 
-/// The reply to one `AdminSetUserPassword`, or the failure in place of a reply.
+/// The reply to one call, or the failure in place of a reply. `T` is the operation's output: nothing for
+/// `AdminSetUserPassword` and `AdminUserGlobalSignOut`.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Reply {
-    /// HTTP 200 with a reply that parsed.
-    Applied {
+pub enum Reply<T = ()> {
+    /// HTTP 200 with a body of the operation.
+    Success {
+        /// What the operation returned.
+        output: T,
         /// AWS's request id, for the log and the Event.
         request_id: Option<String>,
+        /// The reply's `Date`, by AWS's clock; None if the reply had no readable `Date`.
+        answered_at: Option<Timestamp>,
     },
     /// An error reply.
     ServiceError(ServiceError),
@@ -38,6 +44,28 @@ pub struct ServiceError {
     pub message: Option<String>,
     /// AWS's request id.
     pub request_id: Option<String>,
+}
+
+impl ServiceError {
+    /// Whether AWS refused the request: a status 4xx with a code. Any other error reply proves nothing about
+    /// the effect of the request.
+    #[must_use]
+    pub fn is_client_error(&self) -> bool {
+        (400..500).contains(&self.status) && self.code.is_some()
+    }
+
+    /// The code and the message of AWS.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match (&self.code, &self.message) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            (Some(code), None) => code.clone(),
+            (None, Some(message)) => {
+                format!("HTTP {} without an error code: {message}", self.status)
+            }
+            (None, None) => format!("HTTP {} without an error code", self.status),
+        }
+    }
 }
 
 /// Why a request provably had no effect.

@@ -14,9 +14,10 @@ use cognito_password_operator::{
     core::{
         access::authority::Authority,
         credential::{failure::CredentialsFailure, password::Password},
+        look::user::{UserPage, UserQuery},
         names::{
             region::Regions,
-            target::{Account, Target},
+            target::{Account, PoolId, Target},
         },
         protocol::reply::Reply,
         schedule::rate_limit::RateLimits,
@@ -59,6 +60,14 @@ struct TestCognito {
     release: PathBuf,
 }
 
+fn answered<T>(output: T) -> Reply<T> {
+    Reply::Success {
+        output,
+        request_id: None,
+        answered_at: None,
+    }
+}
+
 impl Cognito for TestCognito {
     fn regions(&self) -> Regions {
         Regions::OfAws
@@ -80,7 +89,26 @@ impl Cognito for TestCognito {
         while user == HELD && !self.release.exists() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Reply::Applied { request_id: None }
+        answered(())
+    }
+
+    async fn list_users(&self, _: &Authority, _: &PoolId, _: &UserQuery) -> Reply<UserPage> {
+        answered(UserPage {
+            users: Vec::new(),
+            next_token: None,
+        })
+    }
+
+    async fn admin_user_global_sign_out(&self, _: &Authority, _: &Target) -> Reply {
+        answered(())
+    }
+
+    async fn temporary_password_validity_days(
+        &self,
+        _: &Authority,
+        _: &PoolId,
+    ) -> Reply<Option<u32>> {
+        answered(None)
     }
 
     fn retain(&self, _: &dyn Fn(&Authority) -> bool) {}

@@ -9,8 +9,10 @@ use rstest::rstest;
 use tokio::net::TcpListener;
 
 fn applied() -> Reply {
-    Reply::Applied {
+    Reply::Success {
+        output: (),
         request_id: Some("4711".to_owned()),
+        answered_at: None,
     }
 }
 

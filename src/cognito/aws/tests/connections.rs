@@ -22,7 +22,7 @@ fn idle_for(idle: Duration, url: &str) -> AwsCognito {
 }
 
 fn assert_applied(reply: &Reply) {
-    assert!(matches!(reply, Reply::Applied { .. }), "{reply:?}");
+    assert!(matches!(reply, Reply::Success { .. }), "{reply:?}");
 }
 
 #[test]

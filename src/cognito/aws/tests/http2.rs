@@ -167,7 +167,7 @@ async fn write(
 
 fn kind_of(reply: &Reply) -> &'static str {
     match reply {
-        Reply::Applied { .. } => "applied",
+        Reply::Success { .. } => "applied",
         Reply::NotSent {
             cause: NotSent::Unprocessed,
             ..

@@ -71,7 +71,7 @@ async fn a_role_is_assumed_with_its_external_id_and_calls_use_its_session() {
     assert_eq!(account, Ok(Account::Id("111122223333".to_owned())));
     for _ in 0..2 {
         let reply = set_as(&cognito, &role).await;
-        assert!(matches!(reply, Reply::Applied { .. }), "{reply:?}");
+        assert!(matches!(reply, Reply::Success { .. }), "{reply:?}");
     }
     let requests = server.traffic().requests;
     for what in [
@@ -132,7 +132,7 @@ async fn a_session_is_renewed_before_it_expires_and_no_call_fails() {
     let cognito = cognito(sdk_config(&server.url()));
     for _ in 0..4 {
         let reply = set_as(&cognito, &role("a", None)).await;
-        assert!(matches!(reply, Reply::Applied { .. }), "{reply:?}");
+        assert!(matches!(reply, Reply::Success { .. }), "{reply:?}");
     }
     let (own, calls): (Vec<_>, Vec<_>) = keys(&server).into_iter().partition(|key| key == "key-1");
     assert_eq!(own.len(), 3);

@@ -2,6 +2,7 @@ use super::{closed_gate::REPORTS_AT_ONCE, probe::MAX as PROBE_MAX, *};
 use crate::core::{
     access::authority::Role,
     credential::password::Password,
+    look::user::{UserPage, UserQuery},
     names::{
         arn::RoleArn,
         region::Regions,
@@ -68,6 +69,22 @@ impl Cognito for Identity {
         _: bool,
     ) -> Reply {
         unreachable!("nothing is set here")
+    }
+
+    async fn list_users(&self, _: &Authority, _: &PoolId, _: &UserQuery) -> Reply<UserPage> {
+        unreachable!("no user is read here")
+    }
+
+    async fn admin_user_global_sign_out(&self, _: &Authority, _: &Target) -> Reply {
+        unreachable!("no session is revoked here")
+    }
+
+    async fn temporary_password_validity_days(
+        &self,
+        _: &Authority,
+        _: &PoolId,
+    ) -> Reply<Option<u32>> {
+        unreachable!("no pool is read here")
     }
 
     fn retain(&self, _: &dyn Fn(&Authority) -> bool) {
