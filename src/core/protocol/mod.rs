@@ -33,4 +33,5 @@ pub mod reply;
 pub mod request;
 pub mod resend;
 pub(crate) mod retry;
+pub mod sign_out;
 pub mod temporary;

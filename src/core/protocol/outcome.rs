@@ -50,7 +50,7 @@ pub enum Effect {
     Unknown,
 }
 
-/// Classifies the reply to a set.
+/// Classifies the reply to a set. [`super::sign_out`] classifies the reply to a sign-out.
 #[must_use]
 pub fn classify(reply: &Reply) -> Outcome {
     let evidence = evidence(reply);
