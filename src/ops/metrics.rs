@@ -24,8 +24,17 @@ use std::time::Duration;
 /// The media type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The only operation.
+/// The operation that sets a password.
 pub const SET: &str = "AdminSetUserPassword";
+/// The operation that reads users.
+pub const LIST_USERS: &str = "ListUsers";
+/// The operation that revokes a user's sessions.
+pub const SIGN_OUT: &str = "AdminUserGlobalSignOut";
+/// The operation that reads the password policy of a pool.
+pub const DESCRIBE_POOL: &str = "DescribeUserPool";
+
+/// All operations: the values of the label `operation`.
+const OPERATIONS: [&str; 4] = [SET, LIST_USERS, SIGN_OUT, DESCRIBE_POOL];
 
 /// The code of a call that succeeded.
 pub const OK: &str = "OK";
@@ -242,8 +251,9 @@ impl Metrics {
         }
     }
 
-    /// Counts one finished call to Cognito. `code` is [`OK`], [`NOT_SENT`], [`NO_REPLY`] or AWS's error code.
-    /// An unlisted code counts as [`OTHER`].
+    /// Counts one finished call to Cognito. `operation` is [`SET`], [`LIST_USERS`], [`SIGN_OUT`] or
+    /// [`DESCRIBE_POOL`]. `code` is [`OK`], [`NOT_SENT`], [`NO_REPLY`] or AWS's error code. An unlisted code
+    /// counts as [`OTHER`].
     pub fn cognito_call(&self, operation: &'static str, code: &str, took: Duration) {
         let code = known_code(code);
         self.cognito_calls
@@ -389,9 +399,10 @@ impl Metrics {
 /// the alert of lost replies.
 fn calls_from_zero() -> Family<CallLabels, Counter> {
     let calls = Family::<CallLabels, Counter>::default();
-    for code in [OK, NO_REPLY, "InternalErrorException"] {
-        let operation = SET;
-        drop(calls.get_or_create(&CallLabels { operation, code }));
+    for operation in OPERATIONS {
+        for code in [OK, NO_REPLY, "InternalErrorException"] {
+            drop(calls.get_or_create(&CallLabels { operation, code }));
+        }
     }
     calls
 }

@@ -68,9 +68,16 @@ fn counters_of_alerts_are_zero_before_the_first_failure() {
             0.0,
         );
     }
-    for code in [OK, NO_REPLY, "InternalErrorException"] {
-        let calls = format!("cognito_calls_total{{operation=\"{SET}\",code=\"{code}\"}}");
-        assert_sample(&metrics, &calls, 0.0);
+    for operation in [
+        "AdminSetUserPassword",
+        "ListUsers",
+        "AdminUserGlobalSignOut",
+        "DescribeUserPool",
+    ] {
+        for code in [OK, NO_REPLY, "InternalErrorException"] {
+            let calls = format!("cognito_calls_total{{operation=\"{operation}\",code=\"{code}\"}}");
+            assert_sample(&metrics, &calls, 0.0);
+        }
     }
     for counter in ["undecodable_resources_total", "lost_events_total"] {
         assert_sample(&metrics, counter, 0.0);
