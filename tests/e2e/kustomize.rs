@@ -140,10 +140,9 @@ async fn rights_on_a_watched_namespace_cant_be_moved_into_the_operators() {
 async fn an_unedited_example_sets_no_password() {
     use cognito_password_operator::core::credential::password::Password;
 
-    let examples = tools::checkout().join("deploy/examples");
     let mut secrets = 0;
-    for entry in std::fs::read_dir(examples).expect("a directory") {
-        let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a file");
+    for path in crate::examples::files() {
+        let text = std::fs::read_to_string(path).expect("a file");
         let objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
         for secret in objects.iter().filter(|object| object["kind"] == "Secret") {
             secrets += 1;

@@ -10,6 +10,7 @@ mod closed_port;
 mod duplicates;
 mod endpoints;
 mod events;
+mod examples;
 mod failover;
 mod grants;
 mod hanging_calls;

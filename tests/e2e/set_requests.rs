@@ -81,6 +81,27 @@ async fn the_history_does_not_confirm_a_password_that_somebody_else_changed() {
     assert!(is_answered(&set, "once more"), "{set:#?}");
 }
 
+/// The handshake of docs/operations.md: whoever changes the Secret, then asks, and waits for the answer and for
+/// Ready, has the new password in force.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_answer_to_a_later_request_ready_is_about_the_new_value() {
+    let world = World::new("handshake").await;
+    let _operator = world.operator().await;
+    world.in_sync("ci-bot", FIRST).await;
+    for round in 0..8 {
+        let value = format!("Rotated-Passw0rd-{round}");
+        let request = format!("pipeline-{round}");
+        world.apply_secret("ci-bot", "password", &value).await;
+        world.request("ci-bot", &request).await;
+        world
+            .wait_for("ci-bot", "answered", |it| is_answered(it, &request))
+            .await;
+        world.wait("ci-bot", "True", "PasswordSet").await;
+        let password = world.cognito.password_of(POOL, "ci-bot");
+        assert_eq!(password.as_deref(), Some(&*value));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_answered_by_its_outcome_and_not_before() {
     let world = World::new("asked-throttled").await;

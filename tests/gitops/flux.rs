@@ -3,4 +3,5 @@
 mod controller;
 mod example;
 mod prune;
+mod substitute;
 mod wait;
