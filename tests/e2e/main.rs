@@ -46,6 +46,7 @@ mod secret_selector;
 mod secrets;
 mod set_requests;
 mod shutdown;
+mod sign_outs;
 mod suspended;
 mod temporary;
 mod user_agent;
