@@ -26,6 +26,7 @@ mod kstatus;
 mod kustomize;
 mod leaks;
 mod lifecycle;
+mod looks;
 mod lost_replies;
 mod main_job;
 mod manifests;
