@@ -365,7 +365,8 @@ impl<C: Cognito> Looker<C> {
             return;
         };
         if let Job::Pass(id) = job {
-            self.pools.ended(id, Some(progress.sweep.habit()));
+            let habit = (!progress.has_failed).then(|| progress.sweep.habit());
+            self.pools.ended(id, habit);
             debug!(pool = %id.pool, authority = %id.authority, "looked at the users of a pool");
             if !progress.has_failed {
                 self.context.looks.passed(&id.pool, progress.began);
