@@ -57,7 +57,7 @@ async fn a_pass_costs_pages_of_60_or_single_users_and_writes_nothing_at_rest() {
     }
 
     // The first pass writes that the users were seen.
-    let operator = start(&world, &["--drift=Report"]).await;
+    let operator = start(&world, &["--drift=report"]).await;
     wait_passes(&operator, &[OWN_POOL, BIG_POOL]).await;
     for (_, name) in &users {
         wait_verified(&world, name, "True", "UserSeen").await;
@@ -68,7 +68,7 @@ async fn a_pass_costs_pages_of_60_or_single_users_and_writes_nothing_at_rest() {
 
     // At rest, a pass writes nothing.
     let mark = world.mark();
-    let operator = start(&world, &["--drift=Report"]).await;
+    let operator = start(&world, &["--drift=report"]).await;
     wait_passes(&operator, &[OWN_POOL, BIG_POOL]).await;
     world.fence().await;
     assert_eq!(calls(&world, OWN_POOL), (2 * PAGES, 0));

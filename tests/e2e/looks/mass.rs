@@ -44,7 +44,7 @@ async fn of_500_users_who_were_reset_ten_are_corrected_and_the_rest_waits_for_a_
     for name in &names {
         cognito.reset_user(OWN_POOL, name);
     }
-    let operator = start(&world, &["--drift=Correct"]).await;
+    let operator = start(&world, &["--drift=correct"]).await;
     let corrected = "cognito_password_operator_corrections_total";
     let ready = "cognito_password_operator_resources";
     eventually(TWO_LOOKS, async || {
