@@ -83,13 +83,13 @@ async fn apply(world: &World<'_>, user: &User, change: impl FnOnce(&mut Value)) 
 }
 
 /// Changes the record as if the last set had been so long ago.
-pub(crate) async fn backdate(world: &World<'_>, name: &str, ago: SignedDuration) {
+async fn backdate(world: &World<'_>, name: &str, ago: SignedDuration) {
     let at = (Timestamp::now() - ago).to_string();
     let synced = json!({ "at": at, "answeredAt": at });
     merge_status(world, name, json!({ "synced": synced })).await;
 }
 
-async fn merge_status(world: &World<'_>, name: &str, status: Value) {
+pub(crate) async fn merge_status(world: &World<'_>, name: &str, status: Value) {
     let status = json!({ "status": status });
     resources(&world.client, &world.namespace)
         .patch_status(name, &PatchParams::default(), &Patch::Merge(&status))

@@ -376,7 +376,7 @@ async fn kubectl_finds_resources_by_short_name_category_user_and_pool() {
         "spec.federatedUser",
         "spec.revokeSessions",
         "status.signOutOwed.since",
-        "status.corrections.count",
+        "status.corrections",
         "status.foundAs",
         "status.synced.answeredAt",
         "status.observedGeneration",

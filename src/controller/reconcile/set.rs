@@ -78,14 +78,20 @@ pub(crate) async fn set<C: Cognito>(
     {
         return Action::Restart;
     }
+    // Since the decision, other corrections in this pool may have begun.
+    if plan.corrects.is_some() && !context.looks.begin_correction(&target.pool) {
+        return Action::Restart;
+    }
     let ahead = match write_ahead(context, key, snapshot, plan).await {
         Ok(ahead) => ahead,
-        Err(done) => return done,
+        Err(done) => {
+            if plan.corrects.is_some() {
+                context.looks.cancel_correction(&target.pool);
+            }
+            return done;
+        }
     };
     let permanent = snapshot.resource.spec.permanent;
-    if plan.corrects.is_some() {
-        context.looks.corrected(&target.pool);
-    }
     let called = call(
         context,
         key,

@@ -149,11 +149,27 @@ impl LookBoard {
         count < CORRECTIONS_MAX
     }
 
-    /// Counts the correction of a user of the pool.
-    pub fn corrected(&self, pool: &PoolId) {
+    /// Counts a correction in the pool that is about to be made. False: there are too many, and none is counted.
+    /// Many reconciles decide at the same time, so each of them asks again just before its set.
+    #[must_use]
+    pub fn begin_correction(&self, pool: &PoolId) -> bool {
+        if !self.has_corrections_left(pool) {
+            return false;
+        }
         let mut state = self.lock();
         let times = state.corrections.entry(pool.clone()).or_default();
-        times.push_back(Instant::now());
+        let has_room = times.len() < CORRECTIONS_MAX;
+        if has_room {
+            times.push_back(Instant::now());
+        }
+        has_room
+    }
+
+    /// Takes back the last correction that was counted, because the set was not made.
+    pub fn cancel_correction(&self, pool: &PoolId) {
+        if let Some(times) = self.lock().corrections.get_mut(pool) {
+            times.pop_back();
+        }
     }
 
     /// Notes that the operator looks at this pool, if that is new.
@@ -273,9 +289,13 @@ mod tests {
         let other = PoolId::parse("eu-west-1_b").expect("a pool");
         for _ in 0..10 {
             assert!(board.has_corrections_left(&pool));
-            board.corrected(&pool);
+            assert!(board.begin_correction(&pool));
         }
         assert!(!board.has_corrections_left(&pool));
+        assert!(!board.begin_correction(&pool), "of those that decide at the same time");
+        board.cancel_correction(&pool);
+        assert!(board.begin_correction(&pool));
+        assert!(!board.begin_correction(&pool));
         assert!(board.has_corrections_left(&other));
         advance(CORRECTION_WINDOW).await;
         assert!(board.has_corrections_left(&pool));
