@@ -138,14 +138,19 @@ impl<C: Cognito> Looker<C> {
     /// permit, nothing is kept of the lookup: a tenant can have any number of new resources.
     fn begin_lookup(&mut self, job: &Job, key: &Key) {
         let find = || pools::candidate(&self.context, key);
-        let found = self.context.isolated(key, "finding a user to look at", find);
+        let found = self
+            .context
+            .isolated(key, "finding a user to look at", find);
         let Some(Candidate { id, wanted, .. }) = found.flatten() else {
             return self.permits.leave(job);
         };
         let Some(account) = self.context.credential_gate.account(&id.authority) else {
             return self.resolve_credentials(job, key, id);
         };
-        if let Ok(permit) = self.permits.claim(job, &payer(job, &id, account), urgency(job)) {
+        if let Ok(permit) = self
+            .permits
+            .claim(job, &payer(job, &id, account), urgency(job))
+        {
             let progress = Progress::new(id, Sweep::of_one(wanted), key.clone());
             self.jobs.insert(job.clone(), progress);
             self.call(job, permit);
@@ -165,7 +170,8 @@ impl<C: Cognito> Looker<C> {
                 };
                 if !self.jobs.contains_key(&job) {
                     let sweep = Sweep::new(wanted, self.pools.begun(&id));
-                    self.jobs.insert(job.clone(), Progress::new(id, sweep, speaker));
+                    self.jobs
+                        .insert(job.clone(), Progress::new(id, sweep, speaker));
                     self.enter(&job);
                 }
             }
@@ -185,7 +191,10 @@ impl<C: Cognito> Looker<C> {
             let speaker = progress.speaker.clone();
             return self.resolve_credentials(job, &speaker, id);
         };
-        if let Ok(permit) = self.permits.claim(job, &payer(job, &id, account), urgency(job)) {
+        if let Ok(permit) = self
+            .permits
+            .claim(job, &payer(job, &id, account), urgency(job))
+        {
             self.call(job, permit);
         }
     }
@@ -225,7 +234,9 @@ impl<C: Cognito> Looker<C> {
         let query = progress.sweep.next();
         let context = self.context.clone();
         match (job, query) {
-            (Job::Policy(_), _) => self.spawn(job, async move { read_policy(&context, &id, permit).await }),
+            (Job::Policy(_), _) => {
+                self.spawn(job, async move { read_policy(&context, &id, permit).await })
+            }
             (Job::Lookup(_) | Job::Pass(_), Some(query)) => self.spawn(job, async move {
                 let begun = Timestamp::now();
                 let mut permit = permit;
@@ -233,7 +244,13 @@ impl<C: Cognito> Looker<C> {
                 let started = Instant::now();
                 let cognito = &context.cognito;
                 let reply = cognito.list_users(&id.authority, &id.pool, &query).await;
-                calls::ended(&context, permit, metrics::LIST_USERS, &reply, started.elapsed());
+                calls::ended(
+                    &context,
+                    permit,
+                    metrics::LIST_USERS,
+                    &reply,
+                    started.elapsed(),
+                );
                 Done::Listed(begun, reply)
             }),
             (Job::Lookup(_) | Job::Pass(_), None) => {}
@@ -318,7 +335,10 @@ impl<C: Cognito> Looker<C> {
             }
             Job::Policy(_) => {
                 let cause = NotSent::Credentials;
-                let reply = Reply::NotSent { cause, detail: words };
+                let reply = Reply::NotSent {
+                    cause,
+                    detail: words,
+                };
                 self.policy(job, &reply).await;
             }
         }
@@ -389,7 +409,9 @@ impl<C: Cognito> Looker<C> {
             return;
         };
         let held = std::mem::take(&mut progress.held);
-        let noted = held.into_iter().filter_map(|(wanted, look)| note(&self.context, id, wanted, look, days));
+        let noted = held
+            .into_iter()
+            .filter_map(|(wanted, look)| note(&self.context, id, wanted, look, days));
         let affected: Vec<_> = noted.collect();
         triage_all(&self.context, affected).await;
         self.finish(&pass);
@@ -431,9 +453,8 @@ impl<C: Cognito> Looker<C> {
             Job::Lookup(_) => progress.sweep.failed(),
         };
         let age = self.context.looks.age(&id.pool).unwrap_or_default();
-        let says_so = !may_pass
-            || matches!(job, Job::Lookup(_))
-            || age > 2 * self.context.drift_interval;
+        let says_so =
+            !may_pass || matches!(job, Job::Lookup(_)) || age > 2 * self.context.drift_interval;
         if says_so {
             self.report(&id.pool, keys, failure).await;
         }
@@ -523,7 +544,10 @@ fn may_have_expired<C: Cognito>(context: &Context<C>, wanted: &Wanted<Key>, look
     let Some(resource) = context.index().resource(&wanted.key) else {
         return false;
     };
-    let set_at = resource.status.and_then(|status| status.synced).map(|synced| synced.at.0);
+    let set_at = resource
+        .status
+        .and_then(|status| status.synced)
+        .map(|synced| synced.at.0);
     !resource.spec.permanent
         && set_at.is_some_and(|at| look.begun.duration_since(at) > VALIDITY_MIN)
 }

@@ -78,10 +78,18 @@ impl Pools {
             });
         }
         let is_running = |pool: &PoolId| self.running.iter().any(|id| id.pool == *pool);
-        let mut due: Vec<_> = self.pools.iter().filter(|(_, pool)| pool.due <= now).collect();
+        let mut due: Vec<_> = self
+            .pools
+            .iter()
+            .filter(|(_, pool)| pool.due <= now)
+            .collect();
         due.sort_by_key(|(_, pool)| (pool.has_failed, pool.due));
         let has_failed = |pool: &PoolId| self.pools.get(pool).is_some_and(|it| it.has_failed);
-        let failing = self.running.iter().filter(|id| has_failed(&id.pool)).count();
+        let failing = self
+            .running
+            .iter()
+            .filter(|id| has_failed(&id.pool))
+            .count();
         let mut room = PASSES_MAX.saturating_sub(self.running.len());
         let mut failing_room = FAILING_PASSES_MAX.saturating_sub(failing);
         let mut begin = Vec::new();

@@ -139,7 +139,10 @@ impl LookBoard {
         let Some(times) = state.corrections.get_mut(pool) else {
             return true;
         };
-        while times.front().is_some_and(|at| at.elapsed() >= CORRECTION_WINDOW) {
+        while times
+            .front()
+            .is_some_and(|at| at.elapsed() >= CORRECTION_WINDOW)
+        {
             times.pop_front();
         }
         let count = times.len();

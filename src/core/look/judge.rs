@@ -115,9 +115,8 @@ fn deviation(
     now: Timestamp,
 ) -> Option<Deviation> {
     let set_at = expected.set_at;
-    let is_later = |date: Option<Timestamp>| {
-        date.is_some_and(|date| date.duration_since(set_at) > MARGIN)
-    };
+    let is_later =
+        |date: Option<Timestamp>| date.is_some_and(|date| date.duration_since(set_at) > MARGIN);
     let awaits_sign_in = user.state == UserState::ForceChangePassword;
     if is_later(user.created) {
         return Some(Deviation::Recreated {
