@@ -18,7 +18,7 @@ use super::{
     calls,
     context::Context,
     isolate::isolated_async,
-    reconcile::triage::triage_all,
+    reconcile::{gather::Snapshot, triage::triage_all},
     schedule::{
         credential_gate::GateRefusal,
         permits::{Payer, Permit, Permits},
@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     api::{Class, Reason},
+    cluster::events,
     cognito::Cognito,
     core::{
         access::authority::Authority,
@@ -38,6 +39,7 @@ use crate::{
         },
         names::target::{Account, PoolId},
         protocol::{
+            looked::modified_since,
             outcome::{CredentialsEvidence, evidence, reason_and_class},
             reply::{NotSent, Reply},
         },
@@ -46,6 +48,7 @@ use crate::{
     ops::metrics,
 };
 use jiff::Timestamp;
+use kube::runtime::events::EventType;
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -360,7 +363,11 @@ impl<C: Cognito> Looker<C> {
                 }
                 continue;
             }
-            affected.extend(note(&self.context, &id, wanted, look, None));
+            let noted = note(&self.context, &id, wanted, look, None);
+            if let Some(key) = &noted {
+                report_modified(&self.context, key);
+            }
+            affected.extend(noted);
         }
         triage_all(&self.context, affected).await;
         self.go_on(job);
@@ -530,6 +537,27 @@ fn note<C: Cognito>(
     let uid = resource.metadata.uid.unwrap_or_default();
     context.looks.add(&wanted.key, &uid, look, validity_days);
     Some(wanted.key)
+}
+
+/// Queues an Event if something about the user was modified since the set, and this process has not said so of
+/// this time. No status is written: anything may move that time, a sign-in perhaps too.
+fn report_modified<C: Cognito>(context: &Context<C>, key: &Key) {
+    let report = || {
+        let stored = context.index().resource(key)?;
+        let resource = context.memory.freshest(key, stored);
+        let snapshot = Snapshot::new(context, key, resource.clone());
+        let observed = snapshot.observe(context, snapshot.watched_secret(context));
+        let at = modified_since(&observed, Timestamp::now())?;
+        context.looks.is_news(key, at).then(|| {
+            let note = format!(
+                "Something about the user was modified at {at} by AWS's clock, after the operator set the password. AWS doesn't say what. If somebody may have changed the password, request a set: kubectl annotate cup NAME --overwrite cognito-password-operator.io/requestedAt=$(date +%s)."
+            );
+            let regarding = events::reference(&*resource);
+            let events = &context.events;
+            events.enqueue(regarding, EventType::Normal, "UserModified", "Look", &note);
+        })
+    };
+    let _ = context.isolated(key, "reporting a modified user", report);
 }
 
 /// Whether the look shows a user who has not signed in, with a temporary password that is older than the shortest

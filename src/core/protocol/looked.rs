@@ -87,6 +87,12 @@ fn judgement(observed: &Observation<'_>, now: Timestamp) -> Judgement {
     judge::judge(&observed.looks, &expected, now)
 }
 
+/// When something about the user last changed since the set, although the user is as the set left the user. See
+/// [`judge::modified_since`].
+pub(crate) fn modified_since(observed: &Observation<'_>, now: Timestamp) -> Option<Timestamp> {
+    judge::modified_since(&observed.looks, &expectation(observed)?, now)
+}
+
 fn expectation(observed: &Observation<'_>) -> Option<Expectation> {
     let status = observed.status;
     let synced = status
