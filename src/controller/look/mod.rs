@@ -189,6 +189,9 @@ impl<C: Cognito> Looker<C> {
                 Job::Pass(_) | Job::Policy(_) => self.permits.leave(job),
             };
         };
+        if progress.is_calling {
+            return;
+        }
         let id = progress.id.clone();
         let Some(account) = self.context.credential_gate.account(&id.authority) else {
             let speaker = progress.speaker.clone();
@@ -230,9 +233,10 @@ impl<C: Cognito> Looker<C> {
     }
 
     fn call(&mut self, job: &Job, permit: Permit<Job>) {
-        let Some(progress) = self.progress(job) else {
+        let Some(progress) = self.jobs.get_mut(&of_progress(job)) else {
             return;
         };
+        progress.is_calling = true;
         let id = progress.id.clone();
         let query = progress.sweep.next();
         let context = self.context.clone();
@@ -270,13 +274,13 @@ impl<C: Cognito> Looker<C> {
     }
 
     fn progress(&self, job: &Job) -> Option<&Progress> {
-        match job {
-            Job::Lookup(_) | Job::Pass(_) => self.jobs.get(job),
-            Job::Policy(id) => self.jobs.get(&Job::Pass(id.clone())),
-        }
+        self.jobs.get(&of_progress(job))
     }
 
     async fn ended(&mut self, job: Job, done: Done) {
+        if let Some(progress) = self.jobs.get_mut(&of_progress(&job)) {
+            progress.is_calling = false;
+        }
         match done {
             Done::Credentials(id, found) => {
                 self.resolving.remove(&id.authority);
@@ -301,9 +305,8 @@ impl<C: Cognito> Looker<C> {
             Done::Panicked => {
                 self.resolving.clear();
                 self.permits.leave(&job);
-                self.jobs.remove(&job);
+                self.jobs.remove(&of_progress(&job));
                 if let Job::Pass(id) | Job::Policy(id) = &job {
-                    self.jobs.remove(&Job::Pass(id.clone()));
                     self.pools.ended(id, None);
                 }
             }
@@ -392,9 +395,11 @@ impl<C: Cognito> Looker<C> {
             return;
         };
         if let Job::Pass(id) = job {
-            self.pools.ended(id, Some(progress.sweep.habit()));
-            debug!(pool = %id.pool, authority = %id.authority, "looked at the users of a pool");
-            if !progress.has_failed {
+            let is_complete = !progress.has_failed;
+            debug!(pool = %id.pool, authority = %id.authority, is_complete, "looked at the users of a pool");
+            let habit = is_complete.then(|| progress.sweep.habit());
+            self.pools.ended(id, habit);
+            if is_complete {
                 self.context.looks.passed(&id.pool, progress.began);
             }
         }
@@ -480,6 +485,14 @@ impl<C: Cognito> Looker<C> {
             }
         }
         triage_all(&self.context, affected).await;
+    }
+}
+
+/// The job under which the progress of a job is kept.
+fn of_progress(job: &Job) -> Job {
+    match job {
+        Job::Lookup(_) | Job::Pass(_) => job.clone(),
+        Job::Policy(id) => Job::Pass(id.clone()),
     }
 }
 

@@ -34,6 +34,9 @@ const PASSES_MAX: usize = 32;
 /// Regions that don't exist.
 const FAILING_PASSES_MAX: usize = 8;
 
+/// A pass that failed is made again after this share of the interval.
+const FAILED_SHARE: u32 = 5;
+
 /// When a pool without a user to look at is checked again: no set is old enough yet.
 const NOBODY_YET: Duration = Duration::from_secs(15);
 
@@ -128,6 +131,9 @@ impl Pools {
         self.running.remove(id);
         if let Some(pool) = self.pools.get_mut(&id.pool) {
             pool.has_failed = habit.is_none();
+            if pool.has_failed {
+                pool.due = pool.due.min(Instant::now() + self.interval / FAILED_SHARE);
+            }
         }
         if let Some(habit) = habit {
             self.habits.insert(id.clone(), habit);
