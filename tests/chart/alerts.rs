@@ -121,14 +121,23 @@ fn rendered(alert: &str, mut values: Value) -> String {
     let objects = objects(&values);
     let rule = objects.iter().find(|it| it["kind"] == "PrometheusRule");
     let groups = rule.expect("a PrometheusRule")["spec"]["groups"].as_array();
-    let mut rules = groups.into_iter().flatten().filter_map(|it| it["rules"].as_array()).flatten();
+    let mut rules = groups
+        .into_iter()
+        .flatten()
+        .filter_map(|it| it["rules"].as_array())
+        .flatten();
     let found = rules.find(|it| it["alert"] == *alert).expect(alert);
     text(found, "/expr").to_owned()
 }
 
 #[test]
 fn the_chart_fits_alerts_to_the_settings() {
-    let replicas = |count: u8| rendered("CognitoPasswordOperatorReplicaDown", json!({ "replicas": count }));
+    let replicas = |count: u8| {
+        rendered(
+            "CognitoPasswordOperatorReplicaDown",
+            json!({ "replicas": count }),
+        )
+    };
     assert!(replicas(3).ends_with("< 3"), "{}", replicas(3));
     let interval = |text: &str| {
         let settings = json!({ "settings": { "driftInterval": text } });
@@ -138,7 +147,10 @@ fn the_chart_fits_alerts_to_the_settings() {
     assert!(default.ends_with("> 4 * 900"), "{default}");
     for (text, seconds) in [("5m", 300), ("1h30m", 5400), ("168h", 604_800)] {
         let expression = interval(text);
-        assert!(expression.ends_with(&format!("> 4 * {seconds}")), "{expression}");
+        assert!(
+            expression.ends_with(&format!("> 4 * {seconds}")),
+            "{expression}"
+        );
     }
 }
 

@@ -32,7 +32,10 @@ fn settings() -> Vec<Refusal> {
         ),
         (
             json!({ "settings": { "driftInterval": "1 hour" } }),
-            &["settings.driftInterval: \"1 hour\" is no time from 5m to 168h", "such as 15m or 1h30m"],
+            &[
+                "settings.driftInterval: \"1 hour\" is no time from 5m to 168h",
+                "such as 15m or 1h30m",
+            ],
         ),
         (
             json!({ "settings": { "driftInterval": "4m" } }),

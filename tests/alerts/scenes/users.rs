@@ -48,7 +48,8 @@ pub(super) async fn looks_denied(stage: Stage) -> Installation {
     add(&it, "Report").await;
     // The operator looks at new users once. Later ones find the right missing as well.
     for bot in ["bot-2", "bot-3"] {
-        it.add_with(bot, |spec| spec["drift"] = json!("Report")).await;
+        it.add_with(bot, |spec| spec["drift"] = json!("Report"))
+            .await;
         it.world.wait(bot, "True", "PasswordSet").await;
     }
     it.fires("AccessDenied").await;
