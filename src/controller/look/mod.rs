@@ -165,7 +165,13 @@ impl<C: Cognito> Looker<C> {
         let context = self.context.clone();
         let pools: Vec<_> = context.index().pools_looked_at().cloned().collect();
         for pool in self.pools.due(&context.looks, pools) {
-            for (id, wanted) in pools::collect(&context, &pool).await {
+            let now = Instant::now();
+            let passes = pools::collect(&context, &pool).await;
+            if passes.is_empty() {
+                // Nobody waits for a pass, so the age of the last one means nothing.
+                context.looks.passed(&pool, now);
+            }
+            for (id, wanted) in passes {
                 let id = Arc::new(id);
                 let job = Job::Pass(id.clone());
                 let Some(speaker) = wanted.first().map(|wanted| wanted.key.clone()) else {
