@@ -5,9 +5,12 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use jiff::SignedDuration;
+use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{AccessKey, Moto, Operator, OperatorBuilder, SignIn, scratch};
+use crate::looks::backdate;
+use crate::support::{AccessKey, Moto, Operator, OperatorBuilder, SignIn, condition, scratch};
 use crate::world::World;
 
 /// moto's only account.
@@ -57,13 +60,21 @@ impl Scene {
     }
 
     async fn on(world: World<'static>) -> Self {
+        Self::with(world, |_| ()).await
+    }
+
+    /// A scene whose resource has this change.
+    async fn with(world: World<'static>, change: impl FnOnce(&mut Value)) -> Self {
         let moto = Moto::start().await;
         let (pool, application) = moto.create_pool(&world.namespace, 8).await;
         moto.create_user(&pool, "ci-bot").await;
         world
             .apply_secret("ci-bot", "password", "First-Passw0rd")
             .await;
-        let in_pool = |resource: &mut Value| resource["spec"]["userPoolId"] = json!(pool);
+        let in_pool = |resource: &mut Value| {
+            resource["spec"]["userPoolId"] = json!(pool);
+            change(resource);
+        };
         world.apply_resource("ci-bot", in_pool).await;
         Self {
             moto,
@@ -128,6 +139,69 @@ async fn with_the_rights_that_are_printed_passwords_are_set_and_each_right_is_us
     let _operator = scene.operator(scene.world.builder(), &profile).await;
     scene.world.wait("ci-bot", "True", "PasswordSet").await;
     assert_eq!(scene.signs_in_with("First-Passw0rd").await, SignIn::Ok);
+    assert_eq!(scene.asked().await, actions(&policy));
+}
+
+#[rstest]
+#[case::drift("--drift", json!({ "drift": "Report" }), "ListUsers")]
+#[case::sessions("--revoke-sessions", json!({ "revokeSessions": true }), "AdminUserGlobalSignOut")]
+#[tokio::test]
+async fn each_switch_gives_the_right_that_its_field_needs(
+    #[case] switch: &str,
+    #[case] fields: Value,
+    #[case] action: &str,
+) {
+    let world = World::new("iam-switch").await;
+    let with_fields = |resource: &mut Value| {
+        for (field, value) in fields.as_object().into_iter().flatten() {
+            resource["spec"][field] = value.clone();
+        }
+    };
+    let scene = Scene::with(world, with_fields).await;
+    let without = printed(&["--pool-arn", &scene.pool_arn()]);
+    let policy = printed(&["--pool-arn", &scene.pool_arn(), switch]);
+    let more: Vec<_> = actions(&policy)
+        .difference(&actions(&without))
+        .cloned()
+        .collect();
+    assert_eq!(more, [format!("cognito-idp:{action}")]);
+    let rights = for_moto(policy.clone());
+    let key = scene.moto.iam_user("operator", &rights).await;
+    scene.moto.enforce_iam().await;
+    let profile = format!("[default]\n{}", profile(&key));
+    let _operator = scene.operator(scene.world.builder(), &profile).await;
+    scene.world.wait("ci-bot", "True", "PasswordSet").await;
+    assert_eq!(scene.signs_in_with("First-Passw0rd").await, SignIn::Ok);
+    assert_eq!(scene.asked().await, actions(&policy));
+}
+
+/// The policy of a pool is read only for a temporary password that is older than a day.
+#[tokio::test]
+async fn two_switches_give_the_rights_to_look_at_a_temporary_password_that_may_have_expired() {
+    let world = World::new("iam-expiry").await;
+    let temporary = |resource: &mut Value| {
+        resource["spec"]["drift"] = json!("Report");
+        resource["spec"]["permanent"] = json!(false);
+    };
+    let scene = Scene::with(world, temporary).await;
+    let switches = ["--drift", "--temporary-expiry"];
+    let policy = printed(&[&["--pool-arn", &scene.pool_arn()][..], &switches].concat());
+    let rights = for_moto(policy.clone());
+    let key = scene.moto.iam_user("operator", &rights).await;
+    scene.moto.enforce_iam().await;
+    let profile = format!("[default]\n{}", profile(&key));
+    let world = &scene.world;
+    let operator = scene.operator(world.builder(), &profile).await;
+    world.wait("ci-bot", "True", "PasswordSet").await;
+    assert_ne!(scene.asked().await, actions(&policy), "not yet");
+    drop(operator);
+    backdate(world, "ci-bot", SignedDuration::from_hours(48)).await;
+    let _operator = scene.operator(world.builder(), &profile).await;
+    world
+        .wait_for("ci-bot", "looked at", |bot| {
+            condition(bot, "Verified").is_some_and(|verified| verified["status"] == "True")
+        })
+        .await;
     assert_eq!(scene.asked().await, actions(&policy));
 }
 

@@ -121,6 +121,22 @@ async fn an_invalid_resource_is_refused_with_a_message_that_says_what_is_valid()
         ("/spec/passwordSecretRef/key", json!("../password"), key),
         ("/spec/permanent", json!("yes"), "must be of type boolean"),
         ("/spec/suspend", json!("no"), "must be of type boolean"),
+        (
+            "/spec/drift",
+            json!("correct"),
+            "Unsupported value: \"correct\": supported values: \"Ignore\", \"Report\", \"Correct\"",
+        ),
+        ("/spec/drift", json!(true), "must be of type string"),
+        (
+            "/spec/federatedUser",
+            json!("allow"),
+            "Unsupported value: \"allow\": supported values: \"Refuse\", \"Allow\"",
+        ),
+        (
+            "/spec/revokeSessions",
+            json!("yes"),
+            "must be of type boolean",
+        ),
         // The schema has no field for another namespace's Secret.
         (
             "/spec/passwordSecretRef/namespace",
@@ -226,8 +242,42 @@ async fn pool_and_username_are_immutable_and_all_other_fields_are_not() {
     changed["spec"]["passwordSecretRef"] = json!({ "name": "other", "key": "pass.word" });
     changed["spec"]["permanent"] = json!(false);
     changed["spec"]["suspend"] = json!(true);
+    for (field, value) in [("drift", "Correct"), ("federatedUser", "Allow")] {
+        changed["spec"][field] = json!(value);
+    }
     schema.apply(&changed).expect("all else may change");
     assert_eq!(schema.object("bot")["metadata"]["generation"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sessions_of_a_temporary_password_cant_be_revoked() {
+    let schema = Schema::new("sessions").await;
+    let with = |permanent: bool, revoke: bool| {
+        let mut object = valid("bot");
+        object["spec"]["permanent"] = json!(permanent);
+        object["spec"]["revokeSessions"] = json!(revoke);
+        object
+    };
+    let sentence = "revokeSessions needs permanent: true, because a user with a temporary password \
+                    has no session that began with it";
+    let refused = schema.apply(&with(false, true)).expect_err("no sessions");
+    assert!(refused.contains(sentence), "{refused}");
+    for (permanent, revoke) in [(false, false), (true, false), (true, true)] {
+        schema.apply(&with(permanent, revoke)).expect("it is valid");
+    }
+    let refused = schema.apply(&with(false, true)).expect_err("no sessions");
+    assert!(refused.contains(sentence), "{refused}");
+    for (field, values) in [
+        ("drift", &["Ignore", "Report", "Correct"][..]),
+        ("federatedUser", &["Refuse", "Allow"]),
+    ] {
+        for value in values {
+            let mut object = valid("bot");
+            object["spec"][field] = json!(value);
+            schema.apply(&object).expect("it is valid");
+            assert_eq!(schema.object("bot")["spec"][field], json!(value));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,7 +293,10 @@ async fn missing_fields_get_defaults_and_unknown_fields_are_pruned() {
             "passwordSecretRef": { "name": "ci-bot-credentials", "key": "password" },
             "permanent": true,
             "suspend": false,
-        })
+            "federatedUser": "Refuse",
+            "revokeSessions": false,
+        }),
+        "without `drift`, the operator's flag decides"
     );
     // Without this default, kstatus would call the new resource finished before the operator has seen the
     // resource.
@@ -319,6 +372,13 @@ async fn kubectl_finds_resources_by_short_name_category_user_and_pool() {
         "spec.passwordSecretRef.key",
         "spec.permanent",
         "spec.suspend",
+        "spec.drift",
+        "spec.federatedUser",
+        "spec.revokeSessions",
+        "status.signOutOwed.since",
+        "status.corrections.count",
+        "status.foundAs",
+        "status.synced.answeredAt",
         "status.observedGeneration",
     ] {
         let path = format!("cup.{field}");

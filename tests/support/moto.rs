@@ -195,6 +195,43 @@ impl Moto {
             },
         }
     }
+
+    /// Signs in, and returns the refresh token of the session.
+    pub(crate) async fn refresh_token(
+        &self,
+        application: &str,
+        username: &str,
+        password: &str,
+    ) -> String {
+        let request = self
+            .sdk()
+            .initiate_auth()
+            .auth_flow(AuthFlowType::UserPasswordAuth)
+            .client_id(application)
+            .auth_parameters("USERNAME", username)
+            .auth_parameters("PASSWORD", password);
+        let reply = request.send().await.expect("moto answers sign-ins");
+        let tokens = reply.authentication_result().expect("signed in");
+        tokens.refresh_token().expect("a token").to_owned()
+    }
+
+    /// Whether the session of this refresh token goes on.
+    pub(crate) async fn refreshes(&self, application: &str, refresh_token: &str) -> bool {
+        let request = self
+            .sdk()
+            .initiate_auth()
+            .auth_flow(AuthFlowType::RefreshTokenAuth)
+            .client_id(application)
+            .auth_parameters("REFRESH_TOKEN", refresh_token);
+        match request.send().await {
+            Ok(reply) => reply.authentication_result().is_some(),
+            Err(error) => {
+                let code = error.code();
+                assert_eq!(code, Some("NotAuthorizedException"), "{error:?}");
+                false
+            }
+        }
+    }
 }
 
 /// A client for each of the test Cognitos, with the SDK's defaults but without retries, so that a test sees

@@ -207,7 +207,7 @@ pub(crate) fn with_look(observed: &Observation<'_>, status: Status, now: Timesta
             let found_as = found_as(observed).or_else(|| status.found_as.clone());
             let status = Status { found_as, ..status };
             let message =
-                "A look found the user enabled, confirmed, and not changed since the set.";
+                "A look found the user enabled, and nothing that contradicts the last set.";
             told(status, ConditionStatus::True, USER_SEEN, message)
         }
         Judgement::Agreed(deviation) => {
