@@ -13,6 +13,9 @@ use crate::table::{Goal, Line};
 /// A look counts from this time after a set.
 const MARGIN: Duration = Duration::from_secs(61);
 
+/// How often the benchmark reads the record of the API server.
+const POLL: Duration = Duration::from_secs(1);
+
 /// How long the benchmark observes the operator after a pass.
 const IDLE: Duration = Duration::from_mins(1);
 
@@ -34,6 +37,7 @@ pub(crate) async fn run(stage: &Stage) -> Vec<Line> {
     let operator = stage.operator_with(UNLIMITED, &LOOKING).await;
     stage
         .until("every user is verified once", async || {
+            sleep(POLL).await;
             let asked = stage.asked(mark);
             let writes = asked.iter().filter(|it| it.is_status_write()).count();
             if writes >= count {

@@ -160,9 +160,13 @@ impl<C: Cognito> Looker<C> {
         }
     }
 
-    /// Begins a pass over each pool that is due.
+    /// Begins a pass over each pool that is due. Before the first lists are complete, a pass would miss the
+    /// resources that are not listed yet, and the next pass would come an interval later.
     async fn begin_passes(&mut self) {
         let context = self.context.clone();
+        if context.index().awaits_any() {
+            return;
+        }
         let pools: Vec<_> = context.index().pools_looked_at().cloned().collect();
         for pool in self.pools.due(&context.looks, pools) {
             let now = Instant::now();
