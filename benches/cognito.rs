@@ -1,4 +1,5 @@
 //! A Cognito that answers `AdminSetUserPassword` at once, and records the time of each user's last call.
+//! `ListUsers` lists the users that were set, in pages.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -12,12 +13,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::support::Server;
 
 /// A call gets no answer if the Region in its pool's id contains this text.
 pub(crate) const HANGING: &str = "hanging";
+
+/// How many users a page of `ListUsers` has.
+const PAGE: usize = 60;
 
 /// The server ends when this value is dropped.
 pub(crate) struct Cognito {
@@ -28,6 +33,10 @@ pub(crate) struct Cognito {
 #[derive(Default)]
 struct Calls {
     count: usize,
+    /// The number of calls of `ListUsers`.
+    lists: usize,
+    /// The users in the order of their first calls.
+    users: Vec<String>,
     /// The time of each user's last call.
     last: HashMap<String, Instant>,
 }
@@ -51,6 +60,11 @@ impl Cognito {
     /// The number of calls so far.
     pub(crate) fn count(&self) -> usize {
         self.lock().count
+    }
+
+    /// The number of calls of `ListUsers` so far.
+    pub(crate) fn lists(&self) -> usize {
+        self.lock().lists
     }
 
     /// The time of this user's last call, if that was not before `since`.
@@ -79,16 +93,26 @@ async fn answer(
     calls: Arc<Mutex<Calls>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let at = Instant::now();
+    let target = request.headers().get("x-amz-target");
+    let is_list = target.is_some_and(|it| it.as_bytes().ends_with(b".ListUsers"));
     let body = request.into_body().collect().await;
     let body = body
         .map(http_body_util::Collected::to_bytes)
         .unwrap_or_default();
-    let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let mut reply = "{}".to_owned();
     {
         let mut calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.count += 1;
-        let username = body["Username"].as_str().unwrap_or_default();
-        calls.last.insert(username.to_owned(), at);
+        if is_list {
+            calls.lists += 1;
+            reply = page(&calls.users, &body).to_string();
+        } else {
+            calls.count += 1;
+            let username = body["Username"].as_str().unwrap_or_default();
+            if calls.last.insert(username.to_owned(), at).is_none() {
+                calls.users.push(username.to_owned());
+            }
+        }
     }
     let pool = body["UserPoolId"].as_str().unwrap_or_default();
     if pool.contains(HANGING) {
@@ -97,6 +121,29 @@ async fn answer(
     }
     let response = Response::builder()
         .header("content-type", "application/x-amz-json-1.1")
-        .body(Full::new(Bytes::from_static(b"{}")));
+        .body(Full::new(Bytes::from(reply)));
     Ok(response.expect("the response is well-formed"))
+}
+
+/// The page of users that begins at the token. Every user was created long ago, and is confirmed.
+fn page(users: &[String], request: &Value) -> Value {
+    let token = request["PaginationToken"].as_str();
+    let from: usize = token.map_or(0, |token| token.parse().expect("the server's own token"));
+    let page: Vec<_> = users.iter().skip(from).take(PAGE).collect();
+    let next = from + page.len();
+    let user = |name: &&String| {
+        json!({
+            "Username": name,
+            "Attributes": [{ "Name": "sub", "Value": "00000000-0000-4000-8000-000000000000" }],
+            "UserCreateDate": 1_600_000_000,
+            "UserLastModifiedDate": 1_600_000_000,
+            "Enabled": true,
+            "UserStatus": "CONFIRMED",
+        })
+    };
+    let mut reply = json!({ "Users": page.iter().map(user).collect::<Vec<_>>() });
+    if next < users.len() {
+        reply["PaginationToken"] = json!(next.to_string());
+    }
+    reply
 }

@@ -12,6 +12,7 @@ mod bare;
 mod cognito;
 mod crowds;
 mod livez;
+mod looks;
 mod process;
 mod scenarios;
 mod soak;
@@ -32,8 +33,8 @@ use stage::Stage;
 use table::Table;
 
 /// The scenarios with all resources in the cluster, in the order of the run.
-const FULL: [&str; 7] = [
-    "restart", "idle", "metadata", "rotation", "storm", "fairness", "large",
+const FULL: [&str; 8] = [
+    "restart", "idle", "looks", "metadata", "rotation", "storm", "fairness", "large",
 ];
 
 /// The scenarios with a control plane of their own, or with none. `start` runs together with every other
@@ -112,6 +113,9 @@ async fn play(operator: &Path, resources: usize, wants: &dyn Fn(&str) -> bool, t
     }
     if wants("idle") {
         table.add(scenarios::idle(&stage).await);
+    }
+    if wants("looks") {
+        table.add(looks::run(&stage).await);
     }
     if wants("metadata") {
         table.add(scenarios::metadata(&stage, &crowd).await);

@@ -158,6 +158,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "controller::look",
         &[
             "api",
+            "cluster",
             "cognito",
             "controller::calls",
             "controller::context",

@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_mins(2);
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER";
 
 /// Every flag of `run`, its variable, and the default, if the flag has one.
-const FLAGS: [(&str, &str, &str); 11] = [
+const FLAGS: [(&str, &str, &str); 13] = [
     (
         "--watch-namespaces",
         "CPO_WATCH_NAMESPACES",
@@ -42,6 +42,8 @@ const FLAGS: [(&str, &str, &str); 11] = [
         "CPO_LEASE_NAME",
         "default: cognito-password-operator",
     ),
+    ("--drift", "CPO_DRIFT", "default: ignore"),
+    ("--drift-interval", "CPO_DRIFT_INTERVAL", "default: 15m"),
     ("--listen", "CPO_LISTEN", "default: [::]:8080"),
     ("--log-format", "CPO_LOG_FORMAT", "default: text"),
     ("--log", "CPO_LOG", "default: info"),

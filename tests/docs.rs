@@ -246,6 +246,7 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
         waiting: 1,
         rps: 10.0,
     });
+    metrics.measure_look_age_with(|| Duration::ZERO);
     metrics.measure_memory_with(|| MemorySample {
         tasks: 1,
         entries: vec![("resources", 1)],

@@ -427,12 +427,17 @@ impl Metrics {
     }
 }
 
-/// The counters of calls. Several replies are often lost at once, and a series that begins at 6 has no increase for
-/// the alert of lost replies.
+/// The counters of calls. Several replies are often lost at once, and refused looks are far apart: a series that
+/// begins above zero has no increase for the alerts of lost replies and refused calls.
 fn calls_from_zero() -> Family<CallLabels, Counter> {
     let calls = Family::<CallLabels, Counter>::default();
     for operation in OPERATIONS {
-        for code in [OK, NO_REPLY, "InternalErrorException"] {
+        for code in [
+            OK,
+            NO_REPLY,
+            "InternalErrorException",
+            "AccessDeniedException",
+        ] {
             drop(calls.get_or_create(&CallLabels { operation, code }));
         }
     }

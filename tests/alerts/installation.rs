@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::replica::Replica;
 use crate::say;
 use crate::support::prometheus::Series;
@@ -171,9 +173,15 @@ impl Installation {
 
     /// A user, a Secret and a resource of one name; the password need not be set when this returns.
     pub(crate) async fn add(&self, name: &str) {
+        self.add_with(name, |_| ()).await;
+    }
+
+    /// The same with a change of the resource's spec.
+    pub(crate) async fn add_with(&self, name: &str, change: impl FnOnce(&mut Value)) {
         self.world.cognito.add_user(POOL, name);
         self.rotate(name).await;
-        self.world.apply_resource(name, |_| ()).await;
+        let change = |resource: &mut Value| change(&mut resource["spec"]);
+        self.world.apply_resource(name, change).await;
     }
 
     /// The same for many.

@@ -6,6 +6,7 @@ mod cognito;
 mod installation;
 mod quiet;
 mod resources;
+mod users;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -43,6 +44,9 @@ macro_rules! scene {
 
 pub(crate) const SCENES: &[Scene] = &[
     // The longest first.
+    scene!("drift", users::drift, ["Drift"]),
+    scene!("correcting", users::correcting, ["Correcting"]),
+    scene!("looks-denied", users::looks_denied, ["AccessDenied"]),
     scene!("rate-limited", cognito::rate_limited, ["RateLimited"]),
     scene!(
         "needless-rights",
@@ -92,6 +96,10 @@ pub(crate) const SCENES: &[Scene] = &[
 /// Alerts that no scene can provoke, with the reason. rules.test.yaml makes each of them fire, by invented series.
 pub(crate) const NOT_PROVOKED: &[(&str, &str)] = &[
     ("Panics", "no input is known at which the operator panics"),
+    (
+        "NotLooking",
+        "looks are at least five minutes apart, and four times that is too long for a scene",
+    ),
     ("VersionSkew", "the tests have one version of the operator"),
 ];
 

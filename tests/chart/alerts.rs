@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use cognito_password_operator::{api::REASONS, core::access::grant_status::GRANT_REASONS};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::render::objects;
 use crate::support::tools;
 
 fn read(path: &str) -> String {
@@ -112,6 +113,45 @@ fn reasons_in(expression: &str) -> BTreeSet<&str> {
         .flat_map(|matcher| expression.split(matcher).skip(1));
     let patterns = after.filter_map(|rest| rest.split('"').next());
     patterns.flat_map(|pattern| pattern.split('|')).collect()
+}
+
+/// The expression of an alert that the chart renders with these values.
+fn rendered(alert: &str, mut values: Value) -> String {
+    values["metrics"] = json!({ "prometheusRule": { "enabled": true } });
+    let objects = objects(&values);
+    let rule = objects.iter().find(|it| it["kind"] == "PrometheusRule");
+    let groups = rule.expect("a PrometheusRule")["spec"]["groups"].as_array();
+    let mut rules = groups
+        .into_iter()
+        .flatten()
+        .filter_map(|it| it["rules"].as_array())
+        .flatten();
+    let found = rules.find(|it| it["alert"] == *alert).expect(alert);
+    text(found, "/expr").to_owned()
+}
+
+#[test]
+fn the_chart_fits_alerts_to_the_settings() {
+    let replicas = |count: u8| {
+        rendered(
+            "CognitoPasswordOperatorReplicaDown",
+            json!({ "replicas": count }),
+        )
+    };
+    assert!(replicas(3).ends_with("< 3"), "{}", replicas(3));
+    let interval = |text: &str| {
+        let settings = json!({ "settings": { "driftInterval": text } });
+        rendered("CognitoPasswordOperatorNotLooking", settings)
+    };
+    let default = rendered("CognitoPasswordOperatorNotLooking", json!({}));
+    assert!(default.ends_with("> 4 * 900"), "{default}");
+    for (text, seconds) in [("5m", 300), ("1h30m", 5400), ("168h", 604_800)] {
+        let expression = interval(text);
+        assert!(
+            expression.ends_with(&format!("> 4 * {seconds}")),
+            "{expression}"
+        );
+    }
 }
 
 /// The words of an expression.

@@ -38,6 +38,12 @@ fn table() -> Vec<(&'static str, Value, &'static str)> {
             json!({ "cognitoBurst": 3 }),
             "--cognito-burst=3",
         ),
+        ("--drift", json!({ "drift": "report" }), "--drift=report"),
+        (
+            "--drift-interval",
+            json!({ "driftInterval": "1h30m" }),
+            "--drift-interval=1h30m",
+        ),
         (
             "--leader-elect",
             json!({ "leaderElect": false }),
@@ -201,7 +207,17 @@ fn the_chart_refuses_a_text_exactly_if_the_operator_does() {
         "[12345::]",
     ];
     let namespaces = ["a", "1", "a-b", "A", "a.b", "-a", "a_b", ""];
-    let table: [Texts; 5] = [
+    // The operator also accepts "90 minutes", "PT90M" and spaces. The chart computes with the value, and takes one form.
+    let intervals = [
+        "5m", "4m", "0m", "0h5m", "1h30m", "1h90m", "90m", "015m", "168h", "167h60m", "169h",
+        "10080m", "10081m", "15", "m", "h", "30m1h", "-15m", "1h30", "ten",
+    ];
+    let table: [Texts; 6] = [
+        (
+            "--drift-interval",
+            &intervals,
+            |text| json!({ "driftInterval": text }),
+        ),
         (
             "--secret-selector",
             &selectors,

@@ -35,6 +35,14 @@ fn schema() -> Vec<Refusal> {
             &["/settings/cognitoBurst", "want integer"],
         ),
         (
+            json!({ "settings": { "drift": "Report" } }),
+            &["/settings/drift", "'report'", "'correct'"],
+        ),
+        (
+            json!({ "settings": { "driftInterval": 15 } }),
+            &["/settings/driftInterval", "want string"],
+        ),
+        (
             json!({ "settings": { "ungranted": "yes" } }),
             &["/settings/ungranted", "'deny'", "'allow'"],
         ),

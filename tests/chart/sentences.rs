@@ -31,6 +31,17 @@ fn settings() -> Vec<Refusal> {
             &["settings.leaseName: \"A_b\" is no name of a Lease"],
         ),
         (
+            json!({ "settings": { "driftInterval": "1 hour" } }),
+            &[
+                "settings.driftInterval: \"1 hour\" is no time from 5m to 168h",
+                "such as 15m or 1h30m",
+            ],
+        ),
+        (
+            json!({ "settings": { "driftInterval": "4m" } }),
+            &["settings.driftInterval: \"4m\" is no time from 5m to 168h"],
+        ),
+        (
             json!({ "settings": { "listenAddress": "localhost" } }),
             &["settings.listenAddress: \"localhost\" is no address"],
         ),

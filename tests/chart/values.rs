@@ -117,6 +117,7 @@ fn change(path: &str, leaf: &Value) -> (Value, Value) {
     match path {
         "global" => alone(json!({ "imageRegistry": "registry.example.com" })),
         "settings.watchNamespaces" => alone(json!(["team-a"])),
+        "settings.driftInterval" => alone(json!("1h")),
         "settings.leaderElect" => (json!({ "replicas": 1 }), json!(false)),
         "settings.listenAddress" => alone(json!("0.0.0.0")),
         "aws.roleArn" => alone(json!("arn:aws:iam::111122223333:role/a")),

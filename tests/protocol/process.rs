@@ -15,8 +15,8 @@ use cognito_password_operator::{
         protocol::{
             conclude::{Conclusion, conclude, withdraw},
             decide::decide,
-            decision::{Decision, Report},
-            obligation::{Duty, conclude_sign_out},
+            decision::{Decision, Duty, Report},
+            obligation::conclude_sign_out,
             observation::{DecisionBasis, Observation, OlderResource, SecretState},
             outcome::{Outcome, classify},
             plan::Plan,

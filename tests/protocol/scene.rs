@@ -8,8 +8,8 @@ use cognito_password_operator::{
     core::protocol::{
         conclude::{Conclusion, OutcomeReport, conclude},
         decide::{decide_at_closed_gate, report_while_queued},
-        decision::{Decision, Report},
-        obligation::{Duty, SignOutReport, conclude_sign_out},
+        decision::{Decision, Duty, Report},
+        obligation::{SignOutReport, conclude_sign_out},
         observation::{DecisionBasis, OlderResource, SecretState},
         outcome::classify,
         plan::Plan,

@@ -156,7 +156,10 @@ fn a_deviation_is_said_after_the_second_look_and_never_set_by_report(
         true => scene.look(),
         false => scene.read(),
     };
-    assert!(!matches!(decision, Decision::Set(_) | Decision::Report(_)), "metadata: {decision:?}");
+    assert!(
+        !matches!(decision, Decision::Set(_) | Decision::Report(_)),
+        "metadata: {decision:?}"
+    );
     assert_eq!(scene.status(), before);
 }
 
@@ -190,10 +193,23 @@ fn another_value_ends_a_deviation_unless_the_user_may_be_a_stranger(
         return;
     }
     // The operator looks before it sets a user who may be a stranger, and doesn't set.
-    assert!(matches!(scene.look(), Decision::Look { after: Duration::ZERO, .. }));
+    assert!(matches!(
+        scene.look(),
+        Decision::Look {
+            after: Duration::ZERO,
+            ..
+        }
+    ));
     add(&mut scene, found, LookKind::Lookup);
-    assert!(matches!(scene.look(), Decision::Stay { wake: None } | Decision::Look { .. }));
-    assert!(!matches!(scene.read(), Decision::Set(_)), "{:?}", scene.read());
+    assert!(matches!(
+        scene.look(),
+        Decision::Stay { wake: None } | Decision::Look { .. }
+    ));
+    assert!(
+        !matches!(scene.read(), Decision::Set(_)),
+        "{:?}",
+        scene.read()
+    );
     assert_eq!(scene.said().1, reason);
     // A person's request does.
     if reason != Reason::FederatedUser {
@@ -293,7 +309,10 @@ fn a_user_that_was_found_before_is_gone_and_recreated_if_a_new_one_comes() {
     assert_eq!(scene.said(), (False, Reason::UserRecreated, false, true));
     scene.later(900);
     agree(&mut scene, &stranger);
-    assert!(!matches!(scene.look(), Decision::Read), "a stranger is never set");
+    assert!(
+        !matches!(scene.look(), Decision::Read),
+        "a stranger is never set"
+    );
 }
 
 /// The reset is said, corrected, and the user fits.
@@ -351,7 +370,10 @@ fn corrections_come_at_growing_intervals_and_the_fifth_is_contested() {
     assert_eq!(scene.said(), (False, Reason::Contested, false, true));
     scene.later(900);
     agree(&mut scene, &found);
-    assert!(matches!(scene.look(), Decision::Stay { .. } | Decision::Look { .. }));
+    assert!(matches!(
+        scene.look(),
+        Decision::Stay { .. } | Decision::Look { .. }
+    ));
     // A person's request ends it.
     scene.cluster.request();
     scene.set(&applied());
@@ -409,7 +431,9 @@ fn a_password_that_somebody_chose_after_the_reset_is_not_overwritten() {
     look(&mut scene, chosen);
     assert_eq!(scene.look(), REST);
     // Not by a change to Correct either.
-    scene.cluster.change(|spec| spec.drift = Some(Drift::Correct));
+    scene
+        .cluster
+        .change(|spec| spec.drift = Some(Drift::Correct));
     assert_eq!(scene.look(), Decision::Read);
     scene.report();
     assert_eq!(scene.said(), (False, Reason::PasswordReset, false, true));
@@ -423,9 +447,17 @@ fn a_change_from_report_to_correct_looks_first_and_then_sets() {
     agree(&mut scene, &found);
     scene.say();
     scene.looks = Default::default();
-    scene.cluster.change(|spec| spec.drift = Some(Drift::Correct));
+    scene
+        .cluster
+        .change(|spec| spec.drift = Some(Drift::Correct));
     assert_eq!(scene.look(), Decision::Read);
-    assert!(matches!(scene.read(), Decision::Look { after: Duration::ZERO, .. }));
+    assert!(matches!(
+        scene.read(),
+        Decision::Look {
+            after: Duration::ZERO,
+            ..
+        }
+    ));
     agree(&mut scene, &found);
     assert_eq!(scene.look(), Decision::Read);
     assert!(scene.set(&applied()).applied);
@@ -529,7 +561,10 @@ fn an_expired_temporary_password_is_said(
     scene.looks.validity_days = validity;
     let report = scene.say();
     if is_expired {
-        assert_eq!(scene.said(), (False, Reason::TemporaryPasswordExpired, false, true));
+        assert_eq!(
+            scene.said(),
+            (False, Reason::TemporaryPasswordExpired, false, true)
+        );
         let guesses = report.verdict.message.contains("Cognito's default");
         assert_eq!(guesses, validity.is_none(), "{}", report.verdict.message);
     } else {
@@ -614,7 +649,9 @@ fn the_guard_refuses_a_first_set(
     } else {
         scene.say();
         assert_eq!(scene.said().1, reason);
-        scene.cluster.change(|spec| spec.federated_user = FederatedUser::Allow);
+        scene
+            .cluster
+            .change(|spec| spec.federated_user = FederatedUser::Allow);
         assert_eq!(scene.look(), Decision::Read);
         assert!(scene.set(&applied()).applied);
     }
@@ -660,7 +697,9 @@ fn ignore_drops_what_looks_left_but_not_what_they_found() {
     let fits = user(&scene, Confirmed);
     look(&mut scene, fits);
     scene.say();
-    scene.cluster.change(|spec| spec.drift = Some(Drift::Ignore));
+    scene
+        .cluster
+        .change(|spec| spec.drift = Some(Drift::Ignore));
     scene.looks = Default::default();
     scene.read();
     scene.report();
@@ -673,7 +712,9 @@ fn ignore_drops_what_looks_left_but_not_what_they_found() {
     let found = Found::User(user(&scene, ResetRequired));
     agree(&mut scene, &found);
     scene.say();
-    scene.cluster.change(|spec| spec.drift = Some(Drift::Ignore));
+    scene
+        .cluster
+        .change(|spec| spec.drift = Some(Drift::Ignore));
     scene.report();
     assert_eq!(scene.said(), (False, Reason::PasswordReset, false, true));
 }

@@ -31,8 +31,14 @@ fn the_record_of_a_set_owes_a_sign_out_and_is_not_ready() {
     let status = scene.status();
     assert!(status.synced.is_some() && status.attempt.is_none());
     assert!(is_owed(&scene));
-    assert_eq!(scene.said(), (Unknown, Reason::RevokingSessions, true, false));
-    assert_ne!(status.observed_generation, Some(scene.cluster.resource.generation));
+    assert_eq!(
+        scene.said(),
+        (Unknown, Reason::RevokingSessions, true, false)
+    );
+    assert_ne!(
+        status.observed_generation,
+        Some(scene.cluster.resource.generation)
+    );
 }
 
 #[test]
@@ -47,13 +53,18 @@ fn without_the_field_nothing_is_owed() {
 fn a_sign_out_that_succeeds_makes_the_resource_ready_and_nothing_follows() {
     let mut scene = owing();
     let duty = scene.duty();
-    let report = scene.sign_out(&duty, &applied()).expect("the same obligation");
+    let report = scene
+        .sign_out(&duty, &applied())
+        .expect("the same obligation");
     assert!(report.done);
     assert_eq!(scene.said(), (True, Reason::PasswordSet, false, false));
     assert!(!is_owed(&scene));
     assert_eq!(scene.look(), Decision::Stay { wake: None });
     let status = scene.status();
-    assert_eq!(status.observed_generation, Some(scene.cluster.resource.generation));
+    assert_eq!(
+        status.observed_generation,
+        Some(scene.cluster.resource.generation)
+    );
 }
 
 #[test]
@@ -66,13 +77,29 @@ fn a_sign_out_of_a_user_who_is_gone_is_done() {
 }
 
 #[rstest]
-#[case::throttled(refused("TooManyRequestsException"), Reason::TooManyRequests, Class::Transient)]
+#[case::throttled(
+    refused("TooManyRequestsException"),
+    Reason::TooManyRequests,
+    Class::Transient
+)]
 #[case::lost(lost(), Reason::OutcomeUnknown, Class::Unknown)]
 #[case::not_sent(not_sent(), Reason::Unreachable, Class::Transient)]
-#[case::broken(error(500, Some("InternalErrorException")), Reason::InternalError, Class::Unknown)]
+#[case::broken(
+    error(500, Some("InternalErrorException")),
+    Reason::InternalError,
+    Class::Unknown
+)]
 #[case::denied(refused("AccessDeniedException"), Reason::AccessDenied, Class::Waiting)]
-#[case::not_authorized(refused("NotAuthorizedException"), Reason::NotAuthorized, Class::Waiting)]
-#[case::not_enabled(refused("OperationNotEnabledException"), Reason::OperationNotEnabled, Class::Waiting)]
+#[case::not_authorized(
+    refused("NotAuthorizedException"),
+    Reason::NotAuthorized,
+    Class::Waiting
+)]
+#[case::not_enabled(
+    refused("OperationNotEnabledException"),
+    Reason::OperationNotEnabled,
+    Class::Waiting
+)]
 fn a_sign_out_that_fails_is_made_again_and_the_status_says_why(
     #[case] reply: Reply,
     #[case] reason: Reason,
@@ -195,7 +222,10 @@ fn a_request_owes_anew_and_is_answered_by_the_set() {
     scene.later(1);
     scene.set(&applied());
     let status = scene.status();
-    assert_eq!(status.last_handled_reconcile_at, scene.cluster.resource.requested_at);
+    assert_eq!(
+        status.last_handled_reconcile_at,
+        scene.cluster.resource.requested_at
+    );
     assert!(is_owed(&scene));
     assert_eq!(scene.said().0, Unknown);
 }

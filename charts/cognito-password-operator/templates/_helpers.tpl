@@ -206,6 +206,16 @@ annotations:
   verbs: [create, patch]
 {{- end }}
 
+{{/* settings.driftInterval in minutes; "" if the text has no such form. */}}
+{{- define "cpo.driftMinutes" -}}
+{{- $text := toString .Values.settings.driftInterval -}}
+{{- if regexMatch "^([0-9]{1,3}h)?([0-9]{1,5}m)?$" $text -}}
+{{- $hours := regexFind "^[0-9]+h" $text | trimSuffix "h" | default "0" | atoi -}}
+{{- $minutes := regexFind "[0-9]+m$" $text | trimSuffix "m" | default "0" | atoi -}}
+{{- add (mul 60 $hours) $minutes -}}
+{{- end -}}
+{{- end }}
+
 {{/* The command line. A setting that is the operator's own default isn't repeated. */}}
 {{- define "cpo.args" -}}
 {{- $settings := .Values.settings -}}
@@ -224,6 +234,12 @@ annotations:
 {{- end }}
 {{- if ne (toString $settings.cognitoBurst) "10" }}
 - --cognito-burst={{ $settings.cognitoBurst }}
+{{- end }}
+{{- if ne $settings.drift "ignore" }}
+- {{ printf "--drift=%s" $settings.drift | quote }}
+{{- end }}
+{{- if ne (include "cpo.driftMinutes" .) "15" }}
+- {{ printf "--drift-interval=%s" $settings.driftInterval | quote }}
 {{- end }}
 {{- if not $settings.leaderElect }}
 - --leader-elect=false

@@ -33,7 +33,8 @@ Helm renders the templates in no fixed order, and with a wrong value another one
 {{- $needed := list
   "openshift" "crds.enabled" "crds.keep"
   "operator.enabled" "helmTest.enabled"
-  "settings.cognitoRps" "settings.cognitoBurst" "settings.leaderElect" "settings.listenAddress" "settings.port"
+  "settings.cognitoRps" "settings.cognitoBurst" "settings.drift" "settings.driftInterval"
+  "settings.leaderElect" "settings.listenAddress" "settings.port"
   "settings.log.level" "settings.log.format"
   "aws.fips" "aws.dualstack" "aws.endpoints"
   "proxy" "caBundle"
@@ -140,6 +141,9 @@ Helm renders the templates in no fixed order, and with a wrong value another one
 {{- if not (regexMatch $duration (get $change "for")) }}{{ printf "metrics.prometheusRule.rules.%s.for: %q %s" $name $change.for $durationWords }}
 {{ end -}}
 {{- end -}}
+{{- $minutes := include "cpo.driftMinutes" . | default "0" | atoi -}}
+{{- if or (lt $minutes 5) (gt $minutes 10080) }}{{ printf "settings.driftInterval: %q is no time from 5m to 168h in hours and minutes, such as 15m or 1h30m" .Values.settings.driftInterval }}
+{{ end -}}
 {{- if regexMatch "^(127\\.|\\[::1\\])" .Values.settings.listenAddress }}{{ printf "settings.listenAddress: the kubelet's probes don't reach %s: set [::] for every address, or 0.0.0.0 for every IPv4 address" .Values.settings.listenAddress }}
 {{ end -}}
 {{- range $name := list "maxUnavailable" "minAvailable" -}}
@@ -187,6 +191,8 @@ Helm renders the templates in no fixed order, and with a wrong value another one
   "ungranted" "settings.ungranted"
   "cognito-rps" "settings.cognitoRps"
   "cognito-burst" "settings.cognitoBurst"
+  "drift" "settings.drift"
+  "drift-interval" "settings.driftInterval"
   "leader-elect" "settings.leaderElect"
   "lease-name" "settings.leaseName"
   "listen" "settings.listenAddress and settings.port"

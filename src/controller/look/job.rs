@@ -44,7 +44,9 @@ pub(super) struct Progress {
     pub(super) speaker: Key,
     /// When the job began.
     pub(super) began: Instant,
-    /// How often the call under way has failed.
+    /// Whether a call of the job is under way.
+    pub(super) is_calling: bool,
+    /// How often the present call has failed.
     pub(super) failures: u32,
     /// Looks that are judged by the validity of temporary passwords, which is not known yet.
     pub(super) held: Vec<(Wanted<Key>, Look)>,
@@ -60,6 +62,7 @@ impl Progress {
             sweep,
             speaker,
             began: Instant::now(),
+            is_calling: false,
             failures: 0,
             held: Vec::new(),
             has_failed: false,

@@ -18,7 +18,7 @@ use super::{
     calls,
     context::Context,
     isolate::isolated_async,
-    reconcile::triage::triage_all,
+    reconcile::{gather::Snapshot, triage::triage_all},
     schedule::{
         credential_gate::GateRefusal,
         permits::{Payer, Permit, Permits},
@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     api::{Class, Reason},
+    cluster::events,
     cognito::Cognito,
     core::{
         access::authority::Authority,
@@ -38,6 +39,7 @@ use crate::{
         },
         names::target::{Account, PoolId},
         protocol::{
+            looked::modified_since,
             outcome::{CredentialsEvidence, evidence, reason_and_class},
             reply::{NotSent, Reply},
         },
@@ -46,6 +48,7 @@ use crate::{
     ops::metrics,
 };
 use jiff::Timestamp;
+use kube::runtime::events::EventType;
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -138,26 +141,41 @@ impl<C: Cognito> Looker<C> {
     /// permit, nothing is kept of the lookup: a tenant can have any number of new resources.
     fn begin_lookup(&mut self, job: &Job, key: &Key) {
         let find = || pools::candidate(&self.context, key);
-        let found = self.context.isolated(key, "finding a user to look at", find);
+        let found = self
+            .context
+            .isolated(key, "finding a user to look at", find);
         let Some(Candidate { id, wanted, .. }) = found.flatten() else {
             return self.permits.leave(job);
         };
         let Some(account) = self.context.credential_gate.account(&id.authority) else {
             return self.resolve_credentials(job, key, id);
         };
-        if let Ok(permit) = self.permits.claim(job, &payer(job, &id, account), urgency(job)) {
+        if let Ok(permit) = self
+            .permits
+            .claim(job, &payer(job, &id, account), urgency(job))
+        {
             let progress = Progress::new(id, Sweep::of_one(wanted), key.clone());
             self.jobs.insert(job.clone(), progress);
             self.call(job, permit);
         }
     }
 
-    /// Begins a pass over each pool that is due.
+    /// Begins a pass over each pool that is due. Before the first lists are complete, a pass would miss the
+    /// resources that are not listed yet, and the next pass would come an interval later.
     async fn begin_passes(&mut self) {
         let context = self.context.clone();
+        if context.index().awaits_any() {
+            return;
+        }
         let pools: Vec<_> = context.index().pools_looked_at().cloned().collect();
         for pool in self.pools.due(&context.looks, pools) {
-            for (id, wanted) in pools::collect(&context, &pool).await {
+            let now = Instant::now();
+            let passes = pools::collect(&context, &pool).await;
+            if passes.is_empty() {
+                // Nobody waits for a pass, so the age of the last one means nothing.
+                context.looks.passed(&pool, now);
+            }
+            for (id, wanted) in passes {
                 let id = Arc::new(id);
                 let job = Job::Pass(id.clone());
                 let Some(speaker) = wanted.first().map(|wanted| wanted.key.clone()) else {
@@ -165,7 +183,8 @@ impl<C: Cognito> Looker<C> {
                 };
                 if !self.jobs.contains_key(&job) {
                     let sweep = Sweep::new(wanted, self.pools.begun(&id));
-                    self.jobs.insert(job.clone(), Progress::new(id, sweep, speaker));
+                    self.jobs
+                        .insert(job.clone(), Progress::new(id, sweep, speaker));
                     self.enter(&job);
                 }
             }
@@ -180,12 +199,18 @@ impl<C: Cognito> Looker<C> {
                 Job::Pass(_) | Job::Policy(_) => self.permits.leave(job),
             };
         };
+        if progress.is_calling {
+            return;
+        }
         let id = progress.id.clone();
         let Some(account) = self.context.credential_gate.account(&id.authority) else {
             let speaker = progress.speaker.clone();
             return self.resolve_credentials(job, &speaker, id);
         };
-        if let Ok(permit) = self.permits.claim(job, &payer(job, &id, account), urgency(job)) {
+        if let Ok(permit) = self
+            .permits
+            .claim(job, &payer(job, &id, account), urgency(job))
+        {
             self.call(job, permit);
         }
     }
@@ -218,14 +243,17 @@ impl<C: Cognito> Looker<C> {
     }
 
     fn call(&mut self, job: &Job, permit: Permit<Job>) {
-        let Some(progress) = self.progress(job) else {
+        let Some(progress) = self.jobs.get_mut(&of_progress(job)) else {
             return;
         };
+        progress.is_calling = true;
         let id = progress.id.clone();
         let query = progress.sweep.next();
         let context = self.context.clone();
         match (job, query) {
-            (Job::Policy(_), _) => self.spawn(job, async move { read_policy(&context, &id, permit).await }),
+            (Job::Policy(_), _) => {
+                self.spawn(job, async move { read_policy(&context, &id, permit).await })
+            }
             (Job::Lookup(_) | Job::Pass(_), Some(query)) => self.spawn(job, async move {
                 let begun = Timestamp::now();
                 let mut permit = permit;
@@ -233,7 +261,13 @@ impl<C: Cognito> Looker<C> {
                 let started = Instant::now();
                 let cognito = &context.cognito;
                 let reply = cognito.list_users(&id.authority, &id.pool, &query).await;
-                calls::ended(&context, permit, metrics::LIST_USERS, &reply, started.elapsed());
+                calls::ended(
+                    &context,
+                    permit,
+                    metrics::LIST_USERS,
+                    &reply,
+                    started.elapsed(),
+                );
                 Done::Listed(begun, reply)
             }),
             (Job::Lookup(_) | Job::Pass(_), None) => {}
@@ -250,13 +284,13 @@ impl<C: Cognito> Looker<C> {
     }
 
     fn progress(&self, job: &Job) -> Option<&Progress> {
-        match job {
-            Job::Lookup(_) | Job::Pass(_) => self.jobs.get(job),
-            Job::Policy(id) => self.jobs.get(&Job::Pass(id.clone())),
-        }
+        self.jobs.get(&of_progress(job))
     }
 
     async fn ended(&mut self, job: Job, done: Done) {
+        if let Some(progress) = self.jobs.get_mut(&of_progress(&job)) {
+            progress.is_calling = false;
+        }
         match done {
             Done::Credentials(id, found) => {
                 self.resolving.remove(&id.authority);
@@ -281,9 +315,8 @@ impl<C: Cognito> Looker<C> {
             Done::Panicked => {
                 self.resolving.clear();
                 self.permits.leave(&job);
-                self.jobs.remove(&job);
+                self.jobs.remove(&of_progress(&job));
                 if let Job::Pass(id) | Job::Policy(id) = &job {
-                    self.jobs.remove(&Job::Pass(id.clone()));
                     self.pools.ended(id, None);
                 }
             }
@@ -318,7 +351,10 @@ impl<C: Cognito> Looker<C> {
             }
             Job::Policy(_) => {
                 let cause = NotSent::Credentials;
-                let reply = Reply::NotSent { cause, detail: words };
+                let reply = Reply::NotSent {
+                    cause,
+                    detail: words,
+                };
                 self.policy(job, &reply).await;
             }
         }
@@ -340,7 +376,11 @@ impl<C: Cognito> Looker<C> {
                 }
                 continue;
             }
-            affected.extend(note(&self.context, &id, wanted, look, None));
+            let noted = note(&self.context, &id, wanted, look, None);
+            if let Some(key) = &noted {
+                report_modified(&self.context, key);
+            }
+            affected.extend(noted);
         }
         triage_all(&self.context, affected).await;
         self.go_on(job);
@@ -365,10 +405,11 @@ impl<C: Cognito> Looker<C> {
             return;
         };
         if let Job::Pass(id) = job {
-            let habit = (!progress.has_failed).then(|| progress.sweep.habit());
+            let is_complete = !progress.has_failed;
+            debug!(pool = %id.pool, authority = %id.authority, is_complete, "looked at the users of a pool");
+            let habit = is_complete.then(|| progress.sweep.habit());
             self.pools.ended(id, habit);
-            debug!(pool = %id.pool, authority = %id.authority, "looked at the users of a pool");
-            if !progress.has_failed {
+            if is_complete {
                 self.context.looks.passed(&id.pool, progress.began);
             }
         }
@@ -390,7 +431,9 @@ impl<C: Cognito> Looker<C> {
             return;
         };
         let held = std::mem::take(&mut progress.held);
-        let noted = held.into_iter().filter_map(|(wanted, look)| note(&self.context, id, wanted, look, days));
+        let noted = held
+            .into_iter()
+            .filter_map(|(wanted, look)| note(&self.context, id, wanted, look, days));
         let affected: Vec<_> = noted.collect();
         triage_all(&self.context, affected).await;
         self.finish(&pass);
@@ -432,9 +475,8 @@ impl<C: Cognito> Looker<C> {
             Job::Lookup(_) => progress.sweep.failed(),
         };
         let age = self.context.looks.age(&id.pool).unwrap_or_default();
-        let says_so = !may_pass
-            || matches!(job, Job::Lookup(_))
-            || age > 2 * self.context.drift_interval;
+        let says_so =
+            !may_pass || matches!(job, Job::Lookup(_)) || age > 2 * self.context.drift_interval;
         if says_so {
             self.report(&id.pool, keys, failure).await;
         }
@@ -453,6 +495,14 @@ impl<C: Cognito> Looker<C> {
             }
         }
         triage_all(&self.context, affected).await;
+    }
+}
+
+/// The job under which the progress of a job is kept.
+fn of_progress(job: &Job) -> Job {
+    match job {
+        Job::Lookup(_) | Job::Pass(_) => job.clone(),
+        Job::Policy(id) => Job::Pass(id.clone()),
     }
 }
 
@@ -512,6 +562,27 @@ fn note<C: Cognito>(
     Some(wanted.key)
 }
 
+/// Queues an Event if something about the user was modified since the set, and this process has not said so of
+/// this time. No status is written: anything may move that time, a sign-in perhaps too.
+fn report_modified<C: Cognito>(context: &Context<C>, key: &Key) {
+    let report = || {
+        let stored = context.index().resource(key)?;
+        let resource = context.memory.freshest(key, stored);
+        let snapshot = Snapshot::new(context, key, resource.clone());
+        let observed = snapshot.observe(context, snapshot.watched_secret(context));
+        let at = modified_since(&observed, Timestamp::now())?;
+        context.looks.is_news(key, at).then(|| {
+            let note = format!(
+                "Something about the user was modified at {at} by AWS's clock, after the operator set the password. AWS doesn't say what. If somebody may have changed the password, request a set: kubectl annotate cup NAME --overwrite cognito-password-operator.io/requestedAt=$(date +%s)."
+            );
+            let regarding = events::reference(&*resource);
+            let events = &context.events;
+            events.enqueue(regarding, EventType::Normal, "UserModified", "Look", &note);
+        })
+    };
+    let _ = context.isolated(key, "reporting a modified user", report);
+}
+
 /// Whether the look shows a user who has not signed in, with a temporary password that is older than the shortest
 /// validity.
 fn may_have_expired<C: Cognito>(context: &Context<C>, wanted: &Wanted<Key>, look: &Look) -> bool {
@@ -524,7 +595,10 @@ fn may_have_expired<C: Cognito>(context: &Context<C>, wanted: &Wanted<Key>, look
     let Some(resource) = context.index().resource(&wanted.key) else {
         return false;
     };
-    let set_at = resource.status.and_then(|status| status.synced).map(|synced| synced.at.0);
+    let set_at = resource
+        .status
+        .and_then(|status| status.synced)
+        .map(|synced| synced.at.0);
     !resource.spec.permanent
         && set_at.is_some_and(|at| look.begun.duration_since(at) > VALIDITY_MIN)
 }

@@ -34,6 +34,9 @@ const PASSES_MAX: usize = 32;
 /// Regions that don't exist.
 const FAILING_PASSES_MAX: usize = 8;
 
+/// A pass that failed is made again after this share of the interval.
+const FAILED_SHARE: u32 = 5;
+
 /// When a pool without a user to look at is checked again: no set is old enough yet.
 const NOBODY_YET: Duration = Duration::from_secs(15);
 
@@ -78,10 +81,18 @@ impl Pools {
             });
         }
         let is_running = |pool: &PoolId| self.running.iter().any(|id| id.pool == *pool);
-        let mut due: Vec<_> = self.pools.iter().filter(|(_, pool)| pool.due <= now).collect();
+        let mut due: Vec<_> = self
+            .pools
+            .iter()
+            .filter(|(_, pool)| pool.due <= now)
+            .collect();
         due.sort_by_key(|(_, pool)| (pool.has_failed, pool.due));
         let has_failed = |pool: &PoolId| self.pools.get(pool).is_some_and(|it| it.has_failed);
-        let failing = self.running.iter().filter(|id| has_failed(&id.pool)).count();
+        let failing = self
+            .running
+            .iter()
+            .filter(|id| has_failed(&id.pool))
+            .count();
         let mut room = PASSES_MAX.saturating_sub(self.running.len());
         let mut failing_room = FAILING_PASSES_MAX.saturating_sub(failing);
         let mut begin = Vec::new();
@@ -120,6 +131,9 @@ impl Pools {
         self.running.remove(id);
         if let Some(pool) = self.pools.get_mut(&id.pool) {
             pool.has_failed = habit.is_none();
+            if pool.has_failed {
+                pool.due = pool.due.min(Instant::now() + self.interval / FAILED_SHARE);
+            }
         }
         if let Some(habit) = habit {
             self.habits.insert(id.clone(), habit);

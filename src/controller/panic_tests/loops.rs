@@ -5,9 +5,9 @@ use super::{
     scene::{Aws, Scene, grant_for, grants, lock, namespace, next, path, resource, secret, until},
 };
 use crate::{
-    api::CognitoUserPoolGrant,
+    api::{CognitoUserPoolGrant, Drift},
     controller::{
-        reconciles,
+        look, reconciles,
         report::{grant_status, version_recorder},
         schedule::{
             permits::{Payer, Permits},
@@ -25,7 +25,10 @@ use crate::{
 use futures::FutureExt;
 use kube::{Resource, runtime::watcher::Event};
 use serde_json::json;
-use std::{future::ready, time::Instant};
+use std::{
+    future::ready,
+    time::{Duration, Instant},
+};
 use tokio::sync::oneshot;
 
 #[tokio::test]
@@ -88,6 +91,28 @@ async fn a_panic_in_recording_a_version_does_not_end_the_recorder() {
     assert_eq!(scene.panics(), 1);
     assert!(!recording.is_finished());
     recording.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_without_a_user_to_look_at_has_no_old_pass() {
+    let mut scene = Scene::without_grants();
+    let mut suspended = resource("suspended", 1);
+    suspended.spec.drift = Some(Drift::Report);
+    suspended.spec.suspend = true;
+    let mut unset = resource("unset", 2);
+    unset.spec.drift = Some(Drift::Report);
+    scene.list(vec![suspended, unset]).await;
+    assert_eq!(scene.context.index().pools_looked_at().count(), 1);
+    let looking = tokio::spawn({
+        let context = scene.context.clone();
+        async move { look::look(&context).await }
+    });
+    // An hour of the paused clock, which the alert on looks would not bear.
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    assert!(!looking.is_finished());
+    let age = scene.context.looks.oldest_pass();
+    assert!(age < Duration::from_mins(1), "{age:?}");
+    looking.abort();
 }
 
 #[tokio::test(start_paused = true)]

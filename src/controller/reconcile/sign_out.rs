@@ -25,7 +25,8 @@ use crate::{
         credential::failure::CredentialsFailure,
         names::target::Target,
         protocol::{
-            obligation::{Duty, conclude_sign_out},
+            decision::Duty,
+            obligation::conclude_sign_out,
             reply::{NotSent, Reply},
             sign_out::{SignOutOutcome, classify_sign_out},
         },
@@ -107,7 +108,13 @@ async fn call<C: Cognito>(
     let authority = &duty.authority;
     let cognito = &context.cognito;
     let reply = cognito.admin_user_global_sign_out(authority, target).await;
-    let code = calls::ended(context, permit, metrics::SIGN_OUT, &reply, started.elapsed());
+    let code = calls::ended(
+        context,
+        permit,
+        metrics::SIGN_OUT,
+        &reply,
+        started.elapsed(),
+    );
     let outcome = classify_sign_out(&reply);
     let evidence = &outcome.evidence;
     context.credential_gate.answered(key, authority, evidence);

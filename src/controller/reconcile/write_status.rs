@@ -173,7 +173,13 @@ fn queue_correction<C: Cognito>(
     warn!(object = %Key::of(resource), reason = found, "the operator set the password again");
     let regarding = events::reference(resource);
     let events = &context.events;
-    events.enqueue(regarding, EventType::Warning, "Corrected", "SetPassword", &note);
+    events.enqueue(
+        regarding,
+        EventType::Warning,
+        "Corrected",
+        "SetPassword",
+        &note,
+    );
 }
 
 /// Queues the Event of a recorded sign-out: each one that succeeded, and each new reason of a failure.
@@ -197,7 +203,13 @@ pub(crate) fn report_sign_out<C: Cognito>(
     );
     let regarding = events::reference(resource);
     let events = &context.events;
-    events.enqueue(regarding, EventType::Normal, "SessionsRevoked", "SignOut", &note);
+    events.enqueue(
+        regarding,
+        EventType::Normal,
+        "SessionsRevoked",
+        "SignOut",
+        &note,
+    );
 }
 
 /// AWS's request id, as the end of a note.

@@ -257,7 +257,11 @@ impl CompactStatus {
         let until = status.quarantined_until.as_ref();
         let failures = |failures: &Failures| {
             let request = failures.request.as_deref().map(text);
-            (failures.count, CompactTime::of(failures.retry_at.0), request)
+            (
+                failures.count,
+                CompactTime::of(failures.retry_at.0),
+                request,
+            )
         };
         let owed = status.sign_out_owed.as_ref();
         let corrections = status.corrections.as_ref();

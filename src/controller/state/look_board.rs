@@ -7,6 +7,7 @@ use crate::core::{
     look::found::{Look, LookFailure, Looks},
     names::target::PoolId,
 };
+use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -37,6 +38,8 @@ struct State {
     due: BTreeMap<(Instant, u64), Key>,
     places: HashMap<Key, (Instant, u64)>,
     last: u64,
+    /// When users were last modified, as this process has reported it.
+    modified: HashMap<Key, Timestamp>,
     /// When users of each pool were corrected within the last hour.
     corrections: HashMap<PoolId, VecDeque<Instant>>,
     /// When the last complete pass over each pool began, or when the operator began to look at the pool.
@@ -80,9 +83,17 @@ impl LookBoard {
     pub fn forget(&self, key: &Key) {
         let mut state = self.lock();
         state.looks.remove(key);
+        state.modified.remove(key);
         if let Some(place) = state.places.remove(key) {
             state.due.remove(&place);
         }
+    }
+
+    /// Remembers when the resource's user was last modified. Returns whether that is news.
+    #[must_use]
+    pub fn is_news(&self, key: &Key, modified: Timestamp) -> bool {
+        let mut state = self.lock();
+        state.modified.insert(key.clone(), modified) != Some(modified)
     }
 
     /// Asks for a lookup of the resource's user after this time. A lookup that is asked for already comes at the
@@ -139,7 +150,10 @@ impl LookBoard {
         let Some(times) = state.corrections.get_mut(pool) else {
             return true;
         };
-        while times.front().is_some_and(|at| at.elapsed() >= CORRECTION_WINDOW) {
+        while times
+            .front()
+            .is_some_and(|at| at.elapsed() >= CORRECTION_WINDOW)
+        {
             times.pop_front();
         }
         let count = times.len();
@@ -206,10 +220,11 @@ impl LookBoard {
 
     /// The number of entries of each collection, for the gauges.
     #[must_use]
-    pub fn entries(&self) -> [(&'static str, usize); 3] {
+    pub fn entries(&self) -> [(&'static str, usize); 4] {
         let state = self.lock();
         [
             ("looks", state.looks.len()),
+            ("modified_users", state.modified.len()),
             ("asked_looks", state.places.len()),
             ("corrected_pools", state.corrections.len()),
         ]
@@ -242,7 +257,6 @@ mod tests {
         core::look::found::{Found, LookKind},
     };
     use futures::FutureExt;
-    use jiff::Timestamp;
     use tokio::time::{advance, sleep};
 
     fn look() -> Look {
@@ -263,7 +277,7 @@ mod tests {
         assert_eq!(board.recall(&key("bot"), "new").validity_days, Some(3));
         assert_eq!(board.recall(&key("bot"), "old"), Looks::default());
         board.forget(&key("bot"));
-        assert_eq!(board.entries().map(|(_, count)| count), [0, 0, 0]);
+        assert_eq!(board.entries().map(|(_, count)| count), [0; 4]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -299,6 +313,6 @@ mod tests {
         assert!(board.has_corrections_left(&other));
         advance(CORRECTION_WINDOW).await;
         assert!(board.has_corrections_left(&pool));
-        assert_eq!(board.entries()[2].1, 0, "nothing is kept");
+        assert_eq!(board.entries()[3].1, 0, "nothing is kept");
     }
 }

@@ -248,9 +248,9 @@ mod tests {
             },
             permanent: true,
             suspend: false,
-        drift: None,
-        federated_user: FederatedUser::Refuse,
-        revoke_sessions: false,
+            drift: None,
+            federated_user: FederatedUser::Refuse,
+            revoke_sessions: false,
         };
         let mut resource = CognitoUserPassword::new("bot", spec);
         resource.metadata.uid = Some(uid.to_owned());

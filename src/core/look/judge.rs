@@ -107,6 +107,20 @@ pub fn judge(looks: &Looks, expected: &Expectation, now: Timestamp) -> Judgement
     Judgement::Suspected(Duration::try_from(wait).unwrap_or_default())
 }
 
+/// When something about the user last changed, if that was after the last set, and the latest look found the user
+/// as the set left the user. A hint: AWS doesn't say what moves that date.
+#[must_use]
+pub fn modified_since(looks: &Looks, expected: &Expectation, now: Timestamp) -> Option<Timestamp> {
+    if judge(looks, expected, now) != Judgement::Fits {
+        return None;
+    }
+    let Found::User(user) = &looks.latest()?.found else {
+        return None;
+    };
+    let is_later = |date: &Timestamp| date.duration_since(expected.set_at) > MARGIN;
+    user.modified.filter(is_later)
+}
+
 /// How this user differs from what the last set left; None if the user does not.
 fn deviation(
     user: &User,
@@ -115,9 +129,8 @@ fn deviation(
     now: Timestamp,
 ) -> Option<Deviation> {
     let set_at = expected.set_at;
-    let is_later = |date: Option<Timestamp>| {
-        date.is_some_and(|date| date.duration_since(set_at) > MARGIN)
-    };
+    let is_later =
+        |date: Option<Timestamp>| date.is_some_and(|date| date.duration_since(set_at) > MARGIN);
     let awaits_sign_in = user.state == UserState::ForceChangePassword;
     if is_later(user.created) {
         return Some(Deviation::Recreated {
@@ -141,5 +154,50 @@ fn deviation(
             (is_over && !is_later(user.modified)).then_some(Deviation::Expired)
         }
         UserState::Confirmed | UserState::Other => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn after(seconds: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
+    }
+
+    #[rstest]
+    #[case::by_the_set_itself(Some(30), true, None)]
+    #[case::by_somebody(Some(90), true, Some(90))]
+    #[case::no_date(None, true, None)]
+    #[case::of_a_disabled_user(Some(90), false, None)]
+    fn a_later_modified_date_is_news_only_of_a_user_who_fits(
+        #[case] modified: Option<i64>,
+        #[case] enabled: bool,
+        #[case] news: Option<i64>,
+    ) {
+        let user = User {
+            username: "bot".to_owned(),
+            sub: None,
+            state: UserState::Confirmed,
+            enabled,
+            created: Some(after(-1_000)),
+            modified: modified.map(after),
+        };
+        let mut looks = Looks::default();
+        looks.add(Look {
+            found: Found::User(user),
+            begun: after(100),
+            kind: LookKind::Sweep,
+        });
+        let expected = Expectation {
+            permanent: true,
+            federated: FederatedUser::Refuse,
+            sent_at: after(0),
+            set_at: after(0),
+            found_before: true,
+        };
+        let found = modified_since(&looks, &expected, after(101));
+        assert_eq!(found, news.map(after));
     }
 }

@@ -110,9 +110,10 @@ impl<K> Sweep<K> {
         let mut names: HashMap<Box<str>, Vec<u32>> = HashMap::with_capacity(wanted.len());
         for (index, user) in wanted.iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
-            let other_case = user.found_as.as_deref().filter(|found_as| {
-                *found_as != user.name && *found_as == user.name.to_lowercase()
-            });
+            let other_case = user
+                .found_as
+                .as_deref()
+                .filter(|found_as| *found_as != user.name && *found_as == user.name.to_lowercase());
             for name in other_case.into_iter().chain([user.name.as_str()]) {
                 names.entry(name.into()).or_default().push(index);
             }
@@ -189,7 +190,12 @@ impl<K> Sweep<K> {
         for user in page.users {
             let by_name = self.names.get(user.username.as_str());
             let by_sub = user.sub.as_deref().and_then(|sub| self.names.get(sub));
-            let indices: Vec<_> = by_name.into_iter().chain(by_sub).flatten().copied().collect();
+            let indices: Vec<_> = by_name
+                .into_iter()
+                .chain(by_sub)
+                .flatten()
+                .copied()
+                .collect();
             for index in indices {
                 if let Some(wanted) = self.take(index as usize) {
                     found.push((wanted, Found::User(user.clone()), LookKind::Sweep));
@@ -311,7 +317,9 @@ fn is_uuid(name: &str) -> bool {
     let groups: Vec<_> = name.split('-').collect();
     let lengths = groups.iter().map(|group| group.len());
     lengths.eq([8, 4, 4, 4, 12])
-        && groups.iter().all(|group| group.chars().all(|c| c.is_ascii_hexdigit()))
+        && groups
+            .iter()
+            .all(|group| group.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]

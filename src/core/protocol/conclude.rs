@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     api::{
-        AttemptOutcome, Class, Condition, ConditionStatus, ConditionType, Reason, SignOutOwed, Status,
-        Synced,
+        AttemptOutcome, Class, Condition, ConditionStatus, ConditionType, Reason, SignOutOwed,
+        Status, Synced,
     },
     core::{
         clock,
@@ -242,7 +242,11 @@ pub fn withdraw(current: &Status, plan: &Plan) -> Option<Status> {
         unusable: back(&current.unusable, &ahead.unusable, &before.unusable),
         failures: back(&current.failures, &ahead.failures, &before.failures),
         sign_out_owed: current.sign_out_owed.clone(),
-        corrections: back(&current.corrections, &ahead.corrections, &before.corrections),
+        corrections: back(
+            &current.corrections,
+            &ahead.corrections,
+            &before.corrections,
+        ),
         found_as: current.found_as.clone(),
         conditions: conditions::withdrawn(current, ahead, before),
     })

@@ -3,10 +3,11 @@
 use crate::{
     api::Status,
     core::{
-        condition::verdict::Verdict,
-        protocol::{obligation::Duty, plan::Plan},
+        access::authority::Authority, condition::verdict::Verdict, protocol::plan::Plan,
+        schedule::rate_limit::Urgency,
     },
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::time::Duration;
 
 /// What the operator does now about one resource.
@@ -34,6 +35,19 @@ pub enum Decision {
     Set(Box<Plan>),
     /// End the user's sessions, and conclude.
     SignOut(Box<Duty>),
+}
+
+/// A sign-out that is about to be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Duty {
+    /// The identity that makes the call, and the Region.
+    pub authority: Authority,
+    /// The time of the set that owes the sign-out, by which the record of the obligation is recognized.
+    pub since: MicroTime,
+    /// The generation of the resource.
+    pub generation: i64,
+    /// The priority of the call: for a new set, or for a later try.
+    pub urgency: Urgency,
 }
 
 /// A status to write if it differs from the current status.

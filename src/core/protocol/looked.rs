@@ -6,17 +6,14 @@
 //! - A first set waits for one lookup, because the name may belong to a stranger.
 
 use super::{
+    correction::{Correction, correction},
     decide::report,
     decision::Decision,
     observation::Observation,
 };
 use crate::{
-    api::{
-        AttemptOutcome, ConditionStatus, ConditionType, Corrections, Drift, FederatedUser, Reason,
-        Status,
-    },
+    api::{AttemptOutcome, ConditionStatus, ConditionType, Drift, FederatedUser, Reason, Status},
     core::{
-        clock,
         condition::{conditions::with_verified, verdict::Verdict},
         look::{
             found::{Found, Look, LookKind},
@@ -27,17 +24,6 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
-
-/// How long after the last correction the number of corrections is forgotten.
-const QUIET: SignedDuration = SignedDuration::from_hours(7 * 24);
-
-/// After this number of corrections within [`QUIET`], somebody else is at work, and the operator corrects no
-/// more.
-const CORRECTIONS_MAX: u32 = 4;
-
-/// The wait before the second correction is twice this long, and each further wait twice as long again.
-const FIRST_WAIT: SignedDuration = SignedDuration::from_mins(15);
-const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(24);
 
 /// How long a lookup counts for a first set.
 const GUARD_FRESH: SignedDuration = SignedDuration::from_hours(1);
@@ -101,6 +87,12 @@ fn judgement(observed: &Observation<'_>, now: Timestamp) -> Judgement {
     judge::judge(&observed.looks, &expected, now)
 }
 
+/// When something about the user last changed since the set, although the user is as the set left the user. See
+/// [`judge::modified_since`].
+pub(crate) fn modified_since(observed: &Observation<'_>, now: Timestamp) -> Option<Timestamp> {
+    judge::modified_since(&observed.looks, &expectation(observed)?, now)
+}
+
 fn expectation(observed: &Observation<'_>) -> Option<Expectation> {
     let status = observed.status;
     let synced = status
@@ -114,76 +106,6 @@ fn expectation(observed: &Observation<'_>) -> Option<Expectation> {
         sent_at: attempted_at.map_or(synced.at.0, |at| at.max(synced.at.0)),
         set_at: synced.answered_at.as_ref().unwrap_or(&synced.at).0,
         found_before: status.found_as.is_some(),
-    })
-}
-
-/// Whether the operator may correct a deviation now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Correction {
-    /// The spec doesn't ask for it, or a set could do harm.
-    Never,
-    /// Now.
-    Now,
-    /// After this time: an earlier correction didn't last.
-    After(Duration),
-    /// Too many corrections of this user.
-    Contested,
-    /// Too many corrections in this pool.
-    TooManyInPool,
-}
-
-fn correction(observed: &Observation<'_>, deviation: Deviation, now: Timestamp) -> Correction {
-    let is_safe = match deviation {
-        Deviation::Recreated { by_administrator } => by_administrator,
-        Deviation::Reset => observed.spec.permanent,
-        Deviation::Disabled
-        | Deviation::Gone
-        | Deviation::Unconfirmed
-        | Deviation::Federated
-        | Deviation::Expired => false,
-    };
-    if observed.drift != Drift::Correct || !is_safe {
-        return Correction::Never;
-    }
-    if let Some(Corrections { count, at }) = corrections(observed.status, now) {
-        if *count >= CORRECTIONS_MAX {
-            return Correction::Contested;
-        }
-        let wait = FIRST_WAIT.checked_mul(2_i32.pow(*count));
-        let wait = wait.map_or(LONGEST_WAIT, |wait| wait.min(LONGEST_WAIT));
-        let left = Duration::try_from((at.0 + wait).duration_since(now)).unwrap_or_default();
-        if !left.is_zero() {
-            return Correction::After(left);
-        }
-    }
-    if observed.corrections_left {
-        Correction::Now
-    } else {
-        Correction::TooManyInPool
-    }
-}
-
-/// The corrections on record that are not forgotten yet. A time in the future comes from a wrong clock.
-fn corrections(status: &Status, now: Timestamp) -> Option<&Corrections> {
-    let recent = |it: &&Corrections| {
-        !clock::is_yet_to_come(it.at.0, now) && now.duration_since(it.at.0) < QUIET
-    };
-    status.corrections.as_ref().filter(recent)
-}
-
-/// The corrections on record after a set: one more for a correction.
-pub(crate) fn corrections_after(
-    status: &Status,
-    is_correction: bool,
-    now: Timestamp,
-) -> Option<Corrections> {
-    let before = corrections(status, now);
-    if !is_correction {
-        return before.cloned();
-    }
-    Some(Corrections {
-        count: before.map_or(0, |it| it.count).saturating_add(1),
-        at: k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(clock::micros(now)),
     })
 }
 
@@ -284,7 +206,8 @@ pub(crate) fn with_look(observed: &Observation<'_>, status: Status, now: Timesta
         Judgement::Fits => {
             let found_as = found_as(observed).or_else(|| status.found_as.clone());
             let status = Status { found_as, ..status };
-            let message = "A look found the user enabled, and nothing that contradicts the last set.";
+            let message =
+                "A look found the user enabled, and nothing that contradicts the last set.";
             told(status, ConditionStatus::True, USER_SEEN, message)
         }
         Judgement::Agreed(deviation) => {
@@ -392,8 +315,7 @@ pub(crate) fn guard(observed: &Observation<'_>, now: Timestamp) -> Option<Decisi
         Some(_) => refused.or(created_since),
         None => created_since.or(refused),
     };
-    let reason = reason
-        .filter(|reason| *reason == Reason::FederatedUser || !is_asked)?;
+    let reason = reason.filter(|reason| *reason == Reason::FederatedUser || !is_asked)?;
     Some(report(observed, Verdict::new(reason), now))
 }
 

@@ -22,12 +22,14 @@ pub mod observation;
 pub mod version;
 
 pub mod conclude;
+pub(crate) mod correction;
 pub mod decide;
 pub mod decision;
 pub(crate) mod duplicate;
 pub(crate) mod looked;
 pub mod obligation;
 pub mod outcome;
+pub(crate) mod owed;
 pub mod plan;
 pub mod quarantine;
 pub mod record;

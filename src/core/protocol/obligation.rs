@@ -7,19 +7,20 @@
 //! A new value goes first: the set of the new value owes a sign-out again, and one sign-out serves both sets.
 
 use super::{
-    decision::{Decision, Report},
+    decision::{Decision, Duty, Report},
     observation::Observation,
+    owed::{is_said, owed},
     retry::shorter,
     sign_out::{SignOutEffect, SignOutOutcome},
 };
 use crate::{
-    api::{Class, Failures, Reason, SignOutOwed, Status},
+    api::{Class, ConditionType, Failures, Reason, SignOutOwed, Status},
     core::{
         access::authority::Authority,
         clock,
         condition::{
-            backoff, conditions::conditions, ready::ready_verdict,
-            status::settled_status, verdict::Verdict,
+            backoff, conditions::conditions, ready::ready_verdict, status::settled_status,
+            verdict::Verdict,
         },
         schedule::rate_limit::Urgency,
     },
@@ -27,19 +28,6 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::time::Duration;
-
-/// A sign-out that is about to be made.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Duty {
-    /// The identity that makes the call, and the Region.
-    pub authority: Authority,
-    /// The time of the set that owes the sign-out, by which the record of the obligation is recognized.
-    pub since: MicroTime,
-    /// The generation of the resource.
-    pub generation: i64,
-    /// The priority of the call: for a new set, or for a later try.
-    pub urgency: Urgency,
-}
 
 /// What to write after a sign-out.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,28 +43,11 @@ pub struct SignOutReport {
     pub done: bool,
 }
 
-/// The obligation on record, if the spec still asks for sign-outs.
-pub(crate) fn owed<'a>(observed: &'a Observation<'_>) -> Option<&'a SignOutOwed> {
-    let spec = observed.spec;
-    let owed = observed.status.sign_out_owed.as_ref();
-    owed.filter(|_| spec.revoke_sessions && spec.permanent)
-}
-
-/// Whether the record says that the value is set, and only the sign-out is missing.
-pub(crate) fn is_all_that_is_missing(observed: &Observation<'_>) -> bool {
-    let status = observed.status;
-    owed(observed).is_some()
-        && status.attempt.is_none()
-        && status.synced.is_some()
-        && observed.ready_is_current()
-        && is_said(status)
-}
-
 /// The verdict on a resource whose value is set, while a sign-out is owed. A failure of the sign-out that the
 /// status reports already stays.
 pub(crate) fn verdict(observed: &Observation<'_>) -> Verdict {
     let said = ready_verdict(observed.status);
-    said.filter(|_| is_all_that_is_missing(observed))
+    said.filter(|_| observed.lacks_only_the_sign_out())
         .unwrap_or_else(|| Verdict::new(Reason::RevokingSessions))
 }
 
@@ -99,9 +70,7 @@ pub(crate) fn owing_status(
 }
 
 fn is_stalled(status: &Status) -> bool {
-    status
-        .condition(crate::api::ConditionType::Stalled)
-        .is_some()
+    status.condition(ConditionType::Stalled).is_some()
 }
 
 /// Adds the sign-out to a decision that leaves time for it: nothing else is to be done now. An obligation that
@@ -112,7 +81,7 @@ pub(crate) fn or_sign_out(
     decision: Decision,
     now: Timestamp,
 ) -> Decision {
-    let Some(owed) = owed(observed) else {
+    let Some(owed) = owed(observed.status, observed.spec) else {
         return without_obligation(decision);
     };
     let left = left(observed, owed, now);
@@ -163,40 +132,6 @@ fn left(observed: &Observation<'_>, owed: &SignOutOwed, now: Timestamp) -> Optio
     let longest = backoff::delay(reason, of_retry(class), failures.count, observed.uid);
     let left = Duration::try_from(failures.retry_at.0.duration_since(now)).ok()?;
     (!left.is_zero() && left <= longest).then_some(left)
-}
-
-/// Whether the Ready condition speaks of the sign-out.
-fn is_said(status: &Status) -> bool {
-    let Some(reason) = status.ready_reason() else {
-        return false;
-    };
-    let Some(owed) = &status.sign_out_owed else {
-        return false;
-    };
-    if reason == Reason::RevokingSessions {
-        return true;
-    }
-    // A failed set has its own failures, or an attempt.
-    let is_of_sign_out = owed.failures.is_some() && status.failures.is_none();
-    is_of_sign_out && status.attempt.is_none() && is_of_a_call(reason)
-}
-
-/// Whether a failed call to Cognito leads to this reason.
-const fn is_of_a_call(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::InternalError
-            | Reason::InvalidParameter
-            | Reason::NotAuthorized
-            | Reason::OperationNotEnabled
-            | Reason::ResourceNotFound
-            | Reason::TooManyRequests
-            | Reason::AccessDenied
-            | Reason::InvalidCredentials
-            | Reason::Unreachable
-            | Reason::UnhandledError
-            | Reason::OutcomeUnknown
-    )
 }
 
 /// A sign-out is tried again by itself, whatever the status says.
@@ -270,4 +205,3 @@ pub fn conclude_sign_out(
         }
     }
 }
-

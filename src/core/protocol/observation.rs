@@ -1,7 +1,7 @@
 //! The observation: the facts on which a decision rests. An observation holds no password. Of the value that
 //! was read, an observation holds only how the value compares to the record.
 
-use super::obligation;
+use super::owed::{is_said, owed};
 use crate::{
     api::{
         Attempt, Class, CognitoUserPasswordSpec, ConditionStatus, ConditionType, Drift, Reason,
@@ -284,7 +284,17 @@ impl Observation<'_> {
     /// Whether the value in `synced` is set by the record, for this generation. Ready is not True if a sign-out
     /// is owed, or if a look found the user changed since.
     pub(crate) fn is_set(&self) -> bool {
-        self.is_settled() || obligation::is_all_that_is_missing(self) || self.says_drift()
+        self.is_settled() || self.lacks_only_the_sign_out() || self.says_drift()
+    }
+
+    /// Whether the record says that the value is set, and only the sign-out is missing.
+    pub(crate) fn lacks_only_the_sign_out(&self) -> bool {
+        let status = self.status;
+        owed(status, self.spec).is_some()
+            && status.attempt.is_none()
+            && status.synced.is_some()
+            && self.ready_is_current()
+            && is_said(status)
     }
 
     /// Whether the value in `synced` is set by the record, and the status says what a look found since, for this

@@ -1,7 +1,7 @@
 //! The plan of a set, as the write-ahead records the set before the call.
 
 use super::{
-    looked::corrections_after,
+    correction::corrections_after,
     observation::{Comparison, Observation, SecretVersion},
     quarantine::quarantined_until,
     record::{retire_into, retire_synced},

@@ -154,7 +154,12 @@ fn encode_resources(
     encode_gauge(encoder, "resources_suspended", help, resources.suspended)?;
     let help =
         "For how long the resource has been suspended that was suspended first; 0 without any";
-    encode_seconds(encoder, "oldest_suspended", help, resources.oldest_suspended)?;
+    encode_seconds(
+        encoder,
+        "oldest_suspended",
+        help,
+        resources.oldest_suspended,
+    )?;
     let mut family = encoder.encode_descriptor(
         "oldest_unready",
         "For how long the resource has not been Ready that stopped being Ready first, by the class of its reason; 0 without any",

@@ -12,7 +12,8 @@ pub(super) struct Stalls(pub(super) StallMeter);
 impl Collector for Stalls {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let Self(meter) = self;
-        let help = "The longest that one task kept the thread from all others, in the last five minutes";
+        let help =
+            "The longest that one task kept the thread from all others, in the last five minutes";
         let recent = meter.longest_recent();
         encode_seconds(&mut encoder, "longest_stall", help, recent)?;
         let help = "The longest that one task kept the thread from all others, since the start";

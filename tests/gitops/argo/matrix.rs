@@ -1,9 +1,11 @@
 //! A resource of each class of reasons in each phase, made by the operator in a real API server.
 
+use std::time::Duration;
+
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::support::{Fault, condition, eventually, grants, resource, resources};
+use crate::support::{Fault, await_resource, condition, eventually, grants, resource, resources};
 use crate::world::{POOL, SOON, World};
 
 const PASSWORD: &str = "First-Passw0rd";
@@ -21,6 +23,8 @@ pub(super) enum Class {
     Overdue,
     Transient,
     Unknown,
+    /// Set, until looks found that somebody reset the password: stalled, with the condition Verified.
+    Drifted,
 }
 
 /// What happened after the operator judged the resource.
@@ -71,6 +75,10 @@ const PHASES: [Phase; 5] = [
     Phase::ResumedStale,
 ];
 
+/// For what two looks take to find: a pass more than a minute after the set, and a lookup a minute later. The rest is
+/// for a busy machine.
+const TWO_LOOKS: Duration = Duration::from_mins(8);
+
 fn name(class: Class, phase: Phase) -> String {
     let phase = match phase {
         Phase::Observed => "observed",
@@ -87,7 +95,7 @@ impl Class {
     /// Cognito's answer to each call.
     fn fault(self) -> Option<Fault> {
         match self {
-            Class::New | Class::Settled => None,
+            Class::New | Class::Settled | Class::Drifted => None,
             Class::Stalled => Some(Fault::error(
                 "InvalidPasswordException",
                 "Password did not conform with policy: Password not long enough",
@@ -109,6 +117,7 @@ impl Class {
             Class::Waiting | Class::Overdue => Some(("False", "NotAuthorized")),
             Class::Transient => Some(("False", "UnhandledError")),
             Class::Unknown => Some(("Unknown", "InternalError")),
+            Class::Drifted => Some(("False", "PasswordReset")),
         }
     }
 }
@@ -133,6 +142,7 @@ pub(super) async fn resources_of(world: &World<'_>) -> Vec<Case> {
         .flat_map(|class| PHASES.map(|phase| (class, phase)))
         .collect();
     cases.push((Class::Settled, Phase::Deleted));
+    cases.push((Class::Drifted, Phase::Observed));
     // The operator sees these suspended ones before it sees anything else of them.
     let begins_suspended = |(class, phase): (Class, Phase)| {
         class == Class::New && matches!(phase, Phase::Suspended | Phase::ResumedStale)
@@ -149,6 +159,9 @@ pub(super) async fn resources_of(world: &World<'_>) -> Vec<Case> {
         world
             .apply_resource(&name, |resource| {
                 resource["spec"]["suspend"] = json!(begins_suspended);
+                if case.0 == Class::Drifted {
+                    resource["spec"]["drift"] = json!("Report");
+                }
             })
             .await;
     }
@@ -214,6 +227,9 @@ async fn judge(world: &World<'_>, class: Class, phase: Phase) {
     let name = name(class, phase);
     let is_suspended = world.resource(&name).await.data["spec"]["suspend"] == true;
     if let (Some((status, reason)), false) = (class.ready(), is_suspended) {
+        if class == Class::Drifted {
+            drift(world, &name).await;
+        }
         world.wait(&name, status, reason).await;
         if class == Class::Overdue {
             overdue(world, &name).await;
@@ -225,6 +241,22 @@ async fn judge(world: &World<'_>, class: Class, phase: Phase) {
             .wait_for(&name, "suspended", |it| observed(it, "Suspended"))
             .await;
     }
+}
+
+/// Has somebody reset the user once the password is set, and waits until looks have found that.
+async fn drift(world: &World<'_>, name: &str) {
+    let is = |reason: &str| {
+        let reason = reason.to_owned();
+        move |it: &DynamicObject| condition(it, "Ready").is_some_and(|it| it["reason"] == *reason)
+    };
+    let (is_set, is_reset) = (is("PasswordSet"), is("PasswordReset"));
+    let judged = |it: &DynamicObject| is_set(it) || is_reset(it);
+    let found = world.wait_for(name, "set or reset", judged).await;
+    if is_set(&found) {
+        world.cognito.reset_user(POOL, name);
+    }
+    let resource = (&*world.namespace, name);
+    await_resource(&world.client, resource, TWO_LOOKS, "reset", is_reset).await;
 }
 
 /// Moves the begin of the wait into the past, and has the operator judge again.

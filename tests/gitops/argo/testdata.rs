@@ -80,7 +80,7 @@ fn health(kind: &str, case: &Case) -> Value {
         Phase::Observed => {
             let status = match case.class {
                 Class::Settled => "Healthy",
-                Class::Stalled | Class::Overdue => "Degraded",
+                Class::Stalled | Class::Overdue | Class::Drifted => "Degraded",
                 Class::New | Class::Waiting | Class::Transient | Class::Unknown => "Progressing",
             };
             (status, said.unwrap_or(not_yet))

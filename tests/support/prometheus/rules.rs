@@ -19,12 +19,13 @@ const FOR: [(&str, &str); 6] = [
 
 /// The time that a rate or an increase covers. The shortest is longer than the longest pause between two tries of
 /// a watch (10 s).
-const WINDOWS: [(&str, &str); 5] = [
+const WINDOWS: [(&str, &str); 6] = [
     ("5m", "30s"),
     ("15m", "45s"),
     ("30m", "60s"),
     ("1h", "90s"),
     ("6h", "120s"),
+    ("1d", "60s"),
 ];
 
 /// The rules as they ship.

@@ -104,7 +104,12 @@ fn status() -> impl Strategy<Value = Status> {
         secret_uid: uid,
         secret_resource_version: version,
     }));
-    let records = (maybe(synced()), maybe(attempt()), unusable, maybe(failures()));
+    let records = (
+        maybe(synced()),
+        maybe(attempt()),
+        unusable,
+        maybe(failures()),
+    );
     (times, records, lists, of_users).prop_map(
         |(
             (generation, handled, until),

@@ -43,7 +43,10 @@ impl Pool {
             UserFilter::Username(name) => user.username == *name,
             UserFilter::Sub(sub) => user.sub.as_ref() == Some(sub),
         };
-        let from: usize = query.token.as_ref().map_or(0, |it| it.parse().expect("a token"));
+        let from: usize = query
+            .token
+            .as_ref()
+            .map_or(0, |it| it.parse().expect("a token"));
         let all: Vec<_> = self.users.iter().filter(fits).cloned().collect();
         let to = (from + self.page).min(all.len());
         UserPage {
@@ -111,10 +114,16 @@ fn only_a_lookup_says_that_a_user_is_not_there() {
     let pool = Pool::of(100, 60);
     let mut sweep = Sweep::new(vec![wanted("nobody"), wanted("user-3")], Habit::default());
     let (found, _) = pool.sweep(&mut sweep);
-    let kinds: Vec<_> = found.iter().map(|(key, found, kind)| (key.key.as_str(), found == &Found::NotFound, *kind)).collect();
+    let kinds: Vec<_> = found
+        .iter()
+        .map(|(key, found, kind)| (key.key.as_str(), found == &Found::NotFound, *kind))
+        .collect();
     assert_eq!(
         kinds,
-        [("user-3", false, LookKind::Sweep), ("nobody", true, LookKind::Lookup)]
+        [
+            ("user-3", false, LookKind::Sweep),
+            ("nobody", true, LookKind::Lookup)
+        ]
     );
 }
 

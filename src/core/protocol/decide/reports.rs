@@ -85,7 +85,11 @@ pub(super) fn unanswered(observed: &Observation<'_>, verdict: Verdict, now: Time
     report
 }
 
-pub(in crate::core::protocol) fn report(observed: &Observation<'_>, verdict: Verdict, now: Timestamp) -> Decision {
+pub(in crate::core::protocol) fn report(
+    observed: &Observation<'_>,
+    verdict: Verdict,
+    now: Timestamp,
+) -> Decision {
     Decision::Report(Box::new(reported(observed, verdict, now)))
 }
 

@@ -16,6 +16,7 @@ use crate::{
             looked::{self, Course},
             obligation,
             observation::{Comparison, Observation, SecretVersion},
+            owed::owed,
             plan::plan,
             quarantine::{corrected, quarantine_left, recorded_quarantine_left},
             record::handled_request,
@@ -290,7 +291,7 @@ fn status_at_rest(
         };
         return (status, verdict);
     }
-    if obligation::owed(observed).is_some() {
+    if owed(observed.status, observed.spec).is_some() {
         let verdict = obligation::verdict(observed);
         let status = obligation::owing_status(before, &verdict, generation, now);
         return (status, verdict);
