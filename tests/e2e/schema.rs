@@ -60,6 +60,27 @@ impl Schema {
         let text = self.get(&["cup", name, "-o", "json"]);
         serde_json::from_str(&text).expect("kubectl writes JSON")
     }
+
+    /// Each of these values in the valid resource is refused with these words.
+    fn assert_refused(&self, cases: &[(&str, Value, &str)]) {
+        let mut wrong = Vec::new();
+        for (path, value, sentence) in cases {
+            let mut object = valid("refused");
+            let (parent, field) = path.rsplit_once('/').expect("a path");
+            let parent = object.pointer_mut(parent).expect("the valid one has it");
+            parent[field] = value.clone();
+            match self.try_create(&object) {
+                Ok(_) => wrong.push(format!("{path} = {value} is accepted")),
+                Err(said) if !said.contains(sentence) => {
+                    wrong.push(format!(
+                        "{path} = {value}: {said:?} doesn't say {sentence:?}"
+                    ));
+                }
+                Err(_) => {}
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,22 +142,6 @@ async fn an_invalid_resource_is_refused_with_a_message_that_says_what_is_valid()
         ("/spec/passwordSecretRef/key", json!("../password"), key),
         ("/spec/permanent", json!("yes"), "must be of type boolean"),
         ("/spec/suspend", json!("no"), "must be of type boolean"),
-        (
-            "/spec/drift",
-            json!("correct"),
-            "Unsupported value: \"correct\": supported values: \"Ignore\", \"Report\", \"Correct\"",
-        ),
-        ("/spec/drift", json!(true), "must be of type string"),
-        (
-            "/spec/federatedUser",
-            json!("allow"),
-            "Unsupported value: \"allow\": supported values: \"Refuse\", \"Allow\"",
-        ),
-        (
-            "/spec/revokeSessions",
-            json!("yes"),
-            "must be of type boolean",
-        ),
         // The schema has no field for another namespace's Secret.
         (
             "/spec/passwordSecretRef/namespace",
@@ -154,23 +159,7 @@ async fn an_invalid_resource_is_refused_with_a_message_that_says_what_is_valid()
             "unknown field \"spec.password\"",
         ),
     ];
-    let mut wrong = Vec::new();
-    for (path, value, sentence) in cases {
-        let mut object = valid("refused");
-        let (parent, field) = path.rsplit_once('/').expect("a path");
-        let parent = object.pointer_mut(parent).expect("the valid one has it");
-        parent[field] = value.clone();
-        match schema.try_create(&object) {
-            Ok(_) => wrong.push(format!("{path} = {value} is accepted")),
-            Err(said) if !said.contains(sentence) => {
-                wrong.push(format!(
-                    "{path} = {value}: {said:?} doesn't say {sentence:?}"
-                ));
-            }
-            Err(_) => {}
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    schema.assert_refused(cases);
     let created = schema.try_create(&valid("refused"));
     created.expect("but for the one thing each is valid");
 }
@@ -250,7 +239,7 @@ async fn pool_and_username_are_immutable_and_all_other_fields_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sessions_of_a_temporary_password_cant_be_revoked() {
+async fn the_fields_of_looks_and_sign_outs_are_checked_and_sessions_need_a_permanent_password() {
     let schema = Schema::new("sessions").await;
     let with = |permanent: bool, revoke: bool| {
         let mut object = valid("bot");
@@ -267,6 +256,24 @@ async fn the_sessions_of_a_temporary_password_cant_be_revoked() {
     }
     let refused = schema.apply(&with(false, true)).expect_err("no sessions");
     assert!(refused.contains(sentence), "{refused}");
+    schema.assert_refused(&[
+        (
+            "/spec/drift",
+            json!("correct"),
+            "Unsupported value: \"correct\": supported values: \"Ignore\", \"Report\", \"Correct\"",
+        ),
+        ("/spec/drift", json!(true), "must be of type string"),
+        (
+            "/spec/federatedUser",
+            json!("allow"),
+            "Unsupported value: \"allow\": supported values: \"Refuse\", \"Allow\"",
+        ),
+        (
+            "/spec/revokeSessions",
+            json!("yes"),
+            "must be of type boolean",
+        ),
+    ]);
     for (field, values) in [
         ("drift", &["Ignore", "Report", "Correct"][..]),
         ("federatedUser", &["Refuse", "Allow"]),

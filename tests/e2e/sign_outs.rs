@@ -147,8 +147,10 @@ fn at(time: &Value) -> Timestamp {
     time.expect("a time")
 }
 
-/// A fault of a sign-out, the reason in the status until the next one, and how long the sessions live.
-const FAULTS: [(&str, fn() -> Fault, &str); 8] = [
+/// The name, the fault of the first sign-out, and the reason in the status until the second one.
+type Case = (&'static str, fn() -> Fault, &'static str);
+
+const FAULTS: [Case; 8] = [
     ("throttled", Fault::throttled, "TooManyRequests"),
     ("drop-before", || Fault::DropBefore, "OutcomeUnknown"),
     ("drop-after", || Fault::DropAfter, "OutcomeUnknown"),

@@ -146,14 +146,21 @@ async fn run(listen: SocketAddr, namespace: String, cognito: TestCognito) {
             burst: 100,
         },
         drift: Drift::Ignore,
-        drift_interval: Duration::from_secs(900),
+        drift_interval: Duration::from_mins(15),
     };
     let (leads, cognito) = (Leadership::always(), Arc::new(cognito));
     let context = Context::new(client, cognito, keyring, leads, metrics, rules);
     let context = Arc::new(context);
     let scopes = vec![Scope::Namespace(namespace)];
     controller::register_checks(&readiness, &scopes);
-    controller::run(context, scopes, readiness, ready(()), pending()).await;
+    Box::pin(controller::run(
+        context,
+        scopes,
+        readiness,
+        ready(()),
+        pending(),
+    ))
+    .await;
 }
 
 /// A running process.

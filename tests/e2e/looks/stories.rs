@@ -179,6 +179,7 @@ async fn set_all(world: &World<'_>) {
             resource["spec"]["username"] = json!(username);
             let is_temporary = TEMPORARY.iter().any(|(it, _)| it.name == user.name);
             resource["spec"]["permanent"] = json!(!is_temporary);
+            resource["spec"]["revokeSessions"] = json!(user.name == RESET_CORRECT.name);
             if user.name == ALLOWED.name {
                 resource["spec"]["federatedUser"] = json!("Allow");
             }
@@ -246,6 +247,7 @@ async fn see_all(world: &World<'_>) {
 /// Others act between chapters 2 and 3.
 fn others_act(world: &World<'_>) {
     let cognito = &world.cognito;
+    assert!(cognito.begin_session(POOL, RESET_CORRECT.name));
     for user in [
         RESET,
         RESET_CORRECT,
@@ -359,6 +361,11 @@ async fn say_all(world: &World<'_>) {
             .await;
         assert_eq!(sent(world, user.key()), [FIRST, FIRST], "{}", user.name);
     }
+    // A correction is a set: the sessions that an attacker may have end.
+    let signed_out = world.cognito.sign_outs();
+    assert_eq!(signed_out.len(), 2, "{signed_out:#?}");
+    let sessions = world.cognito.live_sessions(POOL, RESET_CORRECT.name);
+    assert_eq!(sessions, []);
     second_owner_acts(world);
     let denied = wait_verified(world, DENIED.name, "True", "UserSeen").await;
     assert!(denied.contains("found the user"), "{denied}");
