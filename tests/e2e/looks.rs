@@ -82,9 +82,11 @@ async fn apply(world: &World<'_>, user: &User, change: impl FnOnce(&mut Value)) 
         .await;
 }
 
-/// Changes the record as if the last set had been so long ago.
-async fn backdate(world: &World<'_>, name: &str, ago: SignedDuration) {
-    let at = (Timestamp::now() - ago).to_string();
+/// Changes the record and the user as if the last set had been so long ago.
+async fn backdate(world: &World<'_>, name: &str, user: (&str, &str), ago: SignedDuration) {
+    let at = Timestamp::now() - ago;
+    world.cognito.set_modified(user, at);
+    let at = at.to_string();
     let synced = json!({ "at": at, "answeredAt": at });
     merge_status(world, name, json!({ "synced": synced })).await;
 }

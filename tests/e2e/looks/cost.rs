@@ -53,7 +53,10 @@ async fn a_pass_costs_pages_of_60_or_single_users_and_writes_nothing_at_rest() {
     drop(operator);
     for batch in users.chunks(50) {
         let ago = SignedDuration::from_hours(1);
-        all(batch.iter().map(|(_, name)| backdate(&world, name, ago))).await;
+        all(batch
+            .iter()
+            .map(|user| backdate(&world, user.1, *user, ago)))
+        .await;
     }
 
     // The first pass writes that the users were seen.

@@ -39,7 +39,10 @@ async fn of_500_users_who_were_reset_ten_are_corrected_and_the_rest_waits_for_a_
     drop(operator);
     for batch in names.chunks(50) {
         let ago = SignedDuration::from_hours(1);
-        all(batch.iter().map(|name| backdate(&world, name, ago))).await;
+        all(batch
+            .iter()
+            .map(|name| backdate(&world, name, (OWN_POOL, name), ago)))
+        .await;
     }
     for name in &names {
         cognito.reset_user(OWN_POOL, name);

@@ -43,7 +43,13 @@ async fn without_the_fields_no_call_no_status_field_and_no_write_is_new() {
 
     // Whatever others do, nobody looks: in the time in which the operator looks at another pool.
     for name in BOTS {
-        backdate(&world, name, SignedDuration::from_hours(24 * 8)).await;
+        backdate(
+            &world,
+            name,
+            (POOL, name),
+            SignedDuration::from_hours(24 * 8),
+        )
+        .await;
     }
     cognito.reset_user(POOL, "kept");
     cognito.recreate_user(POOL, "rotated", Origin::SignUp);
@@ -60,7 +66,13 @@ async fn without_the_fields_no_call_no_status_field_and_no_write_is_new() {
     apply(&world, &LOOKED_AT, |_| ()).await;
     let operator = start(&world, &[]).await;
     wait_ready(&world, LOOKED_AT.name, "True", "PasswordSet").await;
-    backdate(&world, LOOKED_AT.name, SignedDuration::from_hours(1)).await;
+    backdate(
+        &world,
+        LOOKED_AT.name,
+        LOOKED_AT.key(),
+        SignedDuration::from_hours(1),
+    )
+    .await;
     let mark = world.mark();
     wait_passes(&operator, &[LOOKED_AT.pool]).await;
     world.fence().await;

@@ -198,12 +198,12 @@ async fn age(world: &World<'_>) {
         let ago = days.map_or(SignedDuration::from_hours(1), |(_, days)| {
             SignedDuration::from_hours(24 * days + 2)
         });
-        backdate(world, user.name, ago).await;
-        if days.is_some() {
-            world
-                .cognito
-                .set_modified(user.key(), Timestamp::now() - ago);
-        }
+        let stored = if user.name == CASE.name {
+            "ci-bot"
+        } else {
+            user.name
+        };
+        backdate(world, user.name, (user.pool, stored), ago).await;
     }
     let ago = |hours| (Timestamp::now() - SignedDuration::from_hours(hours)).to_string();
     let four = json!({ "corrections": { "count": 4, "at": ago(24) } });
@@ -376,6 +376,18 @@ async fn say_all(world: &World<'_>) {
     for user in CORRECTED {
         let events = world.events(user.name, "Corrected").await;
         assert_eq!(occurrences(&events), 1, "{}: {events:#?}", user.name);
+    }
+    // A hint about another password that somebody may have set, once for each time.
+    for user in [ATTRIBUTES, SECOND_OWNER, CHOSE] {
+        let events = world.events(user.name, "UserModified").await;
+        assert_eq!(occurrences(&events), 1, "{}: {events:#?}", user.name);
+    }
+    for user in AMONG
+        .iter()
+        .chain(&[FINE, RESET, DISABLED, LAGGING, NOT_EXPIRED])
+    {
+        let events = world.events(user.name, "UserModified").await;
+        assert_eq!(events, [], "{}", user.name);
     }
     drop(operator);
 }
