@@ -35,7 +35,7 @@ pub(super) fn note<C: Cognito>(
 ) -> Option<Key> {
     let resource = context.index().resource(&wanted.key)?;
     let spec = &resource.spec;
-    if spec.user_pool_id != id.pool.as_str() || spec.username != wanted.name {
+    if spec.user_pool_id != id.pool.as_str() || *spec.username != *wanted.name {
         return None;
     }
     let uid = resource.metadata.uid.unwrap_or_default();
