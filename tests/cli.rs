@@ -36,6 +36,8 @@ const FLAGS: [(&str, &str, &str); 13] = [
     ("--ungranted", "CPO_UNGRANTED", "default: deny"),
     ("--cognito-rps", "CPO_COGNITO_RPS", "default: 10"),
     ("--cognito-burst", "CPO_COGNITO_BURST", "default: 10"),
+    ("--drift", "CPO_DRIFT", "default: ignore"),
+    ("--drift-interval", "CPO_DRIFT_INTERVAL", "default: 15m"),
     ("--leader-elect", "CPO_LEADER_ELECT", "default: true"),
     (
         "--lease-name",
@@ -482,6 +484,26 @@ fn a_wrong_or_missing_variable_is_one_line_that_says_what_is_right() {
         (&["run"], &[("CPO_LOG", "loud")], &["--log", LEVELS]),
         (
             &["run"],
+            &[("CPO_DRIFT", "Report")],
+            &["Report", "ignore, report, correct"],
+        ),
+        (
+            &["run"],
+            &[("CPO_DRIFT_INTERVAL", "4m59s")],
+            &["--drift-interval", "from 5m to 168h"],
+        ),
+        (
+            &["run"],
+            &[("CPO_DRIFT_INTERVAL", "168h1s")],
+            &["--drift-interval", "from 5m to 168h"],
+        ),
+        (
+            &["run"],
+            &[("CPO_DRIFT_INTERVAL", "15")],
+            &["--drift-interval", "from 5m to 168h"],
+        ),
+        (
+            &["run"],
             &[("CPO_WATCH_NAMESPACES", "Team_A")],
             &["Team_A", LABEL],
         ),
@@ -759,6 +781,8 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
         ("CPO_UNGRANTED", "allow"),
         ("CPO_COGNITO_RPS", "2.5"),
         ("CPO_COGNITO_BURST", "4"),
+        ("CPO_DRIFT", "report"),
+        ("CPO_DRIFT_INTERVAL", "1h30m"),
         ("CPO_LEADER_ELECT", "false"),
         ("CPO_LEASE_NAME", "variable"),
         ("CPO_LISTEN", &listen),
@@ -792,6 +816,8 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     assert_eq!(started["listen"], *listen, "{started}");
     assert_eq!(started["cognito_rps"], 2.5, "{started}");
     assert_eq!(started["cognito_burst"], 4, "{started}");
+    assert_eq!(started["drift"], "Report", "{started}");
+    assert_eq!(started["drift_interval_s"], 5400, "{started}");
 
     // All namespaces, and a flag that contradicts the variable.
     let mut of_all = env.clone();
@@ -807,6 +833,8 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
         "--operator-namespace=flag",
         "--cognito-rps=5",
         "--cognito-burst=6",
+        "--drift=correct",
+        "--drift-interval=168h",
         &*format!("--listen={other_listen}"),
         "--log-format=text",
         // Without a value the flag means `true`.
@@ -820,7 +848,7 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
     assert!(log.contains("WARN") && !log.contains('{'), "text: {log}");
     assert!(!log.contains("INFO"), "warnings only: {log}");
 
-    let flags = [&flags[..9], &["--log=debug"]].concat();
+    let flags = [&flags[..11], &["--log=debug"]].concat();
     let operator = RunningOperator::start(&flags, &env, by_flag);
     operator.wait_readyz("Secret flag/").await;
     let log = operator.end().await;
@@ -830,6 +858,8 @@ async fn each_flag_works_by_its_variable_and_goes_before_it() {
         "team in (a,b)",
         "cognito_rps=5",
         "cognito_burst=6",
+        "drift=Correct",
+        "drift_interval_s=604800",
         "leader_elect=true",
         "lease_name=\"flag.lease\"",
     ] {

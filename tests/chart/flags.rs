@@ -142,6 +142,13 @@ fn is_accepted(flag: &str, text: &str) -> bool {
 /// A flag, texts for the flag, and the settings that give a text to the flag.
 type Texts<'a> = (&'a str, &'a [&'a str], fn(&str) -> Value);
 
+/// Texts for `--drift-interval`. The operator also accepts "90 minutes", "PT90M" and spaces. The chart computes with the
+/// value, and takes one form.
+const INTERVALS: [&str; 20] = [
+    "5m", "4m", "0m", "0h5m", "1h30m", "1h90m", "90m", "015m", "168h", "167h60m", "169h", "10080m",
+    "10081m", "15", "m", "h", "30m1h", "-15m", "1h30", "ten",
+];
+
 #[test]
 fn the_chart_refuses_a_text_exactly_if_the_operator_does() {
     let selectors = [
@@ -207,15 +214,10 @@ fn the_chart_refuses_a_text_exactly_if_the_operator_does() {
         "[12345::]",
     ];
     let namespaces = ["a", "1", "a-b", "A", "a.b", "-a", "a_b", ""];
-    // The operator also accepts "90 minutes", "PT90M" and spaces. The chart computes with the value, and takes one form.
-    let intervals = [
-        "5m", "4m", "0m", "0h5m", "1h30m", "1h90m", "90m", "015m", "168h", "167h60m", "169h",
-        "10080m", "10081m", "15", "m", "h", "30m1h", "-15m", "1h30", "ten",
-    ];
     let table: [Texts; 6] = [
         (
             "--drift-interval",
-            &intervals,
+            &INTERVALS,
             |text| json!({ "driftInterval": text }),
         ),
         (

@@ -2,7 +2,7 @@
 
 use crate::{
     controller::{
-        schedule::permits::{Turns, Waiter},
+        schedule::permits::{Payer, Turns, Waiter},
         state::key::Key,
     },
     core::{
@@ -11,7 +11,8 @@ use crate::{
             found::Look,
             sweep::{Sweep, Wanted},
         },
-        names::target::PoolId,
+        names::target::{Account, PoolId},
+        schedule::rate_limit::{Category, Urgency},
     },
 };
 use std::{fmt, sync::Arc, time::Duration};
@@ -66,6 +67,38 @@ impl Progress {
             failures: 0,
             held: Vec::new(),
             has_failed: false,
+        }
+    }
+}
+
+impl Job {
+    /// The job under which the progress of this job is kept.
+    pub(super) fn of_progress(&self) -> Self {
+        match self {
+            Self::Lookup(_) | Self::Pass(_) => self.clone(),
+            Self::Policy(id) => Self::Pass(id.clone()),
+        }
+    }
+
+    /// The quota that the calls of this job use.
+    pub(super) fn payer(&self, id: &PassId, account: Account) -> Payer {
+        let category = match self {
+            Self::Lookup(_) | Self::Pass(_) => Category::UserList,
+            Self::Policy(_) => Category::UserPoolRead,
+        };
+        let region = id.authority.region.clone();
+        Payer {
+            account,
+            region,
+            category,
+        }
+    }
+
+    /// The urgency of this job. A first set may wait for a lookup. Nobody waits for a pass.
+    pub(super) const fn urgency(&self) -> Urgency {
+        match self {
+            Self::Lookup(_) => Urgency::Requested,
+            Self::Pass(_) | Self::Policy(_) => Urgency::Retry,
         }
     }
 }

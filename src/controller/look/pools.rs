@@ -179,8 +179,9 @@ pub(super) fn candidate<C: Cognito>(context: &Context<C>, key: &Key) -> Option<C
         }),
         wanted: Wanted {
             key: key.clone(),
-            name: target.username.as_str().to_owned(),
-            found_as: status.found_as,
+            name: target.username.as_str().into(),
+            found_as: (status.found_as.filter(|it| *it != target.username.as_str()))
+                .map(String::into_boxed_str),
         },
         is_for_passes,
     })

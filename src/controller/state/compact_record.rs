@@ -65,7 +65,8 @@ struct CompactStatus {
     failures: Option<CompactFailures>,
     sign_out_owed: Option<(CompactTime, Option<CompactFailures>)>,
     corrections: Option<(u32, CompactTime)>,
-    found_as: Option<Text>,
+    /// None inside: the username.
+    found_as: Option<Option<Text>>,
     conditions: Vec<CompactCondition>,
 }
 
@@ -181,7 +182,7 @@ impl Layout {
             revoke_sessions: spec.revoke_sessions,
             status: status
                 .as_ref()
-                .map(|status| CompactStatus::of(status, interner)),
+                .map(|status| CompactStatus::of(status, &spec.username, interner)),
         }
     }
 
@@ -213,16 +214,17 @@ impl Layout {
             annotations: requested_at.map(|it| [(REQUESTED_AT.to_owned(), it)].into()),
             ..ObjectMeta::default()
         };
+        let status = self.status;
         CognitoUserPassword {
             metadata,
+            status: status.map(|said| said.status(&spec.username, interner)),
             spec,
-            status: self.status.map(|said| said.status(interner)),
         }
     }
 }
 
 impl CompactStatus {
-    fn of(status: &Status, interner: &Interner) -> Self {
+    fn of(status: &Status, username: &str, interner: &Interner) -> Self {
         let text = |text: &str| interner.text(text);
         let origin = |fingerprint: &str, uid: &str, version: &str, at: &MicroTime| CompactValue {
             fingerprint: text(fingerprint),
@@ -280,12 +282,13 @@ impl CompactStatus {
                 (since, it.failures.as_ref().map(failures))
             }),
             corrections: corrections.map(|it| (it.count, CompactTime::of(it.at.0))),
-            found_as: status.found_as.as_deref().map(text),
+            found_as: (status.found_as.as_deref())
+                .map(|found_as| (found_as != username).then(|| text(found_as))),
             conditions: conditions.collect(),
         }
     }
 
-    fn status(self, interner: &Interner) -> Status {
+    fn status(self, username: &str, interner: &Interner) -> Status {
         let string = |text: &Text| interner.string(text);
         let micro = |at: CompactTime| MicroTime(at.timestamp());
         let failures = |(count, retry_at, request): CompactFailures| Failures {
@@ -336,7 +339,10 @@ impl CompactStatus {
                 count,
                 at: micro(at),
             }),
-            found_as: self.found_as.as_ref().map(string),
+            found_as: self.found_as.map(|found_as| {
+                let username = || username.to_owned();
+                found_as.as_ref().map_or_else(username, string)
+            }),
             conditions: conditions.collect(),
         }
     }

@@ -306,7 +306,10 @@ mod tests {
             assert!(board.begin_correction(&pool));
         }
         assert!(!board.has_corrections_left(&pool));
-        assert!(!board.begin_correction(&pool), "of those that decide at the same time");
+        assert!(
+            !board.begin_correction(&pool),
+            "of those that decide at the same time"
+        );
         board.cancel_correction(&pool);
         assert!(board.begin_correction(&pool));
         assert!(!board.begin_correction(&pool));

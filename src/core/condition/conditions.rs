@@ -116,34 +116,6 @@ pub fn suspended(before: &Status, generation: i64, now: Timestamp) -> Vec<Condit
     beside_others(ours.chain([suspended]), before)
 }
 
-/// The conditions with this condition Verified in place of the one before.
-pub(crate) fn with_verified(
-    before: &Status,
-    status: ConditionStatus,
-    reason: &str,
-    message: &str,
-    generation: i64,
-    now: Timestamp,
-) -> Vec<Condition> {
-    let said = before.condition(ConditionType::Verified);
-    let since = said.filter(|c| c.status == status).map_or_else(
-        || Time(clock::seconds(now)),
-        |c| c.last_transition_time.clone(),
-    );
-    let verified = Condition {
-        type_: ConditionType::Verified.as_str().to_owned(),
-        status,
-        observed_generation: Some(generation),
-        last_transition_time: since,
-        reason: reason.to_owned(),
-        message: message.to_owned(),
-    };
-    let rest = ConditionType::ALL.iter();
-    let rest = rest.filter(|type_| **type_ != ConditionType::Verified);
-    let rest = rest.filter_map(|type_| before.condition(*type_).cloned());
-    beside_others(rest.chain([verified]), before)
-}
-
 /// The conditions after a write-ahead is withdrawn. A condition that nobody changed since the write-ahead is
 /// as before; a later change stays.
 pub(crate) fn withdrawn(current: &Status, ahead: &Status, before: &Status) -> Vec<Condition> {
@@ -161,7 +133,10 @@ pub(crate) fn withdrawn(current: &Status, ahead: &Status, before: &Status) -> Ve
 }
 
 /// Adds the conditions of other writers in `status` to `ours`, up to [`CONDITIONS_MAX`] in all.
-fn beside_others(ours: impl Iterator<Item = Condition>, status: &Status) -> Vec<Condition> {
+pub(super) fn beside_others(
+    ours: impl Iterator<Item = Condition>,
+    status: &Status,
+) -> Vec<Condition> {
     let is_ours = |c: &&Condition| ConditionType::ALL.iter().any(|t| t.as_str() == c.type_);
     let others = status.conditions.iter().filter(|c| !is_ours(c)).cloned();
     ours.chain(others).take(CONDITIONS_MAX).collect()

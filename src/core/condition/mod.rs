@@ -8,3 +8,4 @@ pub mod conditions;
 pub mod ready;
 pub(crate) mod status;
 pub mod verdict;
+pub mod verified;

@@ -12,7 +12,7 @@ use super::{
     found::{Found, LookKind},
     user::{User, UserFilter, UserPage, UserQuery},
 };
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 /// How many pages of one lookup are read. A lookup finds at most one user, but a page may be empty although
 /// others follow.
@@ -24,9 +24,9 @@ pub struct Wanted<K> {
     /// Who wants the user.
     pub key: K,
     /// The username or the sub, as the spec has it.
-    pub name: String,
-    /// The username of the user that an earlier look found, if one did.
-    pub found_as: Option<String>,
+    pub name: Box<str>,
+    /// The username of the user that an earlier look found, if that differs from the name.
+    pub found_as: Option<Box<str>>,
 }
 
 /// Which way was cheaper in the last pass over a pool.
@@ -45,11 +45,14 @@ pub enum Habit {
 /// One pass over one pool.
 #[derive(Debug)]
 pub struct Sweep<K> {
-    wanted: Vec<Option<Wanted<K>>>,
-    /// The users by the names under which a page may list them.
-    names: HashMap<Box<str>, Vec<u32>>,
-    /// How many users are still to be found.
+    /// The users, by name.
+    wanted: Vec<Wanted<K>>,
+    /// Which of them are found, or given up.
+    is_done: Vec<bool>,
+    /// How many are not.
     left: usize,
+    /// The users that a page lists in lower case, by that name.
+    in_lower_case: Vec<(Box<str>, usize)>,
     habit: Habit,
     phase: Phase,
 }
@@ -77,7 +80,7 @@ struct Lookup {
     is_proven: bool,
 }
 
-impl<K> Sweep<K> {
+impl<K: Clone> Sweep<K> {
     /// A pass that finds these users.
     #[must_use]
     pub fn new(wanted: Vec<Wanted<K>>, habit: Habit) -> Self {
@@ -106,28 +109,38 @@ impl<K> Sweep<K> {
         sweep
     }
 
-    fn with(wanted: Vec<Wanted<K>>, habit: Habit) -> Self {
-        let mut names: HashMap<Box<str>, Vec<u32>> = HashMap::with_capacity(wanted.len());
-        for (index, user) in wanted.iter().enumerate() {
-            let index = u32::try_from(index).unwrap_or(u32::MAX);
-            let other_case = user
-                .found_as
-                .as_deref()
-                .filter(|found_as| *found_as != user.name && *found_as == user.name.to_lowercase());
-            for name in other_case.into_iter().chain([user.name.as_str()]) {
-                names.entry(name.into()).or_default().push(index);
-            }
-        }
+    fn with(mut wanted: Vec<Wanted<K>>, habit: Habit) -> Self {
+        wanted.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        let found_as = wanted.iter().enumerate();
+        let found_as = found_as.filter_map(|(index, it)| Some((it.found_as.as_ref()?, index)));
+        let lower = found_as.filter(|(it, index)| ***it == *wanted[*index].name.to_lowercase());
+        let mut in_lower_case: Vec<_> = lower.map(|(it, index)| (it.clone(), index)).collect();
+        in_lower_case.sort_unstable();
         Self {
             left: wanted.len(),
-            wanted: wanted.into_iter().map(Some).collect(),
-            names,
+            is_done: vec![false; wanted.len()],
+            wanted,
+            in_lower_case,
             habit,
             phase: Phase::Lookups {
                 rest: VecDeque::new(),
                 current: None,
             },
         }
+    }
+
+    /// The users that a page lists under this name.
+    fn named(&self, name: &str) -> impl Iterator<Item = usize> {
+        let from = self.wanted.partition_point(|it| &*it.name < name);
+        let to = self.wanted.partition_point(|it| &*it.name <= name);
+        let lower = &self.in_lower_case;
+        let lower_from = lower.partition_point(|(it, _)| &**it < name);
+        let lower_to = lower.partition_point(|(it, _)| &**it <= name);
+        let lower: Vec<_> = lower[lower_from..lower_to]
+            .iter()
+            .map(|(_, index)| *index)
+            .collect();
+        (from..to).chain(lower)
     }
 
     /// The next call. None: the pass is complete.
@@ -162,9 +175,10 @@ impl<K> Sweep<K> {
     pub fn failed(&mut self) -> Vec<K> {
         match &mut self.phase {
             Phase::Pages { .. } => {
+                let rest = self.rest().cloned().collect();
                 self.left = 0;
-                let rest = self.wanted.iter_mut().filter_map(Option::take);
-                rest.map(|wanted| wanted.key).collect()
+                self.is_done.fill(true);
+                rest
             }
             Phase::Lookups { current, .. } => {
                 let failed = current.take().and_then(|it| self.take(it.index));
@@ -176,7 +190,9 @@ impl<K> Sweep<K> {
 
     /// The users of whom nothing is known yet.
     pub fn rest(&self) -> impl Iterator<Item = &K> {
-        self.wanted.iter().flatten().map(|wanted| &wanted.key)
+        let all = self.wanted.iter().zip(&self.is_done);
+        all.filter(|(_, is_done)| !**is_done)
+            .map(|(wanted, _)| &wanted.key)
     }
 
     /// How the next pass over this pool should begin.
@@ -188,16 +204,11 @@ impl<K> Sweep<K> {
     fn page(&mut self, page: UserPage) -> Vec<(Wanted<K>, Found, LookKind)> {
         let mut found = Vec::new();
         for user in page.users {
-            let by_name = self.names.get(user.username.as_str());
-            let by_sub = user.sub.as_deref().and_then(|sub| self.names.get(sub));
-            let indices: Vec<_> = by_name
-                .into_iter()
-                .chain(by_sub)
-                .flatten()
-                .copied()
-                .collect();
+            let by_name = self.named(&user.username);
+            let by_sub = user.sub.iter().flat_map(|sub| self.named(sub));
+            let indices: Vec<_> = by_name.chain(by_sub).collect();
             for index in indices {
-                if let Some(wanted) = self.take(index as usize) {
+                if let Some(wanted) = self.take(index) {
                     found.push((wanted, Found::User(user.clone()), LookKind::Sweep));
                 }
             }
@@ -253,14 +264,15 @@ impl<K> Sweep<K> {
     }
 
     fn take(&mut self, index: usize) -> Option<Wanted<K>> {
-        let wanted = self.wanted.get_mut(index)?.take()?;
+        let is_done = self.is_done.get_mut(index).filter(|is_done| !**is_done)?;
+        *is_done = true;
         self.left -= 1;
-        Some(wanted)
+        self.wanted.get(index).cloned()
     }
 
     fn look_up_rest(&mut self) {
-        let rest = self.wanted.iter().enumerate();
-        let rest = rest.filter(|(_, wanted)| wanted.is_some());
+        let rest = self.is_done.iter().enumerate();
+        let rest = rest.filter(|(_, is_done)| !**is_done);
         self.phase = Phase::Lookups {
             rest: rest.map(|(index, _)| index).collect(),
             current: None,
@@ -274,7 +286,8 @@ impl<K> Sweep<K> {
         };
         *current = None;
         while let Some(index) = rest.pop_front() {
-            if let Some(Some(wanted)) = self.wanted.get(index) {
+            let is_done = self.is_done.get(index).is_none_or(|is_done| *is_done);
+            if let Some(wanted) = self.wanted.get(index).filter(|_| !is_done) {
                 *current = Some(Lookup {
                     index,
                     filters: filters(&wanted.name, wanted.found_as.as_deref()),

@@ -99,3 +99,12 @@ pub(crate) fn corrections_after(
         at: MicroTime(clock::micros(now)),
     })
 }
+
+/// The corrections on record after Cognito refused one. The refusal delays the next correction, and counts as the
+/// first one at most: nobody contests the user.
+pub(crate) fn corrections_after_refusal(status: &Status, now: Timestamp) -> Option<Corrections> {
+    Some(Corrections {
+        count: corrections(status, now).map_or(1, |it| it.count),
+        at: MicroTime(clock::micros(now)),
+    })
+}

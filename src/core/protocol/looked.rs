@@ -14,7 +14,10 @@ use super::{
 use crate::{
     api::{AttemptOutcome, ConditionStatus, ConditionType, Drift, FederatedUser, Reason, Status},
     core::{
-        condition::{conditions::with_verified, verdict::Verdict},
+        condition::{
+            verdict::Verdict,
+            verified::{NOT_SEEN, UNKNOWN_STATE, USER_SEEN, with_verified},
+        },
         look::{
             found::{Found, Look, LookKind},
             judge::{self, Deviation, Expectation, Judgement},
@@ -28,15 +31,8 @@ use std::time::Duration;
 /// How long a lookup counts for a first set.
 const GUARD_FRESH: SignedDuration = SignedDuration::from_hours(1);
 
-/// How long after a look that failed the operator looks again at a user who may be a stranger.
+/// How long after a look that failed the operator looks again.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
-
-/// The reason of Verified=True.
-const USER_SEEN: &str = "UserSeen";
-/// The reason of Verified=Unknown if no look found the user by this name.
-const NOT_SEEN: &str = "NotSeen";
-/// The reason of Verified=Unknown for a state that this version does not know.
-const UNKNOWN_STATE: &str = "UnknownUserState";
 
 /// What follows from the looks for a resource whose value is the value in `synced`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,6 +60,9 @@ pub(crate) fn course(observed: &Observation<'_>, now: Timestamp) -> Course {
             let verdict = verdict(observed, deviation, correction);
             if correction == Correction::Now && said == Some(verdict.reason) {
                 Course::Correct(verdict.reason)
+            } else if matches!(correction, Correction::After(_)) && said == Some(verdict.reason) {
+                // The message may say why the last correction was refused.
+                Course::Keep
             } else {
                 Course::Say(verdict)
             }
@@ -75,7 +74,7 @@ pub(crate) fn course(observed: &Observation<'_>, now: Timestamp) -> Course {
         Judgement::Unknown
         | Judgement::NeverSeen
         | Judgement::Unclear
-        | Judgement::Suspected(_) => otherwise,
+        | Judgement::Suspected(..) => otherwise,
     }
 }
 
@@ -107,6 +106,16 @@ fn expectation(observed: &Observation<'_>) -> Option<Expectation> {
         set_at: synced.answered_at.as_ref().unwrap_or(&synced.at).0,
         found_before: status.found_as.is_some(),
     })
+}
+
+/// The verdict after Cognito refused the correction of what a look found.
+pub(crate) fn not_corrected(found: Reason, refusal: &Verdict) -> Verdict {
+    let meaning = format!(
+        "{}; Cognito did not let the operator set the password again",
+        found.entry().meaning
+    );
+    let cure = "the operator tries again by itself, at growing intervals";
+    Verdict::with(found, &meaning, Some(&refusal.message), cure)
 }
 
 fn verdict(observed: &Observation<'_>, deviation: Deviation, correction: Correction) -> Verdict {
@@ -172,7 +181,11 @@ pub(crate) fn or_look(observed: &Observation<'_>, decision: Decision, now: Times
         return Decision::Stay { wake };
     }
     let after = match judgement(observed, now) {
-        Judgement::Suspected(after) => Some(after),
+        // Looks that fail must not come as fast as they fail.
+        Judgement::Suspected(_, after) if observed.looks.failure().is_some() => {
+            Some(after.max(LOOK_AGAIN))
+        }
+        Judgement::Suspected(_, after) => Some(after),
         Judgement::Agreed(deviation) => match correction(observed, deviation, now) {
             Correction::After(after) => Some(after),
             Correction::Never
@@ -206,9 +219,7 @@ pub(crate) fn with_look(observed: &Observation<'_>, status: Status, now: Timesta
         Judgement::Fits => {
             let found_as = found_as(observed).or_else(|| status.found_as.clone());
             let status = Status { found_as, ..status };
-            let message =
-                "A look found the user enabled, and nothing that contradicts the last set.";
-            told(status, ConditionStatus::True, USER_SEEN, message)
+            told(status, ConditionStatus::True, USER_SEEN.0, USER_SEEN.1)
         }
         Judgement::Agreed(deviation) => {
             let said = correction(observed, deviation, now);
@@ -219,15 +230,14 @@ pub(crate) fn with_look(observed: &Observation<'_>, status: Status, now: Timesta
             let status = Status { found_as, ..status };
             told(status, ConditionStatus::False, reason.as_str(), &message)
         }
-        Judgement::NeverSeen => {
-            let message = "No look found a user of this name, although the password was set: the name may be an alias, or differ in case. Name the user by the username that Cognito stores, or by the sub, in a new resource.";
-            told(status, ConditionStatus::Unknown, NOT_SEEN, message)
-        }
-        Judgement::Unclear => {
-            let message = "The user is in a state that this version of the operator doesn't know.";
-            told(status, ConditionStatus::Unknown, UNKNOWN_STATE, message)
-        }
-        Judgement::Unknown | Judgement::Suspected(_) => match failure {
+        Judgement::NeverSeen => told(status, ConditionStatus::Unknown, NOT_SEEN.0, NOT_SEEN.1),
+        Judgement::Unclear => told(
+            status,
+            ConditionStatus::Unknown,
+            UNKNOWN_STATE.0,
+            UNKNOWN_STATE.1,
+        ),
+        Judgement::Unknown | Judgement::Suspected(..) => match failure {
             Some(failure) => {
                 let verdict = not_looked(failure.reason, &failure.words);
                 let reason = failure.reason.as_str();
@@ -272,8 +282,9 @@ fn found_as(observed: &Observation<'_>) -> Option<String> {
 ///
 /// - a first set: the record names no value;
 /// - a retry after Cognito had no such user;
-/// - a set after a look found a user who may be a stranger. Another value in the Secret is no consent of a person,
-///   because programs rotate values.
+/// - a set after a look found a user who may be a stranger, whether or not the status says so yet. Another value in
+///   the Secret is no consent of a person, because programs rotate values. Nor is the retry of a set that failed
+///   before the stranger came.
 ///
 /// A look that fails does not hold a first set back, because the guard is no lock: the grants are.
 pub(crate) fn guard(observed: &Observation<'_>, now: Timestamp) -> Option<Decision> {
@@ -282,7 +293,13 @@ pub(crate) fn guard(observed: &Observation<'_>, now: Timestamp) -> Option<Decisi
     let missed = attempt.filter(|it| it.outcome == AttemptOutcome::UserNotFound);
     let is_asked = observed.has_new_request();
     let reason = status.ready_reason();
-    let may_be_stranger = attempt.is_none() && reason.is_some_and(Reason::may_be_a_stranger);
+    let is_shown = match judgement(observed, now) {
+        Judgement::Agreed(deviation) | Judgement::Suspected(deviation, _) => {
+            deviation.may_be_a_stranger()
+        }
+        Judgement::Unknown | Judgement::Fits | Judgement::NeverSeen | Judgement::Unclear => false,
+    };
+    let may_be_stranger = is_shown || reason.is_some_and(Reason::may_be_a_stranger);
     let is_first = status.synced.is_none() || missed.is_some();
     if observed.drift == Drift::Ignore || !(is_first || may_be_stranger) {
         return None;

@@ -40,7 +40,7 @@ pub(super) async fn correcting(stage: Stage) -> Installation {
     it
 }
 
-/// IAM takes the right to look away. The password is set all the same, and no resource says AccessDenied in Ready.
+/// IAM takes the right to look away. The password is set all the same, and no resource says `AccessDenied` in `Ready`.
 pub(super) async fn looks_denied(stage: Stage) -> Installation {
     let mut it = stage.pair().await;
     let looks = it.world.cognito.of(Operation::ListUsers);

@@ -3,7 +3,10 @@
 
 use crate::{
     api::{ConditionType, REASONS},
-    core::condition::verdict::Verdict,
+    core::condition::{
+        verdict::Verdict,
+        verified::{NOT_SEEN, UNKNOWN_STATE, USER_SEEN},
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, fmt::Write as _};
@@ -43,7 +46,12 @@ impl Default for Interner {
             words: Vec::new(),
             numbers: HashMap::new(),
         };
-        for word in types.chain(reasons).chain(messages) {
+        let looks = [USER_SEEN, NOT_SEEN, UNKNOWN_STATE];
+        let looks = looks
+            .into_iter()
+            .flat_map(|(reason, message)| [reason, message]);
+        let looks = looks.map(str::to_owned);
+        for word in types.chain(reasons).chain(messages).chain(looks) {
             if let Ok(number) = u16::try_from(known.words.len())
                 && known.numbers.insert(word.clone(), number).is_none()
             {
