@@ -24,6 +24,7 @@ mod report;
 mod say;
 mod scene;
 mod settings;
+mod sign_outs;
 #[path = "../support/mod.rs"]
 mod support;
 mod together;
@@ -43,7 +44,7 @@ use settings::Settings;
 
 type Drill = fn(Settings) -> Pin<Box<dyn Future<Output = Report>>>;
 
-const DRILLS: [(&str, Drill); 6] = [
+const DRILLS: [(&str, Drill); 7] = [
     ("crash", |settings| Box::pin(crash::drill(settings))),
     ("faults", |settings| Box::pin(faults::drill(settings))),
     ("api-server", |settings| {
@@ -52,6 +53,7 @@ const DRILLS: [(&str, Drill); 6] = [
     ("leaders", |settings| Box::pin(leaders::drill(settings))),
     ("both-act", |settings| Box::pin(leaders::both_act(settings))),
     ("together", |settings| Box::pin(together::drill(settings))),
+    ("sign-outs", |settings| Box::pin(sign_outs::drill(settings))),
 ];
 
 fn main() -> ExitCode {
