@@ -114,6 +114,7 @@ pub(crate) async fn drill(settings: Settings) -> Report {
                 let mut points = POINTS;
                 random.shuffle(&mut points);
                 for point in points {
+                    scene.after_rotations(1 + random.below(5)).await;
                     let at = kill(&scene, &mut replica, point, random.next() % 30).await;
                     let killed = Instant::now();
                     replica.begin().await;
