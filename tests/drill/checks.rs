@@ -19,6 +19,8 @@ pub(crate) struct Evidence<'a> {
     /// The user's passwords, each with the time of its set.
     pub(crate) in_force: &'a [(Instant, String)],
     pub(crate) actors: Actors,
+    /// How often the operator set the user again because looks found a deviation.
+    pub(crate) corrections: usize,
 }
 
 /// The processes that may act at the same time.
@@ -62,6 +64,9 @@ impl Evidence<'_> {
         }
         if seen.attempt.as_ref().is_some_and(Attempt::is_open) {
             return Some(format!("Ready=True with an open attempt: {seen}"));
+        }
+        if seen.owes {
+            return Some(format!("Ready=True before the sign-out: {seen}"));
         }
         if !seen.of_generation {
             return None;
@@ -155,8 +160,8 @@ impl Evidence<'_> {
         }
     }
 
-    /// A process sends a value again only if the earlier call was lost, throttled or failed, or if the
-    /// calling process ended before the outcome was on record.
+    /// A process sends a value again only if the earlier call was lost, throttled or failed, if the calling
+    /// process ended before the outcome was on record, or to correct a deviation.
     fn of_calls(&self) -> Option<String> {
         let answers = match self.actors {
             Actors::One => 1,
@@ -172,7 +177,7 @@ impl Evidence<'_> {
             };
             let between = |kill: &&Instant| **kill > first.arrived && **kill < call.arrived;
             let kills = self.book.kills().iter().filter(between).count();
-            if answered.count() + 1 > answers + kills {
+            if answered.count() + 1 > answers + kills + self.corrections {
                 let value = &call.password;
                 return Some(format!(
                     "{value} was sent again (call {}) after an answer",

@@ -14,8 +14,11 @@ use crate::replica::Replica;
 use crate::report::Report;
 use crate::say::time;
 use crate::scene::Scene;
-use crate::support::{AuditQuery, Call, Fault, Outcome, describe, most_calls_in_a_second};
-use crate::world::{POOL, SENTINEL};
+use crate::support::{
+    AuditQuery, Call, Fault, Operation, OtherCall, Outcome, Subject, describe,
+    most_calls_in_a_second,
+};
+use crate::world::SENTINEL;
 
 /// The limits from the end of all faults and from the end of the longest backoff: the quarantine, and a busy
 /// machine's delays.
@@ -24,6 +27,16 @@ const AFTER_BACKOFF: Duration = Duration::from_mins(3);
 
 /// Ends a drill.
 pub(crate) async fn judge(scene: &Scene, replicas: &[&Replica], actors: Actors) -> Report {
+    judge_with(scene, replicas, actors, |_| Vec::new()).await
+}
+
+/// Ends a drill with a further check of each user.
+pub(crate) async fn judge_with(
+    scene: &Scene,
+    replicas: &[&Replica],
+    actors: Actors,
+    more: impl Fn(&str) -> Vec<String>,
+) -> Report {
     let mut report = Report {
         drill: scene.drill,
         ..Report::default()
@@ -38,11 +51,12 @@ pub(crate) async fn judge(scene: &Scene, replicas: &[&Replica], actors: Actors) 
     }
     leaks(scene, replicas, &mut report).await;
     let calls = scene.world.cognito.calls();
-    count(scene, replicas, &calls, &mut report);
+    count(scene, replicas, &calls, 0, &mut report);
     rate(scene, &calls, &mut report);
     let mut suspects = stuck;
     for user in &scene.users {
-        let violations = of_user(scene, user, &calls, actors);
+        let mut violations = of_user(scene, user, &calls, actors);
+        violations.extend(more(user));
         if !violations.is_empty() && !suspects.contains(user) {
             suspects.push(user.clone());
         }
@@ -93,7 +107,7 @@ async fn converge(scene: &Scene, report: &mut Report) -> Vec<String> {
     }
     for user in &scene.users {
         let (is, wanted) = (
-            scene.world.cognito.password_of(POOL, user),
+            scene.world.cognito.password_of(scene.pool(user), user),
             scene.book.newest(user),
         );
         if is != wanted {
@@ -110,7 +124,13 @@ async fn converge(scene: &Scene, report: &mut Report) -> Vec<String> {
 async fn silence(scene: &Scene, report: &mut Report) {
     scene.world.fence().await;
     let (mark, calls) = (scene.world.mark(), scene.world.cognito.call_count());
+    let sign_outs = scene.world.cognito.sign_outs().len();
     scene.world.fence().await;
+    let more = scene.world.cognito.sign_outs().split_off(sign_outs);
+    let more = more
+        .iter()
+        .map(|call| format!("a sign-out in the silence: {call:?}"));
+    report.violations.extend(more);
     let after = scene.world.cognito.calls();
     let more = after[calls..]
         .iter()
@@ -132,7 +152,7 @@ async fn silence(scene: &Scene, report: &mut Report) {
         .extend(more.map(|write| format!("a status write in the silence: {write}")));
 }
 
-async fn leaks(scene: &Scene, replicas: &[&Replica], report: &mut Report) {
+pub(crate) async fn leaks(scene: &Scene, replicas: &[&Replica], report: &mut Report) {
     let events = ["get", "events", "-o", "json", "-n", &scene.world.namespace];
     if scene.world.plane.kubectl(&events).contains(MARKER) {
         report
@@ -151,7 +171,7 @@ async fn leaks(scene: &Scene, replicas: &[&Replica], report: &mut Report) {
 /// A process never makes more calls in a second than its limits allow, whatever pauses or fails. The limit is
 /// per process. After a kill or a failover the next process begins with new tokens, and two processes that
 /// both act have separate tokens. So a second may see twice as many calls by two processes.
-fn rate(scene: &Scene, calls: &[Call], report: &mut Report) {
+pub(crate) fn rate(scene: &Scene, calls: &[Call], report: &mut Report) {
     let (most, allowed) = (most_calls_in_a_second(calls), scene.calls_a_second());
     let told = format!("at most {most} calls of one process in a second, {allowed} are allowed");
     scene.say.line(&told);
@@ -160,7 +180,14 @@ fn rate(scene: &Scene, calls: &[Call], report: &mut Report) {
     }
 }
 
-fn count(scene: &Scene, replicas: &[&Replica], calls: &[Call], report: &mut Report) {
+/// Counts what the drill did and what the operators did. `corrections` are the sets that looks led to.
+pub(crate) fn count(
+    scene: &Scene,
+    replicas: &[&Replica],
+    calls: &[Call],
+    corrections: usize,
+    report: &mut Report,
+) {
     let of_users: Vec<_> = calls
         .iter()
         .filter(|call| !call.username.starts_with(SENTINEL))
@@ -169,6 +196,16 @@ fn count(scene: &Scene, replicas: &[&Replica], calls: &[Call], report: &mut Repo
     let mut faults: BTreeMap<String, usize> = BTreeMap::new();
     for call in of_users.iter().filter(|call| call.fault != Fault::None) {
         *faults.entry(call.fault.name().to_owned()).or_default() += 1;
+    }
+    for (operation, name) in [
+        (Operation::AdminUserGlobalSignOut, "sign-out"),
+        (Operation::ListUsers, "look"),
+    ] {
+        let calls = scene.world.cognito.calls_of(operation);
+        for call in calls.iter().filter(|call| call.fault != Fault::None) {
+            let fault = format!("{} ({name})", call.fault.name());
+            *faults.entry(fault).or_default() += 1;
+        }
     }
     for (name, count) in replicas.iter().flat_map(|replica| replica.proxy.met()) {
         *faults.entry(format!("{name} (API server)")).or_default() += count;
@@ -181,9 +218,9 @@ fn count(scene: &Scene, replicas: &[&Replica], calls: &[Call], report: &mut Repo
     report.states = scene.observer.count();
     report.faults = faults;
     // An applied call is a set. A call that was refused, throttled or lost before its effect is no set. Each
-    // change explains one set. Each lost reply, and each kill before the record of an outcome, explains one
-    // more.
-    let most = report.changes + report.lost + report.kills;
+    // change explains one set. Each lost reply, each kill before the record of an outcome, and each correction
+    // explains one more.
+    let most = report.changes + report.lost + report.kills + corrections;
     if report.sets > most {
         report
             .violations
@@ -202,14 +239,15 @@ fn of_user(scene: &Scene, user: &str, calls: &[Call], actors: Actors) -> Vec<Str
         book: &scene.book,
         seen: &scene.observer.seen_of(user),
         calls: &calls,
-        in_force: &scene.world.cognito.password_log(POOL, user),
+        in_force: &scene.world.cognito.password_log(scene.pool(user), user),
         actors,
+        corrections: 0,
     }
     .violations()
 }
 
 /// The facts for finding the cause of a failure.
-async fn evidence(
+pub(crate) async fn evidence(
     scene: &Scene,
     replicas: &[&Replica],
     users: &[String],
@@ -234,6 +272,7 @@ async fn evidence(
                 .map(|ended| (ended, format!("call {id} ends: {:?}", call.outcome)));
             lines.extend(ended);
         }
+        lines.extend(of_other_calls(scene, user));
         lines.extend(scene.book.written_at(user));
         lines.extend(
             scene
@@ -260,4 +299,24 @@ async fn evidence(
         .expect("a String takes everything");
     }
     text
+}
+
+/// The sign-outs and the lookups of a user, as lines of text.
+fn of_other_calls(scene: &Scene, user: &str) -> Vec<(Instant, String)> {
+    let cognito = &scene.world.cognito;
+    let calls = cognito.sign_outs().into_iter().chain(cognito.list_calls());
+    let is_meant = |call: &OtherCall| match &call.subject {
+        Subject::SignOut(name) | Subject::Username(name) => name == user,
+        Subject::Page { .. } => call.pool == scene.pool(user),
+        Subject::Sub(_) | Subject::Pool => false,
+    };
+    let mut lines = Vec::new();
+    for call in calls.filter(is_meant) {
+        let (id, fault) = (call.id, call.fault.name());
+        let arrived = format!("call {id} arrives: {:?}, fault: {fault}", call.subject);
+        lines.push((call.arrived, arrived));
+        let ended = format!("call {id} ends: {:?}", call.outcome);
+        lines.extend(call.ended.map(|at| (at, ended)));
+    }
+    lines
 }

@@ -30,6 +30,10 @@ pub(crate) struct ObservedState {
     pub(crate) attempt: Option<Attempt>,
     /// The resourceVersion of the Secret whose value is believed to be set.
     pub(crate) synced: Option<String>,
+    /// The time of that set, by the operator's clock, which is the clock of this machine.
+    pub(crate) synced_at: Option<Timestamp>,
+    /// Whether the sign-out after a set is still to be made.
+    pub(crate) owes: bool,
     /// The time of the next retry.
     pub(crate) retry_at: Option<Timestamp>,
     pub(crate) leaks: bool,
@@ -91,6 +95,12 @@ impl Observer {
             .collect()
     }
 
+    /// The latest state of this user's resource.
+    pub(crate) fn latest_of(&self, user: &str) -> Option<ObservedState> {
+        let all = self.seen.borrow();
+        all.iter().rev().find(|seen| seen.user == user).cloned()
+    }
+
     /// The number of states.
     pub(crate) fn count(&self) -> usize {
         self.seen.borrow().len()
@@ -141,6 +151,9 @@ impl std::fmt::Display for ObservedState {
             "Ready={} {}{gap}, synced {synced}",
             self.ready.0, self.ready.1
         )?;
+        if self.owes {
+            write!(f, ", owes a sign-out")?;
+        }
         match &self.attempt {
             Some(it) => write!(f, ", attempt {} of {} {}", it.id, it.version, it.outcome),
             None => Ok(()),
@@ -171,6 +184,8 @@ fn read(object: &DynamicObject, after_gap: bool) -> ObservedState {
         synced: status["synced"]["secretResourceVersion"]
             .as_str()
             .map(str::to_owned),
+        synced_at: text(&status["synced"]["at"]).parse().ok(),
+        owes: status["signOutOwed"].is_object(),
         retry_at: text(&status["failures"]["retryAt"]).parse().ok(),
         leaks: status.to_string().contains(MARKER),
     }

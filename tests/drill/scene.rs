@@ -7,6 +7,7 @@ use futures::future::join_all;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::book::Book;
@@ -19,6 +20,25 @@ use crate::world::{POOL, World};
 /// Longer than the longest outage.
 const PATIENCE: Duration = Duration::from_mins(5);
 
+/// What the resources of a scene are like.
+#[derive(Clone, Copy)]
+pub(crate) struct Cast {
+    /// The pool of each user.
+    pub(crate) pool: fn(&str) -> &'static str,
+    /// Changes the resource of each user, before the resource is applied.
+    pub(crate) change: fn(&str, &mut Value),
+}
+
+/// The valid resource.
+impl Default for Cast {
+    fn default() -> Self {
+        Self {
+            pool: |_| POOL,
+            change: |_, _| (),
+        }
+    }
+}
+
 pub(crate) struct Scene {
     pub(crate) drill: &'static str,
     pub(crate) say: Say,
@@ -28,6 +48,7 @@ pub(crate) struct Scene {
     pub(crate) users: Vec<String>,
     pub(crate) book: Book,
     pub(crate) observer: Observer,
+    cast: Cast,
     random: Random,
     /// The minimum number of rotations.
     goal: usize,
@@ -77,7 +98,18 @@ impl Scene {
         drill: &'static str,
         plane: &'static ControlPlane,
         settings: Settings,
+        size: (usize, usize),
+    ) -> Self {
+        Self::set_with(drill, plane, settings, size, Cast::default()).await
+    }
+
+    /// Makes the setting with these resources. No operator runs yet.
+    pub(crate) async fn set_with(
+        drill: &'static str,
+        plane: &'static ControlPlane,
+        settings: Settings,
         (users, goal): (usize, usize),
+        cast: Cast,
     ) -> Self {
         let world = World::on(plane, drill).await;
         world.cognito.set_history(5);
@@ -90,6 +122,7 @@ impl Scene {
                 .collect(),
             book: Book::default(),
             observer: Observer::start(&world.client, &world.namespace),
+            cast,
             random: settings.random(drill),
             goal,
             grants: false,
@@ -98,13 +131,22 @@ impl Scene {
             world,
         };
         for user in &scene.users {
-            scene.world.cognito.add_user(POOL, user);
+            scene.world.cognito.add_user(scene.pool(user), user);
         }
         scene.rotate_all().await;
         for user in &scene.users {
-            scene.world.apply_resource(user, |_| ()).await;
+            let change = |resource: &mut Value| {
+                resource["spec"]["userPoolId"] = scene.pool(user).into();
+                (scene.cast.change)(user, resource);
+            };
+            scene.world.apply_resource(user, change).await;
         }
         scene
+    }
+
+    /// The pool of this user.
+    pub(crate) fn pool(&self, user: &str) -> &'static str {
+        (self.cast.pool)(user)
     }
 
     /// Gives every user a new value.
@@ -172,7 +214,7 @@ impl Scene {
     }
 
     /// Puts a new value into the Secret. Retries while the API server does not take the write.
-    async fn rotate(&self, user: &str, random: &mut Random) {
+    pub(crate) async fn rotate(&self, user: &str, random: &mut Random) {
         let value = self.book.new_value(user, random.next() >> 32);
         let mut secret = Secret::default();
         secret.metadata.name = Some(user.to_owned());

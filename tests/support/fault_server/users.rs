@@ -97,6 +97,13 @@ impl FaultServer {
 
     /// The sessions that have not ended, the oldest first.
     pub(crate) fn live_sessions(&self, pool: &str, username: &str) -> Vec<Session> {
+        let mut sessions = self.session_log(pool, username);
+        sessions.retain(|session| session.ended.is_none());
+        sessions
+    }
+
+    /// All sessions of the user, the oldest first.
+    pub(crate) fn session_log(&self, pool: &str, username: &str) -> Vec<Session> {
         let sessions = self.user((pool, username), |user| user.sessions().to_vec());
         sessions.unwrap_or_default()
     }

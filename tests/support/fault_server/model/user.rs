@@ -63,10 +63,12 @@ pub(crate) struct UserState {
     pub(crate) modified: Timestamp,
 }
 
-/// A session that has not ended.
+/// A session of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Session {
     pub(crate) began: Instant,
+    /// None: the session lives.
+    pub(crate) ended: Option<Instant>,
     /// The password that the user signed in with.
     pub(crate) password: String,
 }
@@ -177,13 +179,17 @@ impl User {
         };
         self.sessions.push(Session {
             began: Instant::now(),
+            ended: None,
             password,
         });
         true
     }
 
     pub(crate) fn end_sessions(&mut self) {
-        self.sessions.clear();
+        let now = Instant::now();
+        for session in &mut self.sessions {
+            session.ended.get_or_insert(now);
+        }
     }
 
     // What the tests read.
@@ -192,6 +198,7 @@ impl User {
         &self.state
     }
 
+    /// All sessions, the oldest first.
     pub(crate) fn sessions(&self) -> &[Session] {
         &self.sessions
     }
