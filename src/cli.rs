@@ -26,8 +26,8 @@ use names::{lease_name, namespace};
 use std::{ffi::OsString, net::SocketAddr, process::ExitCode, time::Duration};
 
 /// The shortest and the longest time between two looks at a user.
-const DRIFT_INTERVAL_MIN: Duration = Duration::from_secs(5 * 60);
-const DRIFT_INTERVAL_MAX: Duration = Duration::from_secs(168 * 3_600);
+const DRIFT_INTERVAL_MIN: Duration = Duration::from_mins(5);
+const DRIFT_INTERVAL_MAX: Duration = Duration::from_hours(168);
 
 /// The exit status for a wrong command line or a wrong setting.
 const USAGE: u8 = 2;

@@ -86,7 +86,7 @@ pub struct Synced {
 pub struct SignOutOwed {
     /// The time of the set after which the sessions are to end.
     pub since: MicroTime,
-    /// The failures of AdminUserGlobalSignOut since then; absent before the first failure.
+    /// The failures of the sign-out since then; absent before the first failure.
     // Written as null where there is none, as in an attempt.
     #[serde(default)]
     pub failures: Option<Failures>,

@@ -27,10 +27,10 @@ pub(super) fn ended<'a, C: Cognito, K: Waiter, T>(
     took: Duration,
 ) -> &'a str {
     match reply {
-        Reply::NoReply { .. } => permit.no_reply(),
         // Without a connection, the service may be away: the rate limiter gives few permits until a call is
         // answered.
-        Reply::NotSent {
+        Reply::NoReply { .. }
+        | Reply::NotSent {
             cause: NotSent::Connect,
             ..
         } => permit.no_reply(),

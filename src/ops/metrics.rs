@@ -167,11 +167,7 @@ impl Metrics {
             cognito_call_duration.clone(),
         );
 
-        let reconciles = Family::<ResultLabel, Counter>::default();
-        // At zero from the start, as below: else the alert of the first panic would not fire.
-        for result in ["ok", "queued", "conflict", "api_error", "panic"] {
-            drop(reconciles.get_or_create(&ResultLabel { result }));
-        }
+        let reconciles = reconciles_from_zero();
         ours.register("reconciles", "Reconciles, by result", reconciles.clone());
         let reconcile_duration = Histogram::new(RECONCILE_BUCKETS);
         ours.register_with_unit(
@@ -188,11 +184,7 @@ impl Metrics {
             secret_change_to_set.clone(),
         );
 
-        let watch_errors = Family::<WatchLabel, Counter>::default();
-        // At zero from the start: a rate misses the first step of a counter that did not exist before.
-        for watch in ["resources", "secrets", "grants", "namespaces"] {
-            drop(watch_errors.get_or_create(&WatchLabel { watch }));
-        }
+        let watch_errors = watch_errors_from_zero();
         ours.register(
             "watch_errors",
             "Errors of watches on the API server, by watch",
@@ -218,10 +210,7 @@ impl Metrics {
             unneeded_secret_access.clone(),
         );
 
-        let credential_failures = Family::<IdentityLabel, Counter>::default();
-        for identity in [OWN_IDENTITY, ROLE] {
-            drop(credential_failures.get_or_create(&IdentityLabel { identity }));
-        }
+        let credential_failures = credential_failures_from_zero();
         ours.register(
             "credential_failures",
             "Tries to get AWS credentials that failed, and calls that AWS refused for their credentials, by whose credentials",
@@ -234,11 +223,7 @@ impl Metrics {
             kubernetes_requests.clone(),
         );
 
-        let corrections = Family::<ReasonLabel, Counter>::default();
-        for reason in [Reason::PasswordReset, Reason::UserRecreated] {
-            let reason = reason.as_str();
-            drop(corrections.get_or_create(&ReasonLabel { reason }));
-        }
+        let corrections = corrections_from_zero();
         ours.register(
             "corrections",
             "Sets of a password that somebody else had reset, by what a look found",
@@ -425,6 +410,42 @@ impl Metrics {
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
     }
+}
+
+/// At zero from the start, as the calls: see [`calls_from_zero`].
+fn corrections_from_zero() -> Family<ReasonLabel, Counter> {
+    let corrections = Family::<ReasonLabel, Counter>::default();
+    for reason in [Reason::PasswordReset, Reason::UserRecreated] {
+        let reason = reason.as_str();
+        drop(corrections.get_or_create(&ReasonLabel { reason }));
+    }
+    corrections
+}
+
+/// At zero from the start: a rate misses the first step of a counter that did not exist before.
+fn watch_errors_from_zero() -> Family<WatchLabel, Counter> {
+    let errors = Family::<WatchLabel, Counter>::default();
+    for watch in ["resources", "secrets", "grants", "namespaces"] {
+        drop(errors.get_or_create(&WatchLabel { watch }));
+    }
+    errors
+}
+
+/// At zero from the start: else the alert of the first panic would not fire.
+fn reconciles_from_zero() -> Family<ResultLabel, Counter> {
+    let reconciles = Family::<ResultLabel, Counter>::default();
+    for result in ["ok", "queued", "conflict", "api_error", "panic"] {
+        drop(reconciles.get_or_create(&ResultLabel { result }));
+    }
+    reconciles
+}
+
+fn credential_failures_from_zero() -> Family<IdentityLabel, Counter> {
+    let failures = Family::<IdentityLabel, Counter>::default();
+    for identity in [OWN_IDENTITY, ROLE] {
+        drop(failures.get_or_create(&IdentityLabel { identity }));
+    }
+    failures
 }
 
 /// The counters of calls. Several replies are often lost at once, and refused looks are far apart: a series that

@@ -257,10 +257,10 @@ impl World {
 
     /// The record of a set owes a sign-out, if the spec asks for that.
     pub fn obliges(&mut self, after: &Status, plan: &Plan) {
-        let yes = plan.revoke_sessions && self.cluster.resource.spec.revoke_sessions;
+        let yes = plan.record.owes_sign_out && self.cluster.resource.spec.revoke_sessions;
         self.watch.owed = yes;
         self.watch.revoked = yes.then_some(self.cognito.set_at);
-        if plan.revoke_sessions != after.sign_out_owed.is_some() {
+        if plan.record.owes_sign_out != after.sign_out_owed.is_some() {
             self.watch
                 .broken(Promise::I9, "the record of a set owes nothing".to_owned());
         }

@@ -51,7 +51,7 @@ impl World {
             Write::Conclusion(Conclusion::Record(recorded), plan) => {
                 if recorded.applied {
                     let inferred = recorded.verdict.reason == Reason::AppliedAfterLostReply;
-                    self.watch.inferred = inferred && plan.revoke_sessions;
+                    self.watch.inferred = inferred && plan.record.owes_sign_out;
                     self.obliges(after, plan);
                 }
                 let untouched = plan.ahead.synced == plan.before.synced

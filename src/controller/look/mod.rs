@@ -230,7 +230,7 @@ impl<C: Cognito> Looker<C> {
         let context = self.context.clone();
         match (job, query) {
             (Job::Policy(_), _) => {
-                self.spawn(job, async move { read_policy(&context, &id, permit).await })
+                self.spawn(job, async move { read_policy(&context, &id, permit).await });
             }
             (Job::Lookup(_) | Job::Pass(_), Some(query)) => self.spawn(job, async move {
                 let begun = Timestamp::now();

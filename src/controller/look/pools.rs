@@ -13,7 +13,7 @@ use crate::{
     core::{
         access::grant::Admission,
         look::{
-            judge::MARGIN,
+            found::MARGIN,
             sweep::{Habit, Wanted},
         },
         names::target::PoolId,
@@ -43,7 +43,7 @@ const NOBODY_YET: Duration = Duration::from_secs(15);
 /// The pools that the operator looks at, by their last pass.
 pub(super) struct Pools {
     interval: Duration,
-    pools: HashMap<PoolId, Pool>,
+    by_id: HashMap<PoolId, Pool>,
     /// The habits of the passes, by pool and authority.
     habits: HashMap<Arc<PassId>, Habit>,
     /// The passes that are under way.
@@ -59,7 +59,7 @@ impl Pools {
     pub(super) fn new(interval: Duration) -> Self {
         Self {
             interval,
-            pools: HashMap::new(),
+            by_id: HashMap::new(),
             habits: HashMap::new(),
             running: HashSet::new(),
         }
@@ -70,24 +70,24 @@ impl Pools {
     pub(super) fn due(&mut self, board: &LookBoard, looked_at: Vec<PoolId>) -> Vec<PoolId> {
         let now = Instant::now();
         let looked_at: HashSet<_> = looked_at.into_iter().collect();
-        self.pools.retain(|pool, _| looked_at.contains(pool));
+        self.by_id.retain(|pool, _| looked_at.contains(pool));
         self.habits.retain(|id, _| looked_at.contains(&id.pool));
         board.retain_pools(|pool| looked_at.contains(pool));
         for pool in looked_at {
             board.began_to_look(&pool);
-            self.pools.entry(pool).or_insert(Pool {
+            self.by_id.entry(pool).or_insert(Pool {
                 due: now,
                 has_failed: false,
             });
         }
         let is_running = |pool: &PoolId| self.running.iter().any(|id| id.pool == *pool);
         let mut due: Vec<_> = self
-            .pools
+            .by_id
             .iter()
             .filter(|(_, pool)| pool.due <= now)
             .collect();
         due.sort_by_key(|(_, pool)| (pool.has_failed, pool.due));
-        let has_failed = |pool: &PoolId| self.pools.get(pool).is_some_and(|it| it.has_failed);
+        let has_failed = |pool: &PoolId| self.by_id.get(pool).is_some_and(|it| it.has_failed);
         let failing = self
             .running
             .iter()
@@ -110,7 +110,7 @@ impl Pools {
             begin.push(id.clone());
         }
         for id in &begin {
-            if let Some(pool) = self.pools.get_mut(id) {
+            if let Some(pool) = self.by_id.get_mut(id) {
                 pool.due = now + NOBODY_YET;
             }
         }
@@ -120,7 +120,7 @@ impl Pools {
     /// Notes that a pass begins, and returns its habit.
     pub(super) fn begun(&mut self, id: &Arc<PassId>) -> Habit {
         self.running.insert(id.clone());
-        if let Some(pool) = self.pools.get_mut(&id.pool) {
+        if let Some(pool) = self.by_id.get_mut(&id.pool) {
             pool.due = Instant::now() + self.interval;
         }
         self.habits.get(id).copied().unwrap_or_default()
@@ -129,7 +129,7 @@ impl Pools {
     /// Notes the end of a pass. None: the pass was not complete.
     pub(super) fn ended(&mut self, id: &Arc<PassId>, habit: Option<Habit>) {
         self.running.remove(id);
-        if let Some(pool) = self.pools.get_mut(&id.pool) {
+        if let Some(pool) = self.by_id.get_mut(&id.pool) {
             pool.has_failed = habit.is_none();
             if pool.has_failed {
                 pool.due = pool.due.min(Instant::now() + self.interval / FAILED_SHARE);

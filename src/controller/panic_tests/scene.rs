@@ -218,7 +218,7 @@ impl Scene {
                 burst: 10,
             },
             drift: Drift::Ignore,
-            drift_interval: Duration::from_secs(900),
+            drift_interval: Duration::from_mins(15),
         };
         let context = Arc::new(Context::new(
             Client::new(api.clone(), "team-a"),

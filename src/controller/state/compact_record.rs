@@ -65,9 +65,19 @@ struct CompactStatus {
     failures: Option<CompactFailures>,
     sign_out_owed: Option<(CompactTime, Option<CompactFailures>)>,
     corrections: Option<(u32, CompactTime)>,
-    /// None inside: the username.
-    found_as: Option<Option<Text>>,
+    found_as: FoundAs,
     conditions: Vec<CompactCondition>,
+}
+
+/// The name by which a look found the user.
+#[derive(Serialize, Deserialize)]
+enum FoundAs {
+    /// No look found the user.
+    Nothing,
+    /// The username of the spec.
+    Username,
+    /// Another name.
+    Other(Text),
 }
 
 /// The number of failures, the time of the next try, and the request that failed.
@@ -282,8 +292,11 @@ impl CompactStatus {
                 (since, it.failures.as_ref().map(failures))
             }),
             corrections: corrections.map(|it| (it.count, CompactTime::of(it.at.0))),
-            found_as: (status.found_as.as_deref())
-                .map(|found_as| (found_as != username).then(|| text(found_as))),
+            found_as: match status.found_as.as_deref() {
+                None => FoundAs::Nothing,
+                Some(found_as) if found_as == username => FoundAs::Username,
+                Some(found_as) => FoundAs::Other(text(found_as)),
+            },
             conditions: conditions.collect(),
         }
     }
@@ -339,10 +352,11 @@ impl CompactStatus {
                 count,
                 at: micro(at),
             }),
-            found_as: self.found_as.map(|found_as| {
-                let username = || username.to_owned();
-                found_as.as_ref().map_or_else(username, string)
-            }),
+            found_as: match self.found_as {
+                FoundAs::Nothing => None,
+                FoundAs::Username => Some(username.to_owned()),
+                FoundAs::Other(found_as) => Some(string(&found_as)),
+            },
             conditions: conditions.collect(),
         }
     }

@@ -22,7 +22,7 @@ use tokio::{
 const CORRECTIONS_MAX: usize = 10;
 
 /// The time in which the corrections of a pool are counted.
-const CORRECTION_WINDOW: Duration = Duration::from_secs(3_600);
+const CORRECTION_WINDOW: Duration = Duration::from_hours(1);
 
 /// See the module.
 #[derive(Default)]

@@ -1,8 +1,12 @@
 //! What looks found of one user, as this process remembers it. A restart forgets all of this.
 
-use super::{judge::MARGIN, user::User};
+use super::user::User;
 use crate::api::Reason;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+/// What happens within this time of a set is not compared, because Cognito lists users with a delay. A second
+/// look is at least this much later than the first.
+pub const MARGIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// One look at one user.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -3,16 +3,12 @@
 //! AWS's clock is compared with AWS's clock: the dates of the user with the date of the reply to the set.
 
 use super::{
-    found::{Found, Look, LookKind, Looks},
+    found::{Found, Look, LookKind, Looks, MARGIN},
     user::{User, UserState},
 };
 use crate::api::FederatedUser;
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
-
-/// What happens within this time of a set is not compared, because Cognito lists users with a delay. A second
-/// look is at least this much later than the first.
-pub const MARGIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// How old a look may be that leads to a set.
 pub const FRESH: SignedDuration = SignedDuration::from_mins(2);

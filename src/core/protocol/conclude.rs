@@ -31,7 +31,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::time::Duration;
 
 /// When a correction is tried again that Cognito throttled, or that was not sent.
-const CORRECT_AGAIN: Duration = Duration::from_secs(60);
+const CORRECT_AGAIN: Duration = Duration::from_mins(1);
 
 /// What to write after a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -97,30 +97,7 @@ pub fn conclude(
     };
     let (mut status, verdict, applied) = match meaning {
         Meaning::Applied(verdict) => {
-            let mut status = if plan.revoke_sessions {
-                let owing = Verdict::new(Reason::RevokingSessions);
-                owing_status(current, &owing, generation, now)
-            } else {
-                settled_status(current, &verdict, generation, now)
-            };
-            let since = MicroTime(clock::micros(now));
-            status.sign_out_owed = plan.revoke_sessions.then_some(SignOutOwed {
-                since,
-                failures: None,
-            });
-            retire_synced(&mut status, |s| s.fingerprint != plan.attempt.fingerprint);
-            status.synced = Some(Synced {
-                fingerprint: plan.attempt.fingerprint.clone(),
-                secret_uid: plan.attempt.secret_uid.clone(),
-                secret_resource_version: plan.attempt.secret_resource_version.clone(),
-                at: MicroTime(clock::micros(now)),
-                answered_at: (outcome.answered_at.filter(|_| plan.keeps_date))
-                    .map(|at| MicroTime(clock::micros(at))),
-            });
-            let differs = |c: &Condition| {
-                c.type_ == ConditionType::Verified.as_str() && c.status == ConditionStatus::False
-            };
-            status.conditions.retain(|c| !differs(c));
+            let status = applied_status(current, plan, outcome, &verdict, now);
             (status, verdict, true)
         }
         Meaning::NotConfirmed => {
@@ -140,33 +117,14 @@ pub fn conclude(
                 .corrects
                 .map_or_else(|| refusal.clone(), |found| not_corrected(found, &refusal));
             let as_before = Status {
-                synced: plan.before.synced.clone(),
-                attempt: plan.before.attempt.clone(),
-                retired: plan.before.retired.clone(),
-                corrections: corrections_after_refusal(&plan.before, now),
-                ..current.clone()
+                corrections: Some(corrections_after_refusal(&plan.before, now)),
+                ..without_attempt(current, plan)
             };
             (fail(&as_before, &verdict), verdict, false)
         }
         Meaning::Refused(verdict) => {
             let mut status = fail(current, &verdict);
-            // After a take-over, the refusal says nothing about the earlier call. The value may be the user's
-            // password, so the attempt stays open.
-            let outcome = match taken_over(plan) {
-                // A spent value was sent only because of a request. An earlier call may have applied it, so
-                // this refusal does not close the attempt either.
-                None if plan.kind == ResendPolicy::Spent && !plan.equals_synced() => {
-                    AttemptOutcome::Unknown
-                }
-                None => AttemptOutcome::Refused,
-                Some(answered @ (AttemptOutcome::UserNotFound | AttemptOutcome::InHistory)) => {
-                    answered
-                }
-                Some(
-                    AttemptOutcome::Pending | AttemptOutcome::Unknown | AttemptOutcome::Refused,
-                ) => AttemptOutcome::Unknown,
-            };
-            set_outcome(&mut status, outcome);
+            set_outcome(&mut status, refused_outcome(plan));
             // The refused call did not serve the plan's request. If an attempt was taken over, its earlier
             // call may have served the earlier request, so the attempt gets that request back.
             if let Some(attempt) = &mut status.attempt {
@@ -176,12 +134,7 @@ pub fn conclude(
             (status, verdict, false)
         }
         Meaning::Nothing(verdict) => {
-            let as_before = Status {
-                synced: plan.before.synced.clone(),
-                attempt: plan.before.attempt.clone(),
-                retired: plan.before.retired.clone(),
-                ..current.clone()
-            };
+            let as_before = without_attempt(current, plan);
             if plan.corrects.is_some() {
                 // The correction was not made, so the status says again what the look found.
                 let status = Status {
@@ -220,7 +173,7 @@ pub fn conclude(
     status.quarantined_until.take_if(|until| until.0 <= now);
     let wake = if plan.corrects.is_some() && outcome.effect == Effect::Nothing {
         Some(CORRECT_AGAIN)
-    } else if status.sign_out_owed.is_some() && plan.revoke_sessions {
+    } else if status.sign_out_owed.is_some() && plan.record.owes_sign_out {
         Some(Duration::ZERO)
     } else {
         wake(&status, uid, now)
@@ -231,6 +184,69 @@ pub fn conclude(
         wake,
         applied,
     }))
+}
+
+/// The status after a set that Cognito applied.
+fn applied_status(
+    current: &Status,
+    plan: &Plan,
+    outcome: &Outcome,
+    verdict: &Verdict,
+    now: Timestamp,
+) -> Status {
+    let generation = plan.attempt.generation;
+    let mut status = if plan.record.owes_sign_out {
+        let owing = Verdict::new(Reason::RevokingSessions);
+        owing_status(current, &owing, generation, now)
+    } else {
+        settled_status(current, verdict, generation, now)
+    };
+    let since = MicroTime(clock::micros(now));
+    status.sign_out_owed = plan.record.owes_sign_out.then_some(SignOutOwed {
+        since,
+        failures: None,
+    });
+    retire_synced(&mut status, |s| s.fingerprint != plan.attempt.fingerprint);
+    status.synced = Some(Synced {
+        fingerprint: plan.attempt.fingerprint.clone(),
+        secret_uid: plan.attempt.secret_uid.clone(),
+        secret_resource_version: plan.attempt.secret_resource_version.clone(),
+        at: MicroTime(clock::micros(now)),
+        answered_at: (outcome.answered_at.filter(|_| plan.record.keeps_date))
+            .map(|at| MicroTime(clock::micros(at))),
+    });
+    let differs = |c: &Condition| {
+        c.type_ == ConditionType::Verified.as_str() && c.status == ConditionStatus::False
+    };
+    status.conditions.retain(|c| !differs(c));
+    status
+}
+
+/// The status without the plan's attempt, because the call changed nothing.
+fn without_attempt(current: &Status, plan: &Plan) -> Status {
+    Status {
+        synced: plan.before.synced.clone(),
+        attempt: plan.before.attempt.clone(),
+        retired: plan.before.retired.clone(),
+        ..current.clone()
+    }
+}
+
+/// The outcome of an attempt that Cognito refused. After a take-over, the refusal says nothing about the earlier
+/// call: the value may be the user's password, so the attempt stays open.
+fn refused_outcome(plan: &Plan) -> AttemptOutcome {
+    match taken_over(plan) {
+        // A spent value was sent only because of a request. An earlier call may have applied it, so this refusal
+        // does not close the attempt either.
+        None if plan.kind == ResendPolicy::Spent && !plan.equals_synced() => {
+            AttemptOutcome::Unknown
+        }
+        None => AttemptOutcome::Refused,
+        Some(answered @ (AttemptOutcome::UserNotFound | AttemptOutcome::InHistory)) => answered,
+        Some(AttemptOutcome::Pending | AttemptOutcome::Unknown | AttemptOutcome::Refused) => {
+            AttemptOutcome::Unknown
+        }
+    }
 }
 
 /// The status to write if a planned call was not made: without the changes of the write-ahead. Later changes

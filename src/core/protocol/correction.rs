@@ -102,9 +102,9 @@ pub(crate) fn corrections_after(
 
 /// The corrections on record after Cognito refused one. The refusal delays the next correction, and counts as the
 /// first one at most: nobody contests the user.
-pub(crate) fn corrections_after_refusal(status: &Status, now: Timestamp) -> Option<Corrections> {
-    Some(Corrections {
+pub(crate) fn corrections_after_refusal(status: &Status, now: Timestamp) -> Corrections {
+    Corrections {
         count: corrections(status, now).map_or(1, |it| it.count),
         at: MicroTime(clock::micros(now)),
-    })
+    }
 }

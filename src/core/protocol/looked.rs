@@ -19,7 +19,7 @@ use crate::{
             verified::{NOT_SEEN, UNKNOWN_STATE, USER_SEEN, with_verified},
         },
         look::{
-            found::{Found, Look, LookKind},
+            found::{Found, Look, LookKind, MARGIN},
             judge::{self, Deviation, Expectation, Judgement},
             user::{User, UserState},
         },
@@ -32,7 +32,7 @@ use std::time::Duration;
 const GUARD_FRESH: SignedDuration = SignedDuration::from_hours(1);
 
 /// How long after a look that failed the operator looks again.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// What follows from the looks for a resource whose value is the value in `synced`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -324,8 +324,8 @@ pub(crate) fn guard(observed: &Observation<'_>, now: Timestamp) -> Option<Decisi
     let Found::User(user) = &look.found else {
         return None;
     };
-    let set_at = expectation(observed).map(|expected| expected.set_at + judge::MARGIN);
-    let absent_at = missed.map(|missed| missed.started_at.0 - judge::MARGIN);
+    let set_at = expectation(observed).map(|expected| expected.set_at + MARGIN);
+    let absent_at = missed.map(|missed| missed.started_at.0 - MARGIN);
     let refused = refusal(user, observed.spec.federated_user);
     let created_since = absent_at.or(set_at).and_then(|at| stranger(user, at));
     let reason = match missed {

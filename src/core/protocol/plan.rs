@@ -51,12 +51,19 @@ pub struct Plan {
     pub urgency: Urgency,
     /// Whether the operator may send the value again without a request.
     pub kind: ResendPolicy,
-    /// Whether the set owes a sign-out.
-    pub revoke_sessions: bool,
-    /// Whether the record keeps the time of the reply by AWS's clock, with which looks compare.
-    pub keeps_date: bool,
+    /// What the record of the set contains beyond the value.
+    pub record: SetRecord,
     /// What a look found, if the set corrects that.
     pub corrects: Option<Reason>,
+}
+
+/// What the record of a set contains beyond the value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SetRecord {
+    /// Whether the set owes a sign-out.
+    pub owes_sign_out: bool,
+    /// Whether the record keeps the time of the reply by AWS's clock, with which looks compare.
+    pub keeps_date: bool,
 }
 
 /// How the value in `synced` compares to the value of a plan.
@@ -155,8 +162,10 @@ pub(crate) fn plan(
         attempt,
         inherited,
         kind: kind(observed, version, value),
-        revoke_sessions: observed.spec.revoke_sessions && observed.spec.permanent,
-        keeps_date: observed.drift != Drift::Ignore,
+        record: SetRecord {
+            owes_sign_out: observed.spec.revoke_sessions && observed.spec.permanent,
+            keeps_date: observed.drift != Drift::Ignore,
+        },
         corrects: None,
         known_before: value.known_before || observed.rival_at.is_some(),
         urgency: urgency(observed, value),

@@ -151,9 +151,12 @@ fn resource() -> impl Strategy<Value = CognitoUserPassword> {
         Some(Drift::Report),
         Some(Drift::Correct),
     ]);
-    let federated = any::<bool>().prop_map(|allow| match allow {
-        true => FederatedUser::Allow,
-        false => FederatedUser::Refuse,
+    let federated = any::<bool>().prop_map(|allow| {
+        if allow {
+            FederatedUser::Allow
+        } else {
+            FederatedUser::Refuse
+        }
     });
     let texts = (text(), text(), text(), text());
     let switches = (any::<bool>(), any::<bool>(), any::<bool>());

@@ -342,4 +342,4 @@ fn settle(
 }
 
 /// When a resource that needs a look asks again for the look.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
