@@ -92,7 +92,7 @@ async fn a_role_session_sets_passwords_in_the_roles_account_of_moto() {
         "{elsewhere}"
     );
     let here = came("123456789012").await;
-    assert!(here.contains("Applied"), "{here}");
+    assert!(here.contains("Success"), "{here}");
     let signed_in = moto.sign_in(&pool, &application, USER, "set-as-a-role");
     assert_eq!(signed_in.await, SignIn::Ok);
 }
@@ -112,7 +112,7 @@ async fn environment_variables_choose_the_endpoint_and_region_of_sts() {
     let elsewhere = [("AWS_REGION", "eu-north-1")];
     for (environment, region) in [(&[][..], "eu-west-1"), (&elsewhere, "eu-north-1")] {
         let came = set_as(ROLE, POOL, &server.url(), environment).await;
-        assert!(came.starts_with(r#"Id("111122223333") Applied"#), "{came}");
+        assert!(came.starts_with(r#"Id("111122223333") Success"#), "{came}");
         let assumed = server.assumed();
         let assumed = assumed.last().expect("it was assumed");
         assert_eq!(assumed.region, region);
