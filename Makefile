@@ -68,7 +68,7 @@ alerts: prerequisites ## The alerts and the dashboard: by promtool, and by a rea
 
 .PHONY: drill
 drill: needs := $(control_plane) kstatus
-drill: prerequisites ## The worst of days, for five minutes; ROUNDS=n for how long, SEED=n to repeat a run
+drill: prerequisites ## The worst of days, for ten minutes; ROUNDS=n for how long, SEED=n to repeat a run
 	$(cargo) test --locked --no-run --test drill
 	ROUNDS=$${ROUNDS:-10} $(with_tools) $(cargo) test --locked --quiet --test drill
 

@@ -65,7 +65,7 @@ impl Evidence<'_> {
         if seen.attempt.as_ref().is_some_and(Attempt::is_open) {
             return Some(format!("Ready=True with an open attempt: {seen}"));
         }
-        if seen.owes {
+        if seen.owed_since.is_some() {
             return Some(format!("Ready=True before the sign-out: {seen}"));
         }
         if !seen.of_generation {

@@ -32,8 +32,8 @@ pub(crate) struct ObservedState {
     pub(crate) synced: Option<String>,
     /// The time of that set, by the operator's clock, which is the clock of this machine.
     pub(crate) synced_at: Option<Timestamp>,
-    /// Whether the sign-out after a set is still to be made.
-    pub(crate) owes: bool,
+    /// The time of the set whose sign-out is still to be made.
+    pub(crate) owed_since: Option<Timestamp>,
     /// The time of the next retry.
     pub(crate) retry_at: Option<Timestamp>,
     pub(crate) leaks: bool,
@@ -151,7 +151,7 @@ impl std::fmt::Display for ObservedState {
             "Ready={} {}{gap}, synced {synced}",
             self.ready.0, self.ready.1
         )?;
-        if self.owes {
+        if self.owed_since.is_some() {
             write!(f, ", owes a sign-out")?;
         }
         match &self.attempt {
@@ -185,7 +185,7 @@ fn read(object: &DynamicObject, after_gap: bool) -> ObservedState {
             .as_str()
             .map(str::to_owned),
         synced_at: text(&status["synced"]["at"]).parse().ok(),
-        owes: status["signOutOwed"].is_object(),
+        owed_since: text(&status["signOutOwed"]["since"]).parse().ok(),
         retry_at: text(&status["failures"]["retryAt"]).parse().ok(),
         leaks: status.to_string().contains(MARKER),
     }

@@ -215,7 +215,7 @@ fn of_user(scene: &Scene, user: &str) -> Vec<String> {
         wrong.extend(of_sessions(state, &sessions));
         wrong.extend(of_sign_outs(scene, state, &sets, &sign_outs));
     }
-    if seen.last().is_some_and(|state| state.owes) {
+    if seen.last().is_some_and(|state| state.owed_since.is_some()) {
         wrong.push("a sign-out is owed in the end".to_owned());
     }
     // The first password is an earlier owner's. A record of a sign-out that a kill prevented explains one more.

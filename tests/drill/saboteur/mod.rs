@@ -38,7 +38,7 @@ const USERS: usize = 40;
 const LAG_MAX: u64 = 20;
 
 /// The operator compares nothing that happens within this time of a set, and makes two looks this far apart.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 
 /// The limit for the corrections at the end: two margins and the lag, a pass that failed and comes again, and a
 /// busy machine's delays.
