@@ -83,7 +83,8 @@ impl World {
         // A page may be answered late; meanwhile the process does other work.
         let begun = match kind {
             LookKind::Sweep => process.since.max(self.now - SignedDuration::from_secs(5)),
-            LookKind::Lookup => self.now,
+            // A lookup that was asked for begins after the call that led to it.
+            LookKind::Lookup => self.now + SignedDuration::from_millis(1),
         };
         let listed = self.cognito.list(begun);
         self.note(|| format!("P{who} looks ({kind:?}) -> {listed:?}"));

@@ -9,7 +9,7 @@ use super::{
     world::World,
 };
 use cognito_password_operator::{
-    api::{Class, Drift, Reason, Status},
+    api::{Class, ConditionType, Drift, Reason, Status},
     core::{
         credential::password::Password,
         look::found::{Look, Looks},
@@ -314,7 +314,10 @@ impl World {
     fn only_says(&self, who: usize, report: &Report) -> bool {
         let resource = &self.processes[who].resource;
         let (before, after) = (resource.status(), &report.status);
-        resource.spec.drift.unwrap_or_default() != Drift::Ignore
+        let left_over = before.found_as.is_some()
+            || before.corrections.is_some()
+            || before.condition(ConditionType::Verified).is_some();
+        (left_over || resource.spec.drift.unwrap_or_default() != Drift::Ignore)
             && before.synced == after.synced
             && before.attempt == after.attempt
             && before.retired == after.retired

@@ -858,3 +858,42 @@ fn a_restart_reads_no_secret_whose_metadata_moved_after_a_deviation() {
     scene.looks = Default::default();
     assert_eq!(scene.look(), REST);
 }
+
+#[test]
+fn a_disabled_user_who_signed_up_is_not_set_by_another_value() {
+    let mut scene = settled(Drift::Report);
+    let user = User {
+        enabled: false,
+        ..user(&scene, Unconfirmed)
+    };
+    let found = Found::User(user);
+    agree(&mut scene, &found);
+    scene.put(1);
+    assert!(
+        !matches!(scene.read(), Decision::Set(_)),
+        "{:?}",
+        scene.read()
+    );
+    scene.say();
+    assert_eq!(scene.said().1, Reason::UserUnconfirmed);
+}
+
+#[test]
+fn a_forged_time_of_a_set_is_no_panic() {
+    // The year 0, and the last time that can be parsed.
+    for second in [-62_167_219_200, 253_402_207_200] {
+        let at = jiff::Timestamp::from_second(second).expect("a time");
+        let mut scene = settled(Drift::Report);
+        let found = Found::User(recreated(&scene, Confirmed));
+        agree(&mut scene, &found);
+        scene.say();
+        scene.with_status(|status| {
+            let synced = status.synced.as_mut().expect("set");
+            synced.answered_at = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(
+                at,
+            ));
+        });
+        scene.put(1);
+        scene.read();
+    }
+}

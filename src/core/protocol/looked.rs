@@ -293,9 +293,15 @@ pub(crate) fn guard(observed: &Observation<'_>, now: Timestamp) -> Option<Decisi
     let missed = attempt.filter(|it| it.outcome == AttemptOutcome::UserNotFound);
     let is_asked = observed.has_new_request();
     let reason = status.ready_reason();
+    let latest = observed.looks.latest().map(|look| &look.found);
+    let is_refused_state = match latest {
+        Some(Found::User(user)) => refusal(user, observed.spec.federated_user).is_some(),
+        Some(Found::NotFound) | None => false,
+    };
     let is_shown = match judgement(observed, now) {
+        // A stranger who is disabled is a stranger all the same.
         Judgement::Agreed(deviation) | Judgement::Suspected(deviation, _) => {
-            deviation.may_be_a_stranger()
+            deviation.may_be_a_stranger() || is_refused_state
         }
         Judgement::Unknown | Judgement::Fits | Judgement::NeverSeen | Judgement::Unclear => false,
     };
@@ -324,8 +330,15 @@ pub(crate) fn guard(observed: &Observation<'_>, now: Timestamp) -> Option<Decisi
     let Found::User(user) = &look.found else {
         return None;
     };
-    let set_at = expectation(observed).map(|expected| expected.set_at + MARGIN);
-    let absent_at = missed.map(|missed| missed.started_at.0 - MARGIN);
+    // A forged time may be the last or the first one that there is.
+    let set_at = expectation(observed).map(|expected| {
+        let later = expected.set_at.checked_add(MARGIN);
+        later.unwrap_or(Timestamp::MAX)
+    });
+    let absent_at = missed.map(|missed| {
+        let earlier = missed.started_at.0.checked_sub(MARGIN);
+        earlier.unwrap_or(Timestamp::MIN)
+    });
     let refused = refusal(user, observed.spec.federated_user);
     let created_since = absent_at.or(set_at).and_then(|at| stranger(user, at));
     let reason = match missed {
