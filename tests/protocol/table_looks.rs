@@ -677,3 +677,160 @@ fn ignore_drops_what_looks_left_but_not_what_they_found() {
     scene.report();
     assert_eq!(scene.said(), (False, Reason::PasswordReset, false, true));
 }
+
+#[test]
+fn looks_that_fail_do_not_come_as_fast_as_they_fail() {
+    let mut scene = settled(Drift::Report);
+    let found = Found::User(user(&scene, ResetRequired));
+    add(&mut scene, found, LookKind::Sweep);
+    scene.later(61);
+    scene.looks.fail(LookFailure {
+        reason: Reason::AccessDenied,
+        words: "no".to_owned(),
+    });
+    scene.say();
+    assert_eq!(verified(&scene), Some((Unknown, "AccessDenied".to_owned())));
+    let Decision::Look { after, .. } = scene.look() else {
+        panic!("{:?}", scene.look());
+    };
+    assert_eq!(after, Duration::from_secs(60));
+}
+
+#[test]
+fn a_look_from_before_the_set_hides_no_later_ones() {
+    let mut scene = new(Drift::Report);
+    let found = Found::User(disabled(&scene));
+    add(&mut scene, found.clone(), LookKind::Lookup);
+    scene.set(&applied());
+    scene.later(61);
+    agree(&mut scene, &found);
+    scene.say();
+    assert_eq!(scene.said().1, Reason::UserDisabled);
+}
+
+#[test]
+fn a_correction_that_cognito_refused_is_made_again_only_after_two_more_looks() {
+    let mut scene = settled(Drift::Correct);
+    let found = Found::User(user(&scene, ResetRequired));
+    agree(&mut scene, &found);
+    scene.say();
+    let recorded = scene.set(&refused("AccessDeniedException"));
+    assert!(!recorded.applied);
+    assert_eq!(scene.said(), (False, Reason::PasswordReset, false, true));
+    assert_eq!(scene.attempt(), None);
+    let message = recorded.verdict.message.clone();
+    assert!(message.contains("AccessDeniedException"), "{message}");
+    // No record leads to the set, whatever time passes.
+    scene.looks = Default::default();
+    scene.restart();
+    scene.later(2 * 3_600);
+    assert_eq!(scene.look(), REST);
+    assert!(matches!(scene.read(), Decision::Stay { .. }), "{:?}", scene.read());
+    // Somebody else has recreated the user meanwhile.
+    let stranger = Found::User(recreated(&scene, Confirmed));
+    agree(&mut scene, &stranger);
+    scene.say();
+    assert_eq!(scene.said().1, Reason::UserRecreated);
+    assert!(!matches!(scene.look(), Decision::Read));
+}
+
+#[test]
+fn refused_corrections_come_at_intervals_and_are_not_contested() {
+    let mut scene = settled(Drift::Correct);
+    let found = Found::User(user(&scene, ResetRequired));
+    agree(&mut scene, &found);
+    scene.say();
+    for _ in 0..6 {
+        scene.set(&refused("AccessDeniedException"));
+        assert_eq!(scene.status().corrections.expect("one").count, 1);
+        let before = scene.status();
+        scene.later(120);
+        agree(&mut scene, &found);
+        assert!(matches!(scene.look(), Decision::Look { .. }), "{:?}", scene.look());
+        assert_eq!(scene.status(), before, "the message stays");
+        scene.later(30 * 60);
+        agree(&mut scene, &found);
+        assert_eq!(scene.look(), Decision::Read);
+    }
+    scene.set(&applied());
+    assert_eq!(scene.said().1, Reason::PasswordSet);
+    assert_eq!(scene.status().corrections.expect("two").count, 2);
+}
+
+/// Value 1 was refused by IAM, and then a stranger registered the name.
+#[rstest]
+#[case::retry(false)]
+#[case::another_value(true)]
+fn a_set_after_a_stranger_came_is_held_back(#[case] another: bool) {
+    let mut scene = settled(Drift::Report);
+    if another {
+        scene.later(600);
+    } else {
+        scene.put(1);
+        scene.set(&refused("AccessDeniedException"));
+        scene.until_due();
+        scene.later(1);
+    }
+    let stranger = Found::User(recreated(&scene, Confirmed));
+    agree(&mut scene, &stranger);
+    if another {
+        scene.put(1);
+    }
+    // The looks are known, and the status does not say so yet.
+    assert!(!matches!(scene.read(), Decision::Set(_)), "{:?}", scene.read());
+    scene.later(1_000);
+    assert!(!matches!(scene.read(), Decision::Set(_)), "{:?}", scene.read());
+    scene.cluster.request();
+    add(&mut scene, stranger, LookKind::Lookup);
+    scene.set(&applied());
+    assert_eq!(scene.said().1, Reason::PasswordSet);
+}
+
+#[test]
+fn a_restart_reads_no_secret_whose_metadata_moved_after_a_deviation() {
+    let mut scene = settled(Drift::Report);
+    let found = Found::User(user(&scene, ResetRequired));
+    agree(&mut scene, &found);
+    scene.say();
+    scene.cluster.touch();
+    assert_eq!(scene.look(), Decision::Read);
+    assert_eq!(scene.read(), REST);
+    assert!(scene.record_verified());
+    assert!(!scene.record_verified());
+    scene.restart();
+    scene.looks = Default::default();
+    assert_eq!(scene.look(), REST);
+}
+
+#[test]
+fn a_disabled_user_who_signed_up_is_not_set_by_another_value() {
+    let mut scene = settled(Drift::Report);
+    let user = User {
+        enabled: false,
+        ..user(&scene, Unconfirmed)
+    };
+    let found = Found::User(user);
+    agree(&mut scene, &found);
+    scene.put(1);
+    assert!(!matches!(scene.read(), Decision::Set(_)), "{:?}", scene.read());
+    scene.say();
+    assert_eq!(scene.said().1, Reason::UserUnconfirmed);
+}
+
+#[test]
+fn a_forged_time_of_a_set_is_no_panic() {
+    // The year 0, and the last time that can be parsed.
+    for second in [-62_167_219_200, 253_402_207_200] {
+        let at = jiff::Timestamp::from_second(second).expect("a time");
+        let mut scene = settled(Drift::Report);
+        let found = Found::User(recreated(&scene, Confirmed));
+        agree(&mut scene, &found);
+        scene.say();
+        scene.with_status(|status| {
+            let synced = status.synced.as_mut().expect("set");
+            synced.answered_at = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(at));
+        });
+        scene.put(1);
+        scene.read();
+    }
+}

@@ -1,6 +1,6 @@
 //! What looks found of one user, as this process remembers it. A restart forgets all of this.
 
-use super::user::User;
+use super::{judge::MARGIN, user::User};
 use crate::api::Reason;
 use jiff::Timestamp;
 
@@ -42,11 +42,16 @@ pub struct LookFailure {
     pub words: String,
 }
 
+/// How many of the looks that agree are kept. A look from before the last set does not count, so the first two of
+/// them are not enough.
+const RUN_MAX: usize = 4;
+
 /// The looks at one user that still matter.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Looks {
-    /// The first and the latest of the looks that found the same, without another finding in between.
-    run: Option<(Look, Look)>,
+    /// The latest looks that found the same, without another finding in between, the earliest first. All but the
+    /// last one are at least [`MARGIN`] apart.
+    run: Vec<Look>,
     /// Why the operator can't look now; None after a look that succeeded.
     failure: Option<LookFailure>,
     /// `TemporaryPasswordValidityDays` of the pool, if the operator could read the pool's policy.
@@ -57,10 +62,17 @@ impl Looks {
     /// Adds a look that succeeded.
     pub fn add(&mut self, look: Look) {
         self.failure = None;
-        self.run = Some(match self.run.take() {
-            Some((first, latest)) if agrees(&latest.found, &look.found) => (first, look),
-            Some(_) | None => (look.clone(), look),
-        });
+        if self.run.last().is_some_and(|latest| !agrees(&latest.found, &look.found)) {
+            self.run.clear();
+        }
+        if let [.., before, latest] = self.run.as_slice()
+            && latest.begun.duration_since(before.begun) < MARGIN
+        {
+            self.run.pop();
+        }
+        self.run.push(look);
+        let surplus = self.run.len().saturating_sub(RUN_MAX);
+        self.run.drain(..surplus);
     }
 
     /// Adds a look that failed. The looks before stay.
@@ -71,13 +83,13 @@ impl Looks {
     /// The latest look that succeeded.
     #[must_use]
     pub fn latest(&self) -> Option<&Look> {
-        self.run.as_ref().map(|(_, latest)| latest)
+        self.run.last()
     }
 
-    /// The first of the looks that found the same as the latest one.
+    /// The first of the looks that found the same as the latest one and that count.
     #[must_use]
-    pub fn first(&self) -> Option<&Look> {
-        self.run.as_ref().map(|(first, _)| first)
+    pub fn first(&self, counts: impl Fn(&&Look) -> bool) -> Option<&Look> {
+        self.run.iter().find(counts)
     }
 
     /// Why the operator can't look now.

@@ -62,6 +62,18 @@ pub enum Deviation {
     Expired,
 }
 
+impl Deviation {
+    /// Whether the user may belong to a stranger, or to an identity provider.
+    #[must_use]
+    pub const fn may_be_a_stranger(self) -> bool {
+        match self {
+            Self::Recreated { by_administrator } => !by_administrator,
+            Self::Unconfirmed | Self::Federated => true,
+            Self::Disabled | Self::Gone | Self::Reset | Self::Expired => false,
+        }
+    }
+}
+
 /// The judgement on the looks at one user.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Judgement {
@@ -74,7 +86,7 @@ pub enum Judgement {
     /// The user is in a state that this version does not know.
     Unclear,
     /// One look found a deviation. Another look is needed after this time.
-    Suspected(Duration),
+    Suspected(Deviation, Duration),
     /// Two looks agree on a deviation.
     Agreed(Deviation),
 }
@@ -97,14 +109,14 @@ pub fn judge(looks: &Looks, expected: &Expectation, now: Timestamp) -> Judgement
             None => return Judgement::Fits,
         },
     };
-    let first = looks.first().filter(counts).unwrap_or(latest);
+    let first = looks.first(counts).unwrap_or(latest);
     let is_second = latest.begun.duration_since(first.begun) >= MARGIN;
     let is_fresh = now.duration_since(latest.begun) <= FRESH;
     if is_second && is_fresh && latest.kind == LookKind::Lookup {
         return Judgement::Agreed(deviation);
     }
     let wait = (first.begun + MARGIN).duration_since(now);
-    Judgement::Suspected(Duration::try_from(wait).unwrap_or_default())
+    Judgement::Suspected(deviation, Duration::try_from(wait).unwrap_or_default())
 }
 
 /// How this user differs from what the last set left; None if the user does not.

@@ -2,6 +2,7 @@
 //! reconcile.
 
 use super::{
+    looked::{corrections_after_refusal, not_corrected},
     obligation::owing_status,
     outcome::{Effect, Outcome},
     plan::{Plan, RecordedValue},
@@ -130,6 +131,24 @@ pub fn conclude(
             retire_into(&mut status.retired, Some(&plan.attempt.fingerprint));
             set_outcome(&mut status, AttemptOutcome::InHistory);
             (status, verdict, false)
+        }
+        // A retry would set a user whom somebody may have changed again meanwhile. So no attempt stays, the status
+        // says again what the look found, and the next correction needs two looks again.
+        Meaning::Refused(refusal)
+            if plan.corrects.is_some() && refusal.class != Class::Stalled =>
+        {
+            let verdict = plan.corrects.map_or_else(
+                || refusal.clone(),
+                |found| not_corrected(found, &refusal),
+            );
+            let as_before = Status {
+                synced: plan.before.synced.clone(),
+                attempt: plan.before.attempt.clone(),
+                retired: plan.before.retired.clone(),
+                corrections: corrections_after_refusal(&plan.before, now),
+                ..current.clone()
+            };
+            (fail(&as_before, &verdict), verdict, false)
         }
         Meaning::Refused(verdict) => {
             let mut status = fail(current, &verdict);

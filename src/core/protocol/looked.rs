@@ -42,7 +42,7 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(24);
 /// How long a lookup counts for a first set.
 const GUARD_FRESH: SignedDuration = SignedDuration::from_hours(1);
 
-/// How long after a look that failed the operator looks again at a user who may be a stranger.
+/// How long after a look that failed the operator looks again.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// The reason of Verified=True.
@@ -78,6 +78,9 @@ pub(crate) fn course(observed: &Observation<'_>, now: Timestamp) -> Course {
             let verdict = verdict(observed, deviation, correction);
             if correction == Correction::Now && said == Some(verdict.reason) {
                 Course::Correct(verdict.reason)
+            } else if matches!(correction, Correction::After(_)) && said == Some(verdict.reason) {
+                // The message may say why the last correction was refused.
+                Course::Keep
             } else {
                 Course::Say(verdict)
             }
@@ -89,7 +92,7 @@ pub(crate) fn course(observed: &Observation<'_>, now: Timestamp) -> Course {
         Judgement::Unknown
         | Judgement::NeverSeen
         | Judgement::Unclear
-        | Judgement::Suspected(_) => otherwise,
+        | Judgement::Suspected(..) => otherwise,
     }
 }
 
@@ -187,6 +190,25 @@ pub(crate) fn corrections_after(
     })
 }
 
+/// The corrections on record after Cognito refused one. The refusal delays the next correction, and counts as the
+/// first one at most: nobody contests the user.
+pub(crate) fn corrections_after_refusal(status: &Status, now: Timestamp) -> Option<Corrections> {
+    Some(Corrections {
+        count: corrections(status, now).map_or(1, |it| it.count),
+        at: k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(clock::micros(now)),
+    })
+}
+
+/// The verdict after Cognito refused the correction of what a look found.
+pub(crate) fn not_corrected(found: Reason, refusal: &Verdict) -> Verdict {
+    let meaning = format!(
+        "{}; Cognito did not let the operator set the password again",
+        found.entry().meaning
+    );
+    let cure = "the operator tries again by itself, at growing intervals";
+    Verdict::with(found, &meaning, Some(&refusal.message), cure)
+}
+
 fn verdict(observed: &Observation<'_>, deviation: Deviation, correction: Correction) -> Verdict {
     let asks = "run kubectl annotate cup NAME --overwrite cognito-password-operator.io/requestedAt=$(date +%s)";
     let reason = match deviation {
@@ -250,7 +272,11 @@ pub(crate) fn or_look(observed: &Observation<'_>, decision: Decision, now: Times
         return Decision::Stay { wake };
     }
     let after = match judgement(observed, now) {
-        Judgement::Suspected(after) => Some(after),
+        // Looks that fail must not come as fast as they fail.
+        Judgement::Suspected(_, after) if observed.looks.failure().is_some() => {
+            Some(after.max(LOOK_AGAIN))
+        }
+        Judgement::Suspected(_, after) => Some(after),
         Judgement::Agreed(deviation) => match correction(observed, deviation, now) {
             Correction::After(after) => Some(after),
             Correction::Never
@@ -304,7 +330,7 @@ pub(crate) fn with_look(observed: &Observation<'_>, status: Status, now: Timesta
             let message = "The user is in a state that this version of the operator doesn't know.";
             told(status, ConditionStatus::Unknown, UNKNOWN_STATE, message)
         }
-        Judgement::Unknown | Judgement::Suspected(_) => match failure {
+        Judgement::Unknown | Judgement::Suspected(..) => match failure {
             Some(failure) => {
                 let verdict = not_looked(failure.reason, &failure.words);
                 let reason = failure.reason.as_str();
@@ -349,8 +375,9 @@ fn found_as(observed: &Observation<'_>) -> Option<String> {
 ///
 /// - a first set: the record names no value;
 /// - a retry after Cognito had no such user;
-/// - a set after a look found a user who may be a stranger. Another value in the Secret is no consent of a person,
-///   because programs rotate values.
+/// - a set after a look found a user who may be a stranger, whether or not the status says so yet. Another value in
+///   the Secret is no consent of a person, because programs rotate values. Nor is the retry of a set that failed
+///   before the stranger came.
 ///
 /// A look that fails does not hold a first set back, because the guard is no lock: the grants are.
 pub(crate) fn guard(observed: &Observation<'_>, now: Timestamp) -> Option<Decision> {
@@ -359,7 +386,19 @@ pub(crate) fn guard(observed: &Observation<'_>, now: Timestamp) -> Option<Decisi
     let missed = attempt.filter(|it| it.outcome == AttemptOutcome::UserNotFound);
     let is_asked = observed.has_new_request();
     let reason = status.ready_reason();
-    let may_be_stranger = attempt.is_none() && reason.is_some_and(Reason::may_be_a_stranger);
+    let latest = observed.looks.latest().map(|look| &look.found);
+    let is_refused_state = match latest {
+        Some(Found::User(user)) => refusal(user, observed.spec.federated_user).is_some(),
+        Some(Found::NotFound) | None => false,
+    };
+    let is_shown = match judgement(observed, now) {
+        // A stranger who is disabled is a stranger all the same.
+        Judgement::Agreed(deviation) | Judgement::Suspected(deviation, _) => {
+            deviation.may_be_a_stranger() || is_refused_state
+        }
+        Judgement::Unknown | Judgement::Fits | Judgement::NeverSeen | Judgement::Unclear => false,
+    };
+    let may_be_stranger = is_shown || reason.is_some_and(Reason::may_be_a_stranger);
     let is_first = status.synced.is_none() || missed.is_some();
     if observed.drift == Drift::Ignore || !(is_first || may_be_stranger) {
         return None;
@@ -384,8 +423,15 @@ pub(crate) fn guard(observed: &Observation<'_>, now: Timestamp) -> Option<Decisi
     let Found::User(user) = &look.found else {
         return None;
     };
-    let set_at = expectation(observed).map(|expected| expected.set_at + judge::MARGIN);
-    let absent_at = missed.map(|missed| missed.started_at.0 - judge::MARGIN);
+    // A forged time may be the last or the first one that there is.
+    let set_at = expectation(observed).map(|expected| {
+        let later = expected.set_at.checked_add(judge::MARGIN);
+        later.unwrap_or(Timestamp::MAX)
+    });
+    let absent_at = missed.map(|missed| {
+        let earlier = missed.started_at.0.checked_sub(judge::MARGIN);
+        earlier.unwrap_or(Timestamp::MIN)
+    });
     let refused = refusal(user, observed.spec.federated_user);
     let created_since = absent_at.or(set_at).and_then(|at| stranger(user, at));
     let reason = match missed {

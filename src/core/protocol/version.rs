@@ -35,7 +35,7 @@ fn with_version(observed: &Observation<'_>) -> Option<Status> {
             &mut unusable.secret_uid,
             &mut unusable.secret_resource_version,
         ]
-    } else if observed.is_settled() {
+    } else if observed.is_set() {
         let synced = (status.synced.as_mut()).filter(|it| Some(&it.fingerprint) == found)?;
         [&mut synced.secret_uid, &mut synced.secret_resource_version]
     } else {
