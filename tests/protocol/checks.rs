@@ -58,7 +58,19 @@ pub enum Promise {
     Kstatus,
     /// No read and no call while no grant admits the resource.
     Granted,
-    /// A temporary value that may have been applied is sent again only after a request.
+    /// A look causes a set only if two looks of the process agree.
+    I8,
+    /// A sign-out is owed on record, and Ready isn't True, until Cognito has answered a sign-out. Ready=True of a
+    /// set that revokes means that no earlier session is alive.
+    I9,
+    /// No user is set who may be a stranger, after looks have shown that, unless a person asked.
+    Stranger,
+    /// At most four corrections in seven days.
+    Brake,
+    /// Once looks have had time, Ready=True is true of the user too.
+    Seen,
+    /// A temporary value that may have been applied is sent again only after a request, or to a user whom an
+    /// administrator created since.
     Once,
     /// The record gets a version of the Secret only if that version contains the recorded value.
     Verified,
@@ -71,6 +83,8 @@ pub enum Write<'a> {
     /// The call was not made.
     Withdrawn(&'a Plan),
     Conclusion(&'a Conclusion, &'a Plan),
+    /// The outcome of a sign-out.
+    SignOut,
     /// A version of the Secret that was verified.
     Verified,
 }
@@ -81,6 +95,8 @@ pub struct Watch {
     pub reads: u32,
     pub writes: u32,
     pub calls: u32,
+    pub sign_outs: u32,
+    pub looks: u32,
     pub value_changes: u32,
     /// Whether nothing can show any more what was set before: a key was lost, or the resource was recreated.
     pub keys_lost: bool,
@@ -105,6 +121,16 @@ pub struct Watch {
     pub meddling: Meddling,
     /// Values that were sent after the first request.
     pub asked_for: BTreeSet<String>,
+    /// Whether somebody did something to the user that looks show, or looks missed the user.
+    pub user_changed: bool,
+    /// Whether the set on record was inferred from the history, and owed a sign-out.
+    pub inferred: bool,
+    /// Whether the set on record owes a sign-out, and Cognito has not answered one that began since.
+    pub owed: bool,
+    /// The moment of the set on record, if sessions from before that moment were to be ended.
+    pub revoked: Option<u32>,
+    /// When the operator corrected the user.
+    pub corrections: Vec<Timestamp>,
     /// Whether a process ended in the middle of a set.
     pub cut_off: bool,
     broken: Vec<(Promise, String)>,
@@ -220,6 +246,15 @@ impl Watch {
         self.spent.clear();
         self.spent_before.clear();
         self.unanswered.clear();
+        self.corrections.clear();
+        self.obliges(false);
+    }
+
+    /// The spec asks for sign-outs, or no longer does. Then nothing is owed.
+    pub fn obliges(&mut self, yes: bool) {
+        if !yes {
+            (self.owed, self.revoked) = (false, None);
+        }
     }
 
     pub fn replied(&mut self, id: &str) {
@@ -295,7 +330,8 @@ impl World {
         if self.cluster.resource.requested_at.is_some() {
             self.watch.asked_for.insert(password.clone());
         }
-        if !permanent && self.watch.spent.get(&password) == Some(request) {
+        let is_new_user = plan.corrects.is_some() && self.is_new_by_administrator(plan);
+        if !permanent && !is_new_user && self.watch.spent.get(&password) == Some(request) {
             let how = format!("{password} was sent again by itself");
             self.watch.broken(Promise::Once, how);
         }
@@ -328,7 +364,10 @@ impl World {
     /// Checks that Ready=True is true, now and as time passes.
     pub fn check_ready(&mut self) {
         let status = self.cluster.resource.status();
-        let inferred = status.ready_reason() == Some(Reason::AppliedAfterLostReply);
+        self.check_sessions(&status);
+        // The reason of a set that was inferred is not kept while a sign-out is owed.
+        let inferred = status.ready_reason() == Some(Reason::AppliedAfterLostReply)
+            || self.watch.inferred && status.ready_reason() == Some(Reason::PasswordSet);
         if ready(&status) != Some(ConditionStatus::True) || inferred && self.watch.made_anew {
             return;
         }

@@ -1,7 +1,7 @@
 //! This project's promises about conditions, for readers by the rules of kstatus. kstatus itself runs in the
 //! end-to-end tests: `tests/e2e/kstatus.rs`.
 
-use cognito_password_operator::api::{Class, ConditionStatus, ConditionType, Reason, Status};
+use cognito_password_operator::api::{Class, Condition, ConditionStatus, ConditionType, Reason, Status};
 
 /// The status of the Ready condition, if there is one.
 pub fn ready(status: &Status) -> Option<ConditionStatus> {
@@ -40,11 +40,15 @@ pub fn kstatus(before: &Status, after: &Status) -> Result<(), String> {
         }
         Class::Unknown => unknown && reconciling,
     };
-    let alike = after
-        .conditions
-        .iter()
+    // What the last look found stays beside a verdict on something else, but not beside Ready=True.
+    let is_look = |c: &&Condition| c.type_ == ConditionType::Verified.as_str();
+    let contradicts =
+        |c: &Condition| said == ConditionStatus::True && c.status == ConditionStatus::False;
+    let is_contradicted = after.conditions.iter().filter(is_look).any(contradicts);
+    let alike = (after.conditions.iter())
+        .filter(|c| !is_look(c))
         .all(|c| c.observed_generation == ready.observed_generation && c.reason == ready.reason);
-    if !fits || !alike {
+    if !fits || !alike || is_contradicted {
         return Err(shown());
     }
     let moved = after.observed_generation != before.observed_generation;

@@ -9,6 +9,7 @@ mod cognito;
 mod exhaustive;
 mod forged;
 mod kstatus;
+mod looks;
 mod process;
 mod properties;
 mod record;

@@ -1,5 +1,6 @@
 //! One process of the operator: the loop around the core, one step at a time, so that any event can happen
-//! between two steps. `tried` comes from the conclusions of the process, and a restart clears `tried`.
+//! between two steps. `tried` comes from the conclusions of the process, and a restart clears `tried`. A restart
+//! also clears what looks at the user found.
 
 use super::{
     checks::{Promise, Write},
@@ -8,20 +9,20 @@ use super::{
     world::World,
 };
 use cognito_password_operator::{
-    api::{Class, Reason, Status},
+    api::{Class, ConditionType, Drift, Reason, Status},
     core::{
         credential::password::Password,
-        look::found::Looks,
+        look::found::{Look, Looks},
         protocol::{
             conclude::{Conclusion, conclude, withdraw},
             decide::decide,
             decision::{Decision, Report},
             obligation::{Duty, conclude_sign_out},
             observation::{DecisionBasis, Observation, OlderResource, SecretState},
-            outcome::{Outcome, classify},
+            outcome::{Effect, Outcome, classify},
             plan::Plan,
             reply::Reply,
-            sign_out::classify_sign_out,
+            sign_out::{SignOutEffect, SignOutOutcome, classify_sign_out},
             version::verified,
         },
     },
@@ -39,12 +40,20 @@ const UNTIL_CONCLUDED: SignedDuration = SignedDuration::from_secs(25);
 /// The knowledge of one process.
 #[derive(Clone, Debug)]
 pub struct Process {
-    resource: Resource,
+    pub resource: Resource,
     /// The resource of the decision: the status writes of a set are conditional on this version.
     decided_on: Resource,
     secret: Option<Secret>,
     tried: Option<DecisionBasis>,
     phase: Phase,
+    /// When the process started.
+    pub since: Timestamp,
+    /// What looks found, of the resource with this uid.
+    pub looks: (String, Looks),
+    /// When the lookup is due that was asked for.
+    pub asked: Option<Timestamp>,
+    /// All looks that succeeded, for the checks.
+    pub seen: Vec<Look>,
 }
 
 #[derive(Clone, Debug)]
@@ -55,6 +64,8 @@ enum Phase {
     Unacknowledged(Box<Plan>),
     Acknowledged(Box<Plan>, DecisionBasis, Rc<Password>),
     Sent(Box<Plan>, DecisionBasis, Outcome),
+    SigningOut(Box<Duty>),
+    SignedOut(Box<Duty>, SignOutOutcome),
 }
 
 /// Why a status write may not have been made.
@@ -78,13 +89,17 @@ pub enum Next {
 
 impl Process {
     /// A process that has just listed the resource and the Secret.
-    pub fn start(resource: &Resource, secret: Option<&Secret>) -> Self {
+    pub fn start(resource: &Resource, secret: Option<&Secret>, now: Timestamp) -> Self {
         Self {
             resource: resource.clone(),
             decided_on: resource.clone(),
             secret: secret.cloned(),
             tried: None,
             phase: Phase::Idle,
+            since: now,
+            looks: (String::new(), Looks::default()),
+            asked: None,
+            seen: Vec::new(),
         }
     }
 
@@ -94,14 +109,45 @@ impl Process {
         self.secret = secret.cloned();
     }
 
-    /// Whether the process is in the middle of a set.
+    /// Whether the process is in the middle of a set or a sign-out.
     pub fn is_busy(&self) -> bool {
         !matches!(self.phase, Phase::Idle)
     }
 
     /// Whether the process is about to write a status.
     pub fn is_about_to_write(&self) -> bool {
-        matches!(self.phase, Phase::Planned(..) | Phase::Sent(..))
+        matches!(
+            self.phase,
+            Phase::Planned(..) | Phase::Sent(..) | Phase::SignedOut(..)
+        )
+    }
+
+    /// Whether the process is about to sign the user out.
+    pub fn is_about_to_sign_out(&self) -> bool {
+        matches!(self.phase, Phase::SigningOut(_))
+    }
+
+    /// What looks found, as a decision gets it.
+    fn found(&self) -> Looks {
+        let looks_at = self.resource.spec.drift.unwrap_or_default() != Drift::Ignore;
+        if looks_at && self.looks.0 == self.resource.uid {
+            self.looks.1.clone()
+        } else {
+            Looks::default()
+        }
+    }
+
+    /// Asks for a lookup; one that was asked for already comes at the earlier of both times.
+    fn ask(&mut self, after: Duration, now: Timestamp) {
+        let after = SignedDuration::try_from(after).expect("a short time");
+        let at = now + after;
+        self.asked = Some(self.asked.map_or(at, |asked| asked.min(at)));
+    }
+
+    /// Time until the lookup that was asked for.
+    pub fn until_look(&self, now: Timestamp) -> Option<Duration> {
+        let left = self.asked?.duration_since(now);
+        Some(Duration::try_from(left).unwrap_or_default())
     }
 
     /// Whether the process has an attempt on record but has not made the call.
@@ -113,7 +159,10 @@ impl Process {
     pub fn is_frozen(&self, now: Timestamp, cognito: &Cognito) -> bool {
         let age = |plan: &Plan| now.duration_since(plan.attempt.started_at.0);
         match &self.phase {
-            Phase::Idle | Phase::Unacknowledged(_) => false,
+            Phase::Idle
+            | Phase::Unacknowledged(_)
+            | Phase::SigningOut(_)
+            | Phase::SignedOut(..) => false,
             Phase::Planned(plan, ..) | Phase::Acknowledged(plan, ..) => age(plan) > UNTIL_SENT,
             Phase::Sent(plan, ..) => cognito.history.is_some() && age(plan) > UNTIL_CONCLUDED,
         }
@@ -172,11 +221,16 @@ impl World {
     /// One step of one process.
     pub fn step(&mut self, who: usize) -> Next {
         match std::mem::replace(&mut self.processes[who].phase, Phase::Idle) {
-            Phase::Idle => self.look(who),
+            Phase::Idle => {
+                self.look_up(who);
+                self.look(who)
+            }
             Phase::Planned(plan, tried, value) => self.write_ahead(who, plan, tried, value),
             Phase::Unacknowledged(plan) => self.withdraw(who, &plan),
             Phase::Acknowledged(plan, tried, value) => self.call(who, plan, tried, &value),
             Phase::Sent(plan, tried, outcome) => self.conclude(who, &plan, tried, &outcome),
+            Phase::SigningOut(duty) => self.sign_out(who, duty),
+            Phase::SignedOut(duty, outcome) => self.record_sign_out(who, &duty, &outcome),
         }
     }
 
@@ -191,7 +245,7 @@ impl World {
             recovered: false,
             older: None,
             rival_at: None,
-            looks: Looks::default(),
+            looks: process.found(),
             corrections_left: true,
         };
         let (decision, tried, printed) = facts.decide(&self.cluster, self.now, &id);
@@ -210,11 +264,25 @@ impl World {
         let unread = !self.cluster.granted || process.resource.spec.suspend;
         match self.decide(who, hint).0 {
             Decision::Leave => Next::Wait(None),
-            Decision::Stay { wake } | Decision::Look { wake, .. } => Next::Wait(wake),
+            Decision::Stay { wake } => {
+                if wake.is_none() && self.is_at_rest(who) {
+                    self.processes[who].looks.1 = Looks::default();
+                }
+                Next::Wait(wake)
+            }
+            Decision::Look { after, wake } => {
+                self.processes[who].ask(after, self.now);
+                Next::Wait(wake)
+            }
             Decision::Read => self.look_closely(who),
-            Decision::SignOut(duty) => self.sign_out(who, &duty),
-            // A report without a read, or a report that a wait has become stalled.
-            Decision::Report(report) if unread || self.only_stalls(who, &report) => {
+            Decision::SignOut(duty) => {
+                self.processes[who].phase = Phase::SigningOut(duty);
+                Next::Mid
+            }
+            // A report without a read, or a report that a wait has become stalled, or what a look found.
+            Decision::Report(report)
+                if unread || self.only_stalls(who, &report) || self.only_says(who, &report) =>
+            {
                 match self.write(who, &report.status, &Write::Report) {
                     Ok(()) => Next::Wait(report.wake),
                     Err(_) => Next::Again,
@@ -242,6 +310,42 @@ impl World {
             && reason.map(Reason::class) == Some(Class::Waiting)
     }
 
+    /// Whether a report only says what looks found: the record of sets stays.
+    fn only_says(&self, who: usize, report: &Report) -> bool {
+        let resource = &self.processes[who].resource;
+        let (before, after) = (resource.status(), &report.status);
+        let left_over = before.found_as.is_some()
+            || before.corrections.is_some()
+            || before.condition(ConditionType::Verified).is_some();
+        (left_over || resource.spec.drift.unwrap_or_default() != Drift::Ignore)
+            && before.synced == after.synced
+            && before.attempt == after.attempt
+            && before.retired == after.retired
+    }
+
+    /// Whether the process needs no memory beyond the status.
+    fn is_at_rest(&self, who: usize) -> bool {
+        let process = &self.processes[who];
+        if process.resource.spec.drift.unwrap_or_default() == Drift::Ignore {
+            return false;
+        }
+        let seen = process.secret.as_ref();
+        let facts = Facts {
+            resource: &process.resource,
+            secret: seen.map_or(SecretState::NotSeen, |s| {
+                SecretState::Seen(s.version.clone())
+            }),
+            tried: process.tried.as_ref(),
+            recovered: false,
+            older: None,
+            rival_at: None,
+            looks: process.found(),
+            corrections_left: true,
+        };
+        let status = process.resource.status();
+        facts.observed(&self.cluster, &status).is_at_rest()
+    }
+
     /// A process at rest records the versions that it has verified. Returns whether there was something to
     /// write.
     pub fn record_verified(&mut self, who: usize) -> bool {
@@ -261,7 +365,7 @@ impl World {
             recovered: false,
             older: None,
             rival_at: None,
-            looks: Looks::default(),
+            looks: process.found(),
             corrections_left: true,
         };
         let status = process.resource.status();
@@ -283,13 +387,19 @@ impl World {
         self.note(|| format!("P{who} read -> {}", super::world::brief(&decision)));
         match decision {
             Decision::Leave => Next::Wait(None),
-            Decision::Stay { wake } | Decision::Look { wake, .. } => {
+            Decision::Stay { wake } => {
                 self.processes[who].tried = Some(tried);
+                Next::Wait(wake)
+            }
+            Decision::Look { after, wake } => {
+                self.processes[who].tried = Some(tried);
+                self.processes[who].ask(after, self.now);
                 Next::Wait(wake)
             }
             Decision::SignOut(duty) => {
                 self.processes[who].tried = Some(tried);
-                self.sign_out(who, &duty)
+                self.processes[who].phase = Phase::SigningOut(duty);
+                Next::Mid
             }
             Decision::Read => {
                 self.watch
@@ -310,21 +420,46 @@ impl World {
         }
     }
 
-    /// One call of `AdminUserGlobalSignOut`, and the record of its outcome. A result that is not recorded is
-    /// forgotten: the record still owes the sign-out.
-    fn sign_out(&mut self, who: usize, duty: &Duty) -> Next {
+    /// One call of `AdminUserGlobalSignOut`. A late one does no harm, so the process may have been frozen for any
+    /// time.
+    fn sign_out(&mut self, who: usize, duty: Box<Duty>) -> Next {
+        if !self.cluster.granted {
+            return Next::Again;
+        }
         self.check_granted("signs out");
-        let reply = self.cognito.sign_out();
+        self.watch.sign_outs += 1;
+        let reply = self.cognito.sign_out(self.now);
         self.note(|| format!("P{who} signs out -> {reply:?}"));
         let outcome = classify_sign_out(&reply);
-        let process = &self.processes[who];
-        let (current, uid) = (process.decided_on.status(), process.decided_on.uid.clone());
-        let Some(report) = conclude_sign_out(&current, duty, &outcome, &uid, self.now) else {
-            return Next::Again;
-        };
-        match self.write(who, &report.status, &Write::Report) {
-            Ok(()) => Next::Wait(report.wake),
-            Err(_) => Next::Again,
+        self.watch.printed(&outcome);
+        if outcome.effect == SignOutEffect::Done {
+            // The call began after every write so far.
+            self.watch.owed = false;
+        }
+        self.processes[who].phase = Phase::SignedOut(duty, outcome);
+        self.check_ready();
+        Next::Mid
+    }
+
+    /// Records the outcome of a sign-out. A result that is not recorded is forgotten: the record still owes the
+    /// sign-out.
+    fn record_sign_out(&mut self, who: usize, duty: &Duty, outcome: &SignOutOutcome) -> Next {
+        let uid = self.processes[who].decided_on.uid.clone();
+        loop {
+            let current = self.processes[who].decided_on.status();
+            let Some(report) = conclude_sign_out(&current, duty, outcome, &uid, self.now) else {
+                return Next::Again;
+            };
+            self.watch.printed(&report);
+            match self.write(who, &report.status, &Write::SignOut) {
+                Ok(()) => return Next::Wait(report.wake),
+                Err(WriteFailure::Perhaps) => return Next::Again,
+                Err(WriteFailure::Conflict) => {}
+            }
+            self.processes[who].decided_on = self.cluster.resource.clone();
+            if self.processes[who].decided_on.uid != uid {
+                return Next::Again;
+            }
         }
     }
 
@@ -362,6 +497,7 @@ impl World {
         value: Rc<Password>,
     ) -> Next {
         self.check_plan(&self.processes[who].decided_on.clone(), &plan, &value);
+        self.check_correction(who, &plan);
         match self.write(who, &plan.ahead, &Write::Ahead(&plan, &value)) {
             Ok(()) => {}
             Err(WriteFailure::Conflict) => return Next::Again,
@@ -404,6 +540,7 @@ impl World {
         let permanent = self.processes[who].decided_on.spec.permanent;
         self.check_granted("calls");
         self.check_call(&plan, value, permanent);
+        self.check_stranger(who, &plan);
         let reply = self.cognito.call(value.expose(), permanent, self.now);
         self.note(|| format!("P{who} sends {} -> {reply:?}", value.expose()));
         if !matches!(reply, Reply::NoReply { .. }) {
@@ -412,6 +549,10 @@ impl World {
         let outcome = classify(&reply);
         self.watch.printed(&outcome);
         self.watch.called(value.expose(), &plan, &outcome);
+        let may_be_set = matches!(outcome.effect, Effect::Applied | Effect::Unknown);
+        if plan.corrects.is_some() && may_be_set {
+            self.check_count_of_corrections();
+        }
         self.processes[who].phase = Phase::Sent(plan, tried, outcome);
         self.check_ready();
         Next::Mid
@@ -427,7 +568,11 @@ impl World {
         let uid = self.processes[who].decided_on.uid.clone();
         loop {
             let current = self.processes[who].decided_on.status();
-            let conclusion = conclude(&current, plan, outcome, &uid, self.now);
+            // No two sets are recorded in the same microsecond.
+            let version = self.processes[who].decided_on.version;
+            let micros = i64::try_from(version).expect("a small number");
+            let now = self.now + SignedDuration::from_micros(micros - 10_000);
+            let conclusion = conclude(&current, plan, outcome, &uid, now);
             self.watch.printed(&conclusion);
             let (status, next) = match &conclusion {
                 Conclusion::Record(recorded) => (&recorded.status, Next::Wait(recorded.wake)),
@@ -466,6 +611,7 @@ impl World {
         self.note(|| format!("P{who} writes {summary}"));
         self.check_write(&before, status, write);
         self.check_ready();
+        self.check_owed();
         if std::mem::take(&mut self.lose_next_reply) {
             self.note(|| format!("P{who} never hears of it"));
             return Err(WriteFailure::Perhaps);

@@ -24,7 +24,9 @@ impl World {
             self.check_answer(before, after, write);
         }
         if let Write::Conclusion(..) | Write::Report = write {
-            let is_ready = ready(after) == Some(ConditionStatus::True);
+            // Only the sign-out is missing.
+            let revokes = after.ready_reason() == Some(Reason::RevokingSessions);
+            let is_ready = revokes || ready(after) == Some(ConditionStatus::True);
             self.watch.meddling.answers(answer, is_ready);
         }
         // A withdrawn attempt restores a status that may have no conditions yet.
@@ -35,6 +37,7 @@ impl World {
         match write {
             Write::Report => self.check_report(before, after),
             Write::Verified => self.check_verified(before, after),
+            Write::SignOut => self.check_sign_out(before, after),
             Write::Withdrawn(plan) => self.watch.did_not_attempt(&plan.attempt.id),
             // The refusal no longer counts, because another value may have been set since.
             Write::Conclusion(Conclusion::Superseded(_), _) => {
@@ -46,6 +49,11 @@ impl World {
             }
             Write::Ahead(plan, value) => self.check_ahead(before, plan, value),
             Write::Conclusion(Conclusion::Record(recorded), plan) => {
+                if recorded.applied {
+                    let inferred = recorded.verdict.reason == Reason::AppliedAfterLostReply;
+                    self.watch.inferred = inferred && plan.revoke_sessions;
+                    self.obliges(after, plan);
+                }
                 let untouched = plan.ahead.synced == plan.before.synced
                     && !after.attempt.as_ref().is_some_and(Attempt::is_open);
                 if !recorded.applied && (untouched || after.attempt == plan.before.attempt) {
@@ -56,7 +64,10 @@ impl World {
                 }
                 let class = recorded.verdict.class;
                 let named = self.names(&plan.attempt.fingerprint);
-                self.watch.refused = (class == Class::Stalled).then(|| RefusedValue {
+                // After a correction that Cognito refused, the status says what the look found.
+                let of_look = plan.corrects.is_some() && after.attempt == plan.before.attempt;
+                let is_refused = class == Class::Stalled && !of_look;
+                self.watch.refused = is_refused.then(|| RefusedValue {
                     password: named.map(text).unwrap_or_default(),
                     generation: plan.attempt.generation,
                     request: after.last_handled_reconcile_at.clone(),
@@ -99,7 +110,11 @@ impl World {
                 before.last_handled_reconcile_at == plan.attempt.request
                     && after.last_handled_reconcile_at == plan.before.last_handled_reconcile_at
             }
-            Write::Report | Write::Verified | Write::Ahead(..) | Write::Withdrawn(_) => false,
+            Write::Report
+            | Write::Verified
+            | Write::SignOut
+            | Write::Ahead(..)
+            | Write::Withdrawn(_) => false,
         };
         if !(is_over && by_outcome || undone) {
             let (was, is) = (
@@ -225,7 +240,7 @@ impl World {
             return;
         }
         let allowed = match write {
-            Write::Verified => false,
+            Write::Verified | Write::SignOut => false,
             Write::Report => {
                 let names = |signed: &Option<String>| signed.as_ref().map(|s| self.names(s));
                 was.is_some() && is.is_some() && (names(&was) == names(&is) || self.watch.keys_lost)

@@ -3,10 +3,13 @@
 use super::{
     checks::{Promise, Watch},
     cluster::Cluster,
-    cognito::{Cognito, Fault, WEAK, text},
+    cognito::{Act, Cognito, Fault, LookResult, WEAK, text},
     process::{Next, Process},
 };
-use cognito_password_operator::{api::Status, core::protocol::decision::Decision};
+use cognito_password_operator::{
+    api::{Drift, FederatedUser, Status},
+    core::protocol::decision::Decision,
+};
 use jiff::{SignedDuration, Timestamp};
 
 /// An event. The processes are 0 and 1.
@@ -41,6 +44,20 @@ pub enum Event {
     /// Another program sets the user's password in Cognito: to this value if a Secret may have it, or else to
     /// a value that no Secret has.
     Meddle(u8),
+    /// Somebody else does this to the user.
+    Elsewhere(Act),
+    /// `spec.drift`
+    Drift(Drift),
+    /// `spec.federatedUser: Allow`, or `Refuse`.
+    Federated(bool),
+    /// `spec.revokeSessions`, which needs `permanent: true`.
+    Revoke(bool),
+    /// A process looks at the users of the pool, if the last set is old enough.
+    Pass(u8),
+    /// What looks show from now on.
+    Looks(LookResult),
+    /// Eight days pass.
+    Days,
     /// The fault of the next call without a fault.
     Fault(Fault),
     /// The reply to the next write of a status is lost.
@@ -80,12 +97,13 @@ pub struct World {
 impl World {
     pub fn new(history: Option<usize>, tracing: bool) -> Self {
         let cluster = Cluster::new();
-        let start = || Process::start(&cluster.resource, cluster.secret.as_ref());
+        let now = Timestamp::from_second(1_800_000_000).expect("a time");
+        let start = || Process::start(&cluster.resource, cluster.secret.as_ref(), now);
         Self {
-            now: Timestamp::from_second(1_800_000_000).expect("a time"),
+            now,
             processes: [start(), start()],
             cluster,
-            cognito: Cognito::new(history),
+            cognito: Cognito::new(history, now),
             watch: Watch::default(),
             lose_next_reply: false,
             trace: tracing.then(Vec::new),
@@ -106,6 +124,7 @@ impl World {
         self.note(|| format!("{event:?}"));
         self.happen(event);
         self.check_ready();
+        self.check_owed();
     }
 
     fn happen(&mut self, event: Event) {
@@ -118,7 +137,44 @@ impl World {
             Event::Drop => cluster.secret = None,
             Event::NoKey => cluster.put("password", None),
             Event::Invalid => cluster.put("password", Some(b"PLAINTEXT\n".to_vec())),
-            Event::Permanent(yes) => cluster.change(|spec| spec.permanent = yes),
+            Event::Permanent(yes) => {
+                cluster.change(|spec| {
+                    spec.permanent = yes;
+                    spec.revoke_sessions &= yes;
+                });
+                self.watch.obliges(self.cluster.resource.spec.revoke_sessions);
+            }
+            Event::Revoke(yes) => {
+                cluster.change(|spec| spec.revoke_sessions = yes && spec.permanent);
+                self.watch.obliges(self.cluster.resource.spec.revoke_sessions);
+            }
+            Event::Drift(drift) => {
+                cluster.change(|spec| spec.drift = Some(drift));
+                // Without looks, the record does not count corrections.
+                if drift == Drift::Ignore {
+                    self.watch.corrections.clear();
+                }
+            }
+            Event::Federated(yes) => cluster.change(|spec| {
+                spec.federated_user = match yes {
+                    true => FederatedUser::Allow,
+                    false => FederatedUser::Refuse,
+                };
+            }),
+            Event::Elsewhere(act) => {
+                if self.cognito.act(act, self.now) {
+                    self.watch.user_changed = true;
+                    if self.cognito.foreign {
+                        self.watch.meddling.happens(false);
+                    }
+                }
+            }
+            Event::Pass(who) => self.pass(usize::from(who)),
+            Event::Looks(result) => {
+                self.watch.user_changed |= result == LookResult::Missed;
+                self.cognito.look_result = result;
+            }
+            Event::Days => self.wait(SignedDuration::from_hours(8 * 24)),
             Event::Suspend(yes) => cluster.change(|spec| spec.suspend = yes),
             Event::Grant(yes) => {
                 cluster.granted = yes;
@@ -144,7 +200,7 @@ impl World {
                     }
                 }
             }
-            Event::UserChooses => self.cognito.choose(),
+            Event::UserChooses => self.cognito.choose(self.now),
             Event::Meddle(value) => {
                 let of_a_secret = value <= WEAK;
                 let password = if of_a_secret {
@@ -155,7 +211,7 @@ impl World {
                         self.watch.meddling.times
                     )
                 };
-                self.cognito.meddle(&password);
+                self.cognito.meddle(&password, self.now);
                 self.watch.meddling.happens(of_a_secret);
             }
             Event::Fault(fault) => self.cognito.faults.push_back(fault),
@@ -223,7 +279,8 @@ impl World {
 
     pub fn restart(&mut self, who: usize) {
         self.watch.cut_off |= self.processes[who].is_busy();
-        self.processes[who] = Process::start(&self.cluster.resource, self.cluster.secret.as_ref());
+        let (resource, secret) = (&self.cluster.resource, self.cluster.secret.as_ref());
+        self.processes[who] = Process::start(resource, secret, self.now);
     }
 
     pub fn sync(&mut self, who: usize) {
@@ -236,7 +293,10 @@ impl World {
             match self.step(who) {
                 Next::Mid => {}
                 Next::Again => self.sync(who),
-                Next::Wait(wake) => return wake,
+                Next::Wait(wake) => match self.processes[who].until_look(self.now) {
+                    Some(left) if left.is_zero() => {}
+                    left => return wake.into_iter().chain(left).min(),
+                },
             }
         }
         self.watch
@@ -267,7 +327,7 @@ impl World {
         };
         let ready = status.conditions.first();
         format!(
-            "{:?} {:?} synced={} attempt={} retired={:?} observed={:?}",
+            "{:?} {:?} synced={} attempt={} retired={:?} observed={:?} owed={} corrections={:?}",
             ready.map(|c| c.status),
             status.ready_reason(),
             status
@@ -279,6 +339,8 @@ impl World {
             }),
             status.retired.iter().map(|r| name(r)).collect::<Vec<_>>(),
             status.observed_generation,
+            status.sign_out_owed.is_some(),
+            status.corrections.as_ref().map(|it| it.count),
         )
     }
 }
