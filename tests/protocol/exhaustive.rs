@@ -5,11 +5,12 @@
 
 use super::{
     checks::Promise,
-    cognito::Fault,
+    cognito::{Act, Fault, Newcomer},
     process::Process,
     properties::{minimal, setting, told},
     world::{Event, Event::*, World},
 };
+use cognito_password_operator::api::Drift;
 use rstest::rstest;
 use std::{
     collections::HashSet,
@@ -31,6 +32,33 @@ const FAULTS: [Fault; 6] = [
     Fault::UserNotFoundBefore,
 ];
 
+/// The faults of scenarios with sign-outs or looks.
+const FAULTS_WATCHED: [Fault; 3] = [Fault::LostAfter, Fault::Late(20), Fault::Denied];
+
+/// The events before a scenario in which value 0 is set, and the user's password is reset. One look has shown that.
+const RESET: [Event; 7] = [
+    Drift(Drift::Correct),
+    Run(0),
+    Wait(61),
+    Elsewhere(Act::Reset),
+    Pass(0),
+    Run(0),
+    Wait(61),
+];
+
+/// The events before a scenario in which value 0 is set, and the next value is about to be recorded as set. The
+/// user has a session.
+const OWES: [Event; 8] = [
+    Revoke(true),
+    Run(0),
+    Elsewhere(Act::SignIn),
+    Run(1),
+    Put(1),
+    Look(0),
+    Look(0),
+    Look(0),
+];
+
 /// A branch of the search.
 #[derive(Clone)]
 struct Branch {
@@ -48,13 +76,14 @@ impl Branch {
         history: Option<usize>,
         before: &[Event],
         people: &'static [Event],
+        also: &[Event],
         fault: Fault,
     ) -> Self {
         let mut world = World::new(history, false);
         for event in before {
             world.live_through(*event);
         }
-        let once = vec![
+        let usual = [
             Fault(fault),
             Crash(0),
             Crash(1),
@@ -62,6 +91,7 @@ impl Branch {
             Wait(6),
             Wait(31),
         ];
+        let once = usual.into_iter().chain(also.iter().copied()).collect();
         Self {
             world,
             path: before.to_vec(),
@@ -76,7 +106,7 @@ impl Branch {
         let any = |is: fn(&Process) -> bool| processes.iter().any(is);
         let fits = |event: &Event| match event {
             Crash(who) => processes[usize::from(*who)].is_busy(),
-            Fault(_) => any(Process::is_about_to_call),
+            Fault(_) => any(Process::is_about_to_call) || any(Process::is_about_to_sign_out),
             LoseReply => any(Process::is_about_to_write),
             // A step while the watches lag; only the second process has such steps.
             Step(who) => !processes[usize::from(*who)].is_busy(),
@@ -166,17 +196,44 @@ fn tell(history: Option<usize>, events: Vec<Event>, promise: Promise) -> String 
 #[case::temporary(&[Permanent(false), Look(0), Look(0)], &[UserChooses, Put(1)])]
 #[case::temporary_on_request(&[Permanent(false), Look(0), Run(0), Request, Look(0), Look(0)], &[UserChooses])]
 fn every_interleaving_of(#[case] before: &'static [Event], #[case] people: &'static [Event]) {
+    let count = search_all(&[None, Some(5)], &FAULTS, before, people, &[]);
+    assert!(count > 1_000, "{count}");
+}
+
+#[rstest]
+#[case::a_reset(&RESET, &[Look(0)], &[Elsewhere(Act::Reset), Wait(61)])]
+#[case::a_stranger_after_a_reset(&RESET, &[Look(0), Elsewhere(Act::Recreate(Newcomer::SignedUp))], &[Pass(0), Wait(61)])]
+#[case::a_new_value_after_a_reset(&RESET, &[Put(1)], &[Elsewhere(Act::SignIn), Wait(61)])]
+#[case::a_set_that_owes(&OWES, &[Elsewhere(Act::SignIn)], &[])]
+#[case::a_value_while_owing(&OWES, &[Look(0), Put(2)], &[Elsewhere(Act::SignIn)])]
+#[case::a_field_taken_away(&OWES, &[Revoke(false), Revoke(true)], &[])]
+fn every_interleaving_with_looks_or_sign_outs_of(
+    #[case] before: &'static [Event],
+    #[case] people: &'static [Event],
+    #[case] also: &'static [Event],
+) {
+    let count = search_all(&[None], &FAULTS_WATCHED, before, people, also);
+    assert!(count > 500, "{count}");
+}
+
+/// Searches one scenario with each of these histories and faults. Returns the number of branches.
+fn search_all(
+    histories: &[Option<usize>],
+    faults: &[Fault],
+    before: &'static [Event],
+    people: &'static [Event],
+    also: &'static [Event],
+) -> usize {
     let depth = setting("PROTOCOL_DEPTH", DEPTH);
-    let histories = [None, Some(5)];
     let scenarios: Vec<_> = histories
-        .into_iter()
-        .flat_map(|h| FAULTS.map(|f| (h, f)))
+        .iter()
+        .flat_map(|h| faults.iter().map(|f| (*h, *f)))
         .collect();
     let next = AtomicUsize::new(0);
     let work = || {
         let mut count = 0;
         while let Some((history, fault)) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let start = Branch::new(*history, before, people, *fault);
+            let start = Branch::new(*history, before, people, also, *fault);
             count += search(*history, start, depth)?;
         }
         Ok(count)
@@ -190,7 +247,7 @@ fn every_interleaving_of(#[case] before: &'static [Event], #[case] people: &'sta
             .collect()
     });
     match found {
-        Ok(counts) => assert!(counts.iter().sum::<usize>() > 1_000, "{counts:?}"),
+        Ok(counts) => counts.iter().sum(),
         Err(how) => panic!("{how}"),
     }
 }
