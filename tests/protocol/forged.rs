@@ -6,13 +6,19 @@ use super::scene::{Scene, applied, error, lost, not_sent, refused};
 use cognito_password_operator::{
     api::{
         Attempt, AttemptOutcome, CONDITIONS_MAX, Condition, ConditionStatus, ConditionType,
-        Failures, REASONS, Status, Synced, Unusable, crds,
+        Corrections, Drift, Failures, REASONS, SignOutOwed, Status, Synced, Unusable, crds,
     },
-    core::protocol::{
-        conclude::{Conclusion, conclude},
-        decision::Decision,
-        outcome::classify,
-        reply::Reply,
+    core::{
+        look::{
+            found::{Found, Look, LookKind},
+            user::{User, UserState},
+        },
+        protocol::{
+            conclude::{Conclusion, conclude},
+            decision::Decision,
+            outcome::classify,
+            reply::Reply,
+        },
     },
 };
 use jiff::Timestamp;
@@ -176,7 +182,15 @@ fn status() -> impl Strategy<Value = Status> {
         retry_at: MicroTime(at),
         request,
     });
-    let times = (option::of(at()), option::of(failures));
+    let failures = failures.boxed();
+    let times = (option::of(at()), option::of(failures.clone()));
+    let count = prop_oneof![1_u32..6, Just(i32::MAX.unsigned_abs())];
+    let of_looks = (
+        option::of((at(), option::of(failures))),
+        option::of((count, at())),
+        option::of(text(128)),
+    )
+        .boxed();
     let records = (
         option::of(synced()),
         option::of(attempt()),
@@ -188,7 +202,7 @@ fn status() -> impl Strategy<Value = Status> {
         option::of(any::<i64>()),
         option::of(text(128)),
         records,
-        times,
+        (times, of_looks),
         conditions(),
     )
         .prop_map(
@@ -196,7 +210,7 @@ fn status() -> impl Strategy<Value = Status> {
                 observed_generation,
                 handled,
                 (synced, attempt, retired, unusable),
-                times,
+                (times, (owed, corrections, found_as)),
                 conditions,
             )| {
                 Status {
@@ -211,9 +225,15 @@ fn status() -> impl Strategy<Value = Status> {
                         secret_resource_version: it.secret_resource_version,
                     }),
                     failures: times.1,
-                    sign_out_owed: None,
-                    corrections: None,
-                    found_as: None,
+                    sign_out_owed: owed.map(|(since, failures)| SignOutOwed {
+                        since: MicroTime(since),
+                        failures,
+                    }),
+                    corrections: corrections.map(|(count, at)| Corrections {
+                        count,
+                        at: MicroTime(at),
+                    }),
+                    found_as,
                     conditions,
                 }
             },
@@ -233,14 +253,36 @@ fn replies() -> impl Strategy<Value = Reply> {
     ])
 }
 
-/// Decides, and carries out the decision. Returns whether there was a call.
+/// A lookup that finds the user in this state.
+fn look(scene: &mut Scene, state: UserState) {
+    let user = User {
+        username: "ci-bot".to_owned(),
+        sub: None,
+        state,
+        enabled: true,
+        created: None,
+        modified: None,
+    };
+    scene.looks.add(Look {
+        found: Found::User(user),
+        begun: scene.now,
+        kind: LookKind::Lookup,
+    });
+}
+
+/// Decides, and carries out the decision. Returns whether there was a set.
 fn step(scene: &mut Scene, reply: &Reply, beside: &Status) -> bool {
     let plan = match scene.read() {
-        Decision::Leave
-        | Decision::Stay { .. }
-        | Decision::Look { .. }
-        | Decision::Read
-        | Decision::SignOut(_) => return false,
+        Decision::Leave | Decision::Stay { .. } | Decision::Read => return false,
+        Decision::Look { .. } => {
+            look(scene, UserState::Confirmed);
+            return false;
+        }
+        Decision::SignOut(duty) => {
+            let report = scene.sign_out(&duty, reply).expect("nobody else writes");
+            check(&report.status);
+            return false;
+        }
         Decision::Report(report) => {
             check(&report.status);
             scene.write(&report.status);
@@ -276,15 +318,31 @@ proptest! {
         beside in status(),
         rival_at in option::of(at()),
         permanent in any::<bool>(),
+        (drift, revokes) in (select(vec![Drift::Ignore, Drift::Report, Drift::Correct]), any::<bool>()),
+        states in vec(select(vec![
+            UserState::Confirmed,
+            UserState::ResetRequired,
+            UserState::ForceChangePassword,
+            UserState::Unconfirmed,
+            UserState::ExternalProvider,
+            UserState::Other,
+        ]), 0..4),
         replies in vec(replies(), 0..4),
     ) {
         check(&forged);
         let mut scene = Scene::new();
-        scene.cluster.change(|spec| spec.permanent = permanent);
+        scene.cluster.change(|spec| {
+            spec.permanent = permanent;
+            spec.drift = Some(drift);
+            spec.revoke_sessions = revokes && permanent;
+        });
         scene.write(&forged);
         scene.rival_at = rival_at;
         let _ = scene.look();
-        for reply in &replies {
+        for (at, reply) in replies.iter().enumerate() {
+            if let Some(state) = states.get(at) {
+                look(&mut scene, *state);
+            }
             step(&mut scene, reply, &beside);
             scene.later(60);
         }
@@ -293,7 +351,8 @@ proptest! {
         scene.cluster.change(|spec| spec.permanent = true);
         scene.cluster.request();
         let mut called = false;
-        for _ in 0..6 {
+        for _ in 0..9 {
+            look(&mut scene, UserState::Confirmed);
             called |= step(&mut scene, &applied(), &beside);
             scene.later(3_700);
         }

@@ -2,14 +2,20 @@
 
 use super::{
     cluster::{keyring, password, target},
-    scene::Scene,
+    scene::{Scene, applied},
 };
 use cognito_password_operator::{
     api::{
-        Attempt, AttemptOutcome, Condition, ConditionStatus, Failures, REASONS, Reason, Status,
-        Synced, Unusable,
+        Attempt, AttemptOutcome, Condition, ConditionStatus, ConditionType, Corrections, Drift,
+        Failures, REASONS, Reason, SignOutOwed, Status, Synced, Unusable,
     },
-    core::protocol::decision::Decision,
+    core::{
+        look::{
+            found::{Found, Look, LookKind},
+            user::{User, UserState},
+        },
+        protocol::decision::Decision,
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
@@ -48,7 +54,7 @@ fn conditions() -> impl Strategy<Value = Vec<Condition>> {
         ConditionStatus::Unknown,
     ]);
     let words: Vec<_> = REASONS.iter().map(|entry| entry.word).collect();
-    let types = select(vec!["Ready", "Stalled", "Reconciling"]);
+    let types = select(vec!["Ready", "Stalled", "Reconciling", "Verified"]);
     let one = (types, status, 0_i64..3, select(words));
     let made = |(type_, status, generation, word): (&str, _, _, &str)| Condition {
         type_: type_.to_owned(),
@@ -243,4 +249,146 @@ fn a_forged_status_with_the_secrets_version_hides_a_value_until_the_secret_chang
         assert_eq!(scene.look(), Decision::Read);
         assert_eq!(scene.plan().attempt.fingerprint, signed(1));
     }
+}
+
+/// A resource with `drift: Correct` and `revokeSessions`, with value 0 set an hour ago.
+fn watched() -> Scene {
+    let mut scene = Scene::new();
+    scene.set(&applied());
+    scene.cluster.change(|spec| {
+        spec.drift = Some(Drift::Correct);
+        spec.revoke_sessions = true;
+    });
+    scene.report();
+    scene.later(3_600);
+    scene
+}
+
+/// Two lookups that find the user in this state.
+fn agree(scene: &mut Scene, state: UserState) {
+    for _ in 0..2 {
+        scene.later(61);
+        let user = User {
+            username: "ci-bot".to_owned(),
+            sub: None,
+            state,
+            enabled: true,
+            created: None,
+            modified: None,
+        };
+        scene.looks.add(Look {
+            found: Found::User(user),
+            begun: scene.now,
+            kind: LookKind::Lookup,
+        });
+    }
+}
+
+proptest! {
+    /// Whatever is forged beside a true `synced`: no status is a look.
+    #[test]
+    fn no_forged_text_leads_to_a_correction(
+        status in statuses(&[another_version()]),
+        corrections in option::of((1_u32..9, times())),
+        found_as in option::of("[a-z]{1,9}"),
+    ) {
+        let mut scene = watched();
+        let synced = scene.status().synced;
+        scene.with_status(|it| {
+            *it = Status {
+                synced,
+                attempt: None,
+                corrections: corrections.map(|(count, at)| Corrections { count, at }),
+                found_as,
+                ..status
+            };
+        });
+        for _ in 0..4 {
+            let decision = match scene.look() {
+                Decision::Read => scene.read(),
+                seen => seen,
+            };
+            match decision {
+                Decision::Report(report) => scene.write(&report.status),
+                Decision::Set(plan) => panic!("{plan:?}"),
+                _ => {}
+            }
+            scene.later(1_000);
+        }
+    }
+
+    #[test]
+    fn no_forged_wait_delays_a_sign_out_by_more_than_an_hour(
+        count in 1_u32..=i32::MAX.unsigned_abs(),
+        retry_at in times(),
+    ) {
+        let mut scene = watched();
+        let since = MicroTime(scene.now);
+        scene.with_status(|it| {
+            let failures = Some(Failures { count, retry_at, request: None });
+            it.sign_out_owed = Some(SignOutOwed { since, failures });
+        });
+        let wake = match scene.look() {
+            Decision::SignOut(_) => Duration::ZERO,
+            Decision::Stay { wake } => wake.expect("it goes on by itself"),
+            other => panic!("{other:?}"),
+        };
+        prop_assert!(wake <= Duration::from_secs(3_600), "{wake:?}");
+        scene.now += SignedDuration::try_from(wake).expect("a short wait");
+        prop_assert!(matches!(scene.look(), Decision::SignOut(_)), "{:?}", scene.look());
+    }
+}
+
+#[test]
+fn a_forged_sign_out_costs_one_sign_out_or_nothing() {
+    let mut scene = watched();
+    let since = MicroTime(scene.now);
+    let owed = SignOutOwed { since, failures: None };
+    scene.with_status(|it| it.sign_out_owed = Some(owed.clone()));
+    let duty = scene.duty();
+    assert!(scene.sign_out(&duty, &applied()).expect("the same").done);
+    assert_eq!(scene.look(), REST);
+
+    let mut scene = Scene::settled();
+    scene.with_status(|it| it.sign_out_owed = Some(owed));
+    assert_eq!(scene.look(), REST);
+}
+
+#[test]
+fn forged_corrections_brake_for_seven_days_and_none_are_one_more() {
+    let mut scene = watched();
+    let at = MicroTime(scene.now);
+    scene.with_status(|it| it.corrections = Some(Corrections { count: 9, at }));
+    agree(&mut scene, UserState::ResetRequired);
+    scene.say();
+    assert_eq!(scene.said().1, Reason::Contested);
+    scene.later(7 * 24 * 3_600);
+    agree(&mut scene, UserState::ResetRequired);
+    scene.say();
+    assert_eq!(scene.said().1, Reason::PasswordReset);
+    assert_eq!(scene.look(), Decision::Read);
+    assert_eq!(scene.plan().attempt.fingerprint, signed(0));
+    scene.with_status(|it| it.corrections = None);
+    assert_eq!(scene.look(), Decision::Read);
+}
+
+#[test]
+fn a_forged_verified_is_a_text_until_the_next_look() {
+    let mut scene = watched();
+    let verified = Condition {
+        type_: "Verified".to_owned(),
+        status: ConditionStatus::False,
+        observed_generation: Some(1),
+        last_transition_time: Time(scene.now),
+        reason: "UserGone".to_owned(),
+        message: String::new(),
+    };
+    scene.with_status(|it| it.conditions.push(verified));
+    assert_eq!(scene.look(), REST);
+    agree(&mut scene, UserState::Confirmed);
+    scene.say();
+    let status = scene.status();
+    let said = status.condition(ConditionType::Verified).expect("a look");
+    assert_eq!(said.status, ConditionStatus::True);
+    assert_eq!(scene.said().0, ConditionStatus::True);
 }
