@@ -44,8 +44,6 @@ const FLAGS: [(&str, &str, &str); 13] = [
         "CPO_LEASE_NAME",
         "default: cognito-password-operator",
     ),
-    ("--drift", "CPO_DRIFT", "default: ignore"),
-    ("--drift-interval", "CPO_DRIFT_INTERVAL", "default: 15m"),
     ("--listen", "CPO_LISTEN", "default: [::]:8080"),
     ("--log-format", "CPO_LOG_FORMAT", "default: text"),
     ("--log", "CPO_LOG", "default: info"),

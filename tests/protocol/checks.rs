@@ -90,6 +90,10 @@ pub enum Write<'a> {
 }
 
 /// The knowledge of an observer who sees everything.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "separate facts, of which any may hold"
+)]
 #[derive(Clone, Default, Debug)]
 pub struct Watch {
     pub reads: u32,

@@ -319,7 +319,7 @@ impl Cognito {
                 user.modified = now;
             }
         }
-        self.show(&before, now);
+        self.show(before.as_ref(), now);
         before != self.user && !matches!(act, Act::Attribute)
     }
 
@@ -359,8 +359,8 @@ impl Cognito {
         }
     }
 
-    fn show(&mut self, before: &Option<User>, now: Timestamp) {
-        if *before != self.user {
+    fn show(&mut self, before: Option<&User>, now: Timestamp) {
+        if before != self.user.as_ref() {
             self.views.push((now, self.user.clone()));
         }
     }
@@ -382,7 +382,7 @@ impl Cognito {
         }
         user.state = UserState::Confirmed;
         self.past.push(password);
-        self.show(&before, now);
+        self.show(before.as_ref(), now);
     }
 
     /// Another program sets a permanent password, unless the history refuses.
@@ -398,7 +398,7 @@ impl Cognito {
             self.chosen = false;
             self.foreign = true;
             self.past.push(password.to_owned());
-            self.show(&before, now);
+            self.show(before.as_ref(), now);
         }
     }
 
@@ -453,7 +453,7 @@ impl Cognito {
                 UserState::ForceChangePassword
             };
         }
-        self.show(&before, now);
+        self.show(before.as_ref(), now);
         Reply::Success {
             output: (),
             request_id: None,

@@ -317,7 +317,7 @@ impl World {
             for _ in 0..6 {
                 self.sync(0);
                 let Some(wake) = self.run(0) else { break };
-                if wake > std::time::Duration::from_secs(120) {
+                if wake > std::time::Duration::from_mins(2) {
                     break;
                 }
                 self.wait(SignedDuration::try_from(wake).expect("a short wait"));

@@ -333,7 +333,7 @@ proptest! {
             Decision::Stay { wake } => wake.expect("it goes on by itself"),
             other => panic!("{other:?}"),
         };
-        prop_assert!(wake <= Duration::from_secs(3_600), "{wake:?}");
+        prop_assert!(wake <= Duration::from_hours(1), "{wake:?}");
         scene.now += SignedDuration::try_from(wake).expect("a short wait");
         prop_assert!(matches!(scene.look(), Decision::SignOut(_)), "{:?}", scene.look());
     }

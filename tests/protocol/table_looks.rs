@@ -5,7 +5,7 @@ use cognito_password_operator::{
     api::{Class, ConditionStatus::*, ConditionType, Drift, FederatedUser, Reason},
     core::{
         look::{
-            found::{Found, Look, LookFailure, LookKind},
+            found::{Found, Look, LookFailure, LookKind, Looks},
             user::{User, UserState, UserState::*},
         },
         protocol::decision::Decision,
@@ -23,7 +23,7 @@ fn settled(drift: Drift) -> Scene {
     scene.cluster.change(|spec| spec.drift = Some(drift));
     look_at(&mut scene, Confirmed);
     scene.set(&applied());
-    scene.looks = Default::default();
+    scene.looks = Looks::default();
     scene.later(600);
     scene
 }
@@ -99,7 +99,7 @@ fn a_user_as_the_set_left_it_is_verified_once_and_then_nothing_is_written() {
         add(&mut scene, Found::User(found.clone()), LookKind::Sweep);
         assert_eq!(scene.look(), REST);
     }
-    scene.looks = Default::default();
+    scene.looks = Looks::default();
     assert_eq!(scene.look(), REST, "a restart");
 }
 
@@ -136,7 +136,7 @@ fn a_deviation_is_said_after_the_second_look_and_never_set_by_report(
     let Decision::Look { after, wake: None } = scene.look() else {
         panic!("{:?}", scene.look());
     };
-    assert!(after <= Duration::from_secs(60));
+    assert!(after <= Duration::from_mins(1));
     assert_eq!(scene.said().1, Reason::PasswordSet, "one look says nothing");
     scene.later(61);
     add(&mut scene, found, LookKind::Lookup);
@@ -146,15 +146,16 @@ fn a_deviation_is_said_after_the_second_look_and_never_set_by_report(
     assert_eq!(verified(&scene), Some((False, reason.as_str().to_owned())));
     assert!(scene.status().synced.is_some(), "the record stays");
     // Neither the record nor a restart ends what the look found.
-    scene.looks = Default::default();
+    scene.looks = Looks::default();
     scene.restart();
     let wakes = matches!(scene.look(), Decision::Stay { wake } if wake.is_none() != (class == Class::Waiting));
     assert!(wakes, "{:?}", scene.look());
     scene.cluster.touch();
     let before = scene.status();
-    let decision = match reason.may_be_a_stranger() {
-        true => scene.look(),
-        false => scene.read(),
+    let decision = if reason.may_be_a_stranger() {
+        scene.look()
+    } else {
+        scene.read()
     };
     assert!(
         !matches!(decision, Decision::Set(_) | Decision::Report(_)),
@@ -180,7 +181,7 @@ fn another_value_ends_a_deviation_unless_the_user_may_be_a_stranger(
     agree(&mut scene, &found);
     scene.say();
     let reason = scene.said().1;
-    scene.looks = Default::default();
+    scene.looks = Looks::default();
     scene.later(3_600);
     scene.put(1);
     if is_set {
@@ -275,7 +276,7 @@ fn a_waiting_deviation_stalls_after_five_minutes_and_writes_nothing_more() {
     scene.say();
     assert_eq!(scene.status().failures, None, "a look ends the wait");
     scene.later(301);
-    scene.looks = Default::default();
+    scene.looks = Looks::default();
     scene.say();
     assert_eq!(scene.said(), (False, Reason::UserDisabled, false, true));
     scene.later(3_600);
@@ -325,7 +326,7 @@ fn corrected(scene: &mut Scene) {
     let recorded = scene.set(&applied());
     assert!(recorded.applied);
     assert_eq!(scene.said(), (True, Reason::PasswordSet, false, false));
-    scene.looks = Default::default();
+    scene.looks = Looks::default();
 }
 
 #[test]
@@ -361,7 +362,7 @@ fn corrections_come_at_growing_intervals_and_the_fifth_is_contested() {
         add(&mut scene, found, LookKind::Lookup);
         assert_eq!(scene.look(), Decision::Read);
         scene.set(&applied());
-        scene.looks = Default::default();
+        scene.looks = Looks::default();
     }
     scene.later(24 * 3_600);
     let found = Found::User(user(&scene, ResetRequired));
@@ -446,7 +447,7 @@ fn a_change_from_report_to_correct_looks_first_and_then_sets() {
     let found = Found::User(user(&scene, ResetRequired));
     agree(&mut scene, &found);
     scene.say();
-    scene.looks = Default::default();
+    scene.looks = Looks::default();
     scene
         .cluster
         .change(|spec| spec.drift = Some(Drift::Correct));
@@ -473,7 +474,7 @@ fn a_correction_that_cognito_throttled_is_not_counted_and_the_status_stays() {
     let recorded = scene.set(&refused("TooManyRequestsException"));
     assert!(!recorded.applied);
     assert_eq!(scene.status(), before);
-    assert_eq!(recorded.wake, Some(Duration::from_secs(60)));
+    assert_eq!(recorded.wake, Some(Duration::from_mins(1)));
     scene.later(61);
     add(&mut scene, found, LookKind::Lookup);
     assert_eq!(scene.look(), Decision::Read);
@@ -499,7 +500,7 @@ fn temporary(drift: Drift) -> Scene {
     });
     look_at(&mut scene, ForceChangePassword);
     scene.set(&applied());
-    scene.looks = Default::default();
+    scene.looks = Looks::default();
     scene.later(600);
     scene
 }
@@ -633,14 +634,14 @@ fn the_guard_refuses_a_first_set(
     // Sticky: no value, restart or later look sets this user.
     scene.put(1);
     assert_eq!(scene.look(), REST);
-    scene.looks = Default::default();
+    scene.looks = Looks::default();
     scene.restart();
     assert_eq!(scene.look(), REST);
     scene.later(3_600);
     look_at(&mut scene, Confirmed);
     assert_eq!(scene.look(), REST);
     scene.cluster.request();
-    scene.looks = Default::default();
+    scene.looks = Looks::default();
     assert!(matches!(scene.look(), Decision::Look { .. }));
     look_at(&mut scene, state);
     if request_overrides {
@@ -700,7 +701,7 @@ fn ignore_drops_what_looks_left_but_not_what_they_found() {
     scene
         .cluster
         .change(|spec| spec.drift = Some(Drift::Ignore));
-    scene.looks = Default::default();
+    scene.looks = Looks::default();
     scene.read();
     scene.report();
     assert_eq!(verified(&scene), None);
@@ -734,7 +735,7 @@ fn looks_that_fail_do_not_come_as_fast_as_they_fail() {
     let Decision::Look { after, .. } = scene.look() else {
         panic!("{:?}", scene.look());
     };
-    assert_eq!(after, Duration::from_secs(60));
+    assert_eq!(after, Duration::from_mins(1));
 }
 
 #[test]
@@ -762,7 +763,7 @@ fn a_correction_that_cognito_refused_is_made_again_only_after_two_more_looks() {
     let message = recorded.verdict.message.clone();
     assert!(message.contains("AccessDeniedException"), "{message}");
     // No record leads to the set, whatever time passes.
-    scene.looks = Default::default();
+    scene.looks = Looks::default();
     scene.restart();
     scene.later(2 * 3_600);
     assert_eq!(scene.look(), REST);
@@ -855,7 +856,7 @@ fn a_restart_reads_no_secret_whose_metadata_moved_after_a_deviation() {
     assert!(scene.record_verified());
     assert!(!scene.record_verified());
     scene.restart();
-    scene.looks = Default::default();
+    scene.looks = Looks::default();
     assert_eq!(scene.look(), REST);
 }
 

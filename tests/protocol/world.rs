@@ -127,6 +127,7 @@ impl World {
         self.check_owed();
     }
 
+    #[expect(clippy::too_many_lines, reason = "one short arm for each event")]
     fn happen(&mut self, event: Event) {
         let cluster = &mut self.cluster;
         let value = cluster.value().map(|value| value.expose().to_owned());
@@ -158,9 +159,10 @@ impl World {
                 }
             }
             Event::Federated(yes) => cluster.change(|spec| {
-                spec.federated_user = match yes {
-                    true => FederatedUser::Allow,
-                    false => FederatedUser::Refuse,
+                spec.federated_user = if yes {
+                    FederatedUser::Allow
+                } else {
+                    FederatedUser::Refuse
                 };
             }),
             Event::Elsewhere(act) => {
