@@ -22,7 +22,7 @@ use cognito_password_operator::{
             outcome::{Effect, Outcome, classify},
             plan::Plan,
             reply::Reply,
-            sign_out::{SignOutEffect, SignOutOutcome, classify_sign_out},
+            sign_out::{SignOutOutcome, classify_sign_out},
             version::verified,
         },
     },
@@ -432,7 +432,12 @@ impl World {
         self.note(|| format!("P{who} signs out -> {reply:?}"));
         let outcome = classify_sign_out(&reply);
         self.watch.printed(&outcome);
-        if outcome.effect == SignOutEffect::Done {
+        let is_answered = match &reply {
+            Reply::Success { .. } => true,
+            Reply::ServiceError(error) => error.code.as_deref() == Some("UserNotFoundException"),
+            Reply::NotSent { .. } | Reply::NoReply { .. } => false,
+        };
+        if is_answered {
             // The call began after every write so far.
             self.watch.owed = false;
         }

@@ -24,7 +24,7 @@ use std::{
 
 const CASES: u64 = 10_000;
 /// One watched life for so many plain ones.
-const PLAIN_PER_WATCHED: u64 = 2;
+const PLAIN_PER_WATCHED: u64 = 4;
 /// The number of batches, each with its own seed, independent of the machine.
 const BATCHES: u64 = 16;
 const EVENTS: usize = 36;
