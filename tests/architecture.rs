@@ -167,6 +167,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "controller::schedule",
             "controller::state",
             "core::access",
+            "core::condition",
             "core::credential",
             "core::look",
             "core::names",

@@ -97,6 +97,7 @@ impl World {
             Err(code) => process.looks.1.fail(LookFailure {
                 reason: Reason::of_code(code).expect("a code of AWS"),
                 words: code.to_owned(),
+                at: self.now,
             }),
             Ok(user) => {
                 let (found, kind) = match user {

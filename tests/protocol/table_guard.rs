@@ -25,9 +25,10 @@ pub fn new(drift: Drift) -> Scene {
 #[test]
 fn a_first_set_waits_for_one_lookup() {
     let mut scene = new(Drift::Report);
+    // The wake covers a look that got lost.
     let look_now = Decision::Look {
         after: Duration::ZERO,
-        wake: None,
+        wake: Some(Duration::from_mins(1)),
     };
     assert_eq!(scene.look(), look_now);
     look_at(&mut scene, ForceChangePassword);
@@ -52,6 +53,7 @@ fn a_lookup_that_finds_nobody_or_fails_does_not_hold_the_set_back() {
     scene.looks.fail(LookFailure {
         reason: Reason::AccessDenied,
         words: "no".to_owned(),
+        at: scene.now,
     });
     assert_eq!(scene.look(), Decision::Read);
     scene.set(&applied());
@@ -188,4 +190,92 @@ fn a_disabled_user_who_signed_up_is_not_set_by_another_value() {
     );
     scene.say();
     assert_eq!(scene.said().1, Reason::UserUnconfirmed);
+}
+
+#[test]
+fn a_retry_needs_a_look_from_after_the_wait_for_the_retry() {
+    let mut scene = new(Drift::Report);
+    add(&mut scene, Found::NotFound, LookKind::Lookup);
+    scene.set(&refused("UserNotFoundException"));
+    // A look soon after the call finds nobody. Then a stranger signs up.
+    scene.later(30);
+    add(&mut scene, Found::NotFound, LookKind::Lookup);
+    scene.until_due();
+    scene.later(1);
+    assert!(matches!(scene.look(), Decision::Look { .. }));
+    add(&mut scene, Found::NotFound, LookKind::Lookup);
+    // The rate limiter may keep the retry waiting.
+    scene.later(600);
+    assert_eq!(scene.look(), Decision::Read);
+}
+
+#[test]
+fn the_look_before_a_first_set_is_remembered() {
+    let mut scene = new(Drift::Report);
+    look_at(&mut scene, ForceChangePassword);
+    scene.set(&applied());
+    assert_eq!(scene.status().found_as.as_deref(), Some("ci-bot"));
+    scene.later(61);
+    agree(&mut scene, &Found::NotFound);
+    scene.say();
+    assert_eq!(scene.said().1, Reason::UserGone);
+}
+
+#[test]
+fn a_stranger_is_not_forgotten_while_the_status_speaks_of_something_else() {
+    let mut scene = settled(Drift::Report);
+    let stranger = Found::User(recreated(&scene, Confirmed));
+    agree(&mut scene, &stranger);
+    scene.say();
+    scene.cluster.granted = false;
+    scene.say();
+    assert_eq!(scene.said().1, Reason::NotGranted);
+    scene.cluster.granted = true;
+    scene.looks = Looks::default();
+    scene.restart();
+    scene.put(1);
+    assert!(matches!(scene.look(), Decision::Look { .. }));
+    add(&mut scene, stranger, LookKind::Lookup);
+    assert!(!matches!(scene.read(), Decision::Set(_)));
+}
+
+#[test]
+fn a_look_that_failed_once_does_not_open_the_guard_for_ever() {
+    let mut scene = new(Drift::Report);
+    add(&mut scene, Found::NotFound, LookKind::Lookup);
+    scene.set(&refused("UserNotFoundException"));
+    scene.until_due();
+    scene.looks.fail(failed(&scene));
+    assert_eq!(scene.look(), Decision::Read, "a guard and no lock");
+    scene.set(&refused("UserNotFoundException"));
+    scene.until_due();
+    assert!(
+        matches!(scene.look(), Decision::Look { .. }),
+        "the next retry"
+    );
+}
+
+#[test]
+fn a_look_that_failed_excuses_no_set_of_a_known_stranger() {
+    let mut scene = new(Drift::Report);
+    look_at(&mut scene, Unconfirmed);
+    scene.say();
+    scene.looks = Looks::default();
+    scene.looks.fail(failed(&scene));
+    scene.cluster.change(|spec| spec.revoke_sessions = true);
+    assert!(
+        matches!(scene.look(), Decision::Look { .. }),
+        "{:?}",
+        scene.look()
+    );
+    scene.cluster.request();
+    assert_eq!(scene.look(), Decision::Read, "a person has spoken");
+}
+
+fn failed(scene: &Scene) -> LookFailure {
+    LookFailure {
+        reason: Reason::TooManyRequests,
+        words: "no".to_owned(),
+        at: scene.now,
+    }
 }

@@ -3,10 +3,10 @@
 
 use super::scene::{Scene, applied};
 use cognito_password_operator::{
-    api::{Class, ConditionStatus::*, ConditionType, Drift, Reason},
+    api::{Class, ConditionStatus::*, ConditionType, Drift, FederatedUser, Reason},
     core::{
         look::{
-            found::{Found, Look, LookFailure, LookKind, Looks},
+            found::{Found, Look, LookFailure, LookKind, Looks, Validity},
             user::{User, UserState, UserState::*},
         },
         protocol::decision::Decision,
@@ -289,6 +289,7 @@ fn a_waiting_deviation_stalls_after_five_minutes_and_writes_nothing_more() {
 #[test]
 fn a_user_that_was_never_found_by_this_name_says_nothing_about_ready() {
     let mut scene = settled(Drift::Correct);
+    scene.with_status(|status| status.found_as = None);
     agree(&mut scene, &Found::NotFound);
     scene.say();
     assert_eq!(scene.said(), (True, Reason::PasswordSet, false, false));
@@ -373,13 +374,13 @@ fn a_user_that_an_administrator_made_anew_gets_the_temporary_password_again() {
 }
 
 #[rstest]
-#[case::before(None, 7 * 24, false)]
-#[case::after(None, 7 * 24 + 2, true)]
-#[case::long(Some(30), 29 * 24, false)]
-#[case::long_over(Some(30), 30 * 24 + 2, true)]
-#[case::short(Some(1), 26, true)]
+#[case::before(Validity::Unreadable, 7 * 24, false)]
+#[case::after(Validity::Unreadable, 7 * 24 + 2, true)]
+#[case::long(Validity::Days(30), 29 * 24, false)]
+#[case::long_over(Validity::Days(30), 30 * 24 + 2, true)]
+#[case::short(Validity::Days(1), 26, true)]
 fn an_expired_temporary_password_is_said(
-    #[case] validity: Option<u32>,
+    #[case] validity: Validity,
     #[case] hours: i64,
     #[case] is_expired: bool,
 ) {
@@ -387,7 +388,7 @@ fn an_expired_temporary_password_is_said(
     scene.later(hours * 3_600 - 600);
     let found = Found::User(user(&scene, ForceChangePassword));
     agree(&mut scene, &found);
-    scene.looks.validity_days = validity;
+    scene.looks.validity = validity;
     let report = scene.say();
     if is_expired {
         assert_eq!(
@@ -395,7 +396,12 @@ fn an_expired_temporary_password_is_said(
             (False, Reason::TemporaryPasswordExpired, false, true)
         );
         let guesses = report.verdict.message.contains("Cognito's default");
-        assert_eq!(guesses, validity.is_none(), "{}", report.verdict.message);
+        assert_eq!(
+            guesses,
+            validity == Validity::Unreadable,
+            "{}",
+            report.verdict.message
+        );
     } else {
         assert_eq!(scene.said().1, Reason::PasswordSet);
     }
@@ -439,6 +445,7 @@ fn looks_that_fail_do_not_come_as_fast_as_they_fail() {
     scene.looks.fail(LookFailure {
         reason: Reason::AccessDenied,
         words: "no".to_owned(),
+        at: scene.now,
     });
     scene.say();
     assert_eq!(verified(&scene), Some((Unknown, "AccessDenied".to_owned())));
@@ -494,4 +501,89 @@ fn a_forged_time_of_a_set_is_no_panic() {
         scene.put(1);
         scene.read();
     }
+}
+
+#[test]
+fn what_a_look_found_outlives_every_other_reason() {
+    let mut scene = settled(Drift::Report);
+    let found = Found::User(user(&scene, ResetRequired));
+    agree(&mut scene, &found);
+    scene.say();
+    scene.looks = Looks::default();
+    scene.restart();
+    // The grant goes and comes back.
+    scene.cluster.granted = false;
+    scene.say();
+    scene.cluster.granted = true;
+    scene.report();
+    assert_eq!(scene.said(), (False, Reason::PasswordReset, false, true));
+    // The Secret goes, and comes back with the same value.
+    let secret = scene.cluster.secret.take();
+    scene.report();
+    assert_eq!(scene.said().1, Reason::SecretNotFound);
+    scene.cluster.secret = secret;
+    scene.report();
+    assert_eq!(scene.said(), (False, Reason::PasswordReset, false, true));
+    assert_eq!(scene.look(), REST);
+}
+
+#[test]
+fn both_looks_at_an_expired_password_begin_after_the_expiry() {
+    let mut scene = temporary(Drift::Report);
+    let found = Found::User(user(&scene, ForceChangePassword));
+    scene.looks.validity = Validity::Days(7);
+    scene.later(7 * 24 * 3_600);
+    add(&mut scene, found.clone(), LookKind::Lookup);
+    scene.later(3_600);
+    add(&mut scene, found.clone(), LookKind::Lookup);
+    assert!(matches!(
+        scene.look(),
+        Decision::Look { .. } | Decision::Report(_)
+    ));
+    assert_ne!(scene.said().1, Reason::TemporaryPasswordExpired);
+    scene.later(61);
+    add(&mut scene, found, LookKind::Lookup);
+    scene.say();
+    assert_eq!(scene.said().1, Reason::TemporaryPasswordExpired);
+}
+
+#[test]
+fn without_looks_a_wait_for_a_look_ends() {
+    let mut scene = settled(Drift::Report);
+    let found = Found::User(disabled(&scene));
+    agree(&mut scene, &found);
+    scene.say();
+    scene
+        .cluster
+        .change(|spec| spec.drift = Some(Drift::Ignore));
+    scene.looks = Looks::default();
+    scene.report();
+    assert_eq!(scene.said(), (True, Reason::PasswordSet, false, false));
+}
+
+#[test]
+fn a_federated_user_is_ready_once_the_spec_allows_it() {
+    let mut scene = settled(Drift::Report);
+    let found = Found::User(user(&scene, ExternalProvider));
+    agree(&mut scene, &found);
+    scene.say();
+    assert_eq!(scene.said().1, Reason::FederatedUser);
+    let allow = FederatedUser::Allow;
+    scene.cluster.change(|spec| spec.federated_user = allow);
+    scene.report();
+    assert_eq!(scene.said(), (True, Reason::PasswordSet, false, false));
+}
+
+#[test]
+fn a_deviation_that_the_status_says_costs_no_more_lookups() {
+    let mut scene = settled(Drift::Report);
+    let found = Found::User(disabled(&scene));
+    agree(&mut scene, &found);
+    scene.say();
+    scene.later(900);
+    add(&mut scene, found, LookKind::Sweep);
+    assert!(matches!(
+        scene.look(),
+        Decision::Stay { .. } | Decision::Report(_)
+    ));
 }

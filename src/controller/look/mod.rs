@@ -117,7 +117,7 @@ impl<C: Cognito> Looker<C> {
 
     /// Begins the lookup that the protocol asked for, unless there is no more reason for a lookup. Until there is a
     /// permit, nothing is kept of the lookup: a tenant can have any number of new resources.
-    fn begin_lookup(&mut self, job: &Job, key: &Key) {
+    fn begin_lookup(&mut self, job: &Job, key: &Key, account: Option<Account>) {
         let find = || pools::candidate(&self.context, key);
         let found = self
             .context
@@ -125,7 +125,8 @@ impl<C: Cognito> Looker<C> {
         let Some(Candidate { id, wanted, .. }) = found.flatten() else {
             return self.permits.leave(job);
         };
-        let Some(account) = self.context.credential_gate.account(&id.authority) else {
+        let known = || self.context.credential_gate.account(&id.authority);
+        let Some(account) = account.or_else(known) else {
             return self.resolve_credentials(job, key, id);
         };
         if let Ok(permit) = self
@@ -171,17 +172,24 @@ impl<C: Cognito> Looker<C> {
 
     /// Makes the next call of a job, or waits for credentials or a permit.
     fn enter(&mut self, job: &Job) {
+        self.enter_by(job, None);
+    }
+
+    /// The same, with the account if the credential gate has just named the account. A closed gate lets one call
+    /// through, and names no account to others.
+    fn enter_by(&mut self, job: &Job, account: Option<Account>) {
         let Some(progress) = self.progress(job) else {
             return match job {
-                Job::Lookup(key) => self.begin_lookup(job, key),
+                Job::Lookup(key) => self.begin_lookup(job, key, account),
                 Job::Pass(_) | Job::Policy(_) => self.permits.leave(job),
             };
         };
         if progress.is_calling {
-            return;
+            return self.ask_again(job);
         }
         let id = progress.id.clone();
-        let Some(account) = self.context.credential_gate.account(&id.authority) else {
+        let known = || self.context.credential_gate.account(&id.authority);
+        let Some(account) = account.or_else(known) else {
             let speaker = progress.speaker.clone();
             return self.resolve_credentials(job, &speaker, id);
         };
@@ -200,14 +208,25 @@ impl<C: Cognito> Looker<C> {
             return self.pause(job, CREDENTIALS_PAUSE);
         }
         let (context, speaker) = (self.context.clone(), speaker.clone());
-        let must_report = matches!(job, Job::Lookup(_));
+        let is_lookup = matches!(job, Job::Lookup(_));
         self.spawn(job, async move {
+            let gate = &context.credential_gate;
+            if !is_lookup {
+                let found = gate.identify(&id.authority).await;
+                return Done::Credentials(id, found);
+            }
             // The credential gate gives the slot away while it waits for a service of AWS.
             let _slot = context.slots.take().await;
-            let gate = &context.credential_gate;
-            let found = gate.ensure(&speaker, &id.authority, must_report).await;
+            let found = gate.ensure(&speaker, &id.authority, true).await;
             Done::Credentials(id, found)
         });
+    }
+
+    /// An ask for a lookup while a lookup of the same key is under way: the key may name another user by now.
+    fn ask_again(&self, job: &Job) {
+        if let Job::Lookup(key) = job {
+            self.context.looks.ask(key, CREDENTIALS_PAUSE);
+        }
     }
 
     fn pause(&mut self, job: &Job, pause: Duration) {

@@ -7,8 +7,9 @@ use crate::{
     cognito::Cognito,
     controller::{context::Context, reconcile::gather::Snapshot, state::key::Key},
     core::{
+        condition::verified::drift_reason,
         look::{
-            found::{Found, Look, LookFailure},
+            found::{Found, Look, LookFailure, Validity},
             sweep::Wanted,
             user::{UserPage, UserState},
         },
@@ -31,7 +32,7 @@ pub(super) fn note<C: Cognito>(
     id: &PassId,
     wanted: Wanted<Key>,
     look: Look,
-    validity_days: Option<u32>,
+    validity: Validity,
 ) -> Option<Key> {
     let resource = context.index().resource(&wanted.key)?;
     let spec = &resource.spec;
@@ -39,7 +40,7 @@ pub(super) fn note<C: Cognito>(
         return None;
     }
     let uid = resource.metadata.uid.unwrap_or_default();
-    context.looks.add(&wanted.key, &uid, look, validity_days);
+    context.looks.add(&wanted.key, &uid, look, validity);
     Some(wanted.key)
 }
 
@@ -80,6 +81,10 @@ pub(super) fn may_have_expired<C: Cognito>(
     let Some(resource) = context.index().resource(&wanted.key) else {
         return false;
     };
+    let said = resource.status.as_ref().and_then(drift_reason);
+    if said == Some(Reason::TemporaryPasswordExpired) {
+        return false;
+    }
     let set_at = resource
         .status
         .and_then(|status| status.synced)
@@ -90,7 +95,8 @@ pub(super) fn may_have_expired<C: Cognito>(
 
 /// Why a call failed, and whether the same call may succeed soon.
 pub(super) fn failure(reply: &Reply<UserPage>) -> (LookFailure, bool) {
-    let of = |reason: Reason, words: String| LookFailure { reason, words };
+    let at = Timestamp::now();
+    let of = |reason: Reason, words: String| LookFailure { reason, words, at };
     match reply {
         Reply::ServiceError(error) => {
             let (reason, class) = reason_and_class(error);

@@ -13,7 +13,7 @@ use crate::{
     core::{
         access::grant::Admission,
         look::{
-            found::MARGIN,
+            found::{MARGIN, Validity},
             sweep::{Habit, Wanted},
         },
         names::target::PoolId,
@@ -40,18 +40,29 @@ const FAILED_SHARE: u32 = 5;
 /// When a pool without a user to look at is checked again: no set is old enough yet.
 const NOBODY_YET: Duration = Duration::from_secs(15);
 
+/// The longest time until such a pool is checked again. Tenants can name any number of pools that no grant gives
+/// them.
+const NOBODY_MAX: Duration = Duration::from_mins(4);
+
+/// How long the validity of temporary passwords is taken from the last read of the pool's policy.
+const POLICY_FRESH: Duration = Duration::from_hours(6);
+
 /// The pools that the operator looks at, by their last pass.
 pub(super) struct Pools {
     interval: Duration,
     by_id: HashMap<PoolId, Pool>,
     /// The habits of the passes, by pool and authority.
     habits: HashMap<Arc<PassId>, Habit>,
+    /// The validity of temporary passwords, and when it was read.
+    policies: HashMap<Arc<PassId>, (Instant, Validity)>,
     /// The passes that are under way.
     running: HashSet<Arc<PassId>>,
 }
 
 struct Pool {
     due: Instant,
+    /// When the pool is checked again if nobody is to be looked at.
+    patience: Duration,
     has_failed: bool,
 }
 
@@ -61,6 +72,7 @@ impl Pools {
             interval,
             by_id: HashMap::new(),
             habits: HashMap::new(),
+            policies: HashMap::new(),
             running: HashSet::new(),
         }
     }
@@ -72,11 +84,13 @@ impl Pools {
         let looked_at: HashSet<_> = looked_at.into_iter().collect();
         self.by_id.retain(|pool, _| looked_at.contains(pool));
         self.habits.retain(|id, _| looked_at.contains(&id.pool));
+        self.policies.retain(|id, _| looked_at.contains(&id.pool));
         board.retain_pools(|pool| looked_at.contains(pool));
         for pool in looked_at {
             board.began_to_look(&pool);
             self.by_id.entry(pool).or_insert(Pool {
                 due: now,
+                patience: NOBODY_YET,
                 has_failed: false,
             });
         }
@@ -111,10 +125,22 @@ impl Pools {
         }
         for id in &begin {
             if let Some(pool) = self.by_id.get_mut(id) {
-                pool.due = now + NOBODY_YET;
+                pool.due = now + pool.patience;
+                pool.patience = (2 * pool.patience).min(NOBODY_MAX);
             }
         }
         begin
+    }
+
+    /// The validity of temporary passwords by the last read; None if that is too old, or was never made.
+    pub(super) fn validity(&self, id: &Arc<PassId>) -> Option<Validity> {
+        let (at, validity) = self.policies.get(id)?;
+        (at.elapsed() < POLICY_FRESH).then_some(*validity)
+    }
+
+    /// Notes the validity of temporary passwords.
+    pub(super) fn read(&mut self, id: &Arc<PassId>, validity: Validity) {
+        self.policies.insert(id.clone(), (Instant::now(), validity));
     }
 
     /// Notes that a pass begins, and returns its habit.
@@ -122,6 +148,7 @@ impl Pools {
         self.running.insert(id.clone());
         if let Some(pool) = self.by_id.get_mut(&id.pool) {
             pool.due = Instant::now() + self.interval;
+            pool.patience = NOBODY_YET;
         }
         self.habits.get(id).copied().unwrap_or_default()
     }

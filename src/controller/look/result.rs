@@ -15,7 +15,7 @@ use crate::{
     core::{
         credential::failure::CredentialsFailure,
         look::{
-            found::{Look, LookFailure},
+            found::{Look, LookFailure, Validity},
             judge::VALIDITY_DAYS,
             user::UserPage,
         },
@@ -27,7 +27,7 @@ use crate::{
     },
 };
 use jiff::Timestamp;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tracing::{debug, warn};
 
 /// How often a call of a pass that failed is made again, before the pass gives the call up.
@@ -46,7 +46,7 @@ impl<C: Cognito> Looker<C> {
             Done::Credentials(id, found) => {
                 self.resolving.remove(&id.authority);
                 match found {
-                    Ok(_) => self.enter(&job),
+                    Ok(account) => self.enter_by(&job, Some(account)),
                     Err(refusal) => self.without_credentials(&job, &id, refusal).await,
                 }
             }
@@ -78,7 +78,15 @@ impl<C: Cognito> Looker<C> {
         self.tell_gate(job, &CredentialsEvidence::Accepted);
     }
 
+    /// A resource of a pass may be at rest, and then makes no call when the gate lets the resource try. So only a
+    /// lookup closes the gate.
     fn tell_gate(&self, job: &Job, evidence: &CredentialsEvidence) {
+        let may_close = matches!(job, Job::Lookup(_));
+        if let CredentialsEvidence::Refused(_) = evidence
+            && !may_close
+        {
+            return;
+        }
         if let Some(progress) = self.progress(job) {
             let gate = &self.context.credential_gate;
             gate.answered(&progress.speaker, &progress.id.authority, evidence);
@@ -89,15 +97,15 @@ impl<C: Cognito> Looker<C> {
     /// comes again.
     async fn without_credentials(&mut self, job: &Job, id: &PassId, refusal: GateRefusal) {
         let CredentialsFailure(words) = refusal.failure;
-        let reason = Reason::InvalidCredentials;
+        let (reason, at) = (Reason::InvalidCredentials, Timestamp::now());
         match job {
             Job::Lookup(_) if !refusal.report_now => self.pause(job, CREDENTIALS_PAUSE),
             Job::Lookup(key) if !self.jobs.contains_key(job) => {
-                let failure = LookFailure { reason, words };
+                let failure = LookFailure { reason, words, at };
                 self.report(&id.pool, vec![key.clone()], &failure).await;
             }
             Job::Lookup(_) | Job::Pass(_) => {
-                let failure = LookFailure { reason, words };
+                let failure = LookFailure { reason, words, at };
                 self.give_up(job, &failure, true).await;
             }
             Job::Policy(_) => {
@@ -127,18 +135,18 @@ impl<C: Cognito> Looker<C> {
                 }
                 continue;
             }
-            let noted = note(&self.context, &id, wanted, look, None);
+            let noted = note(&self.context, &id, wanted, look, Validity::NotRead);
             if let Some(key) = &noted {
                 report_modified(&self.context, key);
             }
             affected.extend(noted);
         }
         triage_all(&self.context, affected).await;
-        self.go_on(job);
+        self.go_on(job).await;
     }
 
     /// Makes the next call of the job, or ends the job.
-    fn go_on(&mut self, job: &Job) {
+    async fn go_on(&mut self, job: &Job) {
         let Some(progress) = self.jobs.get(job) else {
             return;
         };
@@ -146,7 +154,10 @@ impl<C: Cognito> Looker<C> {
             return self.enter(job);
         }
         match job {
-            Job::Pass(id) if !progress.held.is_empty() => self.enter(&Job::Policy(id.clone())),
+            Job::Pass(id) if !progress.held.is_empty() => match self.pools.validity(id) {
+                Some(validity) => self.release_held(id, validity).await,
+                None => self.enter(&Job::Policy(id.clone())),
+            },
             Job::Lookup(_) | Job::Pass(_) | Job::Policy(_) => self.finish(job),
         }
     }
@@ -171,10 +182,18 @@ impl<C: Cognito> Looker<C> {
             return;
         };
         // A policy that does not say has Cognito's default. A policy that could not be read says nothing.
-        let days = match reply {
-            Reply::Success { output, .. } => Some(output.unwrap_or(VALIDITY_DAYS)),
-            Reply::ServiceError(_) | Reply::NotSent { .. } | Reply::NoReply { .. } => None,
+        let validity = match reply {
+            Reply::Success { output, .. } => Validity::Days(output.unwrap_or(VALIDITY_DAYS)),
+            Reply::ServiceError(_) | Reply::NotSent { .. } | Reply::NoReply { .. } => {
+                Validity::Unreadable
+            }
         };
+        self.pools.read(id, validity);
+        self.release_held(id, validity).await;
+    }
+
+    /// Decides on the looks that waited for the validity of temporary passwords, and ends the pass.
+    async fn release_held(&mut self, id: &Arc<PassId>, validity: Validity) {
         let pass = Job::Pass(id.clone());
         let Some(progress) = self.jobs.get_mut(&pass) else {
             return;
@@ -182,7 +201,7 @@ impl<C: Cognito> Looker<C> {
         let held = std::mem::take(&mut progress.held);
         let noted = held
             .into_iter()
-            .filter_map(|(wanted, look)| note(&self.context, id, wanted, look, days));
+            .filter_map(|(wanted, look)| note(&self.context, id, wanted, look, validity));
         let affected: Vec<_> = noted.collect();
         triage_all(&self.context, affected).await;
         self.finish(&pass);
@@ -210,9 +229,12 @@ impl<C: Cognito> Looker<C> {
             return;
         };
         let id = progress.id.clone();
-        progress.has_failed = true;
+        // Only this lookup fails: its filter is not what Cognito takes.
+        let is_of_one = failure.reason == Reason::InvalidParameter;
+        progress.has_failed |= !is_of_one;
         progress.failures = 0;
         let keys = match job {
+            Job::Pass(_) if is_of_one => progress.sweep.failed(),
             // Every further call of the pass would fail too.
             Job::Pass(_) | Job::Policy(_) => {
                 let rest: Vec<_> = progress.sweep.rest().cloned().collect();
@@ -229,7 +251,7 @@ impl<C: Cognito> Looker<C> {
         if says_so {
             self.report(&id.pool, keys, failure).await;
         }
-        self.go_on(job);
+        self.go_on(job).await;
     }
 
     /// Has these resources decide that the operator can't look at their users.

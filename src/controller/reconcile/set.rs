@@ -66,6 +66,9 @@ pub(crate) async fn set<C: Cognito>(
     let user_lock = match context.user_locks.enter(target, sent, Instant::now()) {
         Ok(user_lock) => user_lock,
         Err(LockError::Busy) => return Action::Wake(Some(USER_LOCK_RETRY)),
+        Err(LockError::Landing(left)) if plan.corrects.is_some() => {
+            return Action::Wake(Some(left));
+        }
         Err(LockError::Landing(left)) => {
             let observed = snapshot.observe(context, fact);
             let report = report_pending_call(&observed, left, Timestamp::now());

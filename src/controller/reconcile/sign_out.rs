@@ -61,6 +61,8 @@ pub(crate) async fn sign_out<C: Cognito>(
             report_now: false, ..
         }) => return Action::Wake(None),
         Err(GateRefusal { failure, .. }) => {
+            // Without this note, a restart or a recovery would end the wait again and again.
+            snapshot.note_action(context, key);
             let outcome = without_credentials(&failure);
             return record(context, key, snapshot, duty, &outcome).await;
         }

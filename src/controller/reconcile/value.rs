@@ -53,7 +53,9 @@ pub(crate) async fn read_and_set<C: Cognito>(
     };
     // Credentials come before the write-ahead: a broken identity must not leave an open attempt behind.
     let authority = &plan.authority;
-    let must_report = observed.is_untrue_while_setting();
+    // The status of a correction says what a look found, until the correction is made.
+    let corrects = plan.corrects.is_some();
+    let must_report = observed.is_untrue_while_setting() && !corrects;
     context.memory.expect_recovery(key, snapshot.uid());
     let ensured = context
         .credential_gate
@@ -61,9 +63,9 @@ pub(crate) async fn read_and_set<C: Cognito>(
         .await;
     let account = match ensured {
         Ok(account) => account,
-        Err(GateRefusal {
-            report_now: false, ..
-        }) => return Action::Wake(None),
+        Err(GateRefusal { report_now, .. }) if corrects || !report_now => {
+            return Action::Wake(None);
+        }
         Err(GateRefusal { failure, .. }) => {
             secret_read.password = None;
             let report = report_missing_credentials(&observed, &failure.0, Timestamp::now());
@@ -81,6 +83,7 @@ pub(crate) async fn read_and_set<C: Cognito>(
         Err(PermitWait {
             report_after: Some(report_after),
         }) => return Action::Queued(Some(report_after)),
+        Err(PermitWait { report_after: None }) if corrects => return Action::Queued(None),
         Err(PermitWait { report_after: None }) => {
             secret_read.password = None;
             return report_queued(context, key, snapshot, &observed).await;

@@ -1,6 +1,7 @@
 //! What a reconcile waits for before the operator reads the Secret.
 
 use crate::{
+    api::Reason,
     cognito::Cognito,
     controller::{
         context::Context, reconcile::gather::Snapshot, schedule::permits::Payer, state::key::Key,
@@ -31,7 +32,8 @@ pub(crate) fn awaits_credentials<C: Cognito>(
 
 /// Enters the rate limiter before the Secret is read. Returns after which time the status must report
 /// the wait. None if the Secret is to be read now, mostly because the permit is there or the wait would
-/// be long. A resource with failures is read first, because only the value tells how urgent the set is.
+/// be long. A resource with failures or with a drift is read first, because only
+/// the value tells how urgent the set is.
 pub(crate) fn wait_for_permit<C: Cognito>(
     context: &Context<C>,
     key: &Key,
@@ -40,7 +42,12 @@ pub(crate) fn wait_for_permit<C: Cognito>(
     let Admission::Granted(authority) = &observed.admission else {
         return None;
     };
-    if !matches!(observed.secret, SecretState::Seen(_)) || observed.status.failures.is_some() {
+    let reason = observed.status.ready_reason();
+    let may_correct = reason.is_some_and(Reason::is_about_user) && !observed.has_new_request();
+    if !matches!(observed.secret, SecretState::Seen(_))
+        || observed.status.failures.is_some()
+        || may_correct
+    {
         return None;
     }
     let account = context.credential_gate.account(authority)?;

@@ -81,6 +81,7 @@ pub(crate) async fn write_outcome<C: Cognito>(
     for _ in 0..CONFLICTS_MAX {
         let current = resource.status.clone().unwrap_or_default();
         let PendingOutcome { plan, outcome } = pending_outcome;
+        let plan = &plan.by_the_spec(&resource.spec);
         let now = Timestamp::now();
         let (wanted, recorded) = match outcome {
             None => (withdraw(&current, plan), None),

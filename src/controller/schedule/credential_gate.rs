@@ -185,6 +185,23 @@ impl<C: Cognito> CredentialGate<C> {
             .map(|_| ())
     }
 
+    /// The account of the authority, for work that belongs to no single resource. No resource is recorded, and no
+    /// gate closes.
+    ///
+    /// # Errors
+    /// [`GateRefusal`]: the authority has no credentials that work.
+    pub async fn identify(&self, authority: &Authority) -> Result<Account, GateRefusal> {
+        let refusal = |failure| GateRefusal {
+            failure,
+            report_now: false,
+        };
+        self.examine(authority).await.map_err(refusal)?;
+        let account = self.0.cognito.authenticate(authority).await;
+        let account = account.map_err(refusal)?;
+        self.0.accounts().set(authority, &account);
+        Ok(account)
+    }
+
     /// Forgets the gates and accounts of all authorities that are no longer needed.
     pub fn retain(&self, needed: impl Fn(&Authority) -> bool) {
         let departures = self.0.state().retain(&needed);

@@ -4,7 +4,7 @@
 
 use super::key::Key;
 use crate::core::{
-    look::found::{Look, LookFailure, Looks},
+    look::found::{Look, LookFailure, Looks, Validity},
     names::target::PoolId,
 };
 use jiff::Timestamp;
@@ -61,11 +61,13 @@ impl LookBoard {
         entry.map(|entry| entry.looks.clone()).unwrap_or_default()
     }
 
-    /// Adds a look. `validity_days` is what the pool's policy says of temporary passwords, if that was read.
-    pub fn add(&self, key: &Key, uid: &str, look: Look, validity_days: Option<u32>) {
+    /// Adds a look. `validity` is that of temporary passwords in the pool, if the look needed it.
+    pub fn add(&self, key: &Key, uid: &str, look: Look, validity: Validity) {
         self.update(key, uid, |looks| {
             looks.add(look);
-            looks.validity_days = validity_days.or(looks.validity_days);
+            if validity != Validity::NotRead {
+                looks.validity = validity;
+            }
         });
     }
 
@@ -270,11 +272,11 @@ mod tests {
     #[test]
     fn a_resource_created_anew_begins_without_looks() {
         let board = LookBoard::default();
-        board.add(&key("bot"), "old", look(), None);
+        board.add(&key("bot"), "old", look(), Validity::NotRead);
         assert!(board.recall(&key("bot"), "old").latest().is_some());
         assert_eq!(board.recall(&key("bot"), "new"), Looks::default());
-        board.add(&key("bot"), "new", look(), Some(3));
-        assert_eq!(board.recall(&key("bot"), "new").validity_days, Some(3));
+        board.add(&key("bot"), "new", look(), Validity::Days(3));
+        assert_eq!(board.recall(&key("bot"), "new").validity, Validity::Days(3));
         assert_eq!(board.recall(&key("bot"), "old"), Looks::default());
         board.forget(&key("bot"));
         assert_eq!(board.entries().map(|(_, count)| count), [0; 4]);

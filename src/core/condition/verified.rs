@@ -1,8 +1,8 @@
 //! The condition Verified: what the last look at the user found.
 
-use super::conditions::beside_others;
+use super::{conditions::beside_others, ready::ready_verdict, verdict::Verdict};
 use crate::{
-    api::{Condition, ConditionStatus, ConditionType, Status},
+    api::{Condition, ConditionStatus, ConditionType, Reason, Status},
     core::clock,
 };
 use jiff::Timestamp;
@@ -28,6 +28,29 @@ pub const UNKNOWN_STATE: Said = (
     "UnknownUserState",
     "The user is in a state that this version of the operator doesn't know.",
 );
+
+/// What an earlier look found of the user, and nothing has ended since: the verdict in Ready, or the reason of
+/// Verified=False while Ready speaks of something else, such as a Secret that is missing.
+pub(crate) fn drift_verdict(status: &Status) -> Option<Verdict> {
+    let ready = ready_verdict(status).filter(|said| said.reason.is_about_user());
+    ready.or_else(|| {
+        let verified = status.condition(ConditionType::Verified)?;
+        let is_false = verified.status == ConditionStatus::False;
+        let reason = verified
+            .known_reason()
+            .filter(|reason| is_false && reason.is_about_user())?;
+        Some(Verdict {
+            reason,
+            class: reason.class(),
+            message: verified.message.clone(),
+        })
+    })
+}
+
+/// The reason of [`drift_verdict`].
+pub(crate) fn drift_reason(status: &Status) -> Option<Reason> {
+    drift_verdict(status).map(|said| said.reason)
+}
 
 /// The conditions with this condition Verified in place of the one before.
 pub(crate) fn with_verified(

@@ -44,6 +44,20 @@ pub struct LookFailure {
     pub reason: Reason,
     /// The words of AWS or of the SDK.
     pub words: String,
+    /// When the operator gave the look up, by the operator's clock.
+    pub at: Timestamp,
+}
+
+/// `TemporaryPasswordValidityDays` of a pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Validity {
+    /// Not read yet, so no password counts as expired.
+    #[default]
+    NotRead,
+    /// The operator could not read the pool's policy.
+    Unreadable,
+    /// The number of days.
+    Days(u32),
 }
 
 /// How many of the looks that agree are kept. A look from before the last set does not count, so the first two of
@@ -58,8 +72,8 @@ pub struct Looks {
     run: Vec<Look>,
     /// Why the operator can't look now; None after a look that succeeded.
     failure: Option<LookFailure>,
-    /// `TemporaryPasswordValidityDays` of the pool, if the operator could read the pool's policy.
-    pub validity_days: Option<u32>,
+    /// The validity of temporary passwords in the pool.
+    pub validity: Validity,
 }
 
 impl Looks {

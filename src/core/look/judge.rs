@@ -3,7 +3,7 @@
 //! AWS's clock is compared with AWS's clock: the dates of the user with the date of the reply to the set.
 
 use super::{
-    found::{Found, Look, LookKind, Looks, MARGIN},
+    found::{Found, Look, LookKind, Looks, MARGIN, Validity},
     user::{User, UserState},
 };
 use crate::api::FederatedUser;
@@ -99,11 +99,16 @@ pub fn judge(looks: &Looks, expected: &Expectation, now: Timestamp) -> Judgement
     let deviation = match &latest.found {
         Found::NotFound if expected.found_before => Deviation::Gone,
         Found::NotFound => return Judgement::NeverSeen,
-        Found::User(user) => match deviation(user, looks, expected, now) {
+        Found::User(user) => match deviation(user, looks, expected, latest.begun) {
             Some(deviation) => deviation,
             None if user.state == UserState::Other => return Judgement::Unclear,
             None => return Judgement::Fits,
         },
+    };
+    // Both looks at an expired password began after the expiry.
+    let counts = |look: &&Look| {
+        let is_over = || is_over(looks, expected, look.begun);
+        counts(look) && (deviation != Deviation::Expired || is_over())
     };
     let first = looks.first(counts).unwrap_or(latest);
     let is_second = latest.begun.duration_since(first.begun) >= MARGIN;
@@ -134,7 +139,7 @@ fn deviation(
     user: &User,
     looks: &Looks,
     expected: &Expectation,
-    now: Timestamp,
+    begun: Timestamp,
 ) -> Option<Deviation> {
     let set_at = expected.set_at;
     let is_later =
@@ -156,13 +161,22 @@ fn deviation(
         UserState::ResetRequired => Some(Deviation::Reset),
         UserState::ForceChangePassword if expected.permanent => Some(Deviation::Reset),
         UserState::ForceChangePassword => {
-            let days = looks.validity_days.unwrap_or(VALIDITY_DAYS);
-            let validity = SignedDuration::from_hours(24 * i64::from(days)) + EXPIRY_MARGIN;
-            let is_over = now.duration_since(set_at) > validity;
+            let is_over = is_over(looks, expected, begun);
             (is_over && !is_later(user.modified)).then_some(Deviation::Expired)
         }
         UserState::Confirmed | UserState::Other => None,
     }
+}
+
+/// Whether the validity of a temporary password was over when a look began.
+fn is_over(looks: &Looks, expected: &Expectation, begun: Timestamp) -> bool {
+    let days = match looks.validity {
+        Validity::NotRead => return false,
+        Validity::Unreadable => VALIDITY_DAYS,
+        Validity::Days(days) => days,
+    };
+    let validity = SignedDuration::from_hours(24 * i64::from(days)) + EXPIRY_MARGIN;
+    begun.duration_since(expected.set_at) > validity
 }
 
 #[cfg(test)]

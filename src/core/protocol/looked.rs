@@ -12,14 +12,16 @@ use super::{
     observation::Observation,
 };
 use crate::{
-    api::{AttemptOutcome, ConditionStatus, ConditionType, Drift, FederatedUser, Reason, Status},
+    api::{
+        AttemptOutcome, Class, ConditionStatus, ConditionType, Drift, FederatedUser, Reason, Status,
+    },
     core::{
         condition::{
             verdict::Verdict,
-            verified::{NOT_SEEN, UNKNOWN_STATE, USER_SEEN, with_verified},
+            verified::{NOT_SEEN, UNKNOWN_STATE, USER_SEEN, drift_reason, with_verified},
         },
         look::{
-            found::{Found, Look, LookKind, MARGIN},
+            found::{Found, Look, LookKind, MARGIN, Validity},
             judge::{self, Deviation, Expectation, Judgement},
             user::{User, UserState},
         },
@@ -28,8 +30,8 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
-/// How long a lookup counts for a first set.
-const GUARD_FRESH: SignedDuration = SignedDuration::from_hours(1);
+/// How long a lookup counts for a first set, which may wait for the rate limiter meanwhile.
+const GUARD_FRESH: SignedDuration = SignedDuration::from_mins(30);
 
 /// How long after a look that failed the operator looks again.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
@@ -51,9 +53,15 @@ pub(crate) enum Course {
 
 /// The course for a resource whose value is the value in `synced`.
 pub(crate) fn course(observed: &Observation<'_>, now: Timestamp) -> Course {
-    let said = observed.status.ready_reason();
-    let keeps = said.is_some_and(Reason::is_about_user);
-    let otherwise = if keeps { Course::Keep } else { Course::Hold };
+    let said = drift_reason(observed.status);
+    let otherwise = match said {
+        // Nobody looks any more, so nothing would ever end a wait for another look.
+        Some(reason) if observed.drift == Drift::Ignore && reason.class() == Class::Waiting => {
+            Course::Hold
+        }
+        Some(_) => Course::Keep,
+        None => Course::Hold,
+    };
     match judgement(observed, now) {
         Judgement::Agreed(deviation) => {
             let correction = correction(observed, deviation, now);
@@ -69,6 +77,9 @@ pub(crate) fn course(observed: &Observation<'_>, now: Timestamp) -> Course {
         }
         Judgement::Fits => match said {
             Some(Reason::UserDisabled | Reason::UserGone) => Course::Healed,
+            Some(Reason::FederatedUser) if observed.spec.federated_user == FederatedUser::Allow => {
+                Course::Healed
+            }
             Some(_) | None => otherwise,
         },
         Judgement::Unknown
@@ -120,15 +131,7 @@ pub(crate) fn not_corrected(found: Reason, refusal: &Verdict) -> Verdict {
 
 fn verdict(observed: &Observation<'_>, deviation: Deviation, correction: Correction) -> Verdict {
     let asks = "run kubectl annotate cup NAME --overwrite cognito-password-operator.io/requestedAt=$(date +%s)";
-    let reason = match deviation {
-        Deviation::Disabled => Reason::UserDisabled,
-        Deviation::Gone => Reason::UserGone,
-        Deviation::Recreated { .. } => Reason::UserRecreated,
-        Deviation::Unconfirmed => Reason::UserUnconfirmed,
-        Deviation::Federated => Reason::FederatedUser,
-        Deviation::Reset => Reason::PasswordReset,
-        Deviation::Expired => Reason::TemporaryPasswordExpired,
-    };
+    let reason = reason_of(deviation);
     let meaning = reason.entry().meaning;
     match correction {
         Correction::Contested => Verdict::new(Reason::Contested),
@@ -150,11 +153,23 @@ fn verdict(observed: &Observation<'_>, deviation: Deviation, correction: Correct
     }
 }
 
+const fn reason_of(deviation: Deviation) -> Reason {
+    match deviation {
+        Deviation::Disabled => Reason::UserDisabled,
+        Deviation::Gone => Reason::UserGone,
+        Deviation::Recreated { .. } => Reason::UserRecreated,
+        Deviation::Unconfirmed => Reason::UserUnconfirmed,
+        Deviation::Federated => Reason::FederatedUser,
+        Deviation::Reset => Reason::PasswordReset,
+        Deviation::Expired => Reason::TemporaryPasswordExpired,
+    }
+}
+
 fn expired(observed: &Observation<'_>) -> Verdict {
     let reason = Reason::TemporaryPasswordExpired;
-    match observed.looks.validity_days {
-        Some(_) => Verdict::new(reason),
-        None => Verdict::with(
+    match observed.looks.validity {
+        Validity::Days(_) => Verdict::new(reason),
+        Validity::NotRead | Validity::Unreadable => Verdict::with(
             reason,
             "the user did not sign in within 7 days, so the temporary password has expired if the pool's policy is Cognito's default",
             None,
@@ -180,7 +195,18 @@ pub(crate) fn or_look(observed: &Observation<'_>, decision: Decision, now: Times
     if observed.status.attempt.is_some() {
         return Decision::Stay { wake };
     }
+    let said = drift_reason(observed.status);
     let after = match judgement(observed, now) {
+        // The status says so already, and no correction can follow.
+        Judgement::Suspected(deviation, _)
+            if said == Some(reason_of(deviation))
+                && !matches!(
+                    correction(observed, deviation, now),
+                    Correction::Now | Correction::After(_)
+                ) =>
+        {
+            None
+        }
         // Looks that fail must not come as fast as they fail.
         Judgement::Suspected(_, after) if observed.looks.failure().is_some() => {
             Some(after.max(LOOK_AGAIN))
@@ -217,7 +243,7 @@ pub(crate) fn with_look(observed: &Observation<'_>, status: Status, now: Timesta
         // Somebody may have chosen another password since.
         Judgement::Fits if keeps => status,
         Judgement::Fits => {
-            let found_as = found_as(observed).or_else(|| status.found_as.clone());
+            let found_as = observed.found_as().or_else(|| status.found_as.clone());
             let status = Status { found_as, ..status };
             told(status, ConditionStatus::True, USER_SEEN.0, USER_SEEN.1)
         }
@@ -226,7 +252,7 @@ pub(crate) fn with_look(observed: &Observation<'_>, status: Status, now: Timesta
             let Verdict {
                 reason, message, ..
             } = verdict(observed, deviation, said);
-            let found_as = found_as(observed).or_else(|| status.found_as.clone());
+            let found_as = observed.found_as().or_else(|| status.found_as.clone());
             let status = Status { found_as, ..status };
             told(status, ConditionStatus::False, reason.as_str(), &message)
         }
@@ -269,14 +295,6 @@ fn not_looked(reason: Reason, words: &str) -> Verdict {
     Verdict::with(reason, meaning, Some(words), cure)
 }
 
-/// The name by which the latest look found the user.
-fn found_as(observed: &Observation<'_>) -> Option<String> {
-    match &observed.looks.latest()?.found {
-        Found::User(user) => Some(user.username.clone()),
-        Found::NotFound => None,
-    }
-}
-
 /// What the guard decides in place of a set that may give the password to a stranger: look, stay, or report. None
 /// if the set may be made. The guard judges three kinds of sets:
 ///
@@ -292,7 +310,7 @@ pub(crate) fn guard(observed: &Observation<'_>, now: Timestamp) -> Option<Decisi
     let attempt = status.attempt.as_ref();
     let missed = attempt.filter(|it| it.outcome == AttemptOutcome::UserNotFound);
     let is_asked = observed.has_new_request();
-    let reason = status.ready_reason();
+    let reason = drift_reason(status);
     let latest = observed.looks.latest().map(|look| &look.found);
     let is_refused_state = match latest {
         Some(Found::User(user)) => refusal(user, observed.spec.federated_user).is_some(),
@@ -310,22 +328,44 @@ pub(crate) fn guard(observed: &Observation<'_>, now: Timestamp) -> Option<Decisi
     if observed.drift == Drift::Ignore || !(is_first || may_be_stranger) {
         return None;
     }
-    let is_refused = reason.is_some_and(Reason::is_about_user) && is_first;
+    let said = status.ready_reason();
+    let is_refused = said.is_some_and(Reason::is_about_user) && is_first;
     if is_refused && observed.ready_is_current() && !is_asked {
         return Some(Decision::Stay { wake: None });
     }
-    let counts = |look: &&Look| {
-        look.kind == LookKind::Lookup
-            && now.duration_since(look.begun) < GUARD_FRESH
-            && missed.is_none_or(|missed| look.begun > missed.started_at.0)
+    // A retry needs a look from after the wait for the retry. A time in the future comes from a wrong clock.
+    let due_at = status.failures.as_ref().map(|failures| failures.retry_at.0);
+    let due_at = due_at.filter(|due_at| *due_at <= now && !is_asked);
+    let missed_at = missed.map(|missed| missed.started_at.0.min(now));
+    let is_recent = |at: Timestamp| {
+        now.duration_since(at) < GUARD_FRESH
+            && missed_at.is_none_or(|missed_at| at >= missed_at)
+            && due_at.is_none_or(|due_at| at >= due_at)
     };
+    let counts = |look: &&Look| look.kind == LookKind::Lookup && is_recent(look.begun);
     let Some(look) = observed.looks.latest().filter(counts) else {
-        let after = match observed.looks.failure() {
-            None => Duration::ZERO,
-            Some(_) if is_asked || is_first => return None,
-            Some(_) => LOOK_AGAIN,
+        // A failed look excuses no set of a user who was found to be a stranger. A person's request does, but for
+        // a federated user.
+        let may_excuse = match reason {
+            Some(Reason::FederatedUser) => false,
+            Some(reason) => is_asked || !reason.may_be_a_stranger(),
+            None => is_asked || is_first,
         };
-        return Some(Decision::Look { after, wake: None });
+        let failure = observed.looks.failure();
+        if may_excuse && failure.is_some_and(|failure| is_recent(failure.at)) {
+            return None;
+        }
+        let last = observed.looks.latest().map(|look| look.begun);
+        let last = last
+            .into_iter()
+            .chain(failure.map(|failure| failure.at))
+            .max();
+        let age = last.map(|last| now.duration_since(last));
+        let age = age.and_then(|age| Duration::try_from(age).ok());
+        let after = age.map_or(Duration::ZERO, |age| LOOK_AGAIN.saturating_sub(age));
+        // The wake covers a look that got lost.
+        let wake = Some(after + LOOK_AGAIN);
+        return Some(Decision::Look { after, wake });
     };
     let Found::User(user) = &look.found else {
         return None;
@@ -335,8 +375,8 @@ pub(crate) fn guard(observed: &Observation<'_>, now: Timestamp) -> Option<Decisi
         let later = expected.set_at.checked_add(MARGIN);
         later.unwrap_or(Timestamp::MAX)
     });
-    let absent_at = missed.map(|missed| {
-        let earlier = missed.started_at.0.checked_sub(MARGIN);
+    let absent_at = missed_at.map(|missed_at| {
+        let earlier = missed_at.checked_sub(MARGIN);
         earlier.unwrap_or(Timestamp::MIN)
     });
     let refused = refusal(user, observed.spec.federated_user);

@@ -13,7 +13,7 @@ use crate::{
             fingerprint::{Keyring, Match},
             password::{InvalidValue, Password},
         },
-        look::found::Looks,
+        look::found::{Found, Looks},
         names::target::Target,
     },
 };
@@ -295,6 +295,17 @@ impl Observation<'_> {
             && status.synced.is_some()
             && self.ready_is_current()
             && is_said(status)
+    }
+
+    /// The name by which the latest look found the user.
+    pub(crate) fn found_as(&self) -> Option<String> {
+        match &self.looks.latest()?.found {
+            // The API server takes 128 characters, and Cognito's names have no more.
+            Found::User(user) if user.username.chars().count() <= 128 => {
+                Some(user.username.clone())
+            }
+            Found::User(_) | Found::NotFound => None,
+        }
     }
 
     /// Whether the value in `synced` is set by the record, and the status says what a look found since, for this

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     api::{
-        Attempt, AttemptOutcome, Class, Condition, ConditionStatus, ConditionType, Drift, Reason,
-        Status,
+        Attempt, AttemptOutcome, Class, CognitoUserPasswordSpec, Condition, ConditionStatus,
+        ConditionType, Drift, Reason, Status,
     },
     core::{
         access::authority::Authority,
@@ -82,6 +82,21 @@ impl Plan {
     #[must_use]
     pub fn equals_synced(&self) -> bool {
         self.believed == RecordedValue::ThisValue
+    }
+
+    /// This plan with the sign-out that the spec asks for by now. The spec may have changed since the plan, while the
+    /// call was under way.
+    #[must_use]
+    pub fn by_the_spec(&self, spec: &CognitoUserPasswordSpec) -> Self {
+        let asks = spec.revoke_sessions && spec.permanent;
+        let record = SetRecord {
+            owes_sign_out: self.record.owes_sign_out || asks,
+            ..self.record
+        };
+        Self {
+            record,
+            ..self.clone()
+        }
     }
 
     /// This plan as a correction of what a look found. Nobody just asked for the set. A user whom an
@@ -155,6 +170,9 @@ pub(crate) fn plan(
     }
     ahead.unusable = None;
     ahead.corrections = corrections_after(before, false, now);
+    if observed.drift != Drift::Ignore {
+        ahead.found_as = observed.found_as().or(ahead.found_as);
+    }
     ahead.attempt = Some(attempt.clone());
     ahead.conditions = while_in_flight(before, observed.generation, now);
     Plan {

@@ -9,6 +9,7 @@ use crate::{
             ready::{ready_class, ready_verdict},
             status::{failed_status, settled_status},
             verdict::Verdict,
+            verified::drift_verdict,
         },
         credential::fingerprint::Match,
         protocol::{
@@ -278,7 +279,7 @@ fn status_at_rest(
     now: Timestamp,
 ) -> (Status, Verdict) {
     let (before, generation) = (observed.status, observed.generation);
-    let said = ready_verdict(before);
+    let said = drift_verdict(before);
     let found = match course {
         Course::Say(verdict) => Some(verdict.clone()),
         Course::Keep | Course::Correct(_) => said,
