@@ -206,12 +206,10 @@ fn of_correction(
     if call.arrived - latest.arrived > FRESH {
         return Err("although the lookup was not fresh".to_owned());
     }
-    let is_first = |look: &OtherCall| look.arrived + MARGIN <= latest.arrived;
     // The arrival of a call is later than its beginning, by different times for the two looks.
     let jitter = Duration::from_millis(500);
-    let is_first =
-        |look: &&OtherCall| is_first(look) || look.arrived + MARGIN <= latest.arrived + jitter;
-    if !looks.iter().filter(counts).any(|look| is_first(&look)) {
+    let is_first = |look: &OtherCall| look.arrived + MARGIN <= latest.arrived + jitter;
+    if !looks.iter().filter(counts).any(is_first) {
         return Err("although no earlier look was a margin before the lookup".to_owned());
     }
     // A lookup is answered at once, so the state at its arrival is the latest one that it can show.

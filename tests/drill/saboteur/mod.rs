@@ -22,7 +22,9 @@ use crate::report::Report;
 use crate::say::time;
 use crate::scene::{Cast, Scene};
 use crate::settings::Settings;
-use crate::support::{ControlPlane, Fault, FaultServer, Listing, Operation, Random};
+use crate::support::{
+    ControlPlane, Fault, FaultServer, Listing, Operation, OperatorBuilder, Random,
+};
 use ledger::{Act, Ledger};
 
 /// Ten users each, because the operator corrects at most ten users of a pool within an hour.
@@ -117,18 +119,17 @@ pub(crate) async fn drill(settings: Settings) -> Report {
     let mut random = scene.random(1);
     let looks = cognito.of(Operation::ListUsers);
     looks.chance(random.next(), faults());
-    let interval =
-        |builder: crate::support::OperatorBuilder<'static>| builder.arg("--drift-interval=5m");
+    let interval = |builder: OperatorBuilder<'static>| builder.arg("--drift-interval=5m");
     let mut replica = Replica::start(&scene, "a", interval).await;
-    join_all(scene.users.iter().map(async |user| {
-        scene.observer.settled(&scene.book, user).await;
-    }))
-    .await;
+    let users = scene.users.iter();
+    let settled = join_all(users.map(|user| scene.observer.settled(&scene.book, user)));
+    let settled = tokio::time::timeout(CORRECTED, settled).await;
+    settled.expect("all users are set before the sabotage");
     let ledger = Ledger::default();
     let (stop, stopped) = watch::channel(false);
     let lagging = tokio::spawn(lag(Arc::clone(cognito), scene.random(2)));
     let restarts = async {
-        for number in 1..=settings.count(3, 1).clamp(3, 40) {
+        for number in 1..=(settings.count(9, 1) / 3).clamp(3, 20) {
             // Sometimes too short for two looks, sometimes long enough.
             tokio::time::sleep(Duration::from_secs(50 + random.next() % 80)).await;
             replica.kill(&scene);
@@ -235,7 +236,13 @@ async fn end(scene: &Scene, ledger: &Ledger, replica: &mut Replica) -> Report {
     let suspects: Vec<_> = left.iter().map(|(user, _)| user.clone()).collect();
     let left = left.into_iter().map(|(user, why)| format!("{user}: {why}"));
     report.violations.extend(left);
-    judge_all(scene, ledger, &[replica], suspects, &mut report).await;
+    let corrections = scene.users.iter();
+    let corrections = corrections.flat_map(|user| checks::corrections(scene, user));
+    let early = corrections.filter(|call| call.arrived < ended).count();
+    scene.say.line(&format!(
+        "{early} corrections were made while the sabotage went on"
+    ));
+    judge_all(scene, ledger, replica, suspects, &mut report).await;
     report
 }
 
@@ -246,14 +253,15 @@ fn since_last_call(scene: &Scene) -> Duration {
     last.map_or(MARGIN, |last| last.elapsed())
 }
 
+/// Runs the checks on everything that the drill saw.
 async fn judge_all(
     scene: &Scene,
     ledger: &Ledger,
-    replicas: &[&mut Replica],
+    replica: &Replica,
     mut suspects: Vec<String>,
     report: &mut Report,
 ) {
-    let replicas: Vec<&Replica> = replicas.iter().map(|replica| &**replica).collect();
+    let replicas = [replica];
     judge::leaks(scene, &replicas, report).await;
     let calls = scene.world.cognito.calls();
     let mut corrections = 0;
