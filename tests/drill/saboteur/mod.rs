@@ -282,8 +282,16 @@ async fn judge_all(
     if corrections > sabotage {
         report.violations.push(told);
     }
-    if corrections == 0 || sabotage == 0 {
-        report.violations.push("nothing was corrected".to_owned());
+    let is_left = |user: &&String| {
+        let last = ledger.last(user);
+        role(user) == Role::Correct && last.is_some_and(|deed| deed.act.is_sign_up())
+    };
+    let strangers = scene.users.iter().filter(is_left).count();
+    let told = format!("{strangers} users with drift: Correct ended with a sign-up");
+    scene.say.line(&told);
+    if corrections == 0 || sabotage == 0 || strangers == 0 {
+        let nothing = format!("nothing was put to the test: {corrections} corrections, {told}");
+        report.violations.push(nothing);
     }
     if !report.violations.is_empty() {
         report.evidence = judge::evidence(scene, &replicas, &suspects, &calls).await;

@@ -37,11 +37,11 @@ fn next_act(scene: &Scene, ledger: &Ledger, user: &str, random: &mut Random) -> 
     let choices: &[(Act, f64)] = if is_clean(scene, user) {
         // Each of these is followed by others, and ends with the correction.
         &[
-            (Act::Reset, 0.3),
+            (Act::Reset, 0.2),
             (Act::TemporaryElsewhere, 0.1),
-            (Act::RecreatedByAdministrator, 0.25),
-            (Act::SignedUp, 0.06),
-            (Act::SignedUpUnconfirmed, 0.06),
+            (Act::RecreatedByAdministrator, 0.2),
+            (Act::SignedUp, 0.2),
+            (Act::SignedUpUnconfirmed, 0.1),
             (Act::Disabled, 0.1),
         ]
     } else {
@@ -52,7 +52,7 @@ fn next_act(scene: &Scene, ledger: &Ledger, user: &str, random: &mut Random) -> 
                 (Act::RecreatedByAdministrator, 0.05),
                 (Act::SignedUp, 0.05),
             ],
-            Act::SignedUp | Act::SignedUpUnconfirmed => &[(Act::RecreatedByAdministrator, 0.1)],
+            Act::SignedUp | Act::SignedUpUnconfirmed => &[(Act::RecreatedByAdministrator, 0.03)],
             Act::PasswordChosen => &[(Act::Reset, 0.1)],
             Act::TemporaryElsewhere | Act::RecreatedByAdministrator | Act::Enabled => &[],
         }
