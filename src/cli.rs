@@ -152,9 +152,10 @@ struct RunArgs {
     #[arg(long, env = "CPO_UNGRANTED", value_name = "RULE", value_enum)]
     ungranted: Option<Rule>,
 
-    /// How many calls a second Cognito gets in the long run, for each account and Region. The calls count
-    /// against the 30 that AWS grants, and your end users' own password recovery needs some of the 30: with N
-    /// clusters on one account, use 20/N
+    /// How many sets a second Cognito gets in the long run, for each account and Region. The sets count
+    /// against the 30 calls that AWS grants, and your end users' own password recovery needs some of the 30: with N
+    /// clusters on one account, use 20/N. Looks and sign-outs have quotas of their own, and get 3 and 5 where sets
+    /// get 10
     #[arg(
         long,
         env = "CPO_COGNITO_RPS",
@@ -164,7 +165,7 @@ struct RunArgs {
     )]
     cognito_rps: f64,
 
-    /// How many calls Cognito gets at once after a pause
+    /// How many sets Cognito gets at once after a pause
     #[arg(
         long,
         env = "CPO_COGNITO_BURST",

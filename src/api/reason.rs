@@ -418,7 +418,7 @@ pub const REASONS: &[Entry] = &[
         Class::Stalled,
         &[],
         "the user signed up and is not confirmed, so the user may belong to a stranger",
-        "delete the user and create the service account's user; or, if the user is the one that this resource means, run kubectl annotate cup NAME --overwrite cognito-password-operator.io/requestedAt=$(date +%s)",
+        "make sure that the user is the one that this resource means (otherwise delete the user and create the right one), and then run kubectl annotate cup NAME --overwrite cognito-password-operator.io/requestedAt=$(date +%s)",
     ),
     entry(
         Reason::PasswordReset,

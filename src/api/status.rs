@@ -45,7 +45,7 @@ pub struct Status {
     /// What is left to do after a set of a resource with revokeSessions; absent once the user's sessions have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_out_owed: Option<SignOutOwed>,
-    /// How often the operator set the password again because somebody else had reset the password; absent
+    /// How often the operator set the password again because somebody else had reset the password. Doesn't count
     /// after 7 days without such a set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrections: Option<Corrections>,

@@ -54,6 +54,9 @@ const TICK: Duration = Duration::from_secs(5);
 /// When a lookup comes again that could not begin because another task resolves the credentials.
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a first set waits for a lookup while `ListUsers` does not answer. The guard is no lock.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Looks at users once this process leads, for ever.
 pub(crate) async fn look<C: Cognito>(context: &Arc<Context<C>>) {
     context.leadership.won().await;
@@ -91,6 +94,8 @@ enum Done {
     Listed(Timestamp, Reply<UserPage>),
     /// The pool's policy was read.
     Policy(Reply<Option<u32>>),
+    /// A lookup waited for long for a service that doesn't answer.
+    Unanswered(Arc<PassId>),
     /// The pause after a failure is over.
     Paused,
     /// The step panicked.
@@ -136,6 +141,9 @@ impl<C: Cognito> Looker<C> {
             let progress = Progress::new(id, Sweep::of_one(wanted), key.clone());
             self.jobs.insert(job.clone(), progress);
             self.call(job, permit);
+        } else if self.permits.waits_in_vain(job, PATIENCE) {
+            self.permits.leave(job);
+            self.spawn(job, async move { Done::Unanswered(id) });
         }
     }
 

@@ -50,6 +50,7 @@ impl<C: Cognito> Looker<C> {
                     Err(refusal) => self.without_credentials(&job, &id, refusal).await,
                 }
             }
+            Done::Unanswered(id) => self.unanswered(&job, &id).await,
             Done::Paused => self.enter(&job),
             Done::Listed(begun, Reply::Success { output, .. }) => {
                 self.accepted(&job);
@@ -71,6 +72,18 @@ impl<C: Cognito> Looker<C> {
                     self.pools.ended(id, None);
                 }
             }
+        }
+    }
+
+    /// Has the resource decide without a look, because `ListUsers` does not answer.
+    async fn unanswered(&self, job: &Job, id: &PassId) {
+        if let Job::Lookup(key) = job {
+            let failure = LookFailure {
+                reason: Reason::Unreachable,
+                words: "ListUsers does not answer".to_owned(),
+                at: Timestamp::now(),
+            };
+            self.report(&id.pool, vec![key.clone()], &failure).await;
         }
     }
 
@@ -229,6 +242,7 @@ impl<C: Cognito> Looker<C> {
             return;
         };
         let id = progress.id.clone();
+        warn!(pool = %id.pool, reason = failure.reason.as_str(), why = failure.words, "the operator could not look at users");
         // Only this lookup fails: its filter is not what Cognito takes.
         let is_of_one = failure.reason == Reason::InvalidParameter;
         progress.has_failed |= !is_of_one;
@@ -256,7 +270,7 @@ impl<C: Cognito> Looker<C> {
 
     /// Has these resources decide that the operator can't look at their users.
     async fn report(&self, pool: &PoolId, keys: Vec<Key>, failure: &LookFailure) {
-        warn!(%pool, reason = failure.reason.as_str(), why = failure.words, "the operator could not look at users");
+        debug!(%pool, reason = failure.reason.as_str(), count = keys.len(), "resources decide without a look");
         let mut affected = Vec::new();
         for key in keys {
             let resource = self.context.index().resource(&key);

@@ -144,6 +144,17 @@ impl<K: Waiter> Permits<K> {
         }
     }
 
+    /// Whether this key has waited for longer than `patience` for a service that does not answer.
+    #[must_use]
+    pub fn waits_in_vain(&self, key: &K, patience: Duration) -> bool {
+        let now = self.now();
+        let state = self.lock();
+        let place = state.places.get(key);
+        place.is_some_and(|place| {
+            now.saturating_sub(place.since) > patience && !state.answered.contains(&place.payer)
+        })
+    }
+
     /// Whether this key has an unclaimed permit.
     #[must_use]
     pub fn has_permit(&self, key: &K) -> bool {

@@ -44,7 +44,7 @@ pub(super) struct State<K> {
     last_number: u64,
     /// The quotas whose last call was answered, at most [`ANSWERED_MAX`]. Each category counts alone, because
     /// one operation can hang while others are answered.
-    answered: HashSet<Payer>,
+    pub(super) answered: HashSet<Payer>,
     /// The permits of all rate limiters that are in use.
     pub(super) permits: u32,
     /// When the rate limiters at rest were last removed.
@@ -55,7 +55,7 @@ pub(super) struct State<K> {
 
 pub(super) struct KeyEntry {
     pub(super) payer: Payer,
-    since: Duration,
+    pub(super) since: Duration,
 }
 
 impl<K: Waiter> State<K> {
