@@ -317,3 +317,24 @@ async fn lists_that_hang_in_an_instance_of_their_own_take_no_permit_of_sets() {
     }
     assert_eq!(out.len(), 16, "as many as without any list");
 }
+
+#[test]
+fn a_key_waits_in_vain_only_for_a_service_that_does_not_answer() {
+    let permits = one_permit(0.01, &Queue::default());
+    let (silent, answering) = (payer("eu-west-1_a"), payer("eu-west-2_a"));
+    let (patient, served) = (key("a", 1), key("b", 1));
+    // The first call of each payer takes the only token. One of the services answers.
+    call(&permits, &key("a", 0), &silent);
+    let mut permit = claim(&permits, &key("b", 0), &answering).expect("a permit");
+    permit.calling();
+    permit.answered();
+    drop(permit);
+    assert_waits(&permits, &patient, &silent);
+    assert_waits(&permits, &served, &answering);
+    let hour = Duration::from_hours(1);
+    assert!(!permits.waits_in_vain(&patient, hour), "not for long");
+    assert!(permits.waits_in_vain(&patient, Duration::ZERO));
+    assert!(!permits.waits_in_vain(&served, Duration::ZERO));
+    permits.leave(&patient);
+    assert!(!permits.waits_in_vain(&patient, Duration::ZERO), "gone");
+}
