@@ -7,10 +7,11 @@ use super::{
     write_status::{self, remember_basis},
 };
 use crate::{
-    api::{CognitoUserPassword, Reason},
+    api::CognitoUserPassword,
     cluster::{CallError, status},
     cognito::Cognito,
     controller::{
+        calls,
         context::Context,
         schedule::{
             permits::Permit,
@@ -25,7 +26,7 @@ use crate::{
             decide::report_pending_call,
             outcome::{Outcome, classify},
             plan::Plan,
-            reply::{NotSent, Reply},
+            reply::Reply,
         },
     },
     ops::metrics,
@@ -176,33 +177,16 @@ async fn call<C: Cognito>(
         .admin_set_user_password(authority, target, &password, permanent)
         .await;
     match reply {
-        Reply::NoReply { .. } => permit.no_reply(),
-        Reply::Success { .. } | Reply::ServiceError(_) => {
-            permit.answered();
+        Reply::NoReply { .. } => {}
+        Reply::Success { .. } | Reply::ServiceError(_) | Reply::NotSent { .. } => {
             user_lock.answered();
         }
-        // Without a connection, the service may be away: the rate limiter gives few permits until a
-        // call is answered.
-        Reply::NotSent {
-            cause: NotSent::Connect,
-            ..
-        } => {
-            permit.no_reply();
-            user_lock.answered();
-        }
-        Reply::NotSent { .. } => user_lock.answered(),
     }
     drop(user_lock);
     // The drop zeroizes the password, which is not needed any more.
     drop(password);
-    context
-        .metrics
-        .cognito_call(metrics::SET, code(&reply), started.elapsed());
+    let code = calls::ended(context, permit, metrics::SET, &reply, started.elapsed());
     let outcome = classify(&reply);
-    if outcome.verdict.reason == Reason::TooManyRequests {
-        permit.throttled();
-    }
-    drop(permit);
     let evidence = &outcome.evidence;
     context.credential_gate.answered(key, authority, evidence);
     info!(
@@ -210,21 +194,11 @@ async fn call<C: Cognito>(
         pool = %target.pool,
         user = %target.username,
         authority = %authority,
-        code = code(&reply),
+        code,
         request_id = outcome.request_id,
         inherited = plan.inherited,
         took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "called AdminSetUserPassword"
     );
     outcome
-}
-
-/// The code of a reply, as the metrics and the log name the code.
-fn code(reply: &Reply) -> &str {
-    match reply {
-        Reply::Success { .. } => metrics::OK,
-        Reply::ServiceError(error) => error.code.as_deref().unwrap_or(metrics::OTHER),
-        Reply::NotSent { .. } => metrics::NOT_SENT,
-        Reply::NoReply { .. } => metrics::NO_REPLY,
-    }
 }
