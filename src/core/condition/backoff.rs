@@ -2,7 +2,10 @@
 //! comes from (uid, count), so that a hundred resources spread out and each resource keeps its place.
 
 use super::{ready::ready_class, verdict::Verdict};
-use crate::api::{Class, ConditionType, Failures, Reason, Status};
+use crate::{
+    api::{Class, ConditionType, Failures, Reason, Status},
+    core::clock,
+};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use sha2::{Digest, Sha256};
@@ -77,8 +80,27 @@ pub fn left(status: &Status, uid: &str, now: Timestamp) -> Option<Duration> {
         failures.count,
         uid,
     );
+    until(failures, longest, now)
+}
+
+/// Time until the retry, which is at most `longest` away; None if the retry is due, or if a wrong clock wrote a
+/// time that is further away.
+pub(crate) fn until(failures: &Failures, longest: Duration, now: Timestamp) -> Option<Duration> {
     let left = Duration::try_from(failures.retry_at.0.duration_since(now)).ok()?;
     (!left.is_zero() && left <= longest).then_some(left)
+}
+
+/// The number of failures in a row after one more failure.
+pub(crate) fn count_after(previous: Option<&Failures>) -> u32 {
+    previous.map_or(1, |previous| {
+        previous.count.saturating_add(1).min(COUNT_MAX)
+    })
+}
+
+/// The time of a retry after this delay.
+pub(crate) fn retry_at(delay: Duration, now: Timestamp) -> MicroTime {
+    let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::from_hours(1));
+    MicroTime(clock::micros(now.saturating_add(delay).unwrap_or(now)))
 }
 
 /// The new `status.failures` after this verdict. `called` says that a call to Cognito was just made. Without
@@ -112,16 +134,11 @@ pub fn next(
     {
         return Some(previous.clone());
     }
-    let count = previous.map_or(1, |previous| {
-        previous.count.saturating_add(1).min(COUNT_MAX)
-    });
+    let count = count_after(previous);
     let delay = delay(verdict.reason, verdict.class, count, uid);
-    let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::from_hours(1));
     Some(Failures {
         count,
-        retry_at: MicroTime(crate::core::clock::micros(
-            now.saturating_add(delay).unwrap_or(now),
-        )),
+        retry_at: retry_at(delay, now),
         request: previous.and_then(|previous| previous.request.clone()),
     })
 }

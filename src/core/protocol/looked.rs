@@ -34,7 +34,7 @@ use std::time::Duration;
 const GUARD_FRESH: SignedDuration = SignedDuration::from_mins(30);
 
 /// How long after a look that failed the operator looks again.
-const LOOK_AGAIN: Duration = Duration::from_mins(1);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// What follows from the looks for a resource whose value is the value in `synced`.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -14,19 +14,19 @@ use super::{
     sign_out::{SignOutEffect, SignOutOutcome},
 };
 use crate::{
-    api::{Class, ConditionType, Failures, Reason, SignOutOwed, Status},
+    api::{Class, Failures, Reason, SignOutOwed, Status},
     core::{
         access::authority::Authority,
-        clock,
         condition::{
-            backoff, conditions::conditions, ready::ready_verdict, status::settled_status,
+            backoff,
+            ready::ready_verdict,
+            status::{settled_status, with_verdict},
             verdict::Verdict,
         },
         schedule::rate_limit::Urgency,
     },
 };
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use jiff::Timestamp;
 use std::time::Duration;
 
 /// What to write after a sign-out.
@@ -58,19 +58,12 @@ pub(crate) fn owing_status(
     generation: i64,
     now: Timestamp,
 ) -> Status {
-    let settled = settled_status(before, verdict, generation, now);
     Status {
-        observed_generation: if is_stalled(&settled) {
-            Some(generation)
-        } else {
-            before.observed_generation
-        },
-        ..settled
+        attempt: None,
+        unusable: None,
+        failures: None,
+        ..with_verdict(before, verdict, generation, now)
     }
-}
-
-fn is_stalled(status: &Status) -> bool {
-    status.condition(ConditionType::Stalled).is_some()
 }
 
 /// Adds the sign-out to a decision that leaves time for it: nothing else is to be done now. An obligation that
@@ -130,8 +123,7 @@ fn left(observed: &Observation<'_>, owed: &SignOutOwed, now: Timestamp) -> Optio
             (said.reason, said.class)
         });
     let longest = backoff::delay(reason, of_retry(class), failures.count, observed.uid);
-    let left = Duration::try_from(failures.retry_at.0.duration_since(now)).ok()?;
-    (!left.is_zero() && left <= longest).then_some(left)
+    backoff::until(failures, longest, now)
 }
 
 /// A sign-out is tried again by itself, whatever the status says.
@@ -176,25 +168,19 @@ pub fn conclude_sign_out(
             })
         }
         SignOutEffect::NotYet => {
-            let count = owed.failures.as_ref().map_or(0, |failures| failures.count);
-            let count = count.saturating_add(1).min(i32::MAX.unsigned_abs());
+            let count = backoff::count_after(owed.failures.as_ref());
             let delay = backoff::delay(verdict.reason, of_retry(verdict.class), count, uid);
-            let retry_in = SignedDuration::try_from(delay).unwrap_or(SignedDuration::from_hours(1));
-            let retry_at = now.saturating_add(retry_in).unwrap_or(now);
             let mut status = current.clone();
             status.sign_out_owed = Some(SignOutOwed {
                 since: owed.since.clone(),
                 failures: Some(Failures {
                     count,
-                    retry_at: MicroTime(clock::micros(retry_at)),
+                    retry_at: backoff::retry_at(delay, now),
                     request: None,
                 }),
             });
             if is_said {
-                status.conditions = conditions(&status, &verdict, generation, now);
-                if is_stalled(&status) {
-                    status.observed_generation = Some(generation);
-                }
+                status = with_verdict(&status, &verdict, generation, now);
             }
             Some(SignOutReport {
                 wake: Some(delay),

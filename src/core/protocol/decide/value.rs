@@ -318,7 +318,7 @@ fn settle(
     if looked::needs_a_look(observed, course) {
         return Decision::Look {
             after: Duration::ZERO,
-            wake: Some(LOOK_AGAIN),
+            wake: Some(looked::LOOK_AGAIN),
         };
     }
     let (mut status, verdict) = status_at_rest(observed, course, now);
@@ -341,6 +341,3 @@ fn settle(
         signed_again,
     }))
 }
-
-/// When a resource that needs a look asks again for the look.
-const LOOK_AGAIN: Duration = Duration::from_mins(1);
