@@ -83,7 +83,7 @@ struct Looker<C: Cognito> {
     pools: Pools,
     /// The authorities whose credentials are being resolved.
     resolving: HashSet<Authority>,
-    running: JoinSet<Option<(Job, Done)>>,
+    running: JoinSet<(Job, Done)>,
 }
 
 /// The end of one asynchronous step of a job.
@@ -112,7 +112,7 @@ impl<C: Cognito> Looker<C> {
                 _ = tick.tick() => self.begin_passes().await,
                 Some(job) = turns.recv() => self.enter(&job),
                 Some(ended) = self.running.join_next() => {
-                    if let Ok(Some((job, done))) = ended {
+                    if let Ok((job, done)) = ended {
                         self.ended(job, done).await;
                     }
                 }
@@ -284,7 +284,7 @@ impl<C: Cognito> Looker<C> {
         let stalls = context.metrics.stalls();
         self.running.spawn(stalls.instrument(async move {
             let done = isolated_async(&context.metrics, &job, "looking at users", step).await;
-            Some((job, done.unwrap_or(Done::Panicked)))
+            (job, done.unwrap_or(Done::Panicked))
         }));
     }
 

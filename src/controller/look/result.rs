@@ -53,7 +53,7 @@ impl<C: Cognito> Looker<C> {
             Done::Unanswered(id) => self.unanswered(&job, &id).await,
             Done::Paused => self.enter(&job),
             Done::Listed(begun, Reply::Success { output, .. }) => {
-                self.accepted(&job);
+                self.tell_gate(&job, &CredentialsEvidence::Accepted);
                 self.listed(&job, begun, output).await;
             }
             Done::Listed(_, reply) => {
@@ -85,10 +85,6 @@ impl<C: Cognito> Looker<C> {
             };
             self.report(&id.pool, vec![key.clone()], &failure).await;
         }
-    }
-
-    fn accepted(&self, job: &Job) {
-        self.tell_gate(job, &CredentialsEvidence::Accepted);
     }
 
     /// A resource of a pass may be at rest, and then makes no call when the gate lets the resource try. So only a
