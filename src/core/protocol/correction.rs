@@ -1,7 +1,7 @@
 //! The brakes on corrections: sets that nobody asked for, because looks found a deviation.
 //!
-//! - One user: each correction waits longer than the one before, and after four within a week the operator
-//!   corrects no more.
+//! - One user: each correction waits longer than the one before. After four, none of them followed by seven quiet
+//!   days, the operator corrects no more.
 //! - One pool: ten an hour. A security team that resets a whole pool must not be undone.
 //! - A user who may be a stranger is never set.
 
@@ -17,8 +17,8 @@ use std::time::Duration;
 /// How long after the last correction the number of corrections is forgotten.
 const QUIET: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// After this number of corrections within [`QUIET`], somebody else is at work, and the operator corrects no
-/// more.
+/// After this number of corrections, each of them within [`QUIET`] of the one before, somebody else is at work. The
+/// operator corrects no more until [`QUIET`] has passed.
 const CORRECTIONS_MAX: u32 = 4;
 
 /// The wait before the second correction is twice this long, and each further wait twice as long again.
