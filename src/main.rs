@@ -7,5 +7,5 @@ use tikv_jemallocator::Jemalloc;
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
-    cognito_password_operator::cli::main(std::env::args_os())
+    cognito_password_operator::cli::operator::main(std::env::args_os())
 }

@@ -17,6 +17,7 @@ mod settings;
 
 pub use crate::controller::Rules;
 use crate::{
+    api::KEY_SECRET,
     cluster::{ApiRequest, connect, infer_config, keys, watch::Scope},
     cognito::{Cognito, aws::AwsCognito},
     controller::{self, Context},
@@ -233,7 +234,7 @@ async fn load_keys(client: &Client, namespace: &str, check: &Check) -> Keyring {
                 return keyring;
             }
             Err(error) => {
-                let why = format!("Secret {namespace}/{}: {error}", keys::KEY_SECRET);
+                let why = format!("Secret {namespace}/{KEY_SECRET}: {error}");
                 if why != logged {
                     warn!(why, "the fingerprint keys can't be loaded; trying again");
                     logged.clone_from(&why);

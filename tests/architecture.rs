@@ -238,6 +238,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "run",
         &[
+            "api",
             "cluster",
             "cluster::client",
             "cluster::election",
@@ -250,14 +251,16 @@ const ROOMS: &[(&str, &[&str])] = &[
             "ops",
         ],
     ),
-    ("check", &["cluster", "cluster::client", "core::checkup"]),
+    (
+        "command",
+        &["api", "cluster", "cluster::client", "core::checkup"],
+    ),
     (
         "cli",
         &[
             "api",
-            "check",
-            "cluster::election",
             "cluster::watch",
+            "command",
             "core::access",
             "core::names",
             "core::schedule",
@@ -266,6 +269,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("main", &["cli"]),
+    ("plugin", &["cli"]),
     ("lib", &[]),
 ];
 

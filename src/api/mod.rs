@@ -41,6 +41,12 @@ pub const REQUESTED_AT: &str = "cognito-password-operator.io/requestedAt";
 /// objects.
 pub const FIELD_MANAGER: &str = "cognito-password-operator";
 
+/// The name of the Secret with the fingerprint keys, in the operator's own namespace.
+pub const KEY_SECRET: &str = "cognito-password-operator-fingerprint";
+
+/// The default name of the Lease. The Lease is in the operator's own namespace.
+pub const LEASE: &str = "cognito-password-operator";
+
 /// The CRDs, as `cognito-password-operator crd` prints the CRDs and as `crds/` contains them.
 ///
 /// The status has a default. Without the default, kstatus calls a new resource "Current", and Flux, Argo CD

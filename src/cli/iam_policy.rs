@@ -1,5 +1,10 @@
 //! `iam-policy`: prints one policy document on standard output, as input for the AWS CLI.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "the docs of the arguments are the help text"
+)]
+
 use super::names::{namespace, service_account};
 use crate::core::{
     access::{

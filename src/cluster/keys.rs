@@ -4,7 +4,7 @@
 
 use super::{CallError, client::call::call};
 use crate::{
-    api::FIELD_MANAGER,
+    api::{FIELD_MANAGER, KEY_SECRET},
     core::credential::fingerprint::{InvalidKey, KEY_BYTES, Keyring},
 };
 use k8s_openapi::{
@@ -13,9 +13,6 @@ use k8s_openapi::{
 use kube::{Api, Client, api::PostParams};
 use tracing::info;
 use zeroize::{Zeroize, Zeroizing};
-
-/// The name of the Secret.
-pub const KEY_SECRET: &str = "cognito-password-operator-fingerprint";
 
 /// The name of the key that is created at first start. To rotate, add `key-2`: the newest key signs, all keys
 /// verify.

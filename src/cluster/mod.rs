@@ -6,17 +6,24 @@
 //! Imports [`crate::api`] and [`crate::core`].
 
 mod client;
+#[cfg(feature = "operator")]
 pub mod election;
+#[cfg(feature = "operator")]
 pub mod events;
 pub mod inspect;
+#[cfg(feature = "operator")]
 pub mod keys;
 pub mod rights;
+#[cfg(feature = "operator")]
 pub mod secrets;
+#[cfg(feature = "operator")]
 pub mod status;
+#[cfg(feature = "operator")]
 pub mod watch;
 
 pub(crate) use client::call::chain;
 pub use client::call::{CALL_TIMEOUT, CallError};
-pub use client::connect::{connect, infer_config};
+pub use client::connect::{connect, infer_config, kubeconfig_config};
 pub use client::request_count::{ApiRequest, RequestObserver};
+#[cfg(feature = "operator")]
 pub use election::leadership::{Leadership, LeadershipHandle};

@@ -44,7 +44,7 @@ struct ParsedFile {
 pub fn files() -> Vec<File> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut parsed = BTreeMap::new();
-    for root in ["lib.rs", "main.rs"] {
+    for root in ["lib.rs", "main.rs", "plugin.rs"] {
         let module = root.trim_end_matches(".rs").to_owned();
         read(&src, Path::new(root), &[], Some(module), false, &mut parsed);
     }
@@ -97,7 +97,7 @@ fn read(
         reader.visit_file(&file);
     }
     let folder = match path.file_name().and_then(|name| name.to_str()) {
-        Some("lib.rs" | "main.rs" | "mod.rs") => path.with_file_name(""),
+        Some("lib.rs" | "main.rs" | "plugin.rs" | "mod.rs") => path.with_file_name(""),
         _ => path.with_extension(""),
     };
     for (name, is_for_tests) in declared {

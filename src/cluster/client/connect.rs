@@ -26,11 +26,12 @@ use hyper_util::{
 use kube::{
     Client, Config,
     client::{Body, ClientBuilder, ConfigExt},
-    config::{InferConfigError, KubeconfigError},
+    config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use std::{
     error::Error,
     net::IpAddr,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
@@ -43,6 +44,7 @@ const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VE
 
 /// A watch ends after 200 s, because some load balancers drop connections that were idle for 240 s. kube
 /// gives up a watch after 5 more seconds of silence.
+#[cfg(feature = "operator")]
 pub(crate) const WATCH_TIMEOUT_SECONDS: u32 = 200;
 
 /// A connection without incoming data for this long is dead. Longer than any watch is silent.
@@ -97,10 +99,37 @@ pub async fn infer_config() -> Result<Config, String> {
     })
 }
 
+/// The configuration of one kubeconfig file, or of a context. Without a file, the file is found as kubectl finds
+/// it; without a context, the current context counts.
+///
+/// # Errors
+/// What is wrong, in one line.
+pub async fn kubeconfig_config(
+    file: Option<&Path>,
+    context: Option<&str>,
+) -> Result<Config, String> {
+    let read = match file {
+        Some(file) => Kubeconfig::read_from(file),
+        None => Kubeconfig::read(),
+    };
+    let options = KubeConfigOptions {
+        context: context.map(str::to_owned),
+        ..KubeConfigOptions::default()
+    };
+    let config = match read {
+        Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
+        Err(error) => Err(error),
+    };
+    config.map_err(|error| cause_without_content(Some(&error)))
+}
+
 /// What is wrong with the kubeconfig, without its content: the parser's error quotes the lines around the
 /// mistake, and these lines may contain tokens and keys.
 fn without_content(error: &InferConfigError) -> String {
-    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    cause_without_content(error.source().and_then(|cause| cause.downcast_ref()))
+}
+
+fn cause_without_content(cause: Option<&KubeconfigError>) -> String {
     match cause {
         Some(KubeconfigError::Parse(_)) => {
             "the kubeconfig is not valid, `kubectl config view` says where".to_owned()

@@ -4,4 +4,5 @@
 pub(crate) mod call;
 pub(crate) mod connect;
 pub(crate) mod request_count;
+#[cfg(feature = "operator")]
 pub(crate) mod response_timeout;

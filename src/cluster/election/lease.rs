@@ -20,9 +20,6 @@ use kube::{Api, Client, api::PostParams};
 use std::{future::Future, pin::pin, time::Duration};
 use tracing::{debug, info, warn};
 
-/// The default name of the Lease. The Lease is in the operator's own namespace.
-pub const LEASE: &str = "cognito-password-operator";
-
 /// The annotation with what the Lease's holder serves. A candidate recognises by this annotation an
 /// installation that serves something else.
 const SERVES: &str = "cognito-password-operator.io/serves";

@@ -1,9 +1,9 @@
-//! The result of `check`: findings, each with a level.
+//! What `check` and `doctor` find: findings, each with a level, and perhaps a cure.
 
-use std::fmt;
+use serde::Serialize;
 
 /// How good or bad a finding is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 pub enum Level {
     /// As it should be.
     Well,
@@ -11,50 +11,97 @@ pub enum Level {
     Warning,
     /// The caller could not find out.
     Unknown,
-    /// The operator can't work, or not for everybody.
+    /// The operator can't work, or not for everybody, or not for this resource.
     Failed,
 }
 
 impl Level {
-    /// The word in the output.
+    /// The mark in the output; one column wide.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn mark(self) -> &'static str {
         match self {
-            Self::Well => "ok",
-            Self::Warning => "warning",
-            Self::Unknown => "unknown",
-            Self::Failed => "failed",
+            Self::Well => "✓",
+            Self::Warning => "!",
+            Self::Unknown => "?",
+            Self::Failed => "×",
         }
     }
 }
 
 /// One finding.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// What the finding is about, in one word: `kubernetes`, `crds`, `rights`, `leader`, `operator`,
-    /// `identity`.
+    /// What the finding is about, in one word, such as `kubernetes`, `crds`, `rights`, `grant` or `secret`.
     pub subject: &'static str,
     /// How good or bad it is.
     pub level: Level,
-    /// What was found.
+    /// What was found, in one or more sentences or parts of sentences, without line breaks.
     pub text: String,
-    /// What mends it; empty if nothing must be mended.
-    pub cure: String,
+    /// What mends it. None if nothing must be mended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cure: Option<Cure>,
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
+/// What mends a finding.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cure {
+    /// What to do, as the end of a sentence; empty if the commands say enough.
+    pub text: String,
+    /// Commands to copy, each on one line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
+    /// The page of the documentation that says more, below `docs/`, such as `reasons.md#notgranted`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
+}
+
+impl Finding {
+    /// A finding without a cure.
+    #[must_use]
+    pub const fn new(subject: &'static str, level: Level, text: String) -> Self {
+        Self {
             subject,
             level,
             text,
-            cure,
-        } = self;
-        write!(f, "{subject:<11} {:<8} {text}", level.word())?;
-        if !cure.is_empty() {
-            write!(f, "\n{:<20} cure: {cure}", "")?;
+            cure: None,
         }
-        Ok(())
+    }
+
+    /// The same finding with this cure.
+    #[must_use]
+    pub fn cured_by(mut self, cure: Cure) -> Self {
+        self.cure = Some(cure);
+        self
+    }
+}
+
+impl Cure {
+    /// A cure in words.
+    #[must_use]
+    pub fn words(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// A cure in words and one command.
+    #[must_use]
+    pub fn command(text: &str, command: String) -> Self {
+        Self {
+            text: text.to_owned(),
+            commands: vec![command],
+            page: None,
+        }
+    }
+
+    /// The same cure, with the page that says more.
+    #[must_use]
+    pub fn more(mut self, page: &str) -> Self {
+        self.page = Some(page.to_owned());
+        self
     }
 }
 
@@ -78,7 +125,7 @@ mod tests {
             subject: "rights",
             level,
             text: "text".to_owned(),
-            cure: String::new(),
+            cure: None,
         }
     }
 
@@ -97,16 +144,5 @@ mod tests {
             let findings: Vec<_> = levels.iter().copied().map(finding).collect();
             assert_eq!(exit_status(&findings), status, "{levels:?}");
         }
-    }
-
-    #[test]
-    fn a_cure_stands_under_its_finding() {
-        let mut finding = finding(Level::Failed);
-        assert_eq!(finding.to_string(), "rights      failed   text");
-        finding.cure = "do this".to_owned();
-        assert_eq!(
-            finding.to_string(),
-            "rights      failed   text\n                     cure: do this"
-        );
     }
 }

@@ -1,7 +1,7 @@
 //! Judges the facts about an installation.
 
 use super::{
-    finding::{Finding, Level},
+    finding::{Cure, Finding, Level},
     right::Right,
 };
 use crate::api::{GROUP, VERSION};
@@ -54,7 +54,7 @@ fn finding(subject: &'static str, level: Level, text: String, cure: &str) -> Fin
         subject,
         level,
         text,
-        cure: cure.to_owned(),
+        cure: (!cure.is_empty()).then(|| Cure::words(cure)),
     }
 }
 

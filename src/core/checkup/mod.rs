@@ -1,7 +1,11 @@
-//! The judgement of `check`: what an installation needs, and what the facts say about each need.
+//! What a checkup needs and finds: the rights of an installation, the judgement of `check`, and findings with their
+//! cures, laid out for a terminal.
 //!
 //! Imports [`crate::api`].
 
 pub mod finding;
+pub mod installed;
 pub mod judge;
+pub mod layout;
 pub mod right;
+pub mod seen;

@@ -99,6 +99,7 @@ fn judgement(observed: &Observation<'_>, now: Timestamp) -> Judgement {
 
 /// When something about the user last changed since the set, although the user is as the set left the user. See
 /// [`judge::modified_since`].
+#[cfg(feature = "operator")]
 pub(crate) fn modified_since(observed: &Observation<'_>, now: Timestamp) -> Option<Timestamp> {
     judge::modified_since(&observed.looks, &expectation(observed)?, now)
 }

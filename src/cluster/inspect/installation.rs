@@ -1,12 +1,12 @@
 //! Reads what `check` judges: the version of the API server, the kinds that the API server serves, the caller's
 //! rights, and the Lease. Every authenticated user may ask for all of this but the Lease.
 
-use super::{
-    client::call::call,
-    rights::{answer_of, review},
-};
 use crate::{
     api::{GROUP, VERSION},
+    cluster::{
+        client::call::call,
+        rights::{answer_of, review},
+    },
     core::{
         access::rights::Answer,
         checkup::{judge, right::Right},

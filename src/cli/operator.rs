@@ -1,4 +1,4 @@
-//! The command line. Each flag of `run` can be given by an environment variable too.
+//! The command line of the operator. Each flag of `run` can be given by an environment variable too.
 
 #![allow(
     clippy::doc_markdown,
@@ -6,31 +6,28 @@
     reason = "these docs are the help text"
 )]
 
-mod iam_policy;
-mod names;
-
+use super::{
+    iam_policy::{self, IamPolicyArgs},
+    names::{lease_name, namespace},
+    parse::{parse, print_line, usage},
+};
 use crate::{
-    api::{self, Drift},
-    check,
-    cluster::{election::lease::LEASE, watch::selector},
+    api::{self, Drift, LEASE},
+    cluster::watch::selector,
+    command::check,
     core::{access::grant::UngrantedPolicy, schedule::rate_limit::RateLimits},
     ops::logging,
     run,
 };
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
-use iam_policy::IamPolicyArgs;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::Selector;
-use names::{lease_name, namespace};
 use std::{ffi::OsString, net::SocketAddr, process::ExitCode, time::Duration};
 
 /// The shortest and the longest time between two looks at a user.
 const DRIFT_INTERVAL_MIN: Duration = Duration::from_mins(5);
 const DRIFT_INTERVAL_MAX: Duration = Duration::from_hours(168);
-
-/// The exit status for a wrong command line or a wrong setting.
-const USAGE: u8 = 2;
 
 /// Keeps the passwords of Amazon Cognito users equal to the values in Kubernetes Secrets.
 ///
@@ -276,25 +273,9 @@ enum Rule {
 
 /// Runs the command line. A usage error prints one line on standard error and exits with 2.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args: Vec<_> = args.into_iter().collect();
-    match Cli::try_parse_from(&args) {
+    match parse::<Cli>(args) {
         Ok(cli) => execute(cli.command),
-        Err(error) => match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                // An error here has no remedy: standard output is gone.
-                let _ = error.print();
-                ExitCode::SUCCESS
-            }
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                let _ = error.print();
-                ExitCode::from(USAGE)
-            }
-            _ => usage(&format!(
-                "{} (see {} --help)",
-                one_line(&error),
-                command(&args)
-            )),
-        },
+        Err(status) => status,
     }
 }
 
@@ -428,42 +409,6 @@ fn print_policy(args: IamPolicyArgs) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn usage(why: &str) -> ExitCode {
-    print_line(&format!("error: {why}"));
-    ExitCode::from(USAGE)
-}
-
-#[allow(clippy::print_stderr, reason = "there is no log yet")]
-fn print_line(line: &str) {
-    eprintln!("{line}");
-}
-
-/// clap's error without its usage section: what is wrong, and which form is right.
-fn one_line(error: &clap::Error) -> String {
-    let rendered = error.render().to_string();
-    let lines = rendered
-        .lines()
-        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
-        .map(str::trim)
-        .filter(|line| !line.is_empty());
-    let line = lines.collect::<Vec<_>>().join(" ");
-    line.trim_start_matches("error:").trim().to_owned()
-}
-
-/// The subcommand that the arguments name, as far as the arguments name one.
-fn command(args: &[OsString]) -> String {
-    let cli = Cli::command();
-    let (mut command, mut path) = (&cli, cli.get_name().to_owned());
-    for arg in args.iter().skip(1) {
-        let Some(inner) = command.find_subcommand(arg) else {
-            break;
-        };
-        command = inner;
-        path = format!("{path} {}", command.get_name());
-    }
-    path
-}
-
 fn cognito_rps(text: &str) -> Result<f64, String> {
     let rps = text.parse().ok();
     rps.filter(|rps| (0.01..=10_000.0).contains(rps))
@@ -495,7 +440,11 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::parse::{command, one_line},
+        *,
+    };
+    use clap::CommandFactory;
     use rstest::rstest;
 
     #[test]
@@ -544,6 +493,6 @@ mod tests {
     #[case(&["--version", "run"], "cognito-password-operator")]
     fn the_error_points_to_the_help_of_the_command(#[case] args: &[&str], #[case] called: &str) {
         let args = std::iter::once(&"x").chain(args).map(OsString::from);
-        assert_eq!(command(&args.collect::<Vec<_>>()), called);
+        assert_eq!(command::<Cli>(&args.collect::<Vec<_>>()), called);
     }
 }

@@ -1,17 +1,19 @@
 //! The composition root of `check`: gathers the facts about an installation, judges them, and prints the
 //! findings.
 
-mod http_get;
-
+use super::{
+    http_get::http_get,
+    output::{layout, write_line},
+};
 use crate::{
-    cluster::{connect, infer_config, inspect, keys::KEY_SECRET},
+    api::KEY_SECRET,
+    cluster::{connect, infer_config, inspect::installation as inspect},
     core::checkup::{
         finding::{Finding, Level, exit_status},
         judge::{Facts, judge},
         right::{Installation, needed},
     },
 };
-use http_get::http_get;
 use jiff::Timestamp;
 use kube::Client;
 use std::{
@@ -107,20 +109,14 @@ async fn gather(settings: &Settings, client: &Client) -> Facts {
 }
 
 fn unreachable(why: &str) -> Finding {
-    Finding {
-        subject: "kubernetes",
-        level: Level::Unknown,
-        text: format!("no API server to ask: {why}"),
-        cure: String::new(),
-    }
+    Finding::new(
+        "kubernetes",
+        Level::Unknown,
+        format!("no API server to ask: {why}"),
+    )
 }
 
-#[allow(
-    clippy::print_stdout,
-    reason = "the findings are this command's output"
-)]
 fn print(findings: &[Finding]) {
-    for finding in findings {
-        println!("{finding}");
-    }
+    // An error here has no remedy: standard output is gone.
+    let _ = write_line(&layout().findings(findings));
 }

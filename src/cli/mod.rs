@@ -1,0 +1,10 @@
+//! The command lines of the two programs: the operator, and the plugin of kubectl.
+
+#[cfg(feature = "operator")]
+mod iam_policy;
+#[cfg(feature = "operator")]
+mod names;
+#[cfg(feature = "operator")]
+pub mod operator;
+mod parse;
+pub mod plugin;

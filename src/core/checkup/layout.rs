@@ -1,0 +1,121 @@
+//! Lays findings out for a terminal: marks, columns, and lines that fit the width.
+
+use super::finding::{Cure, Finding, Level};
+
+/// How to lay out.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// The columns of a line; at least 40.
+    pub width: usize,
+    /// The mark of a level, perhaps in colour. A mark takes one column.
+    pub mark: fn(Level) -> String,
+}
+
+impl Layout {
+    /// Without colours, for lines of this width.
+    #[must_use]
+    pub fn plain(width: usize) -> Self {
+        Self {
+            width,
+            mark: |level| level.mark().to_owned(),
+        }
+    }
+
+    /// The findings as lines: the mark, the subject, and the text, which goes on in its own column. Under a
+    /// finding stands its cure.
+    #[must_use]
+    pub fn findings(&self, findings: &[Finding]) -> String {
+        let subject = findings.iter().map(|it| it.subject.len()).max();
+        let subject = subject.unwrap_or_default();
+        let indent = subject + 4;
+        let mut lines = Vec::new();
+        for finding in findings {
+            let mark = (self.mark)(finding.level);
+            let text = self.wrapped(&finding.text, indent);
+            lines.push(format!(
+                "{mark} {:<subject$}  {}",
+                finding.subject,
+                text.trim_start()
+            ));
+            lines.extend(finding.cure.as_ref().map(|cure| self.cure(cure, indent)));
+        }
+        lines.join("\n")
+    }
+
+    /// A cure: the words, then each command on a line of its own, which is never broken, so that it can be
+    /// copied.
+    #[must_use]
+    pub fn cure(&self, cure: &Cure, indent: usize) -> String {
+        let mut lines = Vec::new();
+        if !cure.text.is_empty() {
+            lines.push(self.wrapped(&format!("cure: {}", cure.text), indent));
+        } else if !cure.commands.is_empty() {
+            lines.push(format!("{:indent$}cure:", ""));
+        }
+        lines.extend(
+            cure.commands
+                .iter()
+                .map(|it| format!("{:indent$}  {it}", "")),
+        );
+        lines.extend(
+            cure.page
+                .iter()
+                .map(|it| format!("{:indent$}more: {}", "", page_url(it))),
+        );
+        lines.join("\n")
+    }
+
+    /// Text in lines of the width, each behind this many blanks. Words longer than a line stay whole.
+    #[must_use]
+    pub fn wrapped(&self, text: &str, indent: usize) -> String {
+        let blanks = " ".repeat(indent);
+        let options = textwrap::Options::new(self.width)
+            .initial_indent(&blanks)
+            .subsequent_indent(&blanks)
+            .break_words(false)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation);
+        textwrap::fill(text, options)
+    }
+}
+
+/// The address of a page of the documentation.
+#[must_use]
+pub fn page_url(page: &str) -> String {
+    format!("docs/{page}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_stays_in_its_column_and_commands_stay_whole() {
+        let command = "kubectl annotate cup ci-bot --overwrite cognito-password-operator.io/requestedAt=$(date +%s)";
+        let findings = [
+            Finding::new(
+                "resource",
+                Level::Well,
+                "generation 3 is observed".to_owned(),
+            ),
+            Finding::new(
+                "grant",
+                Level::Failed,
+                "no grant lets team-a manage ci-bot, and these words go on".to_owned(),
+            )
+            .cured_by(
+                Cure::command("ask for a grant", command.to_owned()).more("reasons.md#notgranted"),
+            ),
+        ];
+        let text = Layout::plain(40).findings(&findings);
+        let wanted = [
+            "✓ resource  generation 3 is observed",
+            "× grant     no grant lets team-a manage",
+            "            ci-bot, and these words go",
+            "            on",
+            "            cure: ask for a grant",
+            &format!("              {command}"),
+            "            more: docs/reasons.md#notgranted",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), wanted);
+    }
+}
