@@ -11,6 +11,8 @@ use crate::world::{POOL, World};
 const SIGNED_UP: User = user("signed-up", POOL, "Report");
 const CONFIRMED: User = user("confirmed", POOL, "Report");
 const FEDERATED: User = user("federated", POOL, "Correct");
+/// Somebody mends this user after the guard has refused the set.
+const MENDED: User = user("mended", POOL, "Report");
 const UNGUARDED: User = user("unguarded", POOL, "");
 const UNSEEN: User = user("unseen", POOL, "Report");
 const MISSING: [User; 3] = [
@@ -31,7 +33,7 @@ async fn a_first_set_is_not_made_for_a_user_who_may_be_a_stranger() {
     let world = World::new("guard").await;
     let cognito = &world.cognito;
     cognito.add_pool(POOL);
-    for user in [SIGNED_UP, UNGUARDED] {
+    for user in [SIGNED_UP, MENDED, UNGUARDED] {
         cognito.recreate_user(user.pool, user.name, Origin::SignUp);
     }
     cognito.recreate_user(POOL, CONFIRMED.name, Origin::ConfirmedSignUp);
@@ -45,7 +47,7 @@ async fn a_first_set_is_not_made_for_a_user_who_may_be_a_stranger() {
         .always_in(THROTTLED.pool, Fault::throttled());
     cognito.of(LIST).next_for(UNSEEN.key(), [Fault::DropAfter]);
     let all = [
-        SIGNED_UP, CONFIRMED, FEDERATED, UNGUARDED, UNSEEN, DENIED, THROTTLED,
+        SIGNED_UP, MENDED, CONFIRMED, FEDERATED, UNGUARDED, UNSEEN, DENIED, THROTTLED,
     ];
     for user in all.iter().chain(&MISSING) {
         apply(&world, user, |_| ()).await;
@@ -93,6 +95,13 @@ async fn a_first_set_is_not_made_for_a_user_who_may_be_a_stranger() {
     world.patch_resource(FEDERATED.name, allow.clone()).await;
     wait_ready(&world, FEDERATED.name, "True", "PasswordSet").await;
     assert_eq!(sent(&world, FEDERATED.key()), [FIRST]);
+
+    // The lookup of the refusal doesn't count after a changed spec: the operator sees that the user was mended.
+    wait_ready(&world, MENDED.name, "False", "UserUnconfirmed").await;
+    world.fence().await;
+    cognito.set_status(MENDED.key(), UserStatus::Confirmed);
+    world.patch_resource(MENDED.name, allow.clone()).await;
+    wait_ready(&world, MENDED.name, "True", "PasswordSet").await;
 
     // A stranger may take a name that was free. The change of the spec is what leads to the retry.
     let origins = [
