@@ -22,6 +22,7 @@ const MISSING: [User; 3] = [
 ];
 const DENIED: User = user("denied", "eu-west-1_Denied", "Report");
 const THROTTLED: User = user("throttled", "eu-north-1_Throttled", "Report");
+const HANGING: User = user("hanging", "eu-central-1_Hanging", "Report");
 
 fn status(cognito: &FaultServer, user: &User) -> Option<UserStatus> {
     let state = cognito.user_state(user.pool, user.name)?;
@@ -37,7 +38,7 @@ async fn a_first_set_is_not_made_for_a_user_who_may_be_a_stranger() {
         cognito.recreate_user(user.pool, user.name, Origin::SignUp);
     }
     cognito.recreate_user(POOL, CONFIRMED.name, Origin::ConfirmedSignUp);
-    for user in [FEDERATED, UNSEEN, DENIED, THROTTLED] {
+    for user in [FEDERATED, UNSEEN, DENIED, THROTTLED, HANGING] {
         add_user(&world, user.key());
     }
     cognito.make_federated(POOL, FEDERATED.name);
@@ -45,9 +46,10 @@ async fn a_first_set_is_not_made_for_a_user_who_may_be_a_stranger() {
     cognito
         .of(LIST)
         .always_in(THROTTLED.pool, Fault::throttled());
+    cognito.of(LIST).always_in(HANGING.pool, Fault::HangBefore);
     cognito.of(LIST).next_for(UNSEEN.key(), [Fault::DropAfter]);
     let all = [
-        SIGNED_UP, MENDED, CONFIRMED, FEDERATED, UNGUARDED, UNSEEN, DENIED, THROTTLED,
+        SIGNED_UP, MENDED, CONFIRMED, FEDERATED, UNGUARDED, UNSEEN, DENIED, THROTTLED, HANGING,
     ];
     for user in all.iter().chain(&MISSING) {
         apply(&world, user, |_| ()).await;
@@ -63,7 +65,7 @@ async fn a_first_set_is_not_made_for_a_user_who_may_be_a_stranger() {
     // Nothing tells a user who signed up and confirmed long ago from a user of this resource.
     wait_ready(&world, CONFIRMED.name, "True", "PasswordSet").await;
     // The guard is no lock: a look that fails holds no first set back.
-    for user in [UNSEEN, DENIED, THROTTLED] {
+    for user in [UNSEEN, DENIED, THROTTLED, HANGING] {
         wait_ready(&world, user.name, "True", "PasswordSet").await;
     }
     let said = wait_verified(&world, DENIED.name, "Unknown", "AccessDenied").await;
@@ -72,6 +74,7 @@ async fn a_first_set_is_not_made_for_a_user_who_may_be_a_stranger() {
         "{said}"
     );
     wait_verified(&world, THROTTLED.name, "Unknown", "TooManyRequests").await;
+    wait_verified(&world, HANGING.name, "Unknown", "Unreachable").await;
     for user in &MISSING {
         wait_ready(&world, user.name, "False", "UserNotFound").await;
     }
