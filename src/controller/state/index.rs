@@ -44,8 +44,6 @@ pub struct Index {
     claims: Claims,
     grants: Grants,
     scopes: HashMap<Scope, Listings>,
-    /// The resources whose users the operator looks at, by pool.
-    looked_at: HashMap<PoolId, SmallSet<Key>>,
     /// The drift of resources that don't say.
     drift: Drift,
     /// The watches whose first list is still missing. While the set has an entry, no resource is decided
@@ -109,15 +107,15 @@ impl Index {
 
     /// The pools with at least one user that the operator looks at.
     pub fn pools_looked_at(&self) -> impl Iterator<Item = &PoolId> {
-        self.looked_at.keys()
+        self.claims.pools_looked_at()
     }
 
     /// The resources whose users in this pool the operator looks at.
     #[must_use]
     pub fn looked_at(&self, pool: &PoolId) -> Vec<Key> {
-        let keys = self.looked_at.get(pool);
-        keys.map(|keys| keys.iter().cloned().collect())
-            .unwrap_or_default()
+        let of_pool = self.grants.resources_of_pool(pool);
+        let looked_at = of_pool.filter(|key| self.claims.is_looked_at(key));
+        looked_at.cloned().collect()
     }
 
     /// Whether the resource may manage this user, and by which authority.
@@ -252,7 +250,7 @@ impl Index {
         let resource = self.resources.get(key)?;
         #[cfg(test)]
         crate::controller::panic_tests::panic_at("unpack", key);
-        Some(resource.packed.resource(&self.interner))
+        Some(resource.packed.resource(key, &self.interner))
     }
 
     /// Whether the watch shows this resource, and this version can read the resource.
