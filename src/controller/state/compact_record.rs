@@ -1,26 +1,28 @@
 //! The compact record in which the index keeps a resource. A record loses nothing that a decision needs, and
-//! takes a tenth of the memory of the resource. The index keeps 10,000 records and rarely expands one. The key
-//! under which the index keeps a record has the namespace and the name of the resource.
+//! takes a tenth of the memory of the resource. The index keeps 10,000 records and rarely expands one. The index
+//! has the key of the resource and the key of its Secret anyway, so a record has no namespace and neither name.
 //!
 //! A new field of the spec must be added to `Layout`, and a new field of the status to `CompactStatus`. The
 //! compiler asks for both.
 
+mod condition;
 mod text;
 
 pub use text::{Interner, Text};
 
+use self::condition::CompactCondition;
 use super::{health::Health, key::Key};
 use crate::api::{
-    Attempt, AttemptOutcome, CognitoUserPassword, CognitoUserPasswordSpec, Condition,
-    ConditionStatus, Corrections, Drift, Failures, FederatedUser, PasswordSecretRef, REQUESTED_AT,
-    SignOutOwed, Status, Synced, Unusable,
+    Attempt, AttemptOutcome, CognitoUserPassword, CognitoUserPasswordSpec, Corrections, Drift,
+    Failures, FederatedUser, PasswordSecretRef, REQUESTED_AT, SignOutOwed, Status, Synced,
+    Unusable,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::core::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
-/// A compact record; see the module. Equal records under one key hold the same version of the resource.
+/// A compact record; see the module. Equal records with equal keys hold the same version of the resource.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CompactRecord {
     bytes: Box<[u8]>,
@@ -42,7 +44,6 @@ struct Layout {
     requested_at: Option<Text>,
     pool: Text,
     username: Text,
-    secret: Text,
     key: Text,
     permanent: bool,
     suspend: bool,
@@ -102,22 +103,15 @@ struct CompactAttempt {
     request: Option<Text>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct CompactCondition {
-    type_: Text,
-    status: ConditionStatus,
-    observed_generation: Option<i64>,
-    since: CompactTime,
-    reason: Text,
-    message: Text,
-}
-
-/// Seconds since 1970, and the nanoseconds of that second.
+/// Seconds since [`EPOCH`], and the nanoseconds of that second.
 #[derive(Serialize, Deserialize)]
 struct CompactTime(i64, i32);
 
+/// 2026 in seconds since 1970: until 2030, the seconds of the operator's times take four bytes and not five.
+const EPOCH: i64 = 1_767_225_600;
+
 impl CompactRecord {
-    /// Packs a resource. Of the annotations, only `requestedAt` is kept, and the key has namespace and name.
+    /// Packs a resource. Of the annotations, only `requestedAt` is kept.
     ///
     /// # Panics
     /// Never: writing into memory doesn't fail.
@@ -130,13 +124,14 @@ impl CompactRecord {
         }
     }
 
-    /// Expands the record to the resource of this key. Of the annotations, the resource has only `requestedAt`.
+    /// Expands the record to the resource of this key, which references the Secret of the other key. Of the
+    /// annotations, the resource has only `requestedAt`.
     ///
     /// # Panics
     /// Never: the bytes come from [`of`](Self::of).
-    pub fn resource(&self, key: &Key, interner: &Interner) -> CognitoUserPassword {
+    pub fn resource(&self, key: &Key, secret: &Key, interner: &Interner) -> CognitoUserPassword {
         let layout: Layout = postcard::from_bytes(&self.bytes).expect("what was written is read");
-        layout.resource(key, interner)
+        layout.resource(key, secret, interner)
     }
 
     /// When the resource set its user's password, and tried to: see [`sent`]. Decodes only the first field.
@@ -182,7 +177,6 @@ impl Layout {
             requested_at: requested_at.map(|it| text(it)),
             pool: text(&spec.user_pool_id),
             username: text(&spec.username),
-            secret: text(&spec.password_secret_ref.name),
             key: text(&spec.password_secret_ref.key),
             permanent: spec.permanent,
             suspend: spec.suspend,
@@ -195,14 +189,14 @@ impl Layout {
         }
     }
 
-    fn resource(self, key: &Key, interner: &Interner) -> CognitoUserPassword {
+    fn resource(self, key: &Key, secret: &Key, interner: &Interner) -> CognitoUserPassword {
         let maybe = |it: Option<Text>| it.map(|it| interner.string(&it));
         let time = |it: Option<CompactTime>| it.map(|it| Time(it.timestamp()));
         let spec = CognitoUserPasswordSpec {
             user_pool_id: interner.string(&self.pool),
             username: interner.string(&self.username),
             password_secret_ref: PasswordSecretRef {
-                name: interner.string(&self.secret),
+                name: secret.name().to_owned(),
                 key: interner.string(&self.key),
             },
             permanent: self.permanent,
@@ -257,14 +251,6 @@ impl CompactStatus {
                 request: it.request.as_deref().map(text),
             }
         });
-        let conditions = status.conditions.iter().map(|it| CompactCondition {
-            type_: text(&it.type_),
-            status: it.status,
-            observed_generation: it.observed_generation,
-            since: CompactTime::of(it.last_transition_time.0),
-            reason: text(&it.reason),
-            message: text(&it.message),
-        });
         let until = status.quarantined_until.as_ref();
         let failures = |failures: &Failures| {
             let request = failures.request.as_deref().map(text);
@@ -296,7 +282,9 @@ impl CompactStatus {
                 Some(found_as) if found_as == username => FoundAs::Username,
                 Some(found_as) => FoundAs::Other(text(found_as)),
             },
-            conditions: conditions.collect(),
+            conditions: (status.conditions.iter())
+                .map(|it| CompactCondition::of(it, interner))
+                .collect(),
         }
     }
 
@@ -308,14 +296,6 @@ impl CompactStatus {
             retry_at: micro(retry_at),
             request: request.as_ref().map(string),
         };
-        let conditions = self.conditions.into_iter().map(|it| Condition {
-            type_: string(&it.type_),
-            status: it.status,
-            observed_generation: it.observed_generation,
-            last_transition_time: Time(it.since.timestamp()),
-            reason: string(&it.reason),
-            message: string(&it.message),
-        });
         Status {
             observed_generation: self.observed_generation,
             last_handled_reconcile_at: self.last_handled.as_ref().map(string),
@@ -356,18 +336,20 @@ impl CompactStatus {
                 FoundAs::Username => Some(username.to_owned()),
                 FoundAs::Other(found_as) => Some(string(&found_as)),
             },
-            conditions: conditions.collect(),
+            conditions: (self.conditions.into_iter())
+                .map(|it| it.condition(interner))
+                .collect(),
         }
     }
 }
 
 impl CompactTime {
     fn of(at: Timestamp) -> Self {
-        Self(at.as_second(), at.subsec_nanosecond())
+        Self(at.as_second() - EPOCH, at.subsec_nanosecond())
     }
 
     fn timestamp(&self) -> Timestamp {
-        Timestamp::new(self.0, self.1).unwrap_or_default()
+        Timestamp::new(self.0 + EPOCH, self.1).unwrap_or_default()
     }
 }
 

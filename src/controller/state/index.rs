@@ -250,7 +250,8 @@ impl Index {
         let resource = self.resources.get(key)?;
         #[cfg(test)]
         crate::controller::panic_tests::panic_at("unpack", key);
-        Some(resource.packed.resource(key, &self.interner))
+        let Resource { packed, secret } = resource;
+        Some(packed.resource(key, secret, &self.interner))
     }
 
     /// Whether the watch shows this resource, and this version can read the resource.

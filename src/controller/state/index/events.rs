@@ -28,8 +28,9 @@ impl Index {
         #[cfg(test)]
         crate::controller::panic_tests::panic_at("index", &key);
         let packed = CompactRecord::of(resource, &self.interner);
+        let secret = Key::of_secret(resource);
         let known = self.resources.get(&key);
-        if known.is_some_and(|known| known.packed == packed) {
+        if known.is_some_and(|known| known.packed == packed && known.secret == secret) {
             return Vec::new();
         }
         let before = known.map(|known| known.packed.sent());
@@ -47,7 +48,7 @@ impl Index {
             // one user would wake one another a thousand times.
             affected.extend(self.claims.affected_by_call(&key, &claim).cloned());
         }
-        self.link(&key, &Key::of_secret(resource), packed);
+        self.link(&key, &secret, packed);
         affected.push(key);
         affected
     }

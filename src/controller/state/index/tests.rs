@@ -182,16 +182,18 @@ proptest! {
     }
 }
 
+type Bot = CognitoUserPassword;
+
 /// A change of the resource `bot`, whose drift is Report.
-type Change = fn(&mut CognitoUserPassword);
+type Change = fn(&mut Bot);
 
 #[rstest]
-#[case::another_version(|it: &mut CognitoUserPassword| it.metadata.generation = Some(2), &["eu-west-1_a"])]
-#[case::another_pool(|it: &mut CognitoUserPassword| "eu-west-1_b".clone_into(&mut it.spec.user_pool_id), &["eu-west-1_b"])]
-#[case::invalid_pool(|it: &mut CognitoUserPassword| "none".clone_into(&mut it.spec.user_pool_id), &[])]
-#[case::ignored(|it: &mut CognitoUserPassword| it.spec.drift = None, &[])]
-#[case::suspended(|it: &mut CognitoUserPassword| it.spec.suspend = true, &[])]
-#[case::deleted(|it: &mut CognitoUserPassword| it.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH)), &[])]
+#[case::another_version(|it: &mut Bot| it.metadata.generation = Some(2), &["eu-west-1_a"])]
+#[case::another_pool(|it: &mut Bot| "eu-west-1_b".clone_into(&mut it.spec.user_pool_id), &["eu-west-1_b"])]
+#[case::invalid_pool(|it: &mut Bot| "none".clone_into(&mut it.spec.user_pool_id), &[])]
+#[case::ignored(|it: &mut Bot| it.spec.drift = None, &[])]
+#[case::suspended(|it: &mut Bot| it.spec.suspend = true, &[])]
+#[case::deleted(|it: &mut Bot| it.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH)), &[])]
 fn the_spec_decides_which_users_are_looked_at(#[case] change: Change, #[case] expected: &[&str]) {
     let mut index = Index::default();
     let mut bot = resource("bot", "secret");
