@@ -7,10 +7,11 @@
 
 mod condition;
 mod text;
+mod time;
 
 pub use text::{Interner, Text};
 
-use self::condition::CompactCondition;
+use self::{condition::CompactCondition, time::CompactTime};
 use super::{health::Health, key::Key};
 use crate::api::{
     Attempt, AttemptOutcome, CognitoUserPassword, CognitoUserPasswordSpec, Corrections, Drift,
@@ -102,13 +103,6 @@ struct CompactAttempt {
     outcome: AttemptOutcome,
     request: Option<Text>,
 }
-
-/// Seconds since [`EPOCH`], and the nanoseconds of that second.
-#[derive(Serialize, Deserialize)]
-struct CompactTime(i64, i32);
-
-/// 2026 in seconds since 1970: until 2030, the seconds of the operator's times take four bytes and not five.
-const EPOCH: i64 = 1_767_225_600;
 
 impl CompactRecord {
     /// Packs a resource. Of the annotations, only `requestedAt` is kept.
@@ -340,16 +334,6 @@ impl CompactStatus {
                 .map(|it| it.condition(interner))
                 .collect(),
         }
-    }
-}
-
-impl CompactTime {
-    fn of(at: Timestamp) -> Self {
-        Self(at.as_second() - EPOCH, at.subsec_nanosecond())
-    }
-
-    fn timestamp(&self) -> Timestamp {
-        Timestamp::new(self.0 + EPOCH, self.1).unwrap_or_default()
     }
 }
 

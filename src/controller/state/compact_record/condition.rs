@@ -1,6 +1,9 @@
 //! The short form of a condition.
 
-use super::{CompactTime, Interner, Text};
+use super::{
+    text::{Interner, Text},
+    time::CompactTime,
+};
 use crate::{
     api::{Condition, ConditionStatus, ConditionType, Reason},
     core::condition::{verdict::Verdict, verified::USER_SEEN},
