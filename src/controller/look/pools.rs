@@ -192,6 +192,9 @@ pub(super) fn candidate<C: Cognito>(context: &Context<C>, key: &Key) -> Option<C
     if snapshot.older_resource(context).is_some() {
         return None;
     }
+    // The index has the same text already.
+    let known = context.index().target(key).filter(|it| it == target);
+    let name = known.as_ref().unwrap_or(target).username.shared();
     let status = resource.status.as_ref();
     let synced = status.and_then(|status| status.synced.as_ref());
     let attempt = status.and_then(|status| status.attempt.as_ref());
@@ -208,7 +211,7 @@ pub(super) fn candidate<C: Cognito>(context: &Context<C>, key: &Key) -> Option<C
         }),
         wanted: Wanted {
             key: key.clone(),
-            name: target.username.as_str().into(),
+            name,
             found_as: status
                 .and_then(|status| status.found_as.as_deref())
                 .filter(|it| *it != target.username.as_str())

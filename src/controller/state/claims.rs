@@ -223,6 +223,11 @@ impl Claims {
         }
     }
 
+    /// The user that a resource claims.
+    pub fn target(&self, resource: &Key) -> Option<&Target> {
+        Some(self.resources.get(resource)?.claim.target())
+    }
+
     /// Whether the operator looks at the user of this resource, as far as the spec says.
     #[must_use]
     pub fn is_looked_at(&self, resource: &Key) -> bool {

@@ -210,6 +210,12 @@ impl Index {
         self.claims.acted(&Key::of(resource), sent(resource));
     }
 
+    /// The user that a resource claims, if the resource is known.
+    #[must_use]
+    pub fn target(&self, resource: &Key) -> Option<Target> {
+        self.claims.target(resource).cloned()
+    }
+
     /// The last version of a Secret that the watch showed.
     #[must_use]
     pub fn secret(&self, key: &Key) -> Option<SecretVersion> {
