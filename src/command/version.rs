@@ -7,15 +7,12 @@
 )]
 
 use super::{
-    check::exit,
+    check::{exit, installation::visible},
     exit::{Exit, Failure},
     output::OutputArgs,
     session::Session,
 };
-use crate::{
-    cluster::inspect::{crds::stored_crds, operator::installed},
-    core::checkup::versions::versions,
-};
+use crate::{cluster::inspect::crds::stored_crds, core::checkup::versions::versions};
 use clap::Args;
 
 /// The arguments.
@@ -35,7 +32,8 @@ pub struct VersionArgs {
 /// Standard output is closed.
 pub async fn version(args: &VersionArgs, session: &Session) -> Result<Exit, Failure> {
     let client = &session.client;
-    let installed = installed(client, args.operator_namespace.as_deref()).await;
+    let own = args.operator_namespace.as_deref();
+    let installed = visible(client, own, &session.namespace).await;
     let stored = stored_crds(client).await;
     let versions = versions(env!("CARGO_PKG_VERSION"), &installed, &stored);
     let exit = exit(&versions.findings);

@@ -38,7 +38,7 @@ pub async fn deployed(client: &Client, installed: Installed) -> Deployed {
     let (pods, scrape) = match deployment {
         Seen::Known(deployment) => (
             pods(client, &namespace, &deployment).await,
-            scraped(client, &namespace, &deployment).await,
+            Box::pin(scraped(client, &namespace, &deployment)).await,
         ),
         Seen::Denied(right) => (Seen::Denied(right.clone()), Seen::Denied(right)),
         Seen::Failed(why) => (Seen::Failed(why.clone()), Seen::Failed(why)),

@@ -114,3 +114,26 @@ pub async fn lease(
         duration: spec.lease_duration_seconds.unwrap_or_default().into(),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::inspect::fake::{self, Answers};
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(&[("/api/v1/namespaces?watch=true&sendInitialEvents=true", 200, "")], Some(true))]
+    // The feature gate is off.
+    #[case(&[("sendInitialEvents", 422, "{}")], Some(false))]
+    #[case(&[("sendInitialEvents", 400, "{}")], Some(false))]
+    #[case(&[("sendInitialEvents", 403, "{}")], None)]
+    #[case(&[], None)]
+    #[tokio::test]
+    async fn the_answer_to_a_watch_says_whether_lists_are_streamed(
+        #[case] answers: Answers,
+        #[case] wanted: Option<bool>,
+    ) {
+        let client = fake::client(answers).await;
+        assert_eq!(streams_lists(&client, "/api/v1/namespaces").await, wanted);
+    }
+}

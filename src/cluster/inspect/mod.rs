@@ -4,6 +4,8 @@
 pub mod access;
 pub mod crds;
 pub mod deployment;
+#[cfg(test)]
+mod fake;
 pub mod installation;
 pub mod namespace;
 pub mod objects;

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn item(name: &str, spec: Value, conditions: Value) -> Item {
+    fn item(name: &str, spec: &Value, conditions: &Value) -> Item {
         let item = json!({
             "metadata": { "namespace": "team-a", "name": name, "generation": 3 },
             "spec": spec,
@@ -215,21 +215,21 @@ mod tests {
         let suspended =
             |at: &str| json!([{ "type": "Suspended", "status": "True", "lastTransitionTime": at }]);
         for item in [
-            item("a", json!({}), ready("True", "PasswordSet", 3)),
-            item("b", json!({}), ready("True", "PasswordSet", 2)),
-            item("c", json!({}), ready("False", "NotGranted", 3)),
-            item("d", json!({}), ready("Unknown", "NotConfirmed", 3)),
+            item("a", &json!({}), &ready("True", "PasswordSet", 3)),
+            item("b", &json!({}), &ready("True", "PasswordSet", 2)),
+            item("c", &json!({}), &ready("False", "NotGranted", 3)),
+            item("d", &json!({}), &ready("Unknown", "NotConfirmed", 3)),
             item(
                 "e",
-                json!({ "suspend": true }),
-                suspended("2026-01-09T00:00:00Z"),
+                &json!({ "suspend": true }),
+                &suspended("2026-01-09T00:00:00Z"),
             ),
             item(
                 "f",
-                json!({ "suspend": true }),
-                suspended("2026-01-01T00:00:00Z"),
+                &json!({ "suspend": true }),
+                &suspended("2026-01-01T00:00:00Z"),
             ),
-            item("g", json!({ "suspend": true }), json!([])),
+            item("g", &json!({ "suspend": true }), &json!([])),
         ] {
             count(&mut counted, &item, now);
         }

@@ -88,7 +88,75 @@ fn of_pod(status: u16, text: &str) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::inspect::fake;
     use rstest::rstest;
+
+    const MAY: (&str, u16, &str) = (
+        "selfsubjectaccessreviews",
+        201,
+        r#"{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{},"status":{"allowed":true}}"#,
+    );
+
+    #[tokio::test]
+    async fn each_pod_is_asked_for_both_pages_at_the_port_of_the_settings() {
+        let client = fake::client(&[
+            MAY,
+            (
+                "GET /api/v1/namespaces/home/pods/a:9000/proxy/readyz ",
+                200,
+                "ok",
+            ),
+            (
+                "GET /api/v1/namespaces/home/pods/a:9000/proxy/metrics ",
+                200,
+                "# EOF",
+            ),
+            (
+                "GET /api/v1/namespaces/home/pods/b:9000/proxy/readyz ",
+                503,
+                "lease: lost",
+            ),
+            (
+                "/pods/b:9000/proxy/metrics ",
+                503,
+                "error trying to reach service: EOF",
+            ),
+        ])
+        .await;
+        let pods = ["a", "b"].map(str::to_owned);
+        let page = |of: &str, readyz: (u16, &str), metrics: Result<(u16, &str), &str>| Page {
+            of: of.to_owned(),
+            readyz: Ok((readyz.0, readyz.1.to_owned())),
+            metrics: metrics
+                .map(|(status, text)| (status, text.to_owned()))
+                .map_err(str::to_owned),
+        };
+        let wanted = vec![
+            page("a", (200, "ok"), Ok((200, "# EOF"))),
+            page(
+                "b",
+                (503, "lease: lost"),
+                Err("error trying to reach service: EOF"),
+            ),
+        ];
+        assert_eq!(
+            pages(&client, "home", &pods, 9000).await,
+            Seen::Known(wanted)
+        );
+    }
+
+    #[tokio::test]
+    async fn without_the_right_no_pod_is_asked() {
+        let client = fake::client(&[(
+            "selfsubjectaccessreviews",
+            201,
+            r#"{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{},"status":{"allowed":false}}"#,
+        )])
+        .await;
+        let seen = pages(&client, "home", &["a".to_owned()], 9000).await;
+        let why = seen.why_not().expect("no right");
+        assert_eq!(why, "you may not get pods --subresource=proxy -n home");
+    }
 
     #[rstest]
     #[case(200, "ok", Ok((200, "ok".to_owned())))]

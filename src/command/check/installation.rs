@@ -74,9 +74,14 @@ pub(super) async fn of_operator(client: &Client, settings: &Settings) -> Facts {
     }
 }
 
-/// The facts as a person sees them: about the operator in this namespace, or about all operators.
-pub(super) async fn of_person(client: &Client, own: Option<&str>, url: Option<&str>) -> Facts {
-    let chosen = installed(client, own).await;
+/// The facts as a person sees them: about the operator in the namespace `own`, or about all operators. `fallback`
+/// is the namespace of a person who may not list all Deployments.
+pub(super) async fn of_person(
+    client: &Client,
+    (own, fallback): (Option<&str>, &str),
+    url: Option<&str>,
+) -> Facts {
+    let chosen = visible(client, own, fallback).await;
     let mut operators = Vec::new();
     for it in chosen.known().cloned().unwrap_or_default() {
         operators.push(of_deployment(client, it, url).await);
@@ -103,6 +108,22 @@ pub(super) async fn of_person(client: &Client, own: Option<&str>, url: Option<&s
         operators,
         grants,
         resources: Some(resources(client, &watched, Timestamp::now()).await),
+    }
+}
+
+/// The operators in the namespace `own`, or all that the caller may see.
+pub(in crate::command) async fn visible(
+    client: &Client,
+    own: Option<&str>,
+    fallback: &str,
+) -> Seen<Vec<Installed>> {
+    let found = installed(client, own).await;
+    if own.is_some() || found.known().is_some() {
+        return found;
+    }
+    match installed(client, Some(fallback)).await {
+        Seen::Known(there) if !there.is_empty() => Seen::Known(there),
+        _ => found,
     }
 }
 
@@ -139,7 +160,7 @@ async fn of_deployment(client: &Client, installed: Installed, url: Option<&str>)
     let account = (&*installed.namespace, &*installed.service_account);
     let rights = rights_of(client, account, needed(&installation)).await;
     let (lease, is_renewed) = lease(client, &installation).await;
-    let deployed = deployed(client, installed).await;
+    let deployed = Box::pin(deployed(client, installed)).await;
     let pages = match (url, &deployed.pods) {
         (Some(url), _) => Pages::At(pages_at(url).await),
         (None, Seen::Known(pods)) => Pages::Proxied(pages(client, &namespace, pods, port).await),

@@ -11,7 +11,7 @@
 )]
 
 mod before;
-mod installation;
+pub(super) mod installation;
 mod settings;
 
 pub use settings::Settings;
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     api::FIELD_MANAGER,
-    cluster::{connect, infer_config},
+    cluster::{connect, infer_config, inspect::installation as inspect},
     core::checkup::{
         finding::{Finding, Level, exit_status},
         judge::judge,
@@ -90,20 +90,19 @@ struct Found<'a> {
 pub async fn check(args: &CheckArgs, session: &Session) -> Result<Exit, Failure> {
     let client = &session.client;
     let own = args.operator_namespace.as_deref();
-    let findings = if args.pre {
-        let own = own.unwrap_or(FIELD_MANAGER);
-        let watched = args.watch_namespaces.as_slice();
-        repeated(args.wait, async || {
-            pre::judge(&before::facts(client, own, watched).await)
-        })
-        .await
-    } else {
-        repeated(args.wait, async || {
-            judge(&installation::of_person(client, own, args.url.as_deref()).await)
-        })
-        .await
+    let check = async || {
+        if args.pre {
+            let own = own.unwrap_or(FIELD_MANAGER);
+            return pre::judge(&before::facts(client, own, &args.watch_namespaces).await);
+        }
+        let places = (own, &*session.namespace);
+        judge(&installation::of_person(client, places, args.url.as_deref()).await)
     };
-    print(&findings, args.output)
+    let findings = repeated(args.wait, async || match unreachable(client).await {
+        Some(finding) => vec![finding],
+        None => check().await,
+    });
+    print(&findings.await, args.output)
 }
 
 /// Checks as the operator, until all is well, or until the wait is over.
@@ -124,17 +123,25 @@ async fn of_operator(settings: &Settings) -> Vec<Finding> {
         Ok(client) => client,
         Err(why) => return vec![Finding::new("kubernetes", Level::Unknown, why)],
     };
-    let (own, watched) = (&settings.operator_namespace, &settings.watch_namespaces);
-    if settings.pre {
-        return repeated(settings.wait, async || {
-            pre::judge(&before::facts(&client, own, watched).await)
-        })
-        .await;
-    }
-    repeated(settings.wait, async || {
+    let check = async || {
+        if settings.pre {
+            let (own, watched) = (&settings.operator_namespace, &settings.watch_namespaces);
+            return pre::judge(&before::facts(&client, own, watched).await);
+        }
         judge(&installation::of_operator(&client, settings).await)
+    };
+    repeated(settings.wait, async || match unreachable(&client).await {
+        Some(finding) => vec![finding],
+        None => check().await,
     })
     .await
+}
+
+/// The only finding if the API server doesn't answer: every further request would wait in vain.
+async fn unreachable(client: &Client) -> Option<Finding> {
+    inspect::kubernetes_version(client).await.err()?;
+    let why = inspect::served_kinds(client).await.err()?;
+    Some(Finding::new("kubernetes", Level::Unknown, why))
 }
 
 async fn client() -> Result<Client, String> {

@@ -150,7 +150,7 @@ mod tests {
             ..service()
         };
         let wanted = Some("the annotation prometheus.io/scrape".to_owned());
-        assert_eq!(found(&[annotated.clone()], &[]), wanted);
+        assert_eq!(found(std::slice::from_ref(&annotated), &[]), wanted);
         let of_others = Service {
             selector: labels(&[("app", "other")]),
             ..annotated

@@ -122,16 +122,15 @@ fn of_crds(client: &str, stored: &Seen<Vec<StoredCrd>>) -> Vec<Finding> {
             .iter()
             .map(|it| {
                 let versions = format!("served {}, stored {}", it.served.join(", "), it.storage);
-                match crds::schema(it, client) {
-                    Some(mut finding) => {
-                        finding.text = format!("{}; {versions}", finding.text);
-                        finding
-                    }
-                    None => {
-                        let text = format!("{}: {versions}; the schema is of {client}", it.name);
-                        Finding::new(subject, Level::Well, text)
-                    }
-                }
+                let well = || {
+                    let text = format!("{}: {versions}; the schema is of {client}", it.name);
+                    Finding::new(subject, Level::Well, text)
+                };
+                let differs = crds::schema(it, client).map(|mut finding| {
+                    finding.text = format!("{}; {versions}", finding.text);
+                    finding
+                });
+                differs.unwrap_or_else(well)
             })
             .collect(),
         unseen => {

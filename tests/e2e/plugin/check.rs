@@ -1,6 +1,8 @@
 //! `check` and `version`: what the commands find in an empty cluster, in a good installation, and in broken ones,
 //! and that the cures cure.
 
+mod rights;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -206,54 +208,70 @@ async fn an_empty_cluster_can_be_checked_before_an_installation() {
     );
 }
 
+/// An administrator's view of an installation whose operator answers at an address.
+struct View {
+    plane: ControlPlane,
+    admin: PathBuf,
+}
+
+impl View {
+    async fn check(&self, args: &[&str]) -> Report {
+        Report::of(&self.admin, &[&["check"], args].concat()).await
+    }
+
+    async fn version(&self) -> Report {
+        Report::of(&self.admin, &["version"]).await
+    }
+
+    fn deployment(&self) -> Value {
+        let deployment = ["get", "deployment", NAME, "-n", NAME, "-o", "json"];
+        serde_json::from_str(&self.plane.kubectl(&deployment)).expect("JSON")
+    }
+}
+
 #[tokio::test]
 async fn an_administrator_sees_all_of_an_installation_and_each_fault_has_a_cure() {
     let plane = ControlPlane::start();
-    let world = World::on(&plane, "plugin-check").await;
     let admin = plane.kubeconfig_path();
-
-    // Nothing runs yet.
-    let report = Report::of(&admin, &["check"]).await;
-    assert_eq!(report.status, 1, "{:#}", report.document);
-    assert!(
-        report
-            .text("operator", "Failed")
-            .ends_with("0 of 2 pods ready")
-    );
-    assert_eq!(
-        report.text("leader", "Failed"),
-        "there is no Lease: no pod has led yet"
-    );
-    assert_eq!(
-        report.subjects("Unknown"),
-        ["network"],
-        "{:#}",
-        report.document
-    );
-
-    make_ready(&plane);
-    let running = world
-        .cluster_wide()
-        .leader_elect()
-        .env("POD_NAME", "pod-a")
-        .start()
-        .await;
+    let view = View { plane, admin };
+    let world = World::on(&view.plane, "plugin-check").await;
+    nothing_runs(&view).await;
+    make_ready(&view.plane);
+    let builder = world.cluster_wide().leader_elect();
+    let running = builder.env("POD_NAME", "pod-a").start().await;
     running.wait_ready(SOON).await;
     world.in_sync("bot", "First-Passw0rd").await;
     let url = running.url();
-    let with_url = ["check", "--url", &url, "--wait", "2m"];
-    eventually(SOON, async || {
-        let report = Report::of(&admin, &with_url).await;
+    all_is_well(&view, &["--url", &url, "--wait", "2m"]).await;
+    rights_are_gone(&view, &["--url", &url]).await;
+    a_crd_is_older(&view, &["--url", &url]).await;
+    two_share_a_lease(&view, &["--url", &url]).await;
+    running.kill();
+    the_lease_runs_out(&view).await;
+}
+
+async fn nothing_runs(view: &View) {
+    let report = view.check(&[]).await;
+    assert_eq!(report.status, 1, "{:#}", report.document);
+    let text = report.text("operator", "Failed");
+    assert!(text.ends_with("0 of 2 pods ready"), "{text}");
+    let text = report.text("leader", "Failed");
+    assert_eq!(text, "there is no Lease: no pod has led yet");
+    let unknown = report.subjects("Unknown");
+    assert_eq!(unknown, ["network"], "{:#}", report.document);
+}
+
+async fn all_is_well(view: &View, args: &[&str]) {
+    let report = eventually(SOON, async || {
+        let report = view.check(args).await;
         // The operator writes the status of grants later.
-        let texts = report.texts("grants", "Well");
-        if report.status == 0 && !texts.is_empty() {
-            Ok(())
+        if report.status == 0 && !report.texts("grants", "Well").is_empty() {
+            Ok(report)
         } else {
             Err(format!("{:#}", report.document))
         }
-    })
-    .await;
-    let report = Report::of(&admin, &with_url).await;
+    });
+    let report = report.await;
     let subjects = [
         "kubernetes",
         "crds",
@@ -267,227 +285,96 @@ async fn an_administrator_sees_all_of_an_installation_and_each_fault_has_a_cure(
         "resources",
     ];
     assert_eq!(report.subjects("Well"), subjects, "{:#}", report.document);
-    assert_eq!(
-        report.subjects("Warning"),
-        ["metrics"],
-        "{:#}",
-        report.document
-    );
-    assert!(report.text("leader", "Well").starts_with("pod-a leads"));
-    assert!(
-        report
-            .text("rights", "Well")
-            .ends_with("has all 19 needed rights")
-    );
+    let warned = report.subjects("Warning");
+    assert_eq!(warned, ["metrics"], "{:#}", report.document);
+    let text = report.text("leader", "Well");
+    assert!(text.starts_with("pod-a leads"), "{text}");
+    let text = report.text("rights", "Well");
+    assert!(text.ends_with("has all 19 needed rights"), "{text}");
     assert_eq!(report.text("resources", "Well"), "1 Ready");
+
     let scrape = [
         "service/cognito-password-operator-metrics",
         "prometheus.io/scrape=true",
     ];
-    plane.kubectl(&[&["annotate"], &scrape[..], &HOME].concat());
-    let (status, said, _) = plugin(&admin, &with_url).await;
+    let annotate = [&["annotate"], &scrape[..], &HOME].concat();
+    view.plane.kubectl(&annotate);
+    let (status, said, _) = plugin(&view.admin, &[&["check"], args].concat()).await;
     assert_eq!(status, 0, "{said}");
-    assert!(
-        said.lines().all(|line| line.starts_with(['✓', ' '])),
-        "{said}"
-    );
-    assert!(
-        said.lines().all(|line| line.chars().count() <= 80),
-        "{said}"
-    );
-    let report = Report::of(&admin, &["version"]).await;
+    for line in said.lines() {
+        assert!(line.starts_with(['✓', ' ']), "{said}");
+        assert!(line.chars().count() <= 80, "{said}");
+    }
+    let report = view.version().await;
     assert_eq!(report.status, 0, "{:#}", report.document);
     assert_eq!(report.document["operators"][0]["skew"], "same");
     assert_eq!(report.document["crds"][1]["schema"], "same");
 
     // Through the API server, the pods are not reached: no kubelet runs them.
-    let report = Report::of(&admin, &["check"]).await;
+    let report = view.check(&[]).await;
     assert_eq!(report.status, 3, "{:#}", report.document);
-    assert_eq!(
-        report.subjects("Unknown"),
-        ["network", "network"],
-        "{:#}",
-        report.document
-    );
+    let unknown = report.subjects("Unknown");
+    assert_eq!(unknown, ["network", "network"], "{:#}", report.document);
+}
 
-    // Rights.
-    plane.kubectl(&[&["delete", "rolebinding", NAME][..], &HOME].concat());
-    plane.kubectl(&["delete", "clusterrolebinding", NAME]);
-    let report = Report::of(&admin, &with_url[..3]).await;
+async fn rights_are_gone(view: &View, args: &[&str]) {
+    let delete = [&["delete", "rolebinding", NAME][..], &HOME].concat();
+    view.plane.kubectl(&delete);
+    view.plane.kubectl(&["delete", "clusterrolebinding", NAME]);
+    let report = view.check(args).await;
     assert_eq!(report.status, 1, "{:#}", report.document);
-    assert!(
-        report
-            .text("rights", "Failed")
-            .contains("lacks 19 of 19 needed rights")
-    );
-    cure(&plane, &report, "rights");
-    let report = Report::of(&admin, &with_url).await;
+    let text = report.text("rights", "Failed");
+    assert!(text.contains("lacks 19 of 19 needed rights"), "{text}");
+    cure(&view.plane, &report, "rights");
+    let report = view.check(&[args, &["--wait", "2m"]].concat()).await;
     assert_eq!(report.status, 0, "{:#}", report.document);
+}
 
-    // A CRD of another version.
+async fn a_crd_is_older(view: &View, args: &[&str]) {
     let crd = "crd/cognitouserpasswords.cognito-password-operator.io";
-    let path = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/foundAs";
-    let patch = json!([{ "op": "remove", "path": path }]).to_string();
-    plane.kubectl(&["patch", crd, "--type=json", "-p", &patch]);
-    let report = Report::of(&admin, &with_url[..3]).await;
+    let field = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/foundAs";
+    let patch = json!([{ "op": "remove", "path": field }]).to_string();
+    let patch = ["patch", crd, "--type=json", "-p", &patch];
+    view.plane.kubectl(&patch);
+    let report = view.check(args).await;
     assert_eq!(report.status, 1, "{:#}", report.document);
     let text = report.text("crds", "Failed");
     assert!(text.ends_with("lacks status.foundAs"), "{text}");
-    let report = Report::of(&admin, &["version"]).await;
+    let report = view.version().await;
     assert_eq!(report.status, 1, "{:#}", report.document);
-    assert_eq!(report.document["crds"][0]["schema"], "older");
-    assert_eq!(
-        report.document["crds"][0]["difference"]["missing"],
-        json!(["status.foundAs"])
-    );
-    cure(&plane, &report, "crds");
-    let report = Report::of(&admin, &["version"]).await;
+    let crd = &report.document["crds"][0];
+    assert_eq!(crd["schema"], "older");
+    assert_eq!(crd["difference"]["missing"], json!(["status.foundAs"]));
+    cure(&view.plane, &report, "crds");
+    let report = view.version().await;
     assert_eq!(report.status, 0, "{:#}", report.document);
-
-    // Two installations with one Lease.
-    let deployment = ["get", "deployment", NAME, "-n", NAME, "-o", "json"];
-    let deployment: Value = serde_json::from_str(&plane.kubectl(&deployment)).expect("JSON");
-    let mut second = deployment.clone();
-    second["metadata"] =
-        json!({ "name": "second", "namespace": NAME, "labels": deployment["metadata"]["labels"] });
-    second["spec"]["template"]["spec"]["containers"][0]["image"] = "operator:0.9.0".into();
-    plane.kubectl_stdin(&["create", "-f", "-"], &second.to_string());
-    let report = Report::of(&admin, &with_url[..3]).await;
-    assert_eq!(report.status, 1, "{:#}", report.document);
-    let texts = report.texts("operator", "Failed");
-    assert!(
-        texts[0].contains("share the Lease cognito-password-operator"),
-        "{texts:?}"
-    );
-    let report = Report::of(&admin, &["version"]).await;
-    assert_eq!(
-        report.document["operators"][1]["skew"], "thisIsOlder",
-        "{:#}",
-        report.document
-    );
-    plane.kubectl(&[&["delete", "deployment", "second"][..], &HOME].concat());
-
-    // The leader is gone, and the Lease runs out.
-    running.kill();
-    let old = json!({ "spec": { "renewTime": "2026-01-01T00:00:00.000000Z" } }).to_string();
-    let patch = ["patch", "lease", NAME, "--type=merge", "-p", &old];
-    plane.kubectl(&[&patch[..], &HOME].concat());
-    let report = Report::of(&admin, &["check", "--operator-namespace", NAME]).await;
-    assert_eq!(report.status, 1, "{:#}", report.document);
-    assert!(
-        report
-            .text("leader", "Failed")
-            .contains("pod-a held the Lease")
-    );
 }
 
-#[tokio::test]
-async fn a_missing_right_is_one_line_and_never_the_end() {
-    let plane = ControlPlane::start();
-    let world = World::on(&plane, "plugin-check").await;
-    let tenant = person(
-        &plane,
-        "tenant",
-        Some(("cognito-password-operator-view", Some(&world.namespace))),
-    );
-    let (status, said, errors) = plugin(&tenant, &["check"]).await;
-    assert_eq!((status, errors.as_str()), (3, ""), "{said}");
-    assert!(!said.contains('×'), "{said}");
-    for subject in ["crds", "operator", "grants", "resources"] {
-        let found = said
-            .lines()
-            .filter(|line| line.starts_with(&format!("? {subject} ")));
-        assert_eq!(found.count(), 1, "{subject}:\n{said}");
-    }
-    assert!(
-        said.contains("you may not list deployments.apps -A"),
-        "{said}"
-    );
-    assert!(said.starts_with("✓ kubernetes  version 1."), "{said}");
+async fn two_share_a_lease(view: &View, args: &[&str]) {
+    let mut second = view.deployment();
+    let labels = &second["metadata"]["labels"];
+    second["metadata"] = json!({ "name": "second", "namespace": NAME, "labels": labels });
+    second["spec"]["template"]["spec"]["containers"][0]["image"] = "operator:0.9.0".into();
+    let create = ["create", "-f", "-"];
+    view.plane.kubectl_stdin(&create, &second.to_string());
+    let report = view.check(args).await;
+    assert_eq!(report.status, 1, "{:#}", report.document);
+    let texts = report.texts("operator", "Failed");
+    let wanted = "share the Lease cognito-password-operator";
+    assert!(texts[0].contains(wanted), "{texts:?}");
+    let report = view.version().await;
+    let skew = &report.document["operators"][1]["skew"];
+    assert_eq!(skew, "thisIsOlder", "{:#}", report.document);
+    let delete = [&["delete", "deployment", "second"][..], &HOME].concat();
+    view.plane.kubectl(&delete);
+}
 
-    let (status, said, _) = plugin(&tenant, &["version"]).await;
-    assert_eq!(status, 3, "{said}");
-    assert!(said.starts_with("✓ client    version "), "{said}");
-
-    // Somebody who may read everything, and may not ask for the rights of others.
-    let reader = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRole",
-        "metadata": { "name": "reader" },
-        "rules": [{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"] }],
-    });
-    plane.kubectl_stdin(&["create", "-f", "-"], &reader.to_string());
-    let reader = person(&plane, "reader", Some(("reader", None)));
-    let report = Report::of(&reader, &["check"]).await;
-    assert_eq!(
-        report.status,
-        1,
-        "nothing runs: {:#}",
-        report.document
-    );
-    let text = report.text("rights", "Unknown");
-    assert!(
-        text.ends_with("you may not create subjectaccessreviews.authorization.k8s.io -A"),
-        "{text}"
-    );
-    assert!(
-        report
-            .text("operator", "Failed")
-            .ends_with("0 of 2 pods ready")
-    );
-    assert!(report.text("crds", "Well").contains("with the schemas of"));
-
-    // With each of these rights taken from an administrator, the rest is still found.
-    for (group, resource, subject) in [
-        ("apps", "deployments", "operator"),
-        ("coordination.k8s.io", "leases", "leader"),
-        ("", "pods", "network"),
-        ("", "services", "metrics"),
-        ("apiextensions.k8s.io", "customresourcedefinitions", "crds"),
-        (
-            "cognito-password-operator.io",
-            "cognitouserpoolgrants",
-            "grants",
-        ),
-        (
-            "cognito-password-operator.io",
-            "cognitouserpasswords",
-            "resources",
-        ),
-    ] {
-        let all = [
-            ("apps", "deployments"),
-            ("coordination.k8s.io", "leases"),
-            ("", "pods"),
-            ("", "pods/proxy"),
-            ("", "services"),
-            ("apiextensions.k8s.io", "customresourcedefinitions"),
-            ("cognito-password-operator.io", "cognitouserpoolgrants"),
-            ("cognito-password-operator.io", "cognitouserpasswords"),
-        ];
-        let others = all.into_iter().filter(|it| *it != (group, resource));
-        let rules = others.map(|(group, resource)| {
-            json!({ "apiGroups": [group], "resources": [resource], "verbs": ["get", "list"] })
-        });
-        let role = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRole",
-            "metadata": { "name": format!("without-{resource}") },
-            "rules": rules.collect::<Vec<_>>(),
-        });
-        plane.kubectl_stdin(&["create", "-f", "-"], &role.to_string());
-        let name = format!("without-{resource}");
-        let kubeconfig = person(&plane, &name, Some((&name, None)));
-        let report = Report::of(&kubeconfig, &["check"]).await;
-        let text = report.texts(subject, "Unknown");
-        assert_eq!(text.len(), 1, "without {resource}: {:#}", report.document);
-        assert!(text[0].contains("you may not"), "{text:?}");
-        assert!(text[0].contains(resource), "{text:?}");
-        let well = report.subjects("Well");
-        assert!(
-            well.contains(&"kubernetes"),
-            "without {resource}: {:#}",
-            report.document
-        );
-    }
+async fn the_lease_runs_out(view: &View) {
+    let old = json!({ "spec": { "renewTime": "2026-01-01T00:00:00.000000Z" } }).to_string();
+    let patch = ["patch", "lease", NAME, "--type=merge", "-p", &old];
+    view.plane.kubectl(&[&patch[..], &HOME].concat());
+    let report = view.check(&["--operator-namespace", NAME]).await;
+    assert_eq!(report.status, 1, "{:#}", report.document);
+    let text = report.text("leader", "Failed");
+    assert!(text.contains("pod-a held the Lease"), "{text}");
 }

@@ -160,16 +160,14 @@ fn version(it: &Installed, pages: &[Page], program: &str) -> Finding {
         return Finding::new(SUBJECT, Level::Warning, text).cured_by(cure);
     }
     let said = version_of(&it.image, it.version.as_deref());
-    match reported.first().map(String::as_str).or(said) {
-        Some(version) => on_skew(program, version, &it.image),
-        None => {
-            let text = format!(
-                "image {}: its tag is no version, and no label names one",
-                it.image
-            );
-            Finding::new(SUBJECT, Level::Warning, text)
-        }
+    if let Some(version) = reported.first().map(String::as_str).or(said) {
+        return on_skew(program, version, &it.image);
     }
+    let text = format!(
+        "image {}: its tag is no version, and no label names one",
+        it.image
+    );
+    Finding::new(SUBJECT, Level::Warning, text)
 }
 
 /// The finding on the version of an operator.

@@ -34,8 +34,10 @@ fn empty() -> PreFacts {
 }
 
 fn operator(namespace: &str, watched: &[&str]) -> Installed {
-    let mut settings = Settings::default();
-    settings.watch_namespaces = watched.iter().map(|&it| it.to_owned()).collect();
+    let settings = Settings {
+        watch_namespaces: watched.iter().map(|&it| it.to_owned()).collect(),
+        ..Settings::default()
+    };
     Installed {
         namespace: namespace.to_owned(),
         name: "operator".to_owned(),
@@ -153,9 +155,9 @@ fn each_obstacle_is_found_and_named() {
         ),
         (
             |it| {
-                it.rights
-                    .iter_mut()
-                    .for_each(|(right, answer)| *answer = Ok(right.verb == "get"))
+                for (right, answer) in &mut it.rights {
+                    *answer = Ok(right.verb == "get");
+                }
             },
             "rights",
             Failed,
@@ -189,6 +191,12 @@ fn each_obstacle_is_found_and_named() {
             Failed,
             "may not give the operator rights that you lack: get,list,watch secrets -A",
         ),
+    ]);
+}
+
+#[test]
+fn a_namespace_and_an_operator_in_the_way_are_found() {
+    assert_found(&[
         (
             |it| it.existing = Seen::Denied(right()),
             "namespace",
