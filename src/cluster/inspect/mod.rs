@@ -5,7 +5,7 @@ pub mod access;
 pub mod crds;
 pub mod deployment;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 pub mod installation;
 pub mod namespace;
 pub mod objects;

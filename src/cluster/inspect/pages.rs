@@ -91,16 +91,10 @@ mod tests {
     use crate::cluster::inspect::fake;
     use rstest::rstest;
 
-    const MAY: (&str, u16, &str) = (
-        "selfsubjectaccessreviews",
-        201,
-        r#"{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{},"status":{"allowed":true}}"#,
-    );
-
     #[tokio::test]
     async fn each_pod_is_asked_for_both_pages_at_the_port_of_the_settings() {
         let client = fake::client(&[
-            MAY,
+            fake::MAY,
             (
                 "GET /api/v1/namespaces/home/pods/a:9000/proxy/readyz ",
                 200,

@@ -231,3 +231,52 @@ async fn pages_at(url: &str) -> Page {
         metrics: http_get(&format!("{url}/metrics")).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::inspect::fake;
+
+    fn installation() -> Installation {
+        Installation {
+            namespace: "home".to_owned(),
+            key_secret: KEY_SECRET,
+            watched: Vec::new(),
+            lease: Some("operator".to_owned()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_leader_with_another_clock_is_seen_at_work() {
+        let client = fake::client(&[
+            fake::MAY,
+            (
+                "leases/operator",
+                200,
+                r#"{"metadata":{"name":"operator"},"spec":{"holderIdentity":"pod-a","leaseDurationSeconds":15,"renewTime":"2020-01-01T00:00:00.000000Z"}}"#,
+            ),
+            (
+                "leases/operator",
+                200,
+                r#"{"metadata":{"name":"operator"},"spec":{"holderIdentity":"pod-a","leaseDurationSeconds":15,"renewTime":"2020-01-01T00:00:02.000000Z"}}"#,
+            ),
+        ])
+        .await;
+        let (seen, is_renewed) = lease(&client, &installation()).await;
+        let seen = seen.expect("an election");
+        let seen = seen.known().and_then(Option::as_ref).expect("a Lease");
+        assert!(is_old(seen) && is_renewed, "{seen:?}");
+    }
+
+    #[tokio::test]
+    async fn without_a_lease_or_an_election_nothing_is_read_again() {
+        let client = fake::client(&[fake::MAY]).await;
+        let found = lease(&client, &installation()).await;
+        assert_eq!(found, (Some(Seen::Known(None)), false));
+        let alone = Installation {
+            lease: None,
+            ..installation()
+        };
+        assert_eq!(lease(&client, &alone).await, (None, false));
+    }
+}

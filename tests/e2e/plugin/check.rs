@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::plugin;
-use crate::support::{ControlPlane, eventually, operator};
+use crate::support::{ControlPlane, eventually, free_port, operator, scratch};
 use crate::world::{SOON, World};
 
 const NAME: &str = operator::NAMESPACE;
@@ -206,6 +206,28 @@ async fn an_empty_cluster_can_be_checked_before_an_installation() {
             .text("operator", "Failed")
             .contains("set the same passwords")
     );
+}
+
+#[tokio::test]
+async fn without_an_api_server_there_is_one_line() {
+    let server = format!("http://127.0.0.1:{}", free_port());
+    let kubeconfig = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "clusters": [{ "name": "test", "cluster": { "server": server } }],
+        "users": [{ "name": "test", "user": {} }],
+        "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test" } }],
+    });
+    let path = scratch("no-api-server").join("kubeconfig");
+    std::fs::write(&path, kubeconfig.to_string()).expect("a file");
+    for args in [&["check"][..], &["check", "--pre"]] {
+        let report = Report::of(&path, args).await;
+        assert_eq!(report.status, 3, "{:#}", report.document);
+        let text = report.text("kubernetes", "Unknown");
+        assert!(text.contains("refused"), "{text}");
+        assert_eq!(report.findings().len(), 1, "{:#}", report.document);
+    }
 }
 
 /// An administrator's view of an installation whose operator answers at an address.
