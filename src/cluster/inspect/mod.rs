@@ -2,5 +2,13 @@
 //! ([`access::seen`]), so that a missing right is one line of the output and never the end.
 
 pub mod access;
+pub mod crds;
+pub mod deployment;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod installation;
+pub mod namespace;
+pub mod objects;
 pub mod operator;
+pub mod pages;
+pub mod rights;
