@@ -2,5 +2,7 @@
 //! ([`access::seen`]), so that a missing right is one line of the output and never the end.
 
 pub mod access;
+pub mod follow;
 pub mod installation;
+pub mod observed;
 pub mod operator;
