@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 /// The fields of a `CognitoUserPassword` that the commands need.
 #[derive(Deserialize, Clone, PartialEq, Eq, Debug, Default)]
 #[serde(from = "Wire")]
+#[expect(clippy::struct_excessive_bools, reason = "fields of the API")]
 pub struct ObservedResource {
     /// `metadata.namespace`
     pub namespace: String,

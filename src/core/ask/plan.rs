@@ -5,7 +5,7 @@ use super::{
     observed::ObservedResource,
 };
 use crate::{
-    api::{ConditionType, Reason},
+    api::{Condition, ConditionType, Reason},
     core::text::legible,
 };
 use serde::Serialize;
@@ -145,7 +145,7 @@ fn why_spared(resource: &ObservedResource, include_temporary: bool) -> Option<(S
         return spared("Suspended", message);
     }
     let ready = resource.current(ConditionType::Ready);
-    let reason = ready.and_then(|it| it.known_reason());
+    let reason = ready.and_then(Condition::known_reason);
     if let Some(reason) = reason.filter(|it| makes_no_call(*it)) {
         let message = ready.map(|it| legible(&it.message, 1000));
         return spared(reason.as_str(), message.unwrap_or_default());

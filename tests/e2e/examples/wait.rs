@@ -1,5 +1,5 @@
 //! The examples with `wait`: the API server accepts the objects, and the Role is enough for the commands of the
-//! containers, run with the ServiceAccount's token.
+//! containers, run with the service account's token.
 
 use std::path::PathBuf;
 
@@ -13,8 +13,8 @@ use crate::world::{POOL, World};
 const FILE: &str = "wait-for-password.yaml";
 const NAME: &str = "ci-bot";
 
-/// Creates the ServiceAccount, the Role and the RoleBinding in the world's namespace. Returns a kubeconfig with a
-/// token of the ServiceAccount that the pods have.
+/// Creates the service account with its role and binding in the world's namespace. Returns a kubeconfig with a
+/// token of the service account that the pods have.
 fn install(world: &World<'_>) -> PathBuf {
     let namespace = &*world.namespace;
     let mut objects = objects(FILE);

@@ -112,7 +112,7 @@ pub(crate) fn caller(world: &World<'_>, name: &str, rules: &Value) -> PathBuf {
     bound(world, name, &["--role", name])
 }
 
-/// A kubeconfig of a new service account that has these ClusterRoles of deploy/admin in the world's namespace.
+/// A kubeconfig of a new service account that has these cluster roles of deploy/admin in the world's namespace.
 pub(crate) fn tenant(world: &World<'_>, name: &str, roles: &[&str]) -> PathBuf {
     let args: Vec<_> = roles
         .iter()

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{EDIT, PLUGIN, Running, VIEW, caller, plugin, tenant};
+use crate::duplicates::second_after;
 use crate::support::Fault;
 use crate::world::{POOL, World};
 
@@ -39,7 +40,8 @@ async fn each_asked_resource_gets_one_call_and_the_spared_ones_get_none() {
     world
         .patch_resource("paused", json!({ "spec": { "suspend": true } }))
         .await;
-    // A second resource for the same user.
+    // A second resource for the same user, younger than the first.
+    second_after(&world.resource("one").await).await;
     world.apply_secret("twin", "password", FIRST).await;
     world
         .apply_resource("twin", |it| it["spec"]["username"] = json!("one"))

@@ -125,12 +125,12 @@ async fn who_applies_the_resource_is_warned_of() {
     assert_eq!(status, 0);
     let document: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
     assert_eq!(document["kind"], "Resume");
-    let argo = document["resources"]
+    let first = document["resources"]
         .as_array()
         .and_then(|it| it.first())
         .expect("a resource");
     assert_eq!(
-        (&argo["name"], &argo["state"], &argo["owner"]),
+        (&first["name"], &first["state"], &first["owner"]),
         (&json!("argo"), &json!("resumed"), &json!("ArgoCd"))
     );
 }
