@@ -45,6 +45,16 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("core::checkup", &["api", "core"]),
+    (
+        "core::ask",
+        &[
+            "api",
+            "core",
+            "core::checkup",
+            "core::protocol",
+            "core::schedule",
+        ],
+    ),
     ("ops", &["api"]),
     (
         "cognito",
@@ -74,6 +84,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "cluster::election",
             "cluster::watch",
             "core::access",
+            "core::ask",
             "core::checkup",
             "core::credential",
             "core::protocol",
@@ -253,7 +264,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "command",
-        &["api", "cluster", "cluster::client", "core::checkup"],
+        &[
+            "api",
+            "cluster",
+            "cluster::client",
+            "core::ask",
+            "core::checkup",
+        ],
     ),
     (
         "cli",

@@ -55,6 +55,13 @@ use serde::{Deserialize, Serialize};
         priority = 1
     ),
     printcolumn(
+        name = "Suspended Because",
+        type_ = "string",
+        description = "Why a person suspended the resource",
+        json_path = ".metadata.annotations.cognito-password-operator\\.io/suspended-because",
+        priority = 1
+    ),
+    printcolumn(
         name = "User",
         type_ = "string",
         description = "The Cognito user",

@@ -18,6 +18,8 @@ use crate::{
         check,
         exit::{Exit, Failure},
         output::OutputArgs,
+        session::ConnectionArgs,
+        wait::{WaitArgs, wait},
     },
     core::{access::grant::UngrantedPolicy, schedule::rate_limit::RateLimits},
     ops::logging,
@@ -83,6 +85,25 @@ enum Command {
     /// Ends with 0 if all is well or only warned of, with 1 if something failed, with 2 when a setting is wrong,
     /// and with 3 if something could not be found out.
     Check(CheckArgs),
+    /// Wait until CognitoUserPassword resources are Ready, in an init container of a pod that uses the password
+    ///
+    /// Waits until Ready is True for the resource's current generation and, where the annotation requestedAt asks for
+    /// a set, until the operator has answered. Also waits for a resource that doesn't exist yet, and while the API
+    /// server is away. Says each change on standard error. The ServiceAccount of the pod needs the right to get the
+    /// named resources; watch saves requests. The namespace is the pod's.
+    ///
+    /// Ends with 0 if all are as wanted, with 1 after the time, with 2 for a wrong argument, and with 3 if a resource
+    /// can't be read.
+    Wait(Box<WaitCommand>),
+}
+
+#[derive(Args, Debug)]
+struct WaitCommand {
+    #[command(flatten)]
+    wait: WaitArgs,
+
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 /// The settings that `run` and `check` share: where the operator works.
@@ -299,6 +320,7 @@ fn execute(command: Command) -> ExitCode {
             Ok(settings) => ended(check::main(&settings)),
             Err(why) => usage(&why),
         },
+        Command::Wait(args) => ended(wait_for(&args)),
         Command::Run(args) => match settings(*args) {
             Ok(settings) => match run::main(settings) {
                 Ok(()) => ExitCode::SUCCESS,
@@ -321,6 +343,14 @@ fn ended(result: Result<Exit, Failure>) -> ExitCode {
             ExitCode::from(failure.status())
         }
     }
+}
+
+fn wait_for(args: &WaitCommand) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Unknown(error.to_string()))?;
+    runtime.block_on(async { wait(&args.wait, &args.connection.session().await?).await })
 }
 
 /// A variable that the downward API sets.

@@ -12,7 +12,10 @@ use crate::command::{
     completion::{CompletionArgs, completion},
     exit::{Exit, Failure},
     session::ConnectionArgs,
+    set::{SetArgs, set},
+    suspend::{ResumeArgs, SuspendArgs, resume, suspend},
     version::{VersionArgs, version},
+    wait::{WaitArgs, wait},
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use std::{ffi::OsString, process::ExitCode};
@@ -64,6 +67,46 @@ enum Command {
     ///
     /// Example: kubectl cognito-password version -o json
     Version(VersionArgs),
+    /// Wait until resources are Ready, or have another condition
+    ///
+    /// Waits until Ready is True for the resource's current generation and, where the annotation requestedAt asks for
+    /// a set, until the operator has answered. Also waits for a resource that doesn't exist yet, and while the API
+    /// server is away. Says each change on standard error. Needs the right to get the named resources; watch saves
+    /// requests.
+    ///
+    /// Exit status: 0 if all are as wanted, 1 after the time, 3 if a resource can't be read.
+    ///
+    /// Example: kubectl cognito-password wait ci-bot -n team-a --timeout=10m
+    Wait(WaitArgs),
+    /// Ask the operator to set passwords now, whether or not the Secrets changed
+    ///
+    /// Prints first how many calls follow and how long they take, by the operator's rate limit. Then writes the
+    /// annotation requestedAt. Leaves out resources that are suspended, duplicates, or not granted: no call would
+    /// follow. Leaves out temporary passwords, unless told. With --wait, prints what became of each.
+    ///
+    /// In a pool with a password history, Cognito refuses a password that is set already.
+    ///
+    /// Exit status: 0 if all were asked (with --wait: set), 1 if a resource failed, doesn't exist, or was named and
+    /// left out, 3 if a right is missing.
+    ///
+    /// Example: kubectl cognito-password set --all -n team-a --dry-run
+    Set(SetArgs),
+    /// Suspend resources: the operator leaves their users' passwords alone
+    ///
+    /// Sets spec.suspend to true. The reason goes into the annotation
+    /// cognito-password-operator.io/suspended-because, which `kubectl get cup -o wide` shows. Warns if a GitOps tool
+    /// or Helm applies the resource.
+    ///
+    /// Exit status: 0 if all are suspended, 1 if a resource doesn't exist, 3 if a right is missing.
+    ///
+    /// Example: kubectl cognito-password suspend ci-bot -n team-a --reason INC-4711
+    Suspend(SuspendArgs),
+    /// Resume suspended resources, and remove the annotation that says why they were suspended
+    ///
+    /// Exit status: 0 if none is suspended any more, 1 if a resource doesn't exist, 3 if a right is missing.
+    ///
+    /// Example: kubectl cognito-password resume --all -n team-a
+    Resume(ResumeArgs),
     /// Print the script by which a shell completes commands and flags
     Completion(CompletionArgs),
 }
@@ -95,6 +138,10 @@ async fn execute(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Check(args) => check(&args, &session().await?).await,
         Command::Version(args) => version(&args, &session().await?).await,
+        Command::Wait(args) => wait(&args, &session().await?).await,
+        Command::Set(args) => set(&args, &session().await?).await,
+        Command::Suspend(args) => suspend(&args, &session().await?).await,
+        Command::Resume(args) => resume(&args, &session().await?).await,
         Command::Completion(args) => completion(&args, Cli::command()),
     }
 }

@@ -13,6 +13,7 @@ pub mod events;
 pub mod inspect;
 #[cfg(feature = "operator")]
 pub mod keys;
+pub mod request;
 pub mod rights;
 #[cfg(feature = "operator")]
 pub mod secrets;

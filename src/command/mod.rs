@@ -2,12 +2,20 @@
 //! the command prints. What the facts mean is decided in [`crate::core`].
 //!
 //! - `session` finds the API server as kubectl does, and `output` knows the formats and the terminal.
+//! - `select` reads the resources that a command is about, `following` follows one, and `entries` has the result of
+//!   a command for each.
 //! - The plugin of kubectl has all commands; the operator's program has `check` and `wait`.
 
 pub mod check;
 pub mod completion;
+mod entries;
 pub mod exit;
+mod following;
 mod http_get;
 pub mod output;
+mod select;
 pub mod session;
+pub mod set;
+pub mod suspend;
 pub mod version;
+pub mod wait;

@@ -10,8 +10,10 @@
 //! - [`look`]: users as Cognito shows them
 //! - [`protocol`]: observation, decision, attempt and outcome
 //! - [`checkup`]: what an installation needs, and the judgement of `check`
+//! - [`ask`]: what people ask of resources: to wait, to set, to suspend
 
 pub mod access;
+pub mod ask;
 pub mod checkup;
 pub mod condition;
 pub mod credential;

@@ -3,6 +3,7 @@
 
 mod eventbridge;
 mod job;
+mod wait;
 
 use std::path::{Path, PathBuf};
 

@@ -6,9 +6,11 @@ pub mod crds;
 pub mod deployment;
 #[cfg(test)]
 pub(crate) mod fake;
+pub mod follow;
 pub mod installation;
 pub mod namespace;
 pub mod objects;
+pub mod observed;
 pub mod operator;
 pub mod pages;
 pub mod rights;
