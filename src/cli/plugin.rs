@@ -10,6 +10,9 @@ use super::parse::{parse, print_line};
 use crate::command::{
     completion::{CompletionArgs, completion},
     exit::{Exit, Failure},
+    explain::{ExplainArgs, explain},
+    grants::{GrantsArgs, grants},
+    report::{ReportArgs, report},
     session::ConnectionArgs,
 };
 use clap::{CommandFactory, Parser, Subcommand};
@@ -39,6 +42,31 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Say which namespaces may manage which users: test, who, diff
+    Grants(GrantsArgs),
+    /// Explain a reason of a condition, or an error code of AWS; without one, list all
+    ///
+    /// Says what happened, who acts next, and what to do, with the page that says more. Asks no cluster.
+    ///
+    /// Exit status: 0, or 2 for an unknown word.
+    ///
+    /// Example: kubectl cognito-password explain UserNotFoundException
+    #[command(verbatim_doc_comment)]
+    Explain(ExplainArgs),
+    /// Write an archive for whoever helps: resources, grants, the operator's logs, metrics and settings
+    ///
+    /// Contains the CRDs, all resources and grants with their Events, and of each operator the Deployment, pods,
+    /// leases, Events, logs, /readyz and /metrics; also versions, and your own rights. Contains no Secret, and
+    /// neither values of variables that may be credentials, nor managed fields or last applied configurations. What
+    /// you may not read is a line of index.md in the archive. Only you may read the file. Look at the files before
+    /// you send them.
+    ///
+    /// Exit status: 0 if the archive is written, 2 if the file exists or for a wrong command line, 3 if no API
+    /// server answers.
+    ///
+    /// Example: kubectl cognito-password report -o report.tar.gz
+    #[command(verbatim_doc_comment)]
+    Report(ReportArgs),
     /// Print the script by which a shell completes commands and flags
     Completion(CompletionArgs),
 }
@@ -68,6 +96,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn execute(cli: Cli) -> Result<Exit, Failure> {
     let session = async || cli.connection.session().await;
     match cli.command {
+        Command::Grants(args) => grants(args, &session().await?).await,
+        Command::Explain(args) => explain(&args),
+        Command::Report(args) => report(&args, &session().await?).await,
         Command::Completion(args) => completion(&args, Cli::command()),
     }
 }

@@ -7,6 +7,9 @@
 pub mod check;
 pub mod completion;
 pub mod exit;
+pub mod explain;
+pub mod grants;
 mod http_get;
 pub mod output;
+pub mod report;
 pub mod session;

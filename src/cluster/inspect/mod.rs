@@ -2,5 +2,8 @@
 //! ([`access::seen`]), so that a missing right is one line of the output and never the end.
 
 pub mod access;
+pub mod grants;
 pub mod installation;
+mod list;
 pub mod operator;
+pub mod report;
