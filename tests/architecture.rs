@@ -45,6 +45,21 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("core::checkup", &["api"]),
+    (
+        "core::grants",
+        &[
+            "api",
+            "core",
+            "core::access",
+            "core::checkup",
+            "core::names",
+        ],
+    ),
+    (
+        "core::explain",
+        &["api", "core::access", "core::checkup", "core::condition"],
+    ),
+    ("core::report", &["core", "core::checkup"]),
     ("ops", &["api"]),
     (
         "cognito",
@@ -76,6 +91,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "core::access",
             "core::checkup",
             "core::credential",
+            "core::grants",
+            "core::names",
             "core::protocol",
         ],
     ),
@@ -253,7 +270,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "command",
-        &["api", "cluster", "cluster::client", "core::checkup"],
+        &[
+            "api",
+            "cluster",
+            "cluster::client",
+            "core",
+            "core::access",
+            "core::checkup",
+            "core::explain",
+            "core::grants",
+            "core::names",
+            "core::report",
+        ],
     ),
     (
         "cli",

@@ -1,7 +1,6 @@
 //! The reasons in words, for a terminal without a cluster: the answer of `explain`.
 //!
-//! Imports [`crate::api`], [`crate::core::access`], [`crate::core::checkup`], [`crate::core::condition`] and
-//! [`crate::core::text`].
+//! Imports [`crate::api`], [`crate::core::access`], [`crate::core::checkup`] and [`crate::core::condition`].
 
 mod text;
 mod topic;
