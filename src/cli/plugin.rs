@@ -51,7 +51,6 @@ enum Command {
     /// Exit status: 0, or 2 for an unknown word.
     ///
     /// Example: kubectl cognito-password explain UserNotFoundException
-    #[command(verbatim_doc_comment)]
     Explain(ExplainArgs),
     /// Write an archive for whoever helps: resources, grants, the operator's logs, metrics and settings
     ///
@@ -65,7 +64,6 @@ enum Command {
     /// server answers.
     ///
     /// Example: kubectl cognito-password report -o report.tar.gz
-    #[command(verbatim_doc_comment)]
     Report(ReportArgs),
     /// Print the script by which a shell completes commands and flags
     Completion(CompletionArgs),

@@ -38,7 +38,6 @@ enum GrantsCommand {
     /// Exit status: 0 for yes, 1 for no, 2 for a wrong command line, 3 if you may not read what decides.
     ///
     /// Example: kubectl cognito-password grants test -n team-a --user ci-bot --pool eu-west-1_AbCdEf123
-    #[command(verbatim_doc_comment)]
     Test(test::TestArgs),
     /// Which namespaces may manage a user, and which resource does?
     ///
@@ -49,7 +48,6 @@ enum GrantsCommand {
     /// decides.
     ///
     /// Example: kubectl cognito-password grants who --user ci-bot --pool eu-west-1_AbCdEf123
-    #[command(verbatim_doc_comment)]
     Who(who::WhoArgs),
     /// Who would gain and who would lose by a change of grants?
     ///
@@ -61,7 +59,6 @@ enum GrantsCommand {
     /// read what decides.
     ///
     /// Example: kubectl cognito-password grants diff -f grant.yaml --delete old-grant
-    #[command(verbatim_doc_comment)]
     Diff(diff::DiffArgs),
 }
 

@@ -97,9 +97,11 @@ pub(super) async fn gather(
     all(session, &mut bundle).await;
     let homes = homes(&operators, namespace);
     for home in &homes {
-        let operator = operators.iter().find(|it| it.namespace == *home);
-        let port = operator.map_or(8080, |it| it.settings.port);
-        of_operator(session, home, (port, url.is_none()), &mut bundle).await;
+        let of_home: Vec<_> = operators
+            .iter()
+            .filter(|it| it.namespace == *home)
+            .collect();
+        of_operator(session, (home, &of_home), url.is_none(), &mut bundle).await;
     }
     if let Some(url) = url {
         let url = url.trim_end_matches('/');
@@ -191,17 +193,19 @@ async fn all(session: &Session, bundle: &mut Bundle) {
         &format!("resources of {place}"),
         resources,
     );
-    for kind in [RESOURCES.kind, GRANTS.kind] {
-        let fields = format!("involvedObject.kind={kind}");
-        let selection = Selection {
-            namespace,
-            fields: Some(&fields),
-            labels: None,
-        };
-        let events = objects(client, EVENTS, selection).await;
-        let what = format!("Events about each {kind} of {place}");
-        add_list(bundle, &format!("events/{kind}.yaml"), &what, events);
-    }
+    let fields = format!("involvedObject.kind={}", RESOURCES.kind);
+    let selection = Selection {
+        namespace,
+        fields: Some(&fields),
+        labels: None,
+    };
+    let events = objects(client, EVENTS, selection).await;
+    add_list(
+        bundle,
+        "events.yaml",
+        &format!("Events about resources of {place}"),
+        events,
+    );
 }
 
 fn place(namespace: Option<&str>) -> &str {
@@ -211,23 +215,39 @@ fn place(namespace: Option<&str>) -> &str {
 /// What is in the namespace of an operator.
 async fn of_operator(
     session: &Session,
-    home: &str,
-    (port, has_proxy): (u16, bool),
+    (home, operators): (&str, &[&Installed]),
+    has_proxy: bool,
     bundle: &mut Bundle,
 ) {
     let client = &session.client;
+    let port = operators.first().map_or(8080, |it| it.settings.port);
     let in_home = Selection {
         namespace: Some(home),
         ..Selection::default()
     };
-    for (kind, file) in [(LEASES, "leases"), (EVENTS, "events")] {
-        let list = objects(client, kind, in_home).await;
-        add_list(
-            bundle,
-            &format!("operator/{home}/{file}.yaml"),
-            &format!("{file} of {home}"),
-            list,
-        );
+    // The namespace may have other things than the operator.
+    let names: Vec<_> = operators
+        .iter()
+        .flat_map(|it| [it.name.as_str(), it.settings.lease_name.as_str()])
+        .chain([FIELD_MANAGER])
+        .collect();
+    let kinds = [
+        (LEASES, "/metadata/name", "leases"),
+        (EVENTS, "/involvedObject/name", "events"),
+    ];
+    for (kind, named, file) in kinds {
+        let list = objects(client, kind, in_home).await.map(|mut objects| {
+            objects.retain(|it| {
+                let name = it
+                    .pointer(named)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
+                names.iter().any(|begin| name.starts_with(begin))
+            });
+            objects
+        });
+        let what = format!("{file} of the operator in {home}");
+        add_list(bundle, &format!("operator/{home}/{file}.yaml"), &what, list);
     }
     let deployments = labelled(session, DEPLOYMENTS, home).await;
     let file = format!("operator/{home}/deployments.yaml");
@@ -255,6 +275,9 @@ async fn of_operator(
                 let file = format!("operator/{home}/logs/{pod}/{container}{name}.log");
                 let what = format!("the{name} log of {pod}, {container}").replace("the.", "the ");
                 let text = log(client, (home, &pod, container), is_previous).await;
+                if is_previous && has_no_previous(&text) {
+                    continue;
+                }
                 bundle.add_seen(&file, &what, &text);
             }
         }
@@ -264,6 +287,11 @@ async fn of_operator(
             bundle.add_seen(&file, &format!("/{path} of {pod}"), &text);
         }
     }
+}
+
+/// Whether the container has never restarted, which is as it should be.
+fn has_no_previous(log: &Seen<String>) -> bool {
+    matches!(log, Seen::Failed(why) if why.contains("previous terminated container"))
 }
 
 /// The objects that either of the operator's labels marks.

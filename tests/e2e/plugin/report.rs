@@ -112,7 +112,7 @@ async fn a_report_has_everything_but_secrets() {
         ),
         ("grants.yaml", namespace),
         ("resources.yaml", "PasswordSet"),
-        ("events/CognitoUserPassword.yaml", "kind: List"),
+        ("events.yaml", "kind: List"),
         ("readyz.txt", "ok"),
         ("metrics.txt", "cognito_password_operator_"),
         (&format!("{home}/deployments.yaml"), "CPO_"),
