@@ -5,10 +5,7 @@
     reason = "the docs of the arguments are the help text"
 )]
 
-use super::{
-    notes,
-    who::{resources, seen_or_said},
-};
+use super::question::{notes, resources, seen_or_said};
 use crate::{
     cluster::inspect::{grants as inspect, operator},
     command::{
@@ -64,6 +61,9 @@ pub(super) async fn diff(args: DiffArgs, session: &Session) -> Result<Exit, Fail
         .iter()
         .map(|it| format!("ignored, because it is no grant: {it}"));
     said.extend(ignored);
+    if file.grants.is_empty() && args.delete.is_empty() {
+        said.push("there is no grant in the file".to_owned());
+    }
     let before = inspect::grants(client).await;
     let Some(before) = seen_or_said(before, "the grants", &mut said) else {
         return Err(Failure::Unknown(said.pop().unwrap_or_default()));

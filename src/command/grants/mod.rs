@@ -7,16 +7,13 @@
 )]
 
 mod diff;
+mod question;
 mod test;
 mod who;
 
 use super::{
     exit::{Exit, Failure},
     session::Session,
-};
-use crate::core::{
-    checkup::finding::{Finding, Level},
-    names::target::{InvalidTarget, Target},
 };
 use clap::{Args, Subcommand};
 
@@ -62,30 +59,6 @@ enum GrantsCommand {
     Diff(diff::DiffArgs),
 }
 
-/// The user that a question is about.
-#[derive(Args, Debug)]
-struct UserArgs {
-    /// The username, as the resource spells it
-    #[arg(long, value_name = "USERNAME")]
-    user: String,
-
-    /// The id of the user pool
-    #[arg(long, value_name = "ID")]
-    pool: String,
-}
-
-impl UserArgs {
-    fn target(&self) -> Result<Target, Failure> {
-        Target::parse(&self.pool, &self.user).map_err(|wrong| {
-            let flag = match wrong {
-                InvalidTarget::PoolId => "--pool",
-                InvalidTarget::Username => "--user",
-            };
-            Failure::Usage(format!("{flag}: {wrong}"))
-        })
-    }
-}
-
 /// Runs one of the commands about grants.
 ///
 /// # Errors
@@ -96,11 +69,4 @@ pub async fn grants(args: GrantsArgs, session: &Session) -> Result<Exit, Failure
         GrantsCommand::Who(args) => who::who(args, session).await,
         GrantsCommand::Diff(args) => diff::diff(args, session).await,
     }
-}
-
-/// What the answer assumes, or what the caller could not see.
-fn notes(notes: &[String]) -> impl Iterator<Item = Finding> {
-    notes
-        .iter()
-        .map(|text| Finding::new("note", Level::Unknown, text.clone()))
 }

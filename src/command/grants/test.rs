@@ -1,6 +1,6 @@
 //! `grants test`: may resources of a namespace manage a user?
 
-use super::{UserArgs, notes};
+use super::question::{UserArgs, notes};
 use crate::{
     cluster::inspect::{grants as inspect, operator},
     command::{

@@ -1,6 +1,6 @@
 //! `grants who`: which namespaces may manage a user, and which resource does?
 
-use super::{UserArgs, notes};
+use super::question::{UserArgs, notes, resources, seen_or_said};
 use crate::{
     cluster::inspect::{grants as inspect, operator},
     command::{
@@ -78,30 +78,4 @@ pub(super) async fn who(args: WhoArgs, session: &Session) -> Result<Exit, Failur
         findings.extend(notes(&said));
         layout.findings(&findings)
     })
-}
-
-/// The fact; None if the caller could not see, which a note says.
-pub(super) fn seen_or_said<T>(seen: Seen<T>, what: &str, said: &mut Vec<String>) -> Option<T> {
-    let why = seen.why_not();
-    match seen {
-        Seen::Known(fact) => Some(fact),
-        Seen::Denied(_) | Seen::Failed(_) => {
-            said.push(format!("you don't see {what}: {}", why.unwrap_or_default()));
-            None
-        }
-    }
-}
-
-/// The resources of all namespaces, or of the session's namespace for a caller who may list no more.
-pub(super) async fn resources(
-    session: &Session,
-    said: &mut Vec<String>,
-) -> Vec<crate::core::grants::who::ListedResource> {
-    let all = inspect::resources(&session.client, None).await;
-    if let Some(all) = seen_or_said(all, "the resources of all namespaces", said) {
-        return all;
-    }
-    let own = inspect::resources(&session.client, Some(&session.namespace)).await;
-    let what = format!("the resources of {}", session.namespace);
-    seen_or_said(own, &what, said).unwrap_or_default()
 }

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use tokio::process::Command;
 
-use super::{VIEW, plugin, tenant};
-use crate::support::scratch;
+use super::{PLUGIN, VIEW, plugin, tenant};
+use crate::support::{operator, scratch};
 use crate::world::{POOL, SOON, World};
 
 /// The exit status and the output of `grants` with these arguments.
@@ -53,8 +54,8 @@ async fn the_answers_are_what_the_operator_decides() {
     let (world, _turn) = World::alone("plugin-grants").await;
     let other = world.neighbour("plugin-other").await;
     other.revoke().await;
-    let operator = world.cluster_wide().start().await;
-    operator.wait_ready(SOON).await;
+    let running = world.cluster_wide().start().await;
+    running.wait_ready(SOON).await;
     let admin = world.plane.kubeconfig_path();
     let (ours, theirs) = (&*world.namespace, &*other.namespace);
     world.in_sync("bot", "First-Passw0rd").await;
@@ -116,6 +117,108 @@ async fn the_answers_are_what_the_operator_decides() {
     assert_eq!(gone["patterns"][0]["namespaces"], json!([theirs]));
     other.revoke().await;
     other.wait("guest", "False", "NotGranted").await;
+
+    // An operator of some namespaces uses no grants. Its settings are read from its Deployment.
+    let set = |variable: &str| {
+        let deployment = "deployment/cognito-password-operator";
+        world.plane.kubectl(&[
+            "set",
+            "env",
+            deployment,
+            variable,
+            "-n",
+            operator::NAMESPACE,
+        ]);
+    };
+    set(&format!("CPO_WATCH_NAMESPACES={theirs}"));
+    let (in_theirs, said) = grants(&admin, &test(theirs, "guest")).await;
+    assert!(flat(&said).contains("uses no grants"), "{said}");
+    let (in_ours, said) = grants(&admin, &test(ours, "bot")).await;
+    assert!(
+        flat(&said).contains("doesn't watch this namespace"),
+        "{said}"
+    );
+    set("CPO_WATCH_NAMESPACES-");
+    assert_eq!((in_theirs, in_ours), (0, 1));
+}
+
+#[tokio::test]
+async fn without_the_labels_of_a_namespace_names_still_decide() {
+    let world = World::new("plugin-labels").await;
+    let (plane, namespace) = (world.plane, &*world.namespace);
+    let pool = "eu-west-1_PluginLabels";
+    world
+        .grant(|grant| grant["spec"]["userPoolId"] = pool.into())
+        .await;
+    let caller = tenant(&world, "reader", &[]);
+    let resource = "--resource=cognitouserpoolgrants.cognito-password-operator.io";
+    plane.kubectl(&["create", "clusterrole", namespace, "--verb=list", resource]);
+    let (role, account) = (
+        format!("--clusterrole={namespace}"),
+        format!("--serviceaccount={namespace}:reader"),
+    );
+    plane.kubectl(&["create", "clusterrolebinding", namespace, &role, &account]);
+    let of_user = ["--user", "bot", "--pool", pool];
+    let test = [&["test", "-n", namespace][..], &of_user].concat();
+    let (status, said) = grants(&caller, &test).await;
+    assert_eq!(status, 0, "{said}");
+    let missing = format!("you may not get namespaces/{namespace} -n {namespace}");
+    assert!(flat(&said).contains(&missing), "{said}");
+
+    let selector = json!({ "matchLabels": { "kubernetes.io/metadata.name": namespace } });
+    world
+        .grant(|grant| {
+            grant["spec"]["userPoolId"] = pool.into();
+            grant["spec"]["namespaces"] = json!({ "selector": selector });
+        })
+        .await;
+    let (status, said) = grants(&caller, &test).await;
+    assert_eq!(status, 3, "{said}");
+    assert!(
+        flat(&said).contains("depends on labels that you may not read"),
+        "{said}"
+    );
+    let (status, said) = grants(&caller, &[&["who"][..], &of_user].concat()).await;
+    assert_eq!(status, 3, "{said}");
+    assert!(
+        flat(&said).contains("chooses namespaces by labels"),
+        "{said}"
+    );
+    let admin = plane.kubeconfig_path();
+    let (status, said) = grants(&admin, &test).await;
+    assert_eq!(status, 0, "{said}");
+    let (status, said) = grants(&admin, &[&["who"][..], &of_user].concat()).await;
+    assert_eq!(status, 0, "{said}");
+    assert!(
+        flat(&said).contains(&format!("{namespace}: by {namespace}, in eu-west-1")),
+        "{said}"
+    );
+    for kind in ["clusterrole", "clusterrolebinding"] {
+        plane.kubectl(&["delete", kind, namespace]);
+    }
+}
+
+#[tokio::test]
+async fn a_grant_is_read_from_standard_input() {
+    let world = World::new("plugin-stdin").await;
+    let path = file("from-stdin", &world.namespace, "somebody");
+    let output = Command::new(PLUGIN)
+        .args(["grants", "diff", "-f", "-", "-o", "json"])
+        .env_clear()
+        .env("KUBECONFIG", world.plane.kubeconfig_path())
+        .stdin(fs::File::open(path).expect("a file"))
+        .output()
+        .await
+        .expect("the plugin starts");
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(output.status.code(), Some(1), "{document:#}");
+    let grants = &document["grants"];
+    let added = json!({ "name": "from-stdin", "change": "added" });
+    assert!(
+        grants.as_array().is_some_and(|it| it.contains(&added)),
+        "{document:#}"
+    );
+    assert_eq!(document["patterns"][0]["username"], "somebody");
 }
 
 #[tokio::test]

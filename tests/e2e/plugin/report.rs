@@ -115,7 +115,7 @@ async fn a_report_has_everything_but_secrets() {
         ("events.yaml", "kind: List"),
         ("readyz.txt", "ok"),
         ("metrics.txt", "cognito_password_operator_"),
-        (&format!("{home}/deployments.yaml"), "CPO_"),
+        (&format!("{home}/deployments.yaml"), "AWS_ROLE_SESSION_NAME"),
         (&format!("{home}/pods.yaml"), "(not in the report)"),
         (&format!("{home}/leases.yaml"), "holderIdentity"),
     ];
