@@ -1,7 +1,9 @@
 //! What a change of grants would change: the answer of `grants diff`.
 
 use super::{
-    book::{GrantBook, ListedGrants, NamespaceLabels, Rules, Standing, authority_words},
+    book::{
+        GrantBook, ListedGrants, NamespaceLabels, Rules, ShownAuthority, Standing, authority_words,
+    },
     who::{Cluster, Namespaces, labels_of, named},
 };
 use crate::core::{
@@ -73,10 +75,12 @@ pub struct PatternChange {
     pub user_pool_id: String,
     /// The pattern, as the grant has the pattern.
     pub username: String,
-    /// The Region and the role, in words.
-    pub authority: String,
+    /// The Region and the role of the calls.
+    pub authority: ShownAuthority,
     /// The namespaces. `*` stands for namespaces that a selector chooses and the caller may not list.
     pub namespaces: Vec<String>,
+    #[serde(skip)]
+    words: String,
 }
 
 /// A pattern of usernames of a pool that an authority manages.
@@ -249,7 +253,8 @@ fn pattern_changes(
                 change,
                 user_pool_id: pool.as_str().to_owned(),
                 username,
-                authority: authority_words(&authority),
+                authority: ShownAuthority::from(&authority),
+                words: authority_words(&authority),
                 namespaces,
             },
         );
@@ -360,7 +365,7 @@ impl Difference {
                 listed(&names),
                 legible(&it.username, 128),
                 it.user_pool_id,
-                it.authority
+                it.words
             ));
         }
         if !self.resources.is_empty() {
