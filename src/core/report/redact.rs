@@ -233,7 +233,37 @@ mod tests {
         assert_eq!(tail("ééééé", 3), ("é", 8));
     }
 
+    /// One of the places where a credential may stand, with a credential.
+    fn credential() -> impl Strategy<Value = Value> {
+        let name =
+            "(AWS_|CPO_|[A-Z]{0,5}_?)(SECRET|[A-Z]{0,3}TOKEN|PASSWORD|ACCESS_KEY|API_KEY)(_ID)?";
+        prop_oneof![
+            name.prop_map(|name| json!({ "env": [{ "name": name, "value": "hunter2" }] })),
+            name.prop_map(|name| {
+                let flag = name.to_lowercase().replace('_', "-");
+                json!({ "args": [format!("--{flag}=hunter2"), format!("--{flag}"), "hunter2"] })
+            }),
+            Just(json!({ "metadata": { "annotations": { "a": "{\"b\":\"hunter2\"}" } } })),
+            Just(
+                json!({ "kind": "Secret", "metadata": { "name": "s" }, "data": { "k": "hunter2" } })
+            ),
+            Just(json!({ "status": { "message": "at https://me:hunter2@host/x" } })),
+        ]
+    }
+
     proptest! {
+        #[test]
+        fn no_credential_stays_wherever_it_stands(
+            credential in credential(),
+            nesting in proptest::collection::vec((any::<bool>(), "[a-z]{1,5}"), 0..5),
+        ) {
+            let mut nested = nesting.into_iter().fold(credential, |inner, (is_list, name)| {
+                if is_list { json!([1, inner]) } else { json!({ "kind": "Pod", name: inner }) }
+            });
+            object(&mut nested);
+            prop_assert!(!nested.to_string().contains("hunter2"), "{nested}");
+        }
+
         #[test]
         fn no_text_makes_the_redaction_panic_or_grow(text in ".{0,60}|(h://.{0,5}@?.{0,5}){0,4}", most in 0_usize..50) {
             prop_assert!(without_userinfo(&text).len() <= text.len());
