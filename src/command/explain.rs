@@ -50,13 +50,11 @@ pub fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     let content = Explanation { reasons: &found };
     args.output
         .print("Reasons", Exit::Well, &content, |layout| {
-            match &args.reason {
-                None => table(&found, layout),
-                Some(_) => {
-                    let each: Vec<_> = found.iter().map(|topic| one(topic, layout)).collect();
-                    each.join("\n\n")
-                }
+            if args.reason.is_none() {
+                return table(&found, layout);
             }
+            let each: Vec<_> = found.iter().map(|topic| one(topic, layout)).collect();
+            each.join("\n\n")
         })
 }
 

@@ -177,15 +177,14 @@ async fn all(session: &Session, bundle: &mut Bundle) {
     if let Some(why) = everywhere.why_not() {
         bundle.missing("resources of all namespaces", &why);
     }
-    let resources = match namespace {
-        None => everywhere,
-        Some(_) => {
-            let selection = Selection {
-                namespace,
-                ..Selection::default()
-            };
-            objects(client, RESOURCES, selection).await
-        }
+    let resources = if namespace.is_none() {
+        everywhere
+    } else {
+        let selection = Selection {
+            namespace,
+            ..Selection::default()
+        };
+        objects(client, RESOURCES, selection).await
     };
     add_list(
         bundle,
@@ -275,7 +274,12 @@ async fn of_operator(
                 let file = format!("operator/{home}/logs/{pod}/{container}{name}.log");
                 let what = format!("the{name} log of {pod}, {container}").replace("the.", "the ");
                 let text = log(client, (home, &pod, container), is_previous).await;
-                if is_previous && has_no_previous(&text) {
+                let is_empty = text.known().is_some_and(String::is_empty);
+                if is_previous && (is_empty || has_no_previous(&text)) {
+                    continue;
+                }
+                if is_empty {
+                    bundle.missing(&what, "the log is empty");
                     continue;
                 }
                 bundle.add_seen(&file, &what, &text);

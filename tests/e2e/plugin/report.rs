@@ -127,10 +127,18 @@ async fn a_report_has_everything_but_secrets() {
     }
     // Nothing runs the pod, so there is no log, and the index says so.
     let index = &files["index.md"];
-    assert!(
-        index.contains("| the log of operator-of-report, operator | missing |"),
-        "{index}"
-    );
+    let empty = "| the log of operator-of-report, operator | missing | the log is empty |";
+    assert!(index.contains(empty), "{index}");
+    assert!(!index.contains("previous log"), "{index}");
+    // Without an address of the operator, the API server's proxy is asked, which reaches no pod here.
+    let proxied = scratch("report").join("proxied.tar.gz");
+    let (status, said) = report(&admin, &proxied, &["-n", namespace]).await;
+    assert_eq!(status, 0, "{said}");
+    let index = &unpacked(&proxied)["index.md"];
+    for page in ["readyz", "metrics"] {
+        let missing = format!("| /{page} of operator-of-report | missing |");
+        assert!(index.contains(&missing), "{index}");
+    }
     for (file, text) in &files {
         for word in ["managedFields", "kind: Secret\n"] {
             assert!(!text.contains(word), "{word} is in {file}");
