@@ -16,7 +16,7 @@ fn a_change_names_who_gains_who_loses_and_whose_authority_changes() {
         (
             "old",
             grant(&["team-c"], |spec| {
-                spec.usernames = vec!["nightly".to_owned()]
+                spec.usernames = vec!["nightly".to_owned()];
             }),
         ),
     ]);
