@@ -38,7 +38,7 @@ fn read(output: Output) -> (i32, String, String) {
     (status, text(output.stdout), text(output.stderr))
 }
 
-/// A kubeconfig of a new service account that has these ClusterRoles of deploy/admin in the world's namespace.
+/// A kubeconfig of a new service account that has these cluster roles of deploy/admin in the world's namespace.
 pub(crate) fn tenant(world: &World<'_>, name: &str, roles: &[&str]) -> PathBuf {
     let args: Vec<_> = roles
         .iter()
