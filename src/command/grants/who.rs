@@ -49,7 +49,9 @@ pub(super) async fn who(args: WhoArgs, session: &Session) -> Result<Exit, Failur
         "all namespaces",
         &mut said,
     );
+    let seen = said.len();
     let resources = resources(session, &mut said).await;
+    let is_partial = said.len() > seen;
     let cluster = Cluster {
         namespaces: namespaces.as_ref(),
         resources: &resources,
@@ -73,6 +75,7 @@ pub(super) async fn who(args: WhoArgs, session: &Session) -> Result<Exit, Failur
         (false, true) => Exit::Found,
     };
     holders.notes.clone_from(&said);
+    holders.is_partial = is_partial;
     args.output.print("GrantHolders", exit, &holders, |layout| {
         let mut findings = holders.findings();
         findings.extend(notes(&said));

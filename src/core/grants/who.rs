@@ -64,6 +64,9 @@ pub struct Holders {
     /// What the answer assumes, and what the caller could not see.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Whether there may be resources that the caller may not list. An older one of these would manage the user.
+    #[serde(skip)]
+    pub is_partial: bool,
 }
 
 /// One namespace.
@@ -149,6 +152,7 @@ pub fn holders(book: &GrantBook<'_>, target: &Target, cluster: Cluster<'_>) -> H
         manager: manager.map(|it| format!("{}/{}", it.namespace, it.name)),
         by_labels: by_labels.into_iter().collect(),
         notes: Vec::new(),
+        is_partial: false,
     }
 }
 
@@ -301,6 +305,10 @@ impl Holders {
             Finding::new("grant", Level::Unknown, text)
         }));
         let manager = match &self.manager {
+            Some(manager) if self.is_partial => format!(
+                "of the resources that you may list, {} manages {user}",
+                legible(manager, 320)
+            ),
             Some(manager) => format!("{} manages {user}", legible(manager, 320)),
             None => format!("no resource that you may list manages {user}"),
         };
