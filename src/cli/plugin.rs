@@ -11,6 +11,9 @@ use crate::command::{
     check::{CheckArgs, check},
     completion::{CompletionArgs, completion},
     exit::{Exit, Failure},
+    explain::{ExplainArgs, explain},
+    grants::{GrantsArgs, grants},
+    report::{ReportArgs, report},
     session::ConnectionArgs,
     set::{SetArgs, set},
     suspend::{ResumeArgs, SuspendArgs, resume, suspend},
@@ -107,6 +110,29 @@ enum Command {
     ///
     /// Example: kubectl cognito-password resume --all -n team-a
     Resume(ResumeArgs),
+    /// Say which namespaces may manage which users: test, who, diff
+    Grants(GrantsArgs),
+    /// Explain a reason of a condition, or an error code of AWS; without one, list all
+    ///
+    /// Says what happened, who acts next, and what to do, with the page that says more. Asks no cluster.
+    ///
+    /// Exit status: 0, or 2 for an unknown word.
+    ///
+    /// Example: kubectl cognito-password explain UserNotFoundException
+    Explain(ExplainArgs),
+    /// Write an archive for whoever helps: resources, grants, the operator's logs, metrics and settings
+    ///
+    /// Contains the CRDs, all resources and grants with their Events, and of each operator the Deployment, pods,
+    /// leases, Events, logs, /readyz and /metrics; also versions, and your own rights. Contains no Secret, and
+    /// neither values of variables that may be credentials, nor managed fields or last applied configurations. What
+    /// you may not read is a line of index.md in the archive. Only you may read the file. Look at the files before
+    /// you send them.
+    ///
+    /// Exit status: 0 if the archive is written, 2 if the file exists or for a wrong command line, 3 if no API
+    /// server answers.
+    ///
+    /// Example: kubectl cognito-password report -o report.tar.gz
+    Report(ReportArgs),
     /// Print the script by which a shell completes commands and flags
     Completion(CompletionArgs),
 }
@@ -142,6 +168,9 @@ async fn execute(cli: Cli) -> Result<Exit, Failure> {
         Command::Set(args) => set(&args, &session().await?).await,
         Command::Suspend(args) => suspend(&args, &session().await?).await,
         Command::Resume(args) => resume(&args, &session().await?).await,
+        Command::Grants(args) => grants(args, &session().await?).await,
+        Command::Explain(args) => explain(&args),
+        Command::Report(args) => report(&args, &session().await?).await,
         Command::Completion(args) => completion(&args, Cli::command()),
     }
 }

@@ -11,15 +11,21 @@
 //! - [`protocol`]: observation, decision, attempt and outcome
 //! - [`checkup`]: what an installation needs, and the judgement of `check`
 //! - [`ask`]: what people ask of resources: to wait, to set, to suspend
+//! - [`grants`]: questions about grants, answered by the code of [`access`]
+//! - [`explain`]: the reasons in words, for a terminal without a cluster
+//! - [`report`]: what a report of an installation shows, and what it leaves out
 
 pub mod access;
 pub mod ask;
 pub mod checkup;
 pub mod condition;
 pub mod credential;
+pub mod explain;
+pub mod grants;
 pub mod look;
 pub mod names;
 pub mod protocol;
+pub mod report;
 pub mod schedule;
 pub mod text;
 

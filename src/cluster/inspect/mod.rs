@@ -7,10 +7,13 @@ pub mod deployment;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod follow;
+pub mod grants;
 pub mod installation;
+mod list;
 pub mod namespace;
 pub mod objects;
 pub mod observed;
 pub mod operator;
 pub mod pages;
+pub mod report;
 pub mod rights;

@@ -157,13 +157,19 @@ impl Grant {
         }
     }
 
+    /// Whether the grant chooses this namespace, by name or by label.
+    #[must_use]
+    pub fn chooses(&self, namespace: Namespace<'_>) -> bool {
+        let by_label = |labels: &Labels| labels.fit(namespace.labels);
+        self.names.contains(namespace.name) || self.labels.as_ref().is_some_and(by_label)
+    }
+
     /// Whether the grant lets resources of this namespace manage this user.
     #[must_use]
     pub fn admits(&self, target: &Target, namespace: Namespace<'_>) -> bool {
-        let by_label = |labels: &Labels| labels.fit(namespace.labels);
         let username = target.username.as_str();
         self.pool == target.pool
-            && (self.names.contains(namespace.name) || self.labels.as_ref().is_some_and(by_label))
+            && self.chooses(namespace)
             && self.usernames.iter().any(|glob| glob.fits(username))
     }
 }

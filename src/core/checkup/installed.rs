@@ -3,6 +3,12 @@
 use crate::api::LEASE;
 use std::collections::BTreeMap;
 
+/// The variables by which the AWS SDK finds Cognito's endpoint.
+const ENDPOINTS: [&str; 2] = [
+    "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER",
+    "AWS_ENDPOINT_URL",
+];
+
 /// A Deployment of the operator.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Installed {
@@ -45,6 +51,8 @@ pub struct Settings {
     pub drift: String,
     /// The port of /readyz and /metrics.
     pub port: u16,
+    /// Whether one endpoint serves every Region, mostly an emulator's: a variable names Cognito's endpoint.
+    pub one_endpoint: bool,
 }
 
 // The only number that isn't whole is a rate from the command line, which is never NaN.
@@ -83,6 +91,9 @@ impl Settings {
                 .unwrap_or(10),
             drift: said("drift").unwrap_or_else(|| "ignore".to_owned()),
             port: port.unwrap_or(8080),
+            one_endpoint: ENDPOINTS
+                .iter()
+                .any(|it| env.get(*it).is_some_and(|url| !url.is_empty())),
         }
     }
 }
@@ -153,6 +164,13 @@ mod tests {
         assert!(read.ungranted_allow);
         assert_eq!(read.port, 9090);
         assert!(settings(&["run", "--ungranted=allow"], &[]).ungranted_allow);
+    }
+
+    #[test]
+    fn an_endpoint_serves_every_region() {
+        let endpoint = ("AWS_ENDPOINT_URL", "http://moto:5000");
+        assert!(settings(&["run"], &[endpoint]).one_endpoint);
+        assert!(!settings(&["run"], &[("AWS_ENDPOINT_URL", "")]).one_endpoint);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The plugin of kubectl, and the commands for people and pods, against the real API server.
 
 mod check;
+mod explain;
+mod grants;
+mod report;
 mod set;
 mod suspend;
 mod wait;
