@@ -45,6 +45,18 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("core::checkup", &["api"]),
+    (
+        "core::doctor",
+        &[
+            "api",
+            "core",
+            "core::access",
+            "core::checkup",
+            "core::credential",
+            "core::names",
+            "core::protocol",
+        ],
+    ),
     ("ops", &["api"]),
     (
         "cognito",
@@ -76,6 +88,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "core::access",
             "core::checkup",
             "core::credential",
+            "core::doctor",
+            "core::names",
             "core::protocol",
         ],
     ),
@@ -253,13 +267,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "command",
-        &["api", "cluster", "cluster::client", "core::checkup"],
+        &[
+            "api",
+            "cluster",
+            "cluster::client",
+            "core::checkup",
+            "core::doctor",
+        ],
     ),
     (
         "cli",
         &[
             "api",
-            "cluster::watch",
+            "cluster",
             "command",
             "core::access",
             "core::names",

@@ -37,6 +37,9 @@ pub const VERSION: &str = "v1alpha1";
 /// request.
 pub const REQUESTED_AT: &str = "cognito-password-operator.io/requestedAt";
 
+/// The annotation that says why a person suspended the resource. The operator doesn't read it.
+pub const SUSPENDED_BECAUSE: &str = "cognito-password-operator.io/suspended-because";
+
 /// The operator's name: the field manager of its writes, the reporter of its Events, and a label of its
 /// objects.
 pub const FIELD_MANAGER: &str = "cognito-password-operator";

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::{self, Drift, LEASE},
-    cluster::watch::selector,
+    cluster::selector,
     command::check,
     core::{access::grant::UngrantedPolicy, schedule::rate_limit::RateLimits},
     ops::logging,

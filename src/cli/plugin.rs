@@ -9,6 +9,7 @@
 use super::parse::{parse, print_line};
 use crate::command::{
     completion::{CompletionArgs, completion},
+    doctor::{DoctorArgs, doctor},
     exit::{Exit, Failure},
     session::ConnectionArgs,
 };
@@ -39,6 +40,25 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Explain why a resource isn't Ready, and what makes it Ready
+    ///
+    /// Follows the chain link by link: the resource, the grant, duplicates, the Secret (what is wrong with its value,
+    /// never the value), the record of the last set, the operator and its leader, and what the operator saw of the
+    /// user. Then the cure follows, as commands with the resource's own names, and the page that says more. A line
+    /// with a question mark names the right that you lack.
+    ///
+    /// With -A, -l or --pool, or without a name, many resources are counted by reason, the worst first.
+    ///
+    /// Exit status: 0 if all resources are Ready, 1 if one isn't or something is broken, 3 if the resources can't be
+    /// read.
+    ///
+    /// Examples:
+    ///   kubectl cognito-password doctor ci-bot -n team-a
+    ///   kubectl cognito-password doctor team-a/ci-bot team-b/deploy
+    ///   kubectl cognito-password doctor -A -o json
+    #[command(verbatim_doc_comment)]
+    Doctor(DoctorArgs),
+
     /// Print the script by which a shell completes commands and flags
     Completion(CompletionArgs),
 }
@@ -68,6 +88,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn execute(cli: Cli) -> Result<Exit, Failure> {
     let session = async || cli.connection.session().await;
     match cli.command {
+        Command::Doctor(args) => doctor(&args, &session().await?).await,
         Command::Completion(args) => completion(&args, Cli::command()),
     }
 }

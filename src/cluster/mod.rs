@@ -16,6 +16,7 @@ pub mod keys;
 pub mod rights;
 #[cfg(feature = "operator")]
 pub mod secrets;
+pub mod selector;
 #[cfg(feature = "operator")]
 pub mod status;
 #[cfg(feature = "operator")]

@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod completion;
+pub mod doctor;
 pub mod exit;
 mod http_get;
 pub mod output;

@@ -10,11 +10,13 @@
 //! - [`look`]: users as Cognito shows them
 //! - [`protocol`]: observation, decision, attempt and outcome
 //! - [`checkup`]: what an installation needs, and the judgement of `check`
+//! - [`doctor`]: why a resource isn't Ready, and what makes it Ready
 
 pub mod access;
 pub mod checkup;
 pub mod condition;
 pub mod credential;
+pub mod doctor;
 pub mod look;
 pub mod names;
 pub mod protocol;

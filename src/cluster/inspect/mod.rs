@@ -2,5 +2,12 @@
 //! ([`access::seen`]), so that a missing right is one line of the output and never the end.
 
 pub mod access;
+pub mod grants;
 pub mod installation;
+pub mod lists;
+pub mod namespaces;
 pub mod operator;
+pub mod operators;
+pub mod resources;
+pub mod schema;
+pub mod secret;

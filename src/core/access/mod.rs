@@ -10,3 +10,4 @@ pub mod grant_index;
 pub mod grant_status;
 pub mod iam;
 pub mod rights;
+pub mod why_not;
