@@ -179,7 +179,9 @@ async fn sum_up(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
     let all_labels = namespaces::all_labels(client).await;
     let namespaces: BTreeSet<_> = listed.iter().map(|it| it.key().0.to_owned()).collect();
     for namespace in namespaces {
-        let labels = all_labels.clone().map(|mut it| it.remove(&namespace).unwrap_or_default());
+        let labels = all_labels
+            .clone()
+            .map(|mut it| it.remove(&namespace).unwrap_or_default());
         around.labels.insert(namespace, labels);
     }
     let summary = Summary::new(&listed, &around);
@@ -271,7 +273,13 @@ async fn secret_of(
     let selectors: Vec<_> = acting
         .filter_map(|it| it.settings().secret_selector)
         .collect();
-    let found = secret::find(client, namespace, &reference.name, &reference.key, &selectors);
+    let found = secret::find(
+        client,
+        namespace,
+        &reference.name,
+        &reference.key,
+        &selectors,
+    );
     Some(found.await)
 }
 
@@ -292,7 +300,10 @@ async fn not_there(
         it.why = why;
         return it;
     }
-    if schema::served(client).await.is_ok_and(|it| it.kinds.is_empty()) {
+    if schema::served(client)
+        .await
+        .is_ok_and(|it| it.kinds.is_empty())
+    {
         it.exit = Exit::Found;
         it.why = "the API server doesn't know CognitoUserPasswords: install the operator's CRDs (kubectl apply --server-side -k crds/)".to_owned();
         return it;
@@ -318,7 +329,10 @@ impl NotThere {
             Exit::Unknown => "?",
             Exit::Well | Exit::Found => "×",
         };
-        format!("{mark} {}/{}: {}{near}", self.namespace, self.name, self.why)
+        format!(
+            "{mark} {}/{}: {}{near}",
+            self.namespace, self.name, self.why
+        )
     }
 }
 

@@ -36,6 +36,7 @@ mod namespaced_install;
 mod outages;
 mod overlays;
 mod own_rights;
+mod plugin;
 mod reasons;
 mod rechecks;
 mod rights;

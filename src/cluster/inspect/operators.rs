@@ -31,10 +31,7 @@ const PODS_MAX: usize = 4;
 
 /// The operators in `namespace`, or anywhere, and whether Deployments could be looked for everywhere. Without a
 /// Deployment, the Lease in the usual namespace is looked for.
-pub async fn operators(
-    client: &Client,
-    namespace: Option<&str>,
-) -> (Vec<Operator>, Seen<()>) {
+pub async fn operators(client: &Client, namespace: Option<&str>) -> (Vec<Operator>, Seen<()>) {
     let found = installed(client, namespace).await;
     let (all, deployments) = match found {
         Seen::Known(all) => (all, Seen::Known(())),
@@ -79,7 +76,9 @@ async fn regions(client: &Client, installed: &Installed) -> Regions {
         Some(&installed.name),
     );
     let found = seen(client, needed, api.get(&installed.name)).await;
-    let pod = found.known().and_then(|it| it.spec.as_ref()?.template.spec.as_ref());
+    let pod = found
+        .known()
+        .and_then(|it| it.spec.as_ref()?.template.spec.as_ref());
     let Some(pod) = pod else {
         return Regions::Any;
     };

@@ -298,4 +298,6 @@ pub fn listed<T: AsRef<str>>(names: &[T]) -> String {
 }
 
 #[cfg(test)]
+pub(crate) mod random;
+#[cfg(test)]
 mod tests;

@@ -60,7 +60,9 @@ impl Words {
             username: word(&spec.username, "USERNAME"),
             secret: word(&reference.name, "SECRET"),
             key: word(&reference.key, "KEY"),
-            region: region.map_or_else(String::new, |it| format!(" --region {}", word(it, "REGION"))),
+            region: region.map_or_else(String::new, |it| {
+                format!(" --region {}", word(it, "REGION"))
+            }),
         }
     }
 
@@ -72,9 +74,7 @@ impl Words {
 
     fn request(&self) -> String {
         let (name, namespace) = (&self.name, &self.namespace);
-        format!(
-            "kubectl annotate cup {name} -n {namespace} --overwrite {REQUESTED_AT}=$(date +%s)"
-        )
+        format!("kubectl annotate cup {name} -n {namespace} --overwrite {REQUESTED_AT}=$(date +%s)")
     }
 
     /// `aws cognito-idp OPERATION` on the pool.
@@ -123,7 +123,8 @@ impl Words {
     }
 }
 
-const NEW_VALUE: &str = "put a new value into the Secret, from the shell's variable PASSWORD (read -rs PASSWORD)";
+const NEW_VALUE: &str =
+    "put a new value into the Secret, from the shell's variable PASSWORD (read -rs PASSWORD)";
 
 /// The command that ends a suspension.
 #[must_use]
@@ -203,9 +204,9 @@ fn wait(reason: Reason, words: &Words, known: &Known<'_>) -> (String, Vec<String
         Reason::UnhandledError => format!(
             "wait: the operator tries again by itself{next}; if the error stays, follow AWS's words above"
         ),
-        Reason::Progressing => format!(
-            "wait: a set takes milliseconds, but for the rate limit or a quarantine{next}"
-        ),
+        Reason::Progressing => {
+            format!("wait: a set takes milliseconds, but for the rate limit or a quarantine{next}")
+        }
         _ => format!("wait: the operator sends the same value again by itself{next}"),
     };
     let mut commands = vec![words.watch()];
@@ -258,7 +259,9 @@ fn of_secret(reason: Reason, words: &Words, known: &Known<'_>) -> (String, Vec<S
             _ => {
                 let reference = json!({ "spec": { "passwordSecretRef": { "key": "KEY" } } });
                 (
-                    format!("name one of the Secret's keys as KEY, or add the key, with the password from the shell's variable PASSWORD (read -rs PASSWORD){at_source}"),
+                    format!(
+                        "name one of the Secret's keys as KEY, or add the key, with the password from the shell's variable PASSWORD (read -rs PASSWORD){at_source}"
+                    ),
                     vec![words.patch(&reference), words.set_value()],
                 )
             }
@@ -268,10 +271,7 @@ fn of_secret(reason: Reason, words: &Words, known: &Known<'_>) -> (String, Vec<S
                 format!("take the line break out of the value{at_source}"),
                 vec![words.strip_value()],
             ),
-            _ => (
-                format!("{NEW_VALUE}{at_source}"),
-                vec![words.set_value()],
-            ),
+            _ => (format!("{NEW_VALUE}{at_source}"), vec![words.set_value()]),
         },
     }
 }
@@ -284,7 +284,10 @@ fn label(words: &Words, selector: &str) -> String {
         let parts = selector.split(',');
         parts
             .map(|part| match part.split_once('=') {
-                Some((key, value)) => word(&format!("{key}={}", value.trim_start_matches('=')), "LABEL=VALUE"),
+                Some((key, value)) => word(
+                    &format!("{key}={}", value.trim_start_matches('=')),
+                    "LABEL=VALUE",
+                ),
                 None => word(&format!("{part}=true"), "LABEL=VALUE"),
             })
             .collect()
@@ -308,9 +311,13 @@ fn of_grant(
             let names = known.fitting.iter().map(|it| word(it, "GRANT"));
             let names = names.collect::<Vec<_>>().join(" ");
             let mut commands = vec![format!("kubectl get cupg {names} -o wide").replace("  ", " ")];
-            commands.extend(known.fitting.iter().skip(1).map(|it| {
-                format!("kubectl delete cupg {}", word(it, "GRANT"))
-            }));
+            commands.extend(
+                known
+                    .fitting
+                    .iter()
+                    .skip(1)
+                    .map(|it| format!("kubectl delete cupg {}", word(it, "GRANT"))),
+            );
             (
                 "ask your platform team to make these grants agree, or to delete all but one"
                     .to_owned(),

@@ -17,3 +17,6 @@ pub mod report;
 pub mod schema;
 pub mod summary;
 mod words;
+
+#[cfg(test)]
+mod tests;

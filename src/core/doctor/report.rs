@@ -129,7 +129,10 @@ impl Report {
 }
 
 fn unreadable(namespace: &str, name: &str, why: &str) -> Report {
-    let text = format!("this version can't read the resource: {}", legible(why, 300));
+    let text = format!(
+        "this version can't read the resource: {}",
+        legible(why, 300)
+    );
     let cure = Cure::command(
         "correct the field, or use the plugin of the operator's version",
         format!("kubectl get cup {name} -n {namespace} -o yaml"),
@@ -241,7 +244,10 @@ fn message(subject: &Subject<'_>, message: &str) -> String {
     let cure = entry.map(|it| format!(": {}.", it.cure));
     let without = cure.and_then(|it| message.strip_suffix(&*it));
     let text = without.map_or_else(|| message.to_owned(), |it| format!("{it}."));
-    let own = format!("kubectl annotate cup {} -n {} ", subject.name, subject.namespace);
+    let own = format!(
+        "kubectl annotate cup {} -n {} ",
+        subject.name, subject.namespace
+    );
     legible(&text.replace("kubectl annotate cup NAME ", &own), 1_200)
 }
 

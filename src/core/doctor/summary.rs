@@ -159,9 +159,9 @@ impl Kind {
             )
             .more("runbooks.md#nothing-happens"),
             Self::Other => Cure::words("use the plugin of the operator's version"),
-            Self::SuspendedUnready | Self::Suspended => {
-                Cure::words("end the suspension, if its cause is gone: kubectl cognito-password resume NAME")
-            }
+            Self::SuspendedUnready | Self::Suspended => Cure::words(
+                "end the suspension, if its cause is gone: kubectl cognito-password resume NAME",
+            ),
             Self::Ready => return None,
             Self::Stalled(it) | Self::Waiting(it) | Self::Unknown(it) | Self::Transient(it) => {
                 if it.entry().cure.is_empty() {
@@ -178,7 +178,10 @@ impl Kind {
 fn one_line(reason: Reason) -> String {
     let annotate = format!("run kubectl annotate cup NAME --overwrite {REQUESTED_AT}=$(date +%s)");
     let cure = reason.entry().cure;
-    let asked = cure.replace(&annotate, "ask for a set (kubectl cognito-password set NAME)");
+    let asked = cure.replace(
+        &annotate,
+        "ask for a set (kubectl cognito-password set NAME)",
+    );
     asked.replace(
         annotate.trim_start_matches("run "),
         "kubectl cognito-password set NAME",
@@ -234,7 +237,10 @@ impl Summary {
         let rows: Vec<_> = rows.chain(self.findings.iter().cloned()).collect();
         let mut parts = vec![layout.wrapped(&head, 0), layout.findings(&rows)];
         if let Some(worst) = self.states.first().filter(|it| it.level != Level::Well) {
-            parts.push(format!("next: kubectl cognito-password doctor {}", worst.oldest));
+            parts.push(format!(
+                "next: kubectl cognito-password doctor {}",
+                worst.oldest
+            ));
         }
         parts.retain(|it| !it.is_empty());
         parts.join("\n")
@@ -321,7 +327,11 @@ fn findings(around: &Surroundings) -> Vec<Finding> {
     match &around.grants {
         Seen::Known(grants) => findings.extend(grants.iter().filter_map(|it| {
             let (text, cure) = grant::trouble(it)?;
-            let age = it.status.conditions.first().map(|it| it.last_transition_time.0);
+            let age = it
+                .status
+                .conditions
+                .first()
+                .map(|it| it.last_transition_time.0);
             let age = age.map(|at| format!(" for {}", span(around.now.duration_since(at))));
             let text = format!("{text}{}", age.unwrap_or_default());
             Some(Finding::new("grant", Level::Failed, text).cured_by(cure))

@@ -113,11 +113,9 @@ fn is_admitted(resource: &CognitoUserPassword, around: &Surroundings) -> bool {
     match Admissions::new(around).of(&subject) {
         Admitted::NoGrantsNeeded => true,
         Admitted::InvalidTarget => false,
-        Admitted::Decided { admission, .. } => matches!(
-            admission,
-            Admission::Granted(_) | Admission::Ambiguous
-        ),
+        Admitted::Decided { admission, .. } => {
+            matches!(admission, Admission::Granted(_) | Admission::Ambiguous)
+        }
         Admitted::Unseen(_) => subject.reason() != Some(Reason::NotGranted),
     }
 }
-

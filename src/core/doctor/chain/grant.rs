@@ -279,10 +279,7 @@ fn not_granted(
 }
 
 /// A grant that would fit if the resource named the grant's pool.
-fn other_pool<'a>(
-    subject: &Subject<'_>,
-    around: &'a Surroundings,
-) -> Option<(&'a str, PoolId)> {
+fn other_pool<'a>(subject: &Subject<'_>, around: &'a Surroundings) -> Option<(&'a str, PoolId)> {
     let target = subject.target.as_ref()?;
     let empty = BTreeMap::new();
     let labels = around.labels.get(subject.namespace).and_then(Seen::known);
@@ -317,7 +314,10 @@ pub fn trouble(found: &FoundGrant) -> Option<(String, Cure)> {
         shown(&ready.reason),
         crate::core::text::legible(&ready.message, 600)
     );
-    Some((text, cure(&ready.reason, &found.name, found.role.as_deref())))
+    Some((
+        text,
+        cure(&ready.reason, &found.name, found.role.as_deref()),
+    ))
 }
 
 fn unready(name: &str, around: &Surroundings) -> Option<(String, Cure)> {

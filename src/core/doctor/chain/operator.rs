@@ -62,7 +62,9 @@ pub fn of_namespace(namespace: Option<&str>, around: &Surroundings) -> Vec<Link>
                 let mut link = Link::new(
                     SUBJECT,
                     Level::Failed,
-                    format!("two operators act for {namespace}: {names}, each with a leader of its own"),
+                    format!(
+                        "two operators act for {namespace}: {names}, each with a leader of its own"
+                    ),
                 );
                 link.finding.cure = Some(
                     Cure::words("delete one of the two, or give each its own --watch-namespaces")
@@ -117,10 +119,16 @@ pub fn crds(around: &Surroundings) -> Option<Link> {
 }
 
 fn watches_others(namespace: &str, installed: &[&Operator]) -> Link {
-    let watched = installed.iter().flat_map(|it| it.settings().watch_namespaces);
+    let watched = installed
+        .iter()
+        .flat_map(|it| it.settings().watch_namespaces);
     let text = format!(
         "{} watches only {}, and not {namespace}: nobody acts for this resource",
-        installed.iter().map(|it| name_of(it)).collect::<Vec<_>>().join(" and "),
+        installed
+            .iter()
+            .map(|it| name_of(it))
+            .collect::<Vec<_>>()
+            .join(" and "),
         listed(&watched.collect::<Vec<_>>())
     );
     let mut link = Link::new(SUBJECT, Level::Failed, text);
@@ -190,7 +198,10 @@ fn of_operator(operator: &Operator, now: Timestamp) -> Link {
         return link;
     }
     if installed.ready == 0 {
-        let text = format!("{place} has 0 of {} ready", count(installed.desired.unsigned_abs() as usize, "pod"));
+        let text = format!(
+            "{place} has 0 of {} ready",
+            count(installed.desired.unsigned_abs() as usize, "pod")
+        );
         let mut link = Link::new(SUBJECT, Level::Failed, text);
         link.finding.cure = Some(logs(Some(operator)));
         return link;
@@ -246,7 +257,8 @@ fn two_leaders(operator: &Operator) -> Option<String> {
     let pods = operator.metrics.known()?;
     let leaders = pods.iter().filter(|(_, it)| it.leads == Some(true));
     let leaders: Vec<_> = leaders.map(|(pod, _)| pod.clone()).collect();
-    (leaders.len() > 1).then(|| format!("{} pods lead at once: {}", leaders.len(), listed(&leaders)))
+    (leaders.len() > 1)
+        .then(|| format!("{} pods lead at once: {}", leaders.len(), listed(&leaders)))
 }
 
 /// The queue and the budget, by the leader's metrics.
@@ -259,12 +271,8 @@ fn load(operator: &Operator) -> String {
         return String::new();
     };
     let parts = [
-        it.rps.map(|rps| {
-            format!(
-                "budget {rps} of {} sets/s",
-                operator.settings().cognito_rps
-            )
-        }),
+        it.rps
+            .map(|rps| format!("budget {rps} of {} sets/s", operator.settings().cognito_rps)),
         it.waiting.map(|waiting| format!("{waiting} waiting")),
         it.queue.map(|queue| format!("{queue} in the queue")),
     ];
@@ -284,10 +292,15 @@ fn of_lease(lease: &Lease, operator: Option<&Operator>, now: Timestamp) -> Link 
         link
     };
     if lease.holder.is_empty() {
-        return broken(format!("no pod leads: nobody holds the Lease {}", shown(&lease.name)));
+        return broken(format!(
+            "no pod leads: nobody holds the Lease {}",
+            shown(&lease.name)
+        ));
     }
     let Some(renewed) = lease.renewed else {
-        return broken(format!("{holder} holds the Lease, which has no time of renewal"));
+        return broken(format!(
+            "{holder} holds the Lease, which has no time of renewal"
+        ));
     };
     let age = now.duration_since(renewed);
     if age > SignedDuration::from_secs(lease.duration) {
@@ -297,7 +310,9 @@ fn of_lease(lease: &Lease, operator: Option<&Operator>, now: Timestamp) -> Link 
             lease.duration
         ));
     }
-    let since = lease.acquired.map(|at| format!(" for {}", span(now.duration_since(at))));
+    let since = lease
+        .acquired
+        .map(|at| format!(" for {}", span(now.duration_since(at))));
     let text = format!(
         "{holder} leads{}, renewed {} ago",
         since.unwrap_or_default(),

@@ -38,7 +38,11 @@ pub fn link(subject: &Subject<'_>, now: Timestamp) -> Link {
         format!("corrected {times}, last {}", ago(it.at.0, now))
     }));
     let mut is_late = false;
-    if let Some(failures) = status.failures.as_ref().filter(|_| !subject.resource.spec.suspend) {
+    if let Some(failures) = status
+        .failures
+        .as_ref()
+        .filter(|_| !subject.resource.spec.suspend)
+    {
         let failed = count(failures.count as usize, "failure");
         let due = when(failures.retry_at.0, now);
         let late = now.duration_since(failures.retry_at.0);

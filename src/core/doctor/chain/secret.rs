@@ -88,7 +88,9 @@ fn hidden(subject: &Subject<'_>, secret: &Seen<Option<FoundSecret>>) -> Link {
     let status = subject.resource.status.as_ref();
     let has_read = status.is_some_and(|it: &Status| it.synced.is_some());
     let also = match subject.reason() {
-        Some(reason) if reason.is_about_grants() => "; without a grant the operator doesn't read it either",
+        Some(reason) if reason.is_about_grants() => {
+            "; without a grant the operator doesn't read it either"
+        }
         Some(Reason::SecretNotFound) => "; the operator didn't find it",
         Some(Reason::SecretKeyNotFound) => "; the operator didn't find the key",
         Some(Reason::InvalidSecretValue) => "; the operator could not use its value",

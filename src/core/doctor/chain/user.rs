@@ -28,7 +28,8 @@ pub fn link(subject: &Subject<'_>, around: &Surroundings) -> Link {
     match verified.status {
         ConditionStatus::True => {
             let name = found_as.map_or_else(String::new, |it| format!(" as {}", shown(it)));
-            let text = format!("looks find the user{name}, as the last set left the user (since {since})");
+            let text =
+                format!("looks find the user{name}, as the last set left the user (since {since})");
             Link::new(SUBJECT, Level::Well, text)
         }
         ConditionStatus::False => {
