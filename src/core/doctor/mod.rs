@@ -11,10 +11,12 @@
 pub mod chain;
 pub mod cures;
 pub mod facts;
+pub mod link;
 pub mod metrics;
 pub mod names;
 pub mod report;
 pub mod schema;
+pub mod subject;
 pub mod summary;
 mod words;
 

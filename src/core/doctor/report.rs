@@ -2,12 +2,14 @@
 
 use super::{
     chain::{
-        Link, Subject, chain, duplicate,
-        grant::{Admissions, Admitted},
+        chain, duplicate,
+        grant::{self, Admissions, Admitted},
         resource::next_try,
     },
-    cures::{self, Known},
+    cures::{self, known::Known},
     facts::{FoundSecret, Listed, Surroundings},
+    link::Link,
+    subject::Subject,
     words::{shown, span},
 };
 use crate::{
@@ -175,7 +177,9 @@ fn of_readable(
         .operators
         .iter()
         .find_map(|it| Some((&*it.namespace, &*it.installed.as_ref()?.name)));
+    let selector = selector(subject, around);
     let known = Known {
+        selector: selector.as_deref(),
         secret: secret.and_then(Seen::known).and_then(Option::as_ref),
         fitting,
         older: older.as_deref(),
@@ -249,6 +253,18 @@ fn message(subject: &Subject<'_>, message: &str) -> String {
         subject.name, subject.namespace
     );
     legible(&text.replace("kubectl annotate cup NAME ", &own), 1_200)
+}
+
+/// The labels that the operator looks for: by the operator's settings, or by the message of the status.
+fn selector(subject: &Subject<'_>, around: &Surroundings) -> Option<String> {
+    let mut acting = grant::acting(subject.namespace, around);
+    let of_settings = acting.find_map(|it| it.settings().secret_selector);
+    of_settings.or_else(|| {
+        let ready = subject.condition(ConditionType::Ready)?;
+        let ready = Some(ready).filter(|_| subject.reason() == Some(Reason::SecretNotFound))?;
+        let (_, rest) = ready.message.split_once("--secret-selector requires (")?;
+        Some(rest.split_once("): ")?.0.to_owned())
+    })
 }
 
 /// Nothing that the caller can see explains why nobody acts.

@@ -1,10 +1,11 @@
 //! Many resources at once: counted by reason, the worst first, each reason with its cure in a line.
 
 use super::{
-    chain::{Subject, grant, operator},
+    chain::{grant, operator},
     cures,
     facts::{Listed, Surroundings},
     report::Report,
+    subject::Subject,
     words::{count, span},
 };
 use crate::{

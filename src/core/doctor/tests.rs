@@ -1,11 +1,11 @@
 //! Golden texts of whole chains, each one valid scene with one fault; and the table of cures.
 
 use super::{
-    chain::Subject,
-    cures::{self, Known, cure},
+    cures::{self, cure, known::Known},
     facts::{Crds, FoundGrant, FoundSecret, Lease, Listed, Operator, Rivals, Surroundings},
     metrics::Metrics,
     report::Report,
+    subject::Subject,
     summary::Summary,
 };
 use crate::{

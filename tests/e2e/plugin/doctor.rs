@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::plugin;
+use crate::duplicates::second_after;
 use crate::support::tools::{self, Tool};
 use crate::support::{ControlPlane, Operator, eventually, operator};
 use crate::world::{POOL, SOON, World};
@@ -208,8 +209,7 @@ async fn each_broken_resource_is_named_and_the_cure_cures() {
         .apply_resource("older", |it| it["spec"]["username"] = json!("twin"))
         .await;
     other.wait("older", "True", "PasswordSet").await;
-    // The API server's times have whole seconds, and the next second is a younger one.
-    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    second_after(&other.resource("older").await).await;
     world.apply_secret("younger", "password", younger).await;
     world
         .apply_resource("younger", |it| it["spec"]["username"] = json!("twin"))

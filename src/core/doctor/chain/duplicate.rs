@@ -1,9 +1,6 @@
 //! The link `duplicate`: whether an older resource manages the same user.
 
-use super::{
-    Link, Subject,
-    grant::{Admissions, Admitted},
-};
+use super::grant::{Admissions, Admitted};
 use crate::{
     api::{CognitoUserPassword, Reason},
     core::{
@@ -11,6 +8,8 @@ use crate::{
         checkup::finding::Level,
         doctor::{
             facts::{Missing, Surroundings},
+            link::Link,
+            subject::Subject,
             words::ago,
         },
         names::target::Target,

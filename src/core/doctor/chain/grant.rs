@@ -1,7 +1,6 @@
 //! The link `grant`: which grants name the pool, which of these fit, and why each other one doesn't. The code
 //! that decides in the operator decides here too.
 
-use super::{Link, Subject};
 use crate::{
     api::{ConditionStatus, ConditionType, Reason},
     core::{
@@ -15,6 +14,8 @@ use crate::{
         },
         doctor::{
             facts::{FoundGrant, Operator, Surroundings},
+            link::Link,
+            subject::Subject,
             words::{count, shown, word},
         },
         names::{
@@ -109,6 +110,11 @@ impl<'a> Admissions<'a> {
             UngrantedPolicy::Deny
         };
         let admission = admit(&parsed, is_named, policy, target).within(regions);
+        let says_otherwise = subject.reason().is_some_and(|it| !it.is_about_grants());
+        if acting.is_empty() && admission == Admission::NotGranted && says_otherwise {
+            let why = "no grant fits, but the operator acts for this resource: perhaps by its --watch-namespaces or --ungranted=allow, which you can't see here";
+            return Admitted::Unseen(why.to_owned());
+        }
         Admitted::Decided {
             admission,
             fitting,
@@ -187,8 +193,9 @@ pub fn link(subject: &Subject<'_>, admitted: &Admitted, around: &Surroundings) -
                         if subject.reason() == Some(Reason::InvalidCredentials) {
                             link.finding.level = Level::Failed;
                             link.reason = Some(Reason::InvalidCredentials);
+                        } else {
+                            link.finding.cure = Some(cure);
                         }
-                        link.finding.cure = Some(cure);
                         link
                     }
                 }

@@ -1,6 +1,5 @@
 //! The link `operator`: whether an operator runs that acts for the namespace, and who leads.
 
-use super::{Link, PATIENCE, Subject};
 use crate::{
     api::{FIELD_MANAGER, GROUP, VERSION},
     core::{
@@ -11,7 +10,9 @@ use crate::{
         },
         doctor::{
             facts::{Lease, Operator, Surroundings},
-            words::{count, shown, span},
+            link::{Link, PATIENCE},
+            subject::Subject,
+            words::{count, shown, span, word},
         },
     },
 };
@@ -110,10 +111,15 @@ pub fn crds(around: &Surroundings) -> Option<Link> {
         Level::Warning
     };
     let mut link = Link::new("crds", level, text);
-    let cure = Cure::command(
-        "apply the CRDs of the operator's version",
-        "kubectl apply --server-side -k crds/".to_owned(),
+    let installed = around.operators.iter().find_map(|it| it.installed.as_ref());
+    let command = installed.map_or_else(
+        || "kubectl apply --server-side -k crds/".to_owned(),
+        |it| {
+            let image = word(&it.image, "IMAGE");
+            format!("docker run --rm {image} crd | kubectl apply --server-side -f -")
+        },
     );
+    let cure = Cure::command("apply the CRDs of the operator's version", command);
     link.finding.cure = Some(cure.more("install.md"));
     Some(link)
 }

@@ -1,11 +1,14 @@
 //! The link `record`: what the status says of the last set, of an attempt without an outcome, and of the next try.
 
-use super::{Link, PATIENCE, Subject};
 use crate::{
     api::{AttemptOutcome, Status},
     core::{
         checkup::finding::Level,
-        doctor::words::{ago, count, when},
+        doctor::{
+            link::{Link, PATIENCE},
+            subject::Subject,
+            words::{ago, count, when},
+        },
         protocol::quarantine::QUARANTINE,
     },
 };

@@ -1,12 +1,13 @@
 //! The link `resource`: whether the operator has observed the spec, and whether somebody suspended the resource.
 
-use super::{Link, PATIENCE, Subject};
 use crate::{
     api::{ConditionType, REQUESTED_AT, SUSPENDED_BECAUSE},
     core::{
         checkup::finding::{Cure, Level},
         doctor::{
             cures,
+            link::{Link, PATIENCE},
+            subject::Subject,
             words::{ago, shown, span, when},
         },
         protocol::request::known_by,

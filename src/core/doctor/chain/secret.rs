@@ -1,14 +1,13 @@
 //! The link `secret`: whether the Secret and the key are there, and what is wrong with the value. The value itself
 //! never gets here.
 
-use super::{Link, Subject};
 use crate::{
     api::{Reason, Status},
     core::{
         access::why_not::listed,
         checkup::{finding::Level, seen::Seen},
         credential::password::InvalidValue,
-        doctor::{facts::FoundSecret, words::shown},
+        doctor::{facts::FoundSecret, link::Link, subject::Subject, words::shown},
     },
 };
 

@@ -1,12 +1,13 @@
 //! The link `user`: what the operator's looks at the user found.
 
-use super::{Link, Subject};
 use crate::{
     api::{ConditionStatus, ConditionType, Drift, Reason},
     core::{
         checkup::finding::{Cure, Level},
         doctor::{
             facts::Surroundings,
+            link::Link,
+            subject::Subject,
             words::{ago, shown},
         },
         text::legible,
