@@ -9,7 +9,7 @@
 use super::parse::{parse, print_line};
 use crate::command::{
     completion::{CompletionArgs, completion},
-    doctor::{DoctorArgs, doctor},
+    doctor::{self, DoctorArgs, doctor},
     exit::{Exit, Failure},
     session::ConnectionArgs,
 };
@@ -51,12 +51,7 @@ enum Command {
     ///
     /// Exit status: 0 if all resources are Ready, 1 if one isn't or something is broken, 3 if the resources can't be
     /// read.
-    ///
-    /// Examples:
-    ///   kubectl cognito-password doctor ci-bot -n team-a
-    ///   kubectl cognito-password doctor team-a/ci-bot team-b/deploy
-    ///   kubectl cognito-password doctor -A -o json
-    #[command(verbatim_doc_comment)]
+    #[command(after_long_help = doctor::EXAMPLES)]
     Doctor(DoctorArgs),
 
     /// Print the script by which a shell completes commands and flags

@@ -31,6 +31,12 @@ use kube::Client;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The examples of the help text.
+pub const EXAMPLES: &str = "Examples:
+  kubectl cognito-password doctor ci-bot -n team-a
+  kubectl cognito-password doctor team-a/ci-bot team-b/deploy
+  kubectl cognito-password doctor -A -o json";
+
 /// The arguments.
 #[derive(Args, Debug)]
 pub struct DoctorArgs {
@@ -151,6 +157,8 @@ async fn sum_up(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
     let (selector, pool) = (args.selector.as_deref(), args.pool.as_deref());
     let listed = match resources::list(client, own, selector, pool).await {
         Seen::Known(listed) => listed,
+        // The summary says that the CRDs are missing.
+        Seen::Failed(_) if is_without_crds(client).await => Vec::new(),
         unseen => {
             let why = unseen.why_not().unwrap_or_default();
             let hint = if everywhere {
@@ -300,10 +308,7 @@ async fn not_there(
         it.why = why;
         return it;
     }
-    if schema::served(client)
-        .await
-        .is_ok_and(|it| it.kinds.is_empty())
-    {
+    if is_without_crds(client).await {
         it.exit = Exit::Found;
         it.why = "the API server doesn't know CognitoUserPasswords: install the operator's CRDs (kubectl apply --server-side -k crds/)".to_owned();
         return it;
@@ -317,6 +322,11 @@ async fn not_there(
     let known = known.known().into_iter().flatten().map(Listed::key);
     it.near = near((namespace, name), known);
     it
+}
+
+async fn is_without_crds(client: &Client) -> bool {
+    let served = schema::served(client).await;
+    served.is_ok_and(|it| it.kinds.is_empty())
 }
 
 impl NotThere {

@@ -184,6 +184,7 @@ fn of_readable(
         fitting,
         older: older.as_deref(),
         operator,
+        refused_role: refused_role(subject),
         role: role.map(|it| it.arn.as_str()),
         region,
         is_stalled: subject.condition(ConditionType::Stalled).is_some(),
@@ -265,6 +266,13 @@ fn selector(subject: &Subject<'_>, around: &Surroundings) -> Option<String> {
         let (_, rest) = ready.message.split_once("--secret-selector requires (")?;
         Some(rest.split_once("): ")?.0.to_owned())
     })
+}
+
+/// The role in AWS's words, such as `arn:aws:sts::111122223333:assumed-role/passwords/session is not authorized`.
+fn refused_role<'a>(subject: &Subject<'a>) -> Option<&'a str> {
+    let message = &subject.condition(ConditionType::Ready)?.message;
+    let (_, rest) = message.split_once(":assumed-role/")?;
+    rest.split(['/', ' ']).next().filter(|it| !it.is_empty())
 }
 
 /// Nothing that the caller can see explains why nobody acts.

@@ -184,6 +184,7 @@ pub(super) fn assert_fits(text: &str) {
             "kubectl ",
             "printf ",
             "echo ",
+            "docker ",
             "aws ",
             "cognito-password-operator ",
         ]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -382,6 +383,27 @@ async fn an_operator_that_does_not_run_is_named_and_a_tenant_gets_question_marks
     run.assert(
         3,
         &["you may not get cognitouserpasswords.cognito-password-operator.io/bot"],
+    );
+
+    // More resources than a page of a list has.
+    let many = (0..620).map(|number| {
+        let world = &world;
+        async move {
+            world
+                .apply_resource(&format!("many-{number}"), |_| ())
+                .await
+        }
+    });
+    let all = futures::stream::iter(many).buffer_unordered(16);
+    all.collect::<Vec<()>>().await;
+    let run = Run::new(&viewer, &["-n", &world.namespace, "-o", "json"]).await;
+    let document = run.json();
+    assert_eq!(document["total"], 621, "{}", document["states"]);
+    assert_eq!(document["resources"].as_array().map(Vec::len), Some(621));
+    let run = Run::new(&viewer, &["-n", &world.namespace]).await;
+    run.assert(
+        1,
+        &["621 resources in", "× NotObserved 621:", "and 618 more"],
     );
 
     // CRDs of an older version.

@@ -112,7 +112,7 @@ impl<'a> Admissions<'a> {
         let admission = admit(&parsed, is_named, policy, target).within(regions);
         let says_otherwise = subject.reason().is_some_and(|it| !it.is_about_grants());
         if acting.is_empty() && admission == Admission::NotGranted && says_otherwise {
-            let why = "no grant fits, but the operator acts for this resource: perhaps by its --watch-namespaces or --ungranted=allow, which you can't see here";
+            let why = "no grant fits, but perhaps the operator has --watch-namespaces or --ungranted=allow, which you can't see here";
             return Admitted::Unseen(why.to_owned());
         }
         Admitted::Decided {
@@ -164,7 +164,16 @@ pub fn link(subject: &Subject<'_>, admitted: &Admitted, around: &Surroundings) -
             format!("the pool {pool} or the username {username:?} is not valid"),
             Reason::InvalidParameter,
         ),
-        Admitted::Unseen(why) => Link::new(SUBJECT, Level::Unknown, why.clone()),
+        Admitted::Unseen(why) => {
+            let also = match subject.reason() {
+                Some(reason) if reason.is_about_grants() => {
+                    format!("; status: {}", reason.as_str())
+                }
+                Some(_) => "; the operator acts for this resource".to_owned(),
+                None => String::new(),
+            };
+            Link::new(SUBJECT, Level::Unknown, format!("{why}{also}"))
+        }
         Admitted::Decided {
             admission,
             fitting,

@@ -87,7 +87,8 @@ pub(super) fn of_identity(
     });
     match (reason, of_role) {
         (Reason::AccessDenied, role) => {
-            let role = role.unwrap_or_else(|| "ROLE".to_owned());
+            let refused = known.refused_role.map(|it| word(it, "ROLE"));
+            let role = refused.or(role).unwrap_or_else(|| "ROLE".to_owned());
             (
                 "allow the action that the message names on the pool, in the policy of the role that the message names, and then ask for a set. The second command prints the policy".to_owned(),
                 vec![

@@ -17,6 +17,8 @@ pub struct Known<'a> {
     pub operator: Option<(&'a str, &'a str)>,
     /// The role that the operator assumes for this resource.
     pub role: Option<&'a str>,
+    /// The name of the role that AWS's words in the status name.
+    pub refused_role: Option<&'a str>,
     /// The Region of the calls, if known.
     pub region: Option<&'a str>,
     /// Whether the status says that a person must act, whatever the class of the reason.

@@ -287,3 +287,16 @@ fn a_secret_that_the_operator_does_not_find_gets_the_labels_that_the_status_name
     let absent = report(resource, &Seen::Known(None), &around);
     assert!(mended(&absent).1.ends_with(label), "{}", text(&absent));
 }
+
+#[test]
+fn the_role_that_iam_refuses_is_named_in_the_cure() {
+    let words = "AccessDeniedException: User: arn:aws:sts::111122223333:assumed-role/passwords/cpo is not authorized to perform: cognito-idp:AdminSetUserPassword";
+    let message = crate::core::condition::verdict::Verdict::quoting(Reason::AccessDenied, words);
+    let resource = resource(|it| not_ready(it, Reason::AccessDenied, &message.message));
+    let report = report(resource, &Seen::Known(Some(secret())), &around());
+    let (_, commands) = mended(&report);
+    assert!(
+        commands.starts_with("aws iam list-role-policies --role-name passwords\n"),
+        "{commands}"
+    );
+}
