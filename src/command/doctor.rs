@@ -310,7 +310,7 @@ async fn not_there(
     }
     if is_without_crds(client).await {
         it.exit = Exit::Found;
-        it.why = "the API server doesn't know CognitoUserPasswords: install the operator's CRDs (kubectl apply --server-side -k crds/)".to_owned();
+        it.why.push_str("the API server doesn't know CognitoUserPasswords: install the operator's CRDs (kubectl apply --server-side -k crds/)");
         return it;
     }
     it.exit = Exit::Found;

@@ -30,6 +30,9 @@ pub struct Unreadable {
 }
 
 /// Reads an object that the API server sent.
+///
+/// # Errors
+/// [`Unreadable`]: another version wrote the object, or a schema was edited.
 pub fn read<K: DeserializeOwned>(object: DynamicObject) -> Read<K> {
     let (namespace, name) = (
         object.metadata.namespace.clone().unwrap_or_default(),

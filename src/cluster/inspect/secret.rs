@@ -18,6 +18,11 @@ pub async fn find(
     key: &str,
     selectors: &[String],
 ) -> Seen<Option<FoundSecret>> {
+    // The name becomes a segment of a URL's path, and a person can edit the schema that refuses other names.
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+    if name.starts_with('.') || name.is_empty() || !name.chars().all(fits) {
+        return Seen::Known(None);
+    }
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let needed = core_right("get", "secrets", Some(namespace), Some(name));
     let found = seen(client, needed, api.get_opt(name)).await;
@@ -28,7 +33,9 @@ fn judged(mut secret: Secret, key: &str, selectors: &[String]) -> FoundSecret {
     let mut data = secret.data.take().unwrap_or_default();
     let value = data.get(key).map(|it| Password::parse(&it.0).map(|_| ()));
     let keys = data.keys().cloned().collect();
-    data.values_mut().for_each(|it| it.0.zeroize());
+    for value in data.values_mut() {
+        value.0.zeroize();
+    }
     // `kubectl apply` with `stringData` puts the values into an annotation.
     for value in secret.annotations_mut().values_mut() {
         value.zeroize();

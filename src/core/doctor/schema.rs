@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The fields of `ours` that `served` lacks, such as `status.signOutOwed`, at most ten. Both are schemas of
-/// OpenAPI v3 for the whole object. A field whose parent is missing is not listed beside the parent.
+/// `OpenAPI` v3 for the whole object. A field whose parent is missing is not listed beside the parent.
 #[must_use]
 pub fn missing_fields(ours: &Value, served: &Value) -> Vec<String> {
     let mut missing = Vec::new();

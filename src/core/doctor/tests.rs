@@ -315,10 +315,10 @@ fn a_summary_counts_by_reason_the_worst_first() {
     let listed = vec![
         named("well-1", &|_| ()),
         named("waits-1", &|it| {
-            not_ready(it, Reason::NotGranted, "No grant.")
+            not_ready(it, Reason::NotGranted, "No grant.");
         }),
         named("stalls", &|it| {
-            not_ready(it, Reason::InvalidPassword, "No.")
+            not_ready(it, Reason::InvalidPassword, "No.");
         }),
         named("waits-2", &|it| {
             not_ready(it, Reason::NotGranted, "No grant.");
@@ -342,13 +342,13 @@ fn a_summary_counts_by_reason_the_worst_first() {
     let summary = Summary::new(&listed, &around());
     assert_eq!((summary.total, summary.ready), (7, 2));
     assert!(!summary.is_well());
-    let names: Vec<_> = summary
+    let counted: Vec<_> = summary
         .states
         .iter()
         .map(|it| (it.state, it.count))
         .collect();
     assert_eq!(
-        names,
+        counted,
         [
             ("Unreadable", 1),
             ("NotObserved", 1),

@@ -202,50 +202,8 @@ async fn each_broken_resource_is_named_and_the_cure_cures() {
     scene.cure(&report["cure"]["commands"][0], absent).await;
     world.wait_set("absent", absent).await;
 
-    // A duplicate, named in another namespace: the second command deletes the older one.
-    let other = world.neighbour("doctor-other").await;
-    world.cognito.add_user(POOL, "twin");
-    other.apply_secret("older", "password", older).await;
-    other
-        .apply_resource("older", |it| it["spec"]["username"] = json!("twin"))
-        .await;
-    other.wait("older", "True", "PasswordSet").await;
-    second_after(&other.resource("older").await).await;
-    world.apply_secret("younger", "password", younger).await;
-    world
-        .apply_resource("younger", |it| it["spec"]["username"] = json!("twin"))
-        .await;
-    world.wait("younger", "False", "DuplicateUser").await;
-    let words = format!("{}/older is older", other.namespace);
-    let report = scene.report("younger", &[&words]).await;
-    scene.cure(&report["cure"]["commands"][1], "").await;
-    world.wait("younger", "True", "PasswordSet").await;
-
-    // Suspended with a reason, before the password was ever set.
-    world.cognito.add_user(POOL, "paused");
-    world.apply_secret("paused", "password", paused).await;
-    let because = "cognito-password-operator.io/suspended-because";
-    world
-        .apply_resource("paused", |it| {
-            it["spec"]["suspend"] = json!(true);
-            it["metadata"]["annotations"] = json!({ because: "INC-4711, alice" });
-        })
-        .await;
-    world
-        .wait_for("paused", "suspended", |it| {
-            it.data["status"]["conditions"]
-                .to_string()
-                .contains("Suspended")
-        })
-        .await;
-    let report = scene
-        .report("paused", &["because: \"INC-4711, alice\""])
-        .await;
-    assert_eq!(report["suspended"], true);
-    scene
-        .cure(&report["chain"][0]["cure"]["commands"][0], "")
-        .await;
-    world.wait_set("paused", paused).await;
+    names_a_duplicate(&scene, older, younger).await;
+    names_a_suspension(&scene, paused).await;
 
     // No grant: the second command makes one.
     let foreign = world.neighbour("doctor-foreign").await;
@@ -278,6 +236,57 @@ async fn each_broken_resource_is_named_and_the_cure_cures() {
         let encoded = encode(password);
         assert!(!outputs.contains(&encoded), "{password} is in the output");
     }
+}
+
+/// A duplicate, named in another namespace: the second command deletes the older one.
+async fn names_a_duplicate(scene: &Scene<'_>, older: &str, younger: &str) {
+    let world = &scene.world;
+    let other = world.neighbour("doctor-other").await;
+    world.cognito.add_user(POOL, "twin");
+    other.apply_secret("older", "password", older).await;
+    other
+        .apply_resource("older", |it| it["spec"]["username"] = json!("twin"))
+        .await;
+    other.wait("older", "True", "PasswordSet").await;
+    second_after(&other.resource("older").await).await;
+    world.apply_secret("younger", "password", younger).await;
+    world
+        .apply_resource("younger", |it| it["spec"]["username"] = json!("twin"))
+        .await;
+    world.wait("younger", "False", "DuplicateUser").await;
+    let words = format!("{}/older is older", other.namespace);
+    let report = scene.report("younger", &[&words]).await;
+    scene.cure(&report["cure"]["commands"][1], "").await;
+    world.wait("younger", "True", "PasswordSet").await;
+}
+
+/// Suspended with a reason, before the password was ever set.
+async fn names_a_suspension(scene: &Scene<'_>, paused: &str) {
+    let world = &scene.world;
+    world.cognito.add_user(POOL, "paused");
+    world.apply_secret("paused", "password", paused).await;
+    let because = "cognito-password-operator.io/suspended-because";
+    world
+        .apply_resource("paused", |it| {
+            it["spec"]["suspend"] = json!(true);
+            it["metadata"]["annotations"] = json!({ because: "INC-4711, alice" });
+        })
+        .await;
+    world
+        .wait_for("paused", "suspended", |it| {
+            it.data["status"]["conditions"]
+                .to_string()
+                .contains("Suspended")
+        })
+        .await;
+    let report = scene
+        .report("paused", &["because: \"INC-4711, alice\""])
+        .await;
+    assert_eq!(report["suspended"], true);
+    scene
+        .cure(&report["chain"][0]["cure"]["commands"][0], "")
+        .await;
+    world.wait_set("paused", paused).await;
 }
 
 /// As a Secret has a value.
@@ -386,43 +395,47 @@ async fn an_operator_that_does_not_run_is_named_and_a_tenant_gets_question_marks
     );
 
     // More resources than a page of a list has.
-    let many = (0..620).map(|number| {
-        let world = &world;
-        async move {
-            world
-                .apply_resource(&format!("many-{number}"), |_| ())
-                .await
-        }
+    lists_page_by_page(&world, &viewer).await;
+    names_old_crds(plane, &admin, &name).await;
+    ready_pods(plane, 0);
+}
+
+async fn lists_page_by_page(world: &World<'_>, viewer: &Path) {
+    let many = (0..620).map(|number| async move {
+        world
+            .apply_resource(&format!("many-{number}"), |_| ())
+            .await;
     });
     let all = futures::stream::iter(many).buffer_unordered(16);
     all.collect::<Vec<()>>().await;
-    let run = Run::new(&viewer, &["-n", &world.namespace, "-o", "json"]).await;
+    let run = Run::new(viewer, &["-n", &world.namespace, "-o", "json"]).await;
     let document = run.json();
     assert_eq!(document["total"], 621, "{}", document["states"]);
     assert_eq!(document["resources"].as_array().map(Vec::len), Some(621));
-    let run = Run::new(&viewer, &["-n", &world.namespace]).await;
+    let run = Run::new(viewer, &["-n", &world.namespace]).await;
     run.assert(
         1,
         &["621 resources in", "× NotObserved 621:", "and 618 more"],
     );
+}
 
-    // CRDs of an older version.
+/// CRDs of an older version.
+async fn names_old_crds(plane: &ControlPlane, admin: &Path, name: &str) {
     let path = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/signOutOwed";
-    let patch = json!([{ "op": "remove", "path": path }]).to_string();
-    let crd = "cognitouserpasswords.cognito-password-operator.io";
-    plane.kubectl(&["patch", "crd", crd, "--type=json", "-p", &patch]);
+    let removal = json!([{ "op": "remove", "path": path }]).to_string();
+    let kind = "cognitouserpasswords.cognito-password-operator.io";
+    plane.kubectl(&["patch", "crd", kind, "--type=json", "-p", &removal]);
     eventually(SOON, async || {
-        let run = Run::new(&admin, &[&name]).await;
+        let run = Run::new(admin, &[name]).await;
         let is_named = run.said.contains("status.signOutOwed");
         is_named.then_some(()).ok_or(run.said)
     })
     .await;
     plane.kubectl(&["replace", "-k", "crds/"]);
     eventually(SOON, async || {
-        let run = Run::new(&admin, &[&name]).await;
+        let run = Run::new(admin, &[name]).await;
         let is_named = run.said.contains("status.signOutOwed");
         (!is_named).then_some(()).ok_or(run.said)
     })
     .await;
-    ready_pods(plane, 0);
 }

@@ -54,8 +54,7 @@ pub fn of_namespace(namespace: Option<&str>, around: &Surroundings) -> Vec<Link>
             links.push(watches_others(namespace, &installed));
         }
         ([], _) => links.push(without_deployment(around)),
-        ([_], _) => {}
-        ([one, others @ ..], Some(namespace)) => {
+        ([one, others @ ..], Some(namespace)) if !others.is_empty() => {
             let names = others.iter().chain([one]).map(|it| name_of(it));
             let names = names.collect::<Vec<_>>().join(" and ");
             let is_one_lease = others.iter().all(|it| lease_of(it) == lease_of(one));
@@ -74,7 +73,7 @@ pub fn of_namespace(namespace: Option<&str>, around: &Surroundings) -> Vec<Link>
                 links.push(link);
             }
         }
-        (_, None) => {}
+        ([_, ..], _) => {}
     }
     links.extend(acting.iter().map(|it| of_operator(it, around.now)));
     links

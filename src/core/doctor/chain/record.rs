@@ -1,7 +1,7 @@
 //! The link `record`: what the status says of the last set, of an attempt without an outcome, and of the next try.
 
 use crate::{
-    api::{AttemptOutcome, Status},
+    api::{Attempt, AttemptOutcome, Status},
     core::{
         checkup::finding::Level,
         doctor::{
@@ -31,7 +31,7 @@ pub fn link(subject: &Subject<'_>, now: Timestamp) -> Link {
         let since = ago(owed.since.0, now);
         format!("the user's sessions are still to be ended, after the set {since}")
     });
-    let is_open = status.attempt.as_ref().is_some_and(|it| it.is_open());
+    let is_open = status.attempt.as_ref().is_some_and(Attempt::is_open);
     let needs_care = is_open || owed.is_some();
     parts.extend(attempt);
     parts.extend(owed);

@@ -46,18 +46,17 @@ pub(super) fn of_secret(reason: Reason, words: &Words, known: &Known<'_>) -> (St
                 ),
             }
         }
-        Reason::SecretKeyNotFound => match known.secret.map(|it| &*it.keys) {
-            Some([only]) => {
+        Reason::SecretKeyNotFound => {
+            if let Some([only]) = known.secret.map(|it| &*it.keys) {
                 let reference = json!({ "spec": { "passwordSecretRef": { "key": only } } });
                 (
                     format!(
-                        "name the key that the Secret has, or add the key {}{at_source}",
+                        "name the key that the Secret has, or add the key {} with the password from the shell's variable PASSWORD (read -rs PASSWORD){at_source}",
                         words.key
                     ),
                     vec![words.patch(&reference), words.set_value()],
                 )
-            }
-            _ => {
+            } else {
                 let reference = json!({ "spec": { "passwordSecretRef": { "key": "KEY" } } });
                 (
                     format!(
@@ -66,7 +65,7 @@ pub(super) fn of_secret(reason: Reason, words: &Words, known: &Known<'_>) -> (St
                     vec![words.patch(&reference), words.set_value()],
                 )
             }
-        },
+        }
         _ => match known.secret.and_then(|it| it.value) {
             Some(Err(InvalidValue::TrailingLineBreak)) => (
                 format!("take the line break out of the value{at_source}"),

@@ -6,7 +6,7 @@ use crate::{
     api::REQUESTED_AT,
     core::{
         doctor::{subject::Subject, words::word},
-        names::region::Regions,
+        names::{region::Regions, target::Region},
     },
 };
 
@@ -31,7 +31,7 @@ impl Words {
         let reference = &spec.password_secret_ref;
         let own = subject.target.as_ref().map(|it| it.pool.region());
         let own = own.filter(|it| Regions::OfAws.include(it));
-        let region = known.region.or(own.as_ref().map(|it| it.as_str()));
+        let region = known.region.or(own.as_ref().map(Region::as_str));
         Self {
             namespace: word(subject.namespace, "NAMESPACE"),
             name: word(subject.name, "RESOURCE"),
