@@ -82,6 +82,8 @@ impl Scene<'_> {
             .env_clear()
             .env("PATH", path)
             .env("KUBECONFIG", &self.admin)
+            // Without a home, kubectl would keep its discovery in the checkout.
+            .env("KUBECACHEDIR", self.admin.with_file_name("kubectl-cache"))
             .env("PASSWORD", password)
             .output()
             .await
