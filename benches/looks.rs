@@ -28,7 +28,8 @@ const LOOKING: [&str; 2] = ["--drift", "report"];
 pub(crate) async fn run(stage: &Stage) -> Vec<Line> {
     let count = stage.count();
     let pages = count.div_ceil(PAGE);
-    let operator = stage.operator_in_sync().await;
+    let operator = stage.operator_without_free_pages(UNLIMITED, &[]).await;
+    stage.verified(&operator).await;
     sleep(MARGIN).await;
     let floor = process::memory(operator.pid()).0;
     stage.end(operator).await;
@@ -50,7 +51,7 @@ pub(crate) async fn run(stage: &Stage) -> Vec<Line> {
     stage.say("every user is verified once");
 
     let (mark, listed) = (stage.plane.audit_mark(), stage.cognito.lists());
-    let operator = stage.operator_with(UNLIMITED, &LOOKING).await;
+    let operator = stage.operator_without_free_pages(UNLIMITED, &LOOKING).await;
     stage.verified(&operator).await;
     stage
         .until("the pass is complete", async || {

@@ -224,8 +224,9 @@ fn check_refuses_a_wrong_setting_in_one_line() {
         ),
         (
             &["--operator-namespace", "home", "--wait", "soon"],
-            "invalid digit",
+            "a time is needed, such as 2m",
         ),
+        (&["--pre", "--url", "http://x"], "cannot be used with"),
         (&["--operator-namespace", "Home"], "lower case"),
     ];
     for (args, words) in cases {

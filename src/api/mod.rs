@@ -15,7 +15,8 @@ pub use grant::{
 };
 pub use reason::{Class, Entry, REASONS, Reason, aws_codes};
 pub use resource::{
-    CognitoUserPassword, CognitoUserPasswordSpec, Drift, FederatedUser, PasswordSecretRef,
+    CognitoUserPassword, CognitoUserPasswordSpec, Drift, FederatedUser, PASSWORD_KEY,
+    PasswordSecretRef,
 };
 pub use status::{
     Attempt, AttemptOutcome, Corrections, Failures, RETIRED_MAX, SignOutOwed, Status, Synced,

@@ -183,6 +183,9 @@ fn yes() -> bool {
     true
 }
 
+/// The key of a Secret under which the operator looks for the password, if the resource names none.
+pub const PASSWORD_KEY: &str = "password";
+
 fn password_key() -> String {
-    "password".to_owned()
+    PASSWORD_KEY.to_owned()
 }

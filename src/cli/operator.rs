@@ -12,9 +12,13 @@ use super::{
     parse::{parse, print_line, usage},
 };
 use crate::{
-    api::{self, Drift, LEASE},
+    api::{self, Drift, FIELD_MANAGER, LEASE},
     cluster::selector,
-    command::check,
+    command::{
+        check,
+        exit::{Exit, Failure},
+        output::OutputArgs,
+    },
     core::{access::grant::UngrantedPolicy, schedule::rate_limit::RateLimits},
     ops::logging,
     run,
@@ -69,15 +73,15 @@ enum Command {
     /// nor AWS. With pools or roles, the document is the policy of a role's rights; with `trust`, a role's
     /// trust policy.
     IamPolicy(IamPolicyArgs),
-    /// Check an installation: CRDs, the operator's rights, the leader, /readyz, AWS credentials
+    /// Check an installation: CRDs, the operator's rights, the leader, /readyz, AWS credentials, grants, resources
     ///
     /// Asks the API server as the caller, so run the check as the operator's ServiceAccount: `helm test` does
-    /// so, in a pod. Reads no Secret, writes nothing, and doesn't call AWS: the operator's metrics say how many
-    /// resources wait for credentials. The API server is found as kubectl finds it. Give the
-    /// same settings as to `run`, by flags or variables.
+    /// so, in a pod. The plugin of kubectl checks more, as a person. Reads no Secret, writes nothing, and doesn't
+    /// call AWS: the operator's metrics say how many resources wait for credentials. The API server is found as
+    /// kubectl finds it. Give the same settings as to `run`, by flags or variables.
     ///
-    /// Ends with 0 if all is well, with 1 if something failed, with 2 when a setting is wrong, and with 3 if
-    /// something could not be found out.
+    /// Ends with 0 if all is well or only warned of, with 1 if something failed, with 2 when a setting is wrong,
+    /// and with 3 if something could not be found out.
     Check(CheckArgs),
 }
 
@@ -233,12 +237,20 @@ struct CheckArgs {
 
     /// The address of the operator's Service, such as http://cognito-password-operator:8080 [default: /readyz
     /// and /metrics aren't asked]
-    #[arg(long, value_name = "URL", value_parser = http_url)]
+    #[arg(long, value_name = "URL", value_parser = check::http_url)]
     url: Option<String>,
 
-    /// How many seconds to check again while something fails
-    #[arg(long, value_name = "SECONDS", default_value = "0")]
-    wait: u32,
+    /// Say what can be known before an installation: whether the caller may create what an installation needs,
+    /// and what is there already
+    #[arg(long, conflicts_with = "url")]
+    pre: bool,
+
+    /// Check again while something fails or is unknown, for at most this long, such as 2m, or a number of seconds
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = check::wait_span)]
+    wait: Duration,
+
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// Whether the operator looks at users.
@@ -284,7 +296,7 @@ fn execute(command: Command) -> ExitCode {
         Command::Crd { name } => print_crds(name.as_deref()),
         Command::IamPolicy(args) => print_policy(args),
         Command::Check(args) => match check_settings(args) {
-            Ok(settings) => ExitCode::from(check::main(&settings)),
+            Ok(settings) => ended(check::main(&settings)),
             Err(why) => usage(&why),
         },
         Command::Run(args) => match settings(*args) {
@@ -298,6 +310,16 @@ fn execute(command: Command) -> ExitCode {
             },
             Err(why) => usage(&why),
         },
+    }
+}
+
+fn ended(result: Result<Exit, Failure>) -> ExitCode {
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            print_line(&format!("error: {failure}"));
+            ExitCode::from(failure.status())
+        }
     }
 }
 
@@ -318,28 +340,23 @@ fn operator_namespace(flag: Option<String>) -> Result<String, String> {
 }
 
 fn check_settings(args: CheckArgs) -> Result<check::Settings, String> {
+    let own = match operator_namespace(args.installation.operator_namespace) {
+        // Nothing is installed yet, so the namespace of deploy/ is as good as any.
+        Err(_) if args.pre && of_pod("POD_NAMESPACE").is_none() => FIELD_MANAGER.to_owned(),
+        own => own?,
+    };
     Ok(check::Settings {
-        operator_namespace: operator_namespace(args.installation.operator_namespace)?,
+        operator_namespace: own,
         watch_namespaces: args.installation.watch_namespaces,
         lease_name: args
             .installation
             .leader_elect
             .then_some(args.installation.lease_name),
         url: args.url,
-        wait: Duration::from_secs(args.wait.into()),
+        pre: args.pre,
+        wait: args.wait,
+        output: args.output,
     })
-}
-
-/// A URL of plain HTTP.
-fn http_url(text: &str) -> Result<String, String> {
-    let is_http = text
-        .strip_prefix("http://")
-        .is_some_and(|rest| !rest.is_empty());
-    if is_http && text.parse::<http::Uri>().is_ok() {
-        Ok(text.to_owned())
-    } else {
-        Err("must be a URL such as http://cognito-password-operator:8080".to_owned())
-    }
 }
 
 fn settings(args: RunArgs) -> Result<run::Settings, String> {

@@ -8,10 +8,12 @@
 
 use super::parse::{parse, print_line};
 use crate::command::{
+    check::{CheckArgs, check},
     completion::{CompletionArgs, completion},
     doctor::{self, DoctorArgs, doctor},
     exit::{Exit, Failure},
     session::ConnectionArgs,
+    version::{VersionArgs, version},
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use std::{ffi::OsString, process::ExitCode};
@@ -53,7 +55,29 @@ enum Command {
     /// read.
     #[command(after_long_help = doctor::EXAMPLES)]
     Doctor(DoctorArgs),
-
+    /// Check an installation, or with --pre a cluster before an installation
+    ///
+    /// Answers whether the operator is installed right: the version of Kubernetes; the CRDs, served, stored, and
+    /// with the schema of this version; the operator's pods, leader and version; each right that its
+    /// ServiceAccount needs; /readyz of its pods; AWS credentials, by the operator's own count; who scrapes its
+    /// metrics; grants and resources, by their conditions. Each fault has its cure.
+    ///
+    /// Reads Deployments, pods, Services, the Lease, CRDs, grants and resources. Asks for the ServiceAccount's
+    /// rights by SubjectAccessReview. Reads no Secret, writes nothing, and doesn't call AWS. What you may not read
+    /// is one line with a question mark.
+    ///
+    /// Exit status: 0 if all is well or only warned of, 1 if something failed, 2 for a wrong command line, 3 if
+    /// something could not be found out.
+    ///
+    /// Example: kubectl cognito-password check --wait 2m
+    Check(CheckArgs),
+    /// Print the versions of this program, of the operator and of the CRDs, and whether they fit together
+    ///
+    /// Reads Deployments and CRDs. Exit status: 0 if the versions fit together or only warn, 1 if a CRD lacks
+    /// fields of this version, 3 if a version could not be found out.
+    ///
+    /// Example: kubectl cognito-password version -o json
+    Version(VersionArgs),
     /// Print the script by which a shell completes commands and flags
     Completion(CompletionArgs),
 }
@@ -84,6 +108,8 @@ async fn execute(cli: Cli) -> Result<Exit, Failure> {
     let session = async || cli.connection.session().await;
     match cli.command {
         Command::Doctor(args) => doctor(&args, &session().await?).await,
+        Command::Check(args) => check(&args, &session().await?).await,
+        Command::Version(args) => version(&args, &session().await?).await,
         Command::Completion(args) => completion(&args, Cli::command()),
     }
 }

@@ -11,3 +11,4 @@ pub mod exit;
 mod http_get;
 pub mod output;
 pub mod session;
+pub mod version;

@@ -25,6 +25,8 @@ mod reconcile;
 mod report;
 mod schedule;
 mod state;
+#[cfg(test)]
+mod user_tests;
 mod watch;
 
 pub use context::{Context, Rules};

@@ -4,7 +4,7 @@
 
 mod access;
 mod loops;
-mod scene;
+pub(super) mod scene;
 
 use super::{
     reconcile::{reconcile, triage},

@@ -31,10 +31,30 @@ fn kubeconfig(plane: &ControlPlane) -> std::path::PathBuf {
     plane.kubeconfig_for_token("check", &token)
 }
 
-/// The words of the line about a subject.
-fn line<'a>(said: &'a str, subject: &str) -> &'a str {
-    let found = said.lines().find(|line| line.starts_with(subject));
-    found.unwrap_or_else(|| panic!("no {subject}:\n{said}"))
+/// The mark of the first finding about a subject, and the text on one line, with the cure.
+fn line(said: &str, subject: &str) -> String {
+    let mut lines = said.lines();
+    let found = lines.find(|line| line.split_whitespace().nth(1) == Some(subject));
+    let found = found.unwrap_or_else(|| panic!("no {subject}:\n{said}"));
+    let (mark, text) = (&found[..found.find(' ').unwrap_or_default()], found);
+    let text = text.split_whitespace().skip(2);
+    // A text goes on behind blanks.
+    let rest = lines.take_while(|line| line.starts_with(' '));
+    let words = text.chain(rest.flat_map(str::split_whitespace));
+    let words: Vec<_> = [mark].into_iter().chain(words).collect();
+    words.join(" ")
+}
+
+/// The rights that a finding calls missing, as `kubectl auth can-i` takes each.
+fn missing(line: &str) -> Vec<String> {
+    let (_, rights) = line.split_once("may not ").expect("missing rights");
+    let (rights, _) = rights.split_once(" cure:").expect("a cure");
+    let kinds = rights.split("; ").filter(|kind| !kind.starts_with("and "));
+    let kinds = kinds.flat_map(|kind| {
+        let (verbs, rest) = kind.split_once(' ').expect("verbs and a kind");
+        verbs.split(',').map(move |verb| format!("{verb} {rest}"))
+    });
+    kinds.collect()
 }
 
 #[tokio::test]
@@ -50,41 +70,49 @@ async fn a_good_installation_is_well_and_each_fault_is_named() {
 
     let (status, said) = check(&kubeconfig, &[]);
     assert_eq!(status, Some(1), "{said}");
-    assert!(
-        line(&said, "leader").contains("there is no Lease"),
-        "{said}"
-    );
+    let leader = line(&said, "leader");
+    assert!(leader.starts_with("× there is no Lease"), "{said}");
 
     let running = world.cluster_wide().leader_elect().start().await;
     running.wait_ready(SOON).await;
     world.in_sync("bot", "First-Passw0rd").await;
     let url = running.url();
-    let args = ["--url", &url, "--wait", "60"];
+    let args = ["--url", &url, "--wait", "2m"];
     let (status, said) = check(&kubeconfig, &args);
     assert_eq!(status, Some(0), "{said}");
     for subject in [
         "kubernetes",
         "crds",
-        "rights",
         "leader",
-        "operator",
+        "rights",
+        "network",
         "identity",
     ] {
-        assert!(line(&said, subject).contains(" ok "), "{said}");
+        assert!(line(&said, subject).starts_with("✓ "), "{said}");
     }
-    assert!(line(&said, "rights").contains("has all 19"), "{said}");
+    let kubernetes = line(&said, "kubernetes");
+    assert!(
+        kubernetes.contains("with selectable fields and WatchList"),
+        "{said}"
+    );
+    assert_eq!(line(&said, "rights"), "✓ has all 19 needed rights");
+    assert!(
+        said.lines().all(|line| line.chars().count() <= 80),
+        "{said}"
+    );
 
-    // A right is taken away: the finding is as `kubectl auth can-i` takes it.
+    // A right is taken away: the findings are as `kubectl auth can-i` takes rights.
     plane.kubectl(&["delete", "clusterrolebinding", "cognito-password-operator"]);
     let (status, said) = check(&kubeconfig, &[]);
     plane.kubectl(&["apply", "-k", "deploy/all-namespaces/"]);
     assert_eq!(status, Some(1), "{said}");
-    let missing: Vec<_> = said
-        .lines()
-        .filter_map(|line| line.split_once("failed   may not "))
-        .map(|(_, right)| right)
-        .collect();
-    assert_eq!(missing.len(), 14, "{said}");
+    let rights = line(&said, "rights");
+    assert!(
+        rights.starts_with("× lacks 14 of 19 needed rights"),
+        "{said}"
+    );
+    let missing = missing(&rights);
+    assert_eq!(missing.len(), 12, "six kinds of seven: {said}");
     for right in missing {
         let words: Vec<_> = ["auth", "can-i"]
             .into_iter()
@@ -114,7 +142,7 @@ async fn a_good_installation_is_well_and_each_fault_is_named() {
         line(&said, "leader").contains("which is longer than"),
         "{said}"
     );
-    assert!(line(&said, "operator").contains("doesn't answer"), "{said}");
+    assert!(line(&said, "network").contains("doesn't answer"), "{said}");
     let (status, said) = check(&kubeconfig, &["--leader-elect=false"]);
     assert_eq!(status, Some(0), "{said}");
 }
@@ -137,8 +165,17 @@ async fn an_empty_cluster_lacks_the_crds_and_all_rights() {
         line(&said, "crds").contains("lacks cognitouserpasswords"),
         "{said}"
     );
-    assert!(line(&said, "leader").contains("can't be read"), "{said}");
-    assert_eq!(said.matches("failed   may not ").count(), 19, "{said}");
+    let leader = line(&said, "leader");
+    assert!(
+        leader.starts_with("? the Lease can't be read: you may not get"),
+        "{said}"
+    );
+    let rights = line(&said, "rights");
+    assert!(
+        rights.starts_with("× lacks 19 of 19 needed rights"),
+        "{said}"
+    );
+    assert!(rights.contains("; and 5 more"), "{said}");
 }
 
 #[tokio::test]
@@ -151,7 +188,19 @@ async fn an_installation_for_one_namespace_needs_no_right_elsewhere() {
     let args = ["--watch-namespaces", "team-a,other", "--leader-elect=false"];
     let (status, said) = check(&kubeconfig, &args);
     assert_eq!(status, Some(1), "{said}");
-    assert_eq!(said.matches("-n other").count(), 9, "{said}");
+    let rights = line(&said, "rights");
+    assert!(
+        rights.starts_with("× lacks 9 of 20 needed rights"),
+        "{said}"
+    );
+    let missing = missing(&rights);
+    assert_eq!(missing.len(), 9, "{said}");
+    assert!(missing.iter().all(|it| it.ends_with("-n other")), "{said}");
+    let resources = line(&said, "resources");
+    assert!(
+        resources.starts_with("? the resources are unknown: you may not list"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -164,7 +213,11 @@ fn without_an_api_server_nothing_can_be_found_out() {
         .expect("the operator's binary starts");
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("no API server to ask"), "{said}");
+    assert!(
+        said.starts_with("? kubernetes  no API server is configured"),
+        "{said}"
+    );
+    assert_eq!(said.matches("no API server").count(), 1, "{said}");
 }
 
 #[tokio::test]
@@ -184,7 +237,7 @@ async fn resources_without_credentials_are_counted() {
     eventually(SOON, async || {
         let args = ["--url", &url, "--leader-elect=false"];
         let (status, said) = check(&kubeconfig, &args);
-        if status == Some(1) && line(&said, "identity").contains("failed   1 resources wait") {
+        if status == Some(1) && line(&said, "identity").starts_with("× 1 resource wait") {
             Ok(())
         } else {
             Err(said)

@@ -70,7 +70,7 @@ async fn a_release_lives(helm: Tool) {
     );
     assert!(tested.is_err(), "{tested:?}\n{output}");
     assert!(
-        output.contains("may not update leases.coordination.k8s.io"),
+        output.contains("get,update leases.coordination.k8s.io/cognito-password-operator"),
         "{output}"
     );
     assert!(operator.terminate(SOON).await.success());

@@ -14,9 +14,10 @@ use crate::{
 };
 use jiff::Timestamp;
 use k8s_openapi::api::{
-    authorization::v1::ResourceAttributes, coordination::v1::Lease as LeaseObject,
+    authorization::v1::{ResourceAttributes, SubjectAccessReviewStatus},
+    coordination::v1::Lease as LeaseObject,
 };
-use kube::{Api, Client};
+use kube::{Api, Client, client::Body};
 
 /// The major and minor version of the API server.
 ///
@@ -47,13 +48,31 @@ pub async fn served_kinds(client: &Client) -> Result<Vec<String>, String> {
     Ok(list.resources.into_iter().map(|it| it.name).collect())
 }
 
+/// Whether the API server streams the list of this path, such as `/api/v1/namespaces`, into a watch. Asks for a
+/// watch of an object that does not exist. None if the answer says neither.
+pub async fn streams_lists(client: &Client, path: &str) -> Option<bool> {
+    let query = "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=1&fieldSelector=metadata.name%3Dnone";
+    let request = http::Request::get(format!("{path}?{query}")).body(Body::empty());
+    let answer = call(client.send(request.ok()?)).await;
+    match answer.ok()?.status().as_u16() {
+        200 => Some(true),
+        400 | 422 => Some(false),
+        _ => None,
+    }
+}
+
 /// Whether the caller has this right.
 ///
 /// # Errors
 /// Why the answer is unknown.
 pub async fn has_right(client: &Client, right: &Right) -> Result<bool, String> {
+    let answer = review(client, attributes_of(right)).await;
+    decided(answer.map_err(|error| error.to_string())?)
+}
+
+pub(super) fn attributes_of(right: &Right) -> ResourceAttributes {
     let some = |text: &str| Some(text).filter(|it| !it.is_empty()).map(str::to_owned);
-    let attributes = ResourceAttributes {
+    ResourceAttributes {
         group: some(right.group),
         resource: some(right.resource),
         subresource: some(right.subresource),
@@ -61,9 +80,11 @@ pub async fn has_right(client: &Client, right: &Right) -> Result<bool, String> {
         namespace: right.namespace.clone(),
         name: right.name.clone(),
         ..ResourceAttributes::default()
-    };
-    let answer = review(client, attributes).await;
-    match answer_of(answer.map_err(|error| error.to_string())?) {
+    }
+}
+
+pub(super) fn decided(status: Option<SubjectAccessReviewStatus>) -> Result<bool, String> {
+    match answer_of(status) {
         Answer::Yes => Ok(true),
         Answer::No => Ok(false),
         Answer::Unknown => Err("the API server could not decide".to_owned()),
@@ -92,4 +113,27 @@ pub async fn lease(
         renewed,
         duration: spec.lease_duration_seconds.unwrap_or_default().into(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::inspect::fake::{self, Answers};
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(&[("/api/v1/namespaces?watch=true&sendInitialEvents=true", 200, "")], Some(true))]
+    // The feature gate is off.
+    #[case(&[("sendInitialEvents", 422, "{}")], Some(false))]
+    #[case(&[("sendInitialEvents", 400, "{}")], Some(false))]
+    #[case(&[("sendInitialEvents", 403, "{}")], None)]
+    #[case(&[], None)]
+    #[tokio::test]
+    async fn the_answer_to_a_watch_says_whether_lists_are_streamed(
+        #[case] answers: Answers,
+        #[case] wanted: Option<bool>,
+    ) {
+        let client = fake::client(answers).await;
+        assert_eq!(streams_lists(&client, "/api/v1/namespaces").await, wanted);
+    }
 }

@@ -2,12 +2,20 @@
 //! ([`access::seen`]), so that a missing right is one line of the output and never the end.
 
 pub mod access;
+pub mod crds;
+pub mod deployment;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod grants;
 pub mod installation;
 pub mod lists;
+pub mod namespace;
 pub mod namespaces;
+pub mod objects;
 pub mod operator;
 pub mod operators;
+pub mod pages;
 pub mod resources;
+pub mod rights;
 pub mod schema;
 pub mod secret;

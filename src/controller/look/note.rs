@@ -2,7 +2,7 @@
 
 use super::job::PassId;
 use crate::{
-    api::{Class, Reason},
+    api::{Class, CognitoUserPassword, Reason},
     cluster::events,
     cognito::Cognito,
     controller::{context::Context, reconcile::gather::Snapshot, state::key::Key},
@@ -26,29 +26,38 @@ use kube::runtime::events::EventType;
 /// How old a temporary password is at least before the pool's policy is read: the shortest validity is a day.
 const VALIDITY_MIN: SignedDuration = SignedDuration::from_hours(24);
 
-/// Remembers a look, unless the resource has changed meanwhile. Returns the resource to decide on.
-pub(super) fn note<C: Cognito>(
+/// The resource that wants the user. None if the resource is gone or names another user by now.
+pub(super) fn resource_of<C: Cognito>(
     context: &Context<C>,
     id: &PassId,
-    wanted: Wanted<Key>,
-    look: Look,
-    validity: Validity,
-) -> Option<Key> {
+    wanted: &Wanted<Key>,
+) -> Option<CognitoUserPassword> {
     let resource = context.index().resource(&wanted.key)?;
     let spec = &resource.spec;
-    if spec.user_pool_id != id.pool.as_str() || *spec.username != *wanted.name {
-        return None;
-    }
-    let uid = resource.metadata.uid.unwrap_or_default();
-    context.looks.add(&wanted.key, &uid, look, validity);
-    Some(wanted.key)
+    let is_same = spec.user_pool_id == id.pool.as_str() && *spec.username == *wanted.name;
+    is_same.then_some(resource)
+}
+
+/// Remembers a look at the user of this resource.
+pub(super) fn note<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    resource: &CognitoUserPassword,
+    look: Look,
+    validity: Validity,
+) {
+    let uid = resource.metadata.uid.as_deref().unwrap_or_default();
+    context.looks.add(key, uid, look, validity);
 }
 
 /// Queues an Event if something about the user was modified since the set, and this process has not said so of
 /// this time. No status is written: anything may move that time, a sign-in perhaps too.
-pub(super) fn report_modified<C: Cognito>(context: &Context<C>, key: &Key) {
+pub(super) fn report_modified<C: Cognito>(
+    context: &Context<C>,
+    key: &Key,
+    stored: CognitoUserPassword,
+) {
     let report = || {
-        let stored = context.index().resource(key)?;
         let resource = context.memory.freshest(key, stored);
         let snapshot = Snapshot::new(context, key, resource.clone());
         let observed = snapshot.observe(context, snapshot.watched_secret(context));
@@ -67,28 +76,19 @@ pub(super) fn report_modified<C: Cognito>(context: &Context<C>, key: &Key) {
 
 /// Whether the look shows a user who has not signed in, with a temporary password that is older than the shortest
 /// validity.
-pub(super) fn may_have_expired<C: Cognito>(
-    context: &Context<C>,
-    wanted: &Wanted<Key>,
-    look: &Look,
-) -> bool {
+pub(super) fn may_have_expired(resource: &CognitoUserPassword, look: &Look) -> bool {
     let Found::User(user) = &look.found else {
         return false;
     };
     if user.state != UserState::ForceChangePassword {
         return false;
     }
-    let Some(resource) = context.index().resource(&wanted.key) else {
-        return false;
-    };
-    let said = resource.status.as_ref().and_then(drift_reason);
-    if said == Some(Reason::TemporaryPasswordExpired) {
+    let status = resource.status.as_ref();
+    if status.and_then(drift_reason) == Some(Reason::TemporaryPasswordExpired) {
         return false;
     }
-    let set_at = resource
-        .status
-        .and_then(|status| status.synced)
-        .map(|synced| synced.at.0);
+    let synced = status.and_then(|status| status.synced.as_ref());
+    let set_at = synced.map(|synced| synced.at.0);
     !resource.spec.permanent
         && set_at.is_some_and(|at| look.begun.duration_since(at) > VALIDITY_MIN)
 }

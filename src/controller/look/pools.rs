@@ -2,7 +2,7 @@
 
 use super::job::PassId;
 use crate::{
-    api::{Drift, Reason},
+    api::{Drift, Reason, Status},
     cognito::Cognito,
     controller::{
         context::Context,
@@ -192,11 +192,16 @@ pub(super) fn candidate<C: Cognito>(context: &Context<C>, key: &Key) -> Option<C
     if snapshot.older_resource(context).is_some() {
         return None;
     }
-    let status = resource.status.clone().unwrap_or_default();
-    let synced = status.synced.as_ref();
-    let attempt = status.attempt.as_ref();
+    // The index has the same text already.
+    let known = context.index().target(key).filter(|it| it == target);
+    let name = known.as_ref().unwrap_or(target).username.shared();
+    let status = resource.status.as_ref();
+    let synced = status.and_then(|status| status.synced.as_ref());
+    let attempt = status.and_then(|status| status.attempt.as_ref());
     let is_old = |at: Timestamp| Timestamp::now().duration_since(at) > MARGIN;
-    let is_about_user = status.ready_reason().is_some_and(Reason::is_about_user);
+    let is_about_user = status
+        .and_then(Status::ready_reason)
+        .is_some_and(Reason::is_about_user);
     let is_for_passes = synced.is_some_and(|synced| is_old(synced.at.0))
         && (attempt.is_none_or(|attempt| is_old(attempt.started_at.0)) || is_about_user);
     Some(Candidate {
@@ -206,9 +211,11 @@ pub(super) fn candidate<C: Cognito>(context: &Context<C>, key: &Key) -> Option<C
         }),
         wanted: Wanted {
             key: key.clone(),
-            name: target.username.as_str().into(),
-            found_as: (status.found_as.filter(|it| *it != target.username.as_str()))
-                .map(String::into_boxed_str),
+            name,
+            found_as: status
+                .and_then(|status| status.found_as.as_deref())
+                .filter(|it| *it != target.username.as_str())
+                .map(Into::into),
         },
         is_for_passes,
     })

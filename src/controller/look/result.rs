@@ -4,7 +4,7 @@
 use super::{
     CREDENTIALS_PAUSE, Done, Looker,
     job::{Job, PassId},
-    note::{failure, may_have_expired, note, report_modified},
+    note::{failure, may_have_expired, note, report_modified, resource_of},
 };
 use crate::{
     api::Reason,
@@ -138,17 +138,19 @@ impl<C: Cognito> Looker<C> {
         let mut affected = Vec::new();
         for (wanted, found, kind) in found {
             let look = Look { found, begun, kind };
-            if matches!(job, Job::Pass(_)) && may_have_expired(&self.context, &wanted, &look) {
+            let Some(resource) = resource_of(&self.context, &id, &wanted) else {
+                continue;
+            };
+            if matches!(job, Job::Pass(_)) && may_have_expired(&resource, &look) {
                 if let Some(progress) = self.jobs.get_mut(job) {
                     progress.held.push((wanted, look));
                 }
                 continue;
             }
-            let noted = note(&self.context, &id, wanted, look, Validity::NotRead);
-            if let Some(key) = &noted {
-                report_modified(&self.context, key);
-            }
-            affected.extend(noted);
+            let key = wanted.key;
+            note(&self.context, &key, &resource, look, Validity::NotRead);
+            report_modified(&self.context, &key, resource);
+            affected.push(key);
         }
         triage_all(&self.context, affected).await;
         self.go_on(job).await;
@@ -207,11 +209,13 @@ impl<C: Cognito> Looker<C> {
         let Some(progress) = self.jobs.get_mut(&pass) else {
             return;
         };
-        let held = std::mem::take(&mut progress.held);
-        let noted = held
-            .into_iter()
-            .filter_map(|(wanted, look)| note(&self.context, id, wanted, look, validity));
-        let affected: Vec<_> = noted.collect();
+        let mut affected = Vec::new();
+        for (wanted, look) in std::mem::take(&mut progress.held) {
+            if let Some(resource) = resource_of(&self.context, id, &wanted) {
+                note(&self.context, &wanted.key, &resource, look, validity);
+                affected.push(wanted.key);
+            }
+        }
         triage_all(&self.context, affected).await;
         self.finish(&pass);
     }

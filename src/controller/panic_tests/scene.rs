@@ -1,5 +1,7 @@
 //! The parts of an operator for tests: index, queue, and a Cognito and an API server in memory.
 
+mod api_server;
+
 use super::key;
 use crate::{
     api::{
@@ -33,21 +35,16 @@ use crate::{
     },
     ops::{health::Readiness, metrics::Metrics},
 };
-use futures::{FutureExt, future::BoxFuture};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+pub use api_server::ApiServer;
+use futures::FutureExt;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{Client, Resource, ResourceExt, client::Body, runtime::watcher::Event};
-use serde_json::{Value, json};
+use kube::{Client, Resource, ResourceExt, runtime::watcher::Event};
+use serde_json::json;
 use std::{
-    collections::BTreeMap,
-    convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{self, Poll},
     time::Duration,
 };
-use tower_service::Service;
 
 /// A Cognito in memory that panics if a test wants a panic.
 #[derive(Default)]
@@ -128,73 +125,10 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An API server in memory: stores objects by path, and merges the status that a request writes.
-#[derive(Clone, Default)]
-pub struct ApiServer(Arc<Mutex<BTreeMap<String, Value>>>);
-
-impl ApiServer {
-    pub fn put(&self, path: &str, object: Value) {
-        lock(&self.0).insert(path.to_owned(), object);
-    }
-
-    pub fn get(&self, path: &str) -> Value {
-        lock(&self.0).get(path).cloned().unwrap_or_default()
-    }
-
-    fn answer(&self, method: &http::Method, path: &str, body: &[u8]) -> Option<Value> {
-        let mut objects = lock(&self.0);
-        if *method == http::Method::GET {
-            return objects.get(path).cloned();
-        }
-        let object = objects.get_mut(path.strip_suffix("/status")?)?;
-        let wanted: Value = serde_json::from_slice(body).ok()?;
-        let mut status = object["status"].as_object().cloned().unwrap_or_default();
-        for (field, value) in wanted["status"].as_object()? {
-            status.insert(field.clone(), value.clone());
-        }
-        status.retain(|_, value| !value.is_null());
-        object["status"] = status.into();
-        let version = object["metadata"]["resourceVersion"].as_str()?;
-        let version = version.parse::<u64>().ok()? + 1;
-        object["metadata"]["resourceVersion"] = json!(version.to_string());
-        Some(object.clone())
-    }
-}
-
-impl Service<http::Request<Body>> for ApiServer {
-    type Response = http::Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let server = self.clone();
-        async move {
-            let (head, body) = request.into_parts();
-            let body = body.collect().await.expect("a body in memory").to_bytes();
-            let found = server.answer(&head.method, head.uri.path(), &body);
-            let (code, answer) = match found {
-                Some(object) => (200, object),
-                None => (
-                    404,
-                    json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404, "reason": "NotFound", "message": "not found" }),
-                ),
-            };
-            let mut response = http::Response::new(Full::from(answer.to_string()));
-            *response.status_mut() = http::StatusCode::from_u16(code).expect("a code");
-            Ok(response)
-        }
-        .boxed()
-    }
-}
-
 /// A context and an event handler, with the services that a test needs.
-pub struct Scene {
-    pub context: Arc<Context<Aws>>,
-    pub event_handler: EventHandler<Aws>,
+pub struct Scene<C: Cognito = Aws> {
+    pub context: Arc<Context<C>>,
+    pub event_handler: EventHandler<C>,
     pub readiness: Readiness,
     pub api: ApiServer,
     scope: Scope,
@@ -205,10 +139,12 @@ impl Scene {
     pub fn without_grants() -> Self {
         Self::with(None, Aws::default())
     }
+}
 
+impl<C: Cognito> Scene<C> {
     /// A scene in all namespaces with grants, if a policy for pools without grants is given. Else in
     /// `team-a`, without grants.
-    pub fn with(ungranted: Option<UngrantedPolicy>, aws: Aws) -> Self {
+    pub fn with(ungranted: Option<UngrantedPolicy>, aws: C) -> Self {
         let api = ApiServer::default();
         let rules = Rules {
             ungranted,
@@ -286,7 +222,7 @@ impl Scene {
     }
 }
 
-impl Drop for Scene {
+impl<C: Cognito> Drop for Scene<C> {
     /// Removes the injected panic, because another test may run in the same thread.
     fn drop(&mut self) {
         super::heal();

@@ -9,7 +9,7 @@ use crate::{
     },
     core::{
         condition::backoff,
-        protocol::{decide::decide, decision::Decision},
+        protocol::{decide::decide, decision::Decision, looked::is_refused},
     },
 };
 use jiff::Timestamp;
@@ -73,6 +73,8 @@ fn triage<C: Cognito>(context: &Context<C>, key: &Key) -> Triage {
         Decision::Stay { wake: None } => {
             if observed.is_at_rest() {
                 context.memory.rest(key);
+                context.looks.rest(key);
+            } else if is_refused(&observed) {
                 context.looks.rest(key);
             }
             Triage::NothingToDo

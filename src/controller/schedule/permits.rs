@@ -27,9 +27,9 @@ use state::State;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tracing::{error, warn};
 
 /// If there are tokens for all waiting keys within this time, a key does not wait for tokens but only for the

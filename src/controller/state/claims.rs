@@ -34,6 +34,8 @@ pub struct Claims {
     stale: VecDeque<(User, Option<Claimant>)>,
     /// The users in `stale`, so that no user is in the queue twice.
     is_stale: HashSet<User>,
+    /// How many resources of each pool have a user that the operator looks at.
+    looked_at: HashMap<PoolId, usize>,
 }
 
 /// The claimants of one user.
@@ -71,11 +73,13 @@ pub(crate) struct Seniority {
 type Claimant = (Claim, Key);
 
 /// The claim of a resource, and whether the claim counts.
-#[derive(PartialEq, Eq)]
 struct ClaimantEntry {
     claim: Claim,
     /// Whether the grants admit the resource. A resource that is not admitted keeps no other from the user.
     admitted: bool,
+    /// Whether the operator looks at the user, as far as the spec says. Takes no memory: `admitted` leaves
+    /// seven bytes unused.
+    is_looked_at: bool,
 }
 
 impl Claim {
@@ -118,22 +122,21 @@ impl Claim {
 }
 
 impl Claims {
-    /// The claim of a resource, if the resource has one.
-    #[must_use]
-    pub fn claim(&self, resource: &Key) -> Option<&Claim> {
-        self.resources.get(resource).map(|entry| &entry.claim)
-    }
-
     /// Sets or removes the claim of a resource. Returns the affected resources: other claimants of a user
     /// whose manager changed. Of more than 32 claimants, these are only the new and the former manager.
     pub fn apply(&mut self, resource: &Key, claim: Option<Claim>, admitted: bool) -> Vec<Key> {
-        let entry = claim.map(|claim| ClaimantEntry { claim, admitted });
-        if self.resources.get(resource) == entry.as_ref() {
+        let known = self.resources.get(resource);
+        if known.map(|it| (&it.claim, it.admitted)) == claim.as_ref().map(|it| (it, admitted)) {
             return Vec::new();
         }
         let mut affected = self.remove(resource);
-        if let Some(entry) = entry {
-            let user = entry.claim.user();
+        if let Some(claim) = claim {
+            let user = claim.user();
+            let entry = ClaimantEntry {
+                claim,
+                admitted,
+                is_looked_at: false,
+            };
             affected.extend(self.change(&user, resource, |claims| {
                 if entry.admitted {
                     let claimants = claims.users.entry(user.clone()).or_default();
@@ -151,6 +154,7 @@ impl Claims {
         let Some(user) = self.resources.get(resource).map(|it| it.claim.user()) else {
             return Vec::new();
         };
+        self.look_at(resource, false);
         self.change(&user, resource, |claims| {
             let entry = claims.resources.remove(resource);
             if let (Some(entry), Some(claimants)) = (entry, claims.users.get_mut(&user)) {
@@ -196,6 +200,44 @@ impl Claims {
             claimants.acts.insert((at, resource.clone()));
         }
         self.forget_empty(&user);
+    }
+
+    /// Notes whether the operator looks at the user of this resource. A new claim begins without looks.
+    pub fn look_at(&mut self, resource: &Key, is_looked_at: bool) {
+        let Some(entry) = self.resources.get_mut(resource) else {
+            return;
+        };
+        if entry.is_looked_at == is_looked_at {
+            return;
+        }
+        entry.is_looked_at = is_looked_at;
+        let pool = &entry.claim.target().pool;
+        let count = self.looked_at.entry(pool.clone()).or_default();
+        if is_looked_at {
+            *count += 1;
+            return;
+        }
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            self.looked_at.remove(pool);
+        }
+    }
+
+    /// The user that a resource claims.
+    pub fn target(&self, resource: &Key) -> Option<&Target> {
+        Some(self.resources.get(resource)?.claim.target())
+    }
+
+    /// Whether the operator looks at the user of this resource, as far as the spec says.
+    #[must_use]
+    pub fn is_looked_at(&self, resource: &Key) -> bool {
+        let entry = self.resources.get(resource);
+        entry.is_some_and(|entry| entry.is_looked_at)
+    }
+
+    /// The pools with at least one user that the operator looks at.
+    pub fn pools_looked_at(&self) -> impl Iterator<Item = &PoolId> {
+        self.looked_at.keys()
     }
 
     /// The number of entries of each collection, for the gauges.

@@ -1,25 +1,29 @@
 //! The compact record in which the index keeps a resource. A record loses nothing that a decision needs, and
-//! takes a tenth of the memory of the resource. The index keeps 10,000 records and rarely expands one.
+//! takes a tenth of the memory of the resource. The index keeps 10,000 records and rarely expands one. The index
+//! has the key of the resource and the key of its Secret anyway, so a record has no namespace and neither name.
 //!
 //! A new field of the spec must be added to `Layout`, and a new field of the status to `CompactStatus`. The
 //! compiler asks for both.
 
+mod condition;
 mod text;
+mod time;
 
 pub use text::{Interner, Text};
 
-use super::health::Health;
+use self::{condition::CompactCondition, time::CompactTime};
+use super::{health::Health, key::Key};
 use crate::api::{
-    Attempt, AttemptOutcome, CognitoUserPassword, CognitoUserPasswordSpec, Condition,
-    ConditionStatus, Corrections, Drift, Failures, FederatedUser, PasswordSecretRef, REQUESTED_AT,
-    SignOutOwed, Status, Synced, Unusable,
+    Attempt, AttemptOutcome, CognitoUserPassword, CognitoUserPasswordSpec, Corrections, Drift,
+    Failures, FederatedUser, PasswordSecretRef, REQUESTED_AT, SignOutOwed, Status, Synced,
+    Unusable,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::core::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
-/// A compact record; see the module. Equal records hold the same version of the same resource.
+/// A compact record; see the module. Equal records with equal keys hold the same version of the resource.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CompactRecord {
     bytes: Box<[u8]>,
@@ -30,10 +34,9 @@ pub struct CompactRecord {
 /// The layout of the bytes. Records never leave the process, so the layout needs no version.
 #[derive(Serialize, Deserialize)]
 struct Layout {
-    /// First field, so that it can be decoded without the rest: rivals are compared by it.
+    /// As [`sent`] returns the times. First field, so that it can be decoded without the rest: rivals are
+    /// compared by it.
     sent: [Option<CompactTime>; 2],
-    namespace: Option<Text>,
-    name: Option<Text>,
     uid: Option<Text>,
     version: Option<Text>,
     generation: Option<i64>,
@@ -42,7 +45,6 @@ struct Layout {
     requested_at: Option<Text>,
     pool: Text,
     username: Text,
-    secret: Text,
     key: Text,
     permanent: bool,
     suspend: bool,
@@ -56,6 +58,7 @@ struct Layout {
 struct CompactStatus {
     observed_generation: Option<i64>,
     last_handled: Option<Text>,
+    /// The value, and when Cognito answered. `Layout::sent` has the time of the set.
     synced: Option<(CompactValue, Option<CompactTime>)>,
     attempt: Option<CompactAttempt>,
     quarantined_until: Option<CompactTime>,
@@ -83,13 +86,12 @@ enum FoundAs {
 /// The number of failures, the time of the next try, and the request that failed.
 type CompactFailures = (u32, CompactTime, Option<Text>);
 
-/// The fingerprint of a value, the uid and version of its Secret, and when the value was set or tried.
+/// The fingerprint of a value, and the uid and version of its Secret.
 #[derive(Serialize, Deserialize)]
 struct CompactValue {
     fingerprint: Text,
     uid: Text,
     version: Text,
-    at: CompactTime,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,23 +99,10 @@ struct CompactAttempt {
     id: Text,
     of: CompactValue,
     generation: i64,
+    started_at: CompactTime,
     outcome: AttemptOutcome,
     request: Option<Text>,
 }
-
-#[derive(Serialize, Deserialize)]
-struct CompactCondition {
-    type_: Text,
-    status: ConditionStatus,
-    observed_generation: Option<i64>,
-    since: CompactTime,
-    reason: Text,
-    message: Text,
-}
-
-/// Seconds since 1970, and the nanoseconds of that second.
-#[derive(Serialize, Deserialize)]
-struct CompactTime(i64, i32);
 
 impl CompactRecord {
     /// Packs a resource. Of the annotations, only `requestedAt` is kept.
@@ -129,13 +118,14 @@ impl CompactRecord {
         }
     }
 
-    /// Expands the record to the resource. Of the annotations, the resource has only `requestedAt`.
+    /// Expands the record to the resource of this key, which references the Secret of the other key. Of the
+    /// annotations, the resource has only `requestedAt`.
     ///
     /// # Panics
     /// Never: the bytes come from [`of`](Self::of).
-    pub fn resource(&self, interner: &Interner) -> CognitoUserPassword {
+    pub fn resource(&self, key: &Key, secret: &Key, interner: &Interner) -> CognitoUserPassword {
         let layout: Layout = postcard::from_bytes(&self.bytes).expect("what was written is read");
-        layout.resource(interner)
+        layout.resource(key, secret, interner)
     }
 
     /// When the resource set its user's password, and tried to: see [`sent`]. Decodes only the first field.
@@ -173,8 +163,6 @@ impl Layout {
         let requested_at = requested_at.and_then(|it| it.get(REQUESTED_AT));
         Self {
             sent: sent(resource).map(|it| it.map(CompactTime::of)),
-            namespace: maybe(&metadata.namespace),
-            name: maybe(&metadata.name),
             uid: maybe(&metadata.uid),
             version: maybe(&metadata.resource_version),
             generation: metadata.generation,
@@ -183,7 +171,6 @@ impl Layout {
             requested_at: requested_at.map(|it| text(it)),
             pool: text(&spec.user_pool_id),
             username: text(&spec.username),
-            secret: text(&spec.password_secret_ref.name),
             key: text(&spec.password_secret_ref.key),
             permanent: spec.permanent,
             suspend: spec.suspend,
@@ -196,14 +183,14 @@ impl Layout {
         }
     }
 
-    fn resource(self, interner: &Interner) -> CognitoUserPassword {
+    fn resource(self, key: &Key, secret: &Key, interner: &Interner) -> CognitoUserPassword {
         let maybe = |it: Option<Text>| it.map(|it| interner.string(&it));
         let time = |it: Option<CompactTime>| it.map(|it| Time(it.timestamp()));
         let spec = CognitoUserPasswordSpec {
             user_pool_id: interner.string(&self.pool),
             username: interner.string(&self.username),
             password_secret_ref: PasswordSecretRef {
-                name: interner.string(&self.secret),
+                name: secret.name().to_owned(),
                 key: interner.string(&self.key),
             },
             permanent: self.permanent,
@@ -214,8 +201,8 @@ impl Layout {
         };
         let requested_at = maybe(self.requested_at);
         let metadata = ObjectMeta {
-            namespace: maybe(self.namespace),
-            name: maybe(self.name),
+            namespace: Some(key.namespace().to_owned()),
+            name: Some(key.name().to_owned()),
             uid: maybe(self.uid),
             resource_version: maybe(self.version),
             generation: self.generation,
@@ -224,10 +211,10 @@ impl Layout {
             annotations: requested_at.map(|it| [(REQUESTED_AT.to_owned(), it)].into()),
             ..ObjectMeta::default()
         };
-        let status = self.status;
+        let (status, [set_at, _]) = (self.status, self.sent);
         CognitoUserPassword {
             metadata,
-            status: status.map(|said| said.status(&spec.username, interner)),
+            status: status.map(|said| said.status(set_at, &spec.username, interner)),
             spec,
         }
     }
@@ -236,15 +223,14 @@ impl Layout {
 impl CompactStatus {
     fn of(status: &Status, username: &str, interner: &Interner) -> Self {
         let text = |text: &str| interner.text(text);
-        let origin = |fingerprint: &str, uid: &str, version: &str, at: &MicroTime| CompactValue {
+        let origin = |fingerprint: &str, uid: &str, version: &str| CompactValue {
             fingerprint: text(fingerprint),
             uid: text(uid),
             version: text(version),
-            at: CompactTime::of(at.0),
         };
         let synced = status.synced.as_ref().map(|it| {
             let version = &it.secret_resource_version;
-            let value = origin(&it.fingerprint, &it.secret_uid, version, &it.at);
+            let value = origin(&it.fingerprint, &it.secret_uid, version);
             let answered_at = it.answered_at.as_ref();
             (value, answered_at.map(|at| CompactTime::of(at.0)))
         });
@@ -252,19 +238,12 @@ impl CompactStatus {
             let version = &it.secret_resource_version;
             CompactAttempt {
                 id: text(&it.id),
-                of: origin(&it.fingerprint, &it.secret_uid, version, &it.started_at),
+                of: origin(&it.fingerprint, &it.secret_uid, version),
                 generation: it.generation,
+                started_at: CompactTime::of(it.started_at.0),
                 outcome: it.outcome,
                 request: it.request.as_deref().map(text),
             }
-        });
-        let conditions = status.conditions.iter().map(|it| CompactCondition {
-            type_: text(&it.type_),
-            status: it.status,
-            observed_generation: it.observed_generation,
-            since: CompactTime::of(it.last_transition_time.0),
-            reason: text(&it.reason),
-            message: text(&it.message),
         });
         let until = status.quarantined_until.as_ref();
         let failures = |failures: &Failures| {
@@ -297,11 +276,13 @@ impl CompactStatus {
                 Some(found_as) if found_as == username => FoundAs::Username,
                 Some(found_as) => FoundAs::Other(text(found_as)),
             },
-            conditions: conditions.collect(),
+            conditions: (status.conditions.iter())
+                .map(|it| CompactCondition::of(it, interner))
+                .collect(),
         }
     }
 
-    fn status(self, username: &str, interner: &Interner) -> Status {
+    fn status(self, set_at: Option<CompactTime>, username: &str, interner: &Interner) -> Status {
         let string = |text: &Text| interner.string(text);
         let micro = |at: CompactTime| MicroTime(at.timestamp());
         let failures = |(count, retry_at, request): CompactFailures| Failures {
@@ -309,22 +290,14 @@ impl CompactStatus {
             retry_at: micro(retry_at),
             request: request.as_ref().map(string),
         };
-        let conditions = self.conditions.into_iter().map(|it| Condition {
-            type_: string(&it.type_),
-            status: it.status,
-            observed_generation: it.observed_generation,
-            last_transition_time: Time(it.since.timestamp()),
-            reason: string(&it.reason),
-            message: string(&it.message),
-        });
         Status {
             observed_generation: self.observed_generation,
             last_handled_reconcile_at: self.last_handled.as_ref().map(string),
-            synced: self.synced.map(|(it, answered_at)| Synced {
+            synced: (self.synced.zip(set_at)).map(|((it, answered_at), at)| Synced {
                 fingerprint: string(&it.fingerprint),
                 secret_uid: string(&it.uid),
                 secret_resource_version: string(&it.version),
-                at: micro(it.at),
+                at: micro(at),
                 answered_at: answered_at.map(micro),
             }),
             attempt: self.attempt.map(|it| Attempt {
@@ -333,7 +306,7 @@ impl CompactStatus {
                 generation: it.generation,
                 secret_uid: string(&it.of.uid),
                 secret_resource_version: string(&it.of.version),
-                started_at: micro(it.of.at),
+                started_at: micro(it.started_at),
                 outcome: it.outcome,
                 request: it.request.as_ref().map(string),
             }),
@@ -357,18 +330,10 @@ impl CompactStatus {
                 FoundAs::Username => Some(username.to_owned()),
                 FoundAs::Other(found_as) => Some(string(&found_as)),
             },
-            conditions: conditions.collect(),
+            conditions: (self.conditions.into_iter())
+                .map(|it| it.condition(interner))
+                .collect(),
         }
-    }
-}
-
-impl CompactTime {
-    fn of(at: Timestamp) -> Self {
-        Self(at.as_second(), at.subsec_nanosecond())
-    }
-
-    fn timestamp(&self) -> Timestamp {
-        Timestamp::new(self.0, self.1).unwrap_or_default()
     }
 }
 

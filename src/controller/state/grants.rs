@@ -193,6 +193,11 @@ impl Grants {
         }
     }
 
+    /// The resources whose claims name this pool, admitted or not.
+    pub fn resources_of_pool(&self, pool: &PoolId) -> impl Iterator<Item = &Key> {
+        self.of_pool.get(pool).into_iter().flatten()
+    }
+
     /// Adds or updates a resource with its claim. Returns whether the resource is admitted.
     pub fn apply_resource(&mut self, resource: &Key, claim: Option<&Claim>) -> bool {
         let Some(claim) = claim else {

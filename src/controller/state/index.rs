@@ -44,8 +44,6 @@ pub struct Index {
     claims: Claims,
     grants: Grants,
     scopes: HashMap<Scope, Listings>,
-    /// The resources whose users the operator looks at, by pool.
-    looked_at: HashMap<PoolId, SmallSet<Key>>,
     /// The drift of resources that don't say.
     drift: Drift,
     /// The watches whose first list is still missing. While the set has an entry, no resource is decided
@@ -109,15 +107,15 @@ impl Index {
 
     /// The pools with at least one user that the operator looks at.
     pub fn pools_looked_at(&self) -> impl Iterator<Item = &PoolId> {
-        self.looked_at.keys()
+        self.claims.pools_looked_at()
     }
 
     /// The resources whose users in this pool the operator looks at.
     #[must_use]
     pub fn looked_at(&self, pool: &PoolId) -> Vec<Key> {
-        let keys = self.looked_at.get(pool);
-        keys.map(|keys| keys.iter().cloned().collect())
-            .unwrap_or_default()
+        let of_pool = self.grants.resources_of_pool(pool);
+        let looked_at = of_pool.filter(|key| self.claims.is_looked_at(key));
+        looked_at.cloned().collect()
     }
 
     /// Whether the resource may manage this user, and by which authority.
@@ -212,6 +210,12 @@ impl Index {
         self.claims.acted(&Key::of(resource), sent(resource));
     }
 
+    /// The user that a resource claims, if the resource is known.
+    #[must_use]
+    pub fn target(&self, resource: &Key) -> Option<Target> {
+        self.claims.target(resource).cloned()
+    }
+
     /// The last version of a Secret that the watch showed.
     #[must_use]
     pub fn secret(&self, key: &Key) -> Option<SecretVersion> {
@@ -252,7 +256,8 @@ impl Index {
         let resource = self.resources.get(key)?;
         #[cfg(test)]
         crate::controller::panic_tests::panic_at("unpack", key);
-        Some(resource.packed.resource(&self.interner))
+        let Resource { packed, secret } = resource;
+        Some(packed.resource(key, secret, &self.interner))
     }
 
     /// Whether the watch shows this resource, and this version can read the resource.

@@ -1,11 +1,17 @@
 //! What a checkup needs and finds: the rights of an installation, the judgement of `check`, and findings with their
 //! cures, laid out for a terminal.
 //!
-//! Imports [`crate::api`].
+//! Imports [`crate::api`], and [`crate::core::text`].
 
 pub mod finding;
 pub mod installed;
 pub mod judge;
 pub mod layout;
+pub mod pre;
 pub mod right;
+pub mod schema;
+pub mod scrape;
 pub mod seen;
+pub mod skew;
+pub mod versions;
+pub mod words;

@@ -12,7 +12,7 @@ use super::{
     found::{Found, LookKind},
     user::{User, UserFilter, UserPage, UserQuery},
 };
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 /// How many pages of one lookup are read. A lookup finds at most one user, but a page may be empty although
 /// others follow.
@@ -23,8 +23,8 @@ const LOOKUP_PAGES_MAX: u32 = 5;
 pub struct Wanted<K> {
     /// Who wants the user.
     pub key: K,
-    /// The username or the sub, as the spec has it.
-    pub name: Box<str>,
+    /// The username or the sub, as the spec has it. Shared: a pass over thousands of users copies no name.
+    pub name: Arc<str>,
     /// The username of the user that an earlier look found, if that differs from the name.
     pub found_as: Option<Box<str>>,
 }

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     api::{
-        AttemptOutcome, Class, ConditionStatus, ConditionType, Drift, FederatedUser, Reason, Status,
+        Attempt, AttemptOutcome, Class, ConditionStatus, ConditionType, Drift, FederatedUser,
+        Reason, Status,
     },
     core::{
         condition::{
@@ -308,8 +309,7 @@ fn not_looked(reason: Reason, words: &str) -> Verdict {
 /// A look that fails does not hold a first set back, because the guard is no lock: the grants are.
 pub(crate) fn guard(observed: &Observation<'_>, now: Timestamp) -> Option<Decision> {
     let status = observed.status;
-    let attempt = status.attempt.as_ref();
-    let missed = attempt.filter(|it| it.outcome == AttemptOutcome::UserNotFound);
+    let missed = missed(status);
     let is_asked = observed.has_new_request();
     let reason = drift_reason(status);
     let latest = observed.looks.latest().map(|look| &look.found);
@@ -325,13 +325,11 @@ pub(crate) fn guard(observed: &Observation<'_>, now: Timestamp) -> Option<Decisi
         Judgement::Unknown | Judgement::Fits | Judgement::NeverSeen | Judgement::Unclear => false,
     };
     let may_be_stranger = is_shown || reason.is_some_and(Reason::may_be_a_stranger);
-    let is_first = status.synced.is_none() || missed.is_some();
+    let is_first = is_first_set(status);
     if observed.drift == Drift::Ignore || !(is_first || may_be_stranger) {
         return None;
     }
-    let said = status.ready_reason();
-    let is_refused = said.is_some_and(Reason::is_about_user) && is_first;
-    if is_refused && observed.ready_is_current() && !is_asked {
+    if is_refused(observed) {
         return Some(Decision::Stay { wake: None });
     }
     // A retry needs a look from after the wait for the retry. A time in the future comes from a wrong clock.
@@ -388,6 +386,29 @@ pub(crate) fn guard(observed: &Observation<'_>, now: Timestamp) -> Option<Decisi
     };
     let reason = reason.filter(|reason| *reason == Reason::FederatedUser || !is_asked)?;
     Some(report(observed, Verdict::new(reason), now))
+}
+
+/// Whether the guard has refused the first set, the status says so, and nobody has asked for another decision since.
+/// The lookup that led to the refusal must not count any longer: a person may mend the user, and only then change the
+/// spec or ask for a set.
+pub(crate) fn is_refused(observed: &Observation<'_>) -> bool {
+    let said = observed.status.ready_reason();
+    observed.drift != Drift::Ignore
+        && is_first_set(observed.status)
+        && said.is_some_and(Reason::is_about_user)
+        && observed.ready_is_current()
+        && !observed.has_new_request()
+}
+
+/// Whether the next set is a first one: the record names no value, or Cognito had no such user.
+fn is_first_set(status: &Status) -> bool {
+    status.synced.is_none() || missed(status).is_some()
+}
+
+/// The attempt for which Cognito had no such user.
+fn missed(status: &Status) -> Option<&Attempt> {
+    let attempt = status.attempt.as_ref();
+    attempt.filter(|it| it.outcome == AttemptOutcome::UserNotFound)
 }
 
 /// Why the operator sets no first password of this user.

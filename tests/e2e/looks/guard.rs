@@ -11,6 +11,8 @@ use crate::world::{POOL, World};
 const SIGNED_UP: User = user("signed-up", POOL, "Report");
 const CONFIRMED: User = user("confirmed", POOL, "Report");
 const FEDERATED: User = user("federated", POOL, "Correct");
+/// Somebody mends this user after the guard has refused the set.
+const MENDED: User = user("mended", POOL, "Report");
 const UNGUARDED: User = user("unguarded", POOL, "");
 const UNSEEN: User = user("unseen", POOL, "Report");
 const MISSING: [User; 3] = [
@@ -20,6 +22,7 @@ const MISSING: [User; 3] = [
 ];
 const DENIED: User = user("denied", "eu-west-1_Denied", "Report");
 const THROTTLED: User = user("throttled", "eu-north-1_Throttled", "Report");
+const HANGING: User = user("hanging", "eu-central-1_Hanging", "Report");
 
 fn status(cognito: &FaultServer, user: &User) -> Option<UserStatus> {
     let state = cognito.user_state(user.pool, user.name)?;
@@ -31,11 +34,11 @@ async fn a_first_set_is_not_made_for_a_user_who_may_be_a_stranger() {
     let world = World::new("guard").await;
     let cognito = &world.cognito;
     cognito.add_pool(POOL);
-    for user in [SIGNED_UP, UNGUARDED] {
+    for user in [SIGNED_UP, MENDED, UNGUARDED] {
         cognito.recreate_user(user.pool, user.name, Origin::SignUp);
     }
     cognito.recreate_user(POOL, CONFIRMED.name, Origin::ConfirmedSignUp);
-    for user in [FEDERATED, UNSEEN, DENIED, THROTTLED] {
+    for user in [FEDERATED, UNSEEN, DENIED, THROTTLED, HANGING] {
         add_user(&world, user.key());
     }
     cognito.make_federated(POOL, FEDERATED.name);
@@ -43,9 +46,10 @@ async fn a_first_set_is_not_made_for_a_user_who_may_be_a_stranger() {
     cognito
         .of(LIST)
         .always_in(THROTTLED.pool, Fault::throttled());
+    cognito.of(LIST).always_in(HANGING.pool, Fault::HangBefore);
     cognito.of(LIST).next_for(UNSEEN.key(), [Fault::DropAfter]);
     let all = [
-        SIGNED_UP, CONFIRMED, FEDERATED, UNGUARDED, UNSEEN, DENIED, THROTTLED,
+        SIGNED_UP, MENDED, CONFIRMED, FEDERATED, UNGUARDED, UNSEEN, DENIED, THROTTLED, HANGING,
     ];
     for user in all.iter().chain(&MISSING) {
         apply(&world, user, |_| ()).await;
@@ -61,7 +65,7 @@ async fn a_first_set_is_not_made_for_a_user_who_may_be_a_stranger() {
     // Nothing tells a user who signed up and confirmed long ago from a user of this resource.
     wait_ready(&world, CONFIRMED.name, "True", "PasswordSet").await;
     // The guard is no lock: a look that fails holds no first set back.
-    for user in [UNSEEN, DENIED, THROTTLED] {
+    for user in [UNSEEN, DENIED, THROTTLED, HANGING] {
         wait_ready(&world, user.name, "True", "PasswordSet").await;
     }
     let said = wait_verified(&world, DENIED.name, "Unknown", "AccessDenied").await;
@@ -70,6 +74,7 @@ async fn a_first_set_is_not_made_for_a_user_who_may_be_a_stranger() {
         "{said}"
     );
     wait_verified(&world, THROTTLED.name, "Unknown", "TooManyRequests").await;
+    wait_verified(&world, HANGING.name, "Unknown", "Unreachable").await;
     for user in &MISSING {
         wait_ready(&world, user.name, "False", "UserNotFound").await;
     }
@@ -93,6 +98,13 @@ async fn a_first_set_is_not_made_for_a_user_who_may_be_a_stranger() {
     world.patch_resource(FEDERATED.name, allow.clone()).await;
     wait_ready(&world, FEDERATED.name, "True", "PasswordSet").await;
     assert_eq!(sent(&world, FEDERATED.key()), [FIRST]);
+
+    // The lookup of the refusal doesn't count after a changed spec: the operator sees that the user was mended.
+    wait_ready(&world, MENDED.name, "False", "UserUnconfirmed").await;
+    world.fence().await;
+    cognito.set_status(MENDED.key(), UserStatus::Confirmed);
+    world.patch_resource(MENDED.name, allow.clone()).await;
+    wait_ready(&world, MENDED.name, "True", "PasswordSet").await;
 
     // A stranger may take a name that was free. The change of the spec is what leads to the retry.
     let origins = [

@@ -1,5 +1,6 @@
-//! The plugin of kubectl, and the commands for people and pods, against the real API server.
+//! The plugin of kubectl, as people with different rights run the plugin.
 
+mod check;
 mod doctor;
 
 use std::path::Path;

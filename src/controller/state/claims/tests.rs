@@ -14,6 +14,7 @@ impl Claims {
             && self.resources.is_empty()
             && self.stale.is_empty()
             && self.is_stale.is_empty()
+            && self.looked_at.is_empty()
     }
 }
 

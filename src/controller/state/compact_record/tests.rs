@@ -1,6 +1,11 @@
 use super::*;
-use crate::api::Reason;
-use crate::core::condition::verdict::Verdict;
+use crate::{
+    api::{Condition, ConditionStatus, ConditionType, Reason},
+    core::condition::{
+        verdict::Verdict,
+        verified::{USER_SEEN, with_verified},
+    },
+};
 use proptest::prelude::*;
 
 // Boxed: a resource has many texts, and an unboxed strategy of all texts overflows a test's stack.
@@ -69,7 +74,21 @@ fn condition() -> impl Strategy<Value = Condition> {
         Just(ConditionStatus::False),
         Just(ConditionStatus::Unknown),
     ];
-    let words = (text(), text(), text());
+    // Usual conditions, and what differs from them a little.
+    let set = Verdict::new(Reason::PasswordSet);
+    let (seen, seen_message) = USER_SEEN;
+    let type_ = prop_oneof![
+        text(),
+        Just("Ready".to_owned()),
+        Just("Verified".to_owned())
+    ];
+    let reason = prop_oneof![
+        text(),
+        Just(set.reason.as_str().to_owned()),
+        Just(seen.to_owned())
+    ];
+    let message = prop_oneof![text(), Just(set.message), Just(seen_message.to_owned())];
+    let words = (type_, reason, message);
     (words, status, maybe(any::<i64>()), timestamp()).prop_map(
         |((type_, reason, message), status, observed_generation, since)| Condition {
             type_,
@@ -137,7 +156,8 @@ fn status() -> impl Strategy<Value = Status> {
 
 fn resource() -> impl Strategy<Value = CognitoUserPassword> {
     let metadata = (
-        (maybe(text()), maybe(text()), maybe(text()), maybe(text())),
+        // The namespace of an object has no slash.
+        ("[a-z0-9-]{1,20}", text(), maybe(text()), maybe(text())),
         (
             maybe(any::<i64>()),
             maybe(timestamp()),
@@ -168,8 +188,8 @@ fn resource() -> impl Strategy<Value = CognitoUserPassword> {
         let (permanent, suspend, revoke_sessions) = switches;
         CognitoUserPassword {
             metadata: ObjectMeta {
-                namespace,
-                name,
+                namespace: Some(namespace),
+                name: Some(name),
                 uid,
                 resource_version: version,
                 generation,
@@ -198,23 +218,24 @@ proptest! {
     fn an_expanded_record_equals_the_packed_resource(resource in resource()) {
         let words = Interner::default();
         let packed = CompactRecord::of(&resource, &words);
-        prop_assert_eq!(packed.resource(&words), resource.clone());
+        let (key, secret) = (Key::of(&resource), Key::of_secret(&resource));
+        prop_assert_eq!(packed.resource(&key, &secret, &words), resource.clone());
         prop_assert_eq!(packed.sent(), sent(&resource));
         prop_assert!(packed == CompactRecord::of(&resource, &words), "two forms of the same resource");
     }
 }
 
-/// Once without retired fingerprints, and once with all 24.
-#[test]
-fn a_resource_in_sync_takes_a_few_hundred_bytes() {
+/// A resource in sync, as the operator writes its status. The texts have usual lengths.
+fn resource_in_sync() -> CognitoUserPassword {
     let uid = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
     let at = "2026-01-02T03:04:05.678901Z".parse().expect("a time");
+    let answered_at = "2026-01-02T03:04:05Z".parse().expect("a time");
     let verdict = Verdict::new(Reason::PasswordSet);
     let ready = Condition {
-        type_: "Ready".to_owned(),
+        type_: ConditionType::Ready.as_str().to_owned(),
         status: ConditionStatus::True,
         observed_generation: Some(1),
-        last_transition_time: Time(at),
+        last_transition_time: Time(answered_at),
         reason: verdict.reason.as_str().to_owned(),
         message: verdict.message,
     };
@@ -225,7 +246,7 @@ fn a_resource_in_sync_takes_a_few_hundred_bytes() {
             secret_uid: uid.to_owned(),
             secret_resource_version: "1234567".to_owned(),
             at: MicroTime(at),
-            answered_at: None,
+            answered_at: Some(MicroTime(answered_at)),
         }),
         conditions: vec![ready],
         ..Status::default()
@@ -247,12 +268,41 @@ fn a_resource_in_sync_takes_a_few_hundred_bytes() {
     resource.metadata.namespace = Some("team-a".to_owned());
     resource.metadata.uid = Some(uid.to_owned());
     resource.metadata.resource_version = Some("1234568".to_owned());
-    resource.metadata.creation_timestamp = Some(Time(at));
+    resource.metadata.creation_timestamp = Some(Time(answered_at));
+    resource.metadata.generation = Some(1);
     resource.status = Some(status);
-    let words = Interner::default();
-    let short = CompactRecord::of(&resource, &words).bytes.len();
-    let status = resource.status.as_mut().expect("a status");
-    status.retired = vec!["0a1b2c3d.5f5f5f5f5f5f5f5f".to_owned(); 24];
-    let long = CompactRecord::of(&resource, &words).bytes.len();
-    assert!(short <= 250 && long <= 600, "{short}, {long}");
+    resource
+}
+
+/// The number of bytes of the resource's record, after this change of the status.
+fn bytes_after(resource: &CognitoUserPassword, change: impl FnOnce(&mut Status)) -> usize {
+    let mut resource = resource.clone();
+    change(resource.status.as_mut().expect("a status"));
+    CompactRecord::of(&resource, &Interner::default())
+        .bytes
+        .len()
+}
+
+#[test]
+fn a_resource_in_sync_takes_a_few_hundred_bytes() {
+    let resource = resource_in_sync();
+    let plain = bytes_after(&resource, |_| {});
+    let all_retired = bytes_after(&resource, |status| {
+        status.retired = vec!["0a1b2c3d.5f5f5f5f5f5f5f5f".to_owned(); 24];
+    });
+    assert!(plain <= 175, "{plain}");
+    assert!(all_retired <= 530, "{all_retired}");
+}
+
+#[test]
+fn what_a_look_leaves_takes_eight_bytes() {
+    let resource = resource_in_sync();
+    let plain = bytes_after(&resource, |_| {});
+    let looked_at = bytes_after(&resource, |status| {
+        let (reason, message) = USER_SEEN;
+        let now = "2026-01-02T04:05:06Z".parse().expect("a time");
+        status.found_as = Some("ci-bot-of-team-a".to_owned());
+        status.conditions = with_verified(status, ConditionStatus::True, reason, message, 1, now);
+    });
+    assert!(looked_at - plain <= 8, "{plain}, {looked_at}");
 }

@@ -2,7 +2,7 @@
 //! operator itself writes into every status.
 
 use crate::{
-    api::{ConditionType, REASONS},
+    api::{ConditionType, PASSWORD_KEY, REASONS},
     core::condition::{
         verdict::Verdict,
         verified::{NOT_SEEN, UNKNOWN_STATE, USER_SEEN},
@@ -27,7 +27,8 @@ pub enum Text {
     Plain(Box<str>),
 }
 
-/// The condition types, reasons and messages that the operator writes into statuses, numbered.
+/// The condition types, reasons and messages that the operator writes into statuses, and the usual key of a
+/// Secret, numbered.
 pub struct Interner {
     words: Vec<String>,
     numbers: HashMap<String, u16>,
@@ -51,7 +52,8 @@ impl Default for Interner {
             .into_iter()
             .flat_map(|(reason, message)| [reason, message]);
         let looks = looks.map(str::to_owned);
-        for word in types.chain(reasons).chain(messages).chain(looks) {
+        let words = types.chain(reasons).chain(messages).chain(looks);
+        for word in words.chain([PASSWORD_KEY.to_owned()]) {
             if let Ok(number) = u16::try_from(known.words.len())
                 && known.numbers.insert(word.clone(), number).is_none()
             {

@@ -28,22 +28,19 @@ impl Index {
         #[cfg(test)]
         crate::controller::panic_tests::panic_at("index", &key);
         let packed = CompactRecord::of(resource, &self.interner);
+        let secret = Key::of_secret(resource);
         let known = self.resources.get(&key);
-        if known.is_some_and(|known| known.packed == packed) {
+        if known.is_some_and(|known| known.packed == packed && known.secret == secret) {
             return Vec::new();
         }
         let before = known.map(|known| known.packed.sent());
         let did = sent(resource) != before.unwrap_or_default();
         let claim = Claim::of(resource).map(|claim| self.grants.sharing(claim));
-        self.stop_looking(&key);
-        if let Some(claim) = claim.as_ref().filter(|_| self.is_to_look_at(resource)) {
-            let pool = claim.target().pool.clone();
-            self.looked_at.entry(pool).or_default().insert(key.clone());
-        }
         let admitted = self.grants.apply_resource(&key, claim.as_ref());
         #[cfg(test)]
         crate::controller::panic_tests::panic_at("index, half-way", &key);
         let mut affected = self.claims.apply(&key, claim.clone(), admitted);
+        self.claims.look_at(&key, self.is_to_look_at(resource));
         self.claims.acted(&key, sent(resource));
         if let Some(claim) = claim.filter(|_| did) {
             // A younger resource may set the user before the younger resource learns of an older one, so
@@ -51,7 +48,7 @@ impl Index {
             // one user would wake one another a thousand times.
             affected.extend(self.claims.affected_by_call(&key, &claim).cloned());
         }
-        self.link(&key, &Key::of_secret(resource), packed);
+        self.link(&key, &secret, packed);
         affected.push(key);
         affected
     }
@@ -86,7 +83,7 @@ impl Index {
             self.unlink(resource, &secret);
         }
         self.unreadable.insert(resource.clone());
-        self.stop_looking(resource);
+        self.claims.look_at(resource, false);
         #[cfg(test)]
         crate::controller::panic_tests::panic_at("keep claim", resource);
         let claim = claim().map(|claim| self.grants.sharing(claim));
@@ -96,7 +93,6 @@ impl Index {
 
     /// Removes a resource. Returns the claimants of its user if the resource managed the user.
     pub fn delete_resource(&mut self, resource: &Key) -> Vec<Key> {
-        self.stop_looking(resource);
         let affected = self.claims.remove(resource);
         #[cfg(test)]
         crate::controller::panic_tests::panic_at("remove", resource);
@@ -192,20 +188,6 @@ impl Index {
         let drift = resource.spec.drift.unwrap_or(self.drift);
         let is_deleted = resource.metadata.deletion_timestamp.is_some();
         drift != Drift::Ignore && !resource.spec.suspend && !is_deleted
-    }
-
-    /// Forgets to look at the user of this resource. The claim before this event names the pool.
-    fn stop_looking(&mut self, resource: &Key) {
-        let Some(claim) = self.claims.claim(resource) else {
-            return;
-        };
-        let pool = &claim.target().pool;
-        if let Some(keys) = self.looked_at.get_mut(pool) {
-            keys.remove(resource);
-            if keys.is_empty() {
-                self.looked_at.remove(pool);
-            }
-        }
     }
 
     fn link(&mut self, resource: &Key, secret: &Key, packed: CompactRecord) {

@@ -5,6 +5,7 @@ use crate::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
+use rstest::rstest;
 
 /// A resource in `team-a`. Its user has the same name as the resource.
 fn resource(name: &str, secret: &str) -> CognitoUserPassword {
@@ -179,4 +180,44 @@ proptest! {
         }
         prop_assert_eq!(held(&index), []);
     }
+}
+
+type Bot = CognitoUserPassword;
+
+/// A change of the resource `bot`, whose drift is Report.
+type Change = fn(&mut Bot);
+
+#[rstest]
+#[case::another_version(|it: &mut Bot| it.metadata.generation = Some(2), &["eu-west-1_a"])]
+#[case::another_pool(|it: &mut Bot| "eu-west-1_b".clone_into(&mut it.spec.user_pool_id), &["eu-west-1_b"])]
+#[case::invalid_pool(|it: &mut Bot| "none".clone_into(&mut it.spec.user_pool_id), &[])]
+#[case::ignored(|it: &mut Bot| it.spec.drift = None, &[])]
+#[case::suspended(|it: &mut Bot| it.spec.suspend = true, &[])]
+#[case::deleted(|it: &mut Bot| it.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH)), &[])]
+fn the_spec_decides_which_users_are_looked_at(#[case] change: Change, #[case] expected: &[&str]) {
+    let mut index = Index::default();
+    let mut bot = resource("bot", "secret");
+    bot.spec.drift = Some(Drift::Report);
+    index.apply_resource(&Scope::All, &bot);
+    index.apply_resource(&Scope::All, &resource("ignored", "secret"));
+    let looked_at = |index: &Index| {
+        let pools = index.pools_looked_at();
+        let pools = pools.map(|pool| (pool.to_string(), index.looked_at(pool)));
+        pools.collect::<Vec<_>>()
+    };
+    let of = |pools: &[&str]| {
+        let pools = pools.iter();
+        let pools = pools.map(|pool| ((*pool).to_owned(), vec![key("bot")]));
+        pools.collect::<Vec<_>>()
+    };
+    assert_eq!(looked_at(&index), of(&["eu-west-1_a"]));
+    change(&mut bot);
+    index.apply_resource(&Scope::All, &bot);
+    assert_eq!(looked_at(&index), of(expected));
+    index.apply_claim_only(&Scope::All, &bot);
+    assert_eq!(looked_at(&index), [], "unreadable");
+    index.apply_resource(&Scope::All, &bot);
+    assert_eq!(looked_at(&index), of(expected), "readable again");
+    index.delete_resource(&key("bot"));
+    assert_eq!(looked_at(&index), [], "gone");
 }

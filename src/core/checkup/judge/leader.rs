@@ -1,0 +1,121 @@
+//! The leader: by the Lease, by the pods, and by what the pods say of themselves.
+
+use super::facts::{Deployed, Lease, OperatorFacts, Page, Pages};
+use crate::core::{
+    checkup::{
+        finding::{Cure, Finding, Level},
+        seen::Seen,
+        words::span,
+    },
+    text::legible,
+};
+
+const SUBJECT: &str = "leader";
+
+/// The longest name of a holder that is printed, in characters.
+const NAME: usize = 100;
+
+pub(super) fn judge(operator: &OperatorFacts) -> Vec<Finding> {
+    let pages = operator.pages.as_ref().map_or(&[][..], Pages::asked);
+    let several = leaders(pages);
+    if several.len() > 1 {
+        let text = format!("{} lead at once: {}", several.len(), several.join(", "));
+        let cure = Cure::words(
+            "give each installation a Lease of its own, and one operator to each namespace",
+        );
+        let cure = cure.more("install.md#two-installations-in-one-namespace");
+        return vec![Finding::new(SUBJECT, Level::Failed, text).cured_by(cure)];
+    }
+    let lease = match &operator.lease {
+        None => return Vec::new(),
+        Some(Seen::Known(lease)) => lease.as_ref(),
+        Some(unseen) => {
+            let why = unseen.why_not().unwrap_or_default();
+            let text = format!("the Lease can't be read: {why}");
+            return vec![Finding::new(SUBJECT, Level::Unknown, text)];
+        }
+    };
+    vec![by_lease(lease, operator)]
+}
+
+/// The pods that call themselves the leader.
+fn leaders(pages: &[Page]) -> Vec<String> {
+    let leads = |page: &&Page| {
+        let metrics = page.metrics.as_ref();
+        metrics.is_ok_and(|(_, text)| {
+            text.lines()
+                .any(|line| line == "cognito_password_operator_leader 1")
+        })
+    };
+    pages.iter().filter(leads).map(|it| it.of.clone()).collect()
+}
+
+fn by_lease(lease: Option<&Lease>, operator: &OperatorFacts) -> Finding {
+    let failed = |text: String| {
+        let finding = Finding::new(SUBJECT, Level::Failed, text);
+        finding.cured_by(log_of(operator.deployed.as_ref()))
+    };
+    let Some(lease) = lease else {
+        return failed("there is no Lease: no pod has led yet".to_owned());
+    };
+    if lease.holder.is_empty() {
+        return failed("nobody holds the Lease".to_owned());
+    }
+    let holder = pod_of(&lease.holder);
+    let Some(ago) = lease.renewed else {
+        let text = format!("{holder} holds the Lease, which doesn't say since when");
+        return Finding::new(SUBJECT, Level::Warning, text);
+    };
+    if !operator.is_renewed && ago > lease.duration {
+        return failed(format!(
+            "{holder} held the Lease and renewed it last {} ago, which is longer than the {} s for which a renewal counts",
+            span(ago),
+            lease.duration
+        ));
+    }
+    let stranger = operator.deployed.as_ref().filter(|deployed| {
+        let pods = deployed.pods.known();
+        pods.is_some_and(|pods| !pods.is_empty() && !pods.contains(&holder))
+    });
+    if let Some(deployed) = stranger {
+        let it = &deployed.installed;
+        let text = format!(
+            "{holder} holds the Lease {} and is no pod of {}/{}: another operator takes part in the election",
+            it.settings.lease_name, it.namespace, it.name
+        );
+        let cure = Cure::words(
+            "give the other operator a Lease of its own, by --lease-name, and other namespaces",
+        );
+        let cure = cure.more("install.md#two-installations-in-one-namespace");
+        return Finding::new(SUBJECT, Level::Failed, text).cured_by(cure);
+    }
+    if operator.is_renewed {
+        let text = format!(
+            "{holder} leads, and renewed the Lease just now; the time in the Lease differs by {} from this machine's clock",
+            span(ago.abs())
+        );
+        return Finding::new(SUBJECT, Level::Warning, text).cured_by(Cure::words(
+            "set the clocks of this machine and of the nodes",
+        ));
+    }
+    let text = format!("{holder} leads, and renewed the Lease {} ago", span(ago));
+    Finding::new(SUBJECT, Level::Well, text)
+}
+
+/// The name of the pod in a holder's identity, which goes on after an underscore.
+fn pod_of(holder: &str) -> String {
+    legible(holder.split('_').next().unwrap_or(holder), NAME)
+}
+
+fn log_of(deployed: Option<&Deployed>) -> Cure {
+    let text = "read the log of the operator's pods; /readyz names what a pod lacks";
+    match deployed {
+        None => Cure::words(text),
+        Some(deployed) => {
+            let it = &deployed.installed;
+            let command = format!("kubectl logs -n {} deployment/{}", it.namespace, it.name);
+            Cure::command(text, command)
+        }
+    }
+    .more("runbooks.md#nothing-happens")
+}

@@ -1,0 +1,149 @@
+//! The grants and the resources, as the operator's conditions describe them.
+
+use super::facts::{GrantState, Resources};
+use crate::{
+    api::{Class, Reason},
+    core::{
+        checkup::{
+            finding::{Cure, Finding, Level},
+            seen::Seen,
+            words::{count, first, span},
+        },
+        text::legible,
+    },
+};
+
+const GRANTS: &str = "grants";
+const RESOURCES: &str = "resources";
+
+/// How many failing grants have a finding of their own.
+const NAMED: usize = 3;
+
+/// The longest message of a condition that is printed, in characters.
+const MESSAGE: usize = 500;
+
+/// How many reasons the line about resources names.
+const REASONS: usize = 4;
+
+/// How long a resource may be suspended without a warning, in seconds.
+const SUSPENDED: i64 = 86_400;
+
+/// `admits_all`: without a grant, every namespace may manage every user.
+pub(super) fn grants(grants: &Seen<Vec<GrantState>>, admits_all: bool) -> Vec<Finding> {
+    let grants = match grants {
+        Seen::Known(grants) => grants,
+        unseen => {
+            let why = unseen.why_not().unwrap_or_default();
+            let text = format!("the grants are unknown: {why}");
+            return vec![Finding::new(GRANTS, Level::Unknown, text)];
+        }
+    };
+    if grants.is_empty() {
+        return vec![if admits_all {
+            let text = "there is no grant, and without one every namespace may manage every user";
+            Finding::new(GRANTS, Level::Well, text.to_owned())
+        } else {
+            let text = "there is no grant, so no namespace may manage any user".to_owned();
+            Finding::new(GRANTS, Level::Warning, text).cured_by(
+                Cure::command(
+                    "write a CognitoUserPoolGrant, such as this example",
+                    "kubectl apply -f deploy/examples/grant.yaml".to_owned(),
+                )
+                .more("multi-tenancy.md"),
+            )
+        }];
+    }
+    let ready = grants.iter().filter(|it| it.is_ready == Some(true)).count();
+    let unread: Vec<_> = grants
+        .iter()
+        .filter(|it| it.is_ready.is_none())
+        .map(|it| it.name.clone())
+        .collect();
+    let failing: Vec<_> = grants
+        .iter()
+        .filter(|it| it.is_ready == Some(false))
+        .collect();
+    let mut findings = vec![if unread.is_empty() {
+        let text = format!("{ready} of {} Ready", count(grants.len(), "grant"));
+        Finding::new(GRANTS, Level::Well, text)
+    } else {
+        let text = format!(
+            "{ready} of {} Ready; the operator has not judged {}",
+            count(grants.len(), "grant"),
+            first(&unread, NAMED, ", ")
+        );
+        Finding::new(GRANTS, Level::Warning, text)
+    }];
+    for grant in failing.iter().take(NAMED) {
+        let (reason, message) = (legible(&grant.reason, 64), legible(&grant.message, MESSAGE));
+        let text = format!("{} is not Ready, {reason}: {message}", grant.name);
+        let page = match grant.reason.as_str() {
+            "InvalidCredentials" => "runbooks.md#a-role-cant-be-assumed",
+            _ => "multi-tenancy.md",
+        };
+        let command = format!("kubectl describe cupg {}", grant.name);
+        let cure = Cure::command("", command).more(page);
+        findings.push(Finding::new(GRANTS, Level::Failed, text).cured_by(cure));
+    }
+    if failing.len() > NAMED {
+        let text = format!("{} more are not Ready", failing.len() - NAMED);
+        let command = "kubectl get cupg -o wide".to_owned();
+        let finding = Finding::new(GRANTS, Level::Failed, text);
+        findings.push(finding.cured_by(Cure::command("", command)));
+    }
+    findings
+}
+
+pub(super) fn resources(resources: &Seen<Resources>) -> Finding {
+    let resources = match resources {
+        Seen::Known(resources) => resources,
+        unseen => {
+            let why = unseen.why_not().unwrap_or_default();
+            let text = format!("the resources are unknown: {why}");
+            return Finding::new(RESOURCES, Level::Unknown, text);
+        }
+    };
+    let mut reasons: Vec<_> = resources.unready.iter().collect();
+    reasons.sort_by_key(|(reason, number)| (weight(reason), std::cmp::Reverse(**number)));
+    let names: Vec<_> = reasons
+        .iter()
+        .map(|(reason, number)| match reason.as_str() {
+            "" => format!("{number} not reconciled yet"),
+            reason => format!("{number} {}", legible(reason, 64)),
+        })
+        .collect();
+    let mut parts = vec![format!("{} Ready", resources.ready)];
+    parts.extend((!names.is_empty()).then(|| first(&names, REASONS, ", ")));
+    if let Some((name, since)) = &resources.longest_suspended {
+        parts.push(format!(
+            "{} suspended, {name} for {}",
+            resources.suspended,
+            span(*since)
+        ));
+    }
+    let is_long = |since: i64| since > SUSPENDED;
+    let longest = resources.longest_suspended.as_ref();
+    let needs_somebody = reasons.iter().any(|(reason, _)| weight(reason) < TRANSIENT)
+        || longest.is_some_and(|(_, since)| is_long(*since));
+    let text = parts.join("; ");
+    if needs_somebody {
+        let command = "kubectl cognito-password doctor -A".to_owned();
+        let cure = Cure::command("the causes, worst first", command);
+        return Finding::new(RESOURCES, Level::Warning, text).cured_by(cure);
+    }
+    Finding::new(RESOURCES, Level::Well, text)
+}
+
+/// The weight of reasons that pass by themselves.
+const TRANSIENT: u8 = 3;
+
+/// The worst reasons have the least weight.
+fn weight(reason: &str) -> u8 {
+    match Reason::parse(reason).map(Reason::class) {
+        Some(Class::Stalled) => 0,
+        Some(Class::Waiting) => 1,
+        // A reason that only another version knows.
+        None if !reason.is_empty() => 2,
+        Some(Class::Unknown | Class::Transient | Class::Settled) | None => TRANSIENT,
+    }
+}

@@ -1,0 +1,121 @@
+//! Faults of Kubernetes and of the CRDs.
+
+use super::*;
+
+fn minor(facts: &mut Facts, minor: &str) {
+    if let Ok(it) = &mut facts.kubernetes {
+        minor.clone_into(&mut it.minor);
+    }
+}
+
+/// Changes the first CRD.
+fn first_crd(facts: &mut Facts, change: impl FnOnce(&mut StoredCrd)) {
+    if let Some(Seen::Known(stored)) = &mut facts.crds.stored {
+        change(&mut stored[0]);
+    }
+}
+
+#[test]
+fn each_fault_of_the_cluster_is_found_and_named() {
+    assert_found(&[
+        (|it| minor(it, "31"), "kubernetes", Warning, "1.31"),
+        (|it| minor(it, "31+"), "kubernetes", Warning, "1.31+"),
+        (|it| minor(it, ""), "kubernetes", Warning, "not a known"),
+        (
+            |it| it.kubernetes = Err(down()),
+            "kubernetes",
+            Unknown,
+            "it is down",
+        ),
+        (
+            |it| it.crds.kinds = Ok(vec!["cognitouserpasswords".to_owned()]),
+            "crds",
+            Failed,
+            "lacks cognitouserpasswords/status, cognitouserpoolgrants",
+        ),
+        (
+            |it| it.crds.kinds = Err(down()),
+            "crds",
+            Unknown,
+            "it is down",
+        ),
+        (
+            |it| it.crds.stored = Some(Seen::Denied(right("get", "crds"))),
+            "crds",
+            Unknown,
+            "is served; whether the schemas are of 0.1.0 is unknown: you may not get crds",
+        ),
+        (
+            |it| {
+                first_crd(it, |crd| {
+                    crd.difference.missing = paths(&["spec.drift", "status.foundAs"]);
+                });
+            },
+            "crds",
+            Failed,
+            "cognitouserpasswords is older than 0.1.0: lacks spec.drift, status.foundAs",
+        ),
+        (
+            |it| {
+                first_crd(it, |crd| {
+                    crd.difference.missing = paths(&["a", "b", "c", "d", "e", "f"]);
+                });
+            },
+            "crds",
+            Failed,
+            "lacks a, b, c, d, and 2 more",
+        ),
+        (
+            |it| first_crd(it, |crd| crd.difference.unknown = paths(&["spec.later"])),
+            "crds",
+            Warning,
+            "is newer than 0.1.0: has spec.later",
+        ),
+        (
+            |it| first_crd(it, |crd| crd.difference.changed = paths(&["spec.username"])),
+            "crds",
+            Warning,
+            "has other rules than 0.1.0 for spec.username",
+        ),
+        (
+            |it| {
+                first_crd(it, |crd| {
+                    crd.difference.missing = paths(&["spec.a"]);
+                    crd.difference.unknown = paths(&["spec.b"]);
+                });
+            },
+            "crds",
+            Failed,
+            "of another version than 0.1.0: lacks spec.a, and has spec.b",
+        ),
+        (
+            |it| first_crd(it, |crd| crd.is_established = false),
+            "crds",
+            Failed,
+            "not established",
+        ),
+        (
+            |it| {
+                first_crd(it, |crd| {
+                    crd.stored_versions = paths(&["v1alpha0", "v1alpha1"]);
+                });
+            },
+            "crds",
+            Warning,
+            "may have objects stored as v1alpha0",
+        ),
+        (
+            |it| first_crd(it, |crd| crd.storage = "v1".to_owned()),
+            "crds",
+            Warning,
+            "stored as v1, not as v1alpha1",
+        ),
+    ]);
+}
+
+#[test]
+fn a_plus_sign_of_a_distribution_does_no_harm() {
+    let mut facts = well();
+    minor(&mut facts, "32+");
+    assert_eq!(levels(&facts)[0], ("kubernetes", Well));
+}

@@ -1,0 +1,199 @@
+//! Faults of the Deployments and of the election.
+
+use super::*;
+
+#[test]
+fn each_fault_of_the_deployment_is_found_and_named() {
+    assert_found(&[
+        (
+            |it| {
+                it.operators.clear();
+                it.installed = Some(Seen::Known(Vec::new()));
+            },
+            "operator",
+            Failed,
+            "no Deployment of the operator is found",
+        ),
+        (
+            |it| {
+                it.operators.clear();
+                it.installed = Some(Seen::Denied(right("list", "deployments")));
+            },
+            "operator",
+            Unknown,
+            "stay unknown: you may not list deployments -A",
+        ),
+        (
+            |it| deployed(it).installed.ready = 0,
+            "operator",
+            Failed,
+            "0 of 2 pods ready",
+        ),
+        (
+            |it| deployed(it).installed.ready = 1,
+            "operator",
+            Warning,
+            "1 of 2 pods ready",
+        ),
+        (
+            |it| {
+                deployed(it).installed.desired = 0;
+                deployed(it).installed.ready = 0;
+            },
+            "operator",
+            Failed,
+            "scaled to 0",
+        ),
+        (
+            |it| deployed(it).installed.settings.leader_elect = false,
+            "operator",
+            Failed,
+            "2 pods act without an election",
+        ),
+        (
+            |it| {
+                for page in pages(it) {
+                    page.metrics = Ok((200, metrics("0.2.0", 0, 0)));
+                }
+            },
+            "operator",
+            Warning,
+            "version 0.2.0, image operator:0.1.0; this program, 0.1.0, is older",
+        ),
+        (
+            |it| pages(it)[1].metrics = Ok((200, metrics("0.0.9", 0, 0))),
+            "operator",
+            Warning,
+            "the pods are of versions 0.0.9 and 0.1.0",
+        ),
+        (
+            |it| {
+                pages(it).clear();
+                it.program = "0.2.0".to_owned();
+                it.operators[0].pages = None;
+            },
+            "operator",
+            Warning,
+            "this program, 0.2.0, is newer",
+        ),
+        (
+            |it| deployed(it).scrape = Seen::Known(None),
+            "metrics",
+            Warning,
+            "no ServiceMonitor, PodMonitor or scrape annotation",
+        ),
+        (
+            |it| deployed(it).scrape = Seen::Denied(right("list", "services")),
+            "metrics",
+            Unknown,
+            "you may not list services",
+        ),
+    ]);
+}
+
+fn two(facts: &mut Facts, change: impl FnOnce(&mut Installed, &mut Installed)) {
+    let (mut a, mut b) = (installed(HOME, "a"), installed("home", "b"));
+    change(&mut a, &mut b);
+    facts.installed = Some(Seen::Known(vec![a, b]));
+}
+
+#[test]
+fn two_installations_in_each_others_way_are_found() {
+    let watch = |it: &mut Installed, names: &[&str]| it.settings.watch_namespaces = paths(names);
+    let mut facts = well();
+    two(&mut facts, |a, b| b.namespace.clone_from(&a.namespace));
+    let text = &on(&facts, "operator")[0].text;
+    assert!(
+        text.contains("share the Lease cognito-password-operator"),
+        "{text}"
+    );
+    two(&mut facts, |_, _| ());
+    let text = &on(&facts, "operator")[0].text;
+    assert_eq!(
+        text,
+        "cognito-password-operator/a and home/b both watch all namespaces: both set the same passwords"
+    );
+    two(&mut facts, |a, b| {
+        watch(a, &["x", "y"]);
+        watch(b, &["y", "z"]);
+    });
+    let text = &on(&facts, "operator")[0].text;
+    assert!(text.contains("both watch y"), "{text}");
+    two(&mut facts, |a, b| {
+        watch(a, &["x"]);
+        watch(b, &["z"]);
+    });
+    assert!(on(&facts, "operator").iter().all(|it| it.level == Well));
+}
+
+#[test]
+fn with_two_operators_each_text_names_its_deployment() {
+    let mut facts = well();
+    let mut other = facts.operators[0].clone();
+    if let Some(deployed) = &mut other.deployed {
+        deployed.installed = installed("home", "b");
+    }
+    facts.operators.push(other);
+    let leaders = on(&facts, "leader");
+    assert_eq!(
+        leaders[1].text,
+        "home/b: pod-a leads, and renewed the Lease 2s ago"
+    );
+}
+
+#[test]
+fn each_fault_of_the_election_is_found_and_named() {
+    assert_found(&[
+        (
+            |it| it.operators[0].lease = Some(Seen::Known(None)),
+            "leader",
+            Failed,
+            "no Lease",
+        ),
+        (
+            |it| it.operators[0].lease = Some(lease("", Some(1))),
+            "leader",
+            Failed,
+            "nobody",
+        ),
+        (
+            |it| it.operators[0].lease = Some(lease("pod-a_1", Some(76))),
+            "leader",
+            Failed,
+            "pod-a held the Lease and renewed it last 1m ago, which is longer than the 15 s",
+        ),
+        (
+            |it| {
+                it.operators[0].lease = Some(lease("pod-a_1", Some(76)));
+                it.operators[0].is_renewed = true;
+            },
+            "leader",
+            Warning,
+            "differs by 1m from this machine's clock",
+        ),
+        (
+            |it| it.operators[0].lease = Some(lease("pod-a_1", None)),
+            "leader",
+            Warning,
+            "since when",
+        ),
+        (
+            |it| it.operators[0].lease = Some(lease("pod-z_1", Some(1))),
+            "leader",
+            Failed,
+            "pod-z holds the Lease cognito-password-operator and is no pod of",
+        ),
+        (
+            |it| it.operators[0].lease = Some(Seen::Denied(right("get", "leases"))),
+            "leader",
+            Unknown,
+            "the Lease can't be read: you may not get leases -A",
+        ),
+        (
+            |it| pages(it)[1].metrics = Ok((200, metrics("0.1.0", 1, 0))),
+            "leader",
+            Failed,
+            "2 lead at once: pod-a, pod-b",
+        ),
+    ]);
+}

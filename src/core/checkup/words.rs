@@ -1,0 +1,64 @@
+//! Words that several findings share.
+
+use std::fmt::Write as _;
+
+/// A span in the largest unit that fits: `9d`, `3h`, `12m` or `5s`. A span of less than a second is `0s`.
+#[must_use]
+pub fn span(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// The first items, separated, and how many more there are: `a; b; and 3 more`.
+#[must_use]
+pub fn first(items: &[String], most: usize, separator: &str) -> String {
+    let mut text = items[..items.len().min(most)].join(separator);
+    if items.len() > most {
+        let _ = write!(text, "{separator}and {} more", items.len() - most);
+    }
+    text
+}
+
+/// A number and its noun: `1 grant`, `2 grants`.
+#[must_use]
+pub fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(-3, "0s")]
+    #[case(59, "59s")]
+    #[case(60, "1m")]
+    #[case(3_599, "59m")]
+    #[case(3_600, "1h")]
+    #[case(86_399, "23h")]
+    #[case(86_400 * 9 + 5, "9d")]
+    fn a_span_has_its_largest_unit(#[case] seconds: i64, #[case] words: &str) {
+        assert_eq!(span(seconds), words);
+    }
+
+    #[test]
+    fn a_long_list_ends_with_how_many_more_there_are() {
+        let items: Vec<_> = ["a", "b", "c"].map(str::to_owned).into();
+        assert_eq!(first(&items, 3, ", "), "a, b, c");
+        assert_eq!(first(&items, 1, "; "), "a; and 2 more");
+        assert_eq!(first(&[], 1, "; "), "");
+    }
+
+    #[test]
+    fn one_has_no_plural() {
+        assert_eq!(count(1, "grant"), "1 grant");
+        assert_eq!(count(0, "grant"), "0 grants");
+    }
+}
