@@ -70,6 +70,18 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["api", "core::access", "core::checkup", "core::condition"],
     ),
     ("core::report", &["core", "core::checkup"]),
+    (
+        "core::doctor",
+        &[
+            "api",
+            "core",
+            "core::access",
+            "core::checkup",
+            "core::credential",
+            "core::names",
+            "core::protocol",
+        ],
+    ),
     ("ops", &["api"]),
     (
         "cognito",
@@ -103,6 +115,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "core::checkup",
             "core::credential",
             "core::grants",
+            "core::doctor",
             "core::names",
             "core::protocol",
         ],
@@ -294,13 +307,14 @@ const ROOMS: &[(&str, &[&str])] = &[
             "core::grants",
             "core::names",
             "core::report",
+            "core::doctor",
         ],
     ),
     (
         "cli",
         &[
             "api",
-            "cluster::watch",
+            "cluster",
             "command",
             "core::access",
             "core::names",

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::{self, Drift, FIELD_MANAGER, LEASE},
-    cluster::watch::selector,
+    cluster::selector,
     command::{
         check,
         exit::{Exit, Failure},

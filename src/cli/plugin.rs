@@ -10,6 +10,7 @@ use super::parse::{parse, print_line};
 use crate::command::{
     check::{CheckArgs, check},
     completion::{CompletionArgs, completion},
+    doctor::{self, DoctorArgs, doctor},
     exit::{Exit, Failure},
     explain::{ExplainArgs, explain},
     grants::{GrantsArgs, grants},
@@ -47,6 +48,19 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Explain why a resource isn't Ready, and what makes it Ready
+    ///
+    /// Follows the chain link by link: the resource, the grant, duplicates, the Secret (what is wrong with its value,
+    /// never the value), the record of the last set, the operator and its leader, and what the operator saw of the
+    /// user. Then the cure follows, as commands with the resource's own names, and the page that says more. A line
+    /// with a question mark names the right that you lack.
+    ///
+    /// With -A, -l or --pool, or without a name, many resources are counted by reason, the worst first.
+    ///
+    /// Exit status: 0 if all resources are Ready, 1 if one isn't or something is broken, 3 if the resources can't be
+    /// read.
+    #[command(after_long_help = doctor::EXAMPLES)]
+    Doctor(DoctorArgs),
     /// Check an installation, or with --pre a cluster before an installation
     ///
     /// Answers whether the operator is installed right: the version of Kubernetes; the CRDs, served, stored, and
@@ -162,6 +176,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn execute(cli: Cli) -> Result<Exit, Failure> {
     let session = async || cli.connection.session().await;
     match cli.command {
+        Command::Doctor(args) => doctor(&args, &session().await?).await,
         Command::Check(args) => check(&args, &session().await?).await,
         Command::Version(args) => version(&args, &session().await?).await,
         Command::Wait(args) => wait(&args, &session().await?).await,

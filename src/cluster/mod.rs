@@ -17,6 +17,7 @@ pub mod request;
 pub mod rights;
 #[cfg(feature = "operator")]
 pub mod secrets;
+pub mod selector;
 #[cfg(feature = "operator")]
 pub mod status;
 #[cfg(feature = "operator")]

@@ -8,6 +8,7 @@
 
 pub mod check;
 pub mod completion;
+pub mod doctor;
 mod entries;
 pub mod exit;
 pub mod explain;

@@ -14,12 +14,14 @@
 //! - [`grants`]: questions about grants, answered by the code of [`access`]
 //! - [`explain`]: the reasons in words, for a terminal without a cluster
 //! - [`report`]: what a report of an installation shows, and what it leaves out
+//! - [`doctor`]: why a resource isn't Ready, and what makes it Ready
 
 pub mod access;
 pub mod ask;
 pub mod checkup;
 pub mod condition;
 pub mod credential;
+pub mod doctor;
 pub mod explain;
 pub mod grants;
 pub mod look;

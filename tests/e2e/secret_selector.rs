@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use cognito_password_operator::cluster::{secrets, watch::selector};
+use cognito_password_operator::cluster::{secrets, selector};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DynamicObject, ListParams};
 use kube::core::SelectorExt;

@@ -32,7 +32,7 @@ pub async fn seen<T>(
     }
 }
 
-fn one_line(error: &CallError) -> String {
+pub(super) fn one_line(error: &CallError) -> String {
     error.to_string().replace(char::is_control, " ")
 }
 

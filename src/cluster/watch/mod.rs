@@ -7,7 +7,6 @@
 pub mod lean_object;
 
 pub(crate) mod initial;
-pub mod selector;
 
 use super::{
     client::{

@@ -1,0 +1,342 @@
+//! The link `operator`: whether an operator runs that acts for the namespace, and who leads.
+
+use crate::{
+    api::{FIELD_MANAGER, GROUP, VERSION},
+    core::{
+        access::why_not::listed,
+        checkup::{
+            finding::{Cure, Level},
+            seen::Seen,
+        },
+        doctor::{
+            facts::{Lease, Operator, Surroundings},
+            link::{Link, PATIENCE},
+            subject::Subject,
+            words::{count, shown, span, word},
+        },
+    },
+};
+use jiff::{SignedDuration, Timestamp};
+
+const SUBJECT: &str = "operator";
+const RUNBOOK: &str = "runbooks.md#nothing-happens";
+
+/// The links for one resource.
+#[must_use]
+pub fn links(subject: &Subject<'_>, around: &Surroundings) -> Vec<Link> {
+    let mut links: Vec<_> = crds(around).into_iter().collect();
+    links.extend(of_namespace(Some(subject.namespace), around));
+    // A status that nobody writes, although all is well as far as the caller sees.
+    let changed = subject.changed();
+    let is_overdue = changed.is_none_or(|at| around.now.duration_since(at) > PATIENCE);
+    let is_well = links.iter().all(|it| it.finding.level == Level::Well);
+    if !subject.is_observed() && is_overdue && is_well {
+        let text = "an operator leads, but doesn't act for this resource: it can't read the resource or can't write the status, or the namespace isn't among its --watch-namespaces";
+        let mut link = Link::new(SUBJECT, Level::Failed, text.to_owned());
+        link.finding.cure = Some(logs(around.operators.first()));
+        links.push(link);
+    }
+    links
+}
+
+/// The links for all resources, or for those of a namespace.
+#[must_use]
+pub fn of_namespace(namespace: Option<&str>, around: &Surroundings) -> Vec<Link> {
+    let installed: Vec<_> = (around.operators.iter())
+        .filter(|it| it.installed.is_some())
+        .collect();
+    let acting: Vec<_> = (installed.iter().copied())
+        .filter(|it| namespace.is_none_or(|namespace| it.watches(namespace)))
+        .collect();
+    let mut links = Vec::new();
+    match (&*acting, namespace) {
+        ([], Some(namespace)) if !installed.is_empty() => {
+            links.push(watches_others(namespace, &installed));
+        }
+        ([], _) => links.push(without_deployment(around)),
+        ([one, others @ ..], Some(namespace)) if !others.is_empty() => {
+            let names = others.iter().chain([one]).map(|it| name_of(it));
+            let names = names.collect::<Vec<_>>().join(" and ");
+            let is_one_lease = others.iter().all(|it| lease_of(it) == lease_of(one));
+            if !is_one_lease {
+                let mut link = Link::new(
+                    SUBJECT,
+                    Level::Failed,
+                    format!(
+                        "two operators act for {namespace}: {names}, each with a leader of its own"
+                    ),
+                );
+                link.finding.cure = Some(
+                    Cure::words("delete one of the two, or give each its own --watch-namespaces")
+                        .more("operations.md#replicas"),
+                );
+                links.push(link);
+            }
+        }
+        ([_, ..], _) => {}
+    }
+    links.extend(acting.iter().map(|it| of_operator(it, around.now)));
+    links
+}
+
+fn name_of(operator: &Operator) -> String {
+    let name = operator.installed.as_ref().map(|it| &*it.name);
+    format!("{}/{}", operator.namespace, name.unwrap_or("?"))
+}
+
+fn lease_of(operator: &Operator) -> Option<(String, String)> {
+    let settings = operator.settings();
+    let elects = settings.leader_elect;
+    elects.then(|| (operator.namespace.clone(), settings.lease_name))
+}
+
+/// The CRDs are missing or older than this version; None if they are well or unknown.
+#[must_use]
+pub fn crds(around: &Surroundings) -> Option<Link> {
+    let crds = around.crds.as_ref().ok()?;
+    let text = if crds.kinds.is_empty() {
+        format!("the API server doesn't serve {GROUP}/{VERSION}: the CRDs are not installed")
+    } else if crds.lacks.is_empty() {
+        return None;
+    } else {
+        format!(
+            "the CRDs are older than this plugin: the API server drops {}",
+            listed(&crds.lacks)
+        )
+    };
+    let level = if crds.kinds.is_empty() {
+        Level::Failed
+    } else {
+        Level::Warning
+    };
+    let mut link = Link::new("crds", level, text);
+    let installed = around.operators.iter().find_map(|it| it.installed.as_ref());
+    let command = installed.map_or_else(
+        || "kubectl apply --server-side -k crds/".to_owned(),
+        |it| {
+            let image = word(&it.image, "IMAGE");
+            format!("docker run --rm {image} crd | kubectl apply --server-side -f -")
+        },
+    );
+    let cure = Cure::command("apply the CRDs of the operator's version", command);
+    link.finding.cure = Some(cure.more("install.md"));
+    Some(link)
+}
+
+fn watches_others(namespace: &str, installed: &[&Operator]) -> Link {
+    let watched = installed
+        .iter()
+        .flat_map(|it| it.settings().watch_namespaces);
+    let text = format!(
+        "{} watches only {}, and not {namespace}: nobody acts for this resource",
+        installed
+            .iter()
+            .map(|it| name_of(it))
+            .collect::<Vec<_>>()
+            .join(" and "),
+        listed(&watched.collect::<Vec<_>>())
+    );
+    let mut link = Link::new(SUBJECT, Level::Failed, text);
+    let cure = Cure::words(&format!(
+        "add {namespace} to the operator's --watch-namespaces (the chart's value watchNamespaces), with its Role and RoleBinding, or move the resource to a watched namespace"
+    ));
+    link.finding.cure = Some(cure.more("install.md"));
+    link
+}
+
+/// No Deployment acts, or the caller can't see one: the Lease tells.
+fn without_deployment(around: &Surroundings) -> Link {
+    let lease = around.operators.iter().find(|it| it.installed.is_none());
+    let place = lease.map_or(FIELD_MANAGER, |it| &*it.namespace);
+    match (lease.map(|it| &it.lease), &around.deployments) {
+        (Some(Seen::Known(Some(lease))), _) => of_lease(lease, None, around.now),
+        (Some(Seen::Known(None)), Seen::Known(())) => {
+            let text = format!(
+                "no Deployment of the operator, and no Lease in {place}: no operator runs here"
+            );
+            let mut link = Link::new(SUBJECT, Level::Failed, text);
+            link.finding.cure = Some(not_installed());
+            link
+        }
+        (Some(Seen::Known(None)), deployments) => Link::new(
+            SUBJECT,
+            Level::Unknown,
+            format!(
+                "no Lease in {place}; {}",
+                deployments.why_not().unwrap_or_default()
+            ),
+        ),
+        (_, Seen::Known(())) => Link::new(
+            SUBJECT,
+            Level::Unknown,
+            format!(
+                "no Deployment of the operator where you can look; {}",
+                lease.and_then(|it| it.lease.why_not()).unwrap_or_default()
+            ),
+        ),
+        (_, deployments) => Link::unseen(SUBJECT, deployments),
+    }
+}
+
+fn not_installed() -> Cure {
+    Cure::command(
+        "install the operator, or start it again; this looks for a Deployment anywhere",
+        format!("kubectl get deployments -A -l app.kubernetes.io/name={FIELD_MANAGER}"),
+    )
+    .more("install.md")
+}
+
+/// One operator with a Deployment.
+fn of_operator(operator: &Operator, now: Timestamp) -> Link {
+    let Some(installed) = &operator.installed else {
+        return Link::new(SUBJECT, Level::Unknown, "no Deployment".to_owned());
+    };
+    let (name, namespace) = (&installed.name, &operator.namespace);
+    let place = format!("{namespace}/{name}");
+    if installed.desired == 0 {
+        let text = format!("{place} is scaled to 0: no operator runs");
+        let mut link = Link::new(SUBJECT, Level::Failed, text);
+        link.finding.cure = Some(Cure::command(
+            "",
+            format!("kubectl scale deployment {name} -n {namespace} --replicas=2"),
+        ));
+        return link;
+    }
+    if installed.ready == 0 {
+        let text = format!(
+            "{place} has 0 of {} ready",
+            count(installed.desired.unsigned_abs() as usize, "pod")
+        );
+        let mut link = Link::new(SUBJECT, Level::Failed, text);
+        link.finding.cure = Some(logs(Some(operator)));
+        return link;
+    }
+    if !installed.settings.leader_elect && installed.desired > 1 {
+        let text = format!(
+            "{place} has {} pods with --leader-elect=false: each acts as the leader",
+            installed.desired
+        );
+        let mut link = Link::new(SUBJECT, Level::Failed, text);
+        let cure = Cure::command(
+            "one pod without an election, or an election",
+            format!("kubectl scale deployment {name} -n {namespace} --replicas=1"),
+        );
+        link.finding.cure = Some(cure.more("operations.md#replicas"));
+        return link;
+    }
+    let mut link = if installed.settings.leader_elect {
+        match &operator.lease {
+            Seen::Known(Some(lease)) => of_lease(lease, Some(operator), now),
+            Seen::Known(None) => {
+                let text = format!("{place} runs, but no pod leads: there is no Lease");
+                let mut link = Link::new(SUBJECT, Level::Failed, text);
+                link.finding.cure = Some(logs(Some(operator)));
+                link
+            }
+            unseen => Link::new(
+                SUBJECT,
+                Level::Unknown,
+                format!("who leads: {}", unseen.why_not().unwrap_or_default()),
+            ),
+        }
+    } else {
+        Link::new(SUBJECT, Level::Well, "runs without an election".to_owned())
+    };
+    let version = installed.version.as_deref().unwrap_or("unknown");
+    let running = format!(
+        "{place} {}/{} ready, version {}",
+        installed.ready,
+        installed.desired,
+        shown(version)
+    );
+    link.finding.text = format!("{running}; {}{}", link.finding.text, load(operator));
+    if let Some(text) = two_leaders(operator) {
+        link = Link::new(SUBJECT, Level::Failed, text);
+        link.finding.cure = Some(logs(Some(operator)));
+    }
+    link
+}
+
+/// Two pods that both say that they lead.
+fn two_leaders(operator: &Operator) -> Option<String> {
+    let pods = operator.metrics.known()?;
+    let leaders = pods.iter().filter(|(_, it)| it.leads == Some(true));
+    let leaders: Vec<_> = leaders.map(|(pod, _)| pod.clone()).collect();
+    (leaders.len() > 1)
+        .then(|| format!("{} pods lead at once: {}", leaders.len(), listed(&leaders)))
+}
+
+/// The queue and the budget, by the leader's metrics.
+fn load(operator: &Operator) -> String {
+    let Seen::Known(pods) = &operator.metrics else {
+        return String::new();
+    };
+    let leader = pods.iter().find(|(_, it)| it.leads != Some(false));
+    let Some((_, it)) = leader else {
+        return String::new();
+    };
+    let parts = [
+        it.rps
+            .map(|rps| format!("budget {rps} of {} sets/s", operator.settings().cognito_rps)),
+        it.waiting.map(|waiting| format!("{waiting} waiting")),
+        it.queue.map(|queue| format!("{queue} in the queue")),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    if parts.is_empty() {
+        String::new()
+    } else {
+        format!("; {}", parts.join(", "))
+    }
+}
+
+fn of_lease(lease: &Lease, operator: Option<&Operator>, now: Timestamp) -> Link {
+    let holder = shown(&lease.holder);
+    let broken = |text: String| {
+        let mut link = Link::new(SUBJECT, Level::Failed, text);
+        link.finding.cure = Some(logs(operator));
+        link
+    };
+    if lease.holder.is_empty() {
+        return broken(format!(
+            "no pod leads: nobody holds the Lease {}",
+            shown(&lease.name)
+        ));
+    }
+    let Some(renewed) = lease.renewed else {
+        return broken(format!(
+            "{holder} holds the Lease, which has no time of renewal"
+        ));
+    };
+    let age = now.duration_since(renewed);
+    if age > SignedDuration::from_secs(lease.duration) {
+        return broken(format!(
+            "no pod leads: {holder} last renewed the Lease {} ago, and a renewal counts for {} s",
+            span(age),
+            lease.duration
+        ));
+    }
+    let since = lease
+        .acquired
+        .map(|at| format!(" for {}", span(now.duration_since(at))));
+    let text = format!(
+        "{holder} leads{}, renewed {} ago",
+        since.unwrap_or_default(),
+        span(age)
+    );
+    Link::new(SUBJECT, Level::Well, text)
+}
+
+/// How to find out why no pod leads or gets ready.
+fn logs(operator: Option<&Operator>) -> Cure {
+    let namespace = operator.map_or(FIELD_MANAGER, |it| &*it.namespace);
+    Cure {
+        text: "the pods and their log say why; the operator goes on by itself".to_owned(),
+        commands: vec![
+            format!("kubectl get pods -n {namespace} -l app.kubernetes.io/name={FIELD_MANAGER}"),
+            format!(
+                "kubectl logs -n {namespace} --prefix -l app.kubernetes.io/name={FIELD_MANAGER} --tail=50"
+            ),
+        ],
+        page: Some(RUNBOOK.to_owned()),
+    }
+}

@@ -1,0 +1,109 @@
+//! The table of reasons made concrete: what mends one resource, as commands with the resource's own names.
+
+mod cluster;
+mod cognito;
+mod commands;
+pub mod known;
+
+use super::subject::Subject;
+use crate::{
+    api::{Class, Reason},
+    core::checkup::finding::Cure,
+};
+use cluster::{of_duplicate, of_grant, of_secret};
+use cognito::{of_identity, of_reply, of_user};
+use commands::Words;
+use known::Known;
+use serde_json::json;
+
+/// The command that ends a suspension.
+#[must_use]
+pub fn resume(subject: &Subject<'_>) -> String {
+    Words::new(subject, &Known::default()).patch(&json!({ "spec": { "suspend": false } }))
+}
+
+/// What mends a resource of this reason. None if nothing is to be mended.
+#[must_use]
+pub fn cure(reason: Reason, subject: &Subject<'_>, known: &Known<'_>) -> Option<Cure> {
+    let words = Words::new(subject, known);
+    let (text, commands) = match reason {
+        Reason::PasswordSet | Reason::AppliedAfterLostReply => return None,
+        Reason::SecretNotFound | Reason::SecretKeyNotFound | Reason::InvalidSecretValue => {
+            of_secret(reason, &words, known)
+        }
+        Reason::NotGranted | Reason::AmbiguousGrant | Reason::UnknownRegion => {
+            of_grant(reason, subject, &words, known)
+        }
+        Reason::UserDisabled
+        | Reason::UserGone
+        | Reason::UserRecreated
+        | Reason::UserUnconfirmed
+        | Reason::PasswordReset
+        | Reason::FederatedUser
+        | Reason::Contested
+        | Reason::TemporaryPasswordExpired => of_user(reason, &words),
+        Reason::AccessDenied | Reason::InvalidCredentials | Reason::Unreachable => {
+            of_identity(reason, &words, known)
+        }
+        Reason::DuplicateUser => of_duplicate(&words, known),
+        _ if is_waited_for(reason, known) => wait(reason, &words, known),
+        Reason::Progressing
+        | Reason::InternalError
+        | Reason::InvalidParameter
+        | Reason::InvalidPassword
+        | Reason::PasswordHistoryPolicyViolation
+        | Reason::NotAuthorized
+        | Reason::OperationNotEnabled
+        | Reason::ResourceNotFound
+        | Reason::UserNotFound
+        | Reason::TooManyRequests
+        | Reason::UnhandledError
+        | Reason::OutcomeUnknown
+        | Reason::NotConfirmed
+        | Reason::RevokingSessions => of_reply(reason, &words, known),
+    };
+    Some(Cure {
+        text,
+        commands,
+        page: Some(page(reason)),
+    })
+}
+
+/// The section of docs/reasons.md.
+#[must_use]
+pub fn page(reason: Reason) -> String {
+    format!("reasons.md#{}", reason.as_str().to_lowercase())
+}
+
+/// Whether the operator goes on by itself, and nobody else can do anything.
+fn is_waited_for(reason: Reason, known: &Known<'_>) -> bool {
+    let by_itself = matches!(reason.class(), Class::Transient | Class::Unknown);
+    by_itself && !known.is_stalled && reason != Reason::Unreachable
+}
+
+fn wait(reason: Reason, words: &Words, known: &Known<'_>) -> (String, Vec<String>) {
+    let next = known.next_try.map(|it| format!(", {it}"));
+    let next = next.unwrap_or_default();
+    let text = match reason {
+        Reason::RevokingSessions => {
+            format!("wait: the operator ends the sessions by itself{next}")
+        }
+        Reason::TooManyRequests => format!(
+            "wait: the operator tries again by itself{next}; if the throttling lasts, lower --cognito-rps, or find who else calls Cognito in this account"
+        ),
+        Reason::UnhandledError => format!(
+            "wait: the operator tries again by itself{next}; if the error stays, follow AWS's words above"
+        ),
+        Reason::Progressing => {
+            format!("wait: a set takes milliseconds, but for the rate limit or a quarantine{next}")
+        }
+        _ => format!("wait: the operator sends the same value again by itself{next}"),
+    };
+    let mut commands = vec![words.watch()];
+    if let (Reason::TooManyRequests, Some((namespace, name))) = (reason, known.operator) {
+        commands.push(format!(
+            "kubectl set env deployment/{name} -n {namespace} CPO_COGNITO_RPS=5"
+        ));
+    }
+    (text, commands)
+}

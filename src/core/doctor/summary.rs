@@ -1,0 +1,347 @@
+//! Many resources at once: counted by reason, the worst first, each reason with its cure in a line.
+
+use super::{
+    chain::{grant, operator},
+    cures,
+    facts::{Listed, Surroundings},
+    report::Report,
+    subject::Subject,
+    words::{count, span},
+};
+use crate::{
+    api::{Class, ConditionType, REQUESTED_AT, Reason},
+    core::checkup::{
+        finding::{Cure, Finding, Level},
+        layout::Layout,
+        seen::Seen,
+    },
+};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// How many names a line shows.
+const NAMES: usize = 3;
+
+/// The summary of many resources.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// How many resources there are.
+    pub total: usize,
+    /// How many of them are Ready, for their present spec.
+    pub ready: usize,
+    /// The states, the worst first.
+    pub states: Vec<State>,
+    /// What is wrong with the operator, the CRDs and the grants; and what the caller can't see of them.
+    pub findings: Vec<Finding>,
+    /// The reports on the resources that are not Ready, or suspended. Without a look at their Secrets.
+    pub resources: Vec<Report>,
+}
+
+/// The resources in one state.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// A reason, or `Ready`, `Suspended`, `NotObserved`, `Unreadable`, or `OtherReason` for one of another version.
+    pub state: &'static str,
+    /// How bad the state is.
+    pub level: Level,
+    /// How many resources are in the state.
+    pub count: usize,
+    /// The resource that is in the state for longest.
+    pub oldest: String,
+    /// Since when. None if unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Some of the resources.
+    pub names: Vec<String>,
+    /// What mends the resources. None if nothing must be mended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cure: Option<Cure>,
+}
+
+/// A state, in the order of badness.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Kind {
+    Unreadable,
+    NotObserved,
+    Stalled(Reason),
+    Waiting(Reason),
+    Other,
+    Unknown(Reason),
+    Transient(Reason),
+    SuspendedUnready,
+    Suspended,
+    Ready,
+}
+
+impl Kind {
+    fn of(listed: &Listed) -> Self {
+        let Some(resource) = listed.readable() else {
+            return Self::Unreadable;
+        };
+        let subject = Subject::new(resource);
+        if !subject.is_observed() {
+            return Self::NotObserved;
+        }
+        if resource.spec.suspend {
+            return if subject.is_ready() {
+                Self::Suspended
+            } else {
+                Self::SuspendedUnready
+            };
+        }
+        match subject.reason() {
+            _ if subject.is_ready() => Self::Ready,
+            None => Self::Other,
+            Some(reason) => match reason.class() {
+                Class::Stalled => Self::Stalled(reason),
+                Class::Waiting => Self::Waiting(reason),
+                Class::Unknown | Class::Settled
+                    if subject.condition(ConditionType::Stalled).is_some() =>
+                {
+                    Self::Stalled(reason)
+                }
+                Class::Unknown | Class::Settled => Self::Unknown(reason),
+                Class::Transient => Self::Transient(reason),
+            },
+        }
+    }
+
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Unreadable => 0,
+            Self::NotObserved => 1,
+            Self::Stalled(_) => 2,
+            Self::Waiting(_) => 3,
+            Self::Other => 4,
+            Self::Unknown(_) => 5,
+            Self::Transient(_) => 6,
+            Self::SuspendedUnready => 7,
+            Self::Suspended => 8,
+            Self::Ready => 9,
+        }
+    }
+
+    const fn level(self) -> Level {
+        match self {
+            Self::Suspended => Level::Warning,
+            Self::Ready => Level::Well,
+            Self::Unreadable
+            | Self::NotObserved
+            | Self::Stalled(_)
+            | Self::Waiting(_)
+            | Self::Other
+            | Self::Unknown(_)
+            | Self::Transient(_)
+            | Self::SuspendedUnready => Level::Failed,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Unreadable => "Unreadable",
+            Self::NotObserved => "NotObserved",
+            Self::Other => "OtherReason",
+            Self::SuspendedUnready | Self::Suspended => "Suspended",
+            Self::Ready => "Ready",
+            Self::Stalled(it) | Self::Waiting(it) | Self::Unknown(it) | Self::Transient(it) => {
+                it.as_str()
+            }
+        }
+    }
+
+    fn cure(self) -> Option<Cure> {
+        let cure = match self {
+            Self::Unreadable => Cure::words("correct the field that the report names"),
+            Self::NotObserved => Cure::words(
+                "see below what is wrong with the operator; if nothing is, wait a minute",
+            )
+            .more("runbooks.md#nothing-happens"),
+            Self::Other => Cure::words("use the plugin of the operator's version"),
+            Self::SuspendedUnready | Self::Suspended => Cure::words(
+                "end the suspension, if its cause is gone: kubectl cognito-password resume NAME",
+            ),
+            Self::Ready => return None,
+            Self::Stalled(it) | Self::Waiting(it) | Self::Unknown(it) | Self::Transient(it) => {
+                if it.entry().cure.is_empty() {
+                    return None;
+                }
+                Cure::words(&one_line(it)).more(&cures::page(it))
+            }
+        };
+        Some(cure)
+    }
+}
+
+/// The table's cure, for many resources.
+fn one_line(reason: Reason) -> String {
+    let annotate = format!("run kubectl annotate cup NAME --overwrite {REQUESTED_AT}=$(date +%s)");
+    let cure = reason.entry().cure;
+    let asked = cure.replace(
+        &annotate,
+        "ask for a set (kubectl cognito-password set NAME)",
+    );
+    asked.replace(
+        annotate.trim_start_matches("run "),
+        "kubectl cognito-password set NAME",
+    )
+}
+
+impl Summary {
+    /// The summary of a list of resources.
+    #[must_use]
+    pub fn new(listed: &[Listed], around: &Surroundings) -> Self {
+        let mut by_kind: BTreeMap<(u8, Kind), Vec<&Listed>> = BTreeMap::new();
+        for it in listed {
+            let kind = Kind::of(it);
+            by_kind.entry((kind.rank(), kind)).or_default().push(it);
+        }
+        let is_ready = |it: &&Listed| {
+            let resource = it.readable();
+            resource.is_some_and(|it| Subject::new(it).is_ready())
+        };
+        let mut states: Vec<_> = (by_kind.iter())
+            .map(|((rank, kind), all)| (*rank, state(*kind, all)))
+            .collect();
+        states.sort_by_key(|(rank, state)| (*rank, std::cmp::Reverse(state.count)));
+        let unwell = by_kind
+            .iter()
+            .filter(|((_, kind), _)| *kind != Kind::Ready)
+            .flat_map(|(_, all)| all);
+        Self {
+            total: listed.len(),
+            ready: listed.iter().filter(is_ready).count(),
+            states: states.into_iter().map(|(_, state)| state).collect(),
+            findings: findings(around),
+            resources: unwell.map(|it| Report::new(it, None, around)).collect(),
+        }
+    }
+
+    /// Whether all resources are Ready, and nothing else failed.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        let all_ready = self.ready == self.total;
+        all_ready && self.findings.iter().all(|it| it.level != Level::Failed)
+    }
+
+    /// The summary as text. `place` ends the first line, such as `in all namespaces`.
+    #[must_use]
+    pub fn text(&self, layout: &Layout, place: &str) -> String {
+        let head = format!(
+            "{} {place}: {} Ready",
+            count(self.total, "resource"),
+            self.ready
+        );
+        let rows = self.states.iter().map(State::finding);
+        let rows: Vec<_> = rows.chain(self.findings.iter().cloned()).collect();
+        let mut parts = vec![layout.wrapped(&head, 0), layout.findings(&rows)];
+        if let Some(worst) = self.states.first().filter(|it| it.level != Level::Well) {
+            parts.push(format!(
+                "next: kubectl cognito-password doctor {}",
+                worst.oldest
+            ));
+        }
+        parts.retain(|it| !it.is_empty());
+        parts.join("\n")
+    }
+}
+
+impl State {
+    fn finding(&self) -> Finding {
+        let mut finding = Finding::new(self.state, self.level, String::new());
+        let others = self.names.iter().filter(|it| **it != self.oldest);
+        let others: Vec<_> = others.map(String::as_str).take(NAMES - 1).collect();
+        let more = self.count.saturating_sub(others.len() + 1);
+        finding.text = match self.level {
+            Level::Well => self.count.to_string(),
+            _ if self.count == 1 => format!("1: {}{}", self.oldest, self.age()),
+            _ => {
+                let more = if more == 0 {
+                    String::new()
+                } else {
+                    format!(" and {more} more")
+                };
+                format!(
+                    "{}: {}{}, {}{more}",
+                    self.count,
+                    self.oldest,
+                    self.age(),
+                    others.join(", ")
+                )
+            }
+        };
+        finding.cure.clone_from(&self.cure);
+        finding
+    }
+
+    fn age(&self) -> String {
+        self.since
+            .map_or_else(String::new, |since| format!(" since {}", day(since)))
+    }
+}
+
+/// A time to the minute.
+fn day(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+fn state(kind: Kind, all: &[&Listed]) -> State {
+    let since = |it: &&Listed| {
+        let resource = it.readable()?;
+        let subject = Subject::new(resource);
+        let type_ = match kind {
+            Kind::Suspended | Kind::SuspendedUnready => ConditionType::Suspended,
+            _ => ConditionType::Ready,
+        };
+        let said = subject.condition(type_);
+        let said = said.map(|it| it.last_transition_time.0);
+        said.filter(|_| kind != Kind::NotObserved)
+            .or_else(|| subject.changed())
+    };
+    let name = |it: &&Listed| {
+        let (namespace, name) = it.key();
+        format!("{namespace}/{name}")
+    };
+    // A resource without a time comes last.
+    let oldest = all.iter().min_by_key(|it| {
+        let since = since(it);
+        (since.is_none(), since, it.key())
+    });
+    State {
+        state: kind.name(),
+        level: kind.level(),
+        count: all.len(),
+        oldest: oldest.map(name).unwrap_or_default(),
+        since: oldest.and_then(since),
+        names: all.iter().take(NAMES).map(name).collect(),
+        cure: kind.cure(),
+    }
+}
+
+/// What is wrong beside the resources.
+fn findings(around: &Surroundings) -> Vec<Finding> {
+    let operator = operator::of_namespace(None, around);
+    let mut findings: Vec<_> = operator.into_iter().map(|it| it.finding).collect();
+    findings.extend(operator::crds(around).map(|it| it.finding));
+    match &around.grants {
+        Seen::Known(grants) => findings.extend(grants.iter().filter_map(|it| {
+            let (text, cure) = grant::trouble(it)?;
+            let age = it
+                .status
+                .conditions
+                .first()
+                .map(|it| it.last_transition_time.0);
+            let age = age.map(|at| format!(" for {}", span(around.now.duration_since(at))));
+            let text = format!("{text}{}", age.unwrap_or_default());
+            Some(Finding::new("grant", Level::Failed, text).cured_by(cure))
+        })),
+        unseen => findings.push(Finding::new(
+            "grants",
+            Level::Unknown,
+            unseen.why_not().unwrap_or_default(),
+        )),
+    }
+    findings
+}

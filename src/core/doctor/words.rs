@@ -1,0 +1,80 @@
+//! Words of the doctor: ages, and words of a shell's command.
+
+use crate::core::text::{is_unseen, legible};
+use jiff::{SignedDuration, Timestamp};
+
+/// A time span as kubectl writes ages: `45s`, `12m`, `5h`, `3d`. A negative span is `0s`.
+pub(super) fn span(span: SignedDuration) -> String {
+    let seconds = span.as_secs().max(0);
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7_200 => format!("{}m", seconds / 60),
+        7_200..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// How long ago a time is: `12m ago`.
+pub(super) fn ago(time: Timestamp, now: Timestamp) -> String {
+    format!("{} ago", span(now.duration_since(time)))
+}
+
+/// When a time comes: `in 12m`, or `12m ago`.
+pub(super) fn when(time: Timestamp, now: Timestamp) -> String {
+    if time > now {
+        format!("in {}", span(time.duration_since(now)))
+    } else {
+        ago(time, now)
+    }
+}
+
+/// Foreign text in a message: without invisible characters, and not too long.
+pub(super) fn shown(text: &str) -> String {
+    legible(text, 128)
+}
+
+/// A text as one word of a shell's command. A text with invisible characters can't be copied from a terminal, so
+/// the placeholder stands for it.
+pub(super) fn word(text: &str, placeholder: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if text.is_empty() || text.chars().any(is_unseen) {
+        placeholder.to_owned()
+    } else if text.chars().all(is_plain) && !text.starts_with('-') {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// `1 grant`, `2 grants`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(-5, "0s")]
+    #[case(119, "119s")]
+    #[case(120, "2m")]
+    #[case(7_200, "2h")]
+    #[case(172_800, "2d")]
+    fn ages_are_as_kubectl_writes_ages(#[case] seconds: i64, #[case] words: &str) {
+        assert_eq!(span(SignedDuration::from_secs(seconds)), words);
+    }
+
+    #[rstest]
+    #[case("ci-bot", "ci-bot")]
+    #[case("it's $(me)", r"'it'\''s $(me)'")]
+    #[case("-x", "'-x'")]
+    #[case("a\u{202e}b", "USERNAME")]
+    #[case("a\nb", "USERNAME")]
+    #[case("", "USERNAME")]
+    fn a_word_of_a_command_stays_one_word(#[case] text: &str, #[case] quoted: &str) {
+        assert_eq!(word(text, "USERNAME"), quoted);
+    }
+}

@@ -1,0 +1,443 @@
+//! `doctor`: each broken resource is named with its cause, and the commands of the cure cure it.
+
+use std::path::{Path, PathBuf};
+
+use futures::StreamExt;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use super::plugin;
+use crate::duplicates::second_after;
+use crate::support::tools::{self, Tool};
+use crate::support::{ControlPlane, Operator, eventually, operator};
+use crate::world::{POOL, SOON, World};
+
+const LEASE: &str = "cognito-password-operator";
+
+/// One run of `doctor`.
+struct Run {
+    status: i32,
+    said: String,
+}
+
+impl Run {
+    async fn new(kubeconfig: &Path, args: &[&str]) -> Self {
+        let args = [&["doctor"], args].concat();
+        let (status, said, errors) = plugin(kubeconfig, &args).await;
+        assert_eq!(errors, "", "{said}");
+        Self { status, said }
+    }
+
+    fn assert(&self, status: i32, words: &[&str]) {
+        assert_eq!(self.status, status, "{}", self.said);
+        let said = self.said.split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in words {
+            assert!(said.contains(words), "no {words:?}:\n{}", self.said);
+        }
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.said).unwrap_or_else(|error| panic!("{error}: {}", self.said))
+    }
+}
+
+/// What all outputs said, for the search for passwords.
+struct Scene<'a> {
+    world: World<'a>,
+    admin: PathBuf,
+    outputs: std::cell::RefCell<String>,
+}
+
+impl Scene<'_> {
+    async fn doctor(&self, args: &[&str]) -> Run {
+        let run = Run::new(&self.admin, args).await;
+        self.outputs.borrow_mut().push_str(&run.said);
+        run
+    }
+
+    /// Doctor's report on one resource, as text and as JSON.
+    async fn report(&self, name: &str, words: &[&str]) -> Value {
+        self.report_on(&self.world.namespace, name, words).await
+    }
+
+    async fn report_on(&self, namespace: &str, name: &str, words: &[&str]) -> Value {
+        let name = format!("{namespace}/{name}");
+        self.doctor(&[&name]).await.assert(1, words);
+        let run = self.doctor(&[&name, "-o", "json"]).await;
+        run.assert(1, &[]);
+        let document = run.json();
+        assert_eq!(document["kind"], "Doctor", "{document:#}");
+        assert_eq!(document["exitStatus"], 1, "{document:#}");
+        document["resources"][0].clone()
+    }
+
+    /// Runs a command that doctor printed, with this password in the variable.
+    async fn cure(&self, command: &Value, password: &str) {
+        let command = command.as_str().expect("a command");
+        let kubectl = tools::path(Tool::Kubectl);
+        let path = std::env::var("PATH").unwrap_or_default();
+        let path = format!("{}:{path}", kubectl.parent().expect("a folder").display());
+        let output = Command::new("bash")
+            .args(["-euo", "pipefail", "-c", command])
+            .env_clear()
+            .env("PATH", path)
+            .env("KUBECONFIG", &self.admin)
+            // Without a home, kubectl would keep its discovery in the checkout.
+            .env("KUBECACHEDIR", self.admin.with_file_name("kubectl-cache"))
+            .env("PASSWORD", password)
+            .output()
+            .await
+            .expect("bash starts");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command}: {errors}");
+        self.world.leaks.note(password.as_bytes());
+    }
+}
+
+/// The Deployment says that this many pods are ready. No controller of Deployments runs here.
+fn ready_pods(plane: &ControlPlane, ready: u32) {
+    let status = json!({ "status": { "replicas": 2, "readyReplicas": ready } });
+    plane.kubectl(&[
+        "patch",
+        "deployment",
+        "cognito-password-operator",
+        "-n",
+        operator::NAMESPACE,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &status.to_string(),
+    ]);
+}
+
+fn delete_lease(plane: &ControlPlane) {
+    plane.kubectl(&[
+        "delete",
+        "lease",
+        LEASE,
+        "-n",
+        operator::NAMESPACE,
+        "--ignore-not-found",
+    ]);
+}
+
+async fn scene(world: World<'static>) -> (Scene<'static>, Operator) {
+    delete_lease(world.plane);
+    ready_pods(world.plane, 2);
+    let operator = world.cluster_wide().leader_elect().start().await;
+    operator.wait_ready(SOON).await;
+    let scene = Scene {
+        admin: world.plane.kubeconfig_path(),
+        world,
+        outputs: std::cell::RefCell::default(),
+    };
+    (scene, operator)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_broken_resource_is_named_and_the_cure_cures() {
+    let (world, _turn) = World::alone("doctor").await;
+    let (scene, operator) = scene(world).await;
+    let world = &scene.world;
+    let passwords = [
+        "Well-Passw0rd",
+        "Key-Passw0rd",
+        "Line-Passw0rd",
+        "Missing-Passw0rd",
+        "Older-Passw0rd",
+        "Younger-Passw0rd",
+        "Paused-Passw0rd",
+        "Granted-Passw0rd",
+    ];
+    let [well, key, line, absent, older, younger, paused, granted] = passwords;
+
+    world.in_sync("well", well).await;
+    let name = format!("{}/well", world.namespace);
+    let run = scene.doctor(&[&name, "--url", &operator.url()]).await;
+    run.assert(
+        0,
+        &[
+            "Ready=True PasswordSet",
+            "generation 1 is observed; not suspended",
+            &format!("lets {} manage well in eu-west-1", world.namespace),
+            "no other resource names this user",
+            "with a value that Cognito's API takes",
+            "stays set",
+            "2/2 ready",
+            "budget 10 of 10 sets/s, 0 waiting, 0 in the queue",
+            "leads for",
+        ],
+    );
+    let too_wide = run.said.lines().find(|it| it.chars().count() > 80);
+    assert_eq!(too_wide, None, "{}", run.said);
+
+    // A wrong key: the cure names the only key that the Secret has.
+    world.cognito.add_user(POOL, "key");
+    world.apply_secret("key", "pass", key).await;
+    world.apply_resource("key", |_| ()).await;
+    world.wait("key", "False", "SecretKeyNotFound").await;
+    let report = scene
+        .report("key", &["key has no key password; its keys: pass"])
+        .await;
+    scene.cure(&report["cure"]["commands"][0], "").await;
+    world.wait_set("key", key).await;
+
+    // A trailing line break: the cure takes it out of the value.
+    world.cognito.add_user(POOL, "line");
+    world
+        .apply_secret("line", "password", format!("{line}\n"))
+        .await;
+    world.apply_resource("line", |_| ()).await;
+    world.wait("line", "False", "InvalidSecretValue").await;
+    let report = scene
+        .report("line", &["the value ends with a line break"])
+        .await;
+    assert_eq!(report["reason"], "InvalidSecretValue");
+    scene.cure(&report["cure"]["commands"][0], "").await;
+    world.wait_set("line", line).await;
+
+    // A missing Secret: the cure makes one.
+    world.cognito.add_user(POOL, "absent");
+    world.apply_resource("absent", |_| ()).await;
+    world.wait("absent", "False", "SecretNotFound").await;
+    let report = scene.report("absent", &["has no Secret absent"]).await;
+    scene.cure(&report["cure"]["commands"][0], absent).await;
+    world.wait_set("absent", absent).await;
+
+    names_a_duplicate(&scene, older, younger).await;
+    names_a_suspension(&scene, paused).await;
+
+    // No grant: the second command makes one.
+    let foreign = world.neighbour("doctor-foreign").await;
+    foreign
+        .grant(|it| it["spec"]["usernames"] = json!(["deploy-*"]))
+        .await;
+    world.cognito.add_user(POOL, "granted");
+    foreign.apply_secret("granted", "password", granted).await;
+    foreign.apply_resource("granted", |_| ()).await;
+    foreign.wait("granted", "False", "NotGranted").await;
+    let words = format!("none lets {} manage granted", foreign.namespace);
+    let words = [&*words, "usernames deploy-* don't match granted"];
+    let report = scene.report_on(&foreign.namespace, "granted", &words).await;
+    assert_eq!(report["reason"], "NotGranted");
+
+    // Many at once, while one is not granted.
+    sums_up(&scene, &foreign.namespace).await;
+    scene.cure(&report["cure"]["commands"][1], "").await;
+    foreign.wait_set("granted", granted).await;
+    let made = format!("{}.granted", foreign.namespace);
+    world.plane.kubectl(&["delete", "cupg", &made]);
+
+    // A name that isn't there.
+    let run = scene.doctor(&["wel", "-n", &world.namespace]).await;
+    run.assert(1, &["has no CognitoUserPassword of this name", &name]);
+
+    let outputs = scene.outputs.borrow();
+    for password in passwords {
+        assert!(!outputs.contains(password), "{password} is in the output");
+        let encoded = encode(password);
+        assert!(!outputs.contains(&encoded), "{password} is in the output");
+    }
+}
+
+/// A duplicate, named in another namespace: the second command deletes the older one.
+async fn names_a_duplicate(scene: &Scene<'_>, older: &str, younger: &str) {
+    let world = &scene.world;
+    let other = world.neighbour("doctor-other").await;
+    world.cognito.add_user(POOL, "twin");
+    other.apply_secret("older", "password", older).await;
+    other
+        .apply_resource("older", |it| it["spec"]["username"] = json!("twin"))
+        .await;
+    other.wait("older", "True", "PasswordSet").await;
+    second_after(&other.resource("older").await).await;
+    world.apply_secret("younger", "password", younger).await;
+    world
+        .apply_resource("younger", |it| it["spec"]["username"] = json!("twin"))
+        .await;
+    world.wait("younger", "False", "DuplicateUser").await;
+    let words = format!("{}/older is older", other.namespace);
+    let report = scene.report("younger", &[&words]).await;
+    scene.cure(&report["cure"]["commands"][1], "").await;
+    world.wait("younger", "True", "PasswordSet").await;
+}
+
+/// Suspended with a reason, before the password was ever set.
+async fn names_a_suspension(scene: &Scene<'_>, paused: &str) {
+    let world = &scene.world;
+    world.cognito.add_user(POOL, "paused");
+    world.apply_secret("paused", "password", paused).await;
+    let because = "cognito-password-operator.io/suspended-because";
+    world
+        .apply_resource("paused", |it| {
+            it["spec"]["suspend"] = json!(true);
+            it["metadata"]["annotations"] = json!({ because: "INC-4711, alice" });
+        })
+        .await;
+    world
+        .wait_for("paused", "suspended", |it| {
+            it.data["status"]["conditions"]
+                .to_string()
+                .contains("Suspended")
+        })
+        .await;
+    let report = scene
+        .report("paused", &["because: \"INC-4711, alice\""])
+        .await;
+    assert_eq!(report["suspended"], true);
+    scene
+        .cure(&report["chain"][0]["cure"]["commands"][0], "")
+        .await;
+    world.wait_set("paused", paused).await;
+}
+
+/// As a Secret has a value.
+fn encode(password: &str) -> String {
+    let value = k8s_openapi::ByteString(password.as_bytes().to_vec());
+    let text = serde_json::to_string(&value).expect("text");
+    text.trim_matches(['"', '=']).to_owned()
+}
+
+async fn sums_up(scene: &Scene<'_>, foreign: &str) {
+    let run = scene.doctor(&["-A"]).await;
+    run.assert(
+        1,
+        &[
+            "resources in all namespaces:",
+            &format!("NotGranted 1: {foreign}/granted"),
+            "cure: ask your platform team for a CognitoUserPoolGrant",
+            "more: docs/reasons.md#notgranted",
+            &format!("next: kubectl cognito-password doctor {foreign}/granted"),
+        ],
+    );
+    let run = scene.doctor(&["--pool", POOL, "-o", "json"]).await;
+    run.assert(1, &[]);
+    let document = run.json();
+    assert_eq!(
+        document["apiVersion"],
+        "cli.cognito-password-operator.io/v1alpha1"
+    );
+    assert_eq!(document["kind"], "DoctorSummary");
+    assert_eq!(document["states"][0]["state"], "NotGranted", "{document:#}");
+    assert_eq!(document["states"][0]["count"], 1, "{document:#}");
+    assert_eq!(document["resources"][0]["name"], "granted", "{document:#}");
+    let total = document["total"].as_u64().expect("a number");
+    let ready = document["ready"].as_u64().expect("a number");
+    assert!(total > ready && ready >= 5, "{document:#}");
+    let run = scene.doctor(&["-n", foreign, "-l", "nothing=here"]).await;
+    run.assert(0, &[&format!("0 resources in {foreign}: 0 Ready")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_does_not_run_is_named_and_a_tenant_gets_question_marks() {
+    let (world, _turn) = World::alone("doctor-down").await;
+    let plane = world.plane;
+    delete_lease(plane);
+    ready_pods(plane, 0);
+    world.apply_secret("bot", "password", "Down-Passw0rd").await;
+    world.apply_resource("bot", |_| ()).await;
+    let admin = plane.kubeconfig_path();
+    let name = format!("{}/bot", world.namespace);
+
+    let run = Run::new(&admin, &[&name]).await;
+    run.assert(
+        1,
+        &[
+            "no operator has acted on this resource",
+            "cognito-password-operator/cognito-password-operator has 0 of 2 pods ready",
+            "kubectl logs -n cognito-password-operator --prefix",
+        ],
+    );
+    ready_pods(plane, 2);
+    let run = Run::new(&admin, &[&name]).await;
+    run.assert(1, &["runs, but no pod leads: there is no Lease"]);
+    assert!(!run.said.contains("Down-Passw0rd"), "{}", run.said);
+
+    // A tenant who may only see the resources: one line for each right that is missing.
+    let account = format!("--serviceaccount={}:viewer", world.namespace);
+    plane.kubectl(&["create", "serviceaccount", "viewer", "-n", &world.namespace]);
+    plane.kubectl(&[
+        "create",
+        "rolebinding",
+        "viewer",
+        "--clusterrole=cognito-password-operator-view",
+        &account,
+        "-n",
+        &world.namespace,
+    ]);
+    let token = plane.token_for(&world.namespace, "viewer");
+    let viewer = plane.kubeconfig_for_token("doctor-viewer", &token);
+    let run = Run::new(&viewer, &[&name]).await;
+    run.assert(
+        1,
+        &[
+            "? grant you may not list cognitouserpoolgrants.cognito-password-operator.io -A",
+            "? duplicate no other resource in",
+            &format!("you may not get secrets/bot -n {}", world.namespace),
+            "? operator you may not list deployments.apps",
+        ],
+    );
+    let run = Run::new(&viewer, &["-n", &world.namespace, "-o", "yaml"]).await;
+    run.assert(1, &["kind: DoctorSummary", "NotObserved"]);
+    let (status, _, errors) = plugin(&viewer, &["doctor", "-A"]).await;
+    assert_eq!(status, 3, "{errors}");
+    assert!(
+        errors.contains("you may not list cognitouserpasswords.cognito-password-operator.io -A"),
+        "{errors}"
+    );
+
+    // Nothing at all: the resource itself can't be read.
+    plane.kubectl(&["create", "serviceaccount", "nobody", "-n", &world.namespace]);
+    let token = plane.token_for(&world.namespace, "nobody");
+    let nobody = plane.kubeconfig_for_token("doctor-nobody", &token);
+    let run = Run::new(&nobody, &[&name]).await;
+    run.assert(
+        3,
+        &["you may not get cognitouserpasswords.cognito-password-operator.io/bot"],
+    );
+
+    // More resources than a page of a list has.
+    lists_page_by_page(&world, &viewer).await;
+    names_old_crds(plane, &admin, &name).await;
+    ready_pods(plane, 0);
+}
+
+async fn lists_page_by_page(world: &World<'_>, viewer: &Path) {
+    let many = (0..620).map(|number| async move {
+        world
+            .apply_resource(&format!("many-{number}"), |_| ())
+            .await;
+    });
+    let all = futures::stream::iter(many).buffer_unordered(16);
+    all.collect::<Vec<()>>().await;
+    let run = Run::new(viewer, &["-n", &world.namespace, "-o", "json"]).await;
+    let document = run.json();
+    assert_eq!(document["total"], 621, "{}", document["states"]);
+    assert_eq!(document["resources"].as_array().map(Vec::len), Some(621));
+    let run = Run::new(viewer, &["-n", &world.namespace]).await;
+    run.assert(
+        1,
+        &["621 resources in", "× NotObserved 621:", "and 618 more"],
+    );
+}
+
+/// CRDs of an older version.
+async fn names_old_crds(plane: &ControlPlane, admin: &Path, name: &str) {
+    let path = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/signOutOwed";
+    let removal = json!([{ "op": "remove", "path": path }]).to_string();
+    let kind = "cognitouserpasswords.cognito-password-operator.io";
+    plane.kubectl(&["patch", "crd", kind, "--type=json", "-p", &removal]);
+    eventually(SOON, async || {
+        let run = Run::new(admin, &[name]).await;
+        let is_named = run.said.contains("status.signOutOwed");
+        is_named.then_some(()).ok_or(run.said)
+    })
+    .await;
+    plane.kubectl(&["replace", "-k", "crds/"]);
+    eventually(SOON, async || {
+        let run = Run::new(admin, &[name]).await;
+        let is_named = run.said.contains("status.signOutOwed");
+        (!is_named).then_some(()).ok_or(run.said)
+    })
+    .await;
+}
