@@ -1,5 +1,6 @@
 //! The command lines of the two programs: the operator, and the plugin of kubectl.
 
+mod complete;
 #[cfg(feature = "operator")]
 mod iam_policy;
 #[cfg(feature = "operator")]

@@ -6,7 +6,10 @@
     reason = "these docs are the help text"
 )]
 
-use super::parse::{parse, print_line};
+use super::{
+    complete,
+    parse::{parse, print_line},
+};
 use crate::command::{
     check::{CheckArgs, check},
     completion::{CompletionArgs, completion},
@@ -14,6 +17,8 @@ use crate::command::{
     exit::{Exit, Failure},
     explain::{ExplainArgs, explain},
     grants::{GrantsArgs, grants},
+    names,
+    output::write_line,
     report::{ReportArgs, report},
     session::ConnectionArgs,
     set::{SetArgs, set},
@@ -148,21 +153,25 @@ enum Command {
     /// Example: kubectl cognito-password report -o report.tar.gz
     Report(ReportArgs),
     /// Print the script by which a shell completes commands and flags
+    ///
+    /// The script is for kubectl-cognito_password. After `kubectl cognito-password`, kubectl's own completion asks
+    /// kubectl_complete-cognito_password, which must be on the PATH. Reads nothing.
+    ///
+    /// Exit status: 0.
+    ///
+    /// Example: kubectl cognito-password completion fish | source
     Completion(CompletionArgs),
 }
 
 /// Runs the command line. A usage error prints one line on standard error and exits with 2.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match parse::<Cli>(args) {
-        Ok(cli) => cli,
-        Err(status) => return status,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let result = match runtime {
-        Ok(runtime) => runtime.block_on(execute(cli)),
-        Err(error) => Err(Failure::Unknown(error.to_string())),
+    let args: Vec<_> = args.into_iter().collect();
+    let result = match args.split_at_checked(2) {
+        Some(([_, question], words)) if question == complete::QUESTION => run(answer(words)),
+        _ => match parse::<Cli>(args) {
+            Ok(cli) => run(execute(cli)),
+            Err(status) => return status,
+        },
     };
     match result {
         Ok(exit) => exit.into(),
@@ -171,6 +180,36 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(failure.status())
         }
     }
+}
+
+fn run(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| Failure::Unknown(error.to_string()))?;
+    runtime.block_on(command)
+}
+
+/// Where completion looks for names: the global flags alone.
+#[derive(Parser)]
+#[command(no_binary_name = true)]
+struct Connection {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+/// Prints what may stand in the place of the last word.
+async fn answer(words: &[OsString]) -> Result<Exit, Failure> {
+    let words = words.iter().map(|word| word.to_string_lossy().into_owned());
+    let found = complete::complete(Cli::command(), &words.collect::<Vec<_>>());
+    let connection = Connection::try_parse_from(&found.connection);
+    let names = match (found.names, connection) {
+        (Some(whose), Ok(it)) => names::names(whose, &it.connection).await,
+        _ => Vec::new(),
+    };
+    write_line(&found.answer(names))
+        .map(|()| Exit::Well)
+        .map_err(|error| Failure::Unknown(format!("the output failed: {error}")))
 }
 
 async fn execute(cli: Cli) -> Result<Exit, Failure> {

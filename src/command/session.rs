@@ -10,7 +10,10 @@ use super::exit::Failure;
 use crate::cluster::{connect, infer_config, kubeconfig_config};
 use clap::Args;
 use kube::{Client, Config};
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Which cluster, which namespace, and as whom: kubectl's own flags.
 #[derive(Args, Clone, Debug, Default)]
@@ -63,6 +66,12 @@ pub struct Session {
 }
 
 impl ConnectionArgs {
+    /// The kubeconfig file that the arguments name.
+    #[must_use]
+    pub fn kubeconfig(&self) -> Option<&Path> {
+        self.kubeconfig.as_deref()
+    }
+
     /// The session that the arguments ask for. Makes no request.
     ///
     /// # Errors
