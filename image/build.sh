@@ -73,7 +73,7 @@ else
 fi
 
 say "compiling ($profile; about ten minutes the first time on two cores) ..."
-binary=$(PROFILE=$profile image/binary.sh)
+binary=$(PROFILE=$profile supply-chain/binary.sh operator)
 
 context=$staging/context
 mkdir "$context"

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """The bill of materials: what the binary is made of, from Cargo.lock.
 
-  bill.py write DIRECTORY        writes sbom.cdx.json (CycloneDX, for people and scanners) and
-                                 cargo-sbom.json (the same for cargo-auditable, to embed) there
+  bill.py write DIRECTORY [--no-default-features]
+                                 writes sbom.cdx.json (CycloneDX, for people and scanners) and
+                                 cargo-sbom.json (the same for cargo-auditable, to embed) there:
+                                 of the operator, or of the plugin, which has no default features
   bill.py compare SBOM EMBEDDED  says what differs between an SBOM and what rust-audit-info has read
                                  out of a binary
 
@@ -27,17 +29,17 @@ def run(*command, **options):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, **options).stdout
 
 
-def compiled(target):
+def compiled(target, features):
     """Every package that is compiled for the binary, build scripts included: (name, version)."""
     lines = run(
         os.environ.get("CARGO", "cargo"), "tree", "--locked", "--edges", "normal,build",
-        "--target", target, "--prefix", "none", "--format", "{p}", cwd=CHECKOUT,
+        "--target", target, "--prefix", "none", "--format", "{p}", *features, cwd=CHECKOUT,
     ).splitlines()
     words = (line.split() for line in lines if line)
     return {(name, version.removeprefix("v")) for name, version, *_ in words}
 
 
-def cyclonedx(target):
+def cyclonedx(target, features):
     """What cargo-cyclonedx says, and the directory it says it of."""
     with tempfile.TemporaryDirectory() as directory:
         # The tool writes beside Cargo.toml, so run it outside of the checkout.
@@ -48,18 +50,18 @@ def cyclonedx(target):
         run(
             os.environ["CPO_CARGO_CYCLONEDX"], "cyclonedx", "--quiet", "--format", "json",
             "--spec-version", "1.5", "--target", target, "--override-filename", "sbom",
-            "--manifest-path", str(stage / "Cargo.toml"),
+            "--manifest-path", str(stage / "Cargo.toml"), *features,
             # Without this variable, the serial number would be random.
             env=os.environ | {"SOURCE_DATE_EPOCH": "0"},
         )  # fmt: skip
         return (stage / "sbom.json").read_text(), stage
 
 
-def sbom(target):
-    text, stage = cyclonedx(target)
+def sbom(target, features):
+    text, stage = cyclonedx(target, features)
     bill = json.loads(text.replace(f"file://{stage}#", "file:///#"))
     del bill["metadata"]["timestamp"]
-    wanted = compiled(target)
+    wanted = compiled(target, features)
     root = bill["metadata"]["component"]
     wanted.remove((root["name"], root["version"]))
     bill["components"] = [it for it in bill["components"] if package(it) in wanted]
@@ -107,11 +109,11 @@ def to_embed(bill):
     return {"version": 1, "root": 0, "crates": crates, "rustc": rustc}
 
 
-def write(directory):
+def write(directory, features):
     target = run("rustc", "--print", "host-tuple").strip()
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    bill = sbom(target)
+    bill = sbom(target, features)
     for name, content in [("sbom.cdx.json", bill), ("cargo-sbom.json", to_embed(bill))]:
         (directory / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
@@ -130,8 +132,8 @@ def compare(bill, embedded):
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["write", directory]:
-            write(directory)
+        case ["write", directory, *features] if features in ([], ["--no-default-features"]):
+            write(directory, features)
         case ["compare", bill, embedded]:
             sys.exit(compare(bill, embedded))
         case _:

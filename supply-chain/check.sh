@@ -13,5 +13,5 @@ while read -r assignment; do declare -x "${assignment?}"; done <<<"$tools"
   --deny unmatched-skip --deny unnecessary-skip licenses bans sources
 
 # Writes the bill of materials, compiles (with the tests' profile, which is quick) and compares.
-PROFILE=dev image/binary.sh >/dev/null
+PROFILE=dev supply-chain/binary.sh operator >/dev/null
 echo "bill of materials ok: target/bill/sbom.cdx.json"

@@ -20,9 +20,9 @@ mkdir "$home"
 for path in "${CARGO_HOME:-$HOME/.cargo}"/*; do ln -s "$path" "$home/"; done
 
 say "compiling here (about ten minutes on two cores, if it isn't there yet) ..."
-one=$(image/binary.sh)
+one=$(supply-chain/binary.sh operator)
 say "compiling in another folder (about ten minutes) ..."
-two=$(CARGO_HOME=$home CARGO_TARGET_DIR=$scratch/another-target "$other/image/binary.sh")
+two=$(CARGO_HOME=$home CARGO_TARGET_DIR=$scratch/another-target "$other/supply-chain/binary.sh" operator)
 
 if ! cmp "$one" "$two" >&2; then
   say "error: the same sources have made two different binaries"

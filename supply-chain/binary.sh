@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Compiles the image's binary, which contains the list of its dependencies.
+# Compiles a program, which contains the list of its dependencies.
 #
-# PROFILE: cargo's profile, `release` by default. stdout: the binary's path, for a script.
+#   binary.sh operator   the image's binary; the list goes to target/bill, too
+#   binary.sh plugin     the plugin of kubectl, for this machine; the list goes to target/bill/plugin, too
+#
+# PROFILE: cargo's profile, `release` or `small` by default. stdout: the binary's path, for a script.
 #
 # The same sources, Rust and C compiler make the same bytes, wherever the checkout, cargo's home and the
 # target directory are. `make reproducible` checks that.
@@ -11,15 +14,21 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "error: $*"; exit 1; }
 
-profile=${PROFILE:-release}
-bill=target/bill
+case ${1:-} in
+  operator) name=cognito-password-operator profile=${PROFILE:-release} bill=target/bill features=() ;;
+  plugin)
+    name=kubectl-cognito_password profile=${PROFILE:-small} bill=target/bill/plugin
+    features=(--no-default-features)
+    ;;
+  *) fail "usage: $0 operator|plugin" ;;
+esac
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 # Two steps, so that a failed script ends this one.
 tools=$(supply-chain/tools.sh cargo-auditable cargo-cyclonedx rust-audit-info)
 while read -r assignment; do declare -x "${assignment?}"; done <<<"$tools"
-python3 supply-chain/bill.py write "$bill"
+python3 supply-chain/bill.py write "$bill" ${features[@]+"${features[@]}"}
 
 # Replaces paths that the compiler would leave in the binary, mostly in panics. A later and longer prefix
 # wins. (cargo's own `trim-paths` isn't stable yet.) Not in the dev profile, which reuses what `make test` has
@@ -53,7 +62,7 @@ list=$(cksum <"$CARGO_SBOM_PATH" | cut -d ' ' -f 1)
 # Cargo names the binary's path, because target directory and triple may be configured anywhere.
 binary=$(
   RUSTC_WRAPPER=$CPO_CARGO_AUDITABLE cargo "${config[@]}" rustc --locked --profile "$profile" \
-    --bin cognito-password-operator --message-format json-render-diagnostics \
+    ${features[@]+"${features[@]}"} --bin "$name" --message-format json-render-diagnostics \
     -- --cfg "list=\"$list\"" --check-cfg 'cfg(list, values(any()))' |
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
 )
