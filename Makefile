@@ -28,7 +28,7 @@ comma := ,
 threads = $$(cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? 4 : cores)))
 
 .PHONY: test
-test: needs := $(control_plane) kube-controller-manager $(chart) kstatus moto lints bill
+test: needs := $(control_plane) kube-controller-manager $(chart) kstatus moto krew validate-krew-manifest lints bill
 test: prerequisites lint supply-chain ## Everything that proves the work: format, lints, dependencies, unit, property and end-to-end tests, the demo
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(threads)} $(with_tools) $(cargo) test --locked --no-fail-fast
 	$(MAKE) --no-print-directory demo
@@ -92,6 +92,11 @@ soak: prerequisites ## Ten minutes of coming and going, after which nothing may 
 image: ## The container image, from scratch; IMAGE=name:tag, CONTAINER_TOOL=docker|podman|buildah
 	image/build.sh
 
+.PHONY: plugin
+plugin: needs := bill
+plugin: prerequisites ## The plugin of kubectl for this machine: archive, checksum, krew's manifest; RELEASES=URL for the manifest
+	plugin/build.sh
+
 .PHONY: supply-chain
 supply-chain: needs := bill
 supply-chain: prerequisites ## Licenses, bans and sources of all dependencies (deny.toml); the SBOM, and the same list in the binary
@@ -130,6 +135,8 @@ chart-files: prerequisites ## Writes the chart's README, and the copies of alert
 lint: ## Format and lints, warnings denied
 	cargo fmt --check
 	$(cargo) clippy --locked --all-targets -- -D warnings
+	@# The plugin of kubectl as it is shipped: without the operator.
+	$(cargo) clippy --locked --no-default-features --lib --bins -- -D warnings
 	@# The tests that `cargo test` leaves out, and so does --all-targets.
 	$(cargo) clippy --locked --test install --test alerts --test gitops --test tenant_series -- -D warnings
 

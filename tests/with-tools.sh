@@ -11,7 +11,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-tools=kube-apiserver,etcd,kubectl,kube-controller-manager,helm,helm-unittest,helm-docs,kstatus,moto
+tools=kube-apiserver,etcd,kubectl,kube-controller-manager,helm,helm-unittest,helm-docs,kstatus,krew,validate-krew-manifest,moto
 case ${1:-} in
   --tools=*) tools=${1#--tools=}; shift ;;
 esac

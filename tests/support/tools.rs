@@ -23,6 +23,7 @@ pub(crate) enum Tool {
     Helm3,
     HelmDocs,
     HelmUnittest,
+    Krew,
     Kstatus,
     KubeApiserver,
     KubeControllerManager,
@@ -37,6 +38,7 @@ pub(crate) enum Tool {
     PrometheusOperatorCrds,
     Promtool,
     SourceControllerCrds,
+    ValidateKrewManifest,
 }
 
 impl Tool {
@@ -51,6 +53,7 @@ impl Tool {
             Tool::Helm3 => "CPO_HELM3",
             Tool::HelmDocs => "CPO_HELM_DOCS",
             Tool::HelmUnittest => "CPO_HELM_UNITTEST",
+            Tool::Krew => "CPO_KREW",
             Tool::Kstatus => "CPO_KSTATUS",
             Tool::KubeApiserver => "CPO_KUBE_APISERVER",
             Tool::KubeControllerManager => "CPO_KUBE_CONTROLLER_MANAGER",
@@ -65,6 +68,7 @@ impl Tool {
             Tool::PrometheusOperatorCrds => "CPO_PROMETHEUS_OPERATOR_CRDS",
             Tool::Promtool => "CPO_PROMTOOL",
             Tool::SourceControllerCrds => "CPO_SOURCE_CONTROLLER_CRDS",
+            Tool::ValidateKrewManifest => "CPO_VALIDATE_KREW_MANIFEST",
         }
     }
 
@@ -88,6 +92,7 @@ impl Tool {
                     "source-controller-crds",
                 ],
             ),
+            Tool::Krew | Tool::ValidateKrewManifest => (BUILD, &["krew", "validate-krew-manifest"]),
             Tool::MotoServer => (MOTO, &[]),
             Tool::ArgocdLua => (BUILD, &["argocd-lua"]),
             Tool::GrafanaOperatorCrds => (BUILD, &["grafana-operator-crds"]),

@@ -9,6 +9,7 @@
 # kube-state-metrics (kube-state-metrics/go.mod)
 # helm (helm/go.mod); helm3, helm-unittest (helm3/go.mod); helm-docs (helm-docs/go.mod); kwok (kwok/go.mod)
 # kstatus (kstatus/), argocd-lua (argocd-lua/)
+# krew, validate-krew-manifest (krew/go.mod)
 # kustomize-controller (flux/go.mod), external-secrets (external-secrets/go.mod)
 # prometheus-operator-crds, grafana-operator-crds, kustomize-controller-crds, source-controller-crds,
 #   external-secrets-crds: folders of CustomResourceDefinitions, copied from the modules that the go.mod of each names
@@ -35,6 +36,7 @@ module_of() {
     etcd | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl) echo control-plane ;;
     argocd-lua | external-secrets | helm | helm-docs | kstatus | kube-state-metrics | kwok) echo "$1" ;;
     helm3 | helm-unittest) echo helm3 ;;
+    krew | validate-krew-manifest) echo krew ;;
     prometheus | promtool) echo prometheus ;;
     decode-dashboard) echo grafana ;;
     kustomize-controller | kustomize-controller-crds) echo flux ;;
@@ -53,6 +55,7 @@ package_of() {
     helm3) echo helm.sh/helm/v3/cmd/helm ;;
     helm-unittest) echo github.com/helm-unittest/helm-unittest/cmd/helm-unittest ;;
     helm-docs) echo github.com/norwoodj/helm-docs/cmd/helm-docs ;;
+    krew | validate-krew-manifest) echo "sigs.k8s.io/krew/cmd/$1" ;;
     kwok) echo sigs.k8s.io/kwok/cmd/kwok ;;
     prometheus | promtool) echo "github.com/prometheus/prometheus/cmd/$1" ;;
     decode-dashboard) echo cognito-password-operator.io/tests/tools/grafana ;;
