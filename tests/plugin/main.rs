@@ -9,6 +9,7 @@ mod archive;
 mod completion;
 mod dependencies;
 mod help;
+mod k9s;
 mod krew;
 
 use std::{
