@@ -472,3 +472,97 @@ fn the_config_map_for_argo_cd_has_the_scripts_as_they_are() {
         assert_eq!(found.expect(action)["action.lua"], script, "{action}");
     }
 }
+
+/// The help of a command of the plugin.
+fn plugin_help(words: &[&str]) -> String {
+    let help = Command::new(env!("CARGO_BIN_EXE_kubectl-cognito_password"))
+        .args(words)
+        .arg("--help")
+        .output()
+        .expect("the plugin runs");
+    String::from_utf8(help.stdout).expect("text")
+}
+
+/// The commands that a help lists.
+fn plugin_commands(help: &str) -> Vec<&str> {
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    commands
+        .take_while(|line| line.starts_with("  "))
+        .filter_map(|line| line.strip_prefix("  ").filter(|it| !it.starts_with(' ')))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect()
+}
+
+/// The flags that a help lists: long, and perhaps short.
+fn plugin_flags(help: &str) -> impl Iterator<Item = (String, Option<&str>)> {
+    help.lines().map(str::trim_start).filter_map(|line| {
+        let mut words = line.split([' ', ',']).filter(|word| !word.is_empty());
+        let first = words.next()?;
+        if first.starts_with("--") {
+            return Some((first.to_owned(), None));
+        }
+        let long = words.next().filter(|word| word.starts_with("--"))?;
+        let is_short = first.len() == 2 && first.starts_with('-');
+        is_short.then(|| (long.to_owned(), Some(first)))
+    })
+}
+
+#[test]
+fn every_command_of_the_plugin_has_a_section_with_its_flags() {
+    let page = read("docs/plugin.md");
+    let mut sections: BTreeMap<&str, &str> = BTreeMap::new();
+    for section in page.split("\n## ").skip(1) {
+        let (heading, text) = section.split_once('\n').expect("a heading");
+        sections.insert(heading, text);
+    }
+    // The flags of every command.
+    let general = plugin_help(&["completion"]);
+    let general: Vec<_> = plugin_flags(&general).map(|flag| flag.0).collect();
+    let cli = plugin_help(&[]);
+    for command in plugin_commands(&cli) {
+        let section = match command {
+            "completion" => sections["Completion"],
+            _ => sections
+                .get(command)
+                .unwrap_or_else(|| panic!("docs/plugin.md has no section ## {command}")),
+        };
+        let help = plugin_help(&[command]);
+        let inner = plugin_commands(&help);
+        let helps = inner.iter().map(|inner| plugin_help(&[command, inner]));
+        for help in helps.chain([help.clone()]) {
+            for flag in plugin_flags(&help).filter(|flag| !general.contains(&flag.0)) {
+                let short = flag.1.map(|short| format!("`{short}"));
+                let is_named = section.contains(&flag.0)
+                    || short.is_some_and(|short| section.contains(&short));
+                assert!(is_named, "docs/plugin.md: {command} {flag:?}");
+            }
+        }
+        for inner in inner {
+            let call = format!("{command} {inner}");
+            assert!(section.contains(&call), "docs/plugin.md: {call}");
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_json_is_in_the_plugins_page() {
+    let page = read("docs/plugin.md");
+    let mut kinds = 0;
+    for path in files_below("src/command", "rs") {
+        let source = read(&path);
+        for (at, call) in source.match_indices(".print(") {
+            let arguments = source[at + call.len()..].trim_start();
+            let Some(kind) = arguments.strip_prefix('"') else {
+                continue;
+            };
+            let kind = kind.split('"').next().expect("a literal ends");
+            kinds += 1;
+            assert!(
+                page.contains(&format!("`{kind}`")),
+                "docs/plugin.md: {path}: {kind}"
+            );
+        }
+    }
+    assert!(kinds > 0, "no command prints JSON");
+}
