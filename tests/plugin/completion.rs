@@ -5,21 +5,22 @@ use crate::support::tools::{Tool, checkout, path};
 use rstest::rstest;
 use std::{fs, os::unix::fs::symlink, process::Command};
 
+/// The program that kubectl asks.
+const HELPER: &str = "kubectl_complete-cognito_password";
+
 /// The answer of kubectl to the words after `kubectl`. `helped`: the helper program is on the PATH.
 fn complete(words: &[&str], helped: bool) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let bin = folder.path().join("bin");
     fs::create_dir(&bin).expect("a folder");
-    let helper = "kubectl_complete-cognito_password";
     symlink(PLUGIN, bin.join("kubectl-cognito_password")).expect("a link");
     if helped {
-        let program = checkout().join("plugin").join(helper);
-        symlink(program, bin.join(helper)).expect("a link");
+        let program = checkout().join("plugin").join(HELPER);
+        symlink(program, bin.join(HELPER)).expect("a link");
     }
     let kubeconfig = folder.path().join("config");
-    let context = "{name: staging, context: {cluster: c, user: u}}";
-    let content = format!("{{apiVersion: v1, kind: Config, contexts: [{context}]}}");
-    fs::write(&kubeconfig, content).expect("a kubeconfig");
+    let config = "{apiVersion: v1, kind: Config, contexts: [{name: staging, context: {cluster: c, user: u}}]}";
+    fs::write(&kubeconfig, config).expect("a kubeconfig");
     let answer = Command::new(path(Tool::Kubectl))
         .arg("__complete")
         .args(words)

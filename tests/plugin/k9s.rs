@@ -4,8 +4,11 @@ use super::{PLUGIN, read, text};
 use serde_json::{Map, Value};
 use std::{collections::BTreeSet, process::Command};
 
+/// Whether a value has the type of a field.
+type Fits = fn(&Value) -> bool;
+
 /// The fields of a plugin that k9s knows, with the type of each.
-const FIELDS: &[(&str, fn(&Value) -> bool)] = &[
+const FIELDS: &[(&str, Fits)] = &[
     ("args", Value::is_array),
     ("background", Value::is_boolean),
     ("command", Value::is_string),
