@@ -91,8 +91,8 @@ impl World<'static> {
             let _ = plane.try_kubectl(&[&["patch", grant][..], &freed].concat(), "");
         }
         let world = Self::on(plane, prefix).await;
-        // Some tests delete this binding.
-        plane.kubectl(&["apply", "-k", "deploy/all-namespaces/"]);
+        // Some tests delete the binding of all namespaces, or change the Deployment.
+        plane.kubectl(&["apply", "-k", "deploy/"]);
         (world, turn)
     }
 }
