@@ -11,7 +11,7 @@ use kube::{Client, api::ListParams};
 pub async fn grants(client: &Client) -> Seen<Vec<FoundGrant>> {
     let needed = right("list", GROUP, "cognitouserpoolgrants", None, None);
     let params = ListParams::default();
-    let all = lists::list::<CognitoUserPoolGrant>(client, needed, None, params).await;
+    let all = lists::list::<CognitoUserPoolGrant>(client, needed, params).await;
     all.map(|all| all.into_iter().map(found).collect())
 }
 

@@ -3,6 +3,7 @@
 use super::{
     access::{core_right, right, seen},
     list::list,
+    namespaces,
 };
 use crate::{
     api::{CognitoUserPassword, CognitoUserPoolGrant, GROUP},
@@ -47,15 +48,7 @@ fn listed_grant(object: DynamicObject) -> ListedGrant {
 
 /// All namespaces with their labels.
 pub async fn namespaces(client: &Client) -> Seen<Namespaces> {
-    let kind = ApiResource::erase::<Namespace>(&());
-    let needed = core_right("list", "namespaces", None, None);
-    let namespaces = list(client, needed, &kind, ListParams::default()).await;
-    namespaces.map(|namespaces| {
-        let named = namespaces.into_iter();
-        named
-            .map(|it| (it.name_any(), it.metadata.labels.unwrap_or_default()))
-            .collect()
-    })
+    namespaces::all_labels(client).await
 }
 
 /// The labels of one namespace; None if there is no such namespace.

@@ -1,6 +1,6 @@
 //! Lists objects page by page, so that a list of thousands keeps each call short.
 
-use super::installation::has_right;
+use super::{access::one_line, installation::has_right};
 use crate::{
     cluster::client::call::call,
     core::checkup::{right::Right, seen::Seen},
@@ -41,9 +41,7 @@ pub(super) async fn list(
         let page = match call(page).await {
             Ok(Some(page)) => page,
             Ok(None) => return Seen::Denied(right),
-            Err(error) => {
-                return Seen::Failed(error.to_string().replace(char::is_control, " "));
-            }
+            Err(error) => return Seen::Failed(one_line(&error)),
         };
         objects.extend(page.items);
         match page.metadata.continue_.filter(|token| !token.is_empty()) {

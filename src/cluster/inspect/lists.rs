@@ -1,19 +1,13 @@
-//! Lists of any length, page by page. Asks for the right once, and reads each object by itself, so that one
-//! object that this version can't read doesn't hide the others.
+//! Lists of objects of this API. Reads each object by itself, so that one object that this version can't read
+//! doesn't hide the others.
 
-use super::{access::one_line, installation::has_right};
-use crate::{
-    cluster::client::call::call,
-    core::checkup::{right::Right, seen::Seen},
-};
+use super::list;
+use crate::core::checkup::{right::Right, seen::Seen};
 use kube::{
-    Api, Client, Error, Resource,
+    Api, Client, Resource,
     api::{ApiResource, DynamicObject, ListParams},
 };
 use serde::de::DeserializeOwned;
-
-/// How many objects a page has.
-const PAGE: u32 = 500;
 
 /// An object of a list, or what is known of an object that this version can't read.
 pub type Read<K> = Result<K, Unreadable>;
@@ -48,40 +42,14 @@ pub fn read<K: DeserializeOwned>(object: DynamicObject) -> Read<K> {
         .map_err(unreadable)
 }
 
-/// Lists the objects in a namespace, or in all, page by page. `params` has the selectors.
-pub async fn list<K>(
-    client: &Client,
-    right: Right,
-    namespace: Option<&str>,
-    params: ListParams,
-) -> Seen<Vec<Read<K>>>
+/// Lists the objects in the namespace of `right`, or in all. `params` has the selectors.
+pub async fn list<K>(client: &Client, right: Right, params: ListParams) -> Seen<Vec<Read<K>>>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
-    if has_right(client, &right).await == Ok(false) {
-        return Seen::Denied(right);
-    }
-    let api = api::<K>(client, namespace);
-    let (mut objects, mut params) = (Vec::new(), params.limit(PAGE));
-    loop {
-        let page = async {
-            match api.list(&params).await {
-                Ok(page) => Ok(Some(page)),
-                Err(Error::Api(status)) if status.code == 403 => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
-        let page = match call(page).await {
-            Ok(Some(page)) => page,
-            Ok(None) => return Seen::Denied(right),
-            Err(error) => return Seen::Failed(one_line(&error)),
-        };
-        objects.extend(page.items.into_iter().map(read));
-        match page.metadata.continue_.filter(|it| !it.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Seen::Known(objects),
-        }
-    }
+    let kind = ApiResource::erase::<K>(&());
+    let all = list::list(client, right, &kind, params).await;
+    all.map(|all| all.into_iter().map(read).collect())
 }
 
 /// Reads one object by its name; None if there is none.

@@ -8,7 +8,7 @@ use kube::{Api, Client, ResourceExt};
 /// The namespace. None if there is no such namespace.
 pub async fn namespace_state(client: &Client, name: &str) -> Seen<Option<NamespaceState>> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let needed = core_right("get", "namespaces", None, Some(name));
+    let needed = core_right("get", "namespaces", Some(name), Some(name));
     let found = seen(client, needed, namespaces.get_opt(name)).await;
     found.map(|found| {
         found.map(|namespace| NamespaceState {

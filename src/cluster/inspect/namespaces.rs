@@ -1,28 +1,33 @@
 //! Reads the labels of namespaces, by which grants may choose namespaces.
 
-use super::access::{core_right, seen};
+use super::{
+    access::{core_right, seen},
+    list::list,
+};
 use crate::core::checkup::seen::Seen;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::{Api, Client, ResourceExt, api::ListParams};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ApiResource, ListParams},
+};
 use std::collections::BTreeMap;
 
 /// The labels of one namespace. A namespace that does not exist has none.
 pub async fn labels(client: &Client, name: &str) -> Seen<BTreeMap<String, String>> {
     let api: Api<Namespace> = Api::all(client.clone());
-    let needed = core_right("get", "namespaces", None, Some(name));
+    let needed = core_right("get", "namespaces", Some(name), Some(name));
     let found = seen(client, needed, api.get_metadata_opt(name)).await;
     found.map(|it| it.map(|it| it.labels().clone()).unwrap_or_default())
 }
 
 /// The labels of all namespaces, by the name of the namespace.
 pub async fn all_labels(client: &Client) -> Seen<BTreeMap<String, BTreeMap<String, String>>> {
-    let api: Api<Namespace> = Api::all(client.clone());
+    let kind = ApiResource::erase::<Namespace>(&());
     let needed = core_right("list", "namespaces", None, None);
-    let found = seen(client, needed, api.list_metadata(&ListParams::default())).await;
+    let found = list(client, needed, &kind, ListParams::default()).await;
     found.map(|all| {
-        all.items
-            .into_iter()
-            .map(|it| (it.name_any(), it.labels().clone()))
+        all.into_iter()
+            .map(|it| (it.name_any(), it.metadata.labels.unwrap_or_default()))
             .collect()
     })
 }

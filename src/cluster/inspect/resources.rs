@@ -34,7 +34,7 @@ pub async fn list(
     if let Some(pool) = pool {
         params = params.fields(&format!("spec.userPoolId={pool}"));
     }
-    let found = lists::list::<CognitoUserPassword>(client, needed, namespace, params).await;
+    let found = lists::list::<CognitoUserPassword>(client, needed, params).await;
     found.map(|all| all.into_iter().map(listed).collect())
 }
 

@@ -66,9 +66,9 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
-    fn write(suspend: bool, because: Option<&str>) -> Option<Write> {
+    fn write(suspend: bool, because: Option<&str>) -> Write {
         let because = because.map(str::to_owned);
-        Some(Write { suspend, because })
+        Write { suspend, because }
     }
 
     fn suspended_by(because: Option<&str>) -> Change {
@@ -76,14 +76,14 @@ mod tests {
     }
 
     #[rstest]
-    #[case(false, None, &suspended_by(None), write(true, None))]
-    #[case(false, None, &suspended_by(Some("new")), write(true, Some("new")))]
-    #[case(false, Some("stale"), &suspended_by(None), write(true, None))]
+    #[case(false, None, &suspended_by(None), Some(write(true, None)))]
+    #[case(false, None, &suspended_by(Some("new")), Some(write(true, Some("new"))))]
+    #[case(false, Some("stale"), &suspended_by(None), Some(write(true, None)))]
     #[case(true, Some("old"), &suspended_by(None), None)]
     #[case(true, Some("old"), &suspended_by(Some("old")), None)]
-    #[case(true, Some("old"), &suspended_by(Some("new")), write(true, Some("new")))]
-    #[case(true, Some("old"), &Change::Resume, write(false, None))]
-    #[case(false, Some("stale"), &Change::Resume, write(false, None))]
+    #[case(true, Some("old"), &suspended_by(Some("new")), Some(write(true, Some("new"))))]
+    #[case(true, Some("old"), &Change::Resume, Some(write(false, None)))]
+    #[case(false, Some("stale"), &Change::Resume, Some(write(false, None)))]
     #[case(false, None, &Change::Resume, None)]
     fn only_what_differs_is_written(
         #[case] suspend: bool,
