@@ -82,7 +82,7 @@ enum Command {
     /// call AWS: the operator's metrics say how many resources wait for credentials. The API server is found as
     /// kubectl finds it. Give the same settings as to `run`, by flags or variables.
     ///
-    /// Ends with 0 if all is well or only warned of, with 1 if something failed, with 2 when a setting is wrong,
+    /// Ends with 0 if nothing failed (warnings don't count), with 1 if something failed, with 2 when a setting is wrong,
     /// and with 3 if something could not be found out.
     Check(CheckArgs),
     /// Wait until CognitoUserPassword resources are Ready, in an init container of a pod that uses the password
@@ -92,8 +92,8 @@ enum Command {
     /// server is away. Says each change on standard error. The ServiceAccount of the pod needs the right to get the
     /// named resources; watch saves requests. The namespace is the pod's.
     ///
-    /// Ends with 0 if all are as wanted, with 1 after the time, with 2 for a wrong argument, and with 3 if a resource
-    /// can't be read.
+    /// Ends with 0 if every resource has the condition, with 1 if the time has passed, with 2 for a wrong argument, and
+    /// with 3 if a resource can't be read.
     Wait(Box<WaitCommand>),
 }
 

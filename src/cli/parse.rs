@@ -1,7 +1,7 @@
 //! Parses the arguments of a program. A mistake is one line on standard error, and exit status 2.
 
 use clap::{Parser, error::ErrorKind};
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, io::Write, process::ExitCode};
 
 /// The exit status for a wrong command line or a wrong setting.
 pub(super) const USAGE: u8 = 2;
@@ -34,9 +34,10 @@ pub(super) fn usage(why: &str) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-#[allow(clippy::print_stderr, reason = "there is no log yet")]
+/// Prints a line on standard error.
 pub(super) fn print_line(line: &str) {
-    eprintln!("{line}");
+    // An error here has no remedy: standard error is gone.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// clap's error without its usage section: what is wrong, and which form is right.

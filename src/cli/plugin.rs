@@ -77,7 +77,7 @@ enum Command {
     /// rights by SubjectAccessReview. Reads no Secret, writes nothing, and doesn't call AWS. What you may not read
     /// is one line with a question mark.
     ///
-    /// Exit status: 0 if all is well or only warned of, 1 if something failed, 2 for a wrong command line, 3 if
+    /// Exit status: 0 if nothing failed (warnings don't count), 1 if something failed, 2 for a wrong command line, 3 if
     /// something could not be found out.
     ///
     /// Example: kubectl cognito-password check --wait 2m
@@ -96,7 +96,7 @@ enum Command {
     /// server is away. Says each change on standard error. Needs the right to get the named resources; watch saves
     /// requests.
     ///
-    /// Exit status: 0 if all are as wanted, 1 after the time, 3 if a resource can't be read.
+    /// Exit status: 0 if every resource has the condition, 1 if the time has passed, 3 if a resource can't be read.
     ///
     /// Example: kubectl cognito-password wait ci-bot -n team-a --timeout=10m
     Wait(WaitArgs),
@@ -104,7 +104,7 @@ enum Command {
     ///
     /// Prints first how many calls follow and how long they take, by the operator's rate limit. Then writes the
     /// annotation requestedAt. Leaves out resources that are suspended, duplicates, or not granted: no call would
-    /// follow. Leaves out temporary passwords, unless told. With --wait, prints what became of each.
+    /// follow. Leaves out temporary passwords without --include-temporary. With --wait, prints what became of each.
     ///
     /// In a pool with a password history, Cognito refuses a password that is set already.
     ///
@@ -139,13 +139,12 @@ enum Command {
     ///
     /// Example: kubectl cognito-password explain UserNotFoundException
     Explain(ExplainArgs),
-    /// Write an archive for whoever helps: resources, grants, the operator's logs, metrics and settings
+    /// Write an archive for a bug report: resources, grants, the operator's logs, metrics and settings
     ///
     /// Contains the CRDs, all resources and grants with their Events, and of each operator the Deployment, pods,
-    /// leases, Events, logs, /readyz and /metrics; also versions, and your own rights. Contains no Secret, and
-    /// neither values of variables that may be credentials, nor managed fields or last applied configurations. What
-    /// you may not read is a line of index.md in the archive. Only you may read the file. Look at the files before
-    /// you send them.
+    /// leases, Events, logs, /readyz and /metrics; also versions, and your own rights. Leaves out Secrets, values of
+    /// variables that may be credentials, managed fields and last-applied annotations. The archive's index.md lists
+    /// what you have no right to read. Only you may read the file. Look at the files before you send them.
     ///
     /// Exit status: 0 if the archive is written, 2 if the file exists or for a wrong command line, 3 if no API
     /// server answers.

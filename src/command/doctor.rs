@@ -7,6 +7,7 @@
 )]
 
 use super::{
+    check::http_url,
     exit::{Exit, Failure},
     http_get::http_get,
     output::OutputArgs,
@@ -19,7 +20,7 @@ use crate::{
         doctor::{
             facts::{FoundSecret, Listed, Missing, Rivals, Surroundings},
             metrics::Metrics,
-            names::{near, split},
+            names::near,
             report::Report,
             summary::Summary,
         },
@@ -40,7 +41,7 @@ pub const EXAMPLES: &str = "Examples:
 /// The arguments.
 #[derive(Args, Debug)]
 pub struct DoctorArgs {
-    /// The resources, each as NAME or NAMESPACE/NAME; without a name, all of the namespace are summed up
+    /// The resources, each as NAME or NAMESPACE/NAME; without NAME: a summary of the namespace
     #[arg(value_name = "NAME", conflicts_with_all = ["all_namespaces", "selector", "pool"])]
     names: Vec<String>,
 
@@ -58,7 +59,7 @@ pub struct DoctorArgs {
 
     /// The address of the operator's port, such as http://localhost:8080 after kubectl port-forward [default: by
     /// the API server's proxy]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = http_url)]
     url: Option<String>,
 
     /// The operator's own namespace [default: where its Deployment is]
@@ -106,7 +107,7 @@ async fn report(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
     let client = &session.client;
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for name in &args.names {
-        let (namespace, name) = split(name, &session.namespace);
+        let (namespace, name) = session.resource(name);
         match resources::get(client, namespace, name).await {
             Seen::Known(Some(it)) => found.push(it),
             unseen => missing.push(not_there(client, namespace, name, &unseen).await),

@@ -101,18 +101,18 @@ pub(super) async fn interrupted() {
 /// The longest time limit: a year.
 const SPAN_MAX: Duration = Duration::from_hours(24 * 366);
 
-/// A time such as `30s`, `5m` or `1h30m`, or 0.
+/// A time such as `30s`, `5m` or `1h30m`, or a number of seconds.
 ///
 /// # Errors
 /// The form that is right.
 pub(super) fn span(text: &str) -> Result<Duration, String> {
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let span: Option<SignedDuration> = text.parse().ok();
-    let span = span.and_then(|span| Duration::try_from(span).ok());
+    let seconds = text.parse::<u32>().ok();
+    let span = || text.parse::<SignedDuration>().ok()?.try_into().ok();
+    let span: Option<Duration> = seconds
+        .map(|it| Duration::from_secs(it.into()))
+        .or_else(span);
     span.filter(|it| *it <= SPAN_MAX)
-        .ok_or_else(|| "a time such as 30s, 5m or 1h30m is needed, or 0".to_owned())
+        .ok_or_else(|| "a time such as 30s, 5m, 1h30m or 90 is needed".to_owned())
 }
 
 #[cfg(test)]
@@ -126,12 +126,12 @@ mod tests {
     #[case("30s", Some(30))]
     #[case("5m", Some(300))]
     #[case("1h30m", Some(5400))]
-    #[case("5", None)]
+    #[case("5", Some(5))]
     #[case("-5m", None)]
     #[case("9000000h", None)]
     #[case("soon", None)]
     #[case("", None)]
-    fn times_are_written_as_for_kubectl(#[case] text: &str, #[case] seconds: Option<u64>) {
+    fn a_time_is_a_span_or_a_number_of_seconds(#[case] text: &str, #[case] seconds: Option<u64>) {
         assert_eq!(span(text).ok(), seconds.map(Duration::from_secs));
     }
 }

@@ -32,7 +32,7 @@ pub struct SelectArgs {
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
 struct WhichArgs {
-    /// The names of CognitoUserPassword resources in one namespace
+    /// The names of CognitoUserPassword resources, as NAME or NAMESPACE/NAME
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 
@@ -73,10 +73,11 @@ impl SelectArgs {
         }
         let (mut known, mut found, mut missing) = (BTreeSet::new(), Vec::new(), Vec::new());
         for name in names.iter().filter(|it| known.insert(*it)) {
-            match get(&session.client, &session.namespace, name).await {
+            let (namespace, name) = session.resource(name);
+            match get(&session.client, namespace, name).await {
                 Sight::Present(resource) => found.push(*resource),
                 sight @ (Sight::Absent | Sight::Denied(_) | Sight::Failed(_)) => {
-                    missing.extend(Entry::of_sight(&session.namespace, name, &sight));
+                    missing.extend(Entry::of_sight(namespace, name, &sight));
                 }
             }
         }

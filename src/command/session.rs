@@ -7,7 +7,10 @@
 )]
 
 use super::exit::Failure;
-use crate::cluster::{connect, infer_config, kubeconfig_config};
+use crate::{
+    cluster::{connect, infer_config, kubeconfig_config},
+    core::doctor::names::split,
+};
 use clap::Args;
 use kube::{Client, Config};
 use std::{
@@ -63,6 +66,15 @@ pub struct Session {
     pub client: Client,
     /// The namespace of names without a namespace.
     pub namespace: String,
+}
+
+impl Session {
+    /// The namespace and the name that an argument means: `NAME` in the session's namespace, or `NAMESPACE/NAME`, as
+    /// the commands print names.
+    #[must_use]
+    pub fn resource<'a>(&'a self, argument: &'a str) -> (&'a str, &'a str) {
+        split(argument, &self.namespace)
+    }
 }
 
 impl ConnectionArgs {

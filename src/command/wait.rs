@@ -22,7 +22,7 @@ use tokio::time::Instant;
 /// What to wait for, and for how long.
 #[derive(Args, Debug)]
 pub struct WaitArgs {
-    /// The names of CognitoUserPassword resources in one namespace
+    /// The names of CognitoUserPassword resources, as NAME or NAMESPACE/NAME
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
 
@@ -36,12 +36,12 @@ pub struct WaitArgs {
     )]
     condition: ConditionType,
 
-    /// How long to wait, such as 30s or 5m. 0 checks once
+    /// How long to wait, such as 30s, 5m or 90 (seconds). 0 checks once
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = span)]
     timeout: Duration,
 
     /// End with 1 as soon as a resource is Stalled or suspended, instead of waiting until a person acts. Not for init
-    /// containers: what the status says may still be about the value before
+    /// containers: the status may still describe the previous value
     #[arg(long)]
     fail_fast: bool,
 
@@ -92,9 +92,10 @@ async fn entries(args: &WaitArgs, session: &Session) -> Result<Vec<Entry>, Failu
         .iter()
         .enumerate()
         .map(|(place, name)| async move {
+            let (namespace, name) = session.resource(name);
             let followed = Followed {
                 client: &session.client,
-                namespace: &session.namespace,
+                namespace,
                 name,
                 goal: goal.condition.as_str(),
                 until,
@@ -103,9 +104,9 @@ async fn entries(args: &WaitArgs, session: &Session) -> Result<Vec<Entry>, Failu
             (place, followed.follow(State::Met, judge).await)
         });
     let mut followed: FuturesUnordered<_> = followed.collect();
-    let names = args.names.iter();
-    let mut entries: Vec<_> = names
-        .map(|name| Entry::new(&session.namespace, name, State::Waiting))
+    let named = args.names.iter().map(|name| session.resource(name));
+    let mut entries: Vec<_> = named
+        .map(|(namespace, name)| Entry::new(namespace, name, State::Waiting))
         .collect();
     while let Some((place, entry)) = followed.next().await {
         print(args, &entry)?;

@@ -1,6 +1,9 @@
 //! Reads what belongs to a Deployment of the operator: the Helm release, the pods, and who scrapes them.
 
-use super::access::{core_right, right, seen};
+use super::{
+    access::{core_right, right, seen},
+    operator::selector,
+};
 use crate::{
     cluster::client::call::call,
     core::checkup::{
@@ -53,13 +56,8 @@ pub async fn deployed(client: &Client, installed: Installed) -> Deployed {
 
 /// The names of the pods that a Deployment selects, without those that have ended.
 async fn pods(client: &Client, namespace: &str, deployment: &Deployment) -> Seen<Vec<String>> {
-    let spec = deployment.spec.as_ref();
-    let labels = spec.and_then(|it| it.selector.match_labels.as_ref());
-    let labels = labels.into_iter().flatten();
-    let labels: Vec<_> = labels
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    let params = ListParams::default().labels(&labels.join(","));
+    let labels = deployment.spec.as_ref().map(selector);
+    let params = ListParams::default().labels(&labels.unwrap_or_default());
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let needed = core_right("list", "pods", Some(namespace), None);
     let found = seen(client, needed, pods.list(&params)).await;

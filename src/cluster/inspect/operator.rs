@@ -8,7 +8,10 @@ use crate::{
         seen::Seen,
     },
 };
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Container};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, DeploymentSpec},
+    core::v1::Container,
+};
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,6 +76,7 @@ fn of_deployment(deployment: &Deployment) -> Option<Installed> {
             .labels()
             .get("app.kubernetes.io/version")
             .cloned(),
+        selector: selector(spec),
         service_account: pod
             .service_account_name
             .clone()
@@ -81,4 +85,13 @@ fn of_deployment(deployment: &Deployment) -> Option<Installed> {
         ready: status.ready_replicas.unwrap_or(0),
         settings: Settings::of_container(&container.args.clone().unwrap_or_default(), &env),
     })
+}
+
+/// The labels by which a Deployment selects its pods.
+pub(super) fn selector(spec: &DeploymentSpec) -> String {
+    let labels = spec.selector.match_labels.iter().flatten();
+    let labels: Vec<_> = labels
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    labels.join(",")
 }

@@ -64,7 +64,7 @@ async fn of_deployment(client: &Client, installed: Installed) -> Operator {
     Operator {
         regions: regions(client, &installed).await,
         lease: lease(client, &namespace, &installed.settings.lease_name).await,
-        metrics: metrics(client, &namespace, installed.settings.port).await,
+        metrics: metrics(client, &installed).await,
         namespace,
         installed: Some(installed),
     }
@@ -148,7 +148,8 @@ fn lease_of(name: &str, object: LeaseObject) -> Lease {
 }
 
 /// The metrics of the pods, by the API server's proxy. A pod that doesn't answer is left out.
-async fn metrics(client: &Client, namespace: &str, port: u16) -> Seen<Vec<(String, Metrics)>> {
+async fn metrics(client: &Client, installed: &Installed) -> Seen<Vec<(String, Metrics)>> {
+    let (namespace, port) = (&*installed.namespace, installed.settings.port);
     let proxy = Right {
         verb: "get",
         group: "",
@@ -162,7 +163,7 @@ async fn metrics(client: &Client, namespace: &str, port: u16) -> Seen<Vec<(Strin
     }
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let needed = core_right("list", "pods", Some(namespace), None);
-    let params = ListParams::default().labels(&format!("app.kubernetes.io/name={FIELD_MANAGER}"));
+    let params = ListParams::default().labels(&installed.selector);
     let pods = match seen(client, needed, api.list_metadata(&params)).await {
         Seen::Known(pods) => pods,
         unseen => return unseen.map(|_| Vec::new()),

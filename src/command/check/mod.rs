@@ -18,6 +18,7 @@ pub use settings::Settings;
 
 use super::{
     exit::{Exit, Failure},
+    following::span,
     output::OutputArgs,
     session::Session,
 };
@@ -31,7 +32,6 @@ use crate::{
     },
 };
 use clap::Args;
-use jiff::SignedDuration;
 use kube::Client;
 use serde::Serialize;
 use std::{
@@ -181,12 +181,7 @@ pub(super) fn exit(findings: &[Finding]) -> Exit {
 /// # Errors
 /// The text is neither.
 pub fn wait_span(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Ok(Duration::from_secs(seconds.into()));
-    }
-    let span: Option<SignedDuration> = text.parse().ok();
-    let span = span.and_then(|span| Duration::try_from(span).ok());
-    span.ok_or_else(|| "a time is needed, such as 2m, 90s or 90".to_owned())
+    span(text)
 }
 
 /// A URL of plain HTTP.
@@ -207,21 +202,7 @@ pub fn http_url(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rstest::rstest;
     use std::cell::Cell;
-
-    #[rstest]
-    #[case("0", Some(0))]
-    #[case("60", Some(60))]
-    #[case("2m", Some(120))]
-    #[case("1h30m", Some(5_400))]
-    #[case("90s", Some(90))]
-    #[case("soon", None)]
-    #[case("-1m", None)]
-    #[case("", None)]
-    fn a_wait_is_a_span_or_a_number_of_seconds(#[case] text: &str, #[case] seconds: Option<u64>) {
-        assert_eq!(wait_span(text).ok(), seconds.map(Duration::from_secs));
-    }
 
     fn found(level: Level) -> Vec<Finding> {
         vec![Finding::new("rights", level, "text".to_owned())]

@@ -10,6 +10,7 @@ mod archive;
 mod gather;
 
 use super::{
+    check::http_url,
     exit::{Exit, Failure},
     output::{layout, write_line},
     session::Session,
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Debug)]
 pub struct ReportArgs {
     /// The archive to write, such as report.tar.gz
-    #[arg(long, short = 'o', value_name = "FILE")]
+    #[arg(long, short = 'o', value_name = "FILE", value_parser = archive_file)]
     output: PathBuf,
 
     /// Replace the file if it exists
@@ -35,7 +36,7 @@ pub struct ReportArgs {
     operator_namespace: Option<String>,
 
     /// Read /readyz and /metrics here, not through the API server, such as http://localhost:8080
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = http_url)]
     url: Option<String>,
 }
 
@@ -57,6 +58,16 @@ pub async fn report(args: &ReportArgs, session: &Session) -> Result<Exit, Failur
         .map_err(|error| Failure::Usage(format!("{}: {error}", shown(&args.output))))?;
     write_line(&said).map_err(|error| Failure::Unknown(format!("the output failed: {error}")))?;
     Ok(Exit::Well)
+}
+
+/// A file's name. Refuses the names of output formats: with the other commands, -o is the format.
+fn archive_file(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "text" | "json" | "yaml" => Err(format!(
+            "report writes an archive, such as report.tar.gz; ./{text} is a file of this name"
+        )),
+        _ => Ok(text.into()),
+    }
 }
 
 fn shown(file: &Path) -> String {

@@ -94,6 +94,7 @@ mod tests {
             name: "operator".to_owned(),
             image: String::new(),
             version: None,
+            selector: "app.kubernetes.io/name=cognito-password-operator".to_owned(),
             service_account: "operator".to_owned(),
             desired: 2,
             ready: 2,

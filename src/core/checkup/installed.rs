@@ -20,6 +20,8 @@ pub struct Installed {
     pub image: String,
     /// The version that the label `app.kubernetes.io/version` names.
     pub version: Option<String>,
+    /// The labels by which the Deployment selects its pods, as a selector: `a=b,c=d`.
+    pub selector: String,
     /// The pods' `ServiceAccount`.
     pub service_account: String,
     /// How many pods the Deployment asks for.

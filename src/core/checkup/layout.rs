@@ -60,7 +60,7 @@ impl Layout {
         lines.extend(
             cure.page
                 .iter()
-                .map(|it| format!("{:indent$}more: {}", "", page_url(it))),
+                .map(|it| format!("{:indent$}more: {}", "", more(it))),
         );
         lines.join("\n")
     }
@@ -75,6 +75,14 @@ impl Layout {
             .break_words(false)
             .word_splitter(textwrap::WordSplitter::NoHyphenation);
         textwrap::fill(text, options)
+    }
+}
+
+/// Where a person reads more: offline, if this program knows the section.
+fn more(page: &str) -> String {
+    match page.strip_prefix("reasons.md#") {
+        Some(reason) => format!("kubectl cognito-password explain {reason}"),
+        None => page_url(page),
     }
 }
 
@@ -114,7 +122,7 @@ mod tests {
             "            on",
             "            cure: ask for a grant",
             &format!("              {command}"),
-            "            more: docs/reasons.md#notgranted",
+            "            more: kubectl cognito-password explain notgranted",
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), wanted);
     }

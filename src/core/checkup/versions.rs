@@ -154,6 +154,7 @@ mod tests {
             name: "operator".to_owned(),
             image: image.to_owned(),
             version: Some("0.1.0".to_owned()),
+            selector: "app.kubernetes.io/name=cognito-password-operator".to_owned(),
             service_account: "operator".to_owned(),
             desired: 2,
             ready: 2,

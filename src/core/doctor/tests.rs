@@ -98,6 +98,7 @@ pub(super) fn operator() -> Operator {
             name: "cognito-password-operator".to_owned(),
             image: "image:0.1.0".to_owned(),
             version: Some("0.1.0".to_owned()),
+            selector: "app.kubernetes.io/name=cognito-password-operator".to_owned(),
             service_account: "cognito-password-operator".to_owned(),
             desired: 2,
             ready: 2,

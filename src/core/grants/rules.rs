@@ -90,6 +90,7 @@ mod tests {
             name: name.to_owned(),
             image: "image".to_owned(),
             version: None,
+            selector: "app.kubernetes.io/name=cognito-password-operator".to_owned(),
             service_account: "default".to_owned(),
             desired: 1,
             ready: 1,

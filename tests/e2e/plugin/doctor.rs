@@ -306,7 +306,7 @@ async fn sums_up(scene: &Scene<'_>, foreign: &str) {
             "resources in all namespaces:",
             &format!("NotGranted 1: {foreign}/granted"),
             "cure: ask your platform team for a CognitoUserPoolGrant",
-            "more: docs/reasons.md#notgranted",
+            "more: kubectl cognito-password explain notgranted",
             &format!("next: kubectl cognito-password doctor {foreign}/granted"),
         ],
     );

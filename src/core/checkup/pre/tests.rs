@@ -43,6 +43,7 @@ fn operator(namespace: &str, watched: &[&str]) -> Installed {
         name: "operator".to_owned(),
         image: "a:0.0.9".to_owned(),
         version: None,
+        selector: "app.kubernetes.io/name=cognito-password-operator".to_owned(),
         service_account: "operator".to_owned(),
         desired: 2,
         ready: 2,

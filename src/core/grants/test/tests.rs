@@ -54,7 +54,7 @@ fn a_no_says_for_each_grant_why() {
           no grant fits
           cure: ask your platform team for a CognitoUserPoolGrant that names the
           pool, the username and the namespace
-          more: docs/reasons.md#notgranted
+          more: kubectl cognito-password explain notgranted
 × grant   ci doesn't fit: usernames ci-* don't match alice; namespaces.names has
           team-a, and not team-b
 × grant   prod doesn't fit: usernames ci-* don't match alice;

@@ -56,6 +56,7 @@ fn installed(namespace: &str, name: &str) -> Installed {
         name: name.to_owned(),
         image: "operator:0.1.0".to_owned(),
         version: Some("0.1.0".to_owned()),
+        selector: "app.kubernetes.io/name=cognito-password-operator".to_owned(),
         service_account: "cognito-password-operator".to_owned(),
         desired: 2,
         ready: 2,
