@@ -31,7 +31,7 @@ pub(crate) async fn run(stage: &Stage) -> Vec<Line> {
     let operator = stage.operator_without_free_pages(UNLIMITED, &[]).await;
     stage.verified(&operator).await;
     sleep(MARGIN).await;
-    let floor = process::memory(operator.pid()).0;
+    let floor = process::private_memory(operator.pid());
     stage.end(operator).await;
 
     let mark = stage.plane.audit_mark();
@@ -63,7 +63,7 @@ pub(crate) async fn run(stage: &Stage) -> Vec<Line> {
         })
         .await;
     sleep(IDLE).await;
-    let (memory, peak) = process::memory(operator.pid());
+    let memory = process::private_memory(operator.pid());
     let lists = stage.cognito.lists() - listed;
     let asked = stage.asked(mark);
     let is_write = |it: &&AuditedRequest| it.is_status_write();
@@ -72,7 +72,7 @@ pub(crate) async fn run(stage: &Stage) -> Vec<Line> {
     let stall = "cognito_password_operator_longest_stall_since_start_seconds";
     let stall = metrics::value(&text, stall, &[]).expect("the operator measures stalls");
     stage.say(&format!(
-        "looked: {lists} pages, {memory:.1} MB (peak {peak:.1}), {floor:.1} MB without looks"
+        "looked: {lists} pages, {memory:.2} MB of private memory, {floor:.2} MB without looks"
     ));
     stage.end(operator).await;
     lines(
@@ -93,7 +93,7 @@ pub(crate) async fn run(stage: &Stage) -> Vec<Line> {
                 Goal::Nothing,
             ),
             (
-                "memory beyond that without looks",
+                "private memory beyond that without looks",
                 "MB",
                 memory - floor,
                 None,

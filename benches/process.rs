@@ -22,6 +22,18 @@ fn cpu_by(path: &str) -> f64 {
 
 /// Resident memory of a process, now and at its peak, in MB.
 pub(crate) fn memory(pid: i32) -> (f64, f64) {
+    let [now, peak] = status_of(pid, ["VmRSS:", "VmHWM:"]);
+    (now, peak)
+}
+
+/// Private memory of a process, in MB: without the pages of the program's file, which come and go.
+pub(crate) fn private_memory(pid: i32) -> f64 {
+    let [private] = status_of(pid, ["RssAnon:"]);
+    private
+}
+
+/// The lines of a process's status with these names, in MB.
+fn status_of<const N: usize>(pid: i32, names: [&str; N]) -> [f64; N] {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let of = |name: &str| -> f64 {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -29,7 +41,7 @@ pub(crate) fn memory(pid: i32) -> (f64, f64) {
         let kilobytes = kilobytes.and_then(|text| text.parse::<f64>().ok());
         kilobytes.expect("a number") * 1_024.0 / 1e6
     };
-    (of("VmRSS:"), of("VmHWM:"))
+    names.map(of)
 }
 
 /// Processor time of a process's first thread, in ms, to the microsecond.
