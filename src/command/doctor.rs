@@ -9,6 +9,7 @@
 use super::{
     exit::{Exit, Failure},
     http_get::http_get,
+    names,
     output::OutputArgs,
     session::Session,
 };
@@ -41,7 +42,11 @@ pub const EXAMPLES: &str = "Examples:
 #[derive(Args, Debug)]
 pub struct DoctorArgs {
     /// The resources, each as NAME or NAMESPACE/NAME; without a name, all of the namespace are summed up
-    #[arg(value_name = "NAME", conflicts_with_all = ["all_namespaces", "selector", "pool"])]
+    #[arg(
+        value_name = "NAME",
+        value_parser = names::resource_anywhere,
+        conflicts_with_all = ["all_namespaces", "selector", "pool"]
+    )]
     names: Vec<String>,
 
     /// Sum up the resources of all namespaces
@@ -62,7 +67,7 @@ pub struct DoctorArgs {
     url: Option<String>,
 
     /// The operator's own namespace [default: where its Deployment is]
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", value_parser = names::namespace)]
     operator_namespace: Option<String>,
 
     #[command(flatten)]

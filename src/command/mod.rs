@@ -15,6 +15,7 @@ pub mod explain;
 mod following;
 pub mod grants;
 mod http_get;
+mod names;
 pub mod output;
 pub mod report;
 mod select;

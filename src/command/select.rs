@@ -6,7 +6,7 @@
     reason = "the docs of the arguments are the help text"
 )]
 
-use super::{entries::Entry, exit::Failure, session::Session};
+use super::{entries::Entry, exit::Failure, names, session::Session};
 use crate::{
     cluster::inspect::{
         installation::has_right,
@@ -33,7 +33,7 @@ pub struct SelectArgs {
 #[group(required = true, multiple = false)]
 struct WhichArgs {
     /// The names of CognitoUserPassword resources in one namespace
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = names::resource)]
     names: Vec<String>,
 
     /// The resources with these labels, in kubectl's syntax, such as team=a

@@ -6,7 +6,7 @@
     reason = "the docs of the arguments are the help text"
 )]
 
-use super::exit::Failure;
+use super::{exit::Failure, names};
 use crate::cluster::{connect, infer_config, kubeconfig_config};
 use clap::Args;
 use kube::{Client, Config};
@@ -29,6 +29,7 @@ pub struct ConnectionArgs {
         short = 'n',
         global = true,
         value_name = "NAMESPACE",
+        value_parser = names::namespace,
         help_heading = "Cluster"
     )]
     namespace: Option<String>,

@@ -11,6 +11,7 @@ mod gather;
 
 use super::{
     exit::{Exit, Failure},
+    names,
     output::{layout, write_line},
     session::Session,
 };
@@ -31,7 +32,7 @@ pub struct ReportArgs {
     force: bool,
 
     /// The operator's namespace [default: that of each Deployment that you may see]
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", value_parser = names::namespace)]
     operator_namespace: Option<String>,
 
     /// Read /readyz and /metrics here, not through the API server, such as http://localhost:8080
