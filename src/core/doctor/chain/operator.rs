@@ -277,6 +277,7 @@ fn load(operator: &Operator) -> String {
     };
     let parts = [
         it.rps
+            .map(|rps| (rps * 10.0).round() / 10.0)
             .map(|rps| format!("budget {rps} of {} sets/s", operator.settings().cognito_rps)),
         it.waiting.map(|waiting| format!("{waiting} waiting")),
         it.queue.map(|queue| format!("{queue} in the queue")),
@@ -290,7 +291,9 @@ fn load(operator: &Operator) -> String {
 }
 
 fn of_lease(lease: &Lease, operator: Option<&Operator>, now: Timestamp) -> Link {
-    let holder = shown(&lease.holder);
+    // After the pod's name and an underscore, the identity goes on with what tells processes apart.
+    let holder = lease.holder.split('_').next().unwrap_or_default();
+    let holder = shown(holder);
     let broken = |text: String| {
         let mut link = Link::new(SUBJECT, Level::Failed, text);
         link.finding.cure = Some(logs(operator));
