@@ -11,7 +11,7 @@ use crate::core::checkup::{finding::Level, layout::Layout};
 use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 /// The version of the shape of JSON and YAML output. `docs/plugin.md` documents the shapes.
 pub const OUTPUT_VERSION: &str = "cli.cognito-password-operator.io/v1alpha1";
@@ -87,13 +87,16 @@ impl OutputArgs {
 }
 
 /// Writes text and a line break on standard output. Colours only reach a terminal, and not if `NO_COLOR` is set.
+/// A reader that has read enough, such as `head -1`, is no error.
 ///
 /// # Errors
-/// Standard output is closed.
+/// Standard output can't be written.
 pub fn write_line(text: &str) -> std::io::Result<()> {
     let mut out = anstream::stdout().lock();
-    writeln!(out, "{text}")?;
-    out.flush()
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// The width of the lines, and the marks in colour.

@@ -29,7 +29,11 @@ pub fn links(subject: &Subject<'_>, around: &Surroundings) -> Vec<Link> {
     // A status that nobody writes, although all is well as far as the caller sees.
     let changed = subject.changed();
     let is_overdue = changed.is_none_or(|at| around.now.duration_since(at) > PATIENCE);
-    let is_well = links.iter().all(|it| it.finding.level == Level::Well);
+    // Whoever can't ask for the operator's rights still sees that it leads.
+    let is_well = links.iter().all(|it| {
+        let level = it.finding.level;
+        level == Level::Well || (it.finding.subject == "rights" && level == Level::Unknown)
+    });
     if !subject.is_observed() && is_overdue && is_well {
         let text = "an operator leads, but doesn't act for this resource: it can't read the resource or can't write the status, or the namespace isn't among its --watch-namespaces";
         let mut link = Link::new(SUBJECT, Level::Failed, text.to_owned());
@@ -75,7 +79,10 @@ pub fn of_namespace(namespace: Option<&str>, around: &Surroundings) -> Vec<Link>
         }
         ([_, ..], _) => {}
     }
-    links.extend(acting.iter().map(|it| of_operator(it, around.now)));
+    for it in acting {
+        links.push(of_operator(it, around.now));
+        links.extend(super::rights::link(it, namespace));
+    }
     links
 }
 
