@@ -166,7 +166,7 @@ async fn sum_up(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
         Seen::Failed(_) if is_without_crds(client).await => Vec::new(),
         unseen => {
             let why = unseen.why_not().unwrap_or_default();
-            let hint = if everywhere {
+            let hint = if everywhere && matches!(unseen, Seen::Denied(_)) {
                 "; without -A and --pool, the resources of one namespace are summed up"
             } else {
                 ""
