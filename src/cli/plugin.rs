@@ -51,9 +51,9 @@ enum Command {
     /// Explain why a resource isn't Ready, and what makes it Ready
     ///
     /// Follows the chain link by link: the resource, the grant, duplicates, the Secret (what is wrong with its value,
-    /// never the value), the record of the last set, the operator with its leader and rights, and what the operator saw of the
-    /// user. Then the cure follows, as commands with the resource's own names, and the page that says more. A line
-    /// with a question mark names the right that you lack.
+    /// never the value), the record of the last set, the operator with its leader and rights, and what the operator
+    /// saw of the user. Then the cure follows, as commands with the resource's own names, and the page that says
+    /// more. A line with a question mark names the right that you lack.
     ///
     /// With -A, -l or --pool, or without a name, many resources are counted by reason, the worst first.
     ///
