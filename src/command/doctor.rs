@@ -117,6 +117,31 @@ async fn report(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
             unseen => missing.push(not_there(client, namespace, name, &unseen).await),
         }
     }
+    // Without a resource there is nothing else to read, and an API server that hangs isn't asked again.
+    let reports = if found.is_empty() {
+        Vec::new()
+    } else {
+        reports(args, client, &found).await
+    };
+    let of_missing = missing.iter().map(|it| it.exit);
+    let of_reports = reports.iter().map(|it| exit_of(it.is_well()));
+    let exit = worst(of_missing.chain(of_reports));
+    let content = Reports {
+        resources: reports,
+        missing,
+    };
+    args.output.print("Doctor", exit, &content, |layout| {
+        let reports = content.resources.iter().map(|it| it.text(layout));
+        let missing = content
+            .missing
+            .iter()
+            .map(|it| layout.wrapped(&it.text(), 0));
+        reports.chain(missing).collect::<Vec<_>>().join("\n\n")
+    })
+}
+
+/// A report on each resource.
+async fn reports(args: &DoctorArgs, client: &Client, found: &[Listed]) -> Vec<Report> {
     let pools: BTreeSet<_> = found
         .iter()
         .filter_map(|it| Some(it.readable()?.spec.user_pool_id.clone()))
@@ -134,25 +159,11 @@ async fn report(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
         around.labels.insert(namespace, labels);
     }
     let mut reports = Vec::new();
-    for it in &found {
+    for it in found {
         let secret = secret_of(client, it, &around).await;
         reports.push(Report::new(it, secret.as_ref(), &around));
     }
-    let of_missing = missing.iter().map(|it| it.exit);
-    let of_reports = reports.iter().map(|it| exit_of(it.is_well()));
-    let exit = worst(of_missing.chain(of_reports));
-    let content = Reports {
-        resources: reports,
-        missing,
-    };
-    args.output.print("Doctor", exit, &content, |layout| {
-        let reports = content.resources.iter().map(|it| it.text(layout));
-        let missing = content
-            .missing
-            .iter()
-            .map(|it| layout.wrapped(&it.text(), 0));
-        reports.chain(missing).collect::<Vec<_>>().join("\n\n")
-    })
+    reports
 }
 
 async fn sum_up(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
