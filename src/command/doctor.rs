@@ -320,13 +320,14 @@ async fn not_there(
         exit: Exit::Unknown,
         near: Vec::new(),
     };
-    if let Some(why) = unseen.why_not() {
-        it.why = why;
-        return it;
-    }
-    if is_without_crds(client).await {
+    // Without the CRDs, the API server knows no such path, which is an answer like any other failure.
+    if !matches!(unseen, Seen::Denied(_)) && is_without_crds(client).await {
         it.exit = Exit::Found;
         it.why.push_str("the API server doesn't know CognitoUserPasswords: install the operator's CRDs (kubectl apply --server-side -k crds/)");
+        return it;
+    }
+    if let Some(why) = unseen.why_not() {
+        it.why = why;
         return it;
     }
     it.exit = Exit::Found;
