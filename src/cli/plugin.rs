@@ -56,9 +56,9 @@ enum Command {
     /// Explain why a resource isn't Ready, and what makes it Ready
     ///
     /// Follows the chain link by link: the resource, the grant, duplicates, the Secret (what is wrong with its value,
-    /// never the value), the record of the last set, the operator and its leader, and what the operator saw of the
-    /// user. Then the cure follows, as commands with the resource's own names, and the page that says more. A line
-    /// with a question mark names the right that you lack.
+    /// never the value), the record of the last set, the operator with its leader and rights, and what the operator
+    /// saw of the user. Then the cure follows, as commands with the resource's own names, and the page that says
+    /// more. A line with a question mark names the right that you lack.
     ///
     /// With -A, -l or --pool, or without a name, many resources are counted by reason, the worst first.
     ///
@@ -231,9 +231,32 @@ async fn execute(cli: Cli) -> Result<Exit, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
 
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[rstest]
+    #[case("doctor team-a/ci-bot", true)]
+    #[case("doctor team-a/ci-bot/status", false)]
+    #[case("wait ci-bot", true)]
+    #[case("wait team-a/ci-bot", true)]
+    #[case("wait team-a/ci-bot/status", false)]
+    #[case("set team-a/ci-bot/status", false)]
+    #[case("suspend ci-bot?x --reason y", false)]
+    #[case("resume team-a/..", false)]
+    #[case("check -n team-a/x", false)]
+    #[case("report -o r.tgz --operator-namespace a?b", false)]
+    #[case("grants test --user -rf --pool eu-west-1_a", true)]
+    fn a_name_is_one_and_a_username_may_begin_with_a_hyphen(
+        #[case] line: &str,
+        #[case] is_well: bool,
+    ) {
+        let args = ["kubectl-cognito_password"]
+            .into_iter()
+            .chain(line.split(' '));
+        assert_eq!(Cli::try_parse_from(args).is_ok(), is_well);
     }
 }

@@ -10,6 +10,7 @@ use super::{
     check::http_url,
     exit::{Exit, Failure},
     http_get::http_get,
+    object_names,
     output::OutputArgs,
     session::Session,
 };
@@ -42,7 +43,11 @@ pub const EXAMPLES: &str = "Examples:
 #[derive(Args, Debug)]
 pub struct DoctorArgs {
     /// The resources, each as NAME or NAMESPACE/NAME; without NAME: a summary of the namespace
-    #[arg(value_name = "NAME", conflicts_with_all = ["all_namespaces", "selector", "pool"])]
+    #[arg(
+        value_name = "NAME",
+        value_parser = object_names::resource,
+        conflicts_with_all = ["all_namespaces", "selector", "pool"]
+    )]
     names: Vec<String>,
 
     /// Sum up the resources of all namespaces
@@ -63,7 +68,7 @@ pub struct DoctorArgs {
     url: Option<String>,
 
     /// The operator's own namespace [default: where its Deployment is]
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", value_parser = object_names::namespace)]
     operator_namespace: Option<String>,
 
     #[command(flatten)]
@@ -113,27 +118,12 @@ async fn report(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
             unseen => missing.push(not_there(client, namespace, name, &unseen).await),
         }
     }
-    let pools: BTreeSet<_> = found
-        .iter()
-        .filter_map(|it| Some(it.readable()?.spec.user_pool_id.clone()))
-        .collect();
-    let own: BTreeSet<_> = found.iter().map(|it| it.key().0.to_owned()).collect();
-    let mut rivals = (Vec::new(), None);
-    for pool in &pools {
-        let (more, without) = rivals_in(client, pool, &own).await;
-        rivals.0.extend(more);
-        rivals.1 = rivals.1.or(without);
-    }
-    let mut around = surroundings(args, client, Rivals::new(rivals.0, rivals.1)).await;
-    for namespace in own {
-        let labels = namespaces::labels(client, &namespace).await;
-        around.labels.insert(namespace, labels);
-    }
-    let mut reports = Vec::new();
-    for it in &found {
-        let secret = secret_of(client, it, &around).await;
-        reports.push(Report::new(it, secret.as_ref(), &around));
-    }
+    // Without a resource there is nothing else to read, and an API server that hangs isn't asked again.
+    let reports = if found.is_empty() {
+        Vec::new()
+    } else {
+        reports(args, client, &found).await
+    };
     let of_missing = missing.iter().map(|it| it.exit);
     let of_reports = reports.iter().map(|it| exit_of(it.is_well()));
     let exit = worst(of_missing.chain(of_reports));
@@ -151,6 +141,32 @@ async fn report(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
     })
 }
 
+/// A report on each resource.
+async fn reports(args: &DoctorArgs, client: &Client, found: &[Listed]) -> Vec<Report> {
+    let pools: BTreeSet<_> = found
+        .iter()
+        .filter_map(|it| Some(it.readable()?.spec.user_pool_id.clone()))
+        .collect();
+    let own: BTreeSet<_> = found.iter().map(|it| it.key().0.to_owned()).collect();
+    let mut rivals = (Vec::new(), None);
+    for pool in &pools {
+        let (more, without) = rivals_in(client, pool, &own).await;
+        rivals.0.extend(more);
+        rivals.1 = rivals.1.or(without);
+    }
+    let mut around = surroundings(args, client, Rivals::new(rivals.0, rivals.1)).await;
+    for namespace in own {
+        let labels = namespaces::labels(client, &namespace).await;
+        around.labels.insert(namespace, labels);
+    }
+    let mut reports = Vec::new();
+    for it in found {
+        let secret = secret_of(client, it, &around).await;
+        reports.push(Report::new(it, secret.as_ref(), &around));
+    }
+    reports
+}
+
 async fn sum_up(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
     let client = &session.client;
     let everywhere = args.all_namespaces || args.pool.is_some();
@@ -162,7 +178,7 @@ async fn sum_up(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
         Seen::Failed(_) if is_without_crds(client).await => Vec::new(),
         unseen => {
             let why = unseen.why_not().unwrap_or_default();
-            let hint = if everywhere {
+            let hint = if everywhere && matches!(unseen, Seen::Denied(_)) {
                 "; without -A and --pool, the resources of one namespace are summed up"
             } else {
                 ""
@@ -305,13 +321,14 @@ async fn not_there(
         exit: Exit::Unknown,
         near: Vec::new(),
     };
-    if let Some(why) = unseen.why_not() {
-        it.why = why;
-        return it;
-    }
-    if is_without_crds(client).await {
+    // Without the CRDs, the API server knows no such path, which is an answer like any other failure.
+    if !matches!(unseen, Seen::Denied(_)) && is_without_crds(client).await {
         it.exit = Exit::Found;
         it.why.push_str("the API server doesn't know CognitoUserPasswords: install the operator's CRDs (kubectl apply --server-side -k crds/)");
+        return it;
+    }
+    if let Some(why) = unseen.why_not() {
+        it.why = why;
         return it;
     }
     it.exit = Exit::Found;

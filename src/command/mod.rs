@@ -16,6 +16,7 @@ mod following;
 pub mod grants;
 mod http_get;
 pub mod names;
+mod object_names;
 pub mod output;
 pub mod report;
 mod select;

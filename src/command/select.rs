@@ -6,7 +6,7 @@
     reason = "the docs of the arguments are the help text"
 )]
 
-use super::{entries::Entry, exit::Failure, session::Session};
+use super::{entries::Entry, exit::Failure, object_names, session::Session};
 use crate::{
     cluster::inspect::{
         installation::has_right,
@@ -33,7 +33,7 @@ pub struct SelectArgs {
 #[group(required = true, multiple = false)]
 struct WhichArgs {
     /// The names of CognitoUserPassword resources, as NAME or NAMESPACE/NAME
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = object_names::resource)]
     names: Vec<String>,
 
     /// The resources with these labels, in kubectl's syntax, such as team=a

@@ -6,7 +6,7 @@
     reason = "the docs of the arguments are the help text"
 )]
 
-use super::exit::Failure;
+use super::{exit::Failure, object_names};
 use crate::{
     cluster::{connect, infer_config, kubeconfig_config},
     core::doctor::names::split,
@@ -35,6 +35,7 @@ pub struct ConnectionArgs {
         short = 'n',
         global = true,
         value_name = "NAMESPACE",
+        value_parser = object_names::namespace,
         help_heading = "Cluster"
     )]
     namespace: Option<String>,

@@ -9,6 +9,7 @@
 use super::{
     check::{exit, installation::visible},
     exit::{Exit, Failure},
+    object_names,
     output::OutputArgs,
     session::Session,
 };
@@ -19,7 +20,7 @@ use clap::Args;
 #[derive(Args, Debug)]
 pub struct VersionArgs {
     /// The operator's own namespace [default: all operators that can be found]
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", value_parser = object_names::namespace)]
     operator_namespace: Option<String>,
 
     #[command(flatten)]

@@ -10,6 +10,7 @@ use super::{
     entries::{Entries, Entry, State, exit_of, print_line},
     exit::{Exit, Failure},
     following::{Followed, interrupted, span},
+    object_names,
     output::{Format, OutputArgs},
     session::Session,
 };
@@ -23,7 +24,7 @@ use tokio::time::Instant;
 #[derive(Args, Debug)]
 pub struct WaitArgs {
     /// The names of CognitoUserPassword resources, as NAME or NAMESPACE/NAME
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", value_parser = object_names::resource)]
     names: Vec<String>,
 
     /// The condition that is to be True for the resource's current generation: Ready, Verified, Suspended, Stalled

@@ -3,11 +3,17 @@
 use super::{
     access::{core_right, right, seen},
     operator::installed,
+    rights::rights_of,
 };
 use crate::{
-    api::{FIELD_MANAGER, LEASE},
+    api::{FIELD_MANAGER, KEY_SECRET, LEASE},
     core::{
-        checkup::{installed::Installed, right::Right, seen::Seen},
+        checkup::{
+            installed::Installed,
+            judge::facts::Answers,
+            right::{Installation, Right, needed},
+            seen::Seen,
+        },
         doctor::{
             facts::{Lease, Operator},
             metrics::Metrics,
@@ -54,6 +60,7 @@ pub async fn operators(client: &Client, namespace: Option<&str>) -> (Vec<Operato
             regions: Regions::Any,
             lease: lease(client, namespace, LEASE).await,
             metrics: Seen::Known(Vec::new()),
+            rights: Seen::Known(Vec::new()),
         });
     }
     (operators, deployments)
@@ -65,9 +72,23 @@ async fn of_deployment(client: &Client, installed: Installed) -> Operator {
         regions: regions(client, &installed).await,
         lease: lease(client, &namespace, &installed.settings.lease_name).await,
         metrics: metrics(client, &installed).await,
+        rights: rights(client, &installed).await,
         namespace,
         installed: Some(installed),
     }
+}
+
+/// Whether the operator has each right that it needs for all that it watches.
+async fn rights(client: &Client, installed: &Installed) -> Seen<Answers> {
+    let settings = &installed.settings;
+    let installation = Installation {
+        namespace: installed.namespace.clone(),
+        key_secret: KEY_SECRET,
+        watched: settings.watch_namespaces.clone(),
+        lease: settings.leader_elect.then(|| settings.lease_name.clone()),
+    };
+    let account = (&*installed.namespace, &*installed.service_account);
+    rights_of(client, account, needed(&installation)).await
 }
 
 /// Any Region, if the Deployment's environment has an endpoint for Cognito or if the environment is unknown.

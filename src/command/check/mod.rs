@@ -19,6 +19,7 @@ pub use settings::Settings;
 use super::{
     exit::{Exit, Failure},
     following::span,
+    object_names,
     output::OutputArgs,
     session::Session,
 };
@@ -56,7 +57,7 @@ pub struct CheckArgs {
 
     /// The operator's own namespace [default: all operators that can be found; with --pre
     /// cognito-password-operator]
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", value_parser = object_names::namespace)]
     operator_namespace: Option<String>,
 
     /// With --pre: the namespaces that the operator will watch, separated by commas [default: all namespaces]

@@ -23,7 +23,7 @@ use clap::Args;
 #[derive(Args, Debug)]
 pub(super) struct UserArgs {
     /// The username, as the resource spells it
-    #[arg(long, value_name = "USERNAME")]
+    #[arg(long, value_name = "USERNAME", allow_hyphen_values = true)]
     user: String,
 
     /// The id of the user pool

@@ -12,6 +12,7 @@ mod gather;
 use super::{
     check::http_url,
     exit::{Exit, Failure},
+    object_names,
     output::{layout, write_line},
     session::Session,
 };
@@ -32,7 +33,7 @@ pub struct ReportArgs {
     force: bool,
 
     /// The operator's namespace [default: that of each Deployment that you may see]
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", value_parser = object_names::namespace)]
     operator_namespace: Option<String>,
 
     /// Read /readyz and /metrics here, not through the API server, such as http://localhost:8080

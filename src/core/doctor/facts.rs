@@ -7,6 +7,7 @@ use crate::{
         access::why_not::ListedGrant,
         checkup::{
             installed::{Installed, Settings},
+            judge::facts::Answers,
             right::Right,
             seen::Seen,
         },
@@ -167,6 +168,8 @@ pub struct Operator {
     pub lease: Seen<Option<Lease>>,
     /// The metrics of each pod that answered, by the pod's name; or why there are none.
     pub metrics: Seen<Vec<(String, Metrics)>>,
+    /// Whether the operator's `ServiceAccount` has each right that it needs; empty without a Deployment.
+    pub rights: Seen<Answers>,
 }
 
 impl Operator {

@@ -122,6 +122,7 @@ pub(super) fn operator() -> Operator {
                 rps: Some(10.0),
             },
         )]),
+        rights: Seen::Known(Vec::new()),
     }
 }
 

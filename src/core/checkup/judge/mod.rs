@@ -7,7 +7,7 @@ mod leader;
 mod objects;
 pub(super) mod operator;
 mod pages;
-pub(super) mod rights;
+pub(in crate::core) mod rights;
 
 pub use facts::Lease;
 

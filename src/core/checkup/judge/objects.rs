@@ -45,9 +45,8 @@ pub(super) fn grants(grants: &Seen<Vec<GrantState>>, admits_all: bool) -> Vec<Fi
         } else {
             let text = "there is no grant, so no namespace may manage any user".to_owned();
             Finding::new(GRANTS, Level::Warning, text).cured_by(
-                Cure::command(
-                    "write a CognitoUserPoolGrant, such as this example",
-                    "kubectl apply -f deploy/examples/grant.yaml".to_owned(),
+                Cure::words(
+                    "write a CognitoUserPoolGrant for each team, with the team's namespaces, its pool and its usernames",
                 )
                 .more("multi-tenancy.md"),
             )

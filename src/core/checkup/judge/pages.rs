@@ -122,8 +122,9 @@ pub(super) fn identity(
         return Some(Finding::new(IDENTITY, Level::Well, text));
     }
     let text = format!(
-        "{} wait because the operator, or the role of a grant, has no AWS credentials that work",
-        count(number, "resource")
+        "{} {} because the operator, or the role of a grant, has no AWS credentials that work",
+        count(number, "resource"),
+        if number == 1 { "waits" } else { "wait" }
     );
     let cure = Cure {
         text: "the messages have AWS's words".to_owned(),

@@ -49,7 +49,7 @@ pub(super) fn judge(rights: &Seen<Answers>, deployed: Option<&Deployed>) -> Vec<
 }
 
 /// The rights that the API server denies.
-pub(in crate::core::checkup) fn lacking(answers: &Answers) -> Vec<&Right> {
+pub(in crate::core) fn lacking(answers: &[(Right, Result<bool, String>)]) -> Vec<&Right> {
     let lacks = answers.iter().filter(|(_, answer)| *answer == Ok(false));
     lacks.map(|(right, _)| right).collect()
 }
@@ -71,7 +71,7 @@ pub(in crate::core::checkup) fn undecided(answers: &Answers) -> Option<Finding> 
 
 /// The rights as `kubectl auth can-i` takes them, but the verbs of one kind of objects in one place together:
 /// `get,list,watch secrets -A`.
-pub(in crate::core::checkup) fn grouped(rights: &[&Right]) -> Vec<String> {
+pub(in crate::core) fn grouped(rights: &[&Right]) -> Vec<String> {
     let mut groups: Vec<(Right, Vec<&str>)> = Vec::new();
     for right in rights {
         let without = Right {

@@ -6,6 +6,7 @@ pub mod grant;
 pub mod operator;
 pub mod record;
 pub mod resource;
+mod rights;
 pub mod secret;
 pub mod user;
 

@@ -29,7 +29,11 @@ pub fn links(subject: &Subject<'_>, around: &Surroundings) -> Vec<Link> {
     // A status that nobody writes, although all is well as far as the caller sees.
     let changed = subject.changed();
     let is_overdue = changed.is_none_or(|at| around.now.duration_since(at) > PATIENCE);
-    let is_well = links.iter().all(|it| it.finding.level == Level::Well);
+    // Whoever can't ask for the operator's rights still sees that it leads.
+    let is_well = links.iter().all(|it| {
+        let level = it.finding.level;
+        level == Level::Well || (it.finding.subject == "rights" && level == Level::Unknown)
+    });
     if !subject.is_observed() && is_overdue && is_well {
         let text = "an operator leads, but doesn't act for this resource: it can't read the resource or can't write the status, or the namespace isn't among its --watch-namespaces";
         let mut link = Link::new(SUBJECT, Level::Failed, text.to_owned());
@@ -75,7 +79,10 @@ pub fn of_namespace(namespace: Option<&str>, around: &Surroundings) -> Vec<Link>
         }
         ([_, ..], _) => {}
     }
-    links.extend(acting.iter().map(|it| of_operator(it, around.now)));
+    for it in acting {
+        links.push(of_operator(it, around.now));
+        links.extend(super::rights::link(it, namespace));
+    }
     links
 }
 
@@ -114,8 +121,13 @@ pub fn crds(around: &Surroundings) -> Option<Link> {
     let command = installed.map_or_else(
         || "kubectl apply --server-side -k crds/".to_owned(),
         |it| {
-            let image = word(&it.image, "IMAGE");
-            format!("docker run --rm {image} crd | kubectl apply --server-side -f -")
+            let (namespace, name) = (word(&it.namespace, "NAMESPACE"), word(&it.name, "NAME"));
+            let program = if it.ready > 0 {
+                format!("kubectl exec -n {namespace} deploy/{name} -- /cognito-password-operator")
+            } else {
+                format!("docker run --rm {}", word(&it.image, "IMAGE"))
+            };
+            format!("{program} crd | kubectl apply --server-side -f -")
         },
     );
     let cure = Cure::command("apply the CRDs of the operator's version", command);
@@ -277,6 +289,7 @@ fn load(operator: &Operator) -> String {
     };
     let parts = [
         it.rps
+            .map(|rps| (rps * 10.0).round() / 10.0)
             .map(|rps| format!("budget {rps} of {} sets/s", operator.settings().cognito_rps)),
         it.waiting.map(|waiting| format!("{waiting} waiting")),
         it.queue.map(|queue| format!("{queue} in the queue")),
@@ -290,7 +303,9 @@ fn load(operator: &Operator) -> String {
 }
 
 fn of_lease(lease: &Lease, operator: Option<&Operator>, now: Timestamp) -> Link {
-    let holder = shown(&lease.holder);
+    // After the pod's name and an underscore, the identity goes on with what tells processes apart.
+    let holder = lease.holder.split('_').next().unwrap_or_default();
+    let holder = shown(holder);
     let broken = |text: String| {
         let mut link = Link::new(SUBJECT, Level::Failed, text);
         link.finding.cure = Some(logs(operator));

@@ -143,7 +143,11 @@ pub(super) fn of_grant(
                     format!(
                         "kubectl cognito-password grants test -n {namespace} --user {username} --pool {pool}"
                     ),
-                    format!("echo {} | kubectl create -f -", word(&grant(subject), "GRANT")),
+                    // Not `echo`: in zsh and dash, `echo` would take a backslash of a username for an escape.
+                    format!(
+                        "printf %s {} | kubectl create -f -",
+                        word(&grant(subject), "GRANT")
+                    ),
                 ],
             )
         }
@@ -171,21 +175,29 @@ fn grant(subject: &Subject<'_>) -> String {
 
 pub(super) fn of_duplicate(words: &Words, known: &Known<'_>) -> (String, Vec<String>) {
     let (name, namespace) = (&words.name, &words.namespace);
-    let mut commands = vec![format!("kubectl delete cup {name} -n {namespace}")];
-    if let Some((namespace, name)) = known.older.and_then(|it| it.split_once('/')) {
-        commands.push(format!(
-            "kubectl delete cup {} -n {}",
-            word(name, "RESOURCE"),
-            word(namespace, "NAMESPACE")
-        ));
-    } else {
-        commands.push(format!(
-            "kubectl get cup -A --field-selector spec.userPoolId={}",
-            words.pool
-        ));
+    let this = format!("kubectl delete cup {name} -n {namespace}");
+    match known.older.and_then(|it| it.split_once('/')) {
+        // The commands are a choice: both together would delete both resources.
+        Some((namespace, name)) => (
+            "delete one of the two, not both: the first command deletes this one; the second deletes the older one, after which this one sets its own value".to_owned(),
+            vec![
+                this,
+                format!(
+                    "kubectl delete cup {} -n {}",
+                    word(name, "RESOURCE"),
+                    word(namespace, "NAMESPACE")
+                ),
+            ],
+        ),
+        None => (
+            "delete this one, or the older one, after which this one sets its own value; the second command lists the resources of the pool".to_owned(),
+            vec![
+                this,
+                format!(
+                    "kubectl get cup -A --field-selector spec.userPoolId={}",
+                    words.pool
+                ),
+            ],
+        ),
     }
-    (
-        "delete one of the two: this one, or the older one, after which this one sets its own value".to_owned(),
-        commands,
-    )
 }

@@ -80,7 +80,7 @@ pub(super) fn of_identity(
     words: &Words,
     known: &Known<'_>,
 ) -> (String, Vec<String>) {
-    let namespace = known.operator.map_or(FIELD_MANAGER, |it| it.0);
+    let (namespace, deployment) = known.operator.unwrap_or((FIELD_MANAGER, FIELD_MANAGER));
     let of_role = known.role.map(|role| {
         let name = role.rsplit('/').next().unwrap_or_default();
         word(name, "ROLE")
@@ -94,7 +94,7 @@ pub(super) fn of_identity(
                 vec![
                     format!("aws iam list-role-policies --role-name {role}"),
                     format!(
-                        "cognito-password-operator iam-policy --pool-arn $({} --query UserPool.Arn --output text)",
+                        "kubectl exec -n {namespace} deploy/{deployment} -- /cognito-password-operator iam-policy --pool-arn $({} --query UserPool.Arn --output text)",
                         words.pool("describe-user-pool")
                     ),
                     words.request(),
@@ -114,10 +114,7 @@ pub(super) fn of_identity(
                 format!(
                     "kubectl get pods -n {namespace} -o yaml | grep -E 'AWS_ROLE_ARN|AWS_CONTAINER_CREDENTIALS_FULL_URI'"
                 ),
-                format!(
-                    "kubectl rollout restart deployment/{} -n {namespace}",
-                    known.operator.map_or(FIELD_MANAGER, |it| it.1)
-                ),
+                format!("kubectl rollout restart deployment/{deployment} -n {namespace}"),
             ],
         ),
         // Unreachable.

@@ -7,7 +7,7 @@ pub mod known;
 
 use super::subject::Subject;
 use crate::{
-    api::{Class, Reason},
+    api::{Class, Reason, SUSPENDED_BECAUSE},
     core::checkup::finding::Cure,
 };
 use cluster::{of_duplicate, of_grant, of_secret};
@@ -19,7 +19,10 @@ use serde_json::json;
 /// The command that ends a suspension.
 #[must_use]
 pub fn resume(subject: &Subject<'_>) -> String {
-    Words::new(subject, &Known::default()).patch(&json!({ "spec": { "suspend": false } }))
+    Words::new(subject, &Known::default()).patch(&json!({
+        "metadata": { "annotations": { SUSPENDED_BECAUSE: null } },
+        "spec": { "suspend": false },
+    }))
 }
 
 /// What mends a resource of this reason. None if nothing is to be mended.
@@ -89,7 +92,7 @@ fn wait(reason: Reason, words: &Words, known: &Known<'_>) -> (String, Vec<String
             format!("wait: the operator ends the sessions by itself{next}")
         }
         Reason::TooManyRequests => format!(
-            "wait: the operator tries again by itself{next}; if the throttling lasts, lower --cognito-rps, or find who else calls Cognito in this account"
+            "wait: the operator tries again by itself{next}; if the throttling lasts, lower the operator's --cognito-rps (the chart's value settings.cognitoRps), or find who else calls Cognito in this account"
         ),
         Reason::UnhandledError => format!(
             "wait: the operator tries again by itself{next}; if the error stays, follow AWS's words above"
@@ -99,11 +102,5 @@ fn wait(reason: Reason, words: &Words, known: &Known<'_>) -> (String, Vec<String
         }
         _ => format!("wait: the operator sends the same value again by itself{next}"),
     };
-    let mut commands = vec![words.watch()];
-    if let (Reason::TooManyRequests, Some((namespace, name))) = (reason, known.operator) {
-        commands.push(format!(
-            "kubectl set env deployment/{name} -n {namespace} CPO_COGNITO_RPS=5"
-        ));
-    }
-    (text, commands)
+    (text, vec![words.watch()])
 }

@@ -39,7 +39,7 @@ fn lease(around: &mut Surroundings, change: impl FnOnce(&mut Lease)) {
         pods.push(second);
     }
 }, "2 pods lead at once: cpo-7d9f-x2k, cpo-7d9f-zzz", "kubectl logs")]
-#[case::no_crds(|it: &mut Surroundings| it.crds = Ok(Crds::default()), "the CRDs are not installed", "docker run --rm image:0.1.0 crd | kubectl apply --server-side -f -")]
+#[case::no_crds(|it: &mut Surroundings| it.crds = Ok(Crds::default()), "the CRDs are not installed", "crd | kubectl apply --server-side -f -")]
 fn a_cause_that_no_status_tells(
     #[case] change: Change,
     #[case] words: &str,

@@ -36,7 +36,7 @@ fn each_fault_of_the_pages_is_found_and_named() {
     };
     facts.resources = Some(Seen::Known(counted));
     let text = &on(&facts, "identity")[0].text;
-    assert!(text.starts_with("1 resource wait"), "{text}");
+    assert!(text.starts_with("1 resource waits because"), "{text}");
 }
 
 #[test]

@@ -1,0 +1,69 @@
+//! Names of Kubernetes objects on the command line. A name becomes a segment of a URL's path, so `ci-bot/status` or
+//! `ci-bot?x` would be a request about something else.
+
+/// A resource as NAME or NAMESPACE/NAME.
+pub(super) fn resource(text: &str) -> Result<String, String> {
+    let is_well = text
+        .split_once('/')
+        .is_some_and(|(namespace, name)| fits(namespace) && fits(name));
+    if is_well {
+        return Ok(text.to_owned());
+    }
+    checked(text)
+}
+
+/// The name of a namespace: an RFC 1123 label.
+pub(super) fn namespace(text: &str) -> Result<String, String> {
+    let is_well = fits(text) && text.len() <= 63 && !text.contains('.');
+    is_well.then(|| text.to_owned()).ok_or_else(|| {
+        "a namespace's name has 1 to 63 lower case letters, digits and '-'".to_owned()
+    })
+}
+
+fn checked(text: &str) -> Result<String, String> {
+    fits(text).then(|| text.to_owned()).ok_or_else(|| {
+        "a name has lower case letters, digits, '-' and '.', and begins and ends with a letter or digit"
+            .to_owned()
+    })
+}
+
+fn fits(text: &str) -> bool {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_label = |label: &str| {
+        label.starts_with(alphanumeric)
+            && label.ends_with(alphanumeric)
+            && label.chars().all(|c| alphanumeric(c) || c == '-')
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::name("ci-bot.2", true)]
+    #[case::with_namespace("team-a/ci-bot", true)]
+    #[case::two_slashes("team-a/ci-bot/status", false)]
+    #[case::no_name("team-a/", false)]
+    #[case::no_namespace("/ci-bot", false)]
+    #[case::path("../ci-bot", false)]
+    #[case::query("ci-bot?watch=1", false)]
+    #[case::upper_case("CI", false)]
+    #[case::hyphen("ci-", false)]
+    #[case::empty("", false)]
+    fn only_a_name_becomes_a_part_of_a_path(#[case] text: &str, #[case] is_name: bool) {
+        assert_eq!(resource(text).is_ok(), is_name);
+    }
+
+    #[rstest]
+    #[case("team-a", true)]
+    #[case("team.a", false)]
+    #[case("team-a/b", false)]
+    #[case("team?a", false)]
+    #[case("", false)]
+    fn a_namespace_is_one_label(#[case] text: &str, #[case] is_well: bool) {
+        assert_eq!(namespace(text).is_ok(), is_well);
+    }
+}
