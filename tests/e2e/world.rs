@@ -83,7 +83,8 @@ impl World<'static> {
             turn = TURNS[1].lock() => (&*PLANES[1], turn),
         };
         plane.install("deploy/");
-        // Deletes the grants of an earlier test.
+        // Deletes the resources and grants of an earlier test.
+        plane.kubectl(&["delete", "cup", "--all", "-A", "--wait=false"]);
         plane.kubectl(&["delete", "cupg", "--all", "--wait=false"]);
         for grant in plane.kubectl(&["get", "cupg", "-o", "name"]).lines() {
             // The grant may be gone by now.

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use cognito_password_operator::api::CognitoUserPassword;
 use futures::StreamExt;
+use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -419,6 +421,14 @@ async fn lists_page_by_page(world: &World<'_>, viewer: &Path) {
         1,
         &["621 resources in", "× NotObserved 621:", "and 618 more"],
     );
+    // Other tests sum up all resources of this control plane.
+    let resources: Api<CognitoUserPassword> =
+        Api::namespaced(world.client.clone(), &world.namespace);
+    let many = ListParams::default().fields("metadata.name!=bot");
+    let deleted = resources
+        .delete_collection(&DeleteParams::default(), &many)
+        .await;
+    deleted.expect("the resources are deleted");
 }
 
 /// CRDs of an older version.

@@ -354,7 +354,7 @@ async fn without_an_api_server_the_answer_is_unknown_and_mistakes_are_usage_erro
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     for args in [
         &["wait"][..],
-        &["wait", "bot", "--timeout=5"],
+        &["wait", "bot", "--timeout=soon"],
         &["wait", "bot", "--for=Perfect"],
     ] {
         let (status, _, stderr) = plugin(&nowhere, args).await;
