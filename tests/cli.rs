@@ -224,7 +224,7 @@ fn check_refuses_a_wrong_setting_in_one_line() {
         ),
         (
             &["--operator-namespace", "home", "--wait", "soon"],
-            "a time is needed, such as 2m",
+            "a time such as 30s, 5m, 1h30m or 90 is needed",
         ),
         (&["--pre", "--url", "http://x"], "cannot be used with"),
         (&["--operator-namespace", "Home"], "lower case"),
