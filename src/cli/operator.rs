@@ -17,6 +17,7 @@ use crate::{
     command::{
         check,
         exit::{Exit, Failure},
+        following::span,
         output::OutputArgs,
         session::ConnectionArgs,
         wait::{WaitArgs, wait},
@@ -267,7 +268,7 @@ struct CheckArgs {
     pre: bool,
 
     /// Check again while something fails or is unknown, for at most this long, such as 2m, or a number of seconds
-    #[arg(long, value_name = "TIME", default_value = "0", value_parser = check::wait_span)]
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = span)]
     wait: Duration,
 
     #[command(flatten)]

@@ -157,7 +157,10 @@ async fn reports(args: &DoctorArgs, client: &Client, found: &[Listed]) -> Vec<Re
     let mut around = surroundings(args, client, Rivals::new(rivals.0, rivals.1)).await;
     for namespace in own {
         let labels = namespaces::labels(client, &namespace).await;
-        around.labels.insert(namespace, labels);
+        // A namespace that does not exist has none.
+        around
+            .labels
+            .insert(namespace, labels.map(Option::unwrap_or_default));
     }
     let mut reports = Vec::new();
     for it in found {
@@ -204,9 +207,8 @@ async fn sum_up(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
     let all_labels = namespaces::all_labels(client).await;
     let namespaces: BTreeSet<_> = listed.iter().map(|it| it.key().0.to_owned()).collect();
     for namespace in namespaces {
-        let labels = all_labels
-            .clone()
-            .map(|mut it| it.remove(&namespace).unwrap_or_default());
+        let labels = all_labels.as_ref();
+        let labels = labels.map(|it| it.get(&namespace).cloned().unwrap_or_default());
         around.labels.insert(namespace, labels);
     }
     let summary = Summary::new(&listed, &around);

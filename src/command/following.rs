@@ -105,7 +105,7 @@ const SPAN_MAX: Duration = Duration::from_hours(24 * 366);
 ///
 /// # Errors
 /// The form that is right.
-pub(super) fn span(text: &str) -> Result<Duration, String> {
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<u32>().ok();
     let span = || text.parse::<SignedDuration>().ok()?.try_into().ok();
     let span: Option<Duration> = seconds

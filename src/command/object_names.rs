@@ -14,10 +14,14 @@ pub(super) fn resource(text: &str) -> Result<String, String> {
 
 /// The name of a namespace: an RFC 1123 label.
 pub(super) fn namespace(text: &str) -> Result<String, String> {
-    let is_well = fits(text) && text.len() <= 63 && !text.contains('.');
-    is_well.then(|| text.to_owned()).ok_or_else(|| {
+    is_namespace(text).then(|| text.to_owned()).ok_or_else(|| {
         "a namespace's name has 1 to 63 lower case letters, digits and '-'".to_owned()
     })
+}
+
+/// Whether the text is an RFC 1123 label: the name of a namespace.
+pub(crate) fn is_namespace(text: &str) -> bool {
+    text.len() <= 63 && is_label(text)
 }
 
 fn checked(text: &str) -> Result<String, String> {
@@ -28,13 +32,15 @@ fn checked(text: &str) -> Result<String, String> {
 }
 
 fn fits(text: &str) -> bool {
-    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let is_label = |label: &str| {
-        label.starts_with(alphanumeric)
-            && label.ends_with(alphanumeric)
-            && label.chars().all(|c| alphanumeric(c) || c == '-')
-    };
     text.len() <= 253 && text.split('.').all(is_label)
+}
+
+/// Whether the text is a label, of any length.
+fn is_label(text: &str) -> bool {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.starts_with(alphanumeric)
+        && text.ends_with(alphanumeric)
+        && text.chars().all(|c| alphanumeric(c) || c == '-')
 }
 
 #[cfg(test)]

@@ -17,6 +17,15 @@ pub async fn seen<T>(
     if has_right(client, &right).await == Ok(false) {
         return Seen::Denied(right);
     }
+    // Boxed, so that a chain of reads is no larger than each read.
+    Box::pin(seen_by(right, read)).await
+}
+
+/// Reads by `read`, for a caller of whom the right isn't known to be missing. The read itself shows whether it is.
+pub(super) async fn seen_by<T>(
+    right: Right,
+    read: impl Future<Output = Result<T, Error>>,
+) -> Seen<T> {
     // Maps the status code before `call` drops the code.
     let read = async {
         match read.await {
@@ -63,5 +72,13 @@ pub fn right(
         subresource: "",
         namespace: namespace.map(str::to_owned),
         name: name.map(str::to_owned),
+    }
+}
+
+/// The right to reach the pods of a namespace through the API server.
+pub(super) fn proxy_right(namespace: &str) -> Right {
+    Right {
+        subresource: "proxy",
+        ..core_right("get", "pods", Some(namespace), None)
     }
 }

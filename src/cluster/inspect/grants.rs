@@ -1,26 +1,18 @@
-//! Reads what the questions about grants are answered from: grants, namespaces with their labels, and resources.
+//! Reads what the questions about grants are answered from: grants and resources.
 
-use super::{
-    access::{core_right, right, seen},
-    list::list,
-    namespaces,
-};
+use super::{access::right, list::list};
 use crate::{
     api::{CognitoUserPassword, CognitoUserPoolGrant, GROUP},
     core::{
         access::why_not::ListedGrant,
         checkup::seen::Seen,
-        grants::{
-            book::{ListedGrants, NamespaceLabels},
-            who::{ListedResource, Namespaces},
-        },
+        grants::{book::ListedGrants, who::ListedResource},
         names::target::Target,
     },
 };
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Namespace;
 use kube::{
-    Api, Client, ResourceExt,
+    Client, ResourceExt,
     api::{ApiResource, DynamicObject, ListParams},
 };
 
@@ -44,20 +36,6 @@ fn listed_grant(object: DynamicObject) -> ListedGrant {
         Ok(grant) => ListedGrant::Spec(grant.spec),
         Err(error) => ListedGrant::Unreadable(error.to_string()),
     }
-}
-
-/// All namespaces with their labels.
-pub async fn namespaces(client: &Client) -> Seen<Namespaces> {
-    namespaces::all_labels(client).await
-}
-
-/// The labels of one namespace; None if there is no such namespace.
-pub async fn namespace_labels(client: &Client, name: &str) -> Seen<Option<NamespaceLabels>> {
-    // Someone who may read one namespace has this right in the namespace itself.
-    let needed = core_right("get", "namespaces", Some(name), Some(name));
-    let api: Api<Namespace> = Api::all(client.clone());
-    let namespace = seen(client, needed, api.get_metadata_opt(name)).await;
-    namespace.map(|found| found.map(|it| it.metadata.labels.unwrap_or_default()))
 }
 
 /// The resources of a namespace, or of all namespaces.

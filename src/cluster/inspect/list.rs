@@ -1,12 +1,9 @@
 //! Lists objects page by page, so that a list of thousands keeps each call short.
 
-use super::{access::one_line, installation::has_right};
-use crate::{
-    cluster::client::call::call,
-    core::checkup::{right::Right, seen::Seen},
-};
+use super::{access::seen_by, installation::has_right};
+use crate::core::checkup::{right::Right, seen::Seen};
 use kube::{
-    Api, Client, Error,
+    Api, Client,
     api::{ApiResource, DynamicObject, ListParams},
 };
 
@@ -31,17 +28,9 @@ pub(super) async fn list(
     let mut params = params.limit(PAGE);
     let mut objects = Vec::new();
     loop {
-        let page = async {
-            match api.list(&params).await {
-                Ok(page) => Ok(Some(page)),
-                Err(Error::Api(status)) if status.code == 403 => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
-        let page = match call(page).await {
-            Ok(Some(page)) => page,
-            Ok(None) => return Seen::Denied(right),
-            Err(error) => return Seen::Failed(one_line(&error)),
+        let page = match seen_by(right.clone(), api.list(&params)).await {
+            Seen::Known(page) => page,
+            unseen => return unseen.map(|_| Vec::new()),
         };
         objects.extend(page.items);
         match page.metadata.continue_.filter(|token| !token.is_empty()) {

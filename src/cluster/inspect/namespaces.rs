@@ -12,12 +12,13 @@ use kube::{
 };
 use std::collections::BTreeMap;
 
-/// The labels of one namespace. A namespace that does not exist has none.
-pub async fn labels(client: &Client, name: &str) -> Seen<BTreeMap<String, String>> {
+/// The labels of one namespace; None if there is no such namespace.
+pub async fn labels(client: &Client, name: &str) -> Seen<Option<BTreeMap<String, String>>> {
     let api: Api<Namespace> = Api::all(client.clone());
+    // Someone who may read one namespace has this right in the namespace itself.
     let needed = core_right("get", "namespaces", Some(name), Some(name));
     let found = seen(client, needed, api.get_metadata_opt(name)).await;
-    found.map(|it| it.map(|it| it.labels().clone()).unwrap_or_default())
+    found.map(|it| it.map(|it| it.metadata.labels.unwrap_or_default()))
 }
 
 /// The labels of all namespaces, by the name of the namespace.

@@ -1,7 +1,7 @@
 //! Reads how the operators do: the Deployments, the Lease of each, and the metrics of the pods.
 
 use super::{
-    access::{core_right, right, seen},
+    access::{core_right, proxy_right, right, seen},
     operator::installed,
     rights::rights_of,
 };
@@ -11,7 +11,7 @@ use crate::{
         checkup::{
             installed::Installed,
             judge::facts::Answers,
-            right::{Installation, Right, needed},
+            right::{Installation, needed},
             seen::Seen,
         },
         doctor::{
@@ -171,14 +171,7 @@ fn lease_of(name: &str, object: LeaseObject) -> Lease {
 /// The metrics of the pods, by the API server's proxy. A pod that doesn't answer is left out.
 async fn metrics(client: &Client, installed: &Installed) -> Seen<Vec<(String, Metrics)>> {
     let (namespace, port) = (&*installed.namespace, installed.settings.port);
-    let proxy = Right {
-        verb: "get",
-        group: "",
-        resource: "pods",
-        subresource: "proxy",
-        namespace: Some(namespace.to_owned()),
-        name: None,
-    };
+    let proxy = proxy_right(namespace);
     if super::installation::has_right(client, &proxy).await == Ok(false) {
         return Seen::Denied(proxy);
     }

@@ -1,11 +1,10 @@
 //! Reads the pages of the operator's pods through the API server's proxy.
 
-use super::installation::has_right;
+use super::{access::proxy_right, installation::has_right};
 use crate::{
     cluster::client::call::call,
     core::checkup::{
         judge::facts::{Answer, Page},
-        right::Right,
         seen::Seen,
     },
 };
@@ -29,14 +28,7 @@ pub async fn pages(
     pods: &[String],
     port: u16,
 ) -> Seen<Vec<Page>> {
-    let needed = Right {
-        verb: "get",
-        group: "",
-        resource: "pods",
-        subresource: "proxy",
-        namespace: Some(namespace.to_owned()),
-        name: None,
-    };
+    let needed = proxy_right(namespace);
     if has_right(client, &needed).await == Ok(false) {
         return Seen::Denied(needed);
     }

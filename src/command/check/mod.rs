@@ -52,7 +52,7 @@ pub struct CheckArgs {
     pre: bool,
 
     /// Check again while something fails or is unknown, for at most this long, such as 2m
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = wait_span)]
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = span)]
     wait: Duration,
 
     /// The operator's own namespace [default: all operators that can be found; with --pre
@@ -175,14 +175,6 @@ pub(super) fn exit(findings: &[Finding]) -> Exit {
         1 => Exit::Found,
         _ => Exit::Unknown,
     }
-}
-
-/// A span such as `2m`, or a number of seconds.
-///
-/// # Errors
-/// The text is neither.
-pub fn wait_span(text: &str) -> Result<Duration, String> {
-    span(text)
 }
 
 /// A URL of plain HTTP.

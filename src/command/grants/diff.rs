@@ -7,7 +7,7 @@
 
 use super::question::{notes, resources, seen_or_said};
 use crate::{
-    cluster::inspect::{grants as inspect, operator},
+    cluster::inspect::{grants as inspect, namespaces, operator},
     command::{
         exit::{Exit, Failure},
         output::OutputArgs,
@@ -76,7 +76,7 @@ pub(super) async fn diff(args: DiffArgs, session: &Session) -> Result<Exit, Fail
     let after = applied(&before, &file.grants, &args.delete);
     let seen = said.len();
     let namespaces = seen_or_said(
-        inspect::namespaces(client).await,
+        namespaces::all_labels(client).await,
         "all namespaces",
         &mut said,
     );

@@ -2,7 +2,7 @@
 
 use super::question::{UserArgs, notes};
 use crate::{
-    cluster::inspect::{grants as inspect, operator},
+    cluster::inspect::{grants as inspect, namespaces, operator},
     command::{
         exit::{Exit, Failure},
         output::OutputArgs,
@@ -48,7 +48,7 @@ pub(super) async fn test(args: TestArgs, session: &Session) -> Result<Exit, Fail
                 is_blind = true;
             }
         }
-        match inspect::namespace_labels(client, namespace).await {
+        match namespaces::labels(client, namespace).await {
             Seen::Known(Some(known)) => (labels, exists) = (Some(known), Some(true)),
             Seen::Known(None) => {
                 said.push(format!(

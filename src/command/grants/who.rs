@@ -2,7 +2,7 @@
 
 use super::question::{UserArgs, notes, resources, seen_or_said};
 use crate::{
-    cluster::inspect::{grants as inspect, operator},
+    cluster::inspect::{grants as inspect, namespaces, operator},
     command::{
         exit::{Exit, Failure},
         output::OutputArgs,
@@ -45,7 +45,7 @@ pub(super) async fn who(args: WhoArgs, session: &Session) -> Result<Exit, Failur
         }
     }
     let namespaces = seen_or_said(
-        inspect::namespaces(client).await,
+        namespaces::all_labels(client).await,
         "all namespaces",
         &mut said,
     );

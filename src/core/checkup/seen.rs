@@ -33,6 +33,16 @@ impl<T> Seen<T> {
         }
     }
 
+    /// The same with the fact borrowed.
+    #[must_use]
+    pub fn as_ref(&self) -> Seen<&T> {
+        match self {
+            Self::Known(fact) => Seen::Known(fact),
+            Self::Denied(right) => Seen::Denied(right.clone()),
+            Self::Failed(why) => Seen::Failed(why.clone()),
+        }
+    }
+
     /// The same with another fact.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Seen<U> {
         match self {
