@@ -2,10 +2,6 @@
 
 mod complete;
 #[cfg(feature = "operator")]
-mod iam_policy;
-#[cfg(feature = "operator")]
-mod names;
-#[cfg(feature = "operator")]
 pub mod operator;
 mod parse;
 pub mod plugin;

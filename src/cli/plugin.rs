@@ -13,10 +13,12 @@ use super::{
 use crate::command::{
     check::{CheckArgs, check},
     completion::{CompletionArgs, completion},
+    crd::{CrdArgs, crd},
     doctor::{self, DoctorArgs, doctor},
     exit::{Exit, Failure},
     explain::{ExplainArgs, explain},
     grants::{GrantsArgs, grants},
+    iam_policy::{IamPolicyArgs, iam_policy},
     names,
     output::write_line,
     report::{ReportArgs, report},
@@ -151,6 +153,27 @@ enum Command {
     ///
     /// Example: kubectl cognito-password report -o report.tar.gz
     Report(ReportArgs),
+    /// Print the CustomResourceDefinitions of this version as YAML
+    ///
+    /// Asks no cluster.
+    ///
+    /// Exit status: 0.
+    ///
+    /// Example:
+    ///   kubectl cognito-password crd |
+    ///     kubectl apply --server-side --force-conflicts -f -
+    Crd(CrdArgs),
+    /// Print what the operator's AWS roles need: a policy of their rights, or a trust policy
+    ///
+    /// Prints one JSON document on standard output, with the fewest rights that work. With pools or roles, the document
+    /// is the policy of a role's rights; with `trust`, a role's trust policy. Asks neither a cluster nor AWS.
+    ///
+    /// Exit status: 0, or 2 for a wrong command line.
+    ///
+    /// Example:
+    ///   kubectl cognito-password iam-policy --pool-arn
+    ///   arn:aws:cognito-idp:eu-west-1:111122223333:userpool/eu-west-1_AbCdEf123
+    IamPolicy(IamPolicyArgs),
     /// Print the script by which a shell completes commands and flags
     ///
     /// The script is for kubectl-cognito_password. After `kubectl cognito-password`, kubectl's own completion asks
@@ -224,6 +247,8 @@ async fn execute(cli: Cli) -> Result<Exit, Failure> {
         Command::Grants(args) => grants(args, &session().await?).await,
         Command::Explain(args) => explain(&args),
         Command::Report(args) => report(&args, &session().await?).await,
+        Command::Crd(args) => crd(&args),
+        Command::IamPolicy(args) => iam_policy(args),
         Command::Completion(args) => completion(&args, Cli::command()),
     }
 }

@@ -4,10 +4,11 @@
 //! - `session` finds the API server as kubectl does, and `output` knows the formats and the terminal.
 //! - `select` reads the resources that a command is about, `following` follows one, and `entries` has the result of
 //!   a command for each.
-//! - The plugin of kubectl has all commands; the operator's program has `check` and `wait`.
+//! - The plugin of kubectl has all commands; the operator's program has `check`, `crd`, `iam-policy` and `wait`.
 
 pub mod check;
 pub mod completion;
+pub mod crd;
 pub mod doctor;
 mod entries;
 pub mod exit;
@@ -15,6 +16,7 @@ pub mod explain;
 pub(crate) mod following;
 pub mod grants;
 mod http_get;
+pub mod iam_policy;
 pub mod names;
 pub(crate) mod object_names;
 pub mod output;

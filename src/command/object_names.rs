@@ -13,9 +13,24 @@ pub(super) fn resource(text: &str) -> Result<String, String> {
 }
 
 /// The name of a namespace: an RFC 1123 label.
-pub(super) fn namespace(text: &str) -> Result<String, String> {
+pub(crate) fn namespace(text: &str) -> Result<String, String> {
     is_namespace(text).then(|| text.to_owned()).ok_or_else(|| {
-        "a namespace's name has 1 to 63 lower case letters, digits and '-'".to_owned()
+        "a namespace's name has 1 to 63 lower case letters, digits and '-', and begins and ends with a letter or digit".to_owned()
+    })
+}
+
+/// The name of a `ServiceAccount`: an RFC 1123 subdomain.
+pub(super) fn service_account(text: &str) -> Result<String, String> {
+    fits(text).then(|| text.to_owned()).ok_or_else(|| {
+        "a ServiceAccount's name has lower case letters, digits, '-' and '.', and begins and ends with a letter or digit".to_owned()
+    })
+}
+
+/// The name of a Lease: an RFC 1123 subdomain.
+#[cfg(feature = "operator")]
+pub(crate) fn lease_name(text: &str) -> Result<String, String> {
+    fits(text).then(|| text.to_owned()).ok_or_else(|| {
+        "a Lease's name has lower case letters, digits, '-' and '.', and begins and ends with a letter or digit".to_owned()
     })
 }
 

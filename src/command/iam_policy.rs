@@ -5,7 +5,11 @@
     reason = "the docs of the arguments are the help text"
 )]
 
-use super::names::{namespace, service_account};
+use super::{
+    exit::{Exit, Failure},
+    object_names::{namespace, service_account},
+    output::write_line,
+};
 use crate::core::{
     access::{
         authority::ExternalId,
@@ -15,9 +19,10 @@ use crate::core::{
 };
 use clap::{Args, Subcommand};
 
+/// The arguments.
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
-pub(super) struct IamPolicyArgs {
+pub struct IamPolicyArgs {
     #[command(subcommand)]
     command: Option<IamPolicyCommand>,
 
@@ -139,8 +144,18 @@ impl From<ServiceAccountArgs> for ServiceAccount {
     }
 }
 
+/// Prints the policy document for these arguments on standard output.
+///
+/// # Errors
+/// [`Failure::Unknown`] if standard output fails.
+pub fn iam_policy(args: IamPolicyArgs) -> Result<Exit, Failure> {
+    write_line(&document(args).to_string())
+        .map(|()| Exit::Well)
+        .map_err(|error| Failure::Unknown(format!("the output failed: {error}")))
+}
+
 /// The policy document for these arguments.
-pub(super) fn document(args: IamPolicyArgs) -> Document {
+fn document(args: IamPolicyArgs) -> Document {
     let Some(IamPolicyCommand::Trust(trust)) = args.command else {
         let permissions = Permissions {
             pools: args.pool_arn.into_iter().collect(),
