@@ -45,6 +45,8 @@ fn judged(mut secret: Secret, key: &str, selectors: &[String]) -> FoundSecret {
     };
     let owner = secret.owner_references().first();
     FoundSecret {
+        uid: secret.uid().unwrap_or_default(),
+        version: secret.resource_version().unwrap_or_default(),
         keys,
         value,
         unfit: selectors.iter().filter(|it| !fits(it)).cloned().collect(),

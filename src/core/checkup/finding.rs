@@ -49,12 +49,26 @@ pub struct Finding {
 pub struct Cure {
     /// What to do, as the end of a sentence; empty if the commands say enough.
     pub text: String,
-    /// Commands to copy, each on one line.
+    /// Commands to copy, each on one line. All of them together, in this order, are the cure.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<String>,
+    /// Other cures, each instead of the commands above.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<Alternative>,
     /// The page of the documentation that says more, below `docs/`, such as `reasons.md#notgranted`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<String>,
+}
+
+/// Another cure, instead of the first one.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Alternative {
+    /// What to do, as the end of a sentence.
+    pub text: String,
+    /// Commands to copy, each on one line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
 }
 
 impl Finding {
@@ -90,11 +104,27 @@ impl Cure {
     /// A cure in words and one command.
     #[must_use]
     pub fn command(text: &str, command: String) -> Self {
+        Self::commands(text, [command])
+    }
+
+    /// A cure in words and these commands.
+    #[must_use]
+    pub fn commands(text: &str, commands: impl IntoIterator<Item = String>) -> Self {
         Self {
             text: text.to_owned(),
-            commands: vec![command],
-            page: None,
+            commands: commands.into_iter().collect(),
+            ..Self::default()
         }
+    }
+
+    /// The same cure, or instead of it these commands.
+    #[must_use]
+    pub fn or(mut self, text: &str, commands: impl IntoIterator<Item = String>) -> Self {
+        self.alternatives.push(Alternative {
+            text: text.to_owned(),
+            commands: commands.into_iter().collect(),
+        });
+        self
     }
 
     /// The same cure, with the page that says more.

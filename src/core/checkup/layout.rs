@@ -43,7 +43,7 @@ impl Layout {
     }
 
     /// A cure: the words, then each command on a line of its own, which is never broken, so that it can be
-    /// copied.
+    /// copied; then the other cures.
     #[must_use]
     pub fn cure(&self, cure: &Cure, indent: usize) -> String {
         let mut lines = Vec::new();
@@ -52,11 +52,12 @@ impl Layout {
         } else if !cure.commands.is_empty() {
             lines.push(format!("{:indent$}cure:", ""));
         }
-        lines.extend(
-            cure.commands
-                .iter()
-                .map(|it| format!("{:indent$}  {it}", "")),
-        );
+        let command = |it: &String| format!("{:indent$}  {it}", "");
+        lines.extend(cure.commands.iter().map(command));
+        for other in &cure.alternatives {
+            lines.push(self.wrapped(&format!("or: {}", other.text), indent));
+            lines.extend(other.commands.iter().map(command));
+        }
         lines.extend(
             cure.page
                 .iter()

@@ -206,6 +206,10 @@ pub struct Lease {
 /// A Secret, without any of its values.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FoundSecret {
+    /// The uid.
+    pub uid: String,
+    /// The `resourceVersion`.
+    pub version: String,
     /// The keys.
     pub keys: Vec<String>,
     /// Why the value of the resource's key can't be a password. None if the key isn't there.

@@ -6,7 +6,7 @@ use super::{
         grant::{self, Admissions, Admitted},
         resource::next_try,
     },
-    cures::{self, known::Known},
+    cures::{self, known::Known, refusal::Refusal},
     facts::{FoundSecret, Listed, Surroundings},
     link::Link,
     subject::Subject,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     api::{ConditionStatus, ConditionType, FIELD_MANAGER, Reason},
     core::{
-        access::grant::Admission,
+        access::{authority::ExternalId, grant::Admission},
         checkup::{
             finding::{Cure, Finding, Level},
             layout::Layout,
@@ -171,21 +171,28 @@ fn of_readable(
     };
     let region = authority.map(|it| it.region.as_str());
     let role = authority.and_then(|it| it.role.as_ref());
+    let external_id = role.and_then(|it| it.external_id.as_ref());
     let older = duplicate::older(subject, around).map(duplicate::name_of);
     let next = next_try(subject, around.now);
-    let operator = around
-        .operators
-        .iter()
-        .find_map(|it| Some((&*it.namespace, &*it.installed.as_ref()?.name)));
+    let operator = around.operators.iter().find_map(|it| it.installed.as_ref());
     let selector = selector(subject, around);
+    let message = subject.condition(ConditionType::Ready);
+    let message = message.map_or("", |it| &*it.message);
+    let other_pool = grant::other_pool(subject, around).map(|(_, pool)| pool.as_str().to_owned());
     let known = Known {
         selector: selector.as_deref(),
         secret: secret.and_then(Seen::known).and_then(Option::as_ref),
         fitting,
         older: older.as_deref(),
-        operator,
-        refused_role: refused_role(subject),
+        operator: operator.map(|it| (&*it.namespace, &*it.name)),
+        service_account: operator.map(|it| &*it.service_account),
         role: role.map(|it| it.arn.as_str()),
+        external_id: external_id.map(ExternalId::as_str),
+        refusal: Refusal::parse(message),
+        role_words: role.and_then(|it| role_words(it.arn.as_str(), message, fitting, around)),
+        other_pool: other_pool.as_deref(),
+        is_pool_named: matches!(&admitted, Admitted::Decided { others, .. } if !others.is_empty()),
+        is_mended: reason.is_some_and(|it| is_mended(it, &links)),
         region,
         is_stalled: subject.condition(ConditionType::Stalled).is_some(),
         next_try: next.as_deref(),
@@ -194,6 +201,10 @@ fn of_readable(
     for link in &mut links {
         let own = link.reason.filter(|it| Some(*it) != reason);
         if let Some(own) = own.filter(|_| link.finding.cure.is_none()) {
+            let known = Known {
+                is_mended: false,
+                ..known
+            };
             link.finding.cure = cures::cure(own, subject, &known);
         }
     }
@@ -268,24 +279,48 @@ fn selector(subject: &Subject<'_>, around: &Surroundings) -> Option<String> {
     })
 }
 
-/// The role in AWS's words, such as `arn:aws:sts::111122223333:assumed-role/passwords/session is not authorized`.
-fn refused_role<'a>(subject: &Subject<'a>) -> Option<&'a str> {
-    let message = &subject.condition(ConditionType::Ready)?.message;
-    let (_, rest) = message.split_once(":assumed-role/")?;
-    rest.split(['/', ' ']).next().filter(|it| !it.is_empty())
+/// The words about a role that can't be assumed: those of the resource's status, or of the grant's.
+fn role_words<'a>(
+    role: &str,
+    message: &'a str,
+    fitting: &[String],
+    around: &'a Surroundings,
+) -> Option<&'a str> {
+    if message.contains(role) || message.contains("sts:AssumeRole") {
+        return Some(message);
+    }
+    let grants = around.grants.known().into_iter().flatten();
+    let mut fit = grants.filter(|it| fitting.contains(&it.name));
+    fit.find_map(|it| {
+        let mut conditions = it.status.conditions.iter();
+        let refused = conditions.find(|it| it.reason == Reason::InvalidCredentials.as_str())?;
+        Some(&*refused.message)
+    })
+}
+
+/// Whether the facts say that the cause of a reason is gone, although the status still names the reason.
+fn is_mended(reason: Reason, links: &[Link]) -> bool {
+    let link = match reason {
+        _ if reason.is_about_grants() => "grant",
+        Reason::SecretNotFound | Reason::SecretKeyNotFound | Reason::InvalidSecretValue => "secret",
+        Reason::DuplicateUser => "duplicate",
+        _ => return false,
+    };
+    let mut of_cause = links.iter().filter(|it| it.finding.subject == link);
+    of_cause.any(|it| matches!(it.finding.level, Level::Well | Level::Warning))
 }
 
 /// Nothing that the caller can see explains why nobody acts.
 fn who_acts(subject: &Subject<'_>) -> Cure {
-    Cure {
-        text: format!(
+    Cure::commands(
+        &format!(
             "ask your platform team whether the operator runs, leads, and watches {}",
             subject.namespace
         ),
-        commands: vec![
+        [
             "kubectl cognito-password check".to_owned(),
             format!("kubectl get deployments -A -l app.kubernetes.io/name={FIELD_MANAGER}"),
         ],
-        page: Some("runbooks.md#nothing-happens".to_owned()),
-    }
+    )
+    .more("runbooks.md#nothing-happens")
 }

@@ -152,8 +152,12 @@ impl Kind {
         }
     }
 
-    fn cure(self) -> Option<Cure> {
+    fn cure(self, around: &Surroundings) -> Option<Cure> {
         let cure = match self {
+            Self::Waiting(Reason::InvalidCredentials) if has_broken_role(around) => Cure::words(
+                "mend the roles of the grants below first; for the resources without such a grant, give the operator an AWS identity",
+            )
+            .more(&cures::page(Reason::InvalidCredentials)),
             Self::Unreadable => Cure::words("correct the field that the report names"),
             Self::NotObserved => Cure::words(
                 "see below what is wrong with the operator; if nothing is, wait a minute",
@@ -173,6 +177,13 @@ impl Kind {
         };
         Some(cure)
     }
+}
+
+/// Whether a grant names a role that the operator can't assume.
+fn has_broken_role(around: &Surroundings) -> bool {
+    let grants = around.grants.known().into_iter().flatten();
+    let mut conditions = grants.flat_map(|it| &it.status.conditions);
+    conditions.any(|it| it.reason == Reason::InvalidCredentials.as_str())
 }
 
 /// The table's cure, for many resources.
@@ -203,7 +214,7 @@ impl Summary {
             resource.is_some_and(|it| Subject::new(it).is_ready())
         };
         let mut states: Vec<_> = (by_kind.iter())
-            .map(|((rank, kind), all)| (*rank, state(*kind, all)))
+            .map(|((rank, kind), all)| (*rank, state(*kind, all, around)))
             .collect();
         states.sort_by_key(|(rank, state)| (*rank, std::cmp::Reverse(state.count)));
         let unwell = by_kind
@@ -287,7 +298,7 @@ fn day(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-fn state(kind: Kind, all: &[&Listed]) -> State {
+fn state(kind: Kind, all: &[&Listed], around: &Surroundings) -> State {
     let since = |it: &&Listed| {
         let resource = it.readable()?;
         let subject = Subject::new(resource);
@@ -316,7 +327,7 @@ fn state(kind: Kind, all: &[&Listed]) -> State {
         oldest: oldest.map(name).unwrap_or_default(),
         since: oldest.and_then(since),
         names: all.iter().take(NAMES).map(name).collect(),
-        cure: kind.cure(),
+        cure: kind.cure(around),
     }
 }
 

@@ -7,6 +7,7 @@ mod leader;
 mod objects;
 pub(super) mod operator;
 mod pages;
+mod restore;
 pub(in crate::core) mod rights;
 
 pub use facts::Lease;

@@ -20,11 +20,11 @@ pub(super) fn found(installed: &Seen<Vec<Installed>>, looked_at: usize) -> Vec<F
             let mut findings = contentions(installed);
             if looked_at == 0 {
                 let text = "no Deployment of the operator is found".to_owned();
-                let cure = Cure {
-                    text: "install the operator; check --pre says whether you may".to_owned(),
-                    commands: vec!["kubectl apply -k deploy/".to_owned()],
-                    page: Some("install.md".to_owned()),
-                };
+                let cure = Cure::command(
+                    "install the operator; check --pre says whether you may",
+                    "kubectl apply -k deploy/".to_owned(),
+                )
+                .more("install.md");
                 findings.push(Finding::new(SUBJECT, Level::Failed, text).cured_by(cure));
             }
             findings

@@ -126,14 +126,14 @@ pub(super) fn identity(
         count(number, "resource"),
         if number == 1 { "waits" } else { "wait" }
     );
-    let cure = Cure {
-        text: "the messages have AWS's words".to_owned(),
-        commands: vec![
+    let cure = Cure::commands(
+        "the messages have AWS's words, and doctor has the cure of each resource",
+        [
             "kubectl get cupg -o wide".to_owned(),
-            "kubectl get cup -A -o wide".to_owned(),
+            "kubectl cognito-password doctor -A".to_owned(),
         ],
-        page: Some("runbooks.md#the-identity-is-missing".to_owned()),
-    };
+    )
+    .more("runbooks.md#the-identity-is-missing");
     Some(Finding::new(IDENTITY, Level::Failed, text).cured_by(cure))
 }
 

@@ -1,10 +1,14 @@
 //! The rights: of the operator, or of somebody who installs.
 
-use super::facts::{Answers, Deployed};
+use super::{
+    facts::{Answers, Deployed},
+    restore::restore,
+};
 use crate::{
     api::FIELD_MANAGER,
     core::checkup::{
         finding::{Cure, Finding, Level},
+        installed::Installed,
         right::Right,
         seen::Seen,
         words::first,
@@ -72,7 +76,16 @@ pub(in crate::core::checkup) fn undecided(answers: &Answers) -> Option<Finding> 
 /// The rights as `kubectl auth can-i` takes them, but the verbs of one kind of objects in one place together:
 /// `get,list,watch secrets -A`.
 pub(in crate::core) fn grouped(rights: &[&Right]) -> Vec<String> {
-    let mut groups: Vec<(Right, Vec<&str>)> = Vec::new();
+    by_object(rights)
+        .into_iter()
+        // The empty verb leaves a blank.
+        .map(|(right, verbs)| format!("{}{right}", verbs.join(",")))
+        .collect()
+}
+
+/// The rights without their verbs, each with its verbs.
+pub(super) fn by_object(rights: &[&Right]) -> Vec<(Right, Vec<&'static str>)> {
+    let mut groups: Vec<(Right, Vec<_>)> = Vec::new();
     for right in rights {
         let without = Right {
             verb: "",
@@ -84,14 +97,10 @@ pub(in crate::core) fn grouped(rights: &[&Right]) -> Vec<String> {
         }
     }
     groups
-        .into_iter()
-        // The empty verb leaves a blank.
-        .map(|(right, verbs)| format!("{}{right}", verbs.join(",")))
-        .collect()
 }
 
-/// What gives the operator its rights back. The commands are for the manifests and the chart as they are;
-/// whoever changed them knows.
+/// What gives the operator its rights back: the rights alone, or the manifests or the chart as they are; whoever
+/// changed them knows.
 fn cure(lacked: &[&Right], deployed: Option<&Deployed>) -> Cure {
     let Some(deployed) = deployed else {
         return Cure::words(
@@ -100,22 +109,24 @@ fn cure(lacked: &[&Right], deployed: Option<&Deployed>) -> Cure {
         .more("install.md#rights");
     };
     let installed = &deployed.installed;
+    let cure = restored(lacked, installed);
     if let Some(release) = &deployed.release {
-        return Cure::command(
+        return cure.or(
             "render the Roles and bindings of the chart again, with the release's values",
-            format!(
+            [format!(
                 "helm upgrade {release} charts/cognito-password-operator -n {} --reuse-values",
                 installed.namespace
-            ),
-        )
-        .more("install.md#rights");
+            )],
+        );
     }
     let is_ours = [&installed.namespace, &installed.service_account]
         .iter()
         .all(|it| *it == FIELD_MANAGER);
     if !is_ours {
-        return Cure::words("apply your overlay of deploy/ again, with its Roles and bindings")
-            .more("install.md#rights");
+        return cure.or(
+            "apply your overlay of deploy/ again, with its Roles and bindings",
+            [],
+        );
     }
     let at_home = |right: &&&Right| right.namespace.as_ref() == Some(&installed.namespace);
     let watched = installed.settings.watch_namespaces.as_slice();
@@ -131,12 +142,20 @@ fn cure(lacked: &[&Right], deployed: Option<&Deployed>) -> Cure {
         };
         commands.push(format!("kubectl apply -k deploy/{folder}/"));
     }
-    Cure {
-        text: "apply the Roles and bindings again, in a checkout of the operator's version"
-            .to_owned(),
+    cure.or(
+        "apply the Roles and bindings again, in a checkout of the operator's version",
         commands,
-        page: Some("install.md#rights".to_owned()),
-    }
+    )
+}
+
+/// The command that gives the operator's `ServiceAccount` what it lacks.
+pub(in crate::core) fn restored(lacked: &[&Right], installed: &Installed) -> Cure {
+    let account = (&*installed.namespace, &*installed.service_account);
+    Cure::command(
+        "give the ServiceAccount the rights that it lacks, in Roles of their own, until its own Roles are whole again",
+        restore(lacked, account),
+    )
+    .more("install.md#rights")
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::{
             seen::Seen,
         },
         doctor::{
+            cures::role::of_role,
             facts::{FoundGrant, Operator, Surroundings},
             link::Link,
             subject::Subject,
@@ -294,8 +295,12 @@ fn not_granted(
     }
 }
 
-/// A grant that would fit if the resource named the grant's pool.
-fn other_pool<'a>(subject: &Subject<'_>, around: &'a Surroundings) -> Option<(&'a str, PoolId)> {
+/// A grant that would fit if the resource named the grant's pool: the name of the grant, and the pool.
+#[must_use]
+pub fn other_pool<'a>(
+    subject: &Subject<'_>,
+    around: &'a Surroundings,
+) -> Option<(&'a str, PoolId)> {
     let target = subject.target.as_ref()?;
     let empty = BTreeMap::new();
     let labels = around.labels.get(subject.namespace).and_then(Seen::known);
@@ -330,10 +335,7 @@ pub fn trouble(found: &FoundGrant) -> Option<(String, Cure)> {
         shown(&ready.reason),
         crate::core::text::legible(&ready.message, 600)
     );
-    Some((
-        text,
-        cure(&ready.reason, &found.name, found.role.as_deref()),
-    ))
+    Some((text, cure(found, &ready.reason, &ready.message)))
 }
 
 fn unready(name: &str, around: &Surroundings) -> Option<(String, Cure)> {
@@ -341,22 +343,17 @@ fn unready(name: &str, around: &Surroundings) -> Option<(String, Cure)> {
     trouble(grants.iter().find(|it| it.name == name)?)
 }
 
-/// What mends a grant of this reason. `role` is the ARN of the grant's role.
+/// What mends a grant of this reason. `message` is the message of the grant's condition.
 #[must_use]
-pub fn cure(reason: &str, name: &str, role: Option<&str>) -> Cure {
+pub fn cure(found: &FoundGrant, reason: &str, message: &str) -> Cure {
+    let name = &*found.name;
     let grant = word(name, "GRANT");
-    match (reason, role) {
-        ("InvalidCredentials", Some(role)) => Cure {
-            text: "let the role's trust policy name the operator's identity (and spec.externalId, if it asks for one), and let the operator's own policy allow sts:AssumeRole on the role; the operator tries again by itself".to_owned(),
-            commands: vec![
-                format!(
-                    "aws iam get-role --role-name {} --query Role.AssumeRolePolicyDocument",
-                    word(role.rsplit('/').next().unwrap_or_default(), "ROLE")
-                ),
-                format!("kubectl get cupg {grant} -o yaml"),
-            ],
-            page: Some("runbooks.md#a-role-cant-be-assumed".to_owned()),
-        },
+    let external_id = match &found.grant {
+        ListedGrant::Spec(spec) | ListedGrant::Deleting(spec) => spec.external_id.as_deref(),
+        ListedGrant::Unreadable(_) => None,
+    };
+    match (reason, found.role.as_deref()) {
+        ("InvalidCredentials", Some(role)) => of_role(name, role, external_id, message),
         _ => Cure::command(
             "correct the field that the message names",
             format!("kubectl edit cupg {grant}"),

@@ -32,7 +32,8 @@ pub fn chain(
         duplicate::link(subject, around),
     ];
     links.extend(secret.map(|secret| secret::link(subject, secret)));
-    links.push(record::link(subject, around.now));
+    let found = secret.and_then(Seen::known).and_then(Option::as_ref);
+    links.push(record::link(subject, found, around.now));
     links.extend(operator::links(subject, around));
     links.push(user::link(subject, around));
     links

@@ -67,13 +67,11 @@ pub fn of_namespace(namespace: Option<&str>, around: &Surroundings) -> Vec<Link>
                     SUBJECT,
                     Level::Failed,
                     format!(
-                        "two operators act for {namespace}: {names}, each with a leader of its own"
+                        "{} operators act for {namespace}: {names}, each with a leader of its own",
+                        acting.len()
                     ),
                 );
-                link.finding.cure = Some(
-                    Cure::words("delete one of the two, or give each its own --watch-namespaces")
-                        .more("operations.md#replicas"),
-                );
+                link.finding.cure = Some(keep_one(&acting));
                 links.push(link);
             }
         }
@@ -84,6 +82,43 @@ pub fn of_namespace(namespace: Option<&str>, around: &Surroundings) -> Vec<Link>
         links.extend(super::rights::link(it, namespace));
     }
     links
+}
+
+/// Stops all operators but one. The first choice is the one in the usual namespace.
+fn keep_one(acting: &[&Operator]) -> Cure {
+    let installed: Vec<_> = acting
+        .iter()
+        .filter_map(|it| it.installed.as_ref())
+        .collect();
+    let usual = installed
+        .iter()
+        .position(|it| it.namespace == FIELD_MANAGER);
+    let first = usual.unwrap_or_default();
+    let stop_but = |kept: usize| {
+        let others = installed.iter().enumerate();
+        let others = others.filter(move |(number, _)| *number != kept);
+        others.map(|(_, it)| {
+            let (name, namespace) = (word(&it.name, "NAME"), word(&it.namespace, "NAMESPACE"));
+            format!("kubectl scale deployment {name} -n {namespace} --replicas=0")
+        })
+    };
+    let place = |number: usize| {
+        let kept = installed.get(number);
+        kept.map_or_else(String::new, |it| {
+            format!("{}/{}", shown(&it.namespace), shown(&it.name))
+        })
+    };
+    let text = format!(
+        "keep {} and stop the other, then delete it; or give each of them its own --watch-namespaces",
+        place(first)
+    );
+    let cure = Cure::commands(&text, stop_but(first));
+    let others = (0..installed.len()).filter(|it| *it != first);
+    others
+        .fold(cure, |cure, number| {
+            cure.or(&format!("keep {}", place(number)), stop_but(number))
+        })
+        .more("operations.md#replicas")
 }
 
 fn name_of(operator: &Operator) -> String {
@@ -118,18 +153,19 @@ pub fn crds(around: &Surroundings) -> Option<Link> {
     };
     let mut link = Link::new("crds", level, text);
     let installed = around.operators.iter().find_map(|it| it.installed.as_ref());
-    let command = installed.map_or_else(
-        || "kubectl apply --server-side -k crds/".to_owned(),
-        |it| {
+    let own = "kubectl cognito-password".to_owned();
+    let program = match installed {
+        // The plugin has the CRDs of its own version.
+        None => own,
+        Some(it) if it.version.as_deref() == Some(env!("CARGO_PKG_VERSION")) => own,
+        Some(it) if it.ready > 0 => {
             let (namespace, name) = (word(&it.namespace, "NAMESPACE"), word(&it.name, "NAME"));
-            let program = if it.ready > 0 {
-                format!("kubectl exec -n {namespace} deploy/{name} -- /cognito-password-operator")
-            } else {
-                format!("docker run --rm {}", word(&it.image, "IMAGE"))
-            };
-            format!("{program} crd | kubectl apply --server-side -f -")
-        },
-    );
+            format!("kubectl exec -n {namespace} deploy/{name} -- /cognito-password-operator")
+        }
+        Some(it) => format!("docker run --rm {}", word(&it.image, "IMAGE")),
+    };
+    // The CRDs of other versions may have other field managers.
+    let command = format!("{program} crd | kubectl apply --server-side --force-conflicts -f -");
     let cure = Cure::command("apply the CRDs of the operator's version", command);
     link.finding.cure = Some(cure.more("install.md"));
     Some(link)
@@ -150,7 +186,7 @@ fn watches_others(namespace: &str, installed: &[&Operator]) -> Link {
     );
     let mut link = Link::new(SUBJECT, Level::Failed, text);
     let cure = Cure::words(&format!(
-        "add {namespace} to the operator's --watch-namespaces (the chart's value watchNamespaces), with its Role and RoleBinding, or move the resource to a watched namespace"
+        "add {namespace} to the operator's --watch-namespaces (the chart's value settings.watchNamespaces), with its Role and RoleBinding, or move the resource to a watched namespace"
     ));
     link.finding.cure = Some(cure.more("install.md"));
     link
@@ -264,7 +300,11 @@ fn of_operator(operator: &Operator, now: Timestamp) -> Link {
     link.finding.text = format!("{running}; {}{}", link.finding.text, load(operator));
     if let Some(text) = two_leaders(operator) {
         link = Link::new(SUBJECT, Level::Failed, text);
-        link.finding.cure = Some(logs(Some(operator)));
+        let cure = Cure::command(
+            "restart the operator; a leader that can't renew its Lease ends by itself within seconds, so find out from the log why this one goes on",
+            format!("kubectl rollout restart deployment/{name} -n {namespace}"),
+        );
+        link.finding.cure = Some(cure.more(RUNBOOK));
     }
     link
 }
@@ -344,14 +384,14 @@ fn of_lease(lease: &Lease, operator: Option<&Operator>, now: Timestamp) -> Link 
 /// How to find out why no pod leads or gets ready.
 fn logs(operator: Option<&Operator>) -> Cure {
     let namespace = operator.map_or(FIELD_MANAGER, |it| &*it.namespace);
-    Cure {
-        text: "the pods and their log say why; the operator goes on by itself".to_owned(),
-        commands: vec![
+    Cure::commands(
+        "the pods and their log say why; the operator goes on by itself",
+        [
             format!("kubectl get pods -n {namespace} -l app.kubernetes.io/name={FIELD_MANAGER}"),
             format!(
                 "kubectl logs -n {namespace} --prefix -l app.kubernetes.io/name={FIELD_MANAGER} --tail=50"
             ),
         ],
-        page: Some(RUNBOOK.to_owned()),
-    }
+    )
+    .more(RUNBOOK)
 }

@@ -5,6 +5,7 @@ use crate::{
     core::{
         checkup::finding::Level,
         doctor::{
+            facts::FoundSecret,
             link::{Link, PATIENCE},
             subject::Subject,
             words::{ago, count, when},
@@ -21,11 +22,15 @@ const LATE: SignedDuration = SignedDuration::from_mins(10);
 
 /// The link.
 #[must_use]
-pub fn link(subject: &Subject<'_>, now: Timestamp) -> Link {
+pub fn link(subject: &Subject<'_>, secret: Option<&FoundSecret>, now: Timestamp) -> Link {
     let Some(status) = &subject.resource.status else {
         return Link::new(SUBJECT, Level::Well, "nothing was set yet".to_owned());
     };
-    let mut parts = vec![last_set(status, now)];
+    let mut parts = vec![last_set(
+        status,
+        secret.filter(|_| !subject.is_ready()),
+        now,
+    )];
     let attempt = attempt(status, now);
     let owed = status.sign_out_owed.as_ref().map(|owed| {
         let since = ago(owed.since.0, now);
@@ -66,10 +71,18 @@ pub fn link(subject: &Subject<'_>, now: Timestamp) -> Link {
     Link::new(SUBJECT, level, parts.join("; "))
 }
 
-fn last_set(status: &Status, now: Timestamp) -> String {
-    match &status.synced {
-        Some(synced) => format!("the password of {} stays set", ago(synced.at.0, now)),
-        None => "nothing was set yet".to_owned(),
+/// The last set. `secret` is the Secret of a resource that isn't Ready.
+fn last_set(status: &Status, secret: Option<&FoundSecret>, now: Timestamp) -> String {
+    let Some(synced) = &status.synced else {
+        return "nothing was set yet".to_owned();
+    };
+    let set = format!("the password of {} stays set", ago(synced.at.0, now));
+    let of_set = (&synced.secret_uid, &synced.secret_resource_version);
+    match secret {
+        Some(found) if of_set != (&found.uid, &found.version) => {
+            format!("{set}, and the Secret has been written since")
+        }
+        _ => set,
     }
 }
 

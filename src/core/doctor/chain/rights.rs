@@ -3,8 +3,8 @@
 
 use crate::core::{
     checkup::{
-        finding::{Cure, Level},
-        judge::rights::{grouped, lacking},
+        finding::Level,
+        judge::rights::{grouped, lacking, restored},
         seen::Seen,
     },
     doctor::{facts::Operator, link::Link},
@@ -33,11 +33,12 @@ pub(super) fn link(operator: &Operator, watched: Option<&str>) -> Option<Link> {
         grouped(&lacked).join("; ")
     );
     let mut link = Link::new(SUBJECT, Level::Failed, text);
-    let cure = Cure::command(
+    link.finding.cure = Some(restored(&lacked, installed).or(
         "apply the operator's Roles and bindings again; this prints by which command",
-        format!("kubectl cognito-password check --operator-namespace {namespace}"),
-    );
-    link.finding.cure = Some(cure.more("install.md#rights"));
+        [format!(
+            "kubectl cognito-password check --operator-namespace {namespace}"
+        )],
+    ));
     Some(link)
 }
 

@@ -1,12 +1,14 @@
 //! Cures in the cluster: of the Secret, of grants, and of duplicates.
 
 use super::{
+    cognito::patch_region,
     commands::{NEW_VALUE, Words},
     known::Known,
 };
 use crate::{
     api::{GROUP, Reason, VERSION},
     core::{
+        checkup::finding::Cure,
         credential::password::InvalidValue,
         doctor::{
             subject::Subject,
@@ -16,7 +18,10 @@ use crate::{
 };
 use serde_json::json;
 
-pub(super) fn of_secret(reason: Reason, words: &Words, known: &Known<'_>) -> (String, Vec<String>) {
+/// How many grants that fit are offered as the one to keep.
+const MANY: usize = 4;
+
+pub(super) fn of_secret(reason: Reason, words: &Words, known: &Known<'_>) -> Cure {
     let owner = known.secret.and_then(|it| it.owner.as_deref());
     let at_source = owner.map(|owner| {
         format!(
@@ -25,53 +30,50 @@ pub(super) fn of_secret(reason: Reason, words: &Words, known: &Known<'_>) -> (St
         )
     });
     let at_source = at_source.unwrap_or_default();
-    match reason {
-        Reason::SecretNotFound => {
-            let unfit = known.secret.and_then(|it| it.unfit.first());
-            match (unfit, known.secret) {
-                (Some(selector), _) => (
-                    format!("give the Secret the labels that the operator looks for{at_source}"),
-                    vec![label(words, selector)],
-                ),
-                (None, Some(_)) => (
-                    format!("give the Secret the labels that the operator looks for{at_source}"),
-                    vec![label(words, known.selector.unwrap_or_default())],
-                ),
-                (None, None) => (
-                    "create the Secret, with the password from the shell's variable PASSWORD (read -rs PASSWORD), or correct spec.passwordSecretRef.name".to_owned(),
-                    [words.create_secret()]
-                        .into_iter()
-                        .chain(known.selector.map(|it| label(words, it)))
-                        .collect(),
+    let key = |name: &str| json!({ "spec": { "passwordSecretRef": { "key": name } } });
+    match (reason, known.secret) {
+        (Reason::SecretNotFound, Some(found)) => {
+            let selector = found.unfit.first().map(String::as_str);
+            let selector = selector.or(known.selector).unwrap_or_default();
+            Cure::command(
+                &format!("give the Secret the labels that the operator looks for{at_source}"),
+                label(words, selector),
+            )
+        }
+        (Reason::SecretNotFound, None) => Cure::commands(
+            "create the Secret, with the password from the shell's variable PASSWORD (read -rs PASSWORD)",
+            [words.create_secret()]
+                .into_iter()
+                .chain(known.selector.map(|it| label(words, it))),
+        )
+        .or(
+            "name the right Secret as SECRET",
+            [words.patch(
+                &json!({ "spec": { "passwordSecretRef": { "name": "SECRET" } } }),
+            )],
+        ),
+        (Reason::SecretKeyNotFound, found) => {
+            let add = format!(
+                "add the key {}, with the password from the shell's variable PASSWORD (read -rs PASSWORD){at_source}",
+                words.key
+            );
+            match found.map(|it| &*it.keys) {
+                Some([only]) => {
+                    Cure::command("name the key that the Secret has", words.patch(&key(only)))
+                        .or(&add, [words.set_value()])
+                }
+                _ => Cure::command(&add, words.set_value()).or(
+                    "name one of the Secret's keys as KEY",
+                    [words.patch(&key("KEY"))],
                 ),
             }
         }
-        Reason::SecretKeyNotFound => {
-            if let Some([only]) = known.secret.map(|it| &*it.keys) {
-                let reference = json!({ "spec": { "passwordSecretRef": { "key": only } } });
-                (
-                    format!(
-                        "name the key that the Secret has, or add the key {} with the password from the shell's variable PASSWORD (read -rs PASSWORD){at_source}",
-                        words.key
-                    ),
-                    vec![words.patch(&reference), words.set_value()],
-                )
-            } else {
-                let reference = json!({ "spec": { "passwordSecretRef": { "key": "KEY" } } });
-                (
-                    format!(
-                        "name one of the Secret's keys as KEY, or add the key, with the password from the shell's variable PASSWORD (read -rs PASSWORD){at_source}"
-                    ),
-                    vec![words.patch(&reference), words.set_value()],
-                )
-            }
-        }
-        _ => match known.secret.and_then(|it| it.value) {
-            Some(Err(InvalidValue::TrailingLineBreak)) => (
-                format!("take the line break out of the value{at_source}"),
-                vec![words.strip_value()],
+        (_, found) => match found.and_then(|it| it.value) {
+            Some(Err(InvalidValue::TrailingLineBreak)) => Cure::command(
+                &format!("take the line break out of the value{at_source}"),
+                words.strip_value(),
             ),
-            _ => (format!("{NEW_VALUE}{at_source}"), vec![words.set_value()]),
+            _ => Cure::command(&format!("{NEW_VALUE}{at_source}"), words.set_value()),
         },
     }
 }
@@ -105,53 +107,71 @@ pub(super) fn of_grant(
     subject: &Subject<'_>,
     words: &Words,
     known: &Known<'_>,
-) -> (String, Vec<String>) {
+) -> Cure {
     match reason {
-        Reason::AmbiguousGrant => {
-            let names = known.fitting.iter().map(|it| word(it, "GRANT"));
-            let names = names.collect::<Vec<_>>().join(" ");
-            let mut commands = vec![format!("kubectl get cupg {names} -o wide").replace("  ", " ")];
-            commands.extend(
-                known
-                    .fitting
-                    .iter()
-                    .skip(1)
-                    .map(|it| format!("kubectl delete cupg {}", word(it, "GRANT"))),
-            );
-            (
-                "ask your platform team to make these grants agree, or to delete all but one"
-                    .to_owned(),
-                commands,
-            )
-        }
+        Reason::AmbiguousGrant => of_many(known.fitting),
         Reason::UnknownRegion => {
             let grant = known.fitting.first().map_or("GRANT", String::as_str);
-            (
-                "name the pool as AWS does (in a new resource), or have the grant name the pool's Region"
-                    .to_owned(),
-                vec![format!(
-                    "kubectl patch cupg {} --type=merge -p '{{\"spec\":{{\"region\":\"REGION\"}}}}'",
-                    word(grant, "GRANT")
-                )],
+            Cure::command(
+                "have the grant name the pool's Region as REGION",
+                patch_region(grant),
+            )
+            .or(
+                "name the pool as AWS does, as POOL_ID, which makes the resource anew",
+                [words.anew("userPoolId", "POOL_ID")],
             )
         }
         _ => {
-            let (namespace, username, pool) = (&words.namespace, &words.username, &words.pool);
-            (
-                "ask your platform team for a CognitoUserPoolGrant; the second command makes one, for who may. The operator acts as soon as the grant exists".to_owned(),
-                vec![
-                    format!(
-                        "kubectl cognito-password grants test -n {namespace} --user {username} --pool {pool}"
-                    ),
-                    // Not `echo`: in zsh and dash, `echo` would take a backslash of a username for an escape.
-                    format!(
-                        "printf %s {} | kubectl create -f -",
-                        word(&grant(subject), "GRANT")
-                    ),
-                ],
-            )
+            // Not `echo`: in zsh and dash, `echo` would take a backslash of a username for an escape.
+            let create = format!(
+                "printf %s {} | kubectl create -f -",
+                word(&grant(subject), "GRANT")
+            );
+            let ask = "ask your platform team for a CognitoUserPoolGrant; this command makes one, for who may. The operator acts as soon as the grant exists";
+            let Some(pool) = known.other_pool else {
+                return Cure::command(ask, create);
+            };
+            let rename = format!(
+                "name the pool that a grant lets this namespace use, {}, which makes the resource anew",
+                shown(pool)
+            );
+            let anew = words.anew("userPoolId", &word(pool, "POOL_ID"));
+            // A pool that no grant names is mistyped, more often than not.
+            if known.is_pool_named {
+                Cure::command(ask, create).or(&rename, [anew])
+            } else {
+                Cure::command(&rename, anew).or(ask, [create])
+            }
         }
     }
+}
+
+/// Grants that fit, and disagree: each of them may be the one to keep.
+fn of_many(fitting: &[String]) -> Cure {
+    let names: Vec<_> = fitting.iter().map(|it| word(it, "GRANT")).collect();
+    let delete_but = |kept: usize| {
+        let others = names.iter().enumerate();
+        let others = others.filter(move |(number, _)| *number != kept);
+        others.map(|(_, it)| format!("kubectl delete cupg {it}"))
+    };
+    let Some(first) = names.first() else {
+        return Cure::command(
+            "ask your platform team to make the grants agree that fit, or to delete all but one",
+            "kubectl get cupg -o wide".to_owned(),
+        );
+    };
+    let cure = Cure::commands(
+        &format!(
+            "ask your platform team to make these grants agree, or to delete all but one: these commands show them, and keep {first}"
+        ),
+        [format!("kubectl get cupg {} -o wide", names.join(" "))]
+            .into_iter()
+            .chain(delete_but(0)),
+    );
+    let others = names.iter().enumerate().skip(1).take(MANY);
+    others.fold(cure, |cure, (number, name)| {
+        cure.or(&format!("keep {name}"), delete_but(number))
+    })
 }
 
 /// A grant for exactly this user and namespace, as JSON.
@@ -173,31 +193,23 @@ fn grant(subject: &Subject<'_>) -> String {
     .to_string()
 }
 
-pub(super) fn of_duplicate(words: &Words, known: &Known<'_>) -> (String, Vec<String>) {
-    let (name, namespace) = (&words.name, &words.namespace);
-    let this = format!("kubectl delete cup {name} -n {namespace}");
+pub(super) fn of_duplicate(words: &Words, known: &Known<'_>) -> Cure {
+    let cure = Cure::command("delete this resource", words.delete());
     match known.older.and_then(|it| it.split_once('/')) {
-        // The commands are a choice: both together would delete both resources.
-        Some((namespace, name)) => (
-            "delete one of the two, not both: the first command deletes this one; the second deletes the older one, after which this one sets its own value".to_owned(),
-            vec![
-                this,
-                format!(
-                    "kubectl delete cup {} -n {}",
-                    word(name, "RESOURCE"),
-                    word(namespace, "NAMESPACE")
-                ),
-            ],
+        Some((namespace, name)) => cure.or(
+            "delete the older resource, after which this one sets its own value",
+            [format!(
+                "kubectl delete cup {} -n {}",
+                word(name, "RESOURCE"),
+                word(namespace, "NAMESPACE")
+            )],
         ),
-        None => (
-            "delete this one, or the older one, after which this one sets its own value; the second command lists the resources of the pool".to_owned(),
-            vec![
-                this,
-                format!(
-                    "kubectl get cup -A --field-selector spec.userPoolId={}",
-                    words.pool
-                ),
-            ],
+        None => cure.or(
+            "delete the older resource, after which this one sets its own value; this command lists the resources of the pool",
+            [format!(
+                "kubectl get cup -A --field-selector spec.userPoolId={}",
+                words.pool
+            )],
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! Cures in AWS: of the user, of the operator's identity, and of what Cognito replied.
+//! Cures in AWS: of the user, and of what Cognito replied.
 
 use super::{
     commands::{NEW_VALUE, Words},
@@ -6,52 +6,59 @@ use super::{
 };
 use crate::{
     api::{FIELD_MANAGER, Reason},
-    core::doctor::words::{shown, word},
+    core::{
+        checkup::finding::Cure,
+        doctor::words::{shown, word},
+    },
 };
 use serde_json::json;
 
-pub(super) fn of_user(reason: Reason, words: &Words) -> (String, Vec<String>) {
+pub(super) fn of_user(reason: Reason, words: &Words) -> Cure {
     let get = words.user("admin-get-user");
     match reason {
-        Reason::UserDisabled => (
-            "enable the user, or suspend this resource; the operator looks again by itself"
-                .to_owned(),
-            vec![
-                words.user("admin-enable-user"),
-                words.patch(&json!({ "spec": { "suspend": true } })),
-            ],
+        Reason::UserDisabled => Cure::command(
+            "enable the user; the operator looks again by itself",
+            words.user("admin-enable-user"),
+        )
+        .or(
+            "suspend this resource",
+            [words.patch(&json!({ "spec": { "suspend": true } }))],
         ),
-        Reason::UserGone => (
-            "create the user again, and then ask for a set; or delete this resource".to_owned(),
-            vec![
-                words.user("admin-create-user") + " --message-action SUPPRESS",
+        Reason::UserGone => Cure::commands(
+            "create the user again, and then ask for a set",
+            [words.create_user(), words.request()],
+        )
+        .or("delete this resource", [words.delete()]),
+        Reason::UserUnconfirmed => Cure::commands(
+            "make sure that the user is the one that this resource means, and then ask for a set, which confirms the user",
+            [get, words.request()],
+        )
+        .or(
+            "if the user is a stranger, delete the user, create the right one, and ask for a set",
+            [
+                words.user("admin-delete-user"),
+                words.create_user(),
                 words.request(),
-                format!("kubectl delete cup {} -n {}", words.name, words.namespace),
             ],
         ),
-        Reason::UserUnconfirmed => (
-            "make sure that the user is the one that this resource means, otherwise delete the user and create the right one; then ask for a set".to_owned(),
-            vec![get, words.user("admin-delete-user"), words.request()],
+        Reason::PasswordReset => Cure::command("ask for a set", words.request()).or(
+            "have the operator correct the password by itself from now on",
+            [words.patch(&json!({ "spec": { "drift": "Correct" } }))],
         ),
-        Reason::PasswordReset => (
-            "ask for a set, or have the operator correct the password by itself from now on"
-                .to_owned(),
-            vec![
-                words.request(),
-                words.patch(&json!({ "spec": { "drift": "Correct" } })),
-            ],
-        ),
-        Reason::FederatedUser => (
-            "name a native user, in a new resource; or let the operator make this user a native one, and ask for a set".to_owned(),
-            vec![
-                get,
+        Reason::FederatedUser => Cure::commands(
+            "let the operator make this user a native one, and ask for a set",
+            [
                 words.patch(&json!({ "spec": { "federatedUser": "Allow" } })),
                 words.request(),
             ],
+        )
+        .or(
+            "name a native user as USERNAME, which makes the resource anew",
+            [get, words.anew("username", "USERNAME")],
         ),
-        Reason::Contested => (
-            "find out who changes the user, and then ask for a set".to_owned(),
-            vec![
+        Reason::Contested => Cure::commands(
+            "find out who changes the user, and then ask for a set",
+            [
                 format!(
                     "aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=AdminResetUserPassword{}",
                     words.region
@@ -63,133 +70,131 @@ pub(super) fn of_user(reason: Reason, words: &Words) -> (String, Vec<String>) {
                 words.request(),
             ],
         ),
-        Reason::TemporaryPasswordExpired => (
-            "ask for a set of the same value, or put a new value into the Secret, from the shell's variable PASSWORD (read -rs PASSWORD)".to_owned(),
-            vec![words.request(), words.set_value()],
-        ),
+        Reason::TemporaryPasswordExpired => {
+            Cure::command("ask for a set of the same value", words.request())
+                .or(NEW_VALUE, [words.set_value()])
+        }
         // UserRecreated.
-        _ => (
-            "make sure that the present user is the one that this resource means, and then ask for a set".to_owned(),
-            vec![get, words.request()],
+        _ => Cure::commands(
+            "make sure that the present user is the one that this resource means, and then ask for a set",
+            [get, words.request()],
         ),
     }
 }
 
-pub(super) fn of_identity(
-    reason: Reason,
-    words: &Words,
-    known: &Known<'_>,
-) -> (String, Vec<String>) {
-    let (namespace, deployment) = known.operator.unwrap_or((FIELD_MANAGER, FIELD_MANAGER));
-    let of_role = known.role.map(|role| {
-        let name = role.rsplit('/').next().unwrap_or_default();
-        word(name, "ROLE")
-    });
-    match (reason, of_role) {
-        (Reason::AccessDenied, role) => {
-            let refused = known.refused_role.map(|it| word(it, "ROLE"));
-            let role = refused.or(role).unwrap_or_else(|| "ROLE".to_owned());
-            (
-                "allow the action that the message names on the pool, in the policy of the role that the message names, and then ask for a set. The second command prints the policy".to_owned(),
-                vec![
-                    format!("aws iam list-role-policies --role-name {role}"),
-                    format!(
-                        "kubectl exec -n {namespace} deploy/{deployment} -- /cognito-password-operator iam-policy --pool-arn $({} --query UserPool.Arn --output text)",
-                        words.pool("describe-user-pool")
-                    ),
-                    words.request(),
-                ],
-            )
-        }
-        (Reason::InvalidCredentials, Some(role)) => (
-            "let the trust policy of the grant's role name the operator's identity, and let the operator's own policy allow sts:AssumeRole on the role; the operator tries again by itself".to_owned(),
-            vec![
-                format!("aws iam get-role --role-name {role} --query Role.AssumeRolePolicyDocument"),
-                "kubectl get cupg -o wide".to_owned(),
-            ],
+/// The operator sent nothing, because it could not reach Cognito.
+pub(super) fn of_network(words: &Words, known: &Known<'_>) -> Cure {
+    let (namespace, _) = known.operator.unwrap_or((FIELD_MANAGER, FIELD_MANAGER));
+    let namespace = word(namespace, "NAMESPACE");
+    let region = words.region.trim_start_matches(" --region ");
+    let region = if region.is_empty() { "REGION" } else { region };
+    let next = known.next_try.map(|it| format!(", {it}"));
+    Cure::commands(
+        &format!(
+            "let the operator's pods reach cognito-idp.{region}.amazonaws.com:443: DNS, proxy, NetworkPolicy, CA certificates; the operator tries again by itself{}",
+            next.unwrap_or_default()
         ),
-        (Reason::InvalidCredentials, None) => (
-            "give the operator's ServiceAccount a role by EKS Pod Identity or IRSA, and restart its pods: one of these variables must be there".to_owned(),
-            vec![
-                format!(
-                    "kubectl get pods -n {namespace} -o yaml | grep -E 'AWS_ROLE_ARN|AWS_CONTAINER_CREDENTIALS_FULL_URI'"
-                ),
-                format!("kubectl rollout restart deployment/{deployment} -n {namespace}"),
-            ],
-        ),
-        // Unreachable.
-        _ => {
-            let region = words.region.trim_start_matches(" --region ");
-            let region = if region.is_empty() { "REGION" } else { region };
-            let next = known.next_try.map(|it| format!(", {it}"));
-            (
-                format!(
-                    "let the operator's pods reach cognito-idp.{region}.amazonaws.com:443: DNS, proxy, NetworkPolicy, CA certificates; the operator tries again by itself{}",
-                    next.unwrap_or_default()
-                ),
-                vec![
-                    format!("kubectl get networkpolicies -n {namespace} -o wide"),
-                    format!(
-                        "kubectl run dns-test --rm -i --restart=Never --image=busybox -n {namespace} -- nslookup cognito-idp.{region}.amazonaws.com"
-                    ),
-                ],
-            )
-        }
-    }
+        [
+            format!("kubectl get networkpolicies -n {namespace} -o wide"),
+            format!(
+                "kubectl run dns-test --rm -i --restart=Never --image=busybox -n {namespace} -- nslookup cognito-idp.{region}.amazonaws.com"
+            ),
+        ],
+    )
 }
 
-pub(super) fn of_reply(reason: Reason, words: &Words, known: &Known<'_>) -> (String, Vec<String>) {
+pub(super) fn of_reply(reason: Reason, words: &Words, known: &Known<'_>) -> Cure {
     let describe = words.pool("describe-user-pool");
     match reason {
-        Reason::InvalidPassword => (
-            format!("{NEW_VALUE} that fits the policy; or change the policy, and then ask for a set"),
-            vec![
+        Reason::InvalidPassword => Cure::commands(
+            &format!("{NEW_VALUE} that fits the policy, which the first command prints"),
+            [
                 format!("{describe} --query UserPool.Policies.PasswordPolicy"),
                 words.set_value(),
-                words.request(),
             ],
+        )
+        .or(
+            "change the policy, and then ask for a set",
+            [words.request()],
         ),
-        Reason::InvalidParameter => (
-            "correct the value in the Secret, from the shell's variable PASSWORD (read -rs PASSWORD), if the message speaks of the password; for another pool or username, make a new resource".to_owned(),
-            vec![words.set_value()],
+        Reason::InvalidParameter => Cure::command(
+            "correct the value in the Secret, from the shell's variable PASSWORD (read -rs PASSWORD), if the message speaks of the password",
+            words.set_value(),
+        )
+        .or(
+            "name another user as USERNAME, which makes the resource anew",
+            [words.anew("username", "USERNAME")],
         ),
-        Reason::NotAuthorized => (
-            "enable the user, or correct the pool; the operator tries again by itself, and at once if you ask".to_owned(),
-            vec![words.user("admin-enable-user"), words.request()],
+        Reason::NotAuthorized => Cure::commands(
+            "enable the user, and then ask for a set; if the message speaks of the pool, correct the pool",
+            [words.user("admin-enable-user"), words.request()],
         ),
-        Reason::OperationNotEnabled => (
-            "use the pool's primary Region (in a new resource, or by the grant's spec.region), or correct the pool's configuration; then ask for a set".to_owned(),
-            vec![describe, words.request()],
-        ),
+        Reason::OperationNotEnabled => {
+            let cure = Cure::commands(
+                "correct the pool's configuration, which the first command prints, and then ask for a set",
+                [describe, words.request()],
+            );
+            match known.fitting.first() {
+                Some(grant) => cure.or(
+                    "name the pool's primary Region as REGION",
+                    [patch_region(grant)],
+                ),
+                None => cure,
+            }
+        }
         Reason::ResourceNotFound => {
             let of_role = known.role.map_or_else(
                 || "the operator's own account; a pool of another account needs a grant with spec.roleArn".to_owned(),
                 |role| format!("the account of {}", shown(role)),
             );
-            (
-                format!(
-                    "correct spec.userPoolId (in a new resource), or create the pool. The operator looks in {of_role}"
+            let pool = word(known.other_pool.unwrap_or("POOL_ID"), "POOL_ID");
+            Cure::command(
+                &format!(
+                    "correct spec.userPoolId, which makes the resource anew{}. The operator looks in {of_role}",
+                    if known.other_pool.is_some() {
+                        ""
+                    } else {
+                        ": name the pool's id as POOL_ID"
+                    }
                 ),
-                vec![describe, words.request()],
+                words.anew("userPoolId", &pool),
+            )
+            .or(
+                "if the pool is there by now, ask for a set",
+                [describe, words.request()],
             )
         }
-        Reason::UserNotFound => (
-            "create the user, and then ask for a set. If the user exists, the name is an alias: use the username or the sub that the first command prints, in a new resource".to_owned(),
-            vec![
+        Reason::UserNotFound => Cure::commands(
+            "create the user, and then ask for a set",
+            [words.create_user(), words.request()],
+        )
+        .or(
+            "if the user exists, the name is an alias: name the username or the sub that the first command prints as USERNAME, which makes the resource anew",
+            [
                 words.user("admin-get-user"),
-                words.user("admin-create-user") + " --message-action SUPPRESS",
-                words.request(),
+                words.anew("username", "USERNAME"),
             ],
         ),
-        Reason::OutcomeUnknown => (
-            format!("if the user can't sign in, {NEW_VALUE}, or have the operator send this value again"),
-            vec![words.set_value(), words.request()],
-        ),
-        Reason::Progressing | Reason::TooManyRequests | Reason::UnhandledError => (
-            "read the message above, and then ask for a set".to_owned(),
-            vec![words.request()],
+        Reason::OutcomeUnknown => Cure::command(
+            "have the operator send the same value again",
+            words.request(),
+        )
+        .or(NEW_VALUE, [words.set_value()]),
+        Reason::Progressing | Reason::TooManyRequests | Reason::UnhandledError => Cure::command(
+            "read the message above, and then ask for a set",
+            words.request(),
         ),
         // PasswordHistoryPolicyViolation, NotConfirmed, InternalError, RevokingSessions.
-        _ => (NEW_VALUE.to_owned(), vec![words.set_value()]),
+        _ => Cure::command(NEW_VALUE, words.set_value()),
     }
+}
+
+/// Has a grant name the Region of its pool.
+pub(super) fn patch_region(grant: &str) -> String {
+    let patch = json!({ "spec": { "region": "REGION" } }).to_string();
+    format!(
+        "kubectl patch cupg {} --type=merge -p {}",
+        word(grant, "GRANT"),
+        word(&patch, "PATCH")
+    )
 }

@@ -19,6 +19,8 @@ pub(super) struct Words {
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) pool: String,
+    /// The pool's id as the spec has it, for comparisons.
+    pub(super) plain_pool: String,
     pub(super) username: String,
     pub(super) secret: String,
     pub(super) key: String,
@@ -36,6 +38,7 @@ impl Words {
             namespace: word(subject.namespace, "NAMESPACE"),
             name: word(subject.name, "RESOURCE"),
             pool: word(&spec.user_pool_id, "POOL"),
+            plain_pool: spec.user_pool_id.clone(),
             username: word(&spec.username, "USERNAME"),
             secret: word(&reference.name, "SECRET"),
             key: word(&reference.key, "KEY"),
@@ -95,6 +98,25 @@ impl Words {
         self.patch_secret(&format!(
             "kubectl get secret {secret} -n {namespace} -o jsonpath={path} | base64 -d | tr -d '\\r\\n'"
         ))
+    }
+
+    /// Makes the resource anew with another pool or username, neither of which can change in place. `field` is a
+    /// field of the spec.
+    pub(super) fn anew(&self, field: &str, value: &str) -> String {
+        let (name, namespace) = (&self.name, &self.namespace);
+        // In the output of kubectl, only a field of the spec stands behind exactly two blanks.
+        let script = word(&format!("s|^  {field}: .*|  {field}: {value}|"), "SCRIPT");
+        format!(
+            "kubectl get cup {name} -n {namespace} -o yaml | sed {script} | kubectl replace --force -f -"
+        )
+    }
+
+    pub(super) fn create_user(&self) -> String {
+        self.user("admin-create-user") + " --message-action SUPPRESS"
+    }
+
+    pub(super) fn delete(&self) -> String {
+        format!("kubectl delete cup {} -n {}", self.name, self.namespace)
     }
 
     pub(super) fn watch(&self) -> String {

@@ -1,5 +1,6 @@
 //! What a cure may know beside the resource itself.
 
+use super::refusal::Refusal;
 use crate::core::doctor::facts::FoundSecret;
 
 /// What a cure may know beside the resource itself.
@@ -15,10 +16,22 @@ pub struct Known<'a> {
     pub older: Option<&'a str>,
     /// The operator's namespace and Deployment, if known.
     pub operator: Option<(&'a str, &'a str)>,
-    /// The role that the operator assumes for this resource.
+    /// The `ServiceAccount` of the operator, if known.
+    pub service_account: Option<&'a str>,
+    /// The ARN of the role that the operator assumes for this resource.
     pub role: Option<&'a str>,
-    /// The name of the role that AWS's words in the status name.
-    pub refused_role: Option<&'a str>,
+    /// The external id with which the operator assumes the role.
+    pub external_id: Option<&'a str>,
+    /// What AWS's words in the status say of a refusal by IAM.
+    pub refusal: Option<Refusal<'a>>,
+    /// The operator's words about the role, if the operator can't assume the role.
+    pub role_words: Option<&'a str>,
+    /// Another pool, whose grant lets this namespace manage this username.
+    pub other_pool: Option<&'a str>,
+    /// Whether a grant names the resource's pool.
+    pub is_pool_named: bool,
+    /// Whether the cause is gone, although the status still names the reason.
+    pub is_mended: bool,
     /// The Region of the calls, if known.
     pub region: Option<&'a str>,
     /// Whether the status says that a person must act, whatever the class of the reason.

@@ -4,6 +4,8 @@ mod cluster;
 mod cognito;
 mod commands;
 pub mod known;
+pub mod refusal;
+pub mod role;
 
 use super::subject::Subject;
 use crate::{
@@ -11,9 +13,10 @@ use crate::{
     core::checkup::finding::Cure,
 };
 use cluster::{of_duplicate, of_grant, of_secret};
-use cognito::{of_identity, of_reply, of_user};
+use cognito::{of_network, of_reply, of_user};
 use commands::Words;
 use known::Known;
+use role::{Switches, of_operator, of_refusal, of_role};
 use serde_json::json;
 
 /// The command that ends a suspension.
@@ -29,8 +32,12 @@ pub fn resume(subject: &Subject<'_>) -> String {
 #[must_use]
 pub fn cure(reason: Reason, subject: &Subject<'_>, known: &Known<'_>) -> Option<Cure> {
     let words = Words::new(subject, known);
-    let (text, commands) = match reason {
+    let cure = match reason {
         Reason::PasswordSet | Reason::AppliedAfterLostReply => return None,
+        _ if known.is_mended => Cure::command(
+            "wait: the cause is gone, and the operator acts within seconds of the change; if the status stays, see what the link of the operator says",
+            words.watch(),
+        ),
         Reason::SecretNotFound | Reason::SecretKeyNotFound | Reason::InvalidSecretValue => {
             of_secret(reason, &words, known)
         }
@@ -45,9 +52,14 @@ pub fn cure(reason: Reason, subject: &Subject<'_>, known: &Known<'_>) -> Option<
         | Reason::FederatedUser
         | Reason::Contested
         | Reason::TemporaryPasswordExpired => of_user(reason, &words),
-        Reason::AccessDenied | Reason::InvalidCredentials | Reason::Unreachable => {
-            of_identity(reason, &words, known)
-        }
+        Reason::AccessDenied => of_refusal(&words, known, Switches::of(&subject.resource.spec)),
+        Reason::InvalidCredentials => match (known.role, known.fitting.first(), known.role_words) {
+            (Some(role), Some(grant), Some(message)) => {
+                of_role(grant, role, known.external_id, message)
+            }
+            _ => of_operator(known),
+        },
+        Reason::Unreachable => of_network(&words, known),
         Reason::DuplicateUser => of_duplicate(&words, known),
         _ if is_waited_for(reason, known) => wait(reason, &words, known),
         Reason::Progressing
@@ -65,11 +77,7 @@ pub fn cure(reason: Reason, subject: &Subject<'_>, known: &Known<'_>) -> Option<
         | Reason::NotConfirmed
         | Reason::RevokingSessions => of_reply(reason, &words, known),
     };
-    Some(Cure {
-        text,
-        commands,
-        page: Some(page(reason)),
-    })
+    Some(cure.more(&page(reason)))
 }
 
 /// The section of docs/reasons.md.
@@ -84,7 +92,7 @@ fn is_waited_for(reason: Reason, known: &Known<'_>) -> bool {
     by_itself && !known.is_stalled && reason != Reason::Unreachable
 }
 
-fn wait(reason: Reason, words: &Words, known: &Known<'_>) -> (String, Vec<String>) {
+fn wait(reason: Reason, words: &Words, known: &Known<'_>) -> Cure {
     let next = known.next_try.map(|it| format!(", {it}"));
     let next = next.unwrap_or_default();
     let text = match reason {
@@ -102,5 +110,5 @@ fn wait(reason: Reason, words: &Words, known: &Known<'_>) -> (String, Vec<String
         }
         _ => format!("wait: the operator sends the same value again by itself{next}"),
     };
-    (text, vec![words.watch()])
+    Cure::command(&text, words.watch())
 }

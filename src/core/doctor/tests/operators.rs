@@ -31,15 +31,16 @@ fn lease(around: &mut Surroundings, change: impl FnOnce(&mut Lease)) {
 #[case::two_operators(|it: &mut Surroundings| {
     let mut second = operator();
     second.namespace = "other".to_owned();
+    second.installed.as_mut().expect("a Deployment").namespace = "other".to_owned();
     it.operators.push(second);
-}, "two operators act for team-a", "")]
+}, "2 operators act for team-a", "kubectl scale deployment cognito-password-operator -n other --replicas=0")]
 #[case::two_leaders(|it: &mut Surroundings| {
     if let Seen::Known(pods) = &mut first(it).metrics {
         let second = ("cpo-7d9f-zzz".to_owned(), pods[0].1.clone());
         pods.push(second);
     }
-}, "2 pods lead at once: cpo-7d9f-x2k, cpo-7d9f-zzz", "kubectl logs")]
-#[case::no_crds(|it: &mut Surroundings| it.crds = Ok(Crds::default()), "the CRDs are not installed", "crd | kubectl apply --server-side -f -")]
+}, "2 pods lead at once: cpo-7d9f-x2k, cpo-7d9f-zzz", "kubectl rollout restart")]
+#[case::no_crds(|it: &mut Surroundings| it.crds = Ok(Crds::default()), "the CRDs are not installed", "crd | kubectl apply --server-side --force-conflicts -f -")]
 fn a_cause_that_no_status_tells(
     #[case] change: Change,
     #[case] words: &str,

@@ -170,12 +170,6 @@ fn on(facts: &Facts, subject: &str) -> Vec<Finding> {
     findings.filter(|it| it.subject == subject).collect()
 }
 
-/// The commands that cure the findings on a subject.
-fn commands(facts: &Facts, subject: &str) -> Vec<String> {
-    let cures = on(facts, subject).into_iter().filter_map(|it| it.cure);
-    cures.flat_map(|it| it.commands).collect()
-}
-
 /// Brings one fault into the facts.
 type Change = fn(&mut Facts);
 
