@@ -317,7 +317,6 @@ const ROOMS: &[(&str, &[&str])] = &[
             "cluster",
             "command",
             "core::access",
-            "core::names",
             "core::schedule",
             "ops",
             "run",

@@ -86,6 +86,11 @@ enum IamPolicyCommand {
 #[derive(Subcommand, Debug)]
 enum TrustCommand {
     /// Of the operator's role, by IAM roles for service accounts (IRSA)
+    #[command(after_help = concat!(
+        "Exit status: 0, or 2 for a wrong command line.\n\n",
+        "Example:\n  kubectl cognito-password iam-policy trust irsa --oidc-provider\n  ",
+        "arn:aws:iam::111122223333:oidc-provider/oidc.example/id"
+    ))]
     Irsa {
         /// The cluster's IAM OIDC provider
         #[arg(long, value_name = "ARN", value_parser = OidcProviderArn::parse)]
@@ -95,6 +100,10 @@ enum TrustCommand {
         service_account: ServiceAccountArgs,
     },
     /// Of the operator's role, by EKS Pod Identity
+    #[command(after_help = concat!(
+        "Exit status: 0, or 2 for a wrong command line.\n\n",
+        "Example: kubectl cognito-password iam-policy trust pod-identity"
+    ))]
     PodIdentity {
         /// The only cluster in which the operator may run [default: any cluster of the account]
         #[arg(long, value_name = "ARN", value_parser = ClusterArn::parse)]
@@ -104,6 +113,11 @@ enum TrustCommand {
         service_account: ServiceAccountArgs,
     },
     /// Of a role that a grant names, by the operator's own role
+    #[command(after_help = concat!(
+        "Exit status: 0, or 2 for a wrong command line.\n\n",
+        "Example:\n  kubectl cognito-password iam-policy trust operator\n  ",
+        "--operator-role-arn arn:aws:iam::111122223333:role/cognito-password-operator"
+    ))]
     Operator {
         /// The operator's own role
         #[arg(long, value_name = "ARN", value_parser = RoleArn::parse)]

@@ -116,6 +116,22 @@ pub fn needed(installation: &Installation) -> Vec<Right> {
     rights
 }
 
+/// The rights without their verbs, each with its verbs.
+pub(super) fn by_object(rights: &[&Right]) -> Vec<(Right, Vec<&'static str>)> {
+    let mut groups: Vec<(Right, Vec<_>)> = Vec::new();
+    for right in rights {
+        let without = Right {
+            verb: "",
+            ..(*right).clone()
+        };
+        match groups.iter_mut().find(|(it, _)| *it == without) {
+            Some((_, verbs)) => verbs.push(right.verb),
+            None => groups.push((without, vec![right.verb])),
+        }
+    }
+    groups
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,11 @@ use super::{
 use crate::{
     api::{ConditionStatus, ConditionType, FIELD_MANAGER, Reason},
     core::{
-        access::{authority::ExternalId, grant::Admission},
+        access::{
+            authority::ExternalId,
+            grant::{Admission, InvalidGrant},
+            why_not::Misfit,
+        },
         checkup::{
             finding::{Cure, Finding, Level},
             layout::Layout,
@@ -191,8 +195,10 @@ fn of_readable(
         refusal: Refusal::parse(message),
         role_words: role.and_then(|it| role_words(it.arn.as_str(), message, fitting, around)),
         other_pool: other_pool.as_deref(),
+        needs_grants: admitted != Admitted::NoGrantsNeeded,
+        without_region: without_region(&admitted),
         is_pool_named: matches!(&admitted, Admitted::Decided { others, .. } if !others.is_empty()),
-        is_mended: reason.is_some_and(|it| is_mended(it, &links)),
+        is_mended: reason.is_some_and(|it| is_mended(it, &admitted, &links)),
         region,
         is_stalled: subject.condition(ConditionType::Stalled).is_some(),
         next_try: next.as_deref(),
@@ -279,6 +285,20 @@ fn selector(subject: &Subject<'_>, around: &Surroundings) -> Option<String> {
     })
 }
 
+/// The grant that only lacks the Region of its pool.
+fn without_region(admitted: &Admitted) -> Option<&str> {
+    let Admitted::Decided { others, .. } = admitted else {
+        return None;
+    };
+    let found = others.iter().find(|(_, misfits)| {
+        matches!(
+            misfits[..],
+            [Misfit::Invalid(InvalidGrant::UnknownRegion(_))]
+        )
+    });
+    found.map(|(name, _)| &**name)
+}
+
 /// The words about a role that can't be assumed: those of the resource's status, or of the grant's.
 fn role_words<'a>(
     role: &str,
@@ -299,8 +319,10 @@ fn role_words<'a>(
 }
 
 /// Whether the facts say that the cause of a reason is gone, although the status still names the reason.
-fn is_mended(reason: Reason, links: &[Link]) -> bool {
+fn is_mended(reason: Reason, admitted: &Admitted, links: &[Link]) -> bool {
     let link = match reason {
+        // Without grants, the pool's own name decides about the Region, and a name doesn't change.
+        Reason::UnknownRegion if *admitted == Admitted::NoGrantsNeeded => return false,
         _ if reason.is_about_grants() => "grant",
         Reason::SecretNotFound | Reason::SecretKeyNotFound | Reason::InvalidSecretValue => "secret",
         Reason::DuplicateUser => "duplicate",

@@ -20,10 +20,21 @@ pub(super) fn judge(operator: &OperatorFacts) -> Vec<Finding> {
     let several = leaders(pages);
     if several.len() > 1 {
         let text = format!("{} lead at once: {}", several.len(), several.join(", "));
-        let cure = Cure::words(
-            "give each installation a Lease of its own, and one operator to each namespace",
-        );
-        let cure = cure.more("install.md#two-installations-in-one-namespace");
+        let cure = match &operator.deployed {
+            // The pods of one Deployment take part in one election, once all have the same settings.
+            Some(deployed) => Cure::command(
+                "start the pods again: all then have the same settings, and take part in one election",
+                format!(
+                    "kubectl rollout restart deployment/{} -n {}",
+                    deployed.installed.name, deployed.installed.namespace
+                ),
+            )
+            .more("operations.md#replicas"),
+            None => Cure::words(
+                "give each installation a Lease of its own, and one operator to each namespace",
+            )
+            .more("install.md#two-installations-in-one-namespace"),
+        };
         return vec![Finding::new(SUBJECT, Level::Failed, text).cured_by(cure)];
     }
     let lease = match &operator.lease {

@@ -1,9 +1,11 @@
 //! A command that gives a `ServiceAccount` rights that it lacks.
 
-use super::rights::by_object;
-use crate::core::checkup::right::Right;
+use crate::core::checkup::right::{Right, by_object};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 /// One line of a shell that gives the `ServiceAccount` exactly these rights: a `ClusterRole` for rights everywhere, a
 /// Role for the rights in each namespace, and their bindings.
@@ -13,7 +15,15 @@ pub(super) fn restore(lacked: &[&Right], (namespace, account): (&str, &str)) -> 
         let place = right.namespace.as_deref();
         by_place.entry(place).or_default().push(right);
     }
-    let name = format!("{namespace}.{account}.restored");
+    // The same name for other rights would take back what an earlier cure gave.
+    let mut hasher = DefaultHasher::new();
+    lacked
+        .iter()
+        .for_each(|it| it.to_string().hash(&mut hasher));
+    let name = format!(
+        "{namespace}.{account}.restored-{:08x}",
+        hasher.finish() & 0xffff_ffff
+    );
     let items: Vec<_> = by_place
         .iter()
         .flat_map(|(place, rights)| objects(&name, *place, rights, (namespace, account)))
@@ -118,6 +128,9 @@ mod tests {
                 "apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": ["keys"],
             }])
         );
+        let name = list["items"][0]["metadata"]["name"].clone();
+        let other = restore(&[&here], ("home", "cpo"));
+        assert!(!other.contains(name.as_str().expect("a name")), "{other}");
         for binding in [1, 3] {
             let subject = &list["items"][binding]["subjects"][0];
             assert_eq!(subject["name"], "cpo");

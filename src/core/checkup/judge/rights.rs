@@ -9,7 +9,7 @@ use crate::{
     core::checkup::{
         finding::{Cure, Finding, Level},
         installed::Installed,
-        right::Right,
+        right::{Right, by_object},
         seen::Seen,
         words::first,
     },
@@ -81,22 +81,6 @@ pub(in crate::core) fn grouped(rights: &[&Right]) -> Vec<String> {
         // The empty verb leaves a blank.
         .map(|(right, verbs)| format!("{}{right}", verbs.join(",")))
         .collect()
-}
-
-/// The rights without their verbs, each with its verbs.
-pub(super) fn by_object(rights: &[&Right]) -> Vec<(Right, Vec<&'static str>)> {
-    let mut groups: Vec<(Right, Vec<_>)> = Vec::new();
-    for right in rights {
-        let without = Right {
-            verb: "",
-            ..(*right).clone()
-        };
-        match groups.iter_mut().find(|(it, _)| *it == without) {
-            Some((_, verbs)) => verbs.push(right.verb),
-            None => groups.push((without, vec![right.verb])),
-        }
-    }
-    groups
 }
 
 /// What gives the operator its rights back: the rights alone, or the manifests or the chart as they are; whoever

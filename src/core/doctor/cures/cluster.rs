@@ -111,22 +111,27 @@ pub(super) fn of_grant(
     match reason {
         Reason::AmbiguousGrant => of_many(known.fitting),
         Reason::UnknownRegion => {
-            let grant = known.fitting.first().map_or("GRANT", String::as_str);
-            Cure::command(
-                "have the grant name the pool's Region as REGION",
-                patch_region(grant),
-            )
-            .or(
-                "name the pool as AWS does, as POOL_ID, which makes the resource anew",
-                [words.anew("userPoolId", "POOL_ID")],
-            )
+            let anew = words.anew("userPoolId", "POOL_ID");
+            let rename = "name the pool as AWS does, as POOL_ID, which makes the resource anew";
+            // Only a grant without a Region is invalid, so no grant names the pool.
+            if known.needs_grants {
+                Cure::command(
+                    "ask your platform team for a CognitoUserPoolGrant that names the pool's Region as REGION; this command makes one, for who may",
+                    create(&grant(subject, Some("REGION"))),
+                )
+                .or(rename, [anew])
+            } else {
+                Cure::command(rename, anew)
+            }
         }
         _ => {
-            // Not `echo`: in zsh and dash, `echo` would take a backslash of a username for an escape.
-            let create = format!(
-                "printf %s {} | kubectl create -f -",
-                word(&grant(subject), "GRANT")
-            );
+            if let Some(name) = known.without_region {
+                return Cure::command(
+                    "have the grant name the pool's Region as REGION",
+                    patch_region(name),
+                );
+            }
+            let create = create(&grant(subject, None));
             let ask = "ask your platform team for a CognitoUserPoolGrant; this command makes one, for who may. The operator acts as soon as the grant exists";
             let Some(pool) = known.other_pool else {
                 return Cure::command(ask, create);
@@ -174,13 +179,19 @@ fn of_many(fitting: &[String]) -> Cure {
     })
 }
 
+/// The command that creates an object.
+fn create(object: &str) -> String {
+    // Not `echo`: in zsh and dash, `echo` would take a backslash of a username for an escape.
+    format!("printf %s {} | kubectl create -f -", word(object, "GRANT"))
+}
+
 /// A grant for exactly this user and namespace, as JSON.
-fn grant(subject: &Subject<'_>) -> String {
+fn grant(subject: &Subject<'_>, region: Option<&str>) -> String {
     let spec = &subject.resource.spec;
     // In a grant, these two characters are wildcards.
     let username = spec.username.replace(['*'], "?");
     let name = format!("{}.{}", subject.namespace, subject.name);
-    json!({
+    let mut grant = json!({
         "apiVersion": format!("{}/{}", GROUP, VERSION),
         "kind": "CognitoUserPoolGrant",
         "metadata": { "name": name },
@@ -189,8 +200,11 @@ fn grant(subject: &Subject<'_>) -> String {
             "usernames": [username],
             "namespaces": { "names": [subject.namespace] },
         },
-    })
-    .to_string()
+    });
+    if let Some(region) = region {
+        grant["spec"]["region"] = json!(region);
+    }
+    grant.to_string()
 }
 
 pub(super) fn of_duplicate(words: &Words, known: &Known<'_>) -> Cure {

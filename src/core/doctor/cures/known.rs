@@ -28,6 +28,10 @@ pub struct Known<'a> {
     pub role_words: Option<&'a str>,
     /// Another pool, whose grant lets this namespace manage this username.
     pub other_pool: Option<&'a str>,
+    /// Whether grants decide, and not the operator's list of namespaces.
+    pub needs_grants: bool,
+    /// A grant that names the pool and is invalid, because the pool's id names no AWS Region.
+    pub without_region: Option<&'a str>,
     /// Whether a grant names the resource's pool.
     pub is_pool_named: bool,
     /// Whether the cause is gone, although the status still names the reason.

@@ -255,6 +255,61 @@ fn two_grants_disagree() {
     assert!(text(&report).contains(role), "{}", text(&report));
 }
 
+#[rstest]
+#[case(false, r#"kubectl create -f -"#)]
+#[case(true, "kubectl get cup ci-bot -n team-a -o yaml")]
+fn a_pool_without_a_region_needs_a_grant_or_another_name(
+    #[case] watches_by_name: bool,
+    #[case] command: &str,
+) {
+    let message = cures_message(Reason::UnknownRegion);
+    let pool = json!("emulated_AbCdEf123");
+    let resource = resource(|it| {
+        not_ready(it, Reason::UnknownRegion, &message);
+        it["spec"]["userPoolId"] = pool.clone();
+    });
+    let mut around = Surroundings {
+        grants: Seen::Known(Vec::new()),
+        ..around()
+    };
+    let installed = around.operators[0]
+        .installed
+        .as_mut()
+        .expect("a Deployment");
+    installed.settings.ungranted_allow = true;
+    if watches_by_name {
+        installed.settings.watch_namespaces = vec!["team-a".to_owned()];
+    }
+    let secret = Seen::Known(Some(secret()));
+    let unknown = report(resource.clone(), &secret, &around);
+    let (reason, commands) = mended(&unknown);
+    assert_eq!(reason, Some("UnknownRegion"));
+    assert!(
+        commands
+            .lines()
+            .next()
+            .is_some_and(|it| it.contains(command)),
+        "{commands}"
+    );
+    if watches_by_name {
+        return;
+    }
+    assert!(commands.contains(r#""region":"REGION""#), "{commands}");
+    // A grant that only lacks the Region gets one.
+    around.grants = Seen::Known(vec![grant("platform", |it| {
+        it["userPoolId"] = pool.clone()
+    })]);
+    let ungranted = super::resource(|it| {
+        not_ready(it, Reason::NotGranted, &cures_message(Reason::NotGranted));
+        it["spec"]["userPoolId"] = pool.clone();
+    });
+    let (_, commands) = mended(&report(ungranted, &secret, &around));
+    assert_eq!(
+        commands,
+        r#"kubectl patch cupg platform --type=merge -p '{"spec":{"region":"REGION"}}'"#
+    );
+}
+
 /// The operator acts on each change within seconds, so a status that the facts contradict is only late.
 #[rstest]
 #[case(Reason::NotGranted)]
