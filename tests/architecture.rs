@@ -44,7 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "core::schedule",
         ],
     ),
-    ("core::checkup", &["api", "core"]),
+    ("core::checkup", &["api", "core", "core::access"]),
     (
         "core::ask",
         &[

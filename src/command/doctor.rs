@@ -15,7 +15,7 @@ use super::{
     session::Session,
 };
 use crate::{
-    cluster::inspect::{found_grants, namespaces, operators, resources, schema, secret},
+    cluster::inspect::{grants, namespaces, operators, resources, schema, secret},
     core::{
         checkup::seen::Seen,
         doctor::{
@@ -243,7 +243,7 @@ async fn surroundings(args: &DoctorArgs, client: &Client, rivals: Rivals) -> Sur
         crds: schema::served(client).await,
         operators,
         deployments,
-        grants: found_grants::grants(client).await,
+        grants: grants::grants(client).await,
         labels: BTreeMap::new(),
         rivals,
     }

@@ -3,7 +3,7 @@
 
 use super::{
     access::{core_right, seen},
-    list::list,
+    lists::all,
 };
 use crate::{
     cluster::client::call::call,
@@ -70,18 +70,16 @@ pub async fn objects(client: &Client, kind: Kind, selection: Selection<'_>) -> S
         ..ListParams::default()
     };
     let right = kind.right("list", selection.namespace, None);
-    let objects = list(client, right, &resource, params).await;
-    objects.map(|objects| {
-        let values = objects.into_iter().filter_map(|mut object| {
-            // The items of a list don't repeat their type.
-            object.types = Some(TypeMeta {
-                api_version: resource.api_version.clone(),
-                kind: resource.kind.clone(),
-            });
-            serde_json::to_value(object).ok()
+    let value = |mut object: DynamicObject| {
+        // The items of a list don't repeat their type.
+        object.types = Some(TypeMeta {
+            api_version: resource.api_version.clone(),
+            kind: resource.kind.clone(),
         });
-        values.collect()
-    })
+        serde_json::to_value(object).ok()
+    };
+    let objects = all(client, right, &resource, params, value).await;
+    objects.map(|objects| objects.into_iter().flatten().collect())
 }
 
 /// One object; None if there is none of this name.

@@ -5,10 +5,11 @@ use crate::{
     api::{GROUP, KEY_SECRET, VERSION},
     cluster::inspect::{
         access::right,
+        counts::counts,
         crds::stored_crds,
         deployment::deployed,
+        grants::grants,
         installation as inspect,
-        objects::{grant_states, resources},
         operator::installed,
         pages::pages,
         rights::{own_rights, rights_of},
@@ -55,7 +56,7 @@ pub(super) async fn of_operator(client: &Client, settings: &Settings) -> Facts {
         pages,
     };
     let grants = if watched.is_empty() {
-        Some(grant_states(client).await)
+        Some(grants(client).await)
     } else {
         None
     };
@@ -70,7 +71,7 @@ pub(super) async fn of_operator(client: &Client, settings: &Settings) -> Facts {
         operators: vec![operator],
         // This program isn't told the rule for users without a grant, so nothing follows from no grant.
         grants: grants.filter(|it| it.known().is_none_or(|grants| !grants.is_empty())),
-        resources: Some(resources(client, watched, Timestamp::now()).await),
+        resources: Some(counts(client, watched, Timestamp::now()).await),
     }
 }
 
@@ -93,7 +94,7 @@ pub(super) async fn of_person(
     };
     let watched = watched(&operators);
     let grants = if watched.is_empty() {
-        Some(grant_states(client).await)
+        Some(grants(client).await)
     } else {
         None
     };
@@ -107,7 +108,7 @@ pub(super) async fn of_person(
         installed: Some(all),
         operators,
         grants,
-        resources: Some(resources(client, &watched, Timestamp::now()).await),
+        resources: Some(counts(client, &watched, Timestamp::now()).await),
     }
 }
 

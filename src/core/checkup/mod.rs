@@ -1,7 +1,7 @@
 //! What a checkup needs and finds: the rights of an installation, the judgement of `check`, and findings with their
 //! cures, laid out for a terminal.
 //!
-//! Imports [`crate::api`], and [`crate::core::text`].
+//! Imports [`crate::api`], [`crate::core::access`] and [`crate::core::text`].
 
 pub mod finding;
 pub mod installed;

@@ -1,10 +1,11 @@
 //! What `doctor` judges: the facts that were read, each perhaps missing.
 
+pub use crate::core::access::found_grant::FoundGrant;
+
 use super::metrics::Metrics;
 use crate::{
-    api::{CognitoUserPassword, GrantStatus},
+    api::CognitoUserPassword,
     core::{
-        access::why_not::ListedGrant,
         checkup::{
             installed::{Installed, Settings},
             judge::facts::Answers,
@@ -138,21 +139,6 @@ pub struct Crds {
     /// The fields that this version knows and the served schema doesn't, such as `status.signOutOwed`. Empty if
     /// the schema can't be read.
     pub lacks: Vec<String>,
-}
-
-/// A grant of the cluster.
-#[derive(Clone, PartialEq, Debug)]
-pub struct FoundGrant {
-    /// The name of the grant.
-    pub name: String,
-    /// Its spec, or why the spec can't be read.
-    pub grant: ListedGrant,
-    /// The ARN of the role, if the grant names one.
-    pub role: Option<String>,
-    /// The generation of the spec.
-    pub generation: i64,
-    /// Its status, as the operator last wrote it.
-    pub status: GrantStatus,
 }
 
 /// An operator.

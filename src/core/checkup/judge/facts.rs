@@ -4,6 +4,7 @@
 use super::super::{
     installed::Installed, right::Right, schema::StoredCrd, scrape::Scrape, seen::Seen,
 };
+use crate::core::access::found_grant::FoundGrant;
 use std::collections::BTreeMap;
 
 /// Each asked right, and whether its holder has the right.
@@ -23,7 +24,7 @@ pub struct Facts {
     /// Each operator that was looked at.
     pub operators: Vec<OperatorFacts>,
     /// The grants. None where no operator uses grants.
-    pub grants: Option<Seen<Vec<GrantState>>>,
+    pub grants: Option<Seen<Vec<FoundGrant>>>,
     /// The resources.
     pub resources: Option<Seen<Resources>>,
 }
@@ -121,19 +122,6 @@ impl Pages {
             Self::Proxied(pages) => pages.known().map_or(&[], |pages| pages),
         }
     }
-}
-
-/// The state of a grant, by its Ready condition.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct GrantState {
-    /// The name.
-    pub name: String,
-    /// Whether Ready is True for the present generation. None before the first reconcile of that generation.
-    pub is_ready: Option<bool>,
-    /// The reason of the Ready condition.
-    pub reason: String,
-    /// The message of the Ready condition.
-    pub message: String,
 }
 
 /// How many resources there are in each state.

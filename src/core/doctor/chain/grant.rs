@@ -2,7 +2,7 @@
 //! that decides in the operator decides here too.
 
 use crate::{
-    api::{ConditionStatus, ConditionType, Reason},
+    api::{ConditionStatus, Reason},
     core::{
         access::{
             grant::{Admission, UngrantedPolicy, admit},
@@ -317,10 +317,7 @@ fn other_pool<'a>(subject: &Subject<'_>, around: &'a Surroundings) -> Option<(&'
 /// What is wrong with a grant, by its own condition, and what mends it; None if the grant is Ready.
 #[must_use]
 pub fn trouble(found: &FoundGrant) -> Option<(String, Cure)> {
-    let conditions = &found.status.conditions;
-    let ready = conditions
-        .iter()
-        .find(|it| it.type_ == ConditionType::Ready.as_str())?;
+    let ready = found.ready()?;
     if ready.status == ConditionStatus::True {
         return None;
     }

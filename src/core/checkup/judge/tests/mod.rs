@@ -7,22 +7,24 @@ mod pages;
 mod rights;
 
 use super::{
-    facts::{
-        Crds, Deployed, Facts, GrantState, Kubernetes, Lease, OperatorFacts, Page, Pages, Resources,
-    },
+    facts::{Crds, Deployed, Facts, Kubernetes, Lease, OperatorFacts, Page, Pages, Resources},
     judge,
     pages::WITHOUT_CREDENTIALS,
 };
-use crate::core::checkup::{
-    finding::{Finding, Level},
-    installed::{Installed, Settings},
-    layout::Layout,
-    right::{Installation, Right, needed},
-    schema::{Difference, StoredCrd},
-    scrape::Scrape,
-    seen::Seen,
+use crate::core::{
+    access::{found_grant::FoundGrant, why_not::ListedGrant},
+    checkup::{
+        finding::{Finding, Level},
+        installed::{Installed, Settings},
+        layout::Layout,
+        right::{Installation, Right, needed},
+        schema::{Difference, StoredCrd},
+        scrape::Scrape,
+        seen::Seen,
+    },
 };
 use Level::{Failed, Unknown, Warning, Well};
+use serde_json::{from_value, json};
 
 /// The page of an operator of this version, with this number of resources without credentials.
 fn metrics(version: &str, leader: u8, waiting: u64) -> String {
@@ -85,12 +87,29 @@ fn lease(holder: &str, renewed: Option<i64>) -> Seen<Option<Lease>> {
     }))
 }
 
-fn grant(name: &str, is_ready: Option<bool>) -> GrantState {
-    GrantState {
+fn grant(name: &str, is_ready: Option<bool>) -> FoundGrant {
+    let ready = is_ready.map(|it| {
+        json!({
+            "type": "Ready",
+            "status": if it { "True" } else { "False" },
+            "reason": "InvalidCredentials",
+            "message": "AccessDenied: not\nauthorized to perform sts:AssumeRole",
+            "observedGeneration": 2,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        })
+    });
+    let status = json!({ "conditions": ready.as_slice() });
+    let spec = json!({
+        "userPoolId": "eu-west-1_AbCdEf123",
+        "usernames": ["*"],
+        "namespaces": { "names": ["team-a"] },
+    });
+    FoundGrant {
         name: name.to_owned(),
-        is_ready,
-        reason: "InvalidCredentials".to_owned(),
-        message: "AccessDenied: not\nauthorized to perform sts:AssumeRole".to_owned(),
+        grant: ListedGrant::Spec(from_value(spec).expect("a spec")),
+        role: None,
+        generation: 2,
+        status: from_value(status).expect("a status"),
     }
 }
 
