@@ -10,6 +10,7 @@ pub(crate) mod fake;
 pub mod follow;
 pub mod grants;
 pub mod installation;
+pub mod lease;
 pub mod lists;
 pub mod namespace;
 pub mod namespaces;

@@ -2,6 +2,7 @@
 
 use super::{
     access::{core_right, proxy_right, right, seen},
+    lease::lease,
     operator::installed,
     rights::rights_of,
 };
@@ -14,28 +15,18 @@ use crate::{
             right::{Installation, needed},
             seen::Seen,
         },
-        doctor::{
-            facts::{Lease, Operator},
-            metrics::Metrics,
-        },
+        doctor::{facts::Operator, metrics::Metrics},
         names::region::Regions,
     },
 };
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::{
-    apps::v1::Deployment, coordination::v1::Lease as LeaseObject, core::v1::Pod,
-};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{Api, Client, ResourceExt, api::ListParams};
-use std::time::Duration;
 
 /// The variables by which one endpoint serves every Region.
 const ENDPOINTS: [&str; 2] = [
     "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER",
     "AWS_ENDPOINT_URL",
 ];
-
-/// How many seconds an overdue Lease is watched for a renewal.
-const WATCHED: u32 = 6;
 
 /// The most pods whose metrics are read.
 const PODS_MAX: usize = 4;
@@ -70,7 +61,11 @@ async fn of_deployment(client: &Client, installed: Installed) -> Operator {
     let namespace = installed.namespace.clone();
     Operator {
         regions: regions(client, &installed).await,
-        lease: lease(client, &namespace, &installed.settings.lease_name).await,
+        lease: if installed.settings.leader_elect {
+            lease(client, &namespace, &installed.settings.lease_name).await
+        } else {
+            Seen::Known(None)
+        },
         metrics: metrics(client, &installed).await,
         rights: rights(client, &installed).await,
         namespace,
@@ -117,54 +112,6 @@ async fn regions(client: &Client, installed: &Installed) -> Regions {
         Regions::Any
     } else {
         Regions::OfAws
-    }
-}
-
-async fn lease(client: &Client, namespace: &str, name: &str) -> Seen<Option<Lease>> {
-    let api: Api<LeaseObject> = Api::namespaced(client.clone(), namespace);
-    let needed = right(
-        "get",
-        "coordination.k8s.io",
-        "leases",
-        Some(namespace),
-        Some(name),
-    );
-    let read = async || {
-        let found = seen(client, needed.clone(), api.get_opt(name)).await;
-        found.map(|it| it.map(|it| lease_of(name, it)))
-    };
-    let first = read().await;
-    let Some(before) = first.known().and_then(Option::as_ref) else {
-        return first;
-    };
-    let renewed = before.renewed;
-    let age = renewed.map_or(SignedDuration::ZERO, |at| {
-        Timestamp::now().duration_since(at)
-    });
-    if age <= SignedDuration::from_secs(before.duration) {
-        return first;
-    }
-    // The clocks may differ. A leader renews the Lease every few seconds, so a renewal meanwhile is proof of life.
-    for _ in 0..WATCHED {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        if let Seen::Known(Some(mut lease)) = read().await
-            && lease.renewed != renewed
-        {
-            lease.renewed = Some(Timestamp::now());
-            return Seen::Known(Some(lease));
-        }
-    }
-    first
-}
-
-fn lease_of(name: &str, object: LeaseObject) -> Lease {
-    let spec = object.spec.unwrap_or_default();
-    Lease {
-        name: name.to_owned(),
-        holder: spec.holder_identity.unwrap_or_default(),
-        acquired: spec.acquire_time.map(|it| it.0),
-        renewed: spec.renew_time.map(|it| it.0),
-        duration: spec.lease_duration_seconds.unwrap_or_default().into(),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
         checkup::{
             installed::{Installed, Settings},
             judge::facts::Answers,
+            lease::Lease,
             right::Right,
             seen::Seen,
         },
@@ -150,7 +151,7 @@ pub struct Operator {
     pub installed: Option<Installed>,
     /// Whether the operator's environment has an endpoint for Cognito, such as an emulator's.
     pub regions: Regions,
-    /// The Lease of the election.
+    /// The Lease of the election. None inside: there is no Lease, or no election.
     pub lease: Seen<Option<Lease>>,
     /// The metrics of each pod that answered, by the pod's name; or why there are none.
     pub metrics: Seen<Vec<(String, Metrics)>>,
@@ -172,21 +173,6 @@ impl Operator {
         let watched = self.settings().watch_namespaces;
         watched.is_empty() || watched.iter().any(|it| it == namespace)
     }
-}
-
-/// Who leads, by the Lease.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Lease {
-    /// The name of the Lease.
-    pub name: String,
-    /// The holder; empty if the last leader released the Lease.
-    pub holder: String,
-    /// When the holder became the holder.
-    pub acquired: Option<Timestamp>,
-    /// When the holder last renewed the Lease.
-    pub renewed: Option<Timestamp>,
-    /// How long a renewal counts, in seconds.
-    pub duration: i64,
 }
 
 /// A Secret, without any of its values.

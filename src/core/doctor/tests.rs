@@ -2,7 +2,7 @@
 
 use super::{
     cures::{self, cure, known::Known},
-    facts::{Crds, FoundGrant, FoundSecret, Lease, Listed, Operator, Rivals, Surroundings},
+    facts::{Crds, FoundGrant, FoundSecret, Listed, Operator, Rivals, Surroundings},
     metrics::Metrics,
     report::Report,
     subject::Subject,
@@ -15,6 +15,7 @@ use crate::{
         checkup::{
             installed::{Installed, Settings},
             layout::Layout,
+            lease::Lease,
             right::Right,
             seen::Seen,
         },
@@ -22,7 +23,7 @@ use crate::{
         names::region::Regions,
     },
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, from_value, json};
 use std::collections::BTreeMap;
 
@@ -108,9 +109,10 @@ pub(super) fn operator() -> Operator {
         lease: Seen::Known(Some(Lease {
             name: "cognito-password-operator".to_owned(),
             holder: "cpo-7d9f-x2k".to_owned(),
-            acquired: Some("2026-11-26T12:00:00Z".parse().expect("a time")),
-            renewed: Some("2026-11-29T11:59:59Z".parse().expect("a time")),
-            duration: 15,
+            held: Some(SignedDuration::from_hours(72)),
+            age: Some(SignedDuration::from_secs(1)),
+            duration: SignedDuration::from_secs(15),
+            is_renewed: false,
         })),
         metrics: Seen::Known(vec![(
             "cpo-7d9f-x2k".to_owned(),

@@ -3,10 +3,12 @@
 use super::facts::Crds;
 use crate::{
     api::{GROUP, VERSION},
-    core::checkup::{
-        finding::{Cure, Finding, Level},
-        schema::{Difference, StoredCrd},
-        seen::Seen,
+    core::{
+        checkup::{
+            finding::{Cure, Finding, Level},
+            schema::{Difference, StoredCrd},
+            seen::Seen,
+        },
         words::first,
     },
 };

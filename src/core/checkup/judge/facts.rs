@@ -2,7 +2,7 @@
 //! missing.
 
 use super::super::{
-    installed::Installed, right::Right, schema::StoredCrd, scrape::Scrape, seen::Seen,
+    installed::Installed, lease::Lease, right::Right, schema::StoredCrd, scrape::Scrape, seen::Seen,
 };
 use crate::core::access::found_grant::FoundGrant;
 use std::collections::BTreeMap;
@@ -59,9 +59,6 @@ pub struct OperatorFacts {
     pub rights: Seen<Answers>,
     /// The Lease. None without an election.
     pub lease: Option<Seen<Option<Lease>>>,
-    /// Whether the holder renewed the Lease while this program looked on. True although the time in the Lease
-    /// is old means that the clocks differ.
-    pub is_renewed: bool,
     /// The pages of the operator's port. None if nobody asked for the pages.
     pub pages: Option<Pages>,
 }
@@ -77,17 +74,6 @@ pub struct Deployed {
     pub pods: Seen<Vec<String>>,
     /// Who scrapes the metrics. None inside: nobody who can be found.
     pub scrape: Seen<Option<Scrape>>,
-}
-
-/// Who leads, by the Lease.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Lease {
-    /// The holder; empty if the last leader released the Lease.
-    pub holder: String,
-    /// How long ago the holder renewed the Lease, in seconds, by the caller's clock. None without a time.
-    pub renewed: Option<i64>,
-    /// How long the Lease is valid after that, in seconds.
-    pub duration: i64,
 }
 
 /// The answer of a page: status and text, or why there is none.

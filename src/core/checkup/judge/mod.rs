@@ -9,8 +9,6 @@ pub(super) mod operator;
 mod pages;
 pub(in crate::core) mod rights;
 
-pub use facts::Lease;
-
 use super::finding::Finding;
 use facts::{Facts, OperatorFacts, Pages};
 

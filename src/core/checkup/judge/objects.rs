@@ -11,11 +11,12 @@ use crate::{
         checkup::{
             finding::{Cure, Finding, Level},
             seen::Seen,
-            words::{count, first, span},
         },
         text::legible,
+        words::{count, first, span},
     },
 };
+use jiff::SignedDuration;
 
 const GRANTS: &str = "grants";
 const RESOURCES: &str = "resources";
@@ -144,7 +145,7 @@ pub(super) fn resources(resources: &Seen<Resources>) -> Finding {
         parts.push(format!(
             "{} suspended, {name} for {}",
             resources.suspended,
-            span(*since)
+            span(SignedDuration::from_secs(*since))
         ));
     }
     let is_long = |since: i64| since > SUSPENDED;

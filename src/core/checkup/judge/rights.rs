@@ -3,10 +3,12 @@
 use super::facts::{Answers, Deployed};
 use crate::{
     api::FIELD_MANAGER,
-    core::checkup::{
-        finding::{Cure, Finding, Level},
-        right::Right,
-        seen::Seen,
+    core::{
+        checkup::{
+            finding::{Cure, Finding, Level},
+            right::Right,
+            seen::Seen,
+        },
         words::first,
     },
 };

@@ -7,7 +7,7 @@ mod pages;
 mod rights;
 
 use super::{
-    facts::{Crds, Deployed, Facts, Kubernetes, Lease, OperatorFacts, Page, Pages, Resources},
+    facts::{Crds, Deployed, Facts, Kubernetes, OperatorFacts, Page, Pages, Resources},
     judge,
     pages::WITHOUT_CREDENTIALS,
 };
@@ -17,6 +17,7 @@ use crate::core::{
         finding::{Finding, Level},
         installed::{Installed, Settings},
         layout::Layout,
+        lease::Lease,
         right::{Installation, Right, needed},
         schema::{Difference, StoredCrd},
         scrape::Scrape,
@@ -24,6 +25,7 @@ use crate::core::{
     },
 };
 use Level::{Failed, Unknown, Warning, Well};
+use jiff::SignedDuration;
 use serde_json::{from_value, json};
 
 /// The page of an operator of this version, with this number of resources without credentials.
@@ -82,8 +84,9 @@ fn right(verb: &'static str, resource: &'static str) -> Right {
 fn lease(holder: &str, renewed: Option<i64>) -> Seen<Option<Lease>> {
     Seen::Known(Some(Lease {
         holder: holder.to_owned(),
-        renewed,
-        duration: 15,
+        age: renewed.map(SignedDuration::from_secs),
+        duration: SignedDuration::from_secs(15),
+        ..Lease::default()
     }))
 }
 
@@ -136,7 +139,6 @@ fn well() -> Facts {
         }),
         rights: Seen::Known(rights.into_iter().map(|right| (right, Ok(true))).collect()),
         lease: Some(lease("pod-a_0123_uid_place.1.2", Some(2))),
-        is_renewed: false,
         pages: Some(Pages::Proxied(Seen::Known(vec![
             page("pod-a", 1),
             page("pod-b", 0),
