@@ -44,7 +44,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "core::schedule",
         ],
     ),
-    ("core::checkup", &["api", "core", "core::access"]),
+    (
+        "core::checkup",
+        &["api", "core", "core::access", "core::names"],
+    ),
     (
         "core::ask",
         &[

@@ -9,7 +9,7 @@
 use super::{
     check::http_url,
     exit::{Exit, Failure},
-    http_get::http_get,
+    http_get::pages_at,
     object_names,
     output::OutputArgs,
     session::Session,
@@ -20,7 +20,6 @@ use crate::{
         checkup::seen::Seen,
         doctor::{
             facts::{FoundSecret, Listed, Missing, Rivals, Surroundings},
-            metrics::Metrics,
             names::near,
             report::Report,
             summary::Summary,
@@ -227,12 +226,11 @@ async fn surroundings(args: &DoctorArgs, client: &Client, rivals: Rivals) -> Sur
     let namespace = args.operator_namespace.as_deref();
     let (mut operators, deployments) = operators::operators(client, namespace).await;
     if let Some(url) = &args.url {
-        let url = url.trim_end_matches('/');
-        let answer = http_get(&format!("{url}/metrics")).await;
-        let read = match answer {
-            Ok((200, page)) => Seen::Known(vec![(url.to_owned(), Metrics::parse(&page))]),
-            Ok((status, _)) => Seen::Failed(format!("{url} answers {status}")),
-            Err(why) => Seen::Failed(why),
+        let page = pages_at(url).await;
+        let read = match (page.metrics(), page.metrics) {
+            (Some(metrics), _) => Seen::Known(vec![(page.of, metrics)]),
+            (None, Ok((status, _))) => Seen::Failed(format!("{} answers {status}", page.of)),
+            (None, Err(why)) => Seen::Failed(why),
         };
         for it in &mut operators {
             it.metrics = read.clone();

@@ -1,5 +1,4 @@
-//! Reads what a report contains: objects as the API server shows them, logs, and the operator's pages through the
-//! API server's proxy. Never a Secret.
+//! Reads what a report contains: objects as the API server shows them, and logs. Never a Secret.
 
 use super::{
     access::{core_right, seen},
@@ -108,26 +107,6 @@ pub async fn log(
     };
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     seen(client, right, pods.logs(pod, &params)).await
-}
-
-/// A page of the operator's port, through the API server's proxy to the pod.
-pub async fn page(
-    client: &Client,
-    (namespace, pod, port): (&str, &str, u16),
-    path: &str,
-) -> Seen<String> {
-    let right = Right {
-        subresource: "proxy",
-        ..core_right("get", "pods", Some(namespace), Some(pod))
-    };
-    let url = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy/{path}");
-    let read = async {
-        let request = http::Request::get(url).body(Vec::new());
-        client
-            .request_text(request.map_err(kube::Error::HttpError)?)
-            .await
-    };
-    seen(client, right, read).await
 }
 
 /// The caller's name and groups.

@@ -14,10 +14,10 @@ use crate::{
         pages::pages,
         rights::{own_rights, rights_of},
     },
-    command::http_get::http_get,
+    command::http_get::pages_at,
     core::checkup::{
         installed::Installed,
-        judge::facts::{Crds, Facts, OperatorFacts, Page, Pages},
+        judge::facts::{Crds, Facts, OperatorFacts, Pages},
         lease::Lease,
         right::{Installation, needed},
         seen::Seen,
@@ -153,11 +153,9 @@ async fn of_deployment(client: &Client, installed: Installed, url: Option<&str>)
     let rights = rights_of(client, account, needed(&installation)).await;
     let lease = elected(client, &installation).await;
     let deployed = Box::pin(deployed(client, installed)).await;
-    let pages = match (url, &deployed.pods) {
-        (Some(url), _) => Pages::At(pages_at(url).await),
-        (None, Seen::Known(pods)) => Pages::Proxied(pages(client, &namespace, pods, port).await),
-        (None, Seen::Denied(right)) => Pages::Proxied(Seen::Denied(right.clone())),
-        (None, Seen::Failed(why)) => Pages::Proxied(Seen::Failed(why.clone())),
+    let pages = match url {
+        Some(url) => Pages::At(pages_at(url).await),
+        None => Pages::Proxied(pages(client, &namespace, &deployed.pods, port).await),
     };
     OperatorFacts {
         deployed: Some(deployed),
@@ -178,13 +176,4 @@ fn listed(watched: &[String]) -> String {
 async fn elected(client: &Client, installation: &Installation) -> Option<Seen<Option<Lease>>> {
     let name = installation.lease.as_ref()?;
     Some(lease(client, &installation.namespace, name).await)
-}
-
-async fn pages_at(url: &str) -> Page {
-    let url = url.trim_end_matches('/');
-    Page {
-        of: url.to_owned(),
-        readyz: http_get(&format!("{url}/readyz")).await,
-        metrics: http_get(&format!("{url}/metrics")).await,
-    }
 }

@@ -2,7 +2,6 @@
 
 pub use crate::core::access::found_grant::FoundGrant;
 
-use super::metrics::Metrics;
 use crate::{
     api::CognitoUserPassword,
     core::{
@@ -10,14 +9,12 @@ use crate::{
             installed::{Installed, Settings},
             judge::facts::Answers,
             lease::Lease,
+            metrics::Metrics,
             right::Right,
             seen::Seen,
         },
         credential::password::InvalidValue,
-        names::{
-            region::Regions,
-            target::{Target, User},
-        },
+        names::target::{Target, User},
     },
 };
 use jiff::Timestamp;
@@ -149,8 +146,6 @@ pub struct Operator {
     pub namespace: String,
     /// The Deployment. None if only the Lease was found, or looked for.
     pub installed: Option<Installed>,
-    /// Whether the operator's environment has an endpoint for Cognito, such as an emulator's.
-    pub regions: Regions,
     /// The Lease of the election. None inside: there is no Lease, or no election.
     pub lease: Seen<Option<Lease>>,
     /// The metrics of each pod that answered, by the pod's name; or why there are none.

@@ -12,7 +12,6 @@ pub mod chain;
 pub mod cures;
 pub mod facts;
 pub mod link;
-pub mod metrics;
 pub mod names;
 pub mod report;
 pub mod schema;

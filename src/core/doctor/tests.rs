@@ -3,7 +3,6 @@
 use super::{
     cures::{self, cure, known::Known},
     facts::{Crds, FoundGrant, FoundSecret, Listed, Operator, Rivals, Surroundings},
-    metrics::Metrics,
     report::Report,
     subject::Subject,
     summary::Summary,
@@ -16,11 +15,11 @@ use crate::{
             installed::{Installed, Settings},
             layout::Layout,
             lease::Lease,
+            metrics::Metrics,
             right::Right,
             seen::Seen,
         },
         credential::password::InvalidValue,
-        names::region::Regions,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -104,8 +103,8 @@ pub(super) fn operator() -> Operator {
             desired: 2,
             ready: 2,
             settings: Settings::default(),
+            ..Installed::default()
         }),
-        regions: Regions::OfAws,
         lease: Seen::Known(Some(Lease {
             name: "cognito-password-operator".to_owned(),
             holder: "cpo-7d9f-x2k".to_owned(),

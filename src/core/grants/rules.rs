@@ -19,11 +19,7 @@ impl From<&Settings> for Rules {
                 UngrantedPolicy::Deny
             },
             watched: settings.watch_namespaces.iter().cloned().collect(),
-            regions: if settings.one_endpoint {
-                Regions::Any
-            } else {
-                Regions::OfAws
-            },
+            regions: settings.regions,
         }
     }
 }
@@ -95,6 +91,7 @@ mod tests {
             desired: 1,
             ready: 1,
             settings: Settings::of_container(&args, &BTreeMap::new()),
+            ..Installed::default()
         }
     }
 

@@ -2,7 +2,8 @@
 //! missing.
 
 use super::super::{
-    installed::Installed, lease::Lease, right::Right, schema::StoredCrd, scrape::Scrape, seen::Seen,
+    installed::Installed, lease::Lease, metrics::Metrics, right::Right, schema::StoredCrd,
+    scrape::Scrape, seen::Seen,
 };
 use crate::core::access::found_grant::FoundGrant;
 use std::collections::BTreeMap;
@@ -68,8 +69,6 @@ pub struct OperatorFacts {
 pub struct Deployed {
     /// The Deployment.
     pub installed: Installed,
-    /// The Helm release that the Deployment belongs to, if any.
-    pub release: Option<String>,
     /// The names of the pods.
     pub pods: Seen<Vec<String>>,
     /// Who scrapes the metrics. None inside: nobody who can be found.
@@ -88,6 +87,17 @@ pub struct Page {
     pub readyz: Answer,
     /// The answer of `/metrics`.
     pub metrics: Answer,
+}
+
+impl Page {
+    /// What `/metrics` says; None without a good answer.
+    #[must_use]
+    pub fn metrics(&self) -> Option<Metrics> {
+        match &self.metrics {
+            Ok((200, text)) => Some(Metrics::parse(text)),
+            Ok(_) | Err(_) => None,
+        }
+    }
 }
 
 /// The pages of an operator's port.

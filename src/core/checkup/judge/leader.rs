@@ -37,13 +37,7 @@ pub(super) fn judge(operator: &OperatorFacts) -> Vec<Finding> {
 
 /// The pods that call themselves the leader.
 fn leaders(pages: &[Page]) -> Vec<String> {
-    let leads = |page: &&Page| {
-        let metrics = page.metrics.as_ref();
-        metrics.is_ok_and(|(_, text)| {
-            text.lines()
-                .any(|line| line == "cognito_password_operator_leader 1")
-        })
-    };
+    let leads = |page: &&Page| page.metrics().is_some_and(|it| it.leads == Some(true));
     pages.iter().filter(leads).map(|it| it.of.clone()).collect()
 }
 

@@ -102,7 +102,7 @@ fn cure(lacked: &[&Right], deployed: Option<&Deployed>) -> Cure {
         .more("install.md#rights");
     };
     let installed = &deployed.installed;
-    if let Some(release) = &deployed.release {
+    if let Some(release) = &installed.release {
         return Cure::command(
             "render the Roles and bindings of the chart again, with the release's values",
             format!(

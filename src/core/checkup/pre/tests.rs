@@ -48,6 +48,7 @@ fn operator(namespace: &str, watched: &[&str]) -> Installed {
         desired: 2,
         ready: 2,
         settings,
+        ..Installed::default()
     }
 }
 

@@ -134,8 +134,11 @@ pub fn acting<'a>(
 
 /// Any Region, if an operator has an endpoint of its own, or if no Deployment shows the operator's environment.
 fn regions(around: &Surroundings) -> Regions {
-    let mut shown = around.operators.iter().filter(|it| it.installed.is_some());
-    let is_of_aws = shown.any(|it| it.regions == Regions::OfAws);
+    let mut shown = around
+        .operators
+        .iter()
+        .filter_map(|it| it.installed.as_ref());
+    let is_of_aws = shown.any(|it| it.settings.regions == Regions::OfAws);
     if is_of_aws {
         Regions::OfAws
     } else {

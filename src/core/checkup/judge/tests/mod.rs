@@ -65,6 +65,7 @@ fn installed(namespace: &str, name: &str) -> Installed {
         desired: 2,
         ready: 2,
         settings: Settings::default(),
+        ..Installed::default()
     }
 }
 
@@ -133,7 +134,6 @@ fn well() -> Facts {
     let operator = OperatorFacts {
         deployed: Some(Deployed {
             installed: installed(HOME, HOME),
-            release: None,
             pods: Seen::Known(["pod-a", "pod-b"].map(str::to_owned).into()),
             scrape: Seen::Known(Some(Scrape("ServiceMonitor a/b".to_owned()))),
         }),
