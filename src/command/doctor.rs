@@ -15,7 +15,7 @@ use super::{
     session::Session,
 };
 use crate::{
-    cluster::inspect::{grants, namespaces, operators, resources, schema, secret},
+    cluster::inspect::{crds, grants, installation, namespaces, operators, resources, secret},
     core::{
         checkup::seen::Seen,
         doctor::{
@@ -238,7 +238,7 @@ async fn surroundings(args: &DoctorArgs, client: &Client, rivals: Rivals) -> Sur
     }
     Surroundings {
         now: Timestamp::now(),
-        crds: schema::served(client).await,
+        crds: crds::crds(client).await,
         operators,
         deployments,
         grants: grants::grants(client).await,
@@ -343,8 +343,8 @@ async fn not_there(
 }
 
 async fn is_without_crds(client: &Client) -> bool {
-    let served = schema::served(client).await;
-    served.is_ok_and(|it| it.kinds.is_empty())
+    let kinds = installation::served_kinds(client).await;
+    kinds.is_ok_and(|it| it.is_empty())
 }
 
 impl NotThere {

@@ -21,5 +21,4 @@ pub mod pages;
 pub mod report;
 pub mod resources;
 pub mod rights;
-pub mod schema;
 pub mod secret;

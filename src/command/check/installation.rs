@@ -5,10 +5,9 @@ use crate::{
     api::{GROUP, KEY_SECRET, VERSION},
     cluster::inspect::{
         counts::counts,
-        crds::stored_crds,
+        crds::{crds, served},
         deployment::deployed,
         grants::grants,
-        installation as inspect,
         lease::lease,
         operator::installed,
         pages::pages,
@@ -17,7 +16,7 @@ use crate::{
     command::http_get::pages_at,
     core::checkup::{
         installed::Installed,
-        judge::facts::{Crds, Facts, OperatorFacts, Pages},
+        judge::facts::{Facts, OperatorFacts, Pages},
         lease::Lease,
         right::{Installation, needed},
         seen::Seen,
@@ -54,10 +53,7 @@ pub(super) async fn of_operator(client: &Client, settings: &Settings) -> Facts {
     Facts {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         kubernetes: kubernetes(client, &listed(watched)).await,
-        crds: Crds {
-            kinds: inspect::served_kinds(client).await,
-            stored: None,
-        },
+        crds: served(client).await,
         installed: None,
         operators: vec![operator],
         // This program isn't told the rule for users without a grant, so nothing follows from no grant.
@@ -92,10 +88,7 @@ pub(super) async fn of_person(
     Facts {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         kubernetes: kubernetes(client, &listed(&watched)).await,
-        crds: Crds {
-            kinds: inspect::served_kinds(client).await,
-            stored: Some(stored_crds(client).await),
-        },
+        crds: crds(client).await,
         installed: Some(all),
         operators,
         grants,

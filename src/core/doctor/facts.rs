@@ -7,7 +7,7 @@ use crate::{
     core::{
         checkup::{
             installed::{Installed, Settings},
-            judge::facts::Answers,
+            judge::facts::{Answers, Crds},
             lease::Lease,
             metrics::Metrics,
             right::Right,
@@ -71,7 +71,7 @@ pub struct Surroundings {
     /// The caller's time.
     pub now: Timestamp,
     /// What the API server serves of our group.
-    pub crds: Result<Crds, String>,
+    pub crds: Crds,
     /// The operators, found by their Deployments, or by the Lease alone.
     pub operators: Vec<Operator>,
     /// Whether all Deployments of the operator could be looked for, or why not.
@@ -127,16 +127,6 @@ pub enum Missing {
     Right(Right),
     /// Another reason, in one line.
     Why(String),
-}
-
-/// What the API server serves of our group.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Crds {
-    /// The plural names of the kinds; empty without the CRDs.
-    pub kinds: Vec<String>,
-    /// The fields that this version knows and the served schema doesn't, such as `status.signOutOwed`. Empty if
-    /// the schema can't be read.
-    pub lacks: Vec<String>,
 }
 
 /// An operator.

@@ -14,7 +14,6 @@ pub mod facts;
 pub mod link;
 pub mod names;
 pub mod report;
-pub mod schema;
 pub mod subject;
 pub mod summary;
 mod words;

@@ -2,7 +2,7 @@
 
 use super::{
     cures::{self, cure, known::Known},
-    facts::{Crds, FoundGrant, FoundSecret, Listed, Operator, Rivals, Surroundings},
+    facts::{FoundGrant, FoundSecret, Listed, Operator, Rivals, Surroundings},
     report::Report,
     subject::Subject,
     summary::Summary,
@@ -13,6 +13,7 @@ use crate::{
         access::{grant_status::GRANT_REASONS, why_not::ListedGrant},
         checkup::{
             installed::{Installed, Settings},
+            judge::facts::Crds,
             layout::Layout,
             lease::Lease,
             metrics::Metrics,
@@ -127,14 +128,21 @@ pub(super) fn operator() -> Operator {
     }
 }
 
+/// What the API server serves, as a tenant sees it.
+pub(super) fn crds(kinds: Vec<String>, lacks: &[&str]) -> Crds {
+    let lacks = lacks.iter().map(|&it| it.to_owned()).collect();
+    Crds {
+        kinds: Ok(kinds),
+        stored: None,
+        lacks: Some(BTreeMap::from([("cognitouserpasswords".to_owned(), lacks)])),
+    }
+}
+
 /// All is well, as an administrator sees it.
 pub(super) fn around() -> Surroundings {
     Surroundings {
         now: now(),
-        crds: Ok(Crds {
-            kinds: vec!["cognitouserpasswords".to_owned()],
-            lacks: Vec::new(),
-        }),
+        crds: crds(vec!["cognitouserpasswords".to_owned()], &[]),
         operators: vec![operator()],
         deployments: Seen::Known(()),
         grants: Seen::Known(vec![grant("platform", |_| ())]),

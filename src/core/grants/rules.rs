@@ -7,7 +7,6 @@ use crate::core::{
         installed::{Installed, Settings},
         seen::Seen,
     },
-    names::region::Regions,
 };
 
 impl From<&Settings> for Rules {

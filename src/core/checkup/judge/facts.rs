@@ -49,6 +49,29 @@ pub struct Crds {
     pub kinds: Result<Vec<String>, String>,
     /// The CRDs themselves: those that exist. None if nobody asked for them.
     pub stored: Option<Seen<Vec<StoredCrd>>>,
+    /// Without the CRDs themselves, what the served schemas lack, by the plural name of each kind. None if that is
+    /// unknown.
+    pub lacks: Option<BTreeMap<String, Vec<String>>>,
+}
+
+impl Crds {
+    /// Whether the API server serves nothing of our group.
+    #[must_use]
+    pub fn are_missing(&self) -> bool {
+        matches!(&self.kinds, Ok(kinds) if kinds.is_empty())
+    }
+
+    /// The fields of this version that the CRDs lack, such as `status.signOutOwed`, as far as known.
+    #[must_use]
+    pub fn missing_fields(&self) -> Vec<String> {
+        let stored = self.stored.as_ref().and_then(Seen::known);
+        let of_stored = stored
+            .into_iter()
+            .flatten()
+            .map(|it| &it.difference.missing);
+        let of_served = self.lacks.iter().flat_map(BTreeMap::values);
+        of_stored.chain(of_served).flatten().cloned().collect()
+    }
 }
 
 /// One operator.

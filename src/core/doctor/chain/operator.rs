@@ -100,18 +100,18 @@ fn lease_of(operator: &Operator) -> Option<(String, String)> {
 /// The CRDs are missing or older than this version; None if they are well or unknown.
 #[must_use]
 pub fn crds(around: &Surroundings) -> Option<Link> {
-    let crds = around.crds.as_ref().ok()?;
-    let text = if crds.kinds.is_empty() {
+    let (are_missing, lacks) = (around.crds.are_missing(), around.crds.missing_fields());
+    let text = if are_missing {
         format!("the API server doesn't serve {GROUP}/{VERSION}: the CRDs are not installed")
-    } else if crds.lacks.is_empty() {
+    } else if lacks.is_empty() {
         return None;
     } else {
         format!(
             "the CRDs are older than this plugin: the API server drops {}",
-            listed(&crds.lacks)
+            listed(&lacks)
         )
     };
-    let level = if crds.kinds.is_empty() {
+    let level = if are_missing {
         Level::Failed
     } else {
         Level::Warning

@@ -1,6 +1,7 @@
 //! Faults of Kubernetes and of the CRDs.
 
 use super::*;
+use std::collections::BTreeMap;
 
 fn minor(facts: &mut Facts, minor: &str) {
     if let Ok(it) = &mut facts.kubernetes {
@@ -44,6 +45,25 @@ fn each_fault_of_the_cluster_is_found_and_named() {
             "crds",
             Unknown,
             "is served; whether the schemas are of 0.1.0 is unknown: you may not get crds",
+        ),
+        (
+            |it| {
+                it.crds.stored = Some(Seen::Denied(right("get", "crds")));
+                it.crds.lacks = Some(BTreeMap::new());
+            },
+            "crds",
+            Unknown,
+            "with all fields of 0.1.0; whether the rest is too is unknown: you may not get crds",
+        ),
+        (
+            |it| {
+                it.crds.stored = Some(Seen::Denied(right("get", "crds")));
+                let lacks = ("cognitouserpasswords".to_owned(), paths(&["spec.drift"]));
+                it.crds.lacks = Some(BTreeMap::from([lacks]));
+            },
+            "crds",
+            Failed,
+            "cognitouserpasswords is older than 0.1.0: lacks spec.drift",
         ),
         (
             |it| {

@@ -158,6 +158,7 @@ fn well() -> Facts {
                     .map(crd)
                     .into(),
             )),
+            lacks: None,
         },
         installed: Some(Seen::Known(vec![installed(HOME, HOME)])),
         operators: vec![operator],
