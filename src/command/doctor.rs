@@ -125,7 +125,7 @@ async fn report(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
     };
     let of_missing = missing.iter().map(|it| it.exit);
     let of_reports = reports.iter().map(|it| exit_of(it.is_well()));
-    let exit = worst(of_missing.chain(of_reports));
+    let exit = Exit::worst(of_missing.chain(of_reports));
     let content = Reports {
         resources: reports,
         missing,
@@ -366,14 +366,4 @@ impl NotThere {
 
 const fn exit_of(is_well: bool) -> Exit {
     if is_well { Exit::Well } else { Exit::Found }
-}
-
-/// Something found counts more than something unknown.
-fn worst(exits: impl Iterator<Item = Exit>) -> Exit {
-    let rank = |exit: &Exit| match exit {
-        Exit::Well => 0,
-        Exit::Unknown => 1,
-        Exit::Found => 2,
-    };
-    exits.max_by_key(rank).unwrap_or(Exit::Well)
 }

@@ -2,15 +2,9 @@
 
 use super::{deployment::pods, lease::lease, operator::installed, pages::pages, rights::rights_of};
 use crate::{
-    api::{FIELD_MANAGER, KEY_SECRET, LEASE},
+    api::{FIELD_MANAGER, LEASE},
     core::{
-        checkup::{
-            installed::Installed,
-            judge::facts::Answers,
-            metrics::Metrics,
-            right::{Installation, needed},
-            seen::Seen,
-        },
+        checkup::{installed::Installed, metrics::Metrics, seen::Seen},
         doctor::facts::Operator,
     },
 };
@@ -50,23 +44,10 @@ async fn of_deployment(client: &Client, installed: Installed) -> Operator {
             Seen::Known(None)
         },
         metrics: metrics(client, &installed).await,
-        rights: rights(client, &installed).await,
+        rights: rights_of(client, &installed).await,
         namespace,
         installed: Some(installed),
     }
-}
-
-/// Whether the operator has each right that it needs for all that it watches.
-async fn rights(client: &Client, installed: &Installed) -> Seen<Answers> {
-    let settings = &installed.settings;
-    let installation = Installation {
-        namespace: installed.namespace.clone(),
-        key_secret: KEY_SECRET,
-        watched: settings.watch_namespaces.clone(),
-        lease: settings.leader_elect.then(|| settings.lease_name.clone()),
-    };
-    let account = (&*installed.namespace, &*installed.service_account);
-    rights_of(client, account, needed(&installation)).await
 }
 
 /// The metrics of the pods, by the API server's proxy. A pod that doesn't answer is left out.

@@ -14,6 +14,7 @@ use crate::{
         rights::{own_rights, rights_of},
     },
     command::http_get::pages_at,
+    core::access::found_grant::FoundGrant,
     core::checkup::{
         installed::Installed,
         judge::facts::{Facts, OperatorFacts, Pages},
@@ -45,11 +46,7 @@ pub(super) async fn of_operator(client: &Client, settings: &Settings) -> Facts {
         lease,
         pages,
     };
-    let grants = if watched.is_empty() {
-        Some(grants(client).await)
-    } else {
-        None
-    };
+    let grants = cluster_grants(client, watched).await;
     Facts {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         kubernetes: kubernetes(client, &listed(watched)).await,
@@ -80,11 +77,7 @@ pub(super) async fn of_person(
         _ => chosen,
     };
     let watched = watched(&operators);
-    let grants = if watched.is_empty() {
-        Some(grants(client).await)
-    } else {
-        None
-    };
+    let grants = cluster_grants(client, &watched).await;
     Facts {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         kubernetes: kubernetes(client, &listed(&watched)).await,
@@ -134,17 +127,9 @@ fn watched(operators: &[OperatorFacts]) -> Vec<String> {
 }
 
 async fn of_deployment(client: &Client, installed: Installed, url: Option<&str>) -> OperatorFacts {
-    let settings = &installed.settings;
-    let installation = Installation {
-        namespace: installed.namespace.clone(),
-        key_secret: KEY_SECRET,
-        watched: settings.watch_namespaces.clone(),
-        lease: settings.leader_elect.then(|| settings.lease_name.clone()),
-    };
-    let (port, namespace) = (settings.port, installed.namespace.clone());
-    let account = (&*installed.namespace, &*installed.service_account);
-    let rights = rights_of(client, account, needed(&installation)).await;
-    let lease = elected(client, &installation).await;
+    let (port, namespace) = (installed.settings.port, installed.namespace.clone());
+    let rights = rights_of(client, &installed).await;
+    let lease = elected(client, &installed.installation()).await;
     let deployed = Box::pin(deployed(client, installed)).await;
     let pages = match url {
         Some(url) => Pages::At(pages_at(url).await),
@@ -163,6 +148,15 @@ fn listed(watched: &[String]) -> String {
     let place = watched.first().map(|it| format!("namespaces/{it}/"));
     let place = place.unwrap_or_default();
     format!("/apis/{GROUP}/{VERSION}/{place}cognitouserpasswords")
+}
+
+/// The grants; None if no operator watches all namespaces, because one that watches some uses no grants.
+async fn cluster_grants(client: &Client, watched: &[String]) -> Option<Seen<Vec<FoundGrant>>> {
+    if watched.is_empty() {
+        Some(grants(client).await)
+    } else {
+        None
+    }
 }
 
 /// The Lease; None without an election.

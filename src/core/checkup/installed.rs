@@ -1,6 +1,10 @@
 //! An installed operator, as its Deployment describes it.
 
-use crate::{api::LEASE, core::names::region::Regions};
+use super::right::Installation;
+use crate::{
+    api::{KEY_SECRET, LEASE},
+    core::names::region::Regions,
+};
 use std::collections::BTreeMap;
 
 /// The variables by which the AWS SDK finds Cognito's endpoint.
@@ -36,6 +40,20 @@ pub struct Installed {
     pub pod_labels: BTreeMap<String, String>,
     /// The annotations of the pods.
     pub pod_annotations: BTreeMap<String, String>,
+}
+
+impl Installed {
+    /// What the operator needs rights for.
+    #[must_use]
+    pub fn installation(&self) -> Installation {
+        let settings = &self.settings;
+        Installation {
+            namespace: self.namespace.clone(),
+            key_secret: KEY_SECRET,
+            watched: settings.watch_namespaces.clone(),
+            lease: settings.leader_elect.then(|| settings.lease_name.clone()),
+        }
+    }
 }
 
 /// The settings of `run` that a checkup needs. A setting that isn't given has its default.

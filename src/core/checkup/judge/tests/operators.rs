@@ -172,7 +172,7 @@ fn each_fault_of_the_election_is_found_and_named() {
             },
             "leader",
             Warning,
-            "differs by 1m from this machine's clock",
+            "differs by 76s from this machine's clock",
         ),
         (
             |it| it.operators[0].lease = Some(lease("pod-a_1", None)),
