@@ -14,13 +14,15 @@ use crate::{
         rights::{own_rights, rights_of},
     },
     command::http_get::pages_at,
-    core::access::found_grant::FoundGrant,
-    core::checkup::{
-        installed::Installed,
-        judge::facts::{Facts, OperatorFacts, Pages},
-        lease::Lease,
-        right::{Installation, needed},
-        seen::Seen,
+    core::{
+        access::found_grant::FoundGrant,
+        checkup::{
+            installed::Installed,
+            judge::facts::{Facts, OperatorFacts, Pages},
+            lease::Lease,
+            right::{Installation, needed},
+            seen::Seen,
+        },
     },
 };
 use jiff::Timestamp;
