@@ -177,8 +177,8 @@ fn each_fault_of_the_election_is_found_and_named() {
         (
             |it| it.operators[0].lease = Some(lease("pod-a_1", None)),
             "leader",
-            Warning,
-            "since when",
+            Failed,
+            "pod-a holds the Lease, which has no time of renewal",
         ),
         (
             |it| it.operators[0].lease = Some(lease("pod-z_1", Some(1))),
