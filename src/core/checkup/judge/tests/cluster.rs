@@ -17,6 +17,39 @@ fn first_crd(facts: &mut Facts, change: impl FnOnce(&mut StoredCrd)) {
 }
 
 #[test]
+fn without_the_right_to_read_crds_the_served_fields_are_judged() {
+    assert_found(&[
+        (
+            |it| {
+                it.crds.stored = Some(Seen::Denied(right("get", "crds")));
+                it.crds.lacks = Some(BTreeMap::new());
+            },
+            "crds",
+            Unknown,
+            "with all fields of 0.1.0; whether the rest is too is unknown: you may not get crds",
+        ),
+        (
+            |it| {
+                it.crds.stored = Some(Seen::Denied(right("get", "crds")));
+                let lacks = ("cognitouserpasswords".to_owned(), paths(&["spec.drift"]));
+                it.crds.lacks = Some(BTreeMap::from([lacks]));
+            },
+            "crds",
+            Failed,
+            "cognitouserpasswords is older than 0.1.0: lacks spec.drift",
+        ),
+    ]);
+    let mut facts = of_operator();
+    facts.crds.lacks = Some(BTreeMap::new());
+    let found = &on(&facts, "crds")[0];
+    assert_eq!(found.level, Well);
+    assert!(
+        found.text.ends_with("is served, with all fields of 0.1.0"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn each_fault_of_the_cluster_is_found_and_named() {
     assert_found(&[
         (|it| minor(it, "31"), "kubernetes", Warning, "1.31"),
@@ -45,25 +78,6 @@ fn each_fault_of_the_cluster_is_found_and_named() {
             "crds",
             Unknown,
             "is served; whether the schemas are of 0.1.0 is unknown: you may not get crds",
-        ),
-        (
-            |it| {
-                it.crds.stored = Some(Seen::Denied(right("get", "crds")));
-                it.crds.lacks = Some(BTreeMap::new());
-            },
-            "crds",
-            Unknown,
-            "with all fields of 0.1.0; whether the rest is too is unknown: you may not get crds",
-        ),
-        (
-            |it| {
-                it.crds.stored = Some(Seen::Denied(right("get", "crds")));
-                let lacks = ("cognitouserpasswords".to_owned(), paths(&["spec.drift"]));
-                it.crds.lacks = Some(BTreeMap::from([lacks]));
-            },
-            "crds",
-            Failed,
-            "cognitouserpasswords is older than 0.1.0: lacks spec.drift",
         ),
         (
             |it| {
