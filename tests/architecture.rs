@@ -14,7 +14,7 @@ use std::{
 /// belongs to the innermost entry of the list. No entry imports an entry below itself.
 const ROOMS: &[(&str, &[&str])] = &[
     ("api", &[]),
-    // Two small files that need nothing: the clock's resolution, and legible text.
+    // Three small files that need nothing: the clock's resolution, legible text, and words for ages and counts.
     ("core", &[]),
     ("core::names", &["core"]),
     ("core::credential", &["core::names"]),
@@ -44,7 +44,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "core::schedule",
         ],
     ),
-    ("core::checkup", &["api", "core"]),
+    (
+        "core::checkup",
+        &["api", "core", "core::access", "core::names"],
+    ),
     (
         "core::ask",
         &[

@@ -9,18 +9,17 @@
 use super::{
     check::http_url,
     exit::{Exit, Failure},
-    http_get::http_get,
+    http_get::pages_at,
     object_names,
     output::OutputArgs,
     session::Session,
 };
 use crate::{
-    cluster::inspect::{found_grants, namespaces, operators, resources, schema, secret},
+    cluster::inspect::{crds, grants, installation, namespaces, operators, resources, secret},
     core::{
         checkup::seen::Seen,
         doctor::{
             facts::{FoundSecret, Listed, Missing, Rivals, Surroundings},
-            metrics::Metrics,
             names::near,
             report::Report,
             summary::Summary,
@@ -126,7 +125,7 @@ async fn report(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
     };
     let of_missing = missing.iter().map(|it| it.exit);
     let of_reports = reports.iter().map(|it| exit_of(it.is_well()));
-    let exit = worst(of_missing.chain(of_reports));
+    let exit = Exit::worst(of_missing.chain(of_reports));
     let content = Reports {
         resources: reports,
         missing,
@@ -227,12 +226,11 @@ async fn surroundings(args: &DoctorArgs, client: &Client, rivals: Rivals) -> Sur
     let namespace = args.operator_namespace.as_deref();
     let (mut operators, deployments) = operators::operators(client, namespace).await;
     if let Some(url) = &args.url {
-        let url = url.trim_end_matches('/');
-        let answer = http_get(&format!("{url}/metrics")).await;
-        let read = match answer {
-            Ok((200, page)) => Seen::Known(vec![(url.to_owned(), Metrics::parse(&page))]),
-            Ok((status, _)) => Seen::Failed(format!("{url} answers {status}")),
-            Err(why) => Seen::Failed(why),
+        let page = pages_at(url).await;
+        let read = match (page.metrics(), page.metrics) {
+            (Some(metrics), _) => Seen::Known(vec![(page.of, metrics)]),
+            (None, Ok((status, _))) => Seen::Failed(format!("{} answers {status}", page.of)),
+            (None, Err(why)) => Seen::Failed(why),
         };
         for it in &mut operators {
             it.metrics = read.clone();
@@ -240,10 +238,10 @@ async fn surroundings(args: &DoctorArgs, client: &Client, rivals: Rivals) -> Sur
     }
     Surroundings {
         now: Timestamp::now(),
-        crds: schema::served(client).await,
+        crds: crds::crds(client).await,
         operators,
         deployments,
-        grants: found_grants::grants(client).await,
+        grants: grants::grants(client).await,
         labels: BTreeMap::new(),
         rivals,
     }
@@ -345,8 +343,8 @@ async fn not_there(
 }
 
 async fn is_without_crds(client: &Client) -> bool {
-    let served = schema::served(client).await;
-    served.is_ok_and(|it| it.kinds.is_empty())
+    let kinds = installation::served_kinds(client).await;
+    kinds.is_ok_and(|it| it.is_empty())
 }
 
 impl NotThere {
@@ -368,14 +366,4 @@ impl NotThere {
 
 const fn exit_of(is_well: bool) -> Exit {
     if is_well { Exit::Well } else { Exit::Found }
-}
-
-/// Something found counts more than something unknown.
-fn worst(exits: impl Iterator<Item = Exit>) -> Exit {
-    let rank = |exit: &Exit| match exit {
-        Exit::Well => 0,
-        Exit::Unknown => 1,
-        Exit::Found => 2,
-    };
-    exits.max_by_key(rank).unwrap_or(Exit::Well)
 }

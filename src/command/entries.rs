@@ -156,14 +156,7 @@ impl Entry {
 
 /// The exit status of all: 1 if a resource failed, else 3 if something is unknown.
 pub(super) fn exit_of(entries: &[Entry]) -> Exit {
-    let any = |exit: Exit| entries.iter().any(|it| it.exit == exit);
-    if any(Exit::Found) {
-        Exit::Found
-    } else if any(Exit::Unknown) {
-        Exit::Unknown
-    } else {
-        Exit::Well
-    }
+    Exit::worst(entries.iter().map(|it| it.exit))
 }
 
 /// Prints a line on standard output.

@@ -23,6 +23,16 @@ impl Exit {
             Self::Unknown => 3,
         }
     }
+
+    /// How a command ends with these results: something found counts more than something unknown.
+    pub fn worst(all: impl Iterator<Item = Self>) -> Self {
+        let weight = |exit: &Self| match exit {
+            Self::Well => 0,
+            Self::Unknown => 1,
+            Self::Found => 2,
+        };
+        all.max_by_key(weight).unwrap_or(Self::Well)
+    }
 }
 
 impl From<Exit> for ExitCode {

@@ -1,6 +1,9 @@
-//! Reads one page of the operator's own port over plain HTTP.
+//! Reads the pages of the operator's own port over plain HTTP.
 
-use crate::cluster::chain;
+use crate::{
+    cluster::chain,
+    core::checkup::judge::facts::{Answer, Page},
+};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -13,12 +16,24 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest answer that is read, in bytes. `/metrics` has some 30 KB.
 const ANSWER_MAX: usize = 1024 * 1024;
 
+/// `/readyz` and `/metrics` at an address, such as `http://localhost:8080`.
+pub(super) async fn pages_at(url: &str) -> Page {
+    let url = url.trim_end_matches('/');
+    let (readyz, metrics) = (format!("{url}/readyz"), format!("{url}/metrics"));
+    let (readyz, metrics) = futures::join!(http_get(&readyz), http_get(&metrics));
+    Page {
+        of: url.to_owned(),
+        readyz,
+        metrics,
+    }
+}
+
 /// Gets a URL, such as `http://cognito-password-operator:8080/readyz`. Returns the status and the text of the
 /// answer, without control characters but line breaks.
 ///
 /// # Errors
 /// Why there is no answer.
-pub(super) async fn http_get(url: &str) -> Result<(u16, String), String> {
+async fn http_get(url: &str) -> Answer {
     let url: http::Uri = url.parse().map_err(|_| format!("{url} is not a URL"))?;
     let client: Client<_, String> =
         Client::builder(TokioExecutor::new()).build(HttpConnector::new());

@@ -30,5 +30,6 @@ pub mod protocol;
 pub mod report;
 pub mod schedule;
 pub mod text;
+pub mod words;
 
 pub mod clock;

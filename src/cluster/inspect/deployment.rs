@@ -1,9 +1,6 @@
-//! Reads what belongs to a Deployment of the operator: the Helm release, the pods, and who scrapes them.
+//! Reads what belongs to a Deployment of the operator: the pods, and who scrapes them.
 
-use super::{
-    access::{core_right, right, seen},
-    operator::selector,
-};
+use super::access::{core_right, right, seen};
 use crate::{
     cluster::client::call::call,
     core::checkup::{
@@ -13,10 +10,7 @@ use crate::{
         seen::Seen,
     },
 };
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Pod, Service as ServiceObject},
-};
+use k8s_openapi::api::core::v1::{Pod, Service as ServiceObject};
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject, ListParams},
@@ -29,35 +23,17 @@ const MONITORING: &str = "monitoring.coreos.com";
 
 /// What belongs to this Deployment.
 pub async fn deployed(client: &Client, installed: Installed) -> Deployed {
-    let namespace = installed.namespace.clone();
-    let deployments: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
-    let name = Some(installed.name.as_str());
-    let needed = right("get", "apps", "deployments", Some(&namespace), name);
-    let deployment = seen(client, needed, deployments.get(&installed.name)).await;
-    let release = deployment.known().and_then(|it| {
-        let annotations = it.annotations();
-        annotations.get("meta.helm.sh/release-name").cloned()
-    });
-    let (pods, scrape) = match deployment {
-        Seen::Known(deployment) => (
-            pods(client, &namespace, &deployment).await,
-            Box::pin(scraped(client, &namespace, &deployment)).await,
-        ),
-        Seen::Denied(right) => (Seen::Denied(right.clone()), Seen::Denied(right)),
-        Seen::Failed(why) => (Seen::Failed(why.clone()), Seen::Failed(why)),
-    };
     Deployed {
+        pods: pods(client, &installed).await,
+        scrape: Box::pin(scraped(client, &installed)).await,
         installed,
-        release,
-        pods,
-        scrape,
     }
 }
 
-/// The names of the pods that a Deployment selects, without those that have ended.
-async fn pods(client: &Client, namespace: &str, deployment: &Deployment) -> Seen<Vec<String>> {
-    let labels = deployment.spec.as_ref().map(selector);
-    let params = ListParams::default().labels(&labels.unwrap_or_default());
+/// The names of the pods that the Deployment selects, without those that have ended.
+pub async fn pods(client: &Client, installed: &Installed) -> Seen<Vec<String>> {
+    let namespace = &*installed.namespace;
+    let params = ListParams::default().labels(&installed.selector);
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let needed = core_right("list", "pods", Some(namespace), None);
     let found = seen(client, needed, pods.list(&params)).await;
@@ -71,18 +47,12 @@ async fn pods(client: &Client, namespace: &str, deployment: &Deployment) -> Seen
     })
 }
 
-async fn scraped(
-    client: &Client,
-    namespace: &str,
-    deployment: &Deployment,
-) -> Seen<Option<Scrape>> {
-    let template = deployment.spec.as_ref().map(|it| &it.template);
-    let template = template.and_then(|it| it.metadata.clone());
-    let template = template.unwrap_or_default();
+async fn scraped(client: &Client, installed: &Installed) -> Seen<Option<Scrape>> {
+    let namespace = &*installed.namespace;
     let pods = scrape::Pods {
         namespace: namespace.to_owned(),
-        labels: template.labels.unwrap_or_default(),
-        annotations: template.annotations.unwrap_or_default(),
+        labels: installed.pod_labels.clone(),
+        annotations: installed.pod_annotations.clone(),
     };
     let services: Api<ServiceObject> = Api::namespaced(client.clone(), namespace);
     let needed = core_right("list", "services", Some(namespace), None);

@@ -1,5 +1,5 @@
-//! Reads what `check` judges: the version of the API server, the kinds that the API server serves, the caller's
-//! rights, and the Lease. Every authenticated user may ask for all of this but the Lease.
+//! Reads what every authenticated user may ask for: the version of the API server, the kinds that the API server
+//! serves, and the caller's rights.
 
 use crate::{
     api::{GROUP, VERSION},
@@ -7,17 +7,10 @@ use crate::{
         client::call::call,
         rights::{answer_of, review},
     },
-    core::{
-        access::rights::Answer,
-        checkup::{judge, right::Right},
-    },
+    core::{access::rights::Answer, checkup::right::Right},
 };
-use jiff::Timestamp;
-use k8s_openapi::api::{
-    authorization::v1::{ResourceAttributes, SubjectAccessReviewStatus},
-    coordination::v1::Lease as LeaseObject,
-};
-use kube::{Api, Client, client::Body};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReviewStatus};
+use kube::{Client, client::Body};
 
 /// The major and minor version of the API server.
 ///
@@ -89,30 +82,6 @@ pub(super) fn decided(status: Option<SubjectAccessReviewStatus>) -> Result<bool,
         Answer::No => Ok(false),
         Answer::Unknown => Err("the API server could not decide".to_owned()),
     }
-}
-
-/// The Lease of this name. None if there is none. `now` is the caller's time.
-///
-/// # Errors
-/// Why the Lease is unknown.
-pub async fn lease(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-    now: Timestamp,
-) -> Result<Option<judge::Lease>, String> {
-    let leases: Api<LeaseObject> = Api::namespaced(client.clone(), namespace);
-    let lease = call(leases.get_opt(name)).await;
-    let spec = match lease.map_err(|error| error.to_string())? {
-        Some(lease) => lease.spec.unwrap_or_default(),
-        None => return Ok(None),
-    };
-    let renewed = spec.renew_time.map(|at| now.as_second() - at.0.as_second());
-    Ok(Some(judge::Lease {
-        holder: spec.holder_identity.unwrap_or_default(),
-        renewed,
-        duration: spec.lease_duration_seconds.unwrap_or_default().into(),
-    }))
 }
 
 #[cfg(test)]

@@ -1,13 +1,36 @@
-//! Lists of objects of this API. Reads each object by itself, so that one object that this version can't read
-//! doesn't hide the others.
+//! Lists objects page by page, so that a list of thousands keeps each call short, and the program holds one page of
+//! what the API server sent at a time.
 
-use super::list;
-use crate::core::checkup::{right::Right, seen::Seen};
-use kube::{
-    Api, Client, Resource,
-    api::{ApiResource, DynamicObject, ListParams},
+use super::{
+    access::{seen, seen_by},
+    installation::has_right,
 };
-use serde::de::DeserializeOwned;
+use crate::{
+    api::GROUP,
+    core::checkup::{right::Right, seen::Seen},
+};
+use kube::{
+    Api, Client, Error, Resource,
+    api::{ApiResource, DynamicObject, ListParams, Request},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+
+/// Objects in one page.
+const PAGE: u32 = 500;
+
+#[derive(Deserialize)]
+#[serde(bound = "T: Deserialize<'de>")]
+struct Page<T> {
+    #[serde(default)]
+    metadata: PageMetadata,
+    items: Vec<T>,
+}
+
+#[derive(Deserialize, Default)]
+struct PageMetadata {
+    #[serde(default, rename = "continue")]
+    next: Option<String>,
+}
 
 /// An object of a list, or what is known of an object that this version can't read.
 pub type Read<K> = Result<K, Unreadable>;
@@ -21,6 +44,87 @@ pub struct Unreadable {
     pub name: String,
     /// Why, in one line.
     pub why: String,
+}
+
+/// Gives each object of a kind to `with`, in the namespace of `right` or in all, if the caller has the right to list
+/// the objects. `params` has the selectors, and `T` the fields that are decoded.
+pub(super) async fn each<T: DeserializeOwned>(
+    client: &Client,
+    right: Right,
+    kind: &ApiResource,
+    params: ListParams,
+    mut with: impl FnMut(T),
+) -> Seen<()> {
+    if has_right(client, &right).await == Ok(false) {
+        return Seen::Denied(right);
+    }
+    let requests = Request::new(DynamicObject::url_path(kind, right.namespace.as_deref()));
+    let mut params = params.limit(PAGE);
+    loop {
+        let read = async {
+            let request = requests.list(&params).map_err(Error::BuildRequest)?;
+            match client.request::<Page<T>>(request).await {
+                Ok(page) => Ok(Some(page)),
+                // The API server has an empty list of each kind that it knows.
+                Err(Error::Api(status)) if status.code == 404 => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        let page = match seen_by(right.clone(), read).await {
+            Seen::Known(Some(page)) => page,
+            Seen::Known(None) => return Seen::Failed(unknown_kind(&right)),
+            unseen => return unseen.map(|_| ()),
+        };
+        page.items.into_iter().for_each(&mut with);
+        params.continue_token = page.metadata.next.filter(|it| !it.is_empty());
+        if params.continue_token.is_none() {
+            return Seen::Known(());
+        }
+    }
+}
+
+/// All objects of a kind, each changed by `change` as soon as its page is there.
+pub(super) async fn all<T: DeserializeOwned, U>(
+    client: &Client,
+    right: Right,
+    kind: &ApiResource,
+    params: ListParams,
+    mut change: impl FnMut(T) -> U,
+) -> Seen<Vec<U>> {
+    let mut found = Vec::new();
+    let read = each(client, right, kind, params, |it| found.push(change(it))).await;
+    read.map(|()| found)
+}
+
+/// Why the API server has no list of a kind.
+pub(super) fn unknown_kind(right: &Right) -> String {
+    let kind = format!("{}.{}", right.resource, right.group);
+    let kind = kind.trim_end_matches('.');
+    let cause = if right.group == GROUP {
+        ": the CRDs aren't installed"
+    } else {
+        ""
+    };
+    format!("the API server doesn't know {kind}{cause}")
+}
+
+/// Reads one object by its name; None if there is none.
+pub async fn get<K>(
+    client: &Client,
+    right: Right,
+    namespace: Option<&str>,
+    name: &str,
+) -> Seen<Option<Read<K>>>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
+    let kind = ApiResource::erase::<K>(&());
+    let api: Api<DynamicObject> = match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
+        None => Api::all_with(client.clone(), &kind),
+    };
+    let found = seen(client, right, api.get_opt(name)).await;
+    found.map(|it| it.map(read))
 }
 
 /// Reads an object that the API server sent.
@@ -42,38 +146,71 @@ pub fn read<K: DeserializeOwned>(object: DynamicObject) -> Read<K> {
         .map_err(unreadable)
 }
 
-/// Lists the objects in the namespace of `right`, or in all. `params` has the selectors.
-pub async fn list<K>(client: &Client, right: Right, params: ListParams) -> Seen<Vec<Read<K>>>
-where
-    K: Resource<DynamicType = ()> + DeserializeOwned,
-{
-    let kind = ApiResource::erase::<K>(&());
-    let all = list::list(client, right, &kind, params).await;
-    all.map(|all| all.into_iter().map(read).collect())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::CognitoUserPassword,
+        cluster::inspect::{access::right, fake},
+    };
+    use kube::ResourceExt;
 
-/// Reads one object by its name; None if there is none.
-pub async fn get<K>(
-    client: &Client,
-    right: Right,
-    namespace: Option<&str>,
-    name: &str,
-) -> Seen<Option<Read<K>>>
-where
-    K: Resource<DynamicType = ()> + DeserializeOwned,
-{
-    let api = api::<K>(client, namespace);
-    let found = super::access::seen(client, right, api.get_opt(name)).await;
-    found.map(|it| it.map(read))
-}
+    fn listed(group: &'static str) -> Right {
+        right("list", group, "cognitouserpasswords", Some("team-a"), None)
+    }
 
-fn api<K: Resource<DynamicType = ()>>(
-    client: &Client,
-    namespace: Option<&str>,
-) -> Api<DynamicObject> {
-    let kind = ApiResource::erase::<K>(&());
-    match namespace {
-        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
-        None => Api::all_with(client.clone(), &kind),
+    async fn names(client: &Client) -> Seen<Vec<String>> {
+        let kind = ApiResource::erase::<CognitoUserPassword>(&());
+        let params = ListParams::default().labels("team=a");
+        let change = |it: DynamicObject| it.name_any();
+        all(client, listed(GROUP), &kind, params, change).await
+    }
+
+    #[tokio::test]
+    async fn the_pages_of_a_list_are_joined() {
+        let client = fake::client(&[
+            fake::MAY,
+            (
+                "/namespaces/team-a/cognitouserpasswords?&labelSelector=team%3Da&limit=500&continue=next",
+                200,
+                r#"{"metadata":{"continue":""},"items":[{"metadata":{"name":"c"}}]}"#,
+            ),
+            (
+                "/namespaces/team-a/cognitouserpasswords?&labelSelector=team%3Da&limit=500",
+                200,
+                r#"{"metadata":{"continue":"next"},"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}}]}"#,
+            ),
+        ])
+        .await;
+        let wanted = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!(names(&client).await, Seen::Known(wanted.into()));
+    }
+
+    #[tokio::test]
+    async fn a_page_that_is_refused_leaves_no_half_list() {
+        let client = fake::client(&[
+            fake::MAY,
+            (
+                "continue=next",
+                403,
+                r#"{"kind":"Status","status":"Failure","reason":"Forbidden","message":"no","code":403}"#,
+            ),
+            (
+                "cognitouserpasswords",
+                200,
+                r#"{"metadata":{"continue":"next"},"items":[]}"#,
+            ),
+        ])
+        .await;
+        assert_eq!(names(&client).await, Seen::Denied(listed(GROUP)));
+    }
+
+    #[tokio::test]
+    async fn a_kind_that_the_api_server_does_not_know_is_said() {
+        let seen = names(&fake::client(&[fake::MAY]).await).await;
+        let why = "the API server doesn't know cognitouserpasswords.cognito-password-operator.io: the CRDs aren't installed";
+        assert_eq!(seen, Seen::Failed(why.to_owned()));
+        let of_core = unknown_kind(&listed(""));
+        assert_eq!(of_core, "the API server doesn't know cognitouserpasswords");
     }
 }

@@ -2,19 +2,18 @@
 //! ([`access::seen`]), so that a missing right is one line of the output and never the end.
 
 pub mod access;
+pub mod counts;
 pub mod crds;
 pub mod deployment;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod follow;
-pub mod found_grants;
 pub mod grants;
 pub mod installation;
-mod list;
+pub mod lease;
 pub mod lists;
 pub mod namespace;
 pub mod namespaces;
-pub mod objects;
 pub mod observed;
 pub mod operator;
 pub mod operators;
@@ -22,5 +21,4 @@ pub mod pages;
 pub mod report;
 pub mod resources;
 pub mod rights;
-pub mod schema;
 pub mod secret;

@@ -2,13 +2,14 @@
 
 use super::{
     access::{core_right, seen},
-    list::list,
+    lists::all,
 };
 use crate::core::checkup::seen::Seen;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, ListParams},
+    core::PartialObjectMeta,
 };
 use std::collections::BTreeMap;
 
@@ -25,10 +26,8 @@ pub async fn labels(client: &Client, name: &str) -> Seen<Option<BTreeMap<String,
 pub async fn all_labels(client: &Client) -> Seen<BTreeMap<String, BTreeMap<String, String>>> {
     let kind = ApiResource::erase::<Namespace>(&());
     let needed = core_right("list", "namespaces", None, None);
-    let found = list(client, needed, &kind, ListParams::default()).await;
-    found.map(|all| {
-        all.into_iter()
-            .map(|it| (it.name_any(), it.metadata.labels.unwrap_or_default()))
-            .collect()
-    })
+    let labels =
+        |it: PartialObjectMeta<Namespace>| (it.name_any(), it.metadata.labels.unwrap_or_default());
+    let found = all(client, needed, &kind, ListParams::default(), labels).await;
+    found.map(|found| found.into_iter().collect())
 }

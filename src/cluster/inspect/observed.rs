@@ -1,19 +1,21 @@
 //! Reads resources for the commands that wait, set and suspend.
 
-use super::access::right;
+use super::{
+    access::right,
+    lists::{all, unknown_kind},
+};
 use crate::{
     api::{CognitoUserPassword, GROUP},
     cluster::client::call::{CallError, call},
-    core::{ask::observed::ObservedResource, checkup::right::Right},
+    core::{
+        ask::observed::ObservedResource,
+        checkup::{right::Right, seen::Seen},
+    },
 };
 use kube::{
     Client, Error, Resource,
-    api::{GetParams, ListParams, Request},
+    api::{ApiResource, GetParams, ListParams, Request},
 };
-use serde::Deserialize;
-
-/// The number of resources in a page of a list.
-const PAGE: u32 = 500;
 
 /// What one read of a resource showed.
 #[derive(Clone, PartialEq, Debug)]
@@ -26,20 +28,6 @@ pub enum Sight {
     Denied(Right),
     /// The read failed, for this reason, in one line.
     Failed(String),
-}
-
-/// A page of a list.
-#[derive(Deserialize)]
-struct Page {
-    #[serde(default)]
-    metadata: PageMetadata,
-    items: Vec<ObservedResource>,
-}
-
-#[derive(Deserialize, Default)]
-struct PageMetadata {
-    #[serde(default, rename = "continue")]
-    next: Option<String>,
 }
 
 /// The right of this verb on resources: on one, on those of a namespace, or on all.
@@ -65,11 +53,9 @@ fn is_unknown_kind(status: &kube::core::Status) -> bool {
     status.code == 404 && status.details.as_ref().is_none_or(|it| it.name.is_empty())
 }
 
-const UNKNOWN_KIND: &str =
-    "the API server doesn't know the kind CognitoUserPassword: the CRDs aren't installed";
-
 /// Reads one resource by its name. Needs the right to get this resource, and no other right.
 pub async fn get(client: &Client, namespace: &str, name: &str) -> Sight {
+    let needed = resource_right("get", Some(namespace), Some(name));
     let request = requests(Some(namespace)).get(name, &GetParams::default());
     let request = match request {
         Ok(request) => request,
@@ -80,14 +66,10 @@ pub async fn get(client: &Client, namespace: &str, name: &str) -> Sight {
         match client.request::<ObservedResource>(request).await {
             Ok(resource) => Ok(Sight::Present(Box::new(resource))),
             Err(Error::Api(status)) if is_unknown_kind(&status) => {
-                Ok(Sight::Failed(UNKNOWN_KIND.to_owned()))
+                Ok(Sight::Failed(unknown_kind(&needed)))
             }
             Err(Error::Api(status)) if status.code == 404 => Ok(Sight::Absent),
-            Err(Error::Api(status)) if status.code == 403 => Ok(Sight::Denied(resource_right(
-                "get",
-                Some(namespace),
-                Some(name),
-            ))),
+            Err(Error::Api(status)) if status.code == 403 => Ok(Sight::Denied(needed)),
             Err(error) => Err(error),
         }
     };
@@ -97,7 +79,7 @@ pub async fn get(client: &Client, namespace: &str, name: &str) -> Sight {
     }
 }
 
-/// Lists the resources of a namespace, or all, with these labels, in pages. In the order of namespace and name.
+/// Lists the resources of a namespace, or all, with these labels. In the order of namespace and name.
 ///
 /// # Errors
 /// [`Sight::Denied`] or [`Sight::Failed`].
@@ -106,31 +88,15 @@ pub async fn list(
     namespace: Option<&str>,
     selector: Option<&str>,
 ) -> Result<Vec<ObservedResource>, Sight> {
-    let mut params = ListParams::default().limit(PAGE);
-    params.label_selector = selector.map(str::to_owned);
-    let mut found = Vec::new();
-    loop {
-        let request = requests(namespace).list(&params);
-        let request = request.map_err(|error| Sight::Failed(error.to_string()))?;
-        let read = async {
-            match client.request::<Page>(request).await {
-                Ok(page) => Ok(Ok(page)),
-                Err(Error::Api(status)) if status.code == 403 => {
-                    Ok(Err(Sight::Denied(resource_right("list", namespace, None))))
-                }
-                Err(Error::Api(status)) if is_unknown_kind(&status) => {
-                    Ok(Err(Sight::Failed(UNKNOWN_KIND.to_owned())))
-                }
-                Err(error) => Err(error),
-            }
-        };
-        let failed =
-            |error: CallError| Sight::Failed(error.to_string().replace(char::is_control, " "));
-        let page = call(read).await.map_err(failed)??;
-        found.extend(page.items);
-        params.continue_token = page.metadata.next.filter(|it| !it.is_empty());
-        if params.continue_token.is_none() {
-            return Ok(found);
-        }
+    let kind = ApiResource::erase::<CognitoUserPassword>(&());
+    let needed = resource_right("list", namespace, None);
+    let params = ListParams {
+        label_selector: selector.map(str::to_owned),
+        ..ListParams::default()
+    };
+    match all(client, needed, &kind, params, |it| it).await {
+        Seen::Known(found) => Ok(found),
+        Seen::Denied(right) => Err(Sight::Denied(right)),
+        Seen::Failed(why) => Err(Sight::Failed(why)),
     }
 }

@@ -3,9 +3,12 @@
 use super::access::{right, seen};
 use crate::{
     api::FIELD_MANAGER,
-    core::checkup::{
-        installed::{Installed, Settings},
-        seen::Seen,
+    core::{
+        checkup::{
+            installed::{ENDPOINTS, Installed, Settings},
+            seen::Seen,
+        },
+        names::region::Regions,
     },
 };
 use k8s_openapi::api::{
@@ -17,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The labels by which the manifests and the chart mark a Deployment of the operator. The chart's
 /// `nameOverride` changes the first label and not the second.
-const LABELS: [&str; 2] = ["app.kubernetes.io/name", "app.kubernetes.io/part-of"];
+pub const LABELS: [&str; 2] = ["app.kubernetes.io/name", "app.kubernetes.io/part-of"];
 
 /// The Deployments of the operator in `namespace`, or in all namespaces. A caller who may not list Deployments
 /// everywhere sees those in the namespace `cognito-password-operator`, where the manifests install.
@@ -67,6 +70,11 @@ fn of_deployment(deployment: &Deployment) -> Option<Installed> {
         .flatten()
         .filter_map(|it| Some((it.name.clone(), it.value.clone()?)))
         .collect();
+    let mut settings = Settings::of_container(&container.args.clone().unwrap_or_default(), &env);
+    if may_have_endpoint(container) {
+        settings.regions = Regions::Any;
+    }
+    let template = spec.template.metadata.clone().unwrap_or_default();
     let status = deployment.status.clone().unwrap_or_default();
     Some(Installed {
         namespace: deployment.namespace().unwrap_or_default(),
@@ -83,15 +91,86 @@ fn of_deployment(deployment: &Deployment) -> Option<Installed> {
             .unwrap_or_else(|| "default".to_owned()),
         desired: spec.replicas.unwrap_or(1),
         ready: status.ready_replicas.unwrap_or(0),
-        settings: Settings::of_container(&container.args.clone().unwrap_or_default(), &env),
+        settings,
+        release: deployment
+            .annotations()
+            .get("meta.helm.sh/release-name")
+            .cloned(),
+        pod_labels: template.labels.unwrap_or_default(),
+        pod_annotations: template.annotations.unwrap_or_default(),
     })
 }
 
+/// Whether a variable whose value the Deployment doesn't show may name Cognito's endpoint.
+fn may_have_endpoint(container: &Container) -> bool {
+    let mut hidden = container
+        .env
+        .iter()
+        .flatten()
+        .filter(|it| it.value.is_none());
+    let has_sources = container.env_from.iter().flatten().next().is_some();
+    has_sources || hidden.any(|it| it.value_from.is_some() && ENDPOINTS.contains(&&*it.name))
+}
+
 /// The labels by which a Deployment selects its pods.
-pub(super) fn selector(spec: &DeploymentSpec) -> String {
+fn selector(spec: &DeploymentSpec) -> String {
     let labels = spec.selector.match_labels.iter().flatten();
     let labels: Vec<_> = labels
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     labels.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::{Value, from_value, json};
+
+    /// A Deployment whose operator has this environment, beside a sidecar.
+    fn deployment(env: &Value, env_from: &Value) -> Deployment {
+        let labels = json!({ "app": "operator" });
+        from_value(json!({
+            "metadata": {
+                "namespace": "home", "name": "operator",
+                "annotations": { "meta.helm.sh/release-name": "cpo" },
+            },
+            "spec": {
+                "selector": { "matchLabels": labels },
+                "template": {
+                    "metadata": { "labels": labels, "annotations": { "prometheus.io/scrape": "true" } },
+                    "spec": { "containers": [
+                        { "name": "proxy", "env": [{ "name": "AWS_ENDPOINT_URL", "value": "http://x" }] },
+                        { "name": "operator", "args": ["run"], "env": env, "envFrom": env_from },
+                    ] },
+                },
+            },
+        }))
+        .expect("a Deployment")
+    }
+
+    #[rstest]
+    #[case::none(json!([]), json!([]), Regions::OfAws)]
+    #[case::plain(json!([{ "name": "AWS_ENDPOINT_URL", "value": "http://moto" }]), json!([]), Regions::Any)]
+    #[case::empty(json!([{ "name": "AWS_ENDPOINT_URL", "value": "" }]), json!([]), Regions::OfAws)]
+    #[case::from_a_key(json!([{ "name": "AWS_ENDPOINT_URL", "valueFrom": { "configMapKeyRef": { "key": "k" } } }]), json!([]), Regions::Any)]
+    #[case::another_from_a_key(json!([{ "name": "AWS_REGION", "valueFrom": { "configMapKeyRef": { "key": "k" } } }]), json!([]), Regions::OfAws)]
+    #[case::from_a_map(json!([]), json!([{ "configMapRef": { "name": "aws" } }]), Regions::Any)]
+    fn an_endpoint_that_a_variable_may_name_serves_any_region(
+        #[case] env: Value,
+        #[case] env_from: Value,
+        #[case] regions: Regions,
+    ) {
+        let found = of_deployment(&deployment(&env, &env_from)).expect("an operator");
+        assert_eq!(found.settings.regions, regions);
+    }
+
+    #[test]
+    fn a_deployment_tells_its_release_and_its_pods() {
+        let found = of_deployment(&deployment(&json!([]), &json!([]))).expect("an operator");
+        assert_eq!(found.release.as_deref(), Some("cpo"));
+        assert_eq!(found.selector, "app=operator");
+        assert_eq!(found.pod_labels["app"], "operator");
+        assert_eq!(found.pod_annotations["prometheus.io/scrape"], "true");
+    }
 }

@@ -1,44 +1,14 @@
 //! Reads how the operators do: the Deployments, the Lease of each, and the metrics of the pods.
 
-use super::{
-    access::{core_right, proxy_right, right, seen},
-    operator::installed,
-    rights::rights_of,
-};
+use super::{deployment::pods, lease::lease, operator::installed, pages::pages, rights::rights_of};
 use crate::{
-    api::{FIELD_MANAGER, KEY_SECRET, LEASE},
+    api::{FIELD_MANAGER, LEASE},
     core::{
-        checkup::{
-            installed::Installed,
-            judge::facts::Answers,
-            right::{Installation, needed},
-            seen::Seen,
-        },
-        doctor::{
-            facts::{Lease, Operator},
-            metrics::Metrics,
-        },
-        names::region::Regions,
+        checkup::{installed::Installed, metrics::Metrics, seen::Seen},
+        doctor::facts::Operator,
     },
 };
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::{
-    apps::v1::Deployment, coordination::v1::Lease as LeaseObject, core::v1::Pod,
-};
-use kube::{Api, Client, ResourceExt, api::ListParams};
-use std::time::Duration;
-
-/// The variables by which one endpoint serves every Region.
-const ENDPOINTS: [&str; 2] = [
-    "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER",
-    "AWS_ENDPOINT_URL",
-];
-
-/// How many seconds an overdue Lease is watched for a renewal.
-const WATCHED: u32 = 6;
-
-/// The most pods whose metrics are read.
-const PODS_MAX: usize = 4;
+use kube::Client;
 
 /// The operators in `namespace`, or anywhere, and whether Deployments could be looked for everywhere. Without a
 /// Deployment, the Lease in the usual namespace is looked for.
@@ -57,7 +27,6 @@ pub async fn operators(client: &Client, namespace: Option<&str>) -> (Vec<Operato
         operators.push(Operator {
             namespace: namespace.to_owned(),
             installed: None,
-            regions: Regions::Any,
             lease: lease(client, namespace, LEASE).await,
             metrics: Seen::Known(Vec::new()),
             rights: Seen::Known(Vec::new()),
@@ -69,129 +38,25 @@ pub async fn operators(client: &Client, namespace: Option<&str>) -> (Vec<Operato
 async fn of_deployment(client: &Client, installed: Installed) -> Operator {
     let namespace = installed.namespace.clone();
     Operator {
-        regions: regions(client, &installed).await,
-        lease: lease(client, &namespace, &installed.settings.lease_name).await,
+        lease: if installed.settings.leader_elect {
+            lease(client, &namespace, &installed.settings.lease_name).await
+        } else {
+            Seen::Known(None)
+        },
         metrics: metrics(client, &installed).await,
-        rights: rights(client, &installed).await,
+        rights: rights_of(client, &installed).await,
         namespace,
         installed: Some(installed),
-    }
-}
-
-/// Whether the operator has each right that it needs for all that it watches.
-async fn rights(client: &Client, installed: &Installed) -> Seen<Answers> {
-    let settings = &installed.settings;
-    let installation = Installation {
-        namespace: installed.namespace.clone(),
-        key_secret: KEY_SECRET,
-        watched: settings.watch_namespaces.clone(),
-        lease: settings.leader_elect.then(|| settings.lease_name.clone()),
-    };
-    let account = (&*installed.namespace, &*installed.service_account);
-    rights_of(client, account, needed(&installation)).await
-}
-
-/// Any Region, if the Deployment's environment has an endpoint for Cognito or if the environment is unknown.
-async fn regions(client: &Client, installed: &Installed) -> Regions {
-    let api: Api<Deployment> = Api::namespaced(client.clone(), &installed.namespace);
-    let needed = right(
-        "get",
-        "apps",
-        "deployments",
-        Some(&installed.namespace),
-        Some(&installed.name),
-    );
-    let found = seen(client, needed, api.get(&installed.name)).await;
-    let pod = found
-        .known()
-        .and_then(|it| it.spec.as_ref()?.template.spec.as_ref());
-    let Some(pod) = pod else {
-        return Regions::Any;
-    };
-    let has_endpoint = pod.containers.iter().any(|it| {
-        let env = it.env.iter().flatten();
-        let mut env = env.filter(|it| ENDPOINTS.contains(&&*it.name));
-        it.env_from.iter().flatten().next().is_some() || env.next().is_some()
-    });
-    if has_endpoint {
-        Regions::Any
-    } else {
-        Regions::OfAws
-    }
-}
-
-async fn lease(client: &Client, namespace: &str, name: &str) -> Seen<Option<Lease>> {
-    let api: Api<LeaseObject> = Api::namespaced(client.clone(), namespace);
-    let needed = right(
-        "get",
-        "coordination.k8s.io",
-        "leases",
-        Some(namespace),
-        Some(name),
-    );
-    let read = async || {
-        let found = seen(client, needed.clone(), api.get_opt(name)).await;
-        found.map(|it| it.map(|it| lease_of(name, it)))
-    };
-    let first = read().await;
-    let Some(before) = first.known().and_then(Option::as_ref) else {
-        return first;
-    };
-    let renewed = before.renewed;
-    let age = renewed.map_or(SignedDuration::ZERO, |at| {
-        Timestamp::now().duration_since(at)
-    });
-    if age <= SignedDuration::from_secs(before.duration) {
-        return first;
-    }
-    // The clocks may differ. A leader renews the Lease every few seconds, so a renewal meanwhile is proof of life.
-    for _ in 0..WATCHED {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        if let Seen::Known(Some(mut lease)) = read().await
-            && lease.renewed != renewed
-        {
-            lease.renewed = Some(Timestamp::now());
-            return Seen::Known(Some(lease));
-        }
-    }
-    first
-}
-
-fn lease_of(name: &str, object: LeaseObject) -> Lease {
-    let spec = object.spec.unwrap_or_default();
-    Lease {
-        name: name.to_owned(),
-        holder: spec.holder_identity.unwrap_or_default(),
-        acquired: spec.acquire_time.map(|it| it.0),
-        renewed: spec.renew_time.map(|it| it.0),
-        duration: spec.lease_duration_seconds.unwrap_or_default().into(),
     }
 }
 
 /// The metrics of the pods, by the API server's proxy. A pod that doesn't answer is left out.
 async fn metrics(client: &Client, installed: &Installed) -> Seen<Vec<(String, Metrics)>> {
     let (namespace, port) = (&*installed.namespace, installed.settings.port);
-    let proxy = proxy_right(namespace);
-    if super::installation::has_right(client, &proxy).await == Ok(false) {
-        return Seen::Denied(proxy);
-    }
-    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let needed = core_right("list", "pods", Some(namespace), None);
-    let params = ListParams::default().labels(&installed.selector);
-    let pods = match seen(client, needed, api.list_metadata(&params)).await {
-        Seen::Known(pods) => pods,
-        unseen => return unseen.map(|_| Vec::new()),
-    };
-    let mut read = Vec::new();
-    for pod in pods.items.iter().take(PODS_MAX) {
-        let name = pod.name_any();
-        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}:{port}/proxy/metrics");
-        let Ok(request) = http::Request::get(path).body(Vec::new()) else {
-            continue;
-        };
-        if let Ok(page) = crate::cluster::client::call::call(client.request_text(request)).await {
-            read.push((name, Metrics::parse(&page)));
-        }
-    }
-    Seen::Known(read)
+    let pods = pods(client, installed).await;
+    let pages = pages(client, namespace, &pods, port).await;
+    pages.map(|pages| {
+        let read = pages.iter().map(|it| Some((it.of.clone(), it.metrics()?)));
+        read.flatten().collect()
+    })
 }

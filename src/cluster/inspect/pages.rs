@@ -21,17 +21,21 @@ const PODS_MAX: usize = 5;
 /// How the API server begins its answer if it can't reach a pod.
 const UNREACHED: &str = "error trying to reach service";
 
-/// `/readyz` and `/metrics` of each pod.
+/// `/readyz` and `/metrics` of each of these pods, if the caller could see the pods.
 pub async fn pages(
     client: &Client,
     namespace: &str,
-    pods: &[String],
+    pods: &Seen<Vec<String>>,
     port: u16,
 ) -> Seen<Vec<Page>> {
     let needed = proxy_right(namespace);
     if has_right(client, &needed).await == Ok(false) {
         return Seen::Denied(needed);
     }
+    let pods = match pods {
+        Seen::Known(pods) => pods,
+        unseen => return unseen.as_ref().map(|_| Vec::new()),
+    };
     let mut pages = Vec::new();
     for pod in pods.iter().take(PODS_MAX) {
         let at = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy");
@@ -109,7 +113,7 @@ mod tests {
             ),
         ])
         .await;
-        let pods = ["a", "b"].map(str::to_owned);
+        let pods = Seen::Known(["a", "b"].map(str::to_owned).into());
         let page = |of: &str, readyz: (u16, &str), metrics: Result<(u16, &str), &str>| Page {
             of: of.to_owned(),
             readyz: Ok((readyz.0, readyz.1.to_owned())),
@@ -139,7 +143,8 @@ mod tests {
             r#"{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{},"status":{"allowed":false}}"#,
         )])
         .await;
-        let seen = pages(&client, "home", &["a".to_owned()], 9000).await;
+        let pods = Seen::Known(vec!["a".to_owned()]);
+        let seen = pages(&client, "home", &pods, 9000).await;
         let why = seen.why_not().expect("no right");
         assert_eq!(why, "you may not get pods --subresource=proxy -n home");
     }

@@ -1,9 +1,8 @@
-//! Reads what a report contains: objects as the API server shows them, logs, and the operator's pages through the
-//! API server's proxy. Never a Secret.
+//! Reads what a report contains: objects as the API server shows them, and logs. Never a Secret.
 
 use super::{
     access::{core_right, seen},
-    list::list,
+    lists::all,
 };
 use crate::{
     cluster::client::call::call,
@@ -70,18 +69,16 @@ pub async fn objects(client: &Client, kind: Kind, selection: Selection<'_>) -> S
         ..ListParams::default()
     };
     let right = kind.right("list", selection.namespace, None);
-    let objects = list(client, right, &resource, params).await;
-    objects.map(|objects| {
-        let values = objects.into_iter().filter_map(|mut object| {
-            // The items of a list don't repeat their type.
-            object.types = Some(TypeMeta {
-                api_version: resource.api_version.clone(),
-                kind: resource.kind.clone(),
-            });
-            serde_json::to_value(object).ok()
+    let value = |mut object: DynamicObject| {
+        // The items of a list don't repeat their type.
+        object.types = Some(TypeMeta {
+            api_version: resource.api_version.clone(),
+            kind: resource.kind.clone(),
         });
-        values.collect()
-    })
+        serde_json::to_value(object).ok()
+    };
+    let objects = all(client, right, &resource, params, value).await;
+    objects.map(|objects| objects.into_iter().flatten().collect())
 }
 
 /// One object; None if there is none of this name.
@@ -110,26 +107,6 @@ pub async fn log(
     };
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     seen(client, right, pods.logs(pod, &params)).await
-}
-
-/// A page of the operator's port, through the API server's proxy to the pod.
-pub async fn page(
-    client: &Client,
-    (namespace, pod, port): (&str, &str, u16),
-    path: &str,
-) -> Seen<String> {
-    let right = Right {
-        subresource: "proxy",
-        ..core_right("get", "pods", Some(namespace), Some(pod))
-    };
-    let url = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy/{path}");
-    let read = async {
-        let request = http::Request::get(url).body(Vec::new());
-        client
-            .request_text(request.map_err(kube::Error::HttpError)?)
-            .await
-    };
-    seen(client, right, read).await
 }
 
 /// The caller's name and groups.

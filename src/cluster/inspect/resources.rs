@@ -1,20 +1,25 @@
 //! Reads the resources, one by its name or many by selectors.
 
 use super::{
-    access::right,
     lists::{self, Read, Unreadable},
+    observed::resource_right,
 };
 use crate::{
-    api::{CognitoUserPassword, GROUP},
-    core::{checkup::seen::Seen, doctor::facts::Listed},
+    api::CognitoUserPassword,
+    core::{
+        checkup::seen::Seen, doctor::facts::Listed, grants::who::ListedResource,
+        names::target::Target,
+    },
 };
-use kube::{Client, api::ListParams};
-
-const PLURAL: &str = "cognitouserpasswords";
+use jiff::Timestamp;
+use kube::{
+    Client, ResourceExt,
+    api::{ApiResource, DynamicObject, ListParams},
+};
 
 /// The resource of this name; None if there is none.
 pub async fn get(client: &Client, namespace: &str, name: &str) -> Seen<Option<Listed>> {
-    let needed = right("get", GROUP, PLURAL, Some(namespace), Some(name));
+    let needed = resource_right("get", Some(namespace), Some(name));
     let found = lists::get::<CognitoUserPassword>(client, needed, Some(namespace), name).await;
     found.map(|it| it.map(listed))
 }
@@ -26,7 +31,7 @@ pub async fn list(
     selector: Option<&str>,
     pool: Option<&str>,
 ) -> Seen<Vec<Listed>> {
-    let needed = right("list", GROUP, PLURAL, namespace, None);
+    let needed = resource_right("list", namespace, None);
     let mut params = ListParams::default();
     if let Some(selector) = selector {
         params = params.labels(selector);
@@ -34,8 +39,17 @@ pub async fn list(
     if let Some(pool) = pool {
         params = params.fields(&format!("spec.userPoolId={pool}"));
     }
-    let found = lists::list::<CognitoUserPassword>(client, needed, params).await;
-    found.map(|all| all.into_iter().map(listed).collect())
+    let kind = ApiResource::erase::<CognitoUserPassword>(&());
+    let change = |it: DynamicObject| listed(lists::read(it));
+    lists::all(client, needed, &kind, params, change).await
+}
+
+/// The resources of a namespace, or of all namespaces, each with what the questions about grants need.
+pub async fn targets(client: &Client, namespace: Option<&str>) -> Seen<Vec<ListedResource>> {
+    let kind = ApiResource::erase::<CognitoUserPassword>(&());
+    let needed = resource_right("list", namespace, None);
+    let change = |it: DynamicObject| target(&it);
+    lists::all(client, needed, &kind, ListParams::default(), change).await
 }
 
 fn listed(read: Read<CognitoUserPassword>) -> Listed {
@@ -50,5 +64,26 @@ fn listed(read: Read<CognitoUserPassword>) -> Listed {
             name,
             why,
         },
+    }
+}
+
+fn target(object: &DynamicObject) -> ListedResource {
+    let text = |pointer: &str| object.data.pointer(pointer).and_then(|it| it.as_str());
+    let target = text("/spec/userPoolId").zip(text("/spec/username"));
+    let conditions = object.data.pointer("/status/conditions");
+    let conditions = conditions
+        .and_then(|it| it.as_array())
+        .into_iter()
+        .flatten();
+    let mut ready = conditions.filter(|it| it["type"] == "Ready");
+    let reason = ready.next().and_then(|it| it["reason"].as_str());
+    let created = object.metadata.creation_timestamp.as_ref();
+    ListedResource {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        uid: object.uid().unwrap_or_default(),
+        created: created.map_or(Timestamp::MAX, |created| created.0),
+        target: target.and_then(|(pool, username)| Target::parse(pool, username).ok()),
+        reason: reason.unwrap_or_default().to_owned(),
     }
 }

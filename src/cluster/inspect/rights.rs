@@ -6,7 +6,12 @@ use super::{
 };
 use crate::{
     cluster::client::call::call,
-    core::checkup::{judge::facts::Answers, right::Right, seen::Seen},
+    core::checkup::{
+        installed::Installed,
+        judge::facts::Answers,
+        right::{Right, needed},
+        seen::Seen,
+    },
 };
 use futures::{StreamExt, stream};
 use k8s_openapi::api::authorization::v1::{SubjectAccessReview, SubjectAccessReviewSpec};
@@ -24,19 +29,19 @@ pub async fn own_rights(client: &Client, rights: Vec<Right>) -> Answers {
     stream::iter(rights).map(ask).buffered(OPEN).collect().await
 }
 
-/// Whether a `ServiceAccount` has each of these rights, with the groups that the API server gives to every
-/// `ServiceAccount`.
-pub async fn rights_of(
-    client: &Client,
-    (namespace, service_account): (&str, &str),
-    rights: Vec<Right>,
-) -> Seen<Answers> {
+/// Whether an operator has each right that it needs for all that it watches: its `ServiceAccount`, with the groups that
+/// the API server gives to every `ServiceAccount`.
+pub async fn rights_of(client: &Client, installed: &Installed) -> Seen<Answers> {
     const GROUP: &str = "authorization.k8s.io";
-    let needed = right("create", GROUP, "subjectaccessreviews", None, None);
-    if has_right(client, &needed).await == Ok(false) {
-        return Seen::Denied(needed);
+    let to_ask = right("create", GROUP, "subjectaccessreviews", None, None);
+    if has_right(client, &to_ask).await == Ok(false) {
+        return Seen::Denied(to_ask);
     }
-    let user = format!("system:serviceaccount:{namespace}:{service_account}");
+    let namespace = &installed.namespace;
+    let user = format!(
+        "system:serviceaccount:{namespace}:{}",
+        installed.service_account
+    );
     let groups = [
         "system:serviceaccounts".to_owned(),
         format!("system:serviceaccounts:{namespace}"),
@@ -54,7 +59,8 @@ pub async fn rights_of(
             (right, answer)
         }
     };
-    let answers = stream::iter(rights).map(ask).buffered(OPEN).collect();
+    let rights = stream::iter(needed(&installed.installation()));
+    let answers = rights.map(ask).buffered(OPEN).collect();
     Seen::Known(answers.await)
 }
 

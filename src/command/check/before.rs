@@ -3,11 +3,11 @@
 use crate::{
     api::{KEY_SECRET, LEASE},
     cluster::inspect::{
-        crds::stored_crds, installation as inspect, namespace::namespace_state,
-        operator::installed, rights::own_rights,
+        crds::crds, installation as inspect, namespace::namespace_state, operator::installed,
+        rights::own_rights,
     },
     core::checkup::{
-        judge::facts::{Answers, Crds, Kubernetes},
+        judge::facts::{Answers, Kubernetes},
         pre::{PreFacts, to_escalate, to_install},
         right::{Installation, needed},
     },
@@ -21,10 +21,7 @@ pub(super) async fn facts(client: &Client, namespace: &str, watched: &[String]) 
         namespace: namespace.to_owned(),
         watched: watched.to_vec(),
         kubernetes: kubernetes(client, "/api/v1/namespaces").await,
-        crds: Crds {
-            kinds: inspect::served_kinds(client).await,
-            stored: Some(stored_crds(client).await),
-        },
+        crds: crds(client).await,
         rights: own_rights(client, to_install(namespace, watched)).await,
         given: given(client, namespace, watched).await,
         installed: installed(client, None).await,

@@ -4,34 +4,29 @@ use super::{before::kubernetes, settings::Settings};
 use crate::{
     api::{GROUP, KEY_SECRET, VERSION},
     cluster::inspect::{
-        access::right,
-        crds::stored_crds,
+        counts::counts,
+        crds::{crds, served},
         deployment::deployed,
-        installation as inspect,
-        objects::{grant_states, resources},
+        grants::grants,
+        lease::lease,
         operator::installed,
         pages::pages,
         rights::{own_rights, rights_of},
     },
-    command::http_get::http_get,
-    core::checkup::{
-        installed::Installed,
-        judge::{
-            Lease,
-            facts::{Crds, Facts, OperatorFacts, Page, Pages},
+    command::http_get::pages_at,
+    core::{
+        access::found_grant::FoundGrant,
+        checkup::{
+            installed::Installed,
+            judge::facts::{Facts, OperatorFacts, Pages},
+            lease::Lease,
+            right::{Installation, needed},
+            seen::Seen,
         },
-        right::{Installation, needed},
-        seen::Seen,
     },
 };
 use jiff::Timestamp;
 use kube::Client;
-use std::time::Duration;
-
-/// How often the Lease is read again if its time is old, and the pause before each read. A leader renews the
-/// Lease every 2 seconds.
-const READS: usize = 5;
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// The facts as the operator itself sees them. The operator may not see its own Deployment.
 pub(super) async fn of_operator(client: &Client, settings: &Settings) -> Facts {
@@ -42,7 +37,7 @@ pub(super) async fn of_operator(client: &Client, settings: &Settings) -> Facts {
         watched: watched.to_vec(),
         lease: settings.lease_name.clone(),
     };
-    let (lease, is_renewed) = lease(client, &installation).await;
+    let lease = elected(client, &installation).await;
     let pages = match &settings.url {
         Some(url) => Some(Pages::At(pages_at(url).await)),
         None => None,
@@ -51,26 +46,18 @@ pub(super) async fn of_operator(client: &Client, settings: &Settings) -> Facts {
         deployed: None,
         rights: Seen::Known(own_rights(client, needed(&installation)).await),
         lease,
-        is_renewed,
         pages,
     };
-    let grants = if watched.is_empty() {
-        Some(grant_states(client).await)
-    } else {
-        None
-    };
+    let grants = cluster_grants(client, watched).await;
     Facts {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         kubernetes: kubernetes(client, &listed(watched)).await,
-        crds: Crds {
-            kinds: inspect::served_kinds(client).await,
-            stored: None,
-        },
+        crds: served(client).await,
         installed: None,
         operators: vec![operator],
         // This program isn't told the rule for users without a grant, so nothing follows from no grant.
         grants: grants.filter(|it| it.known().is_none_or(|grants| !grants.is_empty())),
-        resources: Some(resources(client, watched, Timestamp::now()).await),
+        resources: Some(counts(client, watched, Timestamp::now()).await),
     }
 }
 
@@ -92,22 +79,15 @@ pub(super) async fn of_person(
         _ => chosen,
     };
     let watched = watched(&operators);
-    let grants = if watched.is_empty() {
-        Some(grant_states(client).await)
-    } else {
-        None
-    };
+    let grants = cluster_grants(client, &watched).await;
     Facts {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         kubernetes: kubernetes(client, &listed(&watched)).await,
-        crds: Crds {
-            kinds: inspect::served_kinds(client).await,
-            stored: Some(stored_crds(client).await),
-        },
+        crds: crds(client).await,
         installed: Some(all),
         operators,
         grants,
-        resources: Some(resources(client, &watched, Timestamp::now()).await),
+        resources: Some(counts(client, &watched, Timestamp::now()).await),
     }
 }
 
@@ -149,29 +129,18 @@ fn watched(operators: &[OperatorFacts]) -> Vec<String> {
 }
 
 async fn of_deployment(client: &Client, installed: Installed, url: Option<&str>) -> OperatorFacts {
-    let settings = &installed.settings;
-    let installation = Installation {
-        namespace: installed.namespace.clone(),
-        key_secret: KEY_SECRET,
-        watched: settings.watch_namespaces.clone(),
-        lease: settings.leader_elect.then(|| settings.lease_name.clone()),
-    };
-    let (port, namespace) = (settings.port, installed.namespace.clone());
-    let account = (&*installed.namespace, &*installed.service_account);
-    let rights = rights_of(client, account, needed(&installation)).await;
-    let (lease, is_renewed) = lease(client, &installation).await;
+    let (port, namespace) = (installed.settings.port, installed.namespace.clone());
+    let rights = rights_of(client, &installed).await;
+    let lease = elected(client, &installed.installation()).await;
     let deployed = Box::pin(deployed(client, installed)).await;
-    let pages = match (url, &deployed.pods) {
-        (Some(url), _) => Pages::At(pages_at(url).await),
-        (None, Seen::Known(pods)) => Pages::Proxied(pages(client, &namespace, pods, port).await),
-        (None, Seen::Denied(right)) => Pages::Proxied(Seen::Denied(right.clone())),
-        (None, Seen::Failed(why)) => Pages::Proxied(Seen::Failed(why.clone())),
+    let pages = match url {
+        Some(url) => Pages::At(pages_at(url).await),
+        None => Pages::Proxied(pages(client, &namespace, &deployed.pods, port).await),
     };
     OperatorFacts {
         deployed: Some(deployed),
         rights,
         lease,
-        is_renewed,
         pages: Some(pages),
     }
 }
@@ -183,100 +152,17 @@ fn listed(watched: &[String]) -> String {
     format!("/apis/{GROUP}/{VERSION}/{place}cognitouserpasswords")
 }
 
-/// The Lease, and whether the holder renewed the Lease while this program looked on. This machine's clock may
-/// differ from the holder's, so an old time alone doesn't say that nobody leads.
-async fn lease(
-    client: &Client,
-    installation: &Installation,
-) -> (Option<Seen<Option<Lease>>>, bool) {
-    let Some(name) = &installation.lease else {
-        return (None, false);
-    };
-    let namespace = &installation.namespace;
-    let group = "coordination.k8s.io";
-    let needed = right("get", group, "leases", Some(namespace), Some(name));
-    if inspect::has_right(client, &needed).await == Ok(false) {
-        return (Some(Seen::Denied(needed)), false);
-    }
-    let now = Timestamp::now();
-    let read = async || inspect::lease(client, namespace, name, now).await;
-    let first = match read().await {
-        Ok(lease) => lease,
-        Err(why) => return (Some(Seen::Failed(why)), false),
-    };
-    let mut is_renewed = false;
-    if first.as_ref().is_some_and(is_old) {
-        for _ in 0..READS {
-            tokio::time::sleep(PAUSE).await;
-            is_renewed = matches!(read().await, Ok(again) if again.is_some() && again != first);
-            if is_renewed {
-                break;
-            }
-        }
-    }
-    (Some(Seen::Known(first)), is_renewed)
-}
-
-/// Whether the time in the Lease is further from this machine's time than a living leader's.
-fn is_old(lease: &Lease) -> bool {
-    let is_far = |ago: i64| ago.abs() > lease.duration;
-    !lease.holder.is_empty() && lease.renewed.is_some_and(is_far)
-}
-
-async fn pages_at(url: &str) -> Page {
-    let url = url.trim_end_matches('/');
-    Page {
-        of: url.to_owned(),
-        readyz: http_get(&format!("{url}/readyz")).await,
-        metrics: http_get(&format!("{url}/metrics")).await,
+/// The grants; None if no operator watches all namespaces, because one that watches some uses no grants.
+async fn cluster_grants(client: &Client, watched: &[String]) -> Option<Seen<Vec<FoundGrant>>> {
+    if watched.is_empty() {
+        Some(grants(client).await)
+    } else {
+        None
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cluster::inspect::fake;
-
-    fn installation() -> Installation {
-        Installation {
-            namespace: "home".to_owned(),
-            key_secret: KEY_SECRET,
-            watched: Vec::new(),
-            lease: Some("operator".to_owned()),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_leader_with_another_clock_is_seen_at_work() {
-        let client = fake::client(&[
-            fake::MAY,
-            (
-                "leases/operator",
-                200,
-                r#"{"metadata":{"name":"operator"},"spec":{"holderIdentity":"pod-a","leaseDurationSeconds":15,"renewTime":"2020-01-01T00:00:00.000000Z"}}"#,
-            ),
-            (
-                "leases/operator",
-                200,
-                r#"{"metadata":{"name":"operator"},"spec":{"holderIdentity":"pod-a","leaseDurationSeconds":15,"renewTime":"2020-01-01T00:00:02.000000Z"}}"#,
-            ),
-        ])
-        .await;
-        let (seen, is_renewed) = lease(&client, &installation()).await;
-        let seen = seen.expect("an election");
-        let seen = seen.known().and_then(Option::as_ref).expect("a Lease");
-        assert!(is_old(seen) && is_renewed, "{seen:?}");
-    }
-
-    #[tokio::test]
-    async fn without_a_lease_or_an_election_nothing_is_read_again() {
-        let client = fake::client(&[fake::MAY]).await;
-        let found = lease(&client, &installation()).await;
-        assert_eq!(found, (Some(Seen::Known(None)), false));
-        let alone = Installation {
-            lease: None,
-            ..installation()
-        };
-        assert_eq!(lease(&client, &alone).await, (None, false));
-    }
+/// The Lease; None without an election.
+async fn elected(client: &Client, installation: &Installation) -> Option<Seen<Option<Lease>>> {
+    let name = installation.lease.as_ref()?;
+    Some(lease(client, &installation.namespace, name).await)
 }

@@ -5,9 +5,9 @@
     reason = "the docs of the arguments are the help text"
 )]
 
-use super::question::{notes, resources, seen_or_said};
+use super::question::{Listed, listed_grants, notes};
 use crate::{
-    cluster::inspect::{grants as inspect, namespaces, operator},
+    cluster::inspect::operator,
     command::{
         exit::{Exit, Failure},
         output::OutputArgs,
@@ -19,7 +19,6 @@ use crate::{
             diff::{Difference, applied, difference},
             file::{GrantFile, parse},
             rules::rules_of,
-            who::Cluster,
         },
     },
 };
@@ -64,8 +63,7 @@ pub(super) async fn diff(args: DiffArgs, session: &Session) -> Result<Exit, Fail
     if file.grants.is_empty() && args.delete.is_empty() {
         said.push("there is no grant in the file".to_owned());
     }
-    let before = inspect::grants(client).await;
-    let Some(before) = seen_or_said(before, "the grants", &mut said) else {
+    let Some(before) = listed_grants(client, &mut said).await else {
         return Err(Failure::Unknown(said.pop().unwrap_or_default()));
     };
     let gone = args
@@ -74,21 +72,10 @@ pub(super) async fn diff(args: DiffArgs, session: &Session) -> Result<Exit, Fail
         .filter(|name| !before.contains_key(*name));
     said.extend(gone.map(|name| format!("there is no grant {name} to delete")));
     let after = applied(&before, &file.grants, &args.delete);
-    let seen = said.len();
-    let namespaces = seen_or_said(
-        namespaces::all_labels(client).await,
-        "all namespaces",
-        &mut said,
-    );
-    let resources = resources(session, &mut said).await;
-    let is_partial = said.len() > seen;
-    let cluster = Cluster {
-        namespaces: namespaces.as_ref(),
-        resources: &resources,
-    };
-    let mut difference = difference(&before, &after, &rules, cluster);
+    let seen = Listed::read(session, &mut said).await;
+    let mut difference = difference(&before, &after, &rules, seen.cluster());
     let is_same = difference.is_empty() && difference.grants.is_empty();
-    let exit = match (is_same, is_partial) {
+    let exit = match (is_same, seen.is_partial()) {
         (false, _) => Exit::Found,
         (true, true) => Exit::Unknown,
         (true, false) => Exit::Well,

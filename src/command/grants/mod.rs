@@ -16,6 +16,7 @@ use super::{
     session::Session,
 };
 use clap::{Args, Subcommand};
+use question::QuestionArgs;
 
 /// The arguments of `grants`.
 #[derive(Args, Debug)]
@@ -35,7 +36,7 @@ enum GrantsCommand {
     /// Exit status: 0 for yes, 1 for no, 2 for a wrong command line, 3 if you may not read what decides.
     ///
     /// Example: kubectl cognito-password grants test -n team-a --user ci-bot --pool eu-west-1_AbCdEf123
-    Test(test::TestArgs),
+    Test(QuestionArgs),
     /// Which namespaces may manage a user, and which resource does?
     ///
     /// Lists each namespace that may, by which grant, and the resources for the user in the namespace. Also lists
@@ -45,7 +46,7 @@ enum GrantsCommand {
     /// decides.
     ///
     /// Example: kubectl cognito-password grants who --user ci-bot --pool eu-west-1_AbCdEf123
-    Who(who::WhoArgs),
+    Who(QuestionArgs),
     /// Who would gain and who would lose by a change of grants?
     ///
     /// Compares the grants of the cluster with the same grants after `kubectl apply -f FILE` and after deletions, for
@@ -65,8 +66,8 @@ enum GrantsCommand {
 /// A wrong argument, a bad file, or no API server.
 pub async fn grants(args: GrantsArgs, session: &Session) -> Result<Exit, Failure> {
     match args.command {
-        GrantsCommand::Test(args) => test::test(args, session).await,
-        GrantsCommand::Who(args) => who::who(args, session).await,
+        GrantsCommand::Test(args) => test::test(&args, session).await,
+        GrantsCommand::Who(args) => who::who(&args, session).await,
         GrantsCommand::Diff(args) => diff::diff(args, session).await,
     }
 }

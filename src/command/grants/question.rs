@@ -1,4 +1,4 @@
-//! What the questions about grants share: the user, the notes, and the resources.
+//! What the questions about grants share: the user, the notes, the grants, and the resources.
 
 #![allow(
     clippy::doc_markdown,
@@ -6,22 +6,26 @@
 )]
 
 use crate::{
-    cluster::inspect::grants as inspect,
-    command::{exit::Failure, session::Session},
+    cluster::inspect::{grants, namespaces, resources},
+    command::{exit::Failure, output::OutputArgs, session::Session},
     core::{
         checkup::{
             finding::{Finding, Level},
             seen::Seen,
         },
-        grants::who::ListedResource,
+        grants::{
+            book::ListedGrants,
+            who::{Cluster, ListedResource, Namespaces},
+        },
         names::target::{InvalidTarget, Target},
     },
 };
 use clap::Args;
+use kube::Client;
 
-/// The user that a question is about.
+/// The arguments of a question about a user.
 #[derive(Args, Debug)]
-pub(super) struct UserArgs {
+pub(super) struct QuestionArgs {
     /// The username, as the resource spells it
     #[arg(long, value_name = "USERNAME", allow_hyphen_values = true)]
     user: String,
@@ -29,9 +33,12 @@ pub(super) struct UserArgs {
     /// The id of the user pool
     #[arg(long, value_name = "ID")]
     pool: String,
+
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
 }
 
-impl UserArgs {
+impl QuestionArgs {
     /// The user.
     ///
     /// # Errors
@@ -66,13 +73,55 @@ pub(super) fn seen_or_said<T>(seen: Seen<T>, what: &str, said: &mut Vec<String>)
     }
 }
 
+/// The grants by name; None if the caller could not see, which a note says.
+pub(super) async fn listed_grants(client: &Client, said: &mut Vec<String>) -> Option<ListedGrants> {
+    let found = grants::grants(client).await;
+    let found = found.map(|found| found.into_iter().map(|it| (it.name, it.grant)).collect());
+    seen_or_said(found, "the grants", said)
+}
+
+/// The namespaces and the resources, as far as the caller may list them.
+pub(super) struct Listed {
+    namespaces: Option<Namespaces>,
+    resources: Vec<ListedResource>,
+    /// Whether the caller may list the resources of all namespaces.
+    pub(super) has_all_resources: bool,
+}
+
+impl Listed {
+    /// Reads the namespaces and the resources.
+    pub(super) async fn read(session: &Session, said: &mut Vec<String>) -> Self {
+        let namespaces = namespaces::all_labels(&session.client).await;
+        let namespaces = seen_or_said(namespaces, "all namespaces", said);
+        let before = said.len();
+        let resources = resources(session, said).await;
+        Self {
+            namespaces,
+            resources,
+            has_all_resources: said.len() == before,
+        }
+    }
+
+    /// Whether there may be more namespaces or resources, which a note says.
+    pub(super) const fn is_partial(&self) -> bool {
+        self.namespaces.is_none() || !self.has_all_resources
+    }
+
+    pub(super) fn cluster(&self) -> Cluster<'_> {
+        Cluster {
+            namespaces: self.namespaces.as_ref(),
+            resources: &self.resources,
+        }
+    }
+}
+
 /// The resources of all namespaces, or of the session's namespace for a caller who may list no more.
-pub(super) async fn resources(session: &Session, said: &mut Vec<String>) -> Vec<ListedResource> {
-    let all = inspect::resources(&session.client, None).await;
+async fn resources(session: &Session, said: &mut Vec<String>) -> Vec<ListedResource> {
+    let all = resources::targets(&session.client, None).await;
     if let Some(all) = seen_or_said(all, "the resources of all namespaces", said) {
         return all;
     }
-    let own = inspect::resources(&session.client, Some(&session.namespace)).await;
+    let own = resources::targets(&session.client, Some(&session.namespace)).await;
     let what = format!("the resources of {}", session.namespace);
     seen_or_said(own, &what, said).unwrap_or_default()
 }

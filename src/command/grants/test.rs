@@ -1,11 +1,10 @@
 //! `grants test`: may resources of a namespace manage a user?
 
-use super::question::{UserArgs, notes};
+use super::question::{QuestionArgs, listed_grants, notes};
 use crate::{
-    cluster::inspect::{grants as inspect, namespaces, operator},
+    cluster::inspect::{namespaces, operator},
     command::{
         exit::{Exit, Failure},
-        output::OutputArgs,
         session::Session,
     },
     core::{
@@ -19,19 +18,9 @@ use crate::{
         },
     },
 };
-use clap::Args;
 
-#[derive(Args, Debug)]
-pub(super) struct TestArgs {
-    #[command(flatten)]
-    user: UserArgs,
-
-    #[command(flatten)]
-    output: OutputArgs,
-}
-
-pub(super) async fn test(args: TestArgs, session: &Session) -> Result<Exit, Failure> {
-    let target = args.user.target()?;
+pub(super) async fn test(args: &QuestionArgs, session: &Session) -> Result<Exit, Failure> {
+    let target = args.target()?;
     let (client, namespace) = (&session.client, &*session.namespace);
     let installed = operator::installed(client, None).await;
     let (rules, mut said) = rules_of(&installed, Some(namespace));
@@ -40,13 +29,9 @@ pub(super) async fn test(args: TestArgs, session: &Session) -> Result<Exit, Fail
     let mut exists = None;
     // An operator of some namespaces uses no grants.
     if rules.watched.is_empty() {
-        match inspect::grants(client).await {
-            Seen::Known(grants) => listed = grants,
-            seen @ (Seen::Denied(_) | Seen::Failed(_)) => {
-                let why = seen.why_not().unwrap_or_default();
-                said.push(format!("the grants are unknown: {why}"));
-                is_blind = true;
-            }
+        match listed_grants(client, &mut said).await {
+            Some(grants) => listed = grants,
+            None => is_blind = true,
         }
         match namespaces::labels(client, namespace).await {
             Seen::Known(Some(known)) => (labels, exists) = (Some(known), Some(true)),
@@ -58,7 +43,7 @@ pub(super) async fn test(args: TestArgs, session: &Session) -> Result<Exit, Fail
             }
             seen @ (Seen::Denied(_) | Seen::Failed(_)) => {
                 let why = seen.why_not().unwrap_or_default();
-                said.push(format!("the labels of {namespace} are unknown: {why}"));
+                said.push(format!("you don't see the labels of {namespace}: {why}"));
             }
         }
     }

@@ -4,12 +4,13 @@ use crate::{
     api::{FIELD_MANAGER, GROUP, VERSION},
     cluster::inspect::{
         installation::kubernetes_version,
-        operator::installed,
-        report::{Kind, Selection, caller, log, object, objects, page, rights},
+        operator::{LABELS, installed},
+        pages::pages,
+        report::{Kind, Selection, caller, log, object, objects, rights},
     },
-    command::{exit::Failure, http_get::http_get, session::Session},
+    command::{exit::Failure, http_get::pages_at, session::Session},
     core::{
-        checkup::{installed::Installed, seen::Seen},
+        checkup::{installed::Installed, judge::facts::Page, seen::Seen},
         report::{bundle::Bundle, redact},
     },
 };
@@ -52,9 +53,6 @@ const DEPLOYMENTS: Kind = kind("apps", "v1", "Deployment", "deployments");
 const PODS: Kind = kind("", "v1", "Pod", "pods");
 const LEASES: Kind = kind("coordination.k8s.io", "v1", "Lease", "leases");
 const EVENTS: Kind = kind("", "v1", "Event", "events");
-
-/// The labels of the operator's pods, of which the chart's `nameOverride` changes the first.
-const OF_OPERATOR: [&str; 2] = ["app.kubernetes.io/name", "app.kubernetes.io/part-of"];
 
 /// Reads everything that the caller may read.
 ///
@@ -104,22 +102,24 @@ pub(super) async fn gather(
         of_operator(session, (home, &of_home), url.is_none(), &mut bundle).await;
     }
     if let Some(url) = url {
-        let url = url.trim_end_matches('/');
-        for path in ["readyz", "metrics"] {
-            let what = format!("/{path} of the operator");
-            match http_get(&format!("{url}/{path}")).await {
-                Ok((status, text)) => {
-                    bundle.add(
-                        &format!("{path}.txt"),
-                        &format!("{what}, status {status}"),
-                        &text,
-                    );
-                }
-                Err(why) => bundle.missing(&what, &why),
-            }
-        }
+        let page = pages_at(url).await;
+        let file = |path: &str| format!("{path}.txt");
+        add_page(&mut bundle, &page, "the operator", file);
     }
     Ok(bundle)
+}
+
+/// Adds both answers of a page. `file` names the file of a path, such as `readyz`.
+fn add_page(bundle: &mut Bundle, page: &Page, of: &str, file: impl Fn(&str) -> String) {
+    for (path, answer) in [("readyz", &page.readyz), ("metrics", &page.metrics)] {
+        let what = format!("/{path} of {of}");
+        match answer {
+            Ok((status, text)) => {
+                bundle.add(&file(path), &format!("{what}, status {status}"), text);
+            }
+            Err(why) => bundle.missing(&what, why),
+        }
+    }
 }
 
 /// The namespaces of operators: each once.
@@ -285,10 +285,21 @@ async fn of_operator(
                 bundle.add_seen(&file, &what, &text);
             }
         }
-        for path in ["readyz", "metrics"].iter().filter(|_| has_proxy) {
-            let text = page(client, (home, &pod, port), path).await;
-            let file = format!("operator/{home}/{path}/{pod}.txt");
-            bundle.add_seen(&file, &format!("/{path} of {pod}"), &text);
+        if !has_proxy {
+            continue;
+        }
+        let pods = Seen::Known(vec![pod.clone()]);
+        match pages(client, home, &pods, port).await {
+            Seen::Known(pages) => {
+                let file = |path: &str| format!("operator/{home}/{path}/{pod}.txt");
+                for page in &pages {
+                    add_page(bundle, page, &pod, file);
+                }
+            }
+            unseen => {
+                let why = unseen.why_not().unwrap_or_default();
+                bundle.missing(&format!("/readyz and /metrics of {pod}"), &why);
+            }
         }
     }
 }
@@ -301,7 +312,7 @@ fn has_no_previous(log: &Seen<String>) -> bool {
 /// The objects that either of the operator's labels marks.
 async fn labelled(session: &Session, kind: Kind, home: &str) -> Seen<Vec<Value>> {
     let mut all: Vec<Value> = Vec::new();
-    for label in OF_OPERATOR {
+    for label in LABELS {
         let labels = format!("{label}={FIELD_MANAGER}");
         let selection = Selection {
             namespace: Some(home),

@@ -4,6 +4,7 @@
 //! Imports [`crate::core::names`], [`crate::core::credential`] and [`crate::core::condition`].
 
 pub mod authority;
+pub mod found_grant;
 pub mod glob;
 pub mod grant;
 pub mod grant_index;

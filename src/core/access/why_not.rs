@@ -11,6 +11,7 @@ use crate::{
     core::{
         names::{region::Regions, target::Target},
         text::legible,
+        words::first,
     },
 };
 use std::{collections::BTreeMap, fmt};
@@ -286,15 +287,8 @@ fn wanted(requirement: &LabelRequirement) -> String {
 /// The first few, and how many more there are.
 #[must_use]
 pub fn listed<T: AsRef<str>>(names: &[T]) -> String {
-    let shown = names
-        .iter()
-        .take(LISTED)
-        .map(|it| legible(it.as_ref(), SHOWN));
-    let shown = shown.collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(LISTED) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
+    let shown = names.iter().map(|it| legible(it.as_ref(), SHOWN));
+    first(&shown.collect::<Vec<_>>(), LISTED, ", ")
 }
 
 #[cfg(test)]

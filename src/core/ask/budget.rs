@@ -103,6 +103,7 @@ mod tests {
                 watch_namespaces: watched.iter().map(|&it| it.to_owned()).collect(),
                 ..Settings::default()
             },
+            ..Installed::default()
         }
     }
 

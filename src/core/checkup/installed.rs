@@ -1,16 +1,20 @@
 //! An installed operator, as its Deployment describes it.
 
-use crate::api::LEASE;
+use super::right::Installation;
+use crate::{
+    api::{KEY_SECRET, LEASE},
+    core::names::region::Regions,
+};
 use std::collections::BTreeMap;
 
 /// The variables by which the AWS SDK finds Cognito's endpoint.
-const ENDPOINTS: [&str; 2] = [
+pub const ENDPOINTS: [&str; 2] = [
     "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER",
     "AWS_ENDPOINT_URL",
 ];
 
 /// A Deployment of the operator.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Installed {
     /// The namespace of the Deployment, which is the operator's own namespace.
     pub namespace: String,
@@ -30,6 +34,26 @@ pub struct Installed {
     pub ready: i32,
     /// What `run` is given.
     pub settings: Settings,
+    /// The Helm release that the Deployment belongs to, if any.
+    pub release: Option<String>,
+    /// The labels of the pods.
+    pub pod_labels: BTreeMap<String, String>,
+    /// The annotations of the pods.
+    pub pod_annotations: BTreeMap<String, String>,
+}
+
+impl Installed {
+    /// What the operator needs rights for.
+    #[must_use]
+    pub fn installation(&self) -> Installation {
+        let settings = &self.settings;
+        Installation {
+            namespace: self.namespace.clone(),
+            key_secret: KEY_SECRET,
+            watched: settings.watch_namespaces.clone(),
+            lease: settings.leader_elect.then(|| settings.lease_name.clone()),
+        }
+    }
 }
 
 /// The settings of `run` that a checkup needs. A setting that isn't given has its default.
@@ -53,8 +77,8 @@ pub struct Settings {
     pub drift: String,
     /// The port of /readyz and /metrics.
     pub port: u16,
-    /// Whether one endpoint serves every Region, mostly an emulator's: a variable names Cognito's endpoint.
-    pub one_endpoint: bool,
+    /// Any Region if one endpoint serves every Region, mostly an emulator's: a variable names Cognito's endpoint.
+    pub regions: Regions,
 }
 
 // The only number that isn't whole is a rate from the command line, which is never NaN.
@@ -93,9 +117,14 @@ impl Settings {
                 .unwrap_or(10),
             drift: said("drift").unwrap_or_else(|| "ignore".to_owned()),
             port: port.unwrap_or(8080),
-            one_endpoint: ENDPOINTS
+            regions: if ENDPOINTS
                 .iter()
-                .any(|it| env.get(*it).is_some_and(|url| !url.is_empty())),
+                .any(|it| env.get(*it).is_some_and(|url| !url.is_empty()))
+            {
+                Regions::Any
+            } else {
+                Regions::OfAws
+            },
         }
     }
 }
@@ -171,8 +200,9 @@ mod tests {
     #[test]
     fn an_endpoint_serves_every_region() {
         let endpoint = ("AWS_ENDPOINT_URL", "http://moto:5000");
-        assert!(settings(&["run"], &[endpoint]).one_endpoint);
-        assert!(!settings(&["run"], &[("AWS_ENDPOINT_URL", "")]).one_endpoint);
+        assert_eq!(settings(&["run"], &[endpoint]).regions, Regions::Any);
+        let empty = settings(&["run"], &[("AWS_ENDPOINT_URL", "")]);
+        assert_eq!(empty.regions, Regions::OfAws);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use super::{
     right::Right,
     seen::Seen,
     skew::version_of,
-    words::first,
 };
+use crate::core::words::first;
 
 /// What was found out before an installation.
 #[derive(Clone, Debug)]

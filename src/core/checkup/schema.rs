@@ -104,6 +104,21 @@ fn difference(wanted: &CustomResourceDefinition, found: &CustomResourceDefinitio
     difference
 }
 
+/// The fields of this version that the served schema of a kind lacks. `served` is the `OpenAPI` v3 schema of the whole
+/// object. Its rules don't compare, because the API server adds to the schema.
+#[must_use]
+pub fn missing_fields(wanted: &CustomResourceDefinition, served: &Value) -> Vec<String> {
+    let wanted = version(wanted);
+    let mut difference = Difference::default();
+    compare(
+        &wanted["schema"]["openAPIV3Schema"],
+        served,
+        "",
+        &mut difference,
+    );
+    difference.missing
+}
+
 fn version(crd: &CustomResourceDefinition) -> Value {
     let version = crd.spec.versions.iter().find(|it| it.name == VERSION);
     // A CRD is a tree of plain values, which JSON can always have.
@@ -240,6 +255,25 @@ mod tests {
         );
         assert_eq!(found.stored_versions, ["v1alpha1"]);
         assert!(found.is_established);
+    }
+
+    #[test]
+    fn what_the_served_schema_lacks_is_named_once() {
+        let mut crd = crd();
+        let metadata = json!({ "allOf": [{ "$ref": "#/components/schemas/ObjectMeta" }] });
+        let properties = schema(&mut crd)["properties"].as_object_mut();
+        properties
+            .expect("fields")
+            .insert("metadata".to_owned(), metadata);
+        let wanted = &crds()[0];
+        assert_eq!(
+            missing_fields(wanted, schema(&mut crd)),
+            Vec::<String>::new()
+        );
+        fields(&mut crd, "spec").remove("drift");
+        fields(&mut crd, "status").remove("synced");
+        let missing = missing_fields(wanted, schema(&mut crd));
+        assert_eq!(missing, ["spec.drift", "status.synced"]);
     }
 
     #[test]

@@ -159,6 +159,7 @@ mod tests {
             desired: 2,
             ready: 2,
             settings: Settings::default(),
+            ..Installed::default()
         }
     }
 

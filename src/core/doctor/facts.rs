@@ -1,21 +1,20 @@
 //! What `doctor` judges: the facts that were read, each perhaps missing.
 
-use super::metrics::Metrics;
+pub use crate::core::access::found_grant::FoundGrant;
+
 use crate::{
-    api::{CognitoUserPassword, GrantStatus},
+    api::CognitoUserPassword,
     core::{
-        access::why_not::ListedGrant,
         checkup::{
             installed::{Installed, Settings},
-            judge::facts::Answers,
+            judge::facts::{Answers, Crds},
+            lease::Lease,
+            metrics::Metrics,
             right::Right,
             seen::Seen,
         },
         credential::password::InvalidValue,
-        names::{
-            region::Regions,
-            target::{Target, User},
-        },
+        names::target::{Target, User},
     },
 };
 use jiff::Timestamp;
@@ -72,7 +71,7 @@ pub struct Surroundings {
     /// The caller's time.
     pub now: Timestamp,
     /// What the API server serves of our group.
-    pub crds: Result<Crds, String>,
+    pub crds: Crds,
     /// The operators, found by their Deployments, or by the Lease alone.
     pub operators: Vec<Operator>,
     /// Whether all Deployments of the operator could be looked for, or why not.
@@ -130,31 +129,6 @@ pub enum Missing {
     Why(String),
 }
 
-/// What the API server serves of our group.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Crds {
-    /// The plural names of the kinds; empty without the CRDs.
-    pub kinds: Vec<String>,
-    /// The fields that this version knows and the served schema doesn't, such as `status.signOutOwed`. Empty if
-    /// the schema can't be read.
-    pub lacks: Vec<String>,
-}
-
-/// A grant of the cluster.
-#[derive(Clone, PartialEq, Debug)]
-pub struct FoundGrant {
-    /// The name of the grant.
-    pub name: String,
-    /// Its spec, or why the spec can't be read.
-    pub grant: ListedGrant,
-    /// The ARN of the role, if the grant names one.
-    pub role: Option<String>,
-    /// The generation of the spec.
-    pub generation: i64,
-    /// Its status, as the operator last wrote it.
-    pub status: GrantStatus,
-}
-
 /// An operator.
 #[derive(Clone, Debug)]
 pub struct Operator {
@@ -162,9 +136,7 @@ pub struct Operator {
     pub namespace: String,
     /// The Deployment. None if only the Lease was found, or looked for.
     pub installed: Option<Installed>,
-    /// Whether the operator's environment has an endpoint for Cognito, such as an emulator's.
-    pub regions: Regions,
-    /// The Lease of the election.
+    /// The Lease of the election. None inside: there is no Lease, or no election.
     pub lease: Seen<Option<Lease>>,
     /// The metrics of each pod that answered, by the pod's name; or why there are none.
     pub metrics: Seen<Vec<(String, Metrics)>>,
@@ -186,21 +158,6 @@ impl Operator {
         let watched = self.settings().watch_namespaces;
         watched.is_empty() || watched.iter().any(|it| it == namespace)
     }
-}
-
-/// Who leads, by the Lease.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Lease {
-    /// The name of the Lease.
-    pub name: String,
-    /// The holder; empty if the last leader released the Lease.
-    pub holder: String,
-    /// When the holder became the holder.
-    pub acquired: Option<Timestamp>,
-    /// When the holder last renewed the Lease.
-    pub renewed: Option<Timestamp>,
-    /// How long a renewal counts, in seconds.
-    pub duration: i64,
 }
 
 /// A Secret, without any of its values.

@@ -2,8 +2,7 @@
 
 use super::{
     cures::{self, cure, known::Known},
-    facts::{Crds, FoundGrant, FoundSecret, Lease, Listed, Operator, Rivals, Surroundings},
-    metrics::Metrics,
+    facts::{FoundGrant, FoundSecret, Listed, Operator, Rivals, Surroundings},
     report::Report,
     subject::Subject,
     summary::Summary,
@@ -14,15 +13,17 @@ use crate::{
         access::{grant_status::GRANT_REASONS, why_not::ListedGrant},
         checkup::{
             installed::{Installed, Settings},
+            judge::facts::Crds,
             layout::Layout,
+            lease::Lease,
+            metrics::Metrics,
             right::Right,
             seen::Seen,
         },
         credential::password::InvalidValue,
-        names::region::Regions,
     },
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, from_value, json};
 use std::collections::BTreeMap;
 
@@ -103,14 +104,15 @@ pub(super) fn operator() -> Operator {
             desired: 2,
             ready: 2,
             settings: Settings::default(),
+            ..Installed::default()
         }),
-        regions: Regions::OfAws,
         lease: Seen::Known(Some(Lease {
             name: "cognito-password-operator".to_owned(),
             holder: "cpo-7d9f-x2k".to_owned(),
-            acquired: Some("2026-11-26T12:00:00Z".parse().expect("a time")),
-            renewed: Some("2026-11-29T11:59:59Z".parse().expect("a time")),
-            duration: 15,
+            held: Some(SignedDuration::from_hours(72)),
+            age: Some(SignedDuration::from_secs(1)),
+            duration: SignedDuration::from_secs(15),
+            is_renewed: false,
         })),
         metrics: Seen::Known(vec![(
             "cpo-7d9f-x2k".to_owned(),
@@ -126,14 +128,21 @@ pub(super) fn operator() -> Operator {
     }
 }
 
+/// What the API server serves, as a tenant sees it.
+pub(super) fn crds(kinds: Vec<String>, lacks: &[&str]) -> Crds {
+    let lacks = lacks.iter().map(|&it| it.to_owned()).collect();
+    Crds {
+        kinds: Ok(kinds),
+        stored: None,
+        lacks: Some(BTreeMap::from([("cognitouserpasswords".to_owned(), lacks)])),
+    }
+}
+
 /// All is well, as an administrator sees it.
 pub(super) fn around() -> Surroundings {
     Surroundings {
         now: now(),
-        crds: Ok(Crds {
-            kinds: vec!["cognitouserpasswords".to_owned()],
-            lacks: Vec::new(),
-        }),
+        crds: crds(vec!["cognitouserpasswords".to_owned()], &[]),
         operators: vec![operator()],
         deployments: Seen::Known(()),
         grants: Seen::Known(vec![grant("platform", |_| ())]),

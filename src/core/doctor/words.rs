@@ -1,18 +1,9 @@
 //! Words of the doctor: ages, and words of a shell's command.
 
-use crate::core::text::{is_unseen, legible};
-use jiff::{SignedDuration, Timestamp};
+pub(super) use crate::core::words::{count, span};
 
-/// A time span as kubectl writes ages: `45s`, `12m`, `5h`, `3d`. A negative span is `0s`.
-pub(super) fn span(span: SignedDuration) -> String {
-    let seconds = span.as_secs().max(0);
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7_200 => format!("{}m", seconds / 60),
-        7_200..172_800 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
-    }
-}
+use crate::core::text::{is_unseen, legible};
+use jiff::Timestamp;
 
 /// How long ago a time is: `12m ago`.
 pub(super) fn ago(time: Timestamp, now: Timestamp) -> String {
@@ -46,26 +37,10 @@ pub(super) fn word(text: &str, placeholder: &str) -> String {
     }
 }
 
-/// `1 grant`, `2 grants`.
-pub(super) fn count(number: usize, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use rstest::rstest;
-
-    #[rstest]
-    #[case(-5, "0s")]
-    #[case(119, "119s")]
-    #[case(120, "2m")]
-    #[case(7_200, "2h")]
-    #[case(172_800, "2d")]
-    fn ages_are_as_kubectl_writes_ages(#[case] seconds: i64, #[case] words: &str) {
-        assert_eq!(span(SignedDuration::from_secs(seconds)), words);
-    }
 
     #[rstest]
     #[case("ci-bot", "ci-bot")]

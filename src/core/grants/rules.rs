@@ -7,7 +7,6 @@ use crate::core::{
         installed::{Installed, Settings},
         seen::Seen,
     },
-    names::region::Regions,
 };
 
 impl From<&Settings> for Rules {
@@ -19,11 +18,7 @@ impl From<&Settings> for Rules {
                 UngrantedPolicy::Deny
             },
             watched: settings.watch_namespaces.iter().cloned().collect(),
-            regions: if settings.one_endpoint {
-                Regions::Any
-            } else {
-                Regions::OfAws
-            },
+            regions: settings.regions,
         }
     }
 }
@@ -95,6 +90,7 @@ mod tests {
             desired: 1,
             ready: 1,
             settings: Settings::of_container(&args, &BTreeMap::new()),
+            ..Installed::default()
         }
     }
 

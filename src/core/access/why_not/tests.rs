@@ -127,7 +127,7 @@ fn long_lists_are_cut_and_hostile_names_are_harmless() {
         words(&fit(&long, "bot", "team-z", Some(&[]))),
         [
             "usernames  [31mci don't match bot",
-            "namespaces.names has ns-0, ns-1, ns-2, ns-3, ns-4 and 1019 more, and not team-z"
+            "namespaces.names has ns-0, ns-1, ns-2, ns-3, ns-4, and 1019 more, and not team-z"
         ]
     );
 }

@@ -3,10 +3,12 @@
 use super::facts::Crds;
 use crate::{
     api::{GROUP, VERSION},
-    core::checkup::{
-        finding::{Cure, Finding, Level},
-        schema::{Difference, StoredCrd},
-        seen::Seen,
+    core::{
+        checkup::{
+            finding::{Cure, Finding, Level},
+            schema::{Difference, StoredCrd},
+            seen::Seen,
+        },
         words::first,
     },
 };
@@ -50,12 +52,10 @@ pub(in crate::core::checkup) fn judge(crds: &Crds, program: &str) -> Vec<Finding
     }
     let served = format!("{GROUP}/{VERSION} is served");
     let stored = match &crds.stored {
-        None => return vec![Finding::new(SUBJECT, Level::Well, served)],
         Some(Seen::Known(stored)) => stored,
-        Some(unseen) => {
-            let why = unseen.why_not().unwrap_or_default();
-            let text = format!("{served}; whether the schemas are of {program} is unknown: {why}");
-            return vec![Finding::new(SUBJECT, Level::Unknown, text)];
+        unseen => {
+            let why = unseen.as_ref().map(|it| it.why_not().unwrap_or_default());
+            return by_served(crds, program, &served, why);
         }
     };
     let findings: Vec<_> = stored
@@ -68,6 +68,43 @@ pub(in crate::core::checkup) fn judge(crds: &Crds, program: &str) -> Vec<Finding
         return vec![Finding::new(SUBJECT, Level::Well, text)];
     }
     findings
+}
+
+/// By the served schemas. `unseen` says why the CRDs themselves are unknown; None if nobody asked for them.
+fn by_served(crds: &Crds, program: &str, served: &str, unseen: Option<String>) -> Vec<Finding> {
+    let lacks = crds.lacks.iter().flatten();
+    let findings: Vec<_> = lacks
+        .filter(|(_, missing)| !missing.is_empty())
+        .map(|(name, missing)| older(name, program, missing, ""))
+        .collect();
+    if !findings.is_empty() {
+        return findings;
+    }
+    let (level, text) = match (&crds.lacks, unseen) {
+        (Some(_), None) => (
+            Level::Well,
+            format!("{served}, with all fields of {program}"),
+        ),
+        (None, None) => (Level::Well, served.to_owned()),
+        (Some(_), Some(why)) => (
+            Level::Unknown,
+            format!(
+                "{served}, with all fields of {program}; whether the rest is too is unknown: {why}"
+            ),
+        ),
+        (None, Some(why)) => (
+            Level::Unknown,
+            format!("{served}; whether the schemas are of {program} is unknown: {why}"),
+        ),
+    };
+    vec![Finding::new(SUBJECT, level, text)]
+}
+
+/// The finding on a CRD that lacks these fields.
+fn older(name: &str, program: &str, missing: &[String], also: &str) -> Finding {
+    let paths = first(missing, PATHS, ", ");
+    let text = format!("{name} is older than {program}: lacks {paths}{also}");
+    Finding::new(SUBJECT, Level::Failed, text).cured_by(apply())
 }
 
 /// What is wrong with the versions of a CRD.
@@ -113,17 +150,7 @@ pub(in crate::core::checkup) fn schema(crd: &StoredCrd, program: &str) -> Option
     };
     match crd.difference.word() {
         "same" => None,
-        "older" => Some(
-            Finding::new(
-                SUBJECT,
-                Level::Failed,
-                format!(
-                    "{name} is older than {program}: lacks {}{also}",
-                    paths(missing)
-                ),
-            )
-            .cured_by(apply()),
-        ),
+        "older" => Some(older(name, program, missing, &also)),
         "newer" => Some(
             Finding::new(
                 SUBJECT,

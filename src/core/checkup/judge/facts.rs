@@ -2,8 +2,10 @@
 //! missing.
 
 use super::super::{
-    installed::Installed, right::Right, schema::StoredCrd, scrape::Scrape, seen::Seen,
+    installed::Installed, lease::Lease, metrics::Metrics, right::Right, schema::StoredCrd,
+    scrape::Scrape, seen::Seen,
 };
+use crate::core::access::found_grant::FoundGrant;
 use std::collections::BTreeMap;
 
 /// Each asked right, and whether its holder has the right.
@@ -23,7 +25,7 @@ pub struct Facts {
     /// Each operator that was looked at.
     pub operators: Vec<OperatorFacts>,
     /// The grants. None where no operator uses grants.
-    pub grants: Option<Seen<Vec<GrantState>>>,
+    pub grants: Option<Seen<Vec<FoundGrant>>>,
     /// The resources.
     pub resources: Option<Seen<Resources>>,
 }
@@ -47,6 +49,29 @@ pub struct Crds {
     pub kinds: Result<Vec<String>, String>,
     /// The CRDs themselves: those that exist. None if nobody asked for them.
     pub stored: Option<Seen<Vec<StoredCrd>>>,
+    /// Without the CRDs themselves, what the served schemas lack, by the plural name of each kind. None if that is
+    /// unknown.
+    pub lacks: Option<BTreeMap<String, Vec<String>>>,
+}
+
+impl Crds {
+    /// Whether the API server serves nothing of our group.
+    #[must_use]
+    pub fn are_missing(&self) -> bool {
+        matches!(&self.kinds, Ok(kinds) if kinds.is_empty())
+    }
+
+    /// The fields of this version that the CRDs lack, such as `status.signOutOwed`, as far as known.
+    #[must_use]
+    pub fn missing_fields(&self) -> Vec<String> {
+        let stored = self.stored.as_ref().and_then(Seen::known);
+        let of_stored = stored
+            .into_iter()
+            .flatten()
+            .map(|it| &it.difference.missing);
+        let of_served = self.lacks.iter().flat_map(BTreeMap::values);
+        of_stored.chain(of_served).flatten().cloned().collect()
+    }
 }
 
 /// One operator.
@@ -58,9 +83,6 @@ pub struct OperatorFacts {
     pub rights: Seen<Answers>,
     /// The Lease. None without an election.
     pub lease: Option<Seen<Option<Lease>>>,
-    /// Whether the holder renewed the Lease while this program looked on. True although the time in the Lease
-    /// is old means that the clocks differ.
-    pub is_renewed: bool,
     /// The pages of the operator's port. None if nobody asked for the pages.
     pub pages: Option<Pages>,
 }
@@ -70,23 +92,10 @@ pub struct OperatorFacts {
 pub struct Deployed {
     /// The Deployment.
     pub installed: Installed,
-    /// The Helm release that the Deployment belongs to, if any.
-    pub release: Option<String>,
     /// The names of the pods.
     pub pods: Seen<Vec<String>>,
     /// Who scrapes the metrics. None inside: nobody who can be found.
     pub scrape: Seen<Option<Scrape>>,
-}
-
-/// Who leads, by the Lease.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Lease {
-    /// The holder; empty if the last leader released the Lease.
-    pub holder: String,
-    /// How long ago the holder renewed the Lease, in seconds, by the caller's clock. None without a time.
-    pub renewed: Option<i64>,
-    /// How long the Lease is valid after that, in seconds.
-    pub duration: i64,
 }
 
 /// The answer of a page: status and text, or why there is none.
@@ -101,6 +110,17 @@ pub struct Page {
     pub readyz: Answer,
     /// The answer of `/metrics`.
     pub metrics: Answer,
+}
+
+impl Page {
+    /// What `/metrics` says; None without a good answer.
+    #[must_use]
+    pub fn metrics(&self) -> Option<Metrics> {
+        match &self.metrics {
+            Ok((200, text)) => Some(Metrics::parse(text)),
+            Ok(_) | Err(_) => None,
+        }
+    }
 }
 
 /// The pages of an operator's port.
@@ -121,19 +141,6 @@ impl Pages {
             Self::Proxied(pages) => pages.known().map_or(&[], |pages| pages),
         }
     }
-}
-
-/// The state of a grant, by its Ready condition.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct GrantState {
-    /// The name.
-    pub name: String,
-    /// Whether Ready is True for the present generation. None before the first reconcile of that generation.
-    pub is_ready: Option<bool>,
-    /// The reason of the Ready condition.
-    pub reason: String,
-    /// The message of the Ready condition.
-    pub message: String,
 }
 
 /// How many resources there are in each state.

@@ -1,19 +1,16 @@
 //! The leader: by the Lease, by the pods, and by what the pods say of themselves.
 
-use super::facts::{Deployed, Lease, OperatorFacts, Page, Pages};
+use super::facts::{Deployed, OperatorFacts, Page, Pages};
 use crate::core::{
     checkup::{
         finding::{Cure, Finding, Level},
+        lease::{Leader, Lease},
         seen::Seen,
-        words::span,
     },
-    text::legible,
+    words::span,
 };
 
 const SUBJECT: &str = "leader";
-
-/// The longest name of a holder that is printed, in characters.
-const NAME: usize = 100;
 
 pub(super) fn judge(operator: &OperatorFacts) -> Vec<Finding> {
     let pages = operator.pages.as_ref().map_or(&[][..], Pages::asked);
@@ -51,13 +48,7 @@ pub(super) fn judge(operator: &OperatorFacts) -> Vec<Finding> {
 
 /// The pods that call themselves the leader.
 fn leaders(pages: &[Page]) -> Vec<String> {
-    let leads = |page: &&Page| {
-        let metrics = page.metrics.as_ref();
-        metrics.is_ok_and(|(_, text)| {
-            text.lines()
-                .any(|line| line == "cognito_password_operator_leader 1")
-        })
-    };
+    let leads = |page: &&Page| page.metrics().is_some_and(|it| it.leads == Some(true));
     pages.iter().filter(leads).map(|it| it.of.clone()).collect()
 }
 
@@ -69,20 +60,23 @@ fn by_lease(lease: Option<&Lease>, operator: &OperatorFacts) -> Finding {
     let Some(lease) = lease else {
         return failed("there is no Lease: no pod has led yet".to_owned());
     };
-    if lease.holder.is_empty() {
-        return failed("nobody holds the Lease".to_owned());
-    }
-    let holder = pod_of(&lease.holder);
-    let Some(ago) = lease.renewed else {
-        let text = format!("{holder} holds the Lease, which doesn't say since when");
-        return Finding::new(SUBJECT, Level::Warning, text);
-    };
-    if !operator.is_renewed && ago > lease.duration {
-        return failed(format!(
-            "{holder} held the Lease and renewed it last {} ago, which is longer than the {} s for which a renewal counts",
-            span(ago),
-            lease.duration
-        ));
+    let holder = lease.pod();
+    let leader = lease.leader();
+    match leader {
+        Leader::Released => return failed("nobody holds the Lease".to_owned()),
+        Leader::Timeless => {
+            return failed(format!(
+                "{holder} holds the Lease, which has no time of renewal"
+            ));
+        }
+        Leader::Gone(age) => {
+            return failed(format!(
+                "{holder} held the Lease and renewed it last {} ago, which is longer than the {} s for which a renewal counts",
+                span(age),
+                lease.duration.as_secs()
+            ));
+        }
+        Leader::Holder(_) | Leader::HolderByOtherClock(_) => {}
     }
     let stranger = operator.deployed.as_ref().filter(|deployed| {
         let pods = deployed.pods.known();
@@ -100,22 +94,18 @@ fn by_lease(lease: Option<&Lease>, operator: &OperatorFacts) -> Finding {
         let cure = cure.more("install.md#two-installations-in-one-namespace");
         return Finding::new(SUBJECT, Level::Failed, text).cured_by(cure);
     }
-    if operator.is_renewed {
+    if let Leader::HolderByOtherClock(by) = leader {
         let text = format!(
             "{holder} leads, and renewed the Lease just now; the time in the Lease differs by {} from this machine's clock",
-            span(ago.abs())
+            span(by)
         );
         return Finding::new(SUBJECT, Level::Warning, text).cured_by(Cure::words(
             "set the clocks of this machine and of the nodes",
         ));
     }
-    let text = format!("{holder} leads, and renewed the Lease {} ago", span(ago));
+    let age = span(lease.age.unwrap_or_default());
+    let text = format!("{holder} leads, and renewed the Lease {age} ago");
     Finding::new(SUBJECT, Level::Well, text)
-}
-
-/// The name of the pod in a holder's identity, which goes on after an underscore.
-fn pod_of(holder: &str) -> String {
-    legible(holder.split('_').next().unwrap_or(holder), NAME)
 }
 
 fn log_of(deployed: Option<&Deployed>) -> Cure {

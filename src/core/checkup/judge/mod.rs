@@ -10,8 +10,6 @@ mod pages;
 mod restore;
 pub(in crate::core) mod rights;
 
-pub use facts::Lease;
-
 use super::finding::Finding;
 use facts::{Facts, OperatorFacts, Pages};
 

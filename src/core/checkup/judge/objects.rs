@@ -1,23 +1,31 @@
 //! The grants and the resources, as the operator's conditions describe them.
 
-use super::facts::{GrantState, Resources};
+use super::facts::Resources;
 use crate::{
-    api::{Class, Reason},
+    api::{Class, ConditionStatus, Reason},
     core::{
+        access::{
+            found_grant::FoundGrant,
+            why_not::{ListedGrant, Misfit},
+        },
         checkup::{
             finding::{Cure, Finding, Level},
             seen::Seen,
-            words::{count, first, span},
         },
         text::legible,
+        words::{count, first, span},
     },
 };
+use jiff::SignedDuration;
 
 const GRANTS: &str = "grants";
 const RESOURCES: &str = "resources";
 
 /// How many failing grants have a finding of their own.
 const NAMED: usize = 3;
+
+/// The longest name of a grant that is printed, in characters.
+const NAME: usize = 253;
 
 /// The longest message of a condition that is printed, in characters.
 const MESSAGE: usize = 500;
@@ -29,7 +37,7 @@ const REASONS: usize = 4;
 const SUSPENDED: i64 = 86_400;
 
 /// `admits_all`: without a grant, every namespace may manage every user.
-pub(super) fn grants(grants: &Seen<Vec<GrantState>>, admits_all: bool) -> Vec<Finding> {
+pub(super) fn grants(grants: &Seen<Vec<FoundGrant>>, admits_all: bool) -> Vec<Finding> {
     let grants = match grants {
         Seen::Known(grants) => grants,
         unseen => {
@@ -52,31 +60,34 @@ pub(super) fn grants(grants: &Seen<Vec<GrantState>>, admits_all: bool) -> Vec<Fi
             )
         }];
     }
-    let ready = grants.iter().filter(|it| it.is_ready == Some(true)).count();
-    let unread: Vec<_> = grants
-        .iter()
-        .filter(|it| it.is_ready.is_none())
-        .map(|it| it.name.clone())
-        .collect();
-    let failing: Vec<_> = grants
-        .iter()
-        .filter(|it| it.is_ready == Some(false))
-        .collect();
-    let mut findings = vec![if unread.is_empty() {
+    let is = |it: &FoundGrant, status| it.ready().is_some_and(|it| it.status == status);
+    let ready = grants.iter().filter(|it| is(it, ConditionStatus::True));
+    let ready = ready.count();
+    let failing = grants.iter().filter_map(|it| {
+        let ready = it.ready()?;
+        (ready.status == ConditionStatus::False).then_some((it, ready))
+    });
+    let failing: Vec<_> = failing.collect();
+    let unjudged = grants.iter().filter(|it| {
+        it.ready()
+            .is_none_or(|it| it.status == ConditionStatus::Unknown)
+    });
+    let unjudged: Vec<_> = unjudged.map(|it| legible(&it.name, NAME)).collect();
+    let mut findings = vec![if unjudged.is_empty() {
         let text = format!("{ready} of {} Ready", count(grants.len(), "grant"));
         Finding::new(GRANTS, Level::Well, text)
     } else {
         let text = format!(
             "{ready} of {} Ready; the operator has not judged {}",
             count(grants.len(), "grant"),
-            first(&unread, NAMED, ", ")
+            first(&unjudged, NAMED, ", ")
         );
         Finding::new(GRANTS, Level::Warning, text)
     }];
-    for grant in failing.iter().take(NAMED) {
-        let (reason, message) = (legible(&grant.reason, 64), legible(&grant.message, MESSAGE));
+    for (grant, ready) in failing.iter().take(NAMED) {
+        let (reason, message) = (legible(&ready.reason, 64), legible(&ready.message, MESSAGE));
         let text = format!("{} is not Ready, {reason}: {message}", grant.name);
-        let page = match grant.reason.as_str() {
+        let page = match ready.reason.as_str() {
             "InvalidCredentials" => "runbooks.md#a-role-cant-be-assumed",
             _ => "multi-tenancy.md",
         };
@@ -90,7 +101,24 @@ pub(super) fn grants(grants: &Seen<Vec<GrantState>>, admits_all: bool) -> Vec<Fi
         let finding = Finding::new(GRANTS, Level::Failed, text);
         findings.push(finding.cured_by(Cure::command("", command)));
     }
+    findings.extend(unreadable(grants));
     findings
+}
+
+/// The grants that this version can't read, whatever the operator says of each.
+fn unreadable(grants: &[FoundGrant]) -> Option<Finding> {
+    let words = grants.iter().filter_map(|it| match &it.grant {
+        ListedGrant::Spec(_) | ListedGrant::Deleting(_) => None,
+        ListedGrant::Unreadable(why) => {
+            let name = legible(&it.name, NAME);
+            Some(format!("{name}: {}", Misfit::Unreadable(why.clone())))
+        }
+    });
+    let words: Vec<_> = words.collect();
+    let text = first(&words, NAMED, "; ");
+    let cure = "use the program of the operator's version, or correct the field";
+    (!words.is_empty())
+        .then(|| Finding::new(GRANTS, Level::Warning, text).cured_by(Cure::words(cure)))
 }
 
 pub(super) fn resources(resources: &Seen<Resources>) -> Finding {
@@ -117,7 +145,7 @@ pub(super) fn resources(resources: &Seen<Resources>) -> Finding {
         parts.push(format!(
             "{} suspended, {name} for {}",
             resources.suspended,
-            span(*since)
+            span(SignedDuration::from_secs(*since))
         ));
     }
     let is_long = |since: i64| since > SUSPENDED;

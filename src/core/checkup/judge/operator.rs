@@ -137,13 +137,8 @@ fn replicas(it: &Installed) -> Finding {
 
 /// The versions that the pods themselves report.
 fn reported(pages: &[Page]) -> BTreeSet<String> {
-    let metrics = pages.iter().filter_map(|it| it.metrics.as_ref().ok());
-    let version = |text: &str| {
-        let start = "cognito_password_operator_build_info{version=\"";
-        let line = text.lines().find_map(|line| line.strip_prefix(start))?;
-        line.split('"').next().map(str::to_owned)
-    };
-    metrics.filter_map(|(_, text)| version(text)).collect()
+    let versions = pages.iter().filter_map(|it| it.metrics()?.version);
+    versions.collect()
 }
 
 fn version(it: &Installed, pages: &[Page], program: &str) -> Finding {

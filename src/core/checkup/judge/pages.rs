@@ -5,9 +5,9 @@ use crate::core::{
     checkup::{
         finding::{Cure, Finding, Level},
         seen::Seen,
-        words::count,
     },
     text::legible,
+    words::count,
 };
 
 const NETWORK: &str = "network";

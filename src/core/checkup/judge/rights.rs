@@ -6,11 +6,13 @@ use super::{
 };
 use crate::{
     api::FIELD_MANAGER,
-    core::checkup::{
-        finding::{Cure, Finding, Level},
-        installed::Installed,
-        right::{Right, by_object},
-        seen::Seen,
+    core::{
+        checkup::{
+            finding::{Cure, Finding, Level},
+            installed::Installed,
+            right::{Right, by_object},
+            seen::Seen,
+        },
         words::first,
     },
 };
@@ -94,7 +96,7 @@ fn cure(lacked: &[&Right], deployed: Option<&Deployed>) -> Cure {
     };
     let installed = &deployed.installed;
     let cure = restored(lacked, installed);
-    if let Some(release) = &deployed.release {
+    if let Some(release) = &installed.release {
         return cure.or(
             "render the Roles and bindings of the chart again, with the release's values",
             [format!(

@@ -25,6 +25,7 @@ fn empty() -> PreFacts {
         crds: Crds {
             kinds: Ok(Vec::new()),
             stored: Some(Seen::Known(Vec::new())),
+            lacks: None,
         },
         rights: rights.map(|right| (right, Ok(true))).collect(),
         given: None,
@@ -48,6 +49,7 @@ fn operator(namespace: &str, watched: &[&str]) -> Installed {
         desired: 2,
         ready: 2,
         settings,
+        ..Installed::default()
     }
 }
 

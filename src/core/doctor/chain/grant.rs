@@ -2,7 +2,7 @@
 //! that decides in the operator decides here too.
 
 use crate::{
-    api::{ConditionStatus, ConditionType, Reason},
+    api::{ConditionStatus, Reason},
     core::{
         access::{
             grant::{Admission, UngrantedPolicy, admit},
@@ -135,8 +135,11 @@ pub fn acting<'a>(
 
 /// Any Region, if an operator has an endpoint of its own, or if no Deployment shows the operator's environment.
 fn regions(around: &Surroundings) -> Regions {
-    let mut shown = around.operators.iter().filter(|it| it.installed.is_some());
-    let is_of_aws = shown.any(|it| it.regions == Regions::OfAws);
+    let mut shown = around
+        .operators
+        .iter()
+        .filter_map(|it| it.installed.as_ref());
+    let is_of_aws = shown.any(|it| it.settings.regions == Regions::OfAws);
     if is_of_aws {
         Regions::OfAws
     } else {
@@ -322,10 +325,7 @@ pub fn other_pool<'a>(
 /// What is wrong with a grant, by its own condition, and what mends it; None if the grant is Ready.
 #[must_use]
 pub fn trouble(found: &FoundGrant) -> Option<(String, Cure)> {
-    let conditions = &found.status.conditions;
-    let ready = conditions
-        .iter()
-        .find(|it| it.type_ == ConditionType::Ready.as_str())?;
+    let ready = found.ready()?;
     if ready.status == ConditionStatus::True {
         return None;
     }

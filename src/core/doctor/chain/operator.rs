@@ -6,17 +6,17 @@ use crate::{
         access::why_not::listed,
         checkup::{
             finding::{Cure, Level},
+            lease::{Leader, Lease},
             seen::Seen,
         },
         doctor::{
-            facts::{Lease, Operator, Surroundings},
+            facts::{Operator, Surroundings},
             link::{Link, PATIENCE},
             subject::Subject,
             words::{count, shown, span, word},
         },
     },
 };
-use jiff::{SignedDuration, Timestamp};
 
 const SUBJECT: &str = "operator";
 const RUNBOOK: &str = "runbooks.md#nothing-happens";
@@ -78,7 +78,7 @@ pub fn of_namespace(namespace: Option<&str>, around: &Surroundings) -> Vec<Link>
         ([_, ..], _) => {}
     }
     for it in acting {
-        links.push(of_operator(it, around.now));
+        links.push(of_operator(it));
         links.extend(super::rights::link(it, namespace));
     }
     links
@@ -135,18 +135,18 @@ fn lease_of(operator: &Operator) -> Option<(String, String)> {
 /// The CRDs are missing or older than this version; None if they are well or unknown.
 #[must_use]
 pub fn crds(around: &Surroundings) -> Option<Link> {
-    let crds = around.crds.as_ref().ok()?;
-    let text = if crds.kinds.is_empty() {
+    let (are_missing, lacks) = (around.crds.are_missing(), around.crds.missing_fields());
+    let text = if are_missing {
         format!("the API server doesn't serve {GROUP}/{VERSION}: the CRDs are not installed")
-    } else if crds.lacks.is_empty() {
+    } else if lacks.is_empty() {
         return None;
     } else {
         format!(
             "the CRDs are older than this plugin: the API server drops {}",
-            listed(&crds.lacks)
+            listed(&lacks)
         )
     };
-    let level = if crds.kinds.is_empty() {
+    let level = if are_missing {
         Level::Failed
     } else {
         Level::Warning
@@ -197,7 +197,7 @@ fn without_deployment(around: &Surroundings) -> Link {
     let lease = around.operators.iter().find(|it| it.installed.is_none());
     let place = lease.map_or(FIELD_MANAGER, |it| &*it.namespace);
     match (lease.map(|it| &it.lease), &around.deployments) {
-        (Some(Seen::Known(Some(lease))), _) => of_lease(lease, None, around.now),
+        (Some(Seen::Known(Some(lease))), _) => of_lease(lease, None),
         (Some(Seen::Known(None)), Seen::Known(())) => {
             let text = format!(
                 "no Deployment of the operator, and no Lease in {place}: no operator runs here"
@@ -235,7 +235,7 @@ fn not_installed() -> Cure {
 }
 
 /// One operator with a Deployment.
-fn of_operator(operator: &Operator, now: Timestamp) -> Link {
+fn of_operator(operator: &Operator) -> Link {
     let Some(installed) = &operator.installed else {
         return Link::new(SUBJECT, Level::Unknown, "no Deployment".to_owned());
     };
@@ -274,7 +274,7 @@ fn of_operator(operator: &Operator, now: Timestamp) -> Link {
     }
     let mut link = if installed.settings.leader_elect {
         match &operator.lease {
-            Seen::Known(Some(lease)) => of_lease(lease, Some(operator), now),
+            Seen::Known(Some(lease)) => of_lease(lease, Some(operator)),
             Seen::Known(None) => {
                 let text = format!("{place} runs, but no pod leads: there is no Lease");
                 let mut link = Link::new(SUBJECT, Level::Failed, text);
@@ -342,42 +342,40 @@ fn load(operator: &Operator) -> String {
     }
 }
 
-fn of_lease(lease: &Lease, operator: Option<&Operator>, now: Timestamp) -> Link {
-    // After the pod's name and an underscore, the identity goes on with what tells processes apart.
-    let holder = lease.holder.split('_').next().unwrap_or_default();
-    let holder = shown(holder);
+fn of_lease(lease: &Lease, operator: Option<&Operator>) -> Link {
+    let holder = lease.pod();
     let broken = |text: String| {
         let mut link = Link::new(SUBJECT, Level::Failed, text);
         link.finding.cure = Some(logs(operator));
         link
     };
-    if lease.holder.is_empty() {
-        return broken(format!(
-            "no pod leads: nobody holds the Lease {}",
-            shown(&lease.name)
-        ));
-    }
-    let Some(renewed) = lease.renewed else {
-        return broken(format!(
-            "{holder} holds the Lease, which has no time of renewal"
-        ));
+    let renewed = match lease.leader() {
+        Leader::Released => {
+            return broken(format!(
+                "no pod leads: nobody holds the Lease {}",
+                shown(&lease.name)
+            ));
+        }
+        Leader::Timeless => {
+            return broken(format!(
+                "{holder} holds the Lease, which has no time of renewal"
+            ));
+        }
+        Leader::Gone(age) => {
+            return broken(format!(
+                "no pod leads: {holder} last renewed the Lease {} ago, and a renewal counts for {} s",
+                span(age),
+                lease.duration.as_secs()
+            ));
+        }
+        Leader::Holder(age) => format!("renewed {} ago", span(age)),
+        Leader::HolderByOtherClock(by) => format!(
+            "renewed just now; the time in the Lease differs by {} from this machine's clock",
+            span(by)
+        ),
     };
-    let age = now.duration_since(renewed);
-    if age > SignedDuration::from_secs(lease.duration) {
-        return broken(format!(
-            "no pod leads: {holder} last renewed the Lease {} ago, and a renewal counts for {} s",
-            span(age),
-            lease.duration
-        ));
-    }
-    let since = lease
-        .acquired
-        .map(|at| format!(" for {}", span(now.duration_since(at))));
-    let text = format!(
-        "{holder} leads{}, renewed {} ago",
-        since.unwrap_or_default(),
-        span(age)
-    );
+    let held = lease.held.map(|it| format!(" for {}", span(it)));
+    let text = format!("{holder} leads{}, {renewed}", held.unwrap_or_default());
     Link::new(SUBJECT, Level::Well, text)
 }
 

@@ -24,7 +24,7 @@ fn lease(around: &mut Surroundings, change: impl FnOnce(&mut Lease)) {
 #[case::scaled_down(|it: &mut Surroundings| installed(it).desired = 0, "scaled to 0", "kubectl scale deployment cognito-password-operator -n cognito-password-operator --replicas=2")]
 #[case::not_ready(|it: &mut Surroundings| installed(it).ready = 0, "has 0 of 2 pods ready", "kubectl logs")]
 #[case::no_lease(|it: &mut Surroundings| first(it).lease = Seen::Known(None), "no pod leads: there is no Lease", "kubectl logs")]
-#[case::expired(|it: &mut Surroundings| lease(it, |it| it.renewed = Some("2026-11-29T11:00:00Z".parse().expect("a time"))), "no pod leads: cpo-7d9f-x2k last renewed the Lease 60m ago", "kubectl logs")]
+#[case::expired(|it: &mut Surroundings| lease(it, |it| it.age = Some(SignedDuration::from_mins(60))), "no pod leads: cpo-7d9f-x2k last renewed the Lease 60m ago", "kubectl logs")]
 #[case::released(|it: &mut Surroundings| lease(it, |it| it.holder.clear()), "nobody holds the Lease", "kubectl logs")]
 #[case::others(|it: &mut Surroundings| installed(it).settings.watch_namespaces = vec!["team-b".to_owned()], "watches only team-b, and not team-a", "")]
 #[case::without_election(|it: &mut Surroundings| installed(it).settings.leader_elect = false, "2 pods with --leader-elect=false", "--replicas=1")]
@@ -40,7 +40,7 @@ fn lease(around: &mut Surroundings, change: impl FnOnce(&mut Lease)) {
         pods.push(second);
     }
 }, "2 pods lead at once: cpo-7d9f-x2k, cpo-7d9f-zzz", "kubectl rollout restart")]
-#[case::no_crds(|it: &mut Surroundings| it.crds = Ok(Crds::default()), "the CRDs are not installed", "crd | kubectl apply --server-side --force-conflicts -f -")]
+#[case::no_crds(|it: &mut Surroundings| it.crds = crds(Vec::new(), &[]), "the CRDs are not installed", "crd | kubectl apply --server-side --force-conflicts -f -")]
 fn a_cause_that_no_status_tells(
     #[case] change: Change,
     #[case] words: &str,
@@ -62,10 +62,10 @@ fn a_cause_that_no_status_tells(
 #[test]
 fn old_crds_are_a_warning_that_names_the_fields() {
     let around = Surroundings {
-        crds: Ok(Crds {
-            kinds: vec!["cognitouserpasswords".to_owned()],
-            lacks: vec!["status.signOutOwed".to_owned()],
-        }),
+        crds: crds(
+            vec!["cognitouserpasswords".to_owned()],
+            &["status.signOutOwed"],
+        ),
         ..around()
     };
     let report = report(resource(|_| ()), &Seen::Known(Some(secret())), &around);
@@ -128,4 +128,23 @@ fn an_operator_without_a_deployment_is_known_by_its_lease() {
     let report = report(resource(|_| ()), &Seen::Known(Some(secret())), &around);
     assert!(report.is_well(), "{}", text(&report));
     assert!(text(&report).contains("cpo-7d9f-x2k leads for 3d"));
+}
+
+#[test]
+fn a_leader_with_another_clock_leads() {
+    let mut around = around();
+    lease(&mut around, |it| {
+        it.age = Some(SignedDuration::from_mins(60));
+        it.is_renewed = true;
+    });
+    let report = report(resource(|_| ()), &Seen::Known(Some(secret())), &around);
+    assert!(report.is_well(), "{}", text(&report));
+    let said = text(&report)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(
+        said.contains("renewed just now; the time in the Lease differs by 60m"),
+        "{said}"
+    );
 }

@@ -1,6 +1,7 @@
 //! Faults of Kubernetes and of the CRDs.
 
 use super::*;
+use std::collections::BTreeMap;
 
 fn minor(facts: &mut Facts, minor: &str) {
     if let Ok(it) = &mut facts.kubernetes {
@@ -13,6 +14,39 @@ fn first_crd(facts: &mut Facts, change: impl FnOnce(&mut StoredCrd)) {
     if let Some(Seen::Known(stored)) = &mut facts.crds.stored {
         change(&mut stored[0]);
     }
+}
+
+#[test]
+fn without_the_right_to_read_crds_the_served_fields_are_judged() {
+    assert_found(&[
+        (
+            |it| {
+                it.crds.stored = Some(Seen::Denied(right("get", "crds")));
+                it.crds.lacks = Some(BTreeMap::new());
+            },
+            "crds",
+            Unknown,
+            "with all fields of 0.1.0; whether the rest is too is unknown: you may not get crds",
+        ),
+        (
+            |it| {
+                it.crds.stored = Some(Seen::Denied(right("get", "crds")));
+                let lacks = ("cognitouserpasswords".to_owned(), paths(&["spec.drift"]));
+                it.crds.lacks = Some(BTreeMap::from([lacks]));
+            },
+            "crds",
+            Failed,
+            "cognitouserpasswords is older than 0.1.0: lacks spec.drift",
+        ),
+    ]);
+    let mut facts = of_operator();
+    facts.crds.lacks = Some(BTreeMap::new());
+    let found = &on(&facts, "crds")[0];
+    assert_eq!(found.level, Well);
+    assert!(
+        found.text.ends_with("is served, with all fields of 0.1.0"),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -7,22 +7,26 @@ mod pages;
 mod rights;
 
 use super::{
-    facts::{
-        Crds, Deployed, Facts, GrantState, Kubernetes, Lease, OperatorFacts, Page, Pages, Resources,
-    },
+    facts::{Crds, Deployed, Facts, Kubernetes, OperatorFacts, Page, Pages, Resources},
     judge,
     pages::WITHOUT_CREDENTIALS,
 };
-use crate::core::checkup::{
-    finding::{Finding, Level},
-    installed::{Installed, Settings},
-    layout::Layout,
-    right::{Installation, Right, needed},
-    schema::{Difference, StoredCrd},
-    scrape::Scrape,
-    seen::Seen,
+use crate::core::{
+    access::{found_grant::FoundGrant, why_not::ListedGrant},
+    checkup::{
+        finding::{Finding, Level},
+        installed::{Installed, Settings},
+        layout::Layout,
+        lease::Lease,
+        right::{Installation, Right, needed},
+        schema::{Difference, StoredCrd},
+        scrape::Scrape,
+        seen::Seen,
+    },
 };
 use Level::{Failed, Unknown, Warning, Well};
+use jiff::SignedDuration;
+use serde_json::{from_value, json};
 
 /// The page of an operator of this version, with this number of resources without credentials.
 fn metrics(version: &str, leader: u8, waiting: u64) -> String {
@@ -61,6 +65,7 @@ fn installed(namespace: &str, name: &str) -> Installed {
         desired: 2,
         ready: 2,
         settings: Settings::default(),
+        ..Installed::default()
     }
 }
 
@@ -80,17 +85,35 @@ fn right(verb: &'static str, resource: &'static str) -> Right {
 fn lease(holder: &str, renewed: Option<i64>) -> Seen<Option<Lease>> {
     Seen::Known(Some(Lease {
         holder: holder.to_owned(),
-        renewed,
-        duration: 15,
+        age: renewed.map(SignedDuration::from_secs),
+        duration: SignedDuration::from_secs(15),
+        ..Lease::default()
     }))
 }
 
-fn grant(name: &str, is_ready: Option<bool>) -> GrantState {
-    GrantState {
+fn grant(name: &str, is_ready: Option<bool>) -> FoundGrant {
+    let ready = is_ready.map(|it| {
+        json!({
+            "type": "Ready",
+            "status": if it { "True" } else { "False" },
+            "reason": "InvalidCredentials",
+            "message": "AccessDenied: not\nauthorized to perform sts:AssumeRole",
+            "observedGeneration": 2,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        })
+    });
+    let status = json!({ "conditions": ready.as_slice() });
+    let spec = json!({
+        "userPoolId": "eu-west-1_AbCdEf123",
+        "usernames": ["*"],
+        "namespaces": { "names": ["team-a"] },
+    });
+    FoundGrant {
         name: name.to_owned(),
-        is_ready,
-        reason: "InvalidCredentials".to_owned(),
-        message: "AccessDenied: not\nauthorized to perform sts:AssumeRole".to_owned(),
+        grant: ListedGrant::Spec(from_value(spec).expect("a spec")),
+        role: None,
+        generation: 2,
+        status: from_value(status).expect("a status"),
     }
 }
 
@@ -111,13 +134,11 @@ fn well() -> Facts {
     let operator = OperatorFacts {
         deployed: Some(Deployed {
             installed: installed(HOME, HOME),
-            release: None,
             pods: Seen::Known(["pod-a", "pod-b"].map(str::to_owned).into()),
             scrape: Seen::Known(Some(Scrape("ServiceMonitor a/b".to_owned()))),
         }),
         rights: Seen::Known(rights.into_iter().map(|right| (right, Ok(true))).collect()),
         lease: Some(lease("pod-a_0123_uid_place.1.2", Some(2))),
-        is_renewed: false,
         pages: Some(Pages::Proxied(Seen::Known(vec![
             page("pod-a", 1),
             page("pod-b", 0),
@@ -137,6 +158,7 @@ fn well() -> Facts {
                     .map(crd)
                     .into(),
             )),
+            lacks: None,
         },
         installed: Some(Seen::Known(vec![installed(HOME, HOME)])),
         operators: vec![operator],

@@ -32,6 +32,29 @@ fn a_failing_grant_is_named_with_the_words_of_aws() {
 }
 
 #[test]
+fn a_grant_of_an_earlier_generation_is_not_judged_and_one_of_another_version_is_named() {
+    let mut facts = well();
+    let mut changed = grant("a", Some(false));
+    changed.generation = 3;
+    let mut strange = grant("b", Some(true));
+    strange.grant = ListedGrant::Unreadable("unknown\u{202e}field".to_owned());
+    facts.grants = Some(Seen::Known(vec![changed, strange]));
+    let found = on(&facts, "grants");
+    let texts: Vec<_> = found.iter().map(|it| (it.level, &*it.text)).collect();
+    let wanted = [
+        (
+            Warning,
+            "1 of 2 grants Ready; the operator has not judged a",
+        ),
+        (
+            Warning,
+            "b: this version can't read the grant: unknown field",
+        ),
+    ];
+    assert_eq!(texts, wanted);
+}
+
+#[test]
 fn without_a_grant_the_rule_for_users_without_a_grant_decides() {
     let mut facts = well();
     facts.grants = Some(Seen::Known(Vec::new()));

@@ -160,22 +160,25 @@ fn each_fault_of_the_election_is_found_and_named() {
             |it| it.operators[0].lease = Some(lease("pod-a_1", Some(76))),
             "leader",
             Failed,
-            "pod-a held the Lease and renewed it last 1m ago, which is longer than the 15 s",
+            "pod-a held the Lease and renewed it last 76s ago, which is longer than the 15 s",
         ),
         (
             |it| {
-                it.operators[0].lease = Some(lease("pod-a_1", Some(76)));
-                it.operators[0].is_renewed = true;
+                let mut lease = lease("pod-a_1", Some(76));
+                if let Seen::Known(Some(lease)) = &mut lease {
+                    lease.is_renewed = true;
+                }
+                it.operators[0].lease = Some(lease);
             },
             "leader",
             Warning,
-            "differs by 1m from this machine's clock",
+            "differs by 76s from this machine's clock",
         ),
         (
             |it| it.operators[0].lease = Some(lease("pod-a_1", None)),
             "leader",
-            Warning,
-            "since when",
+            Failed,
+            "pod-a holds the Lease, which has no time of renewal",
         ),
         (
             |it| it.operators[0].lease = Some(lease("pod-z_1", Some(1))),

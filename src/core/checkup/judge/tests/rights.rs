@@ -54,7 +54,7 @@ fn missing_rights_stand_together_with_one_cure() {
             "kubectl apply -k deploy/all-namespaces/"
         ]
     );
-    deployed(&mut facts).release = Some("cpo".to_owned());
+    deployed(&mut facts).installed.release = Some("cpo".to_owned());
     assert_eq!(
         alternatives(&facts),
         [

@@ -1,33 +1,17 @@
-//! Reads the conditions of grants and resources, and nothing else of the objects.
+//! Counts resources by their conditions, and decodes nothing else of the objects.
 
-use super::access::{right, seen};
+use super::{lists::each, observed::resource_right};
 use crate::{
-    api::{GROUP, VERSION},
-    cluster::client::call::call,
-    core::checkup::{
-        judge::facts::{GrantState, Resources},
-        seen::Seen,
-    },
+    api::CognitoUserPassword,
+    core::checkup::{judge::facts::Resources, seen::Seen},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{Client, Error};
+use kube::{
+    Client,
+    api::{ApiResource, ListParams},
+};
 use serde::Deserialize;
-
-/// How many objects one page of a list has.
-const PAGE: u32 = 500;
-
-#[derive(Deserialize)]
-struct List {
-    metadata: ListMeta,
-    items: Vec<Item>,
-}
-
-#[derive(Deserialize)]
-struct ListMeta {
-    #[serde(rename = "continue")]
-    next: Option<String>,
-}
 
 #[derive(Deserialize)]
 struct Item {
@@ -68,8 +52,6 @@ struct Condition {
     observed_generation: Option<i64>,
     #[serde(default)]
     reason: String,
-    #[serde(default)]
-    message: String,
     last_transition_time: Option<Time>,
 }
 
@@ -88,28 +70,9 @@ impl Item {
     }
 }
 
-/// The state of every grant.
-pub async fn grant_states(client: &Client) -> Seen<Vec<GrantState>> {
-    let mut states = Vec::new();
-    let read = each(client, None, "cognitouserpoolgrants", |item| {
-        let ready = item.ready();
-        let text = |of: fn(&Condition) -> &String| ready.map(of).cloned().unwrap_or_default();
-        states.push(GrantState {
-            is_ready: match ready.map(|it| it.status.as_str()) {
-                Some("True") => Some(true),
-                Some("False") => Some(false),
-                _ => None,
-            },
-            reason: text(|it| &it.reason),
-            message: text(|it| &it.message),
-            name: item.metadata.name,
-        });
-    });
-    read.await.map(|()| states)
-}
-
 /// How many resources there are in each state: in these namespaces, or in all if the list is empty.
-pub async fn resources(client: &Client, namespaces: &[String], now: Timestamp) -> Seen<Resources> {
+pub async fn counts(client: &Client, namespaces: &[String], now: Timestamp) -> Seen<Resources> {
+    let kind = ApiResource::erase::<CognitoUserPassword>(&());
     let mut counted = Resources::default();
     let places = if namespaces.is_empty() {
         vec![None]
@@ -117,13 +80,14 @@ pub async fn resources(client: &Client, namespaces: &[String], now: Timestamp) -
         namespaces.iter().map(|it| Some(&**it)).collect()
     };
     for place in places {
-        let read = each(client, place, "cognitouserpasswords", |item| {
+        let needed = resource_right("list", place, None);
+        let params = ListParams::default();
+        let read = each(client, needed, &kind, params, |item: Item| {
             count(&mut counted, &item, now);
         });
-        match read.await {
-            Seen::Known(()) => {}
-            Seen::Denied(right) => return Seen::Denied(right),
-            Seen::Failed(why) => return Seen::Failed(why),
+        let read = read.await;
+        if read.known().is_none() {
+            return read.map(|()| counted);
         }
     }
     Seen::Known(counted)
@@ -149,45 +113,6 @@ fn count(counted: &mut Resources, item: &Item, now: Timestamp) {
             *counted.unready.entry(reason).or_default() += 1;
         }
     }
-}
-
-/// Reads a list page by page, so that the program holds one page at a time.
-async fn each(
-    client: &Client,
-    namespace: Option<&str>,
-    plural: &'static str,
-    mut with: impl FnMut(Item),
-) -> Seen<()> {
-    let needed = right("list", GROUP, plural, namespace, None);
-    let mut list = match seen(client, needed, page(client, namespace, plural, "")).await {
-        Seen::Known(list) => list,
-        Seen::Denied(right) => return Seen::Denied(right),
-        Seen::Failed(why) => return Seen::Failed(why),
-    };
-    loop {
-        list.items.into_iter().for_each(&mut with);
-        let Some(next) = list.metadata.next.filter(|it| !it.is_empty()) else {
-            return Seen::Known(());
-        };
-        list = match call(page(client, namespace, plural, &next)).await {
-            Ok(list) => list,
-            Err(error) => return Seen::Failed(error.to_string()),
-        };
-    }
-}
-
-/// One page. `next` is the token that the page before ends with.
-async fn page(
-    client: &Client,
-    namespace: Option<&str>,
-    plural: &str,
-    next: &str,
-) -> Result<List, Error> {
-    let place = namespace.map_or_else(String::new, |it| format!("namespaces/{it}/"));
-    // A token of a page has letters, digits and signs that a URL takes as they are.
-    let path = format!("/apis/{GROUP}/{VERSION}/{place}{plural}?limit={PAGE}&continue={next}");
-    let request = http::Request::get(path).body(Vec::new());
-    client.request(request.map_err(Error::HttpError)?).await
 }
 
 #[cfg(test)]

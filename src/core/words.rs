@@ -1,15 +1,17 @@
-//! Words that several findings share.
+//! Words that the outputs for people share: ages, lists and counts.
 
+use jiff::SignedDuration;
 use std::fmt::Write as _;
 
-/// A span in the largest unit that fits: `9d`, `3h`, `12m` or `5s`. A span of less than a second is `0s`.
+/// A span in the largest unit of which there are two: `9d`, `3h`, `12m` or `75s`. A span of less than a second, or a
+/// negative one, is `0s`.
 #[must_use]
-pub fn span(seconds: i64) -> String {
-    let seconds = seconds.max(0);
+pub fn span(span: SignedDuration) -> String {
+    let seconds = span.as_secs().max(0);
     match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3_600 => format!("{}m", seconds / 60),
-        3_600..86_400 => format!("{}h", seconds / 3_600),
+        0..120 => format!("{seconds}s"),
+        120..7_200 => format!("{}m", seconds / 60),
+        7_200..172_800 => format!("{}h", seconds / 3_600),
         _ => format!("{}d", seconds / 86_400),
     }
 }
@@ -38,14 +40,17 @@ mod tests {
 
     #[rstest]
     #[case(-3, "0s")]
-    #[case(59, "59s")]
-    #[case(60, "1m")]
-    #[case(3_599, "59m")]
-    #[case(3_600, "1h")]
-    #[case(86_399, "23h")]
+    #[case(119, "119s")]
+    #[case(120, "2m")]
+    #[case(7_199, "119m")]
+    #[case(7_200, "2h")]
+    #[case(172_799, "47h")]
     #[case(86_400 * 9 + 5, "9d")]
-    fn a_span_has_its_largest_unit(#[case] seconds: i64, #[case] words: &str) {
-        assert_eq!(span(seconds), words);
+    fn a_span_has_the_largest_unit_of_which_there_are_two(
+        #[case] seconds: i64,
+        #[case] words: &str,
+    ) {
+        assert_eq!(span(SignedDuration::from_secs(seconds)), words);
     }
 
     #[test]

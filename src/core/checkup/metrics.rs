@@ -1,4 +1,4 @@
-//! The few metrics of the operator that `doctor` reads.
+//! The few metrics of the operator that the commands for people read.
 
 /// What a pod's /metrics say.
 #[derive(Clone, PartialEq, Debug, Default)]
