@@ -41,6 +41,11 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
 fn of_operator(operator: &OperatorFacts, facts: &Facts, several: bool) -> Vec<Finding> {
     let deployed = operator.deployed.as_ref();
     let pages = operator.pages.as_ref();
+    let stopped =
+        deployed.and_then(|it| operator::stopped(&it.installed, facts.installed.as_ref()));
+    if let Some(finding) = stopped {
+        return vec![finding];
+    }
     let mut findings = Vec::new();
     if let Some(deployed) = deployed {
         let asked = pages.map_or(&[][..], Pages::asked);

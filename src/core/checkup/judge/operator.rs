@@ -45,8 +45,10 @@ pub(super) fn found(installed: &Seen<Vec<Installed>>, looked_at: usize) -> Vec<F
 /// The Deployments of which one keeps another from its work, or undoes another's work.
 pub(in crate::core::checkup) fn contentions(installed: &[Installed]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (place, a) in installed.iter().enumerate() {
-        for b in &installed[place + 1..] {
+    // A Deployment that is scaled to 0 is in nobody's way.
+    let runs: Vec<_> = installed.iter().filter(|it| it.desired > 0).collect();
+    for (place, a) in runs.iter().enumerate() {
+        for b in &runs[place + 1..] {
             findings.extend(contention(a, b));
         }
     }
@@ -88,6 +90,24 @@ fn shared(a: &[String], b: &[String]) -> Option<String> {
 /// `namespace/name`.
 pub(in crate::core::checkup) fn name(installed: &Installed) -> String {
     format!("{}/{}", installed.namespace, installed.name)
+}
+
+/// The finding on a Deployment that is scaled to 0 while another one acts for the same namespaces. Nothing else of such
+/// a Deployment matters.
+pub(super) fn stopped(it: &Installed, all: Option<&Seen<Vec<Installed>>>) -> Option<Finding> {
+    let all = all.and_then(Seen::known);
+    let mut others = all.into_iter().flatten();
+    let acts = |other: &&Installed| {
+        let watched = [it, *other].map(|it| it.settings.watch_namespaces.as_slice());
+        other.desired > 0 && name(other) != name(it) && shared(watched[0], watched[1]).is_some()
+    };
+    let other = others.find(acts).filter(|_| it.desired == 0)?;
+    let text = format!("{} is scaled to 0, and {} acts", name(it), name(other));
+    let cure = Cure::command(
+        "delete what isn't needed any more",
+        format!("kubectl delete deployment {} -n {}", it.name, it.namespace),
+    );
+    Some(Finding::new(SUBJECT, Level::Warning, text).cured_by(cure))
 }
 
 /// The finding on one Deployment, and on its version.

@@ -9,7 +9,7 @@ pub mod role;
 
 use super::subject::Subject;
 use crate::{
-    api::{Class, Reason, SUSPENDED_BECAUSE},
+    api::{Attempt, Class, Reason, SUSPENDED_BECAUSE},
     core::checkup::finding::Cure,
 };
 use cluster::{of_duplicate, of_grant, of_secret};
@@ -61,7 +61,7 @@ pub fn cure(reason: Reason, subject: &Subject<'_>, known: &Known<'_>) -> Option<
         },
         Reason::Unreachable => of_network(&words, known),
         Reason::DuplicateUser => of_duplicate(&words, known),
-        _ if is_waited_for(reason, known) => wait(reason, &words, known),
+        _ if is_waited_for(reason, known) => wait(reason, subject, &words, known),
         Reason::Progressing
         | Reason::InternalError
         | Reason::InvalidParameter
@@ -92,7 +92,12 @@ fn is_waited_for(reason: Reason, known: &Known<'_>) -> bool {
     by_itself && !known.is_stalled && reason != Reason::Unreachable
 }
 
-fn wait(reason: Reason, words: &Words, known: &Known<'_>) -> Cure {
+fn wait(reason: Reason, subject: &Subject<'_>, words: &Words, known: &Known<'_>) -> Cure {
+    let status = subject.resource.status.as_ref();
+    let is_open = status
+        .and_then(|it| it.attempt.as_ref())
+        .is_some_and(Attempt::is_open);
+    let owes_sign_out = !is_open && status.is_some_and(|it| it.sign_out_owed.is_some());
     let next = known.next_try.map(|it| format!(", {it}"));
     let next = next.unwrap_or_default();
     let text = match reason {
@@ -107,6 +112,9 @@ fn wait(reason: Reason, words: &Words, known: &Known<'_>) -> Cure {
         ),
         Reason::Progressing => {
             format!("wait: a set takes milliseconds, but for the rate limit or a quarantine{next}")
+        }
+        _ if owes_sign_out => {
+            format!("wait: the operator makes the sign-out again by itself{next}")
         }
         _ => format!("wait: the operator sends the same value again by itself{next}"),
     };

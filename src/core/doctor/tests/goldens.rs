@@ -310,6 +310,21 @@ fn a_pool_without_a_region_needs_a_grant_or_another_name(
     );
 }
 
+#[test]
+fn a_sign_out_without_an_outcome_is_made_again_and_no_value_is_sent() {
+    let message = cures_message(Reason::OutcomeUnknown);
+    let resource = resource(|it| {
+        not_ready(it, Reason::OutcomeUnknown, &message);
+        it["status"]["signOutOwed"] = json!({ "since": "2026-11-29T11:48:00Z" });
+    });
+    let report = report(resource, &Seen::Known(Some(secret())), &around());
+    let cure = report.cure.as_ref().expect("a cure");
+    assert_eq!(
+        cure.text,
+        "wait: the operator makes the sign-out again by itself"
+    );
+}
+
 /// The operator acts on each change within seconds, so a status that the facts contradict is only late.
 #[rstest]
 #[case(Reason::NotGranted)]

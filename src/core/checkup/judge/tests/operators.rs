@@ -3,6 +3,33 @@
 use super::*;
 
 #[test]
+fn a_deployment_that_is_scaled_to_0_is_in_nobodys_way() {
+    let mut facts = well();
+    let mut second = deployed(&mut facts).installed.clone();
+    second.namespace = "other".to_owned();
+    let both = |first: Installed, second: Installed| Some(Seen::Known(vec![first, second]));
+    let first = deployed(&mut facts).installed.clone();
+    facts.installed = both(first.clone(), second.clone());
+    assert!(
+        judge(&facts)
+            .iter()
+            .any(|it| it.text.contains("both watch all namespaces"))
+    );
+    // Another one acts, and this one is to be deleted.
+    deployed(&mut facts).installed.desired = 0;
+    facts.installed = both(deployed(&mut facts).installed.clone(), second);
+    let failed = judge(&facts).into_iter().find(|it| it.level == Failed);
+    assert_eq!(failed, None);
+    let found = on(&facts, "operator");
+    assert_eq!(found.len(), 1);
+    let cure = found[0].cure.as_ref().expect("a cure");
+    assert_eq!(
+        cure.commands,
+        ["kubectl delete deployment cognito-password-operator -n cognito-password-operator"]
+    );
+}
+
+#[test]
 fn each_fault_of_the_deployment_is_found_and_named() {
     assert_found(&[
         (
