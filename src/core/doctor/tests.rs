@@ -128,11 +128,13 @@ pub(super) fn operator() -> Operator {
     }
 }
 
+pub(super) const KINDS: [&str; 2] = ["cognitouserpasswords", "cognitouserpoolgrants"];
+
 /// What the API server serves, as a tenant sees it.
-pub(super) fn crds(kinds: Vec<String>, lacks: &[&str]) -> Crds {
+pub(super) fn crds(kinds: &[&str], lacks: &[&str]) -> Crds {
     let lacks = lacks.iter().map(|&it| it.to_owned()).collect();
     Crds {
-        kinds: Ok(kinds),
+        kinds: Ok(kinds.iter().map(|&it| it.to_owned()).collect()),
         stored: None,
         lacks: Some(BTreeMap::from([("cognitouserpasswords".to_owned(), lacks)])),
     }
@@ -142,7 +144,7 @@ pub(super) fn crds(kinds: Vec<String>, lacks: &[&str]) -> Crds {
 pub(super) fn around() -> Surroundings {
     Surroundings {
         now: now(),
-        crds: crds(vec!["cognitouserpasswords".to_owned()], &[]),
+        crds: crds(&KINDS, &[]),
         operators: vec![operator()],
         deployments: Seen::Known(()),
         grants: Seen::Known(vec![grant("platform", |_| ())]),

@@ -61,6 +61,17 @@ impl Crds {
         matches!(&self.kinds, Ok(kinds) if kinds.is_empty())
     }
 
+    /// The plural names of our kinds that the API server surely doesn't serve in this version.
+    #[must_use]
+    pub fn unserved(&self) -> Vec<&'static str> {
+        let kinds = ["cognitouserpasswords", "cognitouserpoolgrants"].into_iter();
+        let is_unserved = |name: &&str| match &self.kinds {
+            Ok(served) => served.iter().all(|it| it != name),
+            Err(_) => false,
+        };
+        kinds.filter(is_unserved).collect()
+    }
+
     /// The fields of this version that the CRDs lack, such as `status.signOutOwed`, as far as known.
     #[must_use]
     pub fn missing_fields(&self) -> Vec<String> {

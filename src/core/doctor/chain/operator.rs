@@ -135,9 +135,14 @@ fn lease_of(operator: &Operator) -> Option<(String, String)> {
 /// The CRDs are missing or older than this version; None if they are well or unknown.
 #[must_use]
 pub fn crds(around: &Surroundings) -> Option<Link> {
-    let (are_missing, lacks) = (around.crds.are_missing(), around.crds.missing_fields());
-    let text = if are_missing {
+    let (unserved, lacks) = (around.crds.unserved(), around.crds.missing_fields());
+    let text = if around.crds.are_missing() {
         format!("the API server doesn't serve {GROUP}/{VERSION}: the CRDs are not installed")
+    } else if !unserved.is_empty() {
+        format!(
+            "the API server doesn't serve {} of {GROUP}/{VERSION}: a CRD is missing, or doesn't serve this version",
+            unserved.join(" and ")
+        )
     } else if lacks.is_empty() {
         return None;
     } else {
@@ -146,10 +151,10 @@ pub fn crds(around: &Surroundings) -> Option<Link> {
             listed(&lacks)
         )
     };
-    let level = if are_missing {
-        Level::Failed
-    } else {
+    let level = if unserved.is_empty() {
         Level::Warning
+    } else {
+        Level::Failed
     };
     let mut link = Link::new("crds", level, text);
     let installed = around.operators.iter().find_map(|it| it.installed.as_ref());

@@ -40,7 +40,8 @@ fn lease(around: &mut Surroundings, change: impl FnOnce(&mut Lease)) {
         pods.push(second);
     }
 }, "2 pods lead at once: cpo-7d9f-x2k, cpo-7d9f-zzz", "kubectl rollout restart")]
-#[case::no_crds(|it: &mut Surroundings| it.crds = crds(Vec::new(), &[]), "the CRDs are not installed", "crd | kubectl apply --server-side --force-conflicts -f -")]
+#[case::no_crds(|it: &mut Surroundings| it.crds = crds(&[], &[]), "the CRDs are not installed", "crd | kubectl apply --server-side --force-conflicts -f -")]
+#[case::one_crd(|it: &mut Surroundings| it.crds = crds(&KINDS[..1], &[]), "doesn't serve cognitouserpoolgrants of", "crd | kubectl apply --server-side --force-conflicts -f -")]
 fn a_cause_that_no_status_tells(
     #[case] change: Change,
     #[case] words: &str,
@@ -62,10 +63,7 @@ fn a_cause_that_no_status_tells(
 #[test]
 fn old_crds_are_a_warning_that_names_the_fields() {
     let around = Surroundings {
-        crds: crds(
-            vec!["cognitouserpasswords".to_owned()],
-            &["status.signOutOwed"],
-        ),
+        crds: crds(&KINDS, &["status.signOutOwed"]),
         ..around()
     };
     let report = report(resource(|_| ()), &Seen::Known(Some(secret())), &around);
