@@ -51,13 +51,19 @@ async fn a_person_finds_enables_deletes_and_creates_a_user() {
     }
 
     let get = Operation::AdminGetUser;
-    assert_eq!(ask(&sdk, Operation::AdminEnableUser, (POOL, USER)).await, "Ok");
+    assert_eq!(
+        ask(&sdk, Operation::AdminEnableUser, (POOL, USER)).await,
+        "Ok"
+    );
     let enabled = server.user_state(POOL, USER).expect("the user");
     assert!(enabled.enabled && enabled.modified >= before.modified);
     let create = Operation::AdminCreateUser;
     let exists = "UsernameExistsException";
     assert_eq!(ask(&sdk, create, (POOL, USER)).await, exists);
-    assert_eq!(ask(&sdk, Operation::AdminDeleteUser, (POOL, USER)).await, "Ok");
+    assert_eq!(
+        ask(&sdk, Operation::AdminDeleteUser, (POOL, USER)).await,
+        "Ok"
+    );
     assert_eq!(server.user_state(POOL, USER), None);
     assert_eq!(ask(&sdk, get, (POOL, USER)).await, "UserNotFoundException");
     assert_eq!(ask(&sdk, create, (POOL, USER)).await, "Ok");

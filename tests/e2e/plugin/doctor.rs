@@ -97,7 +97,7 @@ impl Scene<'_> {
 }
 
 /// The Deployment says that this many pods are ready. No controller of Deployments runs here.
-fn ready_pods(plane: &ControlPlane, ready: u32) {
+pub(super) fn ready_pods(plane: &ControlPlane, ready: u32) {
     let status = json!({ "status": { "replicas": 2, "readyReplicas": ready } });
     plane.kubectl(&[
         "patch",
@@ -112,7 +112,7 @@ fn ready_pods(plane: &ControlPlane, ready: u32) {
     ]);
 }
 
-fn delete_lease(plane: &ControlPlane) {
+pub(super) fn delete_lease(plane: &ControlPlane) {
     plane.kubectl(&[
         "delete",
         "lease",
@@ -294,7 +294,7 @@ async fn names_a_suspension(scene: &Scene<'_>, paused: &str) {
 }
 
 /// As a Secret has a value.
-fn encode(password: &str) -> String {
+pub(super) fn encode(password: &str) -> String {
     let value = k8s_openapi::ByteString(password.as_bytes().to_vec());
     let text = serde_json::to_string(&value).expect("text");
     text.trim_matches(['"', '=']).to_owned()
