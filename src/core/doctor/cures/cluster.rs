@@ -124,17 +124,12 @@ pub(super) fn of_grant(
                 commands,
             )
         }
-        Reason::UnknownRegion => {
-            let grant = known.fitting.first().map_or("GRANT", String::as_str);
-            (
-                "name the pool as AWS does (in a new resource), or have the grant name the pool's Region"
-                    .to_owned(),
-                vec![format!(
-                    "kubectl patch cupg {} --type=merge -p '{{\"spec\":{{\"region\":\"REGION\"}}}}'",
-                    word(grant, "GRANT")
-                )],
-            )
-        }
+        // No grant names the pool: the operator needs none, or a grant without a Region would be invalid.
+        Reason::UnknownRegion => (
+            "name the pool as AWS does (in a new resource), or make a grant that names the pool's Region as REGION"
+                .to_owned(),
+            vec![create(&grant(subject, Some("REGION")))],
+        ),
         _ => {
             let (namespace, username, pool) = (&words.namespace, &words.username, &words.pool);
             (
@@ -143,24 +138,27 @@ pub(super) fn of_grant(
                     format!(
                         "kubectl cognito-password grants test -n {namespace} --user {username} --pool {pool}"
                     ),
-                    // Not `echo`: in zsh and dash, `echo` would take a backslash of a username for an escape.
-                    format!(
-                        "printf %s {} | kubectl create -f -",
-                        word(&grant(subject), "GRANT")
-                    ),
+                    create(&grant(subject, None)),
                 ],
             )
         }
     }
 }
 
+/// The command that creates a grant.
+fn create(grant: &str) -> String {
+    // Not `echo`: in zsh and dash, `echo` would take a backslash of a username for an escape.
+    let grant = word(grant, "GRANT");
+    format!("printf %s {grant} | kubectl create -f -")
+}
+
 /// A grant for exactly this user and namespace, as JSON.
-fn grant(subject: &Subject<'_>) -> String {
+fn grant(subject: &Subject<'_>, region: Option<&str>) -> String {
     let spec = &subject.resource.spec;
     // In a grant, these two characters are wildcards.
     let username = spec.username.replace(['*'], "?");
     let name = format!("{}.{}", subject.namespace, subject.name);
-    json!({
+    let mut grant = json!({
         "apiVersion": format!("{}/{}", GROUP, VERSION),
         "kind": "CognitoUserPoolGrant",
         "metadata": { "name": name },
@@ -169,8 +167,11 @@ fn grant(subject: &Subject<'_>) -> String {
             "usernames": [username],
             "namespaces": { "names": [subject.namespace] },
         },
-    })
-    .to_string()
+    });
+    if let Some(region) = region {
+        grant["spec"]["region"] = json!(region);
+    }
+    grant.to_string()
 }
 
 pub(super) fn of_duplicate(words: &Words, known: &Known<'_>) -> (String, Vec<String>) {

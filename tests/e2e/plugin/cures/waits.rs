@@ -29,24 +29,54 @@ pub(super) async fn applied_after_lost_reply(scene: &Scene) {
     case.is_settled().await;
 }
 
-/// The status says so only while a call hangs, and the operator gives up a call after 5 s. On a busy machine that may
-/// be too short for `doctor`: then another user is set.
 pub(super) async fn in_progress(scene: &Scene) {
+    let words = "an attempt is in progress";
+    let operation = Operation::AdminSetUserPassword;
+    during_a_call(
+        scene,
+        "in-progress",
+        operation,
+        (Reason::Progressing, words),
+    )
+    .await;
+}
+
+pub(super) async fn sessions(scene: &Scene) {
+    let words = "the user's sessions are still to be ended";
+    let operation = Operation::AdminUserGlobalSignOut;
+    during_a_call(
+        scene,
+        "sessions",
+        operation,
+        (Reason::RevokingSessions, words),
+    )
+    .await;
+}
+
+/// The status says so only while a call of this operation hangs, and the operator gives up a call after 5 s. On a busy
+/// machine that may be too short for `doctor`: then another user is set.
+async fn during_a_call(
+    scene: &Scene,
+    name: &str,
+    operation: Operation,
+    (reason, words): (Reason, &str),
+) {
     let mut why_not = Vec::new();
     for number in 1..=20 {
-        let name = format!("in-progress-{number}");
+        let name = format!("{name}-{number}");
+        let user = (POOL, &*name);
         scene
             .world
             .cognito
-            .next_for((POOL, &name), [Fault::HangBefore]);
-        scene.user(&name, POOL, |_| ()).await;
-        let case = scene.case(&name, Reason::Progressing);
+            .of(operation)
+            .next_for(user, [Fault::HangBefore]);
+        scene
+            .user(&name, POOL, |it| it["spec"]["revokeSessions"] = json!(true))
+            .await;
+        let case = scene.case(&name, reason);
         case.wait().await;
         let document = case.document().await;
-        match case
-            .explained_by(&document, &["an attempt is in progress"])
-            .await
-        {
+        match case.explained_by(&document, &[words]).await {
             Ok(explained) => {
                 let explained = explained.says_wait();
                 scene.world.cognito.release();
@@ -101,20 +131,4 @@ pub(super) async fn lost(scene: &Scene) {
     let words = "got no usable reply";
     let fault = Fault::DropBefore;
     ends_by_itself(scene, user, fault, Reason::OutcomeUnknown, words).await;
-}
-
-pub(super) async fn sessions(scene: &Scene) {
-    let user = (POOL, "sessions");
-    let sign_outs = || scene.world.cognito.of(Operation::AdminUserGlobalSignOut);
-    sign_outs().always_for(user, Fault::internal_error());
-    scene
-        .user(user.1, user.0, |it| {
-            it["spec"]["revokeSessions"] = json!(true)
-        })
-        .await;
-    let case = scene.case(user.1, Reason::RevokingSessions);
-    let words = "the user's sessions are still to be ended";
-    let case = case.explained(&[words]).await.says_wait();
-    sign_outs().heal_for(user);
-    case.is_cured().await;
 }
