@@ -72,7 +72,7 @@ elif ! has python3; then
   lacks "Python 3.11 or newer: apt-get install python3 python3-venv"
 elif ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
   lacks "Python 3.11 or newer, here is $(python3 --version | cut -d ' ' -f 2): https://www.python.org"
-elif needs moto && [ -z "${CPO_MOTO_SERVER:-}" ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+elif needs moto && { [ -z "${CPO_MOTO_SERVER:-}" ] || [ -z "${CPO_AWS:-}" ]; } && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
   lacks "Python's venv: apt-get install python3-venv"
 fi
 

@@ -3,6 +3,7 @@
 
 mod fault_listing;
 mod fault_operations;
+mod fault_persons;
 mod fault_server;
 mod fault_users;
 mod kubernetes;

@@ -62,7 +62,7 @@ fn long_ago(world: &World<'_>) -> Timestamp {
 }
 
 /// Makes a user of the distant past.
-fn add_user(world: &World<'_>, (pool, username): (&str, &str)) {
+pub(crate) fn add_user(world: &World<'_>, (pool, username): (&str, &str)) {
     world.cognito.add_user(pool, username);
     let created = long_ago(world);
     world.cognito.set_created((pool, username), created);
@@ -83,7 +83,12 @@ async fn apply(world: &World<'_>, user: &User, change: impl FnOnce(&mut Value)) 
 }
 
 /// Changes the record and the user as if the last set had been so long ago.
-async fn backdate(world: &World<'_>, name: &str, user: (&str, &str), ago: SignedDuration) {
+pub(crate) async fn backdate(
+    world: &World<'_>,
+    name: &str,
+    user: (&str, &str),
+    ago: SignedDuration,
+) {
     let at = Timestamp::now() - ago;
     world.cognito.set_modified(user, at);
     let at = at.to_string();

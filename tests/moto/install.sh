@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs moto, the Cognito of the tests, once, into a virtual environment in a cache outside of the
-# checkout. Every package is pinned with its hash.
+# Installs moto, the Cognito of the tests, and the command line of AWS once, into a virtual environment in a
+# cache outside of the checkout. Every package is pinned with its hash.
 #
-# stdout: CPO_MOTO_SERVER=PATH, ready for `export`; progress and errors go to stderr. If CPO_MOTO_SERVER is
-# set already, that server is used. CPO_TEST_CACHE names another cache.
+# stdout: CPO_MOTO_SERVER=PATH and CPO_AWS=PATH, ready for `export`; progress and errors go to stderr. If one of
+# the two is set already, that program is used. CPO_TEST_CACHE names another cache.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -16,9 +16,16 @@ sha256() {
   if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -c 1-16
 }
 
-if [ -n "${CPO_MOTO_SERVER:-}" ]; then
-  [ -x "$CPO_MOTO_SERVER" ] || fail "CPO_MOTO_SERVER is '$CPO_MOTO_SERVER', which can't be executed"
-  printf 'CPO_MOTO_SERVER=%s\n' "$CPO_MOTO_SERVER"
+print() {
+  printf 'CPO_MOTO_SERVER=%s\n' "${CPO_MOTO_SERVER:-$1/bin/moto_server}"
+  printf 'CPO_AWS=%s\n' "${CPO_AWS:-$1/bin/aws}"
+}
+
+for name in CPO_MOTO_SERVER CPO_AWS; do
+  [ -z "${!name:-}" ] || [ -x "${!name}" ] || fail "$name is '${!name}', which can't be executed"
+done
+if [ -n "${CPO_MOTO_SERVER:-}" ] && [ -n "${CPO_AWS:-}" ]; then
+  print
   exit 0
 fi
 
@@ -55,4 +62,4 @@ if [ ! -e "$complete" ]; then
     install
   fi
 fi
-printf 'CPO_MOTO_SERVER=%s\n' "$venv/bin/moto_server"
+print "$venv"

@@ -9,11 +9,24 @@ use rcgen::{
 
 use super::scratch::write_private;
 
+/// The Regions whose hosts [`Certificates::aws`] names.
+const REGIONS: [&str; 7] = [
+    "us-east-1",
+    "eu-central-1",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+];
+
 /// The paths of the files.
 #[derive(Debug)]
 pub(crate) struct Certificates {
     pub(crate) ca: PathBuf,
     pub(crate) server: Pair,
+    /// Of AWS's hosts in the tests' Regions.
+    pub(crate) aws: Pair,
     /// In the group `system:masters`, which may do everything.
     pub(crate) admin: Pair,
     pub(crate) controller_manager: Pair,
@@ -61,6 +74,7 @@ impl Certificates {
         Self {
             ca,
             server: authority.server(),
+            aws: authority.aws(),
             admin: authority.client("admin", Some("system:masters")),
             controller_manager: authority.client("system:kube-controller-manager", None),
             service_account_key,
@@ -76,6 +90,14 @@ impl Authority<'_> {
         params.distinguished_name = name("kube-apiserver", None);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue("kube-apiserver", &params)
+    }
+
+    fn aws(&self) -> Pair {
+        let names = REGIONS.map(|region| format!("*.{region}.amazonaws.com"));
+        let mut params = CertificateParams::new(names).expect("these are valid names");
+        params.distinguished_name = name("amazonaws.com", None);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.issue("amazonaws", &params)
     }
 
     /// Kubernetes reads the user from the common name and the group from the organization.

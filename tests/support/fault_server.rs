@@ -3,13 +3,15 @@
 //! The server speaks Cognito's wire protocol for `AdminSetUserPassword`, `ListUsers`, `AdminUserGlobalSignOut`
 //! and `DescribeUserPool`, with features that no emulator has: password history, throttling, every error code,
 //! replies that get lost before or after the call had its effect, and a `ListUsers` that is late, short or
-//! shifted. Users have states, dates and sessions, and others may change the users. The server records every
-//! call. So tests can check what was called, how often, and that calls for one user never overlap.
+//! shifted. Users have states, dates and sessions, and others may change the users: by the methods here, or by
+//! the command line of AWS with `AdminGetUser`, `AdminEnableUser`, `AdminCreateUser` and `AdminDeleteUser`. The
+//! server records every call. So tests can check what was called, how often, and that calls for one user never
+//! overlap.
 //!
 //! Every other operation is answered with `UnknownOperationException`; see [`FaultServer::actions`].
 //!
 //! At the same URL the server is an STS, which lets roles be assumed, refuses them with any message, or
-//! hangs.
+//! hangs; and a CloudTrail, which shows the changes by others.
 
 mod faults;
 mod in_flight;
@@ -22,6 +24,7 @@ mod request;
 mod roles;
 mod service;
 mod sts;
+mod trail;
 mod users;
 
 use std::collections::{BTreeSet, HashMap};
@@ -35,12 +38,13 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 pub(crate) use faults::{Failure, Fault};
-pub(crate) use model::{Listing, Origin, Session, UserState, UserStatus};
+pub(crate) use model::{Listing, Origin, Session, UserState, UserStatus, pool_arn};
 pub(crate) use operation::{Operation, Script};
 pub(crate) use record::{
     Call, OtherCall, Outcome, Subject, most_calls_in_a_second, most_in_a_second,
 };
 pub(crate) use sts::{AssumeRole, OWN_ACCOUNT, session_key};
+pub(crate) use trail::SOMEBODY_ELSE;
 
 use super::process::lock;
 use super::server::Server;
@@ -48,6 +52,7 @@ use faults::{Faults, Limit};
 use model::{Key, Model};
 use record::Record;
 use sts::Sts;
+use trail::Trail;
 
 /// All connections close when this value is dropped.
 #[derive(Debug)]
@@ -74,6 +79,7 @@ struct State {
     denied: BTreeSet<Operation>,
     record: Record,
     sts: Sts,
+    trail: Trail,
     actions: BTreeSet<String>,
 }
 
@@ -122,7 +128,7 @@ impl FaultServer {
     }
 
     /// The last `count` passwords of a user, including the CURRENT password, can't be set again. Zero means
-    /// no history (the default).
+    /// no history (the default). For all pools that have none of their own.
     pub(crate) fn set_history(&self, count: usize) {
         self.shared.update(|state| state.model.history = count);
     }
@@ -194,7 +200,8 @@ impl FaultServer {
         calls
     }
 
-    /// The actions of all requests, with IAM's names, including actions that this server does not have.
+    /// The actions of all requests but those of the command line of AWS, with IAM's names, including actions that
+    /// this server does not have.
     pub(crate) fn actions(&self) -> BTreeSet<String> {
         self.shared.read(|state| state.actions.clone())
     }
@@ -259,6 +266,7 @@ impl FaultServer {
             state.denied.clear();
             state.record.clear();
             state.sts = Sts::default();
+            state.trail = Trail::default();
         });
         self.release();
     }

@@ -31,8 +31,8 @@ pub(crate) use audit::{AuditQuery, Mark, Version, is_list};
 pub(crate) use control_plane::{ControlPlane, client_for};
 pub(crate) use fault_server::{
     AssumeRole, Call, Failure, Fault, FaultServer, Listing, OWN_ACCOUNT, Operation, Origin,
-    OtherCall, Outcome, Session, Subject, UserState, UserStatus, most_calls_in_a_second,
-    most_in_a_second, session_key,
+    OtherCall, Outcome, SOMEBODY_ELSE, Script, Session, Subject, UserState, UserStatus,
+    most_calls_in_a_second, most_in_a_second, pool_arn, session_key,
 };
 pub(crate) use leaks::{Leaks, Place, Remains, search, spellings};
 pub(crate) use moto::{AccessKey, Moto, SignIn};

@@ -15,6 +15,8 @@ const MOTO: &str = "tests/moto/install.sh";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Tool {
     ArgocdLua,
+    /// The command line of AWS.
+    Aws,
     Etcd,
     ExternalSecrets,
     ExternalSecretsCrds,
@@ -45,6 +47,7 @@ impl Tool {
     fn variable(self) -> &'static str {
         match self {
             Tool::ArgocdLua => "CPO_ARGOCD_LUA",
+            Tool::Aws => "CPO_AWS",
             Tool::Etcd => "CPO_ETCD",
             Tool::ExternalSecrets => "CPO_EXTERNAL_SECRETS",
             Tool::ExternalSecretsCrds => "CPO_EXTERNAL_SECRETS_CRDS",
@@ -93,7 +96,7 @@ impl Tool {
                 ],
             ),
             Tool::Krew | Tool::ValidateKrewManifest => (BUILD, &["krew", "validate-krew-manifest"]),
-            Tool::MotoServer => (MOTO, &[]),
+            Tool::Aws | Tool::MotoServer => (MOTO, &[]),
             Tool::ArgocdLua => (BUILD, &["argocd-lua"]),
             Tool::GrafanaOperatorCrds => (BUILD, &["grafana-operator-crds"]),
             Tool::Helm => (BUILD, &["helm"]),

@@ -29,6 +29,7 @@ async fn call(client: &Client, operation: Operation) -> String {
         Operation::DescribeUserPool => {
             word(&client.describe_user_pool().user_pool_id(POOL).send().await)
         }
+        other => panic!("the operator has no use for {}", other.name()),
     }
 }
 

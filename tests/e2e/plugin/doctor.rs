@@ -1,4 +1,5 @@
-//! `doctor`: each broken resource is named with its cause, and the commands of the cure cure it.
+//! `doctor`: suspended resources, many resources, an operator that does not run, and callers with few rights. The
+//! stories of each reason are in `cures`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,6 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::plugin;
-use crate::duplicates::second_after;
 use crate::support::tools::{self, Tool};
 use crate::support::{ControlPlane, Operator, eventually, operator};
 use crate::world::{POOL, SOON, World};
@@ -59,11 +59,7 @@ impl Scene<'_> {
 
     /// Doctor's report on one resource, as text and as JSON.
     async fn report(&self, name: &str, words: &[&str]) -> Value {
-        self.report_on(&self.world.namespace, name, words).await
-    }
-
-    async fn report_on(&self, namespace: &str, name: &str, words: &[&str]) -> Value {
-        let name = format!("{namespace}/{name}");
+        let name = format!("{}/{name}", self.world.namespace);
         self.doctor(&[&name]).await.assert(1, words);
         let run = self.doctor(&[&name, "-o", "json"]).await;
         run.assert(1, &[]);
@@ -97,7 +93,7 @@ impl Scene<'_> {
 }
 
 /// The Deployment says that this many pods are ready. No controller of Deployments runs here.
-fn ready_pods(plane: &ControlPlane, ready: u32) {
+pub(super) fn ready_pods(plane: &ControlPlane, ready: u32) {
     let status = json!({ "status": { "replicas": 2, "readyReplicas": ready } });
     plane.kubectl(&[
         "patch",
@@ -112,7 +108,7 @@ fn ready_pods(plane: &ControlPlane, ready: u32) {
     ]);
 }
 
-fn delete_lease(plane: &ControlPlane) {
+pub(super) fn delete_lease(plane: &ControlPlane) {
     plane.kubectl(&[
         "delete",
         "lease",
@@ -137,21 +133,12 @@ async fn scene(world: World<'static>) -> (Scene<'static>, Operator) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_broken_resource_is_named_and_the_cure_cures() {
+async fn a_suspension_is_named_and_ended_and_many_resources_are_summed_up() {
     let (world, _turn) = World::alone("doctor").await;
     let (scene, operator) = scene(world).await;
     let world = &scene.world;
-    let passwords = [
-        "Well-Passw0rd",
-        "Key-Passw0rd",
-        "Line-Passw0rd",
-        "Missing-Passw0rd",
-        "Older-Passw0rd",
-        "Younger-Passw0rd",
-        "Paused-Passw0rd",
-        "Granted-Passw0rd",
-    ];
-    let [well, key, line, absent, older, younger, paused, granted] = passwords;
+    let passwords = ["Well-Passw0rd", "Paused-Passw0rd"];
+    let [well, paused] = passwords;
 
     world.in_sync("well", well).await;
     let name = format!("{}/well", world.namespace);
@@ -173,62 +160,18 @@ async fn each_broken_resource_is_named_and_the_cure_cures() {
     let too_wide = run.said.lines().find(|it| it.chars().count() > 80);
     assert_eq!(too_wide, None, "{}", run.said);
 
-    // A wrong key: the cure names the only key that the Secret has.
-    world.cognito.add_user(POOL, "key");
-    world.apply_secret("key", "pass", key).await;
-    world.apply_resource("key", |_| ()).await;
-    world.wait("key", "False", "SecretKeyNotFound").await;
-    let report = scene
-        .report("key", &["key has no key password; its keys: pass"])
-        .await;
-    scene.cure(&report["cure"]["commands"][0], "").await;
-    world.wait_set("key", key).await;
-
-    // A trailing line break: the cure takes it out of the value.
-    world.cognito.add_user(POOL, "line");
-    world
-        .apply_secret("line", "password", format!("{line}\n"))
-        .await;
-    world.apply_resource("line", |_| ()).await;
-    world.wait("line", "False", "InvalidSecretValue").await;
-    let report = scene
-        .report("line", &["the value ends with a line break"])
-        .await;
-    assert_eq!(report["reason"], "InvalidSecretValue");
-    scene.cure(&report["cure"]["commands"][0], "").await;
-    world.wait_set("line", line).await;
-
-    // A missing Secret: the cure makes one.
-    world.cognito.add_user(POOL, "absent");
-    world.apply_resource("absent", |_| ()).await;
-    world.wait("absent", "False", "SecretNotFound").await;
-    let report = scene.report("absent", &["has no Secret absent"]).await;
-    scene.cure(&report["cure"]["commands"][0], absent).await;
-    world.wait_set("absent", absent).await;
-
-    names_a_duplicate(&scene, older, younger).await;
     names_a_suspension(&scene, paused).await;
 
-    // No grant: the second command makes one.
+    // No grant.
     let foreign = world.neighbour("doctor-foreign").await;
     foreign
         .grant(|it| it["spec"]["usernames"] = json!(["deploy-*"]))
         .await;
-    world.cognito.add_user(POOL, "granted");
-    foreign.apply_secret("granted", "password", granted).await;
     foreign.apply_resource("granted", |_| ()).await;
     foreign.wait("granted", "False", "NotGranted").await;
-    let words = format!("none lets {} manage granted", foreign.namespace);
-    let words = [&*words, "usernames deploy-* don't match granted"];
-    let report = scene.report_on(&foreign.namespace, "granted", &words).await;
-    assert_eq!(report["reason"], "NotGranted");
 
     // Many at once, while one is not granted.
     sums_up(&scene, &foreign.namespace).await;
-    scene.cure(&report["cure"]["commands"][1], "").await;
-    foreign.wait_set("granted", granted).await;
-    let made = format!("{}.granted", foreign.namespace);
-    world.plane.kubectl(&["delete", "cupg", &made]);
 
     // A name that isn't there.
     let run = scene.doctor(&["wel", "-n", &world.namespace]).await;
@@ -240,28 +183,6 @@ async fn each_broken_resource_is_named_and_the_cure_cures() {
         let encoded = encode(password);
         assert!(!outputs.contains(&encoded), "{password} is in the output");
     }
-}
-
-/// A duplicate, named in another namespace: the second command deletes the older one.
-async fn names_a_duplicate(scene: &Scene<'_>, older: &str, younger: &str) {
-    let world = &scene.world;
-    let other = world.neighbour("doctor-other").await;
-    world.cognito.add_user(POOL, "twin");
-    other.apply_secret("older", "password", older).await;
-    other
-        .apply_resource("older", |it| it["spec"]["username"] = json!("twin"))
-        .await;
-    other.wait("older", "True", "PasswordSet").await;
-    second_after(&other.resource("older").await).await;
-    world.apply_secret("younger", "password", younger).await;
-    world
-        .apply_resource("younger", |it| it["spec"]["username"] = json!("twin"))
-        .await;
-    world.wait("younger", "False", "DuplicateUser").await;
-    let words = format!("{}/older is older", other.namespace);
-    let report = scene.report("younger", &[&words]).await;
-    scene.cure(&report["cure"]["commands"][1], "").await;
-    world.wait("younger", "True", "PasswordSet").await;
 }
 
 /// Suspended with a reason, before the password was ever set.
@@ -294,7 +215,7 @@ async fn names_a_suspension(scene: &Scene<'_>, paused: &str) {
 }
 
 /// As a Secret has a value.
-fn encode(password: &str) -> String {
+pub(super) fn encode(password: &str) -> String {
     let value = k8s_openapi::ByteString(password.as_bytes().to_vec());
     let text = serde_json::to_string(&value).expect("text");
     text.trim_matches(['"', '=']).to_owned()
@@ -325,7 +246,7 @@ async fn sums_up(scene: &Scene<'_>, foreign: &str) {
     assert_eq!(document["resources"][0]["name"], "granted", "{document:#}");
     let total = document["total"].as_u64().expect("a number");
     let ready = document["ready"].as_u64().expect("a number");
-    assert!(total > ready && ready >= 5, "{document:#}");
+    assert!(total > ready && ready >= 2, "{document:#}");
     let run = scene.doctor(&["-n", foreign, "-l", "nothing=here"]).await;
     run.assert(0, &[&format!("0 resources in {foreign}: 0 Ready")]);
 }

@@ -1,6 +1,7 @@
 //! The plugin of kubectl, and the commands for people and pods, against the real API server.
 
 mod check;
+mod cures;
 mod doctor;
 mod explain;
 mod grants;

@@ -1,6 +1,7 @@
 //! The pools and their users, and Cognito's answers.
 
 mod listing;
+mod person;
 mod pool;
 mod user;
 
@@ -135,13 +136,20 @@ impl Model {
         if self.refuses_disabled && !user.state.enabled {
             return Err(refusal("NotAuthorizedException", "User is disabled."));
         }
-        if value.chars().count() < self.minimum_length {
+        if self.pool(&key.pool)?.refuses(value) {
+            return Err(refusal(
+                "InvalidParameterException",
+                "The pool's configuration does not take this parameter.",
+            ));
+        }
+        if value.chars().count() < self.minimum_length_of(&key.pool)? {
             return Err(refusal(
                 "InvalidPasswordException",
                 "Password did not conform with policy: Password not long enough",
             ));
         }
-        if user.had(value, self.history) {
+        let history = self.pool(&key.pool)?.history.unwrap_or(self.history);
+        if user.had(value, history) {
             return Err(refusal(
                 "PasswordHistoryPolicyViolationException",
                 "Password has previously been used",
@@ -168,14 +176,23 @@ impl Model {
         Ok(())
     }
 
-    /// `DescribeUserPool`: the pool's id and its password policy.
+    /// `DescribeUserPool`: the pool's id, its ARN and its password policy.
     pub(super) fn describe(&self, pool: &str) -> Result<Value, Failure> {
         let validity = self.pool(pool)?.temporary_validity_days;
-        let mut policy = json!({ "MinimumLength": self.minimum_length.max(6) });
+        let mut policy = json!({ "MinimumLength": self.minimum_length_of(pool)?.max(6) });
         if let Some(days) = validity {
             policy["TemporaryPasswordValidityDays"] = json!(days);
         }
-        Ok(json!({ "UserPool": { "Id": pool, "Policies": { "PasswordPolicy": policy } } }))
+        Ok(json!({ "UserPool": {
+            "Id": pool,
+            "Arn": pool_arn(pool),
+            "Policies": { "PasswordPolicy": policy },
+        } }))
+    }
+
+    fn minimum_length_of(&self, pool: &str) -> Result<usize, Failure> {
+        let own = self.pool(pool)?.minimum_length;
+        Ok(own.unwrap_or(self.minimum_length))
     }
 
     fn pool(&self, pool: &str) -> Result<&Pool, Failure> {
@@ -210,6 +227,12 @@ fn fits_the_pattern(value: &str) -> bool {
         && !last.is_whitespace()
         && !value.contains(['\n', '\r'])
         && value.chars().count() <= 256
+}
+
+/// The ARN of a pool. All pools are in one account.
+pub(crate) fn pool_arn(pool: &str) -> String {
+    let region = pool.split('_').next().unwrap_or_default();
+    format!("arn:aws:cognito-idp:{region}:123456789012:userpool/{pool}")
 }
 
 pub(super) fn refusal(code: &str, message: &str) -> Failure {

@@ -10,14 +10,23 @@ pub(crate) enum Operation {
     ListUsers,
     AdminUserGlobalSignOut,
     DescribeUserPool,
+    // The operator never calls these. Persons do.
+    AdminGetUser,
+    AdminEnableUser,
+    AdminCreateUser,
+    AdminDeleteUser,
 }
 
 impl Operation {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 8] = [
         Self::AdminSetUserPassword,
         Self::ListUsers,
         Self::AdminUserGlobalSignOut,
         Self::DescribeUserPool,
+        Self::AdminGetUser,
+        Self::AdminEnableUser,
+        Self::AdminCreateUser,
+        Self::AdminDeleteUser,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -26,6 +35,10 @@ impl Operation {
             Self::ListUsers => "ListUsers",
             Self::AdminUserGlobalSignOut => "AdminUserGlobalSignOut",
             Self::DescribeUserPool => "DescribeUserPool",
+            Self::AdminGetUser => "AdminGetUser",
+            Self::AdminEnableUser => "AdminEnableUser",
+            Self::AdminCreateUser => "AdminCreateUser",
+            Self::AdminDeleteUser => "AdminDeleteUser",
         }
     }
 
@@ -86,6 +99,15 @@ impl Script<'_> {
     pub(crate) fn always_for(&self, (pool, username): (&str, &str), fault: Fault) {
         let key = Key::new(pool, username);
         self.script(|script| script.always_for.insert(key, fault));
+    }
+
+    /// No faults for this user from now on.
+    pub(crate) fn heal_for(&self, (pool, username): (&str, &str)) {
+        let key = Key::new(pool, username);
+        self.script(|script| {
+            script.always_for.remove(&key);
+            script.next_for.remove(&key);
+        });
     }
 
     /// Every call about this pool gets this fault.

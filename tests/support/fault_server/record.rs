@@ -65,6 +65,8 @@ pub(crate) enum Subject {
     SignOut(String),
     /// `DescribeUserPool`.
     Pool,
+    /// A person's operation on this user, such as `AdminGetUser`.
+    User(String),
 }
 
 /// The outcome of a call.

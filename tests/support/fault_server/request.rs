@@ -23,6 +23,11 @@ pub(super) enum Asked {
     Describe {
         pool: String,
     },
+    /// A person's operation on a user.
+    Person {
+        operation: Operation,
+        key: Key,
+    },
 }
 
 /// What the record shows of a request.
@@ -62,6 +67,13 @@ impl Asked {
             Operation::DescribeUserPool => Ok(Self::Describe {
                 pool: pool.to_owned(),
             }),
+            Operation::AdminGetUser
+            | Operation::AdminEnableUser
+            | Operation::AdminCreateUser
+            | Operation::AdminDeleteUser => Ok(Self::Person {
+                operation,
+                key: key()?,
+            }),
         }
     }
 
@@ -71,13 +83,14 @@ impl Asked {
             Self::List { .. } => Operation::ListUsers,
             Self::SignOut(_) => Operation::AdminUserGlobalSignOut,
             Self::Describe { .. } => Operation::DescribeUserPool,
+            Self::Person { operation, .. } => *operation,
         }
     }
 
     /// Whose faults apply. The username is a lookup's username or sub, or empty for requests about no user.
     pub(super) fn key(&self) -> Key {
         match self {
-            Self::Set { key, .. } | Self::SignOut(key) => key.clone(),
+            Self::Set { key, .. } | Self::SignOut(key) | Self::Person { key, .. } => key.clone(),
             Self::List { listed, .. } => {
                 let username = match &listed.filter {
                     Filter::None => "",
@@ -113,6 +126,7 @@ impl Asked {
             }
             Self::SignOut(key) => other(&key.pool, Subject::SignOut(key.username.clone())),
             Self::Describe { pool } => other(pool, Subject::Pool),
+            Self::Person { key, .. } => other(&key.pool, Subject::User(key.username.clone())),
         }
     }
 
@@ -127,6 +141,7 @@ impl Asked {
             Self::List { listed, .. } => model.list(listed),
             Self::SignOut(key) => model.sign_out(key).map(|()| json!({})),
             Self::Describe { pool } => model.describe(pool),
+            Self::Person { operation, key } => model.person(*operation, key),
         }
     }
 }

@@ -11,9 +11,12 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use super::faults::Failure;
 use super::in_flight::{Caller, InFlight};
 use super::operation::Operation;
-use super::reply::{Reply, failed, response};
+use super::reply::{Reply, failed, response, succeeded};
 use super::request::Asked;
 use super::{Shared, sts};
+
+/// How the command line of AWS begins its `User-Agent`.
+const COMMAND_LINE: &str = "aws-cli/";
 
 /// hyper closes the connection without a reply if a service returns an error.
 #[derive(Debug)]
@@ -52,16 +55,24 @@ async fn answer_undated(
     };
     let body = body.to_bytes();
     let target = header(&head.headers, "x-amz-target");
+    let agent = header(&head.headers, USER_AGENT.as_str());
+    let record_action = |action: String| {
+        // A person with the command line of AWS has other rights than the operators.
+        if !agent.starts_with(COMMAND_LINE) {
+            shared.update(|state| state.actions.insert(action));
+        }
+    };
     if target.is_empty()
         && let Some(request) = sts::Request::parse(&head.headers, &body)
     {
-        let action = request.action().to_owned();
-        shared.update(|state| state.actions.insert(action));
+        record_action(request.action().to_owned());
         return Ok(answer_sts(shared, &request).await);
     }
+    if let Some(events) = shared.read(|state| state.trail.answer(&target, &body)) {
+        return Ok(succeeded(&events));
+    }
     let name = target.rsplit('.').next().unwrap_or_default();
-    let action = format!("cognito-idp:{name}");
-    shared.update(|state| state.actions.insert(action));
+    record_action(format!("cognito-idp:{name}"));
     let Some(operation) = Operation::of_target(&target) else {
         let failure = Failure::new(400, "UnknownOperationException", &target);
         return Ok(failed(&failure));
@@ -77,7 +88,7 @@ async fn answer_undated(
         return Ok(failed(&failure));
     }
     let caller = Caller {
-        user_agent: header(&head.headers, USER_AGENT.as_str()),
+        user_agent: agent,
         access_key,
         region,
     };

@@ -15,6 +15,7 @@ impl FaultServer {
     /// longer valid. Sessions continue.
     pub(crate) fn reset_user(&self, pool: &str, username: &str) {
         self.change((pool, username), User::reset);
+        self.record("AdminResetUserPassword", username);
     }
 
     /// `AdminDisableUser`: nobody signs in, and the sessions end.
@@ -50,6 +51,7 @@ impl FaultServer {
         self.change((pool, username), |user, at| {
             user.set_password(password, permanent, Some(at));
         });
+        self.record("AdminSetUserPassword", username);
     }
 
     /// Changes the password without a call of `AdminSetUserPassword`, as when a person chooses a password.
@@ -77,6 +79,14 @@ impl FaultServer {
     /// user without a permanent password. Moves no date.
     pub(crate) fn begin_session(&self, pool: &str, username: &str) -> bool {
         self.change((pool, username), |user, _| user.begin_session())
+    }
+
+    /// Shows the event of another in CloudTrail.
+    fn record(&self, name: &'static str, username: &str) {
+        self.shared.update(|state| {
+            let at = state.model.date();
+            state.trail.record(name, username, at);
+        });
     }
 
     fn change<T>(
@@ -200,6 +210,25 @@ impl FaultServer {
         assert!(listing.page_size > 0, "every page would be empty");
         self.shared
             .update(|state| state.model.pool_mut(pool).listing = listing);
+    }
+
+    /// This pool's own [`set_history`](Self::set_history).
+    pub(crate) fn set_history_of(&self, pool: &str, count: usize) {
+        self.shared
+            .update(|state| state.model.pool_mut(pool).history = Some(count));
+    }
+
+    /// This pool's own [`set_minimum_length`](Self::set_minimum_length).
+    pub(crate) fn set_minimum_length_of(&self, pool: &str, characters: usize) {
+        self.shared
+            .update(|state| state.model.pool_mut(pool).minimum_length = Some(characters));
+    }
+
+    /// The pool refuses this value with `InvalidParameterException`.
+    pub(crate) fn refuse_value(&self, pool: &str, value: &str) {
+        let value = Some(value.to_owned());
+        self.shared
+            .update(|state| state.model.pool_mut(pool).refused = value);
     }
 
     /// The validity of temporary passwords; None: the pool's policy does not say. The default is 7.

@@ -228,6 +228,6 @@ fn row((username, state): &(&str, &UserState)) -> Value {
 }
 
 /// Seconds since 1970, with milliseconds as Cognito has them.
-fn seconds(date: Timestamp) -> f64 {
+pub(super) fn seconds(date: Timestamp) -> f64 {
     SignedDuration::from_millis(date.as_millisecond()).as_secs_f64()
 }

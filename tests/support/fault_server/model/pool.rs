@@ -21,6 +21,12 @@ pub(crate) struct Pool {
     pub(crate) listing: Listing,
     /// `TemporaryPasswordValidityDays`; None if the policy does not have the field.
     pub(crate) temporary_validity_days: Option<u32>,
+    /// The pool's own history instead of the one of all pools.
+    pub(crate) history: Option<usize>,
+    /// The pool's own minimum length instead of the one of all pools.
+    pub(crate) minimum_length: Option<usize>,
+    /// A value that the pool refuses with `InvalidParameterException`.
+    pub(crate) refused: Option<String>,
 }
 
 /// A username, with its user and the earlier states that `ListUsers` may still return.
@@ -75,7 +81,14 @@ impl Pool {
             is_case_insensitive: false,
             listing: Listing::default(),
             temporary_validity_days: Some(7),
+            history: None,
+            minimum_length: None,
+            refused: None,
         }
+    }
+
+    pub(super) fn refuses(&self, value: &str) -> bool {
+        self.refused.as_deref() == Some(value)
     }
 
     /// The user with this username, sub or alias. In a case-insensitive pool, the username's case does not
@@ -85,7 +98,7 @@ impl Pool {
     }
 
     /// The username as `ListUsers` returns it.
-    fn stored(&self, name: &str) -> Option<&str> {
+    pub(super) fn stored(&self, name: &str) -> Option<&str> {
         let exists = |name: &&str| {
             let slot = self.slots.get(*name);
             slot.is_some_and(|slot| slot.user.is_some())

@@ -1,0 +1,508 @@
+//! The scene of the stories: one operator, which reaches the fault server as if it were AWS, and a person who asks
+//! `doctor` and runs the commands that `doctor` prints.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use cognito_password_operator::api::{Class, Reason};
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::sync::{MutexGuard, Semaphore};
+
+use super::super::{PLUGIN, command, read};
+use crate::closed_port::ClosedPort;
+use crate::support::tools::{self, Tool};
+use crate::support::{
+    Moto, Operation, Operator, OperatorBuilder, Script, TlsFront, await_resource, condition,
+    operator, scratch,
+};
+use crate::world::World;
+
+/// Longer than two looks at a user take on a busy machine.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(200);
+
+/// The password of most Secrets before the cure.
+pub(super) const OLD: &str = "Old-Passw0rd";
+
+/// The password that a person has in the shell's variable `PASSWORD`. Fits every policy.
+pub(super) const NEW: &str = "New-And-Long-Passw0rd";
+
+/// The operator's setting, in its own command line and in the Deployment, where `doctor` reads it. A pool that no
+/// grant names may be in no Region.
+const UNGRANTED: &str = "--ungranted=allow";
+const ARGS: &str = "/spec/template/spec/containers/0/args/-";
+
+/// The commands that run at the same time.
+const AT_ONCE: usize = 4;
+
+pub(super) struct Scene {
+    pub(super) world: World<'static>,
+    pub(super) moto: &'static Moto,
+    front: TlsFront,
+    admin: PathBuf,
+    path: String,
+    /// What all commands printed, for the search for passwords.
+    outputs: RefCell<String>,
+    turns: Semaphore,
+    /// The reasons that were explained, and ended.
+    told: RefCell<BTreeSet<Reason>>,
+}
+
+impl Scene {
+    pub(super) async fn new() -> (Self, MutexGuard<'static, ()>) {
+        let (world, turn) = World::alone("cures").await;
+        super::super::doctor::delete_lease(world.plane);
+        let argument = json!([{ "op": "add", "path": ARGS, "value": UNGRANTED }]);
+        world.plane.kubectl(&[
+            "patch",
+            "deployment",
+            "cognito-password-operator",
+            "-n",
+            operator::NAMESPACE,
+            "--type=json",
+            "-p",
+            &argument.to_string(),
+        ]);
+        super::super::doctor::ready_pods(world.plane, 2);
+        let scene = Self {
+            front: TlsFront::proxy(world.plane, &world.cognito.url()),
+            moto: Moto::shared().await,
+            admin: world.plane.kubeconfig_path(),
+            path: path(),
+            outputs: RefCell::default(),
+            turns: Semaphore::new(AT_ONCE),
+            told: RefCell::default(),
+            world,
+        };
+        scene.world.leaks.note(NEW.as_bytes());
+        (scene, turn)
+    }
+
+    // The operator.
+
+    /// A builder for an operator that calls AWS's own hosts, by the proxy at this URL.
+    fn builder(&self, proxy: &str) -> OperatorBuilder<'static> {
+        self.world
+            .cluster_wide()
+            .leader_elect()
+            .env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+            .env("HTTPS_PROXY", proxy)
+            .env("NO_PROXY", "127.0.0.1,localhost")
+            .env("AWS_CA_BUNDLE", self.front.ca())
+            .arg(UNGRANTED)
+            // Limits that no story reaches.
+            .arg("--cognito-rps=400")
+            .arg("--cognito-burst=400")
+    }
+
+    pub(super) async fn operator(&self) -> Operator {
+        let operator = self.builder(&self.front.proxy_url()).start().await;
+        operator.wait_ready(PATIENCE).await;
+        operator
+    }
+
+    /// An operator whose proxy refuses connections, until [`open`](Self::open).
+    pub(super) async fn cut_off(&self) -> (Operator, ClosedPort) {
+        let port = ClosedPort::reserve();
+        let proxy = format!("http://{}", port.address());
+        let operator = self.builder(&proxy).start().await;
+        operator.wait_ready(PATIENCE).await;
+        (operator, port)
+    }
+
+    pub(super) fn open(&self, port: ClosedPort) {
+        port.forward(&self.front.proxy_url());
+    }
+
+    // The cluster.
+
+    /// Lets the namespace manage all users of a pool. Returns the name of the grant.
+    pub(super) fn admit(
+        &self,
+        world: &World<'_>,
+        pool: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> String {
+        let name = format!(
+            "{}.{}",
+            world.namespace,
+            pool.replace('_', ".").to_lowercase()
+        );
+        let mut grant = json!({
+            "apiVersion": "cognito-password-operator.io/v1alpha1",
+            "kind": "CognitoUserPoolGrant",
+            "metadata": { "name": name },
+            "spec": {
+                "userPoolId": pool,
+                "usernames": ["*"],
+                "namespaces": { "names": [world.namespace] },
+            },
+        });
+        change(&mut grant);
+        let create = ["create", "-f", "-"];
+        world.plane.kubectl_stdin(&create, &grant.to_string());
+        name
+    }
+
+    /// Makes a Secret and a resource for a user of the pool. Makes no user.
+    pub(super) async fn claim(&self, name: &str, pool: &str, change: impl FnOnce(&mut Value)) {
+        claim(&self.world, name, pool, change).await;
+    }
+
+    /// Makes a user, a Secret and a resource.
+    pub(super) async fn user(&self, name: &str, pool: &str, change: impl FnOnce(&mut Value)) {
+        self.world.cognito.add_user(pool, name);
+        self.claim(name, pool, change).await;
+    }
+
+    pub(super) fn case<'a>(&'a self, name: &'a str, reason: Reason) -> Case<'a> {
+        self.case_in(&self.world, name, reason)
+    }
+
+    pub(super) fn case_in<'a>(
+        &'a self,
+        world: &'a World<'a>,
+        name: &'a str,
+        reason: Reason,
+    ) -> Case<'a> {
+        Case {
+            scene: self,
+            world,
+            name,
+            reason,
+        }
+    }
+
+    /// The faults of `AdminSetUserPassword`.
+    pub(super) fn script(&self) -> Script<'_> {
+        self.world.cognito.of(Operation::AdminSetUserPassword)
+    }
+
+    // Commands.
+
+    /// The status, standard output and standard error of a command line in bash, which has kubectl, its plugin and
+    /// `aws` on the PATH.
+    async fn bash(&self, line: &str, password: &str) -> (i32, String, String) {
+        let _turn = self.turns.acquire().await.expect("it never closes");
+        let mut bash = Command::new("bash");
+        bash.args(["-euo", "pipefail", "-c", line])
+            .env_clear()
+            .env("PATH", &self.path)
+            .env("KUBECONFIG", &self.admin)
+            // Without a home, kubectl would keep its discovery in the checkout.
+            .env("KUBECACHEDIR", self.admin.with_file_name("kubectl-cache"))
+            .env("PASSWORD", password)
+            .kill_on_drop(true);
+        let (cognito, moto) = (self.world.cognito.url(), self.moto.url());
+        for (service, url) in [
+            ("COGNITO_IDENTITY_PROVIDER", &cognito),
+            ("CLOUDTRAIL", &cognito),
+            ("IAM", &moto),
+        ] {
+            bash.env(format!("AWS_ENDPOINT_URL_{service}"), url);
+        }
+        for (name, value) in [
+            ("AWS_ACCESS_KEY_ID", "AKIAPERSON"),
+            ("AWS_SECRET_ACCESS_KEY", "test-secret-access-key"),
+            // The Region of no pool: a command for a pool must name the pool's Region.
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+            ("AWS_CONFIG_FILE", "/dev/null"),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("PYTHONDONTWRITEBYTECODE", "1"),
+        ] {
+            bash.env(name, value);
+        }
+        let (status, said, errors) = read(bash.output().await.expect("bash starts"));
+        let mut outputs = self.outputs.borrow_mut();
+        outputs.push_str(&said);
+        outputs.push_str(&errors);
+        (status, said, errors)
+    }
+
+    /// The output of a command that must succeed.
+    pub(super) async fn run(&self, line: &str) -> String {
+        let (status, said, errors) = self.bash(line, NEW).await;
+        assert_eq!(status, 0, "{line}: {errors}");
+        said
+    }
+
+    /// One run of `doctor`: the status, and what it says.
+    async fn doctor(&self, args: &[&str]) -> (i32, String) {
+        let args = [&["doctor"], args].concat();
+        let output = command(PLUGIN, &self.admin, &args).output().await;
+        let (status, said, errors) = read(output.expect("the plugin starts"));
+        assert_eq!(errors, "", "{args:?}");
+        self.outputs.borrow_mut().push_str(&said);
+        (status, said)
+    }
+
+    // The end.
+
+    /// Checks that each reason was explained and ended, that no password is in any output, and that the commands of
+    /// AWS named the Region of the pool.
+    pub(super) fn assert_complete(&self, passwords: &[&str]) {
+        let told = self.told.borrow();
+        let all = cognito_password_operator::api::REASONS.iter();
+        let missing: Vec<_> = all.filter(|it| !told.contains(&it.reason)).collect();
+        assert!(missing.is_empty(), "not explained: {missing:#?}");
+        let outputs = self.outputs.borrow();
+        for password in [OLD, NEW].iter().chain(passwords) {
+            let encoded = super::super::doctor::encode(password);
+            for text in [password, &&*encoded] {
+                assert!(!outputs.contains(*text), "{password} is in the output");
+            }
+        }
+        for operation in PERSONS {
+            let calls = self.world.cognito.calls_of(operation);
+            assert!(!calls.is_empty(), "nobody called {}", operation.name());
+            for call in calls
+                .iter()
+                .filter(|it| it.user_agent.starts_with("aws-cli/"))
+            {
+                assert!(call.pool.starts_with(&call.region), "{call:#?}");
+            }
+        }
+    }
+}
+
+/// The operations of the cures.
+const PERSONS: [Operation; 5] = [
+    Operation::DescribeUserPool,
+    Operation::AdminGetUser,
+    Operation::AdminEnableUser,
+    Operation::AdminCreateUser,
+    Operation::AdminDeleteUser,
+];
+
+/// Makes a Secret and a resource for a user of the pool.
+pub(super) async fn claim(
+    world: &World<'_>,
+    name: &str,
+    pool: &str,
+    change: impl FnOnce(&mut Value),
+) {
+    world.apply_secret(name, "password", OLD).await;
+    world
+        .apply_resource(name, |resource| {
+            resource["spec"]["userPoolId"] = json!(pool);
+            change(resource);
+        })
+        .await;
+}
+
+/// A PATH with kubectl, kubectl's plugin and `aws`.
+fn path() -> String {
+    let kubectl = tools::path(Tool::Kubectl);
+    let aws = tools::path(Tool::Aws);
+    // Only the program itself: a virtual environment has a python, too.
+    let folder = scratch("aws-cli");
+    std::os::unix::fs::symlink(aws, folder.join("aws")).expect("a new folder");
+    let folder_of = |path: &Path| path.parent().expect("a folder").display().to_string();
+    let system = std::env::var("PATH").unwrap_or_default();
+    [
+        folder_of(&kubectl),
+        folder_of(Path::new(PLUGIN)),
+        folder.display().to_string(),
+        system,
+    ]
+    .join(":")
+}
+
+/// A resource that gets a reason.
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    scene: &'a Scene,
+    world: &'a World<'a>,
+    name: &'a str,
+    reason: Reason,
+}
+
+impl<'a> Case<'a> {
+    /// Waits until the status gives the reason, and asks `doctor` twice, for text and for JSON: the exit status is 1,
+    /// the reason and its page are named, and the text has these words, which name the cause. White space in the text
+    /// counts as one blank, and capital letters as small ones.
+    pub(super) async fn explained(self, words: &[&str]) -> Explained<'a> {
+        self.wait().await;
+        let document = self.document().await;
+        match self.explained_by(&document, words).await {
+            Ok(explained) => explained,
+            Err(why) => panic!("{}: {why}", self.name),
+        }
+    }
+
+    /// Waits until the status gives the reason.
+    pub(super) async fn wait(self) -> DynamicObject {
+        let word = self.reason.as_str();
+        let has_reason = |it: &DynamicObject| {
+            condition(it, "Ready").is_some_and(|ready| ready["reason"] == word)
+        };
+        self.wait_for(word, has_reason).await
+    }
+
+    async fn wait_for(self, what: &str, is: impl Fn(&DynamicObject) -> bool) -> DynamicObject {
+        let key = (&*self.world.namespace, self.name);
+        await_resource(&self.world.client, key, PATIENCE, what, is).await
+    }
+
+    fn full_name(self) -> String {
+        format!("{}/{}", self.world.namespace, self.name)
+    }
+
+    /// Doctor's report as JSON.
+    pub(super) async fn document(self) -> Value {
+        let (status, said) = self.scene.doctor(&[&self.full_name(), "-o", "json"]).await;
+        let document: Value =
+            serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+        assert_eq!(document["kind"], "Doctor", "{document:#}");
+        assert_eq!(document["exitStatus"], status, "{document:#}");
+        document
+    }
+
+    /// What is wrong with doctor's report, or the explained case.
+    pub(super) async fn explained_by(
+        self,
+        document: &Value,
+        words: &[&str],
+    ) -> Result<Explained<'a>, String> {
+        let reason = self.reason.as_str();
+        let page = format!("reasons.md#{}", reason.to_lowercase());
+        let report = &document["resources"][0];
+        let cure = &report["cure"];
+        if document["exitStatus"] != 1
+            || report["reason"] != reason
+            || report["ready"]["reason"] != reason
+            || cure["page"] != *page
+        {
+            return Err(format!("{document:#}"));
+        }
+        let (status, said) = self.scene.doctor(&[&self.full_name()]).await;
+        let text = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = text.to_lowercase();
+        let is_unknown = self.reason.class() == Class::Unknown || self.reason.is_password_unknown();
+        let ready = &report["ready"]["status"];
+        // Of a temporary password that may have been applied, the operator says False.
+        let expected = ready == "False" && self.reason == Reason::OutcomeUnknown;
+        if !expected && ready != if is_unknown { "Unknown" } else { "False" } {
+            return Err(format!("{document:#}"));
+        }
+        let head = format!("Ready={} {reason} ", ready.as_str().unwrap_or_default());
+        let more = format!("kubectl cognito-password explain {}", reason.to_lowercase());
+        for words in words.iter().chain([&&*head, &&*more]) {
+            if status != 1 || !text.contains(&words.to_lowercase()) {
+                return Err(format!("no {words:?}, {status}:\n{said}"));
+            }
+        }
+        Ok(Explained {
+            case: self,
+            text: cure["text"].as_str().unwrap_or_default().to_owned(),
+            commands: commands(cure),
+        })
+    }
+
+    /// A reason that needs no cure: Ready=True, which `doctor` explains and ends with 0.
+    pub(super) async fn is_settled(self) {
+        self.wait().await;
+        let (status, said) = self.scene.doctor(&[&self.full_name()]).await;
+        assert_eq!(status, 0, "{said}");
+        let text = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let head = format!("Ready=True {} ", self.reason.as_str());
+        assert!(text.contains(&head), "{said}");
+        assert!(text.contains("stays set"), "{said}");
+        let report = self.document().await["resources"][0].clone();
+        assert_eq!(report["cure"], Value::Null, "{report:#}");
+        self.scene.told.borrow_mut().insert(self.reason);
+    }
+}
+
+/// All commands of a cure, also those that stand as alternatives.
+fn commands(cure: &Value) -> Vec<String> {
+    let of = |it: &Value| {
+        let commands = it["commands"].as_array().into_iter().flatten();
+        commands
+            .filter_map(|it| it.as_str().map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    let alternatives = cure["alternatives"].as_array().into_iter().flatten();
+    of(cure)
+        .into_iter()
+        .chain(alternatives.flat_map(of))
+        .collect()
+}
+
+/// A case with doctor's cure.
+pub(super) struct Explained<'a> {
+    case: Case<'a>,
+    /// The cure in words.
+    text: String,
+    commands: Vec<String>,
+}
+
+impl Explained<'_> {
+    /// The first command that contains this part.
+    pub(super) fn find(&self, part: &str) -> Option<&str> {
+        let found = self.commands.iter().find(|it| it.contains(part));
+        found.map(String::as_str)
+    }
+
+    fn command(&self, part: &str) -> &str {
+        self.find(part)
+            .unwrap_or_else(|| panic!("{}: no {part:?} in {:#?}", self.case.name, self.commands))
+    }
+
+    /// The cure says that the operator goes on by itself.
+    pub(super) fn says_wait(self) -> Self {
+        assert!(self.text.starts_with("wait: "), "{}", self.text);
+        self
+    }
+
+    /// Runs the commands that contain these parts, in this order. Returns the output of the last.
+    pub(super) async fn apply(&self, parts: &[&str]) -> String {
+        let mut said = String::new();
+        for part in parts {
+            said = self.case.scene.run(self.command(part)).await;
+        }
+        said
+    }
+
+    /// Runs a command after a person has put the value for a placeholder.
+    pub(super) async fn fill_in(&self, part: &str, (placeholder, value): (&str, &str)) -> String {
+        let command = self.command(part);
+        assert!(command.contains(placeholder), "{command}");
+        let command = command.replace(placeholder, value);
+        self.case.scene.run(&command).await
+    }
+
+    /// Runs a command that shows what is wrong, and fails with this text.
+    pub(super) async fn fails(&self, part: &str, text: &str) {
+        let command = self.command(part);
+        let (status, said, errors) = self.case.scene.bash(command, NEW).await;
+        assert_ne!(status, 0, "{command}: {said}");
+        assert!(
+            format!("{said}{errors}").contains(text),
+            "{command}: {said}{errors}"
+        );
+    }
+
+    /// Waits until the resource is Ready, with every request answered, and `doctor` finds nothing wrong.
+    pub(super) async fn is_cured(self) {
+        let case = self.case;
+        case.wait_for("cured", |it| {
+            let asked = it.metadata.annotations.as_ref();
+            let asked = asked.and_then(|it| it.get(crate::world::REQUESTED_AT));
+            let answered = &it.data["status"]["lastHandledReconcileAt"];
+            condition(it, "Ready").is_some_and(|ready| {
+                ready["status"] == "True"
+                    && ready["reason"] == "PasswordSet"
+                    && ready["observedGeneration"].as_i64() == it.metadata.generation
+            }) && asked.is_none_or(|asked| *answered == **asked)
+        })
+        .await;
+        let (status, said) = case.scene.doctor(&[&case.full_name()]).await;
+        assert_eq!(status, 0, "{}: {said}", case.name);
+        assert!(said.contains("Ready=True"), "{said}");
+        case.scene.told.borrow_mut().insert(case.reason);
+    }
+}
