@@ -140,6 +140,16 @@ pub struct Crds {
     pub lacks: Vec<String>,
 }
 
+impl Crds {
+    /// The plural names of our kinds that the API server doesn't serve in this version.
+    #[must_use]
+    pub fn unserved(&self) -> Vec<&'static str> {
+        let is_served = |kind: &str| self.kinds.iter().any(|it| it == kind);
+        let kinds = ["cognitouserpasswords", "cognitouserpoolgrants"];
+        kinds.into_iter().filter(|it| !is_served(it)).collect()
+    }
+}
+
 /// A grant of the cluster.
 #[derive(Clone, PartialEq, Debug)]
 pub struct FoundGrant {

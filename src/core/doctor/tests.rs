@@ -131,7 +131,9 @@ pub(super) fn around() -> Surroundings {
     Surroundings {
         now: now(),
         crds: Ok(Crds {
-            kinds: vec!["cognitouserpasswords".to_owned()],
+            kinds: ["cognitouserpasswords", "cognitouserpoolgrants"]
+                .map(str::to_owned)
+                .to_vec(),
             lacks: Vec::new(),
         }),
         operators: vec![operator()],

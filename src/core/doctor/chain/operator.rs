@@ -58,32 +58,56 @@ pub fn of_namespace(namespace: Option<&str>, around: &Surroundings) -> Vec<Link>
             links.push(watches_others(namespace, &installed));
         }
         ([], _) => links.push(without_deployment(around)),
-        ([one, others @ ..], Some(namespace)) if !others.is_empty() => {
-            let names = others.iter().chain([one]).map(|it| name_of(it));
-            let names = names.collect::<Vec<_>>().join(" and ");
-            let is_one_lease = others.iter().all(|it| lease_of(it) == lease_of(one));
-            if !is_one_lease {
-                let mut link = Link::new(
-                    SUBJECT,
-                    Level::Failed,
-                    format!(
-                        "two operators act for {namespace}: {names}, each with a leader of its own"
-                    ),
-                );
-                link.finding.cure = Some(
-                    Cure::words("delete one of the two, or give each its own --watch-namespaces")
-                        .more("operations.md#replicas"),
-                );
-                links.push(link);
-            }
-        }
-        ([_, ..], _) => {}
+        ([_, ..], _) => links.extend(rivals(&acting, namespace)),
     }
     for it in acting {
         links.push(of_operator(it, around.now));
         links.extend(super::rights::link(it, namespace));
     }
     links
+}
+
+/// The operators that act for the same namespaces, each with a leader of its own.
+fn rivals(acting: &[&Operator], namespace: Option<&str>) -> Option<Link> {
+    let contends = |it: &&&Operator| acting.iter().any(|other| contend(it, other));
+    let rivals: Vec<_> = acting.iter().filter(contends).collect();
+    if rivals.is_empty() {
+        return None;
+    }
+    let names: Vec<_> = rivals.iter().map(|it| name_of(it)).collect();
+    let text = format!(
+        "{} operators act for {}: {}, each with a leader of its own",
+        if rivals.len() == 2 {
+            "two".to_owned()
+        } else {
+            rivals.len().to_string()
+        },
+        namespace.unwrap_or("the same namespaces"),
+        names.join(" and ")
+    );
+    let mut link = Link::new(SUBJECT, Level::Failed, text);
+    let delete = rivals.iter().filter_map(|it| {
+        let name = word(&it.installed.as_ref()?.name, "NAME");
+        let namespace = word(&it.namespace, "NAMESPACE");
+        Some(format!("kubectl delete deployment {name} -n {namespace}"))
+    });
+    link.finding.cure = Some(Cure {
+        text: "delete one, by one of these commands, or give each its own --watch-namespaces"
+            .to_owned(),
+        commands: delete.collect(),
+        page: Some("operations.md#replicas".to_owned()),
+    });
+    Some(link)
+}
+
+/// Whether two operators act for the same namespace, and not by the same Lease, which only one of them can hold.
+fn contend(a: &Operator, b: &Operator) -> bool {
+    let is_same = name_of(a) == name_of(b);
+    let lease = lease_of(a);
+    let is_elected = lease.is_some() && lease == lease_of(b);
+    let (of_a, of_b) = (a.settings().watch_namespaces, b.settings().watch_namespaces);
+    let overlap = of_a.is_empty() || of_b.is_empty() || of_a.iter().any(|it| of_b.contains(it));
+    !is_same && !is_elected && overlap
 }
 
 fn name_of(operator: &Operator) -> String {
@@ -101,8 +125,14 @@ fn lease_of(operator: &Operator) -> Option<(String, String)> {
 #[must_use]
 pub fn crds(around: &Surroundings) -> Option<Link> {
     let crds = around.crds.as_ref().ok()?;
+    let unserved = crds.unserved();
     let text = if crds.kinds.is_empty() {
         format!("the API server doesn't serve {GROUP}/{VERSION}: the CRDs are not installed")
+    } else if !unserved.is_empty() {
+        format!(
+            "the API server doesn't serve {} of {GROUP}/{VERSION}: a CRD is missing, or doesn't serve this version",
+            unserved.join(" and ")
+        )
     } else if crds.lacks.is_empty() {
         return None;
     } else {
@@ -111,10 +141,10 @@ pub fn crds(around: &Surroundings) -> Option<Link> {
             listed(&crds.lacks)
         )
     };
-    let level = if crds.kinds.is_empty() {
-        Level::Failed
-    } else {
+    let level = if unserved.is_empty() {
         Level::Warning
+    } else {
+        Level::Failed
     };
     let mut link = Link::new("crds", level, text);
     let installed = around.operators.iter().find_map(|it| it.installed.as_ref());
@@ -127,7 +157,8 @@ pub fn crds(around: &Surroundings) -> Option<Link> {
             } else {
                 format!("docker run --rm {}", word(&it.image, "IMAGE"))
             };
-            format!("{program} crd | kubectl apply --server-side -f -")
+            // Helm, or whoever changed the CRDs last, owns the list of versions, and would be in conflict.
+            format!("{program} crd | kubectl apply --server-side --force-conflicts -f -")
         },
     );
     let cure = Cure::command("apply the CRDs of the operator's version", command);
@@ -264,7 +295,11 @@ fn of_operator(operator: &Operator, now: Timestamp) -> Link {
     link.finding.text = format!("{running}; {}{}", link.finding.text, load(operator));
     if let Some(text) = two_leaders(operator) {
         link = Link::new(SUBJECT, Level::Failed, text);
-        link.finding.cure = Some(logs(Some(operator)));
+        let cure = Cure::command(
+            "start the pods again: all then have the same settings, and take part in one election",
+            format!("kubectl rollout restart deployment/{name} -n {namespace}"),
+        );
+        link.finding.cure = Some(cure.more("operations.md#replicas"));
     }
     link
 }

@@ -32,14 +32,15 @@ fn lease(around: &mut Surroundings, change: impl FnOnce(&mut Lease)) {
     let mut second = operator();
     second.namespace = "other".to_owned();
     it.operators.push(second);
-}, "two operators act for team-a", "")]
+}, "two operators act for team-a", "kubectl delete deployment cognito-password-operator -n other")]
 #[case::two_leaders(|it: &mut Surroundings| {
     if let Seen::Known(pods) = &mut first(it).metrics {
         let second = ("cpo-7d9f-zzz".to_owned(), pods[0].1.clone());
         pods.push(second);
     }
-}, "2 pods lead at once: cpo-7d9f-x2k, cpo-7d9f-zzz", "kubectl logs")]
-#[case::no_crds(|it: &mut Surroundings| it.crds = Ok(Crds::default()), "the CRDs are not installed", "crd | kubectl apply --server-side -f -")]
+}, "2 pods lead at once: cpo-7d9f-x2k, cpo-7d9f-zzz", "kubectl rollout restart deployment/cognito-password-operator")]
+#[case::a_kind_is_not_served(|it: &mut Surroundings| it.crds = Ok(Crds { kinds: vec!["cognitouserpoolgrants".to_owned()], lacks: Vec::new() }), "doesn't serve cognitouserpasswords of", "crd | kubectl apply --server-side --force-conflicts -f -")]
+#[case::no_crds(|it: &mut Surroundings| it.crds = Ok(Crds::default()), "the CRDs are not installed", "crd | kubectl apply --server-side --force-conflicts -f -")]
 fn a_cause_that_no_status_tells(
     #[case] change: Change,
     #[case] words: &str,
@@ -62,7 +63,9 @@ fn a_cause_that_no_status_tells(
 fn old_crds_are_a_warning_that_names_the_fields() {
     let around = Surroundings {
         crds: Ok(Crds {
-            kinds: vec!["cognitouserpasswords".to_owned()],
+            kinds: ["cognitouserpasswords", "cognitouserpoolgrants"]
+                .map(str::to_owned)
+                .to_vec(),
             lacks: vec!["status.signOutOwed".to_owned()],
         }),
         ..around()

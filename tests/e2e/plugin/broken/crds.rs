@@ -1,0 +1,166 @@
+//! CRDs of an older version, a kind that is not served, and no CRDs at all.
+
+use serde_json::{Value, json};
+
+use super::super::installation::{Installation, commands, finding};
+use super::{FIRST, SECOND};
+use crate::support::{ControlPlane, Operator, eventually};
+use crate::world::SOON;
+
+const KIND: &str = "cognitouserpasswords.cognito-password-operator.io";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_missing_and_unserved_crds_are_named_and_the_printed_command_applies_them() {
+    let plane = ControlPlane::start();
+    let it = Installation::on(&plane, "broken-crds").await;
+    it.scale(1);
+    let builder = it.world.cluster_wide().leader_elect();
+    let operator = builder.env("POD_NAME", "pod-a").start().await;
+    operator.wait_ready(SOON).await;
+    it.pods(&[("pod-a", &operator)]);
+    it.world.in_sync("bot", FIRST).await;
+    it.is_well("bot").await;
+    fields_are_missing(&it).await;
+    no_kind_is_served(&it).await;
+    no_crd_is_there(&it, &operator).await;
+    it.assert_silent(&[FIRST, SECOND]);
+}
+
+/// The command of the finding on the CRDs, of `doctor -A`.
+async fn command(it: &Installation<'_>, level: &str) -> String {
+    let said = it.run(&["doctor", "-A", "-o", "json"]).await;
+    let found = finding(&said.json()["findings"], "crds", level);
+    let [command] = &*commands(&found["cure"]) else {
+        panic!("{found:#}");
+    };
+    command.clone()
+}
+
+/// An older version of the CRDs, installed by Helm.
+async fn fields_are_missing(it: &Installation<'_>) {
+    let plane = it.plane();
+    let crd = plane.kubectl(&["get", "crd", KIND, "-o", "json"]);
+    let mut crd: Value = serde_json::from_str(&crd).expect("JSON");
+    let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties";
+    let fields = crd.pointer_mut(schema).and_then(Value::as_object_mut);
+    let gone = fields.expect("fields").remove("foundAs");
+    assert!(gone.is_some(), "no such field");
+    crd["metadata"] = json!({ "name": KIND });
+    let apply = [
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--field-manager=helm",
+        "-f",
+        "-",
+    ];
+    plane.kubectl_stdin(&apply, &crd.to_string());
+
+    let named = format!("{}/bot", it.world.namespace);
+    let words = ["crds", "older", "status.foundAs", "cure: "];
+    let said = it.run(&["doctor", &named]).await;
+    println!("{}", said.text);
+    let of_doctor = eventually(SOON, async || {
+        let said = it.run(&["doctor", &named]).await;
+        words
+            .iter()
+            .all(|it| said.has(it))
+            .then_some(())
+            .ok_or(said.text)
+    });
+    of_doctor.await;
+    let said = it.run(&["doctor", "-A"]).await;
+    assert!(words.iter().all(|it| said.has(it)), "{}", said.text);
+    it.said(
+        &["check"],
+        1,
+        &[
+            "× crds cognitouserpasswords is older than",
+            "status.foundAs",
+        ],
+    )
+    .await;
+    let level = if said.has("× crds") {
+        "Failed"
+    } else {
+        "Warning"
+    };
+    let command = command(it, level).await;
+    it.cure(&command).await;
+    it.is_well("bot").await;
+}
+
+/// The CRD is there, and the version is not served.
+async fn no_kind_is_served(it: &Installation<'_>) {
+    let unserved = json!([{ "op": "replace", "path": "/spec/versions/0/served", "value": false }]);
+    let unserved = unserved.to_string();
+    it.plane()
+        .kubectl(&["patch", "crd", KIND, "--type=json", "-p", &unserved]);
+
+    let named = format!("{}/bot", it.world.namespace);
+    let words = ["doesn't serve", "cognitouserpasswords"];
+    for _ in 0..3 {
+        let said = it.run(&["doctor", &named]).await;
+        println!("{}", said.text);
+        let said = it.run(&["doctor", "-A"]).await;
+        println!("{}", said.text);
+        let said = it.run(&["check"]).await;
+        println!("{}", said.text);
+    }
+    it.said(&["doctor", &named], 1, &words).await;
+    it.said(&["doctor", "-A"], 1, &words).await;
+    it.said(&["check"], 1, &["× crds", "lacks cognitouserpasswords"])
+        .await;
+    let command = command(it, "Failed").await;
+    it.cure(&command).await;
+    it.is_well("bot").await;
+}
+
+/// Somebody deleted the CRDs, and so all resources.
+async fn no_crd_is_there(it: &Installation<'_>, operator: &Operator) {
+    it.plane().kubectl(&["delete", "-k", "crds/"]);
+    let named = format!("{}/bot", it.world.namespace);
+    let said = it
+        .said(
+            &["doctor", &named],
+            1,
+            &[
+                "the API server doesn't know CognitoUserPasswords",
+                "install the operator's CRDs",
+            ],
+        )
+        .await;
+    println!("{}", said.text);
+    let said = it
+        .said(
+            &["doctor", "-A"],
+            1,
+            &["× crds", "the CRDs are not installed", "cure: "],
+        )
+        .await;
+    println!("{}", said.text);
+    let said = it
+        .said(
+            &["check"],
+            1,
+            &["× crds", "lacks cognitouserpasswords", "cure: "],
+        )
+        .await;
+    println!("{}", said.text);
+    let command = command(it, "Failed").await;
+    it.cure(&command).await;
+    // The resources must be made again; the operator goes on without a restart.
+    it.plane().kubectl(&[
+        "wait",
+        "crd",
+        "--all",
+        "--for=condition=Established",
+        "--timeout=2m",
+    ]);
+    it.world.grant(|_| ()).await;
+    it.world.apply_secret("bot", "password", SECOND).await;
+    it.world.apply_resource("bot", |_| ()).await;
+    it.world.wait_set("bot", SECOND).await;
+    assert_eq!(operator.exit(), None);
+    it.is_well("bot").await;
+}
