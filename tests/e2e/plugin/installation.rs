@@ -235,6 +235,13 @@ pub(super) fn commands(cure: &Value) -> Vec<String> {
         .collect()
 }
 
+/// The commands of a cure, and those of the cures that may take its place.
+pub(super) fn all_commands(cure: &Value) -> Vec<String> {
+    let others = cure["alternatives"].as_array().into_iter().flatten();
+    let others = others.flat_map(commands);
+    commands(cure).into_iter().chain(others).collect()
+}
+
 /// The only finding on a subject with this level, in a list of findings.
 #[track_caller]
 pub(super) fn finding(findings: &Value, subject: &str, level: &str) -> Value {

@@ -19,7 +19,7 @@ use super::installation::{Installation, Said};
 use super::plugin;
 use crate::support::{AuditQuery, ControlPlane, Operator, eventually, scratch};
 use crate::world::{POOL, SOON};
-use outcome::{Expected, Findings, expected};
+use outcome::{Findings, expected};
 
 const PASSWORD: &str = "Rights-First-Passw0rd";
 
@@ -44,6 +44,15 @@ struct Right {
 impl Right {
     fn rule(&self) -> Value {
         json!({ "apiGroups": [self.group], "resources": [self.resource], "verbs": [self.verb] })
+    }
+
+    /// Whoever has this right may ask for the own rights.
+    fn to_ask() -> Self {
+        Self {
+            verb: "create".to_owned(),
+            group: "authorization.k8s.io".to_owned(),
+            resource: "selfsubjectaccessreviews".to_owned(),
+        }
     }
 
     /// `get pods/proxy`.
@@ -86,6 +95,7 @@ const READING: &[&[&str]] = &[
     &["grants", "diff", "-n", "NAMESPACE", "--delete", "NAMESPACE"],
     &["set", "--all", "-n", "NAMESPACE", "--dry-run"],
     &["wait", "bot", "-n", "NAMESPACE", "--timeout=60s"],
+    &["wait", "absent", "-n", "NAMESPACE", "--timeout=4s"],
     &["report", "-n", "NAMESPACE", "--force", "-o", "FILE"],
     &["check"],
     &["check", "--pre"],
@@ -105,6 +115,29 @@ const WRITING: &[(&[&str], bool)] = &[
     (&["resume", "bot", "-n", "NAMESPACE"], true),
 ];
 
+/// Rights that the commands need together, so that an empty log is noticed.
+const NEEDED: &[&str] = &[
+    "create selfsubjectaccessreviews",
+    "create subjectaccessreviews",
+    "get cognitouserpasswords",
+    "get customresourcedefinitions",
+    "get leases",
+    "get namespaces",
+    "get pods/log",
+    "get pods/proxy",
+    "get secrets",
+    "list cognitouserpasswords",
+    "list cognitouserpoolgrants",
+    "list deployments",
+    "list events",
+    "list leases",
+    "list namespaces",
+    "list pods",
+    "list services",
+    "patch cognitouserpasswords",
+    "watch cognitouserpasswords",
+];
+
 /// A control plane on which a right to ask for one's own rights can be taken away too.
 struct Scene<'a> {
     it: Installation<'a>,
@@ -121,8 +154,22 @@ impl Scene<'_> {
         operator.wait_ready(SOON).await;
         it.pods(&[("pod-a", &operator)]);
         it.world.in_sync("bot", PASSWORD).await;
+        it.world
+            .grant(|grant| {
+                let labels = json!({ "kubernetes.io/metadata.name": it.world.namespace });
+                grant["spec"]["namespaces"] = json!({ "selector": { "matchLabels": labels } });
+            })
+            .await;
         it.is_well("bot").await;
-        // Every authenticated user may ask for the user's own rights, unless an administrator takes that away.
+        Scene {
+            it,
+            operator,
+            files: scratch("reports"),
+        }
+    }
+
+    /// Every authenticated user may ask for the user's own rights. From now on, only those to whom a role says so.
+    async fn nobody_may_ask(&self) {
         let nobody = json!({ "subjects": [{
             "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "nobody",
         }] });
@@ -134,12 +181,9 @@ impl Scene<'_> {
             "--type=merge",
             "-p",
         ];
+        let plane = self.it.plane();
         plane.kubectl(&[&binding[..], &[&nobody]].concat());
-        Scene {
-            it,
-            operator,
-            files: scratch("reports"),
-        }
+        self.decided("nobody", &Right::to_ask(), false).await;
     }
 
     /// A new user with these rights.
@@ -147,7 +191,7 @@ impl Scene<'_> {
         let rules: Vec<_> = rights.iter().map(Right::rule).collect();
         self.user_with(name, &json!(rules)).await;
         if let Some(right) = rights.first() {
-            self.may(name, right).await;
+            self.decided(name, right, true).await;
         }
     }
 
@@ -174,14 +218,15 @@ impl Scene<'_> {
             .expect("a new binding");
     }
 
-    /// Returns when the API server knows that the user has the right.
-    async fn may(&self, user: &str, right: &Right) {
+    /// Returns when the API server knows that the user has the right, or hasn't.
+    async fn decided(&self, user: &str, right: &Right, may: bool) {
         let reviews: Api<SubjectAccessReview> = Api::all(self.it.world.client.clone());
         let (resource, subresource) = match right.resource.split_once('/') {
             Some((resource, subresource)) => (resource, subresource),
             None => (&*right.resource, ""),
         };
-        let review = json!({ "spec": { "user": user, "resourceAttributes": {
+        let groups = ["system:authenticated"];
+        let review = json!({ "spec": { "user": user, "groups": groups, "resourceAttributes": {
             "verb": right.verb, "group": right.group,
             "resource": resource, "subresource": subresource,
         } } });
@@ -190,8 +235,8 @@ impl Scene<'_> {
             let answer = reviews.create(&PostParams::default(), &review).await;
             let status = answer.map_err(|error| error.to_string())?.status;
             match status {
-                Some(status) if status.allowed => Ok(()),
-                status => Err(format!("{user} may not {}: {status:?}", right.name())),
+                Some(status) if status.allowed == may => Ok(()),
+                status => Err(format!("{user}, {}: {status:?}", right.name())),
             }
         })
         .await;
@@ -257,10 +302,12 @@ impl Scene<'_> {
             group: String::new(),
             resource: "pods".to_owned(),
         };
-        self.may(&everybody, &any).await;
+        self.decided(&everybody, &any, true).await;
         let of_all = self.run(command, &everybody).await;
-        let rights = self.used(&everybody);
+        let mut rights = self.used(&everybody);
         assert!(!rights.is_empty(), "{command:?}: no request is in the log");
+        // Some commands ask only when a request is refused.
+        rights.insert(Right::to_ask());
         let exact = format!("exact-{number}");
         self.user(&exact, &rights).await;
         self.reset(command).await;
@@ -290,8 +337,8 @@ impl Scene<'_> {
         patched.expect("the administrator may");
     }
 
-    /// Runs the command without each of its rights, and returns what is wrong.
-    async fn without_each(&self, number: usize, command: &[&str]) -> Vec<String> {
+    /// Runs the command without each of its rights. Returns the names of these rights, and what is wrong.
+    async fn without_each(&self, number: usize, command: &[&str]) -> (Vec<String>, Vec<String>) {
         self.reset(command).await;
         let (rights, full) = self.full(command, number).await;
         let mut wrong = Vec::new();
@@ -312,7 +359,7 @@ impl Scene<'_> {
                 ));
             }
         }
-        wrong
+        (rights.iter().map(Right::name).collect(), wrong)
     }
 }
 
@@ -320,18 +367,23 @@ impl Scene<'_> {
 async fn a_command_without_one_right_names_it_and_shows_the_rest() {
     let plane = ControlPlane::start();
     let scene = Scene::on(&plane).await;
-    people::anybody(&scene).await;
+    people::each_is_told(&scene).await;
+    scene.nobody_may_ask().await;
     let all = stream::iter(READING.iter().enumerate());
     let read = all.map(|(number, command)| scene.without_each(number, command));
-    let mut wrong: Vec<_> = read
-        .buffer_unordered(AT_ONCE)
-        .collect::<Vec<_>>()
-        .await
-        .concat();
+    let mut outcomes: Vec<_> = read.buffer_unordered(AT_ONCE).collect().await;
     // One after another, because all write the same resource.
     for (number, (command, _)) in WRITING.iter().enumerate() {
-        wrong.extend(scene.without_each(READING.len() + number, command).await);
+        let number = READING.len() + number;
+        outcomes.push(scene.without_each(number, command).await);
     }
+    let (rights, wrong): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
+    let wrong = wrong.concat();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    let rights = rights.concat();
+    let missed = NEEDED
+        .iter()
+        .find(|it| !rights.iter().any(|right| right == **it));
+    assert_eq!(missed, None, "{rights:?}");
     assert_eq!(scene.operator.exit(), None);
 }

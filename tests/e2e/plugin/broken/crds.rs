@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::installation::{Installation, commands, finding};
+use super::super::installation::{Installation, commands};
 use super::{FIRST, SECOND};
 use crate::support::{ControlPlane, Operator, eventually};
 use crate::world::SOON;
@@ -27,9 +27,15 @@ async fn old_missing_and_unserved_crds_are_named_and_the_printed_command_applies
 }
 
 /// The command of the finding on the CRDs, of `doctor -A`.
-async fn command(it: &Installation<'_>, level: &str) -> String {
+async fn command(it: &Installation<'_>) -> String {
     let said = it.run(&["doctor", "-A", "-o", "json"]).await;
-    let found = finding(&said.json()["findings"], "crds", level);
+    let document = said.json();
+    let findings = document["findings"].as_array().into_iter().flatten();
+    let found: Vec<_> = findings.filter(|it| it["subject"] == "crds").collect();
+    let [found] = *found else {
+        panic!("{document:#}");
+    };
+    assert!(["Warning", "Failed"].iter().any(|it| found["level"] == *it));
     let [command] = &*commands(&found["cure"]) else {
         panic!("{found:#}");
     };
@@ -58,34 +64,17 @@ async fn fields_are_missing(it: &Installation<'_>) {
 
     let named = format!("{}/bot", it.world.namespace);
     let words = ["crds", "older", "status.foundAs", "cure: "];
-    let said = it.run(&["doctor", &named]).await;
-    println!("{}", said.text);
-    let of_doctor = eventually(SOON, async || {
-        let said = it.run(&["doctor", &named]).await;
-        words
-            .iter()
-            .all(|it| said.has(it))
-            .then_some(())
-            .ok_or(said.text)
-    });
-    of_doctor.await;
-    let said = it.run(&["doctor", "-A"]).await;
-    assert!(words.iter().all(|it| said.has(it)), "{}", said.text);
-    it.said(
-        &["check"],
-        1,
-        &[
-            "× crds cognitouserpasswords is older than",
-            "status.foundAs",
-        ],
-    )
-    .await;
-    let level = if said.has("× crds") {
-        "Failed"
-    } else {
-        "Warning"
-    };
-    let command = command(it, level).await;
+    for args in [&["doctor", &*named][..], &["doctor", "-A"]] {
+        eventually(SOON, async || {
+            let said = it.run(args).await;
+            let is_named = words.iter().all(|it| said.has(it));
+            is_named.then_some(()).ok_or(said.text)
+        })
+        .await;
+    }
+    let words = ["× crds cognitouserpasswords is older than", words[2]];
+    it.said(&["check"], 1, &words).await;
+    let command = command(it).await;
     it.cure(&command).await;
     it.is_well("bot").await;
 }
@@ -98,20 +87,13 @@ async fn no_kind_is_served(it: &Installation<'_>) {
         .kubectl(&["patch", "crd", KIND, "--type=json", "-p", &unserved]);
 
     let named = format!("{}/bot", it.world.namespace);
-    let words = ["doesn't serve", "cognitouserpasswords"];
-    for _ in 0..3 {
-        let said = it.run(&["doctor", &named]).await;
-        println!("{}", said.text);
-        let said = it.run(&["doctor", "-A"]).await;
-        println!("{}", said.text);
-        let said = it.run(&["check"]).await;
-        println!("{}", said.text);
-    }
-    it.said(&["doctor", &named], 1, &words).await;
+    it.said(&["doctor", &named], 1, &["CognitoUserPassword", "CRDs"])
+        .await;
+    let words = ["× crds", "doesn't serve cognitouserpasswords of", "cure: "];
     it.said(&["doctor", "-A"], 1, &words).await;
     it.said(&["check"], 1, &["× crds", "lacks cognitouserpasswords"])
         .await;
-    let command = command(it, "Failed").await;
+    let command = command(it).await;
     it.cure(&command).await;
     it.is_well("bot").await;
 }
@@ -120,34 +102,13 @@ async fn no_kind_is_served(it: &Installation<'_>) {
 async fn no_crd_is_there(it: &Installation<'_>, operator: &Operator) {
     it.plane().kubectl(&["delete", "-k", "crds/"]);
     let named = format!("{}/bot", it.world.namespace);
-    let said = it
-        .said(
-            &["doctor", &named],
-            1,
-            &[
-                "the API server doesn't know CognitoUserPasswords",
-                "install the operator's CRDs",
-            ],
-        )
-        .await;
-    println!("{}", said.text);
-    let said = it
-        .said(
-            &["doctor", "-A"],
-            1,
-            &["× crds", "the CRDs are not installed", "cure: "],
-        )
-        .await;
-    println!("{}", said.text);
-    let said = it
-        .said(
-            &["check"],
-            1,
-            &["× crds", "lacks cognitouserpasswords", "cure: "],
-        )
-        .await;
-    println!("{}", said.text);
-    let command = command(it, "Failed").await;
+    let words = ["CognitoUserPassword", "CRDs", "install"];
+    it.said(&["doctor", &named], 1, &words).await;
+    let words = ["× crds", "the CRDs are not installed", "cure: "];
+    it.said(&["doctor", "-A"], 1, &words).await;
+    let words = ["× crds", "lacks cognitouserpasswords", "cure: "];
+    it.said(&["check"], 1, &words).await;
+    let command = command(it).await;
     it.cure(&command).await;
     // The resources must be made again; the operator goes on without a restart.
     it.plane().kubectl(&[

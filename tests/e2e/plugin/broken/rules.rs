@@ -26,6 +26,13 @@ async fn each_rule_that_the_operator_lacks_is_named_and_given_back() {
     let rules = role.rules.expect("it has rules");
     assert_eq!(rules.len(), 7, "{rules:#?}");
     for (number, rule) in rules.iter().enumerate() {
+        // The cure of the rule before may have given the right by another role.
+        plane.kubectl(&["apply", "-k", "deploy/all-namespaces/"]);
+        let restored = format!("{NAME}.{NAME}.restored");
+        for kind in ["clusterrolebinding", "clusterrole"] {
+            plane.kubectl(&["delete", kind, &restored, "--ignore-not-found"]);
+        }
+        it.is_well("bot").await;
         let removal = json!([{ "op": "remove", "path": format!("/rules/{number}") }]);
         let removal = removal.to_string();
         plane.kubectl(&["patch", "clusterrole", NAME, "--type=json", "-p", &removal]);
@@ -59,15 +66,18 @@ async fn lacks(it: &Installation<'_>, verbs: &[String], kinds: &[String]) {
 
     let report = it.report("bot").await;
     let link = finding(&report["chain"], "rights", "Failed");
-    let [command] = &*commands(&link["cure"]) else {
-        panic!("{link:#}");
-    };
-    // The command finds what is wrong, and so ends with 1.
-    let output = it.shell(&format!("{command} -o json")).await;
-    assert_eq!(output.status.code(), Some(1), "{command}");
-    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let found = finding(&document["findings"], "rights", "Failed");
-    for command in commands(&found["cure"]) {
-        it.cure(&command).await;
+    for command in commands(&link["cure"]) {
+        if !command.starts_with("kubectl cognito-password check ") {
+            it.cure(&command).await;
+            continue;
+        }
+        // This command finds what is wrong, and so ends with 1; its findings have the commands that cure.
+        let output = it.shell(&format!("{command} -o json")).await;
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let found = finding(&document["findings"], "rights", "Failed");
+        for command in commands(&found["cure"]) {
+            it.cure(&command).await;
+        }
     }
 }
