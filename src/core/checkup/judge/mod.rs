@@ -11,7 +11,7 @@ pub(in crate::core) mod rights;
 
 pub use facts::Lease;
 
-use super::finding::Finding;
+use super::{finding::Finding, installed::Installed};
 use facts::{Facts, OperatorFacts, Pages};
 
 /// The findings, in a fixed order.
@@ -23,8 +23,13 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
         findings.extend(operator::found(installed, facts.operators.len()));
     }
     let several = facts.operators.len() > 1;
+    // Beside an operator that runs, one that is scaled to 0 is in nobody's way.
+    let is_any_running = facts.operators.iter().any(|it| stopped(it).is_none());
     for operator in &facts.operators {
-        findings.extend(of_operator(operator, facts, several));
+        match stopped(operator).filter(|_| is_any_running) {
+            Some(installed) => findings.push(operator::aside(installed)),
+            None => findings.extend(of_operator(operator, facts, several)),
+        }
     }
     let admits_all = facts
         .operators
@@ -36,6 +41,12 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
     }
     findings.extend(facts.resources.as_ref().map(objects::resources));
     findings
+}
+
+/// The Deployment, if it is scaled to 0.
+fn stopped(operator: &OperatorFacts) -> Option<&Installed> {
+    let installed = &operator.deployed.as_ref()?.installed;
+    (installed.desired == 0).then_some(installed)
 }
 
 /// The findings on one operator. Where there are several, each text begins with the Deployment's name.

@@ -45,8 +45,9 @@ pub(super) fn found(installed: &Seen<Vec<Installed>>, looked_at: usize) -> Vec<F
 /// The Deployments of which one keeps another from its work, or undoes another's work.
 pub(in crate::core::checkup) fn contentions(installed: &[Installed]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (place, a) in installed.iter().enumerate() {
-        for b in &installed[place + 1..] {
+    let running: Vec<_> = installed.iter().filter(|it| it.desired != 0).collect();
+    for (place, a) in running.iter().enumerate() {
+        for b in &running[place + 1..] {
             findings.extend(contention(a, b));
         }
     }
@@ -110,6 +111,14 @@ pub(super) fn judge(deployed: &Deployed, pages: &[Page], program: &str) -> Vec<F
     }
     findings.push(version(it, pages, program));
     findings
+}
+
+/// The finding on a Deployment that is scaled to 0 while another one runs.
+pub(super) fn aside(it: &Installed) -> Finding {
+    let text = format!("{} is scaled to 0, beside another one", name(it));
+    let command = format!("kubectl delete -n {} deployment/{}", it.namespace, it.name);
+    let cure = Cure::command("delete it, if nobody needs it any more", command);
+    Finding::new(SUBJECT, Level::Warning, text).cured_by(cure)
 }
 
 fn replicas(it: &Installed) -> Finding {
