@@ -6,6 +6,7 @@
 //! TLS on both sides, HTTP/1; the operator's token passes through.
 
 mod forward;
+mod pods;
 mod request;
 mod rules;
 mod tls;
@@ -28,6 +29,7 @@ use super::control_plane::ControlPlane;
 use super::process::lock;
 use super::server::Server;
 use forward::Upstream;
+use pods::Pods;
 use request::PendingAttempts;
 use rules::Rules;
 use tls::Tls;
@@ -55,6 +57,7 @@ struct Shared {
     rules: Mutex<Rules>,
     pending: Mutex<PendingAttempts>,
     link: watch::Sender<Link>,
+    pods: Mutex<Pods>,
     /// Changes when the watches are cut.
     cut: watch::Sender<u64>,
     /// The number of requests so far that are part of a set: reads of Secrets, writes of statuses.
@@ -68,6 +71,7 @@ impl Proxy {
             rules: Mutex::default(),
             pending: Mutex::default(),
             link: watch::Sender::default(),
+            pods: Mutex::default(),
             cut: watch::Sender::default(),
             steps: watch::Sender::default(),
         });
@@ -85,6 +89,13 @@ impl Proxy {
     /// Ends all watches in the middle of an event.
     pub(crate) fn cut_watches(&self) {
         self.shared.cut.send_modify(|count| *count += 1);
+    }
+
+    /// From now on, these processes play pods: requests for a pod's page go to the port, if the API server doesn't
+    /// refuse the caller.
+    pub(crate) fn play_pods(&self, pods: &[(&str, u16)]) {
+        let pods = pods.iter().map(|(name, port)| ((*name).to_owned(), *port));
+        *lock(&self.shared.pods) = Pods(pods.collect());
     }
 
     /// The next request of this kind gets this fault.

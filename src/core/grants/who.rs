@@ -67,6 +67,9 @@ pub struct Holders {
     /// Whether there may be resources that the caller may not list. An older one of these would manage the user.
     #[serde(skip)]
     pub is_partial: bool,
+    /// Whether the caller may not list the grants.
+    #[serde(skip)]
+    is_blind: bool,
 }
 
 /// One namespace.
@@ -153,6 +156,7 @@ pub fn holders(book: &GrantBook<'_>, target: &Target, cluster: Cluster<'_>) -> H
         by_labels: by_labels.into_iter().collect(),
         notes: Vec::new(),
         is_partial: false,
+        is_blind: false,
     }
 }
 
@@ -259,6 +263,27 @@ fn manager<'a>(
 }
 
 impl Holders {
+    /// Without the grants, only the resources for the user are known.
+    pub fn forget_grants(&mut self) {
+        self.is_blind = true;
+        self.everybody = false;
+        self.manager = None;
+        self.namespaces.retain(|it| !it.resources.is_empty());
+        for holder in &mut self.namespaces {
+            holder.standing = Standing::from(&Admission::Unknown);
+            "unknown without the grants".clone_into(&mut holder.words);
+            for resource in &mut holder.resources {
+                resource.manages = false;
+            }
+        }
+    }
+
+    /// Whether a right decides that the caller lacks.
+    fn is_undecided(&self) -> bool {
+        let is_unknown = |holder: &Holder| holder.standing.admission == "Unknown";
+        self.is_blind || !self.by_labels.is_empty() || self.namespaces.iter().any(is_unknown)
+    }
+
     /// Whether a namespace may manage the user.
     #[must_use]
     pub fn is_anybody(&self) -> bool {
@@ -277,16 +302,14 @@ impl Holders {
             );
             findings.push(Finding::new("answer", Level::Warning, text));
         } else if !self.is_anybody() {
-            let known = if self.by_labels.is_empty() {
-                ""
+            let pool = &self.user_pool_id;
+            findings.push(if self.is_undecided() {
+                let text = format!("whether a namespace may manage {user} of {pool} is unknown");
+                Finding::new("answer", Level::Unknown, text)
             } else {
-                " that you may see"
-            };
-            let text = format!(
-                "no namespace{known} may manage {user} of {}",
-                self.user_pool_id
-            );
-            findings.push(Finding::new("answer", Level::Failed, text));
+                let text = format!("no namespace may manage {user} of {pool}");
+                Finding::new("answer", Level::Failed, text)
+            });
         }
         for holder in &self.namespaces {
             let (level, words) = (holder.level(), &holder.words);
@@ -304,15 +327,28 @@ impl Holders {
                 format!("{grant} chooses namespaces by labels, and you may not list namespaces");
             Finding::new("grant", Level::Unknown, text)
         }));
-        let manager = match &self.manager {
-            Some(manager) if self.is_partial => format!(
-                "of the resources that you may list, {} manages {user}",
-                legible(manager, 320)
+        let (level, manager) = match &self.manager {
+            Some(manager) if self.is_partial => (
+                Level::Well,
+                format!(
+                    "of the resources that you may list, {} manages {user}",
+                    legible(manager, 320)
+                ),
             ),
-            Some(manager) => format!("{} manages {user}", legible(manager, 320)),
-            None => format!("no resource that you may list manages {user}"),
+            Some(manager) => (
+                Level::Well,
+                format!("{} manages {user}", legible(manager, 320)),
+            ),
+            None if self.is_undecided() => (
+                Level::Unknown,
+                format!("which resource manages {user} is unknown"),
+            ),
+            None => (
+                Level::Well,
+                format!("no resource that you may list manages {user}"),
+            ),
         };
-        findings.push(Finding::new("manager", Level::Well, manager));
+        findings.push(Finding::new("manager", level, manager));
         findings
     }
 }

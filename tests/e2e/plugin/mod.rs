@@ -1,11 +1,14 @@
 //! The plugin of kubectl, and the commands for people and pods, against the real API server.
 
+mod broken;
 mod check;
 mod cures;
 mod doctor;
 mod explain;
 mod grants;
+mod installation;
 mod report;
+mod rights;
 mod set;
 mod suspend;
 mod wait;

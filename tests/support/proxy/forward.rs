@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, watch};
 
 use super::super::process::lock;
+use super::pods;
 use super::request::{Kind, ProxiedRequest};
 use super::rules::{ApiFault, Moment};
 use super::{Link, Shared};
@@ -65,8 +66,19 @@ pub(super) async fn answer(
         Some(ApiFault::InternalErrorAfter | ApiFault::DropAfter | ApiFault::NeverComplete)
         | None => {}
     }
+    let page = lock(&shared.pods).page(&head.uri);
     let request = Request::from_parts(head, Full::new(body.clone()));
     let response = upstream.ask(&shared, request).await?;
+    let is_refused = matches!(
+        response.status(),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+    );
+    if let Some(page) = page.filter(|_| !is_refused) {
+        let (status, text) = pods::answer(page).await;
+        let mut reply = Response::new(whole(text));
+        *reply.status_mut() = status;
+        return Ok(reply);
+    }
     if asked.kind == Kind::Watch {
         let complete = fault != Some(ApiFault::NeverComplete);
         return Ok(watched(&shared, response, complete));

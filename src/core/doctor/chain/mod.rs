@@ -7,6 +7,7 @@ pub mod operator;
 pub mod record;
 pub mod resource;
 mod rights;
+mod rivals;
 pub mod secret;
 pub mod user;
 

@@ -1,5 +1,6 @@
 //! The link `operator`: whether an operator runs that acts for the namespace, and who leads.
 
+use super::rivals;
 use crate::{
     api::{FIELD_MANAGER, GROUP, VERSION},
     core::{
@@ -18,7 +19,9 @@ use crate::{
     },
 };
 
-const SUBJECT: &str = "operator";
+pub(super) const SUBJECT: &str = "operator";
+const LOAD: &str = "queue";
+const SETTINGS: &str = "settings";
 const RUNBOOK: &str = "runbooks.md#nothing-happens";
 
 /// The links for one resource.
@@ -29,10 +32,11 @@ pub fn links(subject: &Subject<'_>, around: &Surroundings) -> Vec<Link> {
     // A status that nobody writes, although all is well as far as the caller sees.
     let changed = subject.changed();
     let is_overdue = changed.is_none_or(|at| around.now.duration_since(at) > PATIENCE);
-    // Whoever can't ask for the operator's rights still sees that it leads.
+    // Whoever can't ask for the operator's rights or queue still sees that a pod leads.
     let is_well = links.iter().all(|it| {
         let level = it.finding.level;
-        level == Level::Well || (it.finding.subject == "rights" && level == Level::Unknown)
+        let is_beside = ["rights", LOAD, SETTINGS].contains(&it.finding.subject);
+        level == Level::Well || (is_beside && level == Level::Unknown)
     });
     if !subject.is_observed() && is_overdue && is_well {
         let text = "an operator leads, but doesn't act for this resource: it can't read the resource or can't write the status, or the namespace isn't among its --watch-namespaces";
@@ -49,84 +53,47 @@ pub fn of_namespace(namespace: Option<&str>, around: &Surroundings) -> Vec<Link>
     let installed: Vec<_> = (around.operators.iter())
         .filter(|it| it.installed.is_some())
         .collect();
-    let acting: Vec<_> = (installed.iter().copied())
+    let mut acting: Vec<_> = (installed.iter().copied())
         .filter(|it| namespace.is_none_or(|namespace| it.watches(namespace)))
         .collect();
+    // Beside an operator that runs, one that is scaled to 0 is in nobody's way.
+    if acting.iter().any(|it| !rivals::is_stopped(it)) {
+        acting.retain(|it| !rivals::is_stopped(it));
+    }
     let mut links = Vec::new();
     match (&*acting, namespace) {
         ([], Some(namespace)) if !installed.is_empty() => {
             links.push(watches_others(namespace, &installed));
         }
-        ([], _) => links.push(without_deployment(around)),
-        ([one, others @ ..], Some(namespace)) if !others.is_empty() => {
-            let names = others.iter().chain([one]).map(|it| name_of(it));
-            let names = names.collect::<Vec<_>>().join(" and ");
-            let is_one_lease = others.iter().all(|it| lease_of(it) == lease_of(one));
-            if !is_one_lease {
-                let mut link = Link::new(
-                    SUBJECT,
-                    Level::Failed,
-                    format!(
-                        "{} operators act for {namespace}: {names}, each with a leader of its own",
-                        acting.len()
-                    ),
-                );
-                link.finding.cure = Some(keep_one(&acting));
-                links.push(link);
-            }
+        ([], _) => {
+            let link = without_deployment(around);
+            // A link that isn't unknown says nothing of the Deployment.
+            let is_silent = link.finding.level != Level::Unknown;
+            links.push(link);
+            let why = around.deployments.why_not().filter(|_| is_silent);
+            links.extend(why.map(|why| {
+                let text = format!("the operator's Deployment, settings and rights: {why}");
+                Link::new(SETTINGS, Level::Unknown, text)
+            }));
         }
-        ([_, ..], _) => {}
+        ([_, ..], _) => links.extend(rivals::link(&acting, namespace)),
     }
     for it in acting {
-        links.push(of_operator(it));
+        let link = of_operator(it);
+        let runs = link.finding.level != Level::Failed;
+        links.push(link);
+        links.extend(unseen_load(it).filter(|_| runs));
         links.extend(super::rights::link(it, namespace));
     }
     links
 }
 
-/// Stops all operators but one. The first choice is the one in the usual namespace.
-fn keep_one(acting: &[&Operator]) -> Cure {
-    let installed: Vec<_> = acting
-        .iter()
-        .filter_map(|it| it.installed.as_ref())
-        .collect();
-    let usual = installed
-        .iter()
-        .position(|it| it.namespace == FIELD_MANAGER);
-    let first = usual.unwrap_or_default();
-    let stop_but = |kept: usize| {
-        let others = installed.iter().enumerate();
-        let others = others.filter(move |(number, _)| *number != kept);
-        others.map(|(_, it)| {
-            let (name, namespace) = (word(&it.name, "NAME"), word(&it.namespace, "NAMESPACE"));
-            format!("kubectl scale deployment {name} -n {namespace} --replicas=0")
-        })
-    };
-    let place = |number: usize| {
-        let kept = installed.get(number);
-        kept.map_or_else(String::new, |it| {
-            format!("{}/{}", shown(&it.namespace), shown(&it.name))
-        })
-    };
-    let text = format!(
-        "keep {} and stop the other, then delete it; or give each of them its own --watch-namespaces",
-        place(first)
-    );
-    let cure = Cure::commands(&text, stop_but(first));
-    let others = (0..installed.len()).filter(|it| *it != first);
-    others
-        .fold(cure, |cure, number| {
-            cure.or(&format!("keep {}", place(number)), stop_but(number))
-        })
-        .more("operations.md#replicas")
-}
-
-fn name_of(operator: &Operator) -> String {
+pub(super) fn name_of(operator: &Operator) -> String {
     let name = operator.installed.as_ref().map(|it| &*it.name);
     format!("{}/{}", operator.namespace, name.unwrap_or("?"))
 }
 
-fn lease_of(operator: &Operator) -> Option<(String, String)> {
+pub(super) fn lease_of(operator: &Operator) -> Option<(String, String)> {
     let settings = operator.settings();
     let elects = settings.leader_elect;
     elects.then(|| (operator.namespace.clone(), settings.lease_name))
@@ -302,14 +269,15 @@ fn of_operator(operator: &Operator) -> Link {
         installed.desired,
         shown(version)
     );
-    link.finding.text = format!("{running}; {}{}", link.finding.text, load(operator));
+    let load = load(operator).map_or_else(|_| String::new(), |load| format!("; {load}"));
+    link.finding.text = format!("{running}; {}{load}", link.finding.text);
     if let Some(text) = two_leaders(operator) {
         link = Link::new(SUBJECT, Level::Failed, text);
         let cure = Cure::command(
-            "restart the operator; a leader that can't renew its Lease ends by itself within seconds, so find out from the log why this one goes on",
+            "start the pods again: all then have the same settings, and take part in one election",
             format!("kubectl rollout restart deployment/{name} -n {namespace}"),
         );
-        link.finding.cure = Some(cure.more(RUNBOOK));
+        link.finding.cure = Some(cure.more("operations.md#replicas"));
     }
     link
 }
@@ -324,13 +292,17 @@ fn two_leaders(operator: &Operator) -> Option<String> {
 }
 
 /// The queue and the budget, by the leader's metrics.
-fn load(operator: &Operator) -> String {
-    let Seen::Known(pods) = &operator.metrics else {
-        return String::new();
+///
+/// # Errors
+/// Why these are unknown.
+fn load(operator: &Operator) -> Result<String, String> {
+    let pods = match &operator.metrics {
+        Seen::Known(pods) => pods,
+        unseen => return Err(unseen.why_not().unwrap_or_default()),
     };
     let leader = pods.iter().find(|(_, it)| it.leads != Some(false));
-    let Some((_, it)) = leader else {
-        return String::new();
+    let Some((of, it)) = leader else {
+        return Err("no pod that leads answers /metrics".to_owned());
     };
     let parts = [
         it.rps
@@ -341,10 +313,17 @@ fn load(operator: &Operator) -> String {
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     if parts.is_empty() {
-        String::new()
-    } else {
-        format!("; {}", parts.join(", "))
+        return Err(format!("/metrics of {} has neither", shown(of)));
     }
+    Ok(parts.join(", "))
+}
+
+/// Why the queue and the budget of an operator with a Deployment are unknown; None if both are known.
+fn unseen_load(operator: &Operator) -> Option<Link> {
+    operator.installed.as_ref()?;
+    let why = load(operator).err()?;
+    let text = format!("queue and budget of {}: {why}", name_of(operator));
+    Some(Link::new(LOAD, Level::Unknown, text))
 }
 
 fn of_lease(lease: &Lease, operator: Option<&Operator>) -> Link {

@@ -33,7 +33,7 @@ fn lease(around: &mut Surroundings, change: impl FnOnce(&mut Lease)) {
     second.namespace = "other".to_owned();
     second.installed.as_mut().expect("a Deployment").namespace = "other".to_owned();
     it.operators.push(second);
-}, "2 operators act for team-a", "kubectl scale deployment cognito-password-operator -n other --replicas=0")]
+}, "two operators act for team-a", "kubectl scale deployment cognito-password-operator -n other --replicas=0")]
 #[case::two_leaders(|it: &mut Surroundings| {
     if let Seen::Known(pods) = &mut first(it).metrics {
         let second = ("cpo-7d9f-zzz".to_owned(), pods[0].1.clone());

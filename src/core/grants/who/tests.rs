@@ -88,3 +88,21 @@ fn without_a_grant_nobody_or_everybody_may() {
     assert!(everybody.everybody && everybody.namespaces.is_empty());
     assert!(text(&everybody).contains("every namespace may manage ci-bot"));
 }
+
+#[test]
+fn without_the_grants_the_resources_for_the_user_are_known() {
+    let (grants, rules) = (listed([]), Rules::default());
+    let known = namespaces(&[("team-a", &[]), ("team-b", &[])]);
+    let resources = [resource("team-a", "bot", "ci-bot", 1)];
+    let cluster = Cluster {
+        namespaces: Some(&known),
+        resources: &resources,
+    };
+    let mut holders = holders(&GrantBook::new(&grants, &rules), &user("ci-bot"), cluster);
+    holders.forget_grants();
+    let wanted = "\
+? answer     whether a namespace may manage ci-bot of eu-west-1_a is unknown
+? namespace  team-a: unknown without the grants; resource bot (PasswordSet)
+? manager    which resource manages ci-bot is unknown";
+    assert_eq!(text(&holders), wanted);
+}

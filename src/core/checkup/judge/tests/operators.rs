@@ -227,3 +227,44 @@ fn each_fault_of_the_election_is_found_and_named() {
         ),
     ]);
 }
+
+#[test]
+fn beside_a_running_operator_one_that_is_scaled_to_0_is_in_nobodys_way() {
+    let mut facts = well();
+    let mut second = facts.operators[0].clone();
+    let stopped = second.deployed.as_mut().expect("a Deployment");
+    stopped.installed.namespace = "second".to_owned();
+    let running = stopped.installed.clone();
+    (stopped.installed.desired, stopped.installed.ready) = (0, 0);
+    let all = vec![
+        deployed(&mut facts).installed.clone(),
+        stopped.installed.clone(),
+    ];
+    facts.installed = Some(Seen::Known(all));
+    facts.operators.push(second.clone());
+    let worst = judge(&facts).into_iter().max_by_key(|it| it.level);
+    let worst = worst.expect("there are findings");
+    assert_eq!(worst.level, Warning, "{}", worst.text);
+    assert!(worst.text.starts_with("second/"), "{}", worst.text);
+    assert!(commands(&facts, "operator")[0].starts_with("kubectl delete -n second deployment/"));
+
+    // Running again, it is in the way.
+    facts.operators[1]
+        .deployed
+        .as_mut()
+        .expect("a Deployment")
+        .installed = running.clone();
+    facts.installed = facts
+        .installed
+        .map(|it| it.map(|it| vec![it[0].clone(), running]));
+    let texts: Vec<_> = on(&facts, "operator")
+        .into_iter()
+        .map(|it| it.text)
+        .collect();
+    assert!(
+        texts
+            .iter()
+            .any(|it| it.contains("both watch all namespaces")),
+        "{texts:?}"
+    );
+}
