@@ -9,3 +9,4 @@ mod names;
 pub mod operator;
 mod parse;
 pub mod plugin;
+mod plugin_help;

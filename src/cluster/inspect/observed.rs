@@ -1,10 +1,13 @@
 //! Reads resources for the commands that wait, set and suspend.
 
-use super::access::right;
+use super::access::{is_unknown_kind, right};
 use crate::{
     api::{CognitoUserPassword, GROUP},
     cluster::client::call::{CallError, call},
-    core::{ask::observed::ObservedResource, checkup::right::Right},
+    core::{
+        ask::observed::ObservedResource,
+        checkup::{right::Right, words::WITHOUT_CRDS},
+    },
 };
 use kube::{
     Client, Error, Resource,
@@ -60,14 +63,6 @@ pub(super) fn failure(error: Error) -> String {
         .replace(char::is_control, " ")
 }
 
-/// Whether a 404 says that the API server doesn't know the kind, and not that there is no such resource.
-fn is_unknown_kind(status: &kube::core::Status) -> bool {
-    status.code == 404 && status.details.as_ref().is_none_or(|it| it.name.is_empty())
-}
-
-const UNKNOWN_KIND: &str =
-    "the API server doesn't know the kind CognitoUserPassword: the CRDs aren't installed";
-
 /// Reads one resource by its name. Needs the right to get this resource, and no other right.
 pub async fn get(client: &Client, namespace: &str, name: &str) -> Sight {
     let request = requests(Some(namespace)).get(name, &GetParams::default());
@@ -80,7 +75,7 @@ pub async fn get(client: &Client, namespace: &str, name: &str) -> Sight {
         match client.request::<ObservedResource>(request).await {
             Ok(resource) => Ok(Sight::Present(Box::new(resource))),
             Err(Error::Api(status)) if is_unknown_kind(&status) => {
-                Ok(Sight::Failed(UNKNOWN_KIND.to_owned()))
+                Ok(Sight::Failed(WITHOUT_CRDS.to_owned()))
             }
             Err(Error::Api(status)) if status.code == 404 => Ok(Sight::Absent),
             Err(Error::Api(status)) if status.code == 403 => Ok(Sight::Denied(resource_right(
@@ -119,7 +114,7 @@ pub async fn list(
                     Ok(Err(Sight::Denied(resource_right("list", namespace, None))))
                 }
                 Err(Error::Api(status)) if is_unknown_kind(&status) => {
-                    Ok(Err(Sight::Failed(UNKNOWN_KIND.to_owned())))
+                    Ok(Err(Sight::Failed(WITHOUT_CRDS.to_owned())))
                 }
                 Err(error) => Err(error),
             }

@@ -5,9 +5,9 @@
     reason = "the docs of the arguments are the help text"
 )]
 
-use super::question::{notes, resources, seen_or_said};
+use super::question::{OperatorArgs, notes, resources, seen_or_said};
 use crate::{
-    cluster::inspect::{grants as inspect, namespaces, operator},
+    cluster::inspect::{grants as inspect, namespaces},
     command::{
         exit::{Exit, Failure},
         output::OutputArgs,
@@ -48,13 +48,17 @@ pub(super) struct DiffArgs {
     delete: Vec<String>,
 
     #[command(flatten)]
+    operator: OperatorArgs,
+
+    #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(super) async fn diff(args: DiffArgs, session: &Session) -> Result<Exit, Failure> {
     let file = read_all(&args.filename)?;
     let client = &session.client;
-    let installed = operator::installed(client, None).await;
+    session.reach().await?;
+    let installed = args.operator.installed(session).await;
     let (rules, mut said) = rules_of(&installed, None);
     let ignored = file
         .ignored

@@ -6,11 +6,12 @@
 )]
 
 use crate::{
-    cluster::inspect::grants as inspect,
-    command::{exit::Failure, session::Session},
+    cluster::inspect::{grants as inspect, operator},
+    command::{exit::Failure, object_names, session::Session},
     core::{
         checkup::{
             finding::{Finding, Level},
+            installed::Installed,
             seen::Seen,
         },
         grants::who::ListedResource,
@@ -47,6 +48,22 @@ impl UserArgs {
     }
 }
 
+/// The operator whose settings decide.
+#[derive(Args, Debug)]
+pub(super) struct OperatorArgs {
+    /// The namespace of the operator whose settings count [default: all operators that can be found]
+    #[arg(long, value_name = "NAMESPACE", value_parser = object_names::namespace)]
+    operator_namespace: Option<String>,
+}
+
+impl OperatorArgs {
+    /// The operators that count.
+    pub(super) async fn installed(&self, session: &Session) -> Seen<Vec<Installed>> {
+        let own = self.operator_namespace.as_deref();
+        operator::installed(&session.client, own).await
+    }
+}
+
 /// What the answer assumes, or what the caller could not see.
 pub(super) fn notes(notes: &[String]) -> impl Iterator<Item = Finding> {
     notes
@@ -69,8 +86,13 @@ pub(super) fn seen_or_said<T>(seen: Seen<T>, what: &str, said: &mut Vec<String>)
 /// The resources of all namespaces, or of the session's namespace for a caller who may list no more.
 pub(super) async fn resources(session: &Session, said: &mut Vec<String>) -> Vec<ListedResource> {
     let all = inspect::resources(&session.client, None).await;
+    // Where all can't be listed for another cause than a right, one namespace can't be listed either.
+    let is_denied = matches!(all, Seen::Denied(_));
     if let Some(all) = seen_or_said(all, "the resources of all namespaces", said) {
         return all;
+    }
+    if !is_denied {
+        return Vec::new();
     }
     let own = inspect::resources(&session.client, Some(&session.namespace)).await;
     let what = format!("the resources of {}", session.namespace);

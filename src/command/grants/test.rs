@@ -1,8 +1,8 @@
 //! `grants test`: may resources of a namespace manage a user?
 
-use super::question::{UserArgs, notes};
+use super::question::{OperatorArgs, UserArgs, notes};
 use crate::{
-    cluster::inspect::{grants as inspect, namespaces, operator},
+    cluster::inspect::{grants as inspect, namespaces},
     command::{
         exit::{Exit, Failure},
         output::OutputArgs,
@@ -27,13 +27,17 @@ pub(super) struct TestArgs {
     user: UserArgs,
 
     #[command(flatten)]
+    operator: OperatorArgs,
+
+    #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(super) async fn test(args: TestArgs, session: &Session) -> Result<Exit, Failure> {
     let target = args.user.target()?;
     let (client, namespace) = (&session.client, &*session.namespace);
-    let installed = operator::installed(client, None).await;
+    session.reach().await?;
+    let installed = args.operator.installed(session).await;
     let (rules, mut said) = rules_of(&installed, Some(namespace));
     let (mut listed, mut is_blind) = (ListedGrants::new(), false);
     let mut labels = None;

@@ -1,8 +1,8 @@
 //! `grants who`: which namespaces may manage a user, and which resource does?
 
-use super::question::{UserArgs, notes, resources, seen_or_said};
+use super::question::{OperatorArgs, UserArgs, notes, resources, seen_or_said};
 use crate::{
-    cluster::inspect::{grants as inspect, namespaces, operator},
+    cluster::inspect::{grants as inspect, namespaces},
     command::{
         exit::{Exit, Failure},
         output::OutputArgs,
@@ -25,13 +25,17 @@ pub(super) struct WhoArgs {
     user: UserArgs,
 
     #[command(flatten)]
+    operator: OperatorArgs,
+
+    #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(super) async fn who(args: WhoArgs, session: &Session) -> Result<Exit, Failure> {
     let target = args.user.target()?;
     let client = &session.client;
-    let installed = operator::installed(client, None).await;
+    session.reach().await?;
+    let installed = args.operator.installed(session).await;
     let (rules, mut said) = rules_of(&installed, None);
     let (mut listed, mut is_blind) = (ListedGrants::new(), false);
     if rules.watched.is_empty() {

@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 
 mod goldens;
 mod operators;
+mod places;
 
 pub(super) const NOW: &str = "2026-11-29T12:00:00Z";
 

@@ -20,10 +20,9 @@ pub fn one(topic: &Topic, layout: &Layout) -> String {
     };
     row("meaning", &topic.meaning);
     row("next", topic.next.sentence());
-    row("cure", &topic.cure);
-    if let Some(command) = topic.command {
-        lines.push(format!("    {command}"));
-    }
+    let cure = topic.cure.clone().unwrap_or_default();
+    row("cure", &cure.text);
+    lines.extend(cure.commands.iter().map(|it| format!("    {it}")));
     let mut row = |label: &str, text: &str| {
         if !text.is_empty() {
             let text = layout.wrapped(text, 11);
@@ -36,7 +35,8 @@ pub fn one(topic: &Topic, layout: &Layout) -> String {
 }
 
 fn place(topic: &Topic) -> String {
-    format!("{} of a {}, {}", topic.condition, topic.kind, topic.class)
+    let class = topic.class.to_lowercase();
+    format!("{} of a {}, {class}", topic.condition, topic.kind)
 }
 
 /// All topics, one row each, below a heading for each condition.

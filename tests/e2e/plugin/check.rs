@@ -329,8 +329,8 @@ async fn all_is_well(view: &View, args: &[&str]) {
     }
     let report = view.version().await;
     assert_eq!(report.status, 0, "{:#}", report.document);
-    assert_eq!(report.document["operators"][0]["skew"], "same");
-    assert_eq!(report.document["crds"][1]["schema"], "same");
+    assert_eq!(report.document["operators"][0]["skew"], "Same");
+    assert_eq!(report.document["crds"][1]["schema"], "Same");
 
     // Through the API server, the pods are not reached: no kubelet runs them.
     let report = view.check(&[]).await;
@@ -386,7 +386,7 @@ async fn two_share_a_lease(view: &View, args: &[&str]) {
     assert!(texts[0].contains(wanted), "{texts:?}");
     let report = view.version().await;
     let skew = &report.document["operators"][1]["skew"];
-    assert_eq!(skew, "thisIsOlder", "{:#}", report.document);
+    assert_eq!(skew, "ThisIsOlder", "{:#}", report.document);
     let delete = [&["delete", "deployment", "second"][..], &HOME].concat();
     view.plane.kubectl(&delete);
 }

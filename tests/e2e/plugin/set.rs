@@ -78,11 +78,11 @@ async fn each_asked_resource_gets_one_call_and_the_spared_ones_get_none() {
         ])
     );
     for (name, wanted) in [
-        ("one", ("answered", "PasswordSet")),
-        ("two", ("answered", "PasswordSet")),
-        ("temporary", ("spared", "Temporary")),
-        ("paused", ("spared", "Suspended")),
-        ("twin", ("spared", "DuplicateUser")),
+        ("one", ("Answered", "PasswordSet")),
+        ("two", ("Answered", "PasswordSet")),
+        ("temporary", ("Spared", "Temporary")),
+        ("paused", ("Spared", "Suspended")),
+        ("twin", ("Spared", "DuplicateUser")),
     ] {
         assert_eq!(
             state(&document, name),

@@ -317,11 +317,11 @@ async fn the_document_for_programs_has_every_resource() {
     };
     assert_eq!(
         (&bot["state"], &bot["reason"]),
-        (&json!("met"), &json!("PasswordSet"))
+        (&json!("Met"), &json!("PasswordSet"))
     );
     assert_eq!(
         (&other["state"], &other["reason"]),
-        (&json!("timedOut"), &json!("NotFound"))
+        (&json!("TimedOut"), &json!("NotFound"))
     );
     assert_eq!(other["namespace"], world.namespace);
 }

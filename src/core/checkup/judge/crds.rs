@@ -112,8 +112,8 @@ pub(in crate::core::checkup) fn schema(crd: &StoredCrd, program: &str) -> Option
         format!("; other rules for {}", paths(changed))
     };
     match crd.difference.word() {
-        "same" => None,
-        "older" => Some(
+        "Same" => None,
+        "Older" => Some(
             Finding::new(
                 SUBJECT,
                 Level::Failed,
@@ -124,7 +124,7 @@ pub(in crate::core::checkup) fn schema(crd: &StoredCrd, program: &str) -> Option
             )
             .cured_by(apply()),
         ),
-        "newer" => Some(
+        "Newer" => Some(
             Finding::new(
                 SUBJECT,
                 Level::Warning,

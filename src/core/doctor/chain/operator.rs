@@ -19,6 +19,7 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 
 const SUBJECT: &str = "operator";
+const LOAD: &str = "queue";
 const RUNBOOK: &str = "runbooks.md#nothing-happens";
 
 /// The links for one resource.
@@ -29,10 +30,11 @@ pub fn links(subject: &Subject<'_>, around: &Surroundings) -> Vec<Link> {
     // A status that nobody writes, although all is well as far as the caller sees.
     let changed = subject.changed();
     let is_overdue = changed.is_none_or(|at| around.now.duration_since(at) > PATIENCE);
-    // Whoever can't ask for the operator's rights still sees that it leads.
+    // Whoever can't ask for the operator's rights or queue still sees that a pod leads.
     let is_well = links.iter().all(|it| {
         let level = it.finding.level;
-        level == Level::Well || (it.finding.subject == "rights" && level == Level::Unknown)
+        let is_beside = ["rights", LOAD].contains(&it.finding.subject);
+        level == Level::Well || (is_beside && level == Level::Unknown)
     });
     if !subject.is_observed() && is_overdue && is_well {
         let text = "an operator leads, but doesn't act for this resource: it can't read the resource or can't write the status, or the namespace isn't among its --watch-namespaces";
@@ -80,7 +82,10 @@ pub fn of_namespace(namespace: Option<&str>, around: &Surroundings) -> Vec<Link>
         ([_, ..], _) => {}
     }
     for it in acting {
-        links.push(of_operator(it, around.now));
+        let link = of_operator(it, around.now);
+        let runs = link.finding.level != Level::Failed;
+        links.push(link);
+        links.extend(unseen_load(it).filter(|_| runs));
         links.extend(super::rights::link(it, namespace));
     }
     links
@@ -111,12 +116,7 @@ pub fn crds(around: &Surroundings) -> Option<Link> {
             listed(&crds.lacks)
         )
     };
-    let level = if crds.kinds.is_empty() {
-        Level::Failed
-    } else {
-        Level::Warning
-    };
-    let mut link = Link::new("crds", level, text);
+    let mut link = Link::new("crds", Level::Failed, text);
     let installed = around.operators.iter().find_map(|it| it.installed.as_ref());
     let command = installed.map_or_else(
         || "kubectl apply --server-side -k crds/".to_owned(),
@@ -261,7 +261,8 @@ fn of_operator(operator: &Operator, now: Timestamp) -> Link {
         installed.desired,
         shown(version)
     );
-    link.finding.text = format!("{running}; {}{}", link.finding.text, load(operator));
+    let load = load(operator).map_or_else(|_| String::new(), |load| format!("; {load}"));
+    link.finding.text = format!("{running}; {}{load}", link.finding.text);
     if let Some(text) = two_leaders(operator) {
         link = Link::new(SUBJECT, Level::Failed, text);
         link.finding.cure = Some(logs(Some(operator)));
@@ -279,13 +280,17 @@ fn two_leaders(operator: &Operator) -> Option<String> {
 }
 
 /// The queue and the budget, by the leader's metrics.
-fn load(operator: &Operator) -> String {
-    let Seen::Known(pods) = &operator.metrics else {
-        return String::new();
+///
+/// # Errors
+/// Why these are unknown.
+fn load(operator: &Operator) -> Result<String, String> {
+    let pods = match &operator.metrics {
+        Seen::Known(pods) => pods,
+        unseen => return Err(unseen.why_not().unwrap_or_default()),
     };
     let leader = pods.iter().find(|(_, it)| it.leads != Some(false));
-    let Some((_, it)) = leader else {
-        return String::new();
+    let Some((of, it)) = leader else {
+        return Err("no pod that leads answers /metrics".to_owned());
     };
     let parts = [
         it.rps
@@ -296,10 +301,17 @@ fn load(operator: &Operator) -> String {
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     if parts.is_empty() {
-        String::new()
-    } else {
-        format!("; {}", parts.join(", "))
+        return Err(format!("/metrics of {} has neither", shown(of)));
     }
+    Ok(parts.join(", "))
+}
+
+/// Why the queue and the budget of an operator with a Deployment are unknown; None if both are known.
+fn unseen_load(operator: &Operator) -> Option<Link> {
+    operator.installed.as_ref()?;
+    let why = load(operator).err()?;
+    let text = format!("queue and budget of {}: {why}", name_of(operator));
+    Some(Link::new(LOAD, Level::Unknown, text))
 }
 
 fn of_lease(lease: &Lease, operator: Option<&Operator>, now: Timestamp) -> Link {
