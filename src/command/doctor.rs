@@ -128,10 +128,7 @@ async fn report(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
     };
     args.output.print("Doctor", exit, &content, |layout| {
         let reports = content.resources.iter().map(|it| it.text(layout));
-        let missing = content
-            .missing
-            .iter()
-            .map(|it| layout.wrapped(&it.text(), 0));
+        let missing = content.missing.iter().map(|it| layout.entry(&it.text()));
         reports.chain(missing).collect::<Vec<_>>().join("\n\n")
     })
 }

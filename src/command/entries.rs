@@ -144,7 +144,7 @@ impl Entry {
     /// Prints the line: on standard output if all is well, else on standard error.
     pub(super) fn print(&self) -> Result<(), Failure> {
         match self.exit {
-            Exit::Well => print_line(&wrapped(&self.line())),
+            Exit::Well => print_line(&layout().entry(&self.line())),
             Exit::Found | Exit::Unknown => {
                 say(&self.line());
                 Ok(())
@@ -173,12 +173,7 @@ pub(super) fn print_line(line: &str) -> Result<(), Failure> {
 /// Prints a line on standard error, as kubectl does with what isn't the result.
 pub(super) fn say(line: &str) {
     // An error here has no remedy: standard error is gone.
-    let _ = writeln!(anstream::stderr().lock(), "{}", wrapped(line));
-}
-
-/// A line for the terminal's width. What doesn't fit follows indented, so that each entry begins in the first column.
-fn wrapped(line: &str) -> String {
-    layout().wrapped(line, 2).trim_start().to_owned()
+    let _ = writeln!(anstream::stderr().lock(), "{}", layout().entry(line));
 }
 
 #[cfg(test)]

@@ -104,12 +104,8 @@ pub(super) async fn diff(args: DiffArgs, session: &Session) -> Result<Exit, Fail
 }
 
 fn text(difference: &Difference, layout: &Layout) -> String {
-    let lines = difference.lines().into_iter().map(|line| {
-        let line = layout.wrapped(&line, 2);
-        // The first line of each entry begins in the first column.
-        line.trim_start().to_owned()
-    });
-    let mut lines: Vec<_> = lines.collect();
+    let lines = difference.lines();
+    let mut lines: Vec<_> = lines.iter().map(|line| layout.entry(line)).collect();
     let said: Vec<_> = notes(&difference.notes).collect();
     if !said.is_empty() {
         lines.push(layout.findings(&said));

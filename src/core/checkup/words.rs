@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Why nothing of the operator's API can be read, and what mends that: no CRD serves the API.
-pub const WITHOUT_CRDS: &str = "the operator's CRDs aren't installed; in a checkout, kubectl apply --server-side -k crds/ installs the CRDs";
+pub const WITHOUT_CRDS: &str = "the operator's CRDs aren't installed: `kubectl apply --server-side -k crds/` in a checkout installs the CRDs";
 
 /// A span in the largest unit that fits: `9d`, `3h`, `12m` or `5s`. A span of less than a second is `0s`.
 #[must_use]

@@ -258,11 +258,10 @@ impl Summary {
     /// The summary as text. `place` ends the first line, such as `in all namespaces`.
     #[must_use]
     pub fn text(&self, layout: &Layout, place: &str) -> String {
-        let head = format!(
-            "{} {place}: {} Ready",
-            count(self.total, "resource"),
-            self.ready
-        );
+        let mut head = format!("{} {place}", count(self.total, "resource"));
+        if self.total > 0 {
+            head = format!("{head}: {} Ready", self.ready);
+        }
         let rows = self.states.iter().map(State::finding);
         let rows: Vec<_> = rows.chain(self.findings.iter().cloned()).collect();
         let mut parts = vec![layout.wrapped(&head, 0), layout.findings(&rows)];

@@ -151,7 +151,7 @@ async fn an_empty_cluster_can_be_checked_before_an_installation() {
     let report = Report::of(&admin, &["version"]).await;
     assert_eq!(
         (report.status, report.document["operators"].clone()),
-        (0, json!([]))
+        (1, json!([]))
     );
 
     let nobody = person(&plane, "nobody", None);
@@ -365,7 +365,7 @@ async fn a_crd_is_older(view: &View, args: &[&str]) {
     let report = view.version().await;
     assert_eq!(report.status, 1, "{:#}", report.document);
     let crd = &report.document["crds"][0];
-    assert_eq!(crd["schema"], "older");
+    assert_eq!(crd["schema"], "Older");
     assert_eq!(crd["difference"]["missing"], json!(["status.foundAs"]));
     cure(&view.plane, &report, "crds");
     let report = view.version().await;

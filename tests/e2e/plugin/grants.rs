@@ -175,7 +175,7 @@ async fn without_the_labels_of_a_namespace_names_still_decide() {
     let (status, said) = grants(&caller, &test).await;
     assert_eq!(status, 3, "{said}");
     assert!(
-        flat(&said).contains("depends on labels that you may not read"),
+        flat(&said).contains("depends on labels, which can't be read"),
         "{said}"
     );
     let (status, said) = grants(&caller, &[&["who"][..], &of_user].concat()).await;

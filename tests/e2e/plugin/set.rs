@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{EDIT, PLUGIN, Running, VIEW, caller, plugin, tenant};
+use super::{EDIT, PLUGIN, Running, VIEW, caller, tenant, wide_plugin as plugin};
 use crate::duplicates::second_after;
 use crate::support::Fault;
 use crate::world::{POOL, World};

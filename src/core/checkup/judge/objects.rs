@@ -114,11 +114,10 @@ pub(super) fn resources(resources: &Seen<Resources>) -> Finding {
     let mut parts = vec![format!("{} Ready", resources.ready)];
     parts.extend((!names.is_empty()).then(|| first(&names, REASONS, ", ")));
     if let Some((name, since)) = &resources.longest_suspended {
-        parts.push(format!(
-            "{} suspended, {name} for {}",
-            resources.suspended,
-            span(*since)
-        ));
+        // Before the operator has observed a suspension, nothing says since when.
+        let longest = (*since > 0).then(|| format!(", {name} for {}", span(*since)));
+        let longest = longest.unwrap_or_default();
+        parts.push(format!("{} suspended{longest}", resources.suspended));
     }
     let is_long = |since: i64| since > SUSPENDED;
     let longest = resources.longest_suspended.as_ref();

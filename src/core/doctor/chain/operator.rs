@@ -84,8 +84,10 @@ pub fn of_namespace(namespace: Option<&str>, around: &Surroundings) -> Vec<Link>
     for it in acting {
         let link = of_operator(it, around.now);
         let runs = link.finding.level != Level::Failed;
+        // Where no pod leads, nothing else is missing than an answer that failed, perhaps of a named address.
+        let has_failed = matches!(it.metrics, Seen::Failed(_));
         links.push(link);
-        links.extend(unseen_load(it).filter(|_| runs));
+        links.extend(unseen_load(it).filter(|_| runs || has_failed));
         links.extend(super::rights::link(it, namespace));
     }
     links

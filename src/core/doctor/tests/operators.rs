@@ -107,6 +107,10 @@ fn an_operator_that_does_not_run_has_no_queue_to_ask_for() {
         "{}",
         text(&report)
     );
+    // But an address that the caller named, and that doesn't answer, is said.
+    around.operators[0].metrics = Seen::Failed("connection refused".to_owned());
+    let report = super::report(resource(|_| ()), &Seen::Known(Some(secret())), &around);
+    assert!(text(&report).contains("? queue"), "{}", text(&report));
 }
 
 #[test]
