@@ -207,7 +207,7 @@ async fn the_rate_comes_from_the_installed_operator() {
     }
     let kubeconfig = world.plane.kubeconfig_path();
     let args = ["set", "--all", "-n", &world.namespace, "--dry-run"];
-    let (status, stdout, _) = plugin(&kubeconfig, &args).await;
+    let (status, stdout, _) = super::plugin(&kubeconfig, &args).await;
     assert_eq!(status, 0);
     let text = stdout.replace('\n', " ");
     assert!(text.starts_with("3 sets in eu-west-1; about 4 s, at 0.5 a second and 1 at once by the operator's settings"), "{stdout}");

@@ -28,7 +28,7 @@ const PATHS: usize = 4;
 pub(in crate::core::checkup) fn apply() -> Cure {
     Cure::command(
         "apply the CRDs of this version, in a checkout of this version",
-        "kubectl apply --server-side -k crds/".to_owned(),
+        "kubectl apply -k crds/".to_owned(),
     )
 }
 
