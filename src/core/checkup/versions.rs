@@ -137,16 +137,12 @@ fn of_crds(client: &str, stored: &Seen<Vec<StoredCrd>>) -> Vec<Finding> {
         if !it.served.iter().any(|it| it == VERSION) {
             return failed(format!("{}: {versions}, and not {VERSION}", it.name));
         }
-        match crds::schema(it, client) {
-            Some(mut finding) => {
-                finding.text = format!("{}; {versions}", finding.text);
-                finding
-            }
-            None => {
-                let text = format!("{}: {versions}; the schema is of {client}", it.name);
-                Finding::new(CRDS, Level::Well, text)
-            }
+        if let Some(mut finding) = crds::schema(it, client) {
+            finding.text = format!("{}; {versions}", finding.text);
+            return finding;
         }
+        let text = format!("{}: {versions}; the schema is of {client}", it.name);
+        Finding::new(CRDS, Level::Well, text)
     });
     found.chain(absent).collect()
 }

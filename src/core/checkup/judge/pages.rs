@@ -121,7 +121,7 @@ pub(super) fn identity(
         return Some(Finding::new(IDENTITY, Level::Unknown, text));
     };
     if number == 0 {
-        let are_tried = answers_of(pages).any(|it| has_set(it)) || is_any_ready(resources);
+        let are_tried = answers_of(pages).any(has_set) || is_any_ready(resources);
         return Some(if are_tried {
             let text = "no resource waits for AWS credentials".to_owned();
             Finding::new(IDENTITY, Level::Well, text)
