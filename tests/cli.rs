@@ -664,7 +664,7 @@ fn help_names_every_flag_its_variable_and_its_default() {
         "/livez",
         "/readyz",
         "/metrics",
-        "3 when it has lost its lease",
+        "3 when the operator has lost its lease",
     ] {
         assert!(one_line.contains(word), "{word}: {help}");
     }

@@ -517,7 +517,7 @@ fn every_command_of_the_plugin_has_a_section_with_its_flags() {
         sections.insert(heading, text);
     }
     // The flags of every command.
-    let general = plugin_help(&["completion"]);
+    let general = plugin_help(&[]);
     let general: Vec<_> = plugin_flags(&general).map(|flag| flag.0).collect();
     let cli = plugin_help(&[]);
     for command in plugin_commands(&cli) {

@@ -5,3 +5,4 @@ mod complete;
 pub mod operator;
 mod parse;
 pub mod plugin;
+mod plugin_help;

@@ -49,6 +49,21 @@ struct Cli {
     command: Command,
 }
 
+const RUN_ENDS: &str = "\
+Exit status: 0 after SIGTERM or SIGINT, 2 when a setting is wrong, 3 when the operator has lost its lease to another operator or couldn't renew its lease, 1 after any other failure.";
+
+const CHECK_ENDS: &str = "\
+Exit status: 0 if nothing failed (warnings don't count), 1 if something failed, 2 when a setting is wrong, 3 if something could not be found out.
+
+Example:
+  cognito-password-operator check --operator-namespace cognito --wait 2m";
+
+const WAIT_ENDS: &str = "\
+Exit status: 0 if every resource has the condition, 1 if the time has passed or --fail-fast ended the wait, 2 for a wrong argument, 3 if a resource can't be read.
+
+Example:
+  cognito-password-operator wait ci-bot --timeout=10m";
+
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Run the controller
@@ -58,9 +73,7 @@ enum Command {
     /// token (IRSA), EKS Pod Identity or the instance metadata service; Cognito's endpoint from
     /// AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER, if that is set; the Region from each pool's id.
     /// AWS_CA_BUNDLE names CA certificates to trust besides the system's.
-    ///
-    /// The operator ends with 0 after SIGTERM or SIGINT, with 2 when a setting is wrong, with 3 when it has
-    /// lost its lease to another operator or couldn't renew its lease, and with 1 after any other failure.
+    #[command(after_long_help = RUN_ENDS)]
     Run(Box<RunArgs>),
     /// Print the CustomResourceDefinitions as YAML
     Crd(CrdArgs),
@@ -76,19 +89,27 @@ enum Command {
     /// so, in a pod. The plugin of kubectl checks more, as a person. Reads no Secret, writes nothing, and doesn't
     /// call AWS: the operator's metrics say how many resources wait for credentials. The API server is found as
     /// kubectl finds it. Give the same settings as to `run`, by flags or variables.
-    ///
-    /// Ends with 0 if nothing failed (warnings don't count), with 1 if something failed, with 2 when a setting is wrong,
-    /// and with 3 if something could not be found out.
+    #[command(after_long_help = CHECK_ENDS)]
+    #[command(mut_arg("watch_namespaces", |it| it.help(
+        "The namespaces that the operator watches, separated by commas [default: all namespaces]"
+    )))]
+    #[command(mut_arg("leader_elect", |it| it.help(
+        "Whether the operator takes part in an election: without one, no Lease is checked"
+    )))]
+    #[command(mut_arg("lease_name", |it| it.help(
+        "The Lease of the operator's election, in its own namespace"
+    )))]
     Check(CheckArgs),
     /// Wait until CognitoUserPassword resources are Ready, in an init container of a pod that uses the password
     ///
     /// Waits until Ready is True for the resource's current generation and, where the annotation requestedAt asks for
     /// a set, until the operator has answered. Also waits for a resource that doesn't exist yet, and while the API
     /// server is away. Says each change on standard error. The ServiceAccount of the pod needs the right to get the
-    /// named resources; watch saves requests. The namespace is the pod's.
-    ///
-    /// Ends with 0 if every resource has the condition, with 1 if the time has passed, with 2 for a wrong argument, and
-    /// with 3 if a resource can't be read.
+    /// named resources; watch saves requests.
+    #[command(after_long_help = WAIT_ENDS)]
+    #[command(mut_arg("namespace", |it| it.help(
+        "The namespace of the resources [default: the pod's, or the context's]"
+    )))]
     Wait(Box<WaitCommand>),
 }
 

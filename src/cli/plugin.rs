@@ -9,12 +9,13 @@
 use super::{
     complete,
     parse::{parse, print_line},
+    plugin_help as help,
 };
 use crate::command::{
     check::{CheckArgs, check},
     completion::{CompletionArgs, completion},
     crd::{CrdArgs, crd},
-    doctor::{self, DoctorArgs, doctor},
+    doctor::{DoctorArgs, doctor},
     exit::{Exit, Failure},
     explain::{ExplainArgs, explain},
     grants::{GrantsArgs, grants},
@@ -35,15 +36,13 @@ use std::{ffi::OsString, process::ExitCode};
 ///
 /// Is it installed right, why isn't a resource Ready, who may do what, and when may a pod start? Every command
 /// reads as the caller, and says so where the caller lacks a right. No command prints a password.
-///
-/// Exit status: 0 if all is well, 1 if something was found, 2 for a wrong command line, 3 if something could not
-/// be found out.
 #[derive(Parser, Debug)]
 #[command(
     name = "kubectl-cognito_password",
     bin_name = "kubectl cognito-password",
     version,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    after_long_help = help::PLUGIN
 )]
 struct Cli {
     #[command(subcommand)]
@@ -63,10 +62,7 @@ enum Command {
     /// more. A line with a question mark names the right that you lack.
     ///
     /// With -A, -l or --pool, or without a name, many resources are counted by reason, the worst first.
-    ///
-    /// Exit status: 0 if all resources are Ready, 1 if one isn't or something is broken, 3 if the resources can't be
-    /// read.
-    #[command(after_long_help = doctor::EXAMPLES)]
+    #[command(after_long_help = help::DOCTOR)]
     Doctor(DoctorArgs),
     /// Check an installation, or with --pre a cluster before an installation
     ///
@@ -78,18 +74,12 @@ enum Command {
     /// Reads Deployments, pods, Services, the Lease, CRDs, grants and resources. Asks for the ServiceAccount's
     /// rights by SubjectAccessReview. Reads no Secret, writes nothing, and doesn't call AWS. What you may not read
     /// is one line with a question mark.
-    ///
-    /// Exit status: 0 if nothing failed (warnings don't count), 1 if something failed, 2 for a wrong command line, 3 if
-    /// something could not be found out.
-    ///
-    /// Example: kubectl cognito-password check --wait 2m
+    #[command(after_long_help = help::CHECK)]
     Check(CheckArgs),
     /// Print the versions of this program, of the operator and of the CRDs, and whether they fit together
     ///
-    /// Reads Deployments and CRDs. Exit status: 0 if the versions fit together or only warn, 1 if a CRD lacks
-    /// fields of this version, 3 if a version could not be found out.
-    ///
-    /// Example: kubectl cognito-password version -o json
+    /// Reads Deployments and CRDs.
+    #[command(after_long_help = help::VERSION)]
     Version(VersionArgs),
     /// Wait until resources are Ready, or have another condition
     ///
@@ -97,10 +87,7 @@ enum Command {
     /// a set, until the operator has answered. Also waits for a resource that doesn't exist yet, and while the API
     /// server is away. Says each change on standard error. Needs the right to get the named resources; watch saves
     /// requests.
-    ///
-    /// Exit status: 0 if every resource has the condition, 1 if the time has passed, 3 if a resource can't be read.
-    ///
-    /// Example: kubectl cognito-password wait ci-bot -n team-a --timeout=10m
+    #[command(after_long_help = help::WAIT)]
     Wait(WaitArgs),
     /// Ask the operator to set passwords now, whether or not the Secrets changed
     ///
@@ -109,37 +96,24 @@ enum Command {
     /// follow. Leaves out temporary passwords without --include-temporary. With --wait, prints what became of each.
     ///
     /// In a pool with a password history, Cognito refuses a password that is set already.
-    ///
-    /// Exit status: 0 if all were asked (with --wait: set), 1 if a resource failed, doesn't exist, or was named and
-    /// left out, 3 if a right is missing.
-    ///
-    /// Example: kubectl cognito-password set --all -n team-a --dry-run
+    #[command(after_long_help = help::SET)]
     Set(SetArgs),
     /// Suspend resources: the operator leaves their users' passwords alone
     ///
     /// Sets spec.suspend to true. The reason goes into the annotation
     /// cognito-password-operator.io/suspended-because, which `kubectl get cup -o wide` shows. Warns if a GitOps tool
     /// or Helm applies the resource.
-    ///
-    /// Exit status: 0 if all are suspended, 1 if a resource doesn't exist, 3 if a right is missing.
-    ///
-    /// Example: kubectl cognito-password suspend ci-bot -n team-a --reason INC-4711
+    #[command(after_long_help = help::SUSPEND)]
     Suspend(SuspendArgs),
     /// Resume suspended resources, and remove the annotation that says why they were suspended
-    ///
-    /// Exit status: 0 if none is suspended any more, 1 if a resource doesn't exist, 3 if a right is missing.
-    ///
-    /// Example: kubectl cognito-password resume --all -n team-a
+    #[command(after_long_help = help::RESUME)]
     Resume(ResumeArgs),
     /// Say which namespaces may manage which users: test, who, diff
     Grants(GrantsArgs),
     /// Explain a reason of a condition, or an error code of AWS; without one, list all
     ///
     /// Says what happened, who acts next, and what to do, with the page that says more. Asks no cluster.
-    ///
-    /// Exit status: 0, or 2 for an unknown word.
-    ///
-    /// Example: kubectl cognito-password explain UserNotFoundException
+    #[command(after_long_help = help::EXPLAIN, args = help::without_cluster())]
     Explain(ExplainArgs),
     /// Write an archive for a bug report: resources, grants, the operator's logs, metrics and settings
     ///
@@ -147,11 +121,7 @@ enum Command {
     /// leases, Events, logs, /readyz and /metrics; also versions, and your own rights. Leaves out Secrets, values of
     /// variables that may be credentials, managed fields and last-applied annotations. The archive's index.md lists
     /// what you have no right to read. Only you may read the file. Look at the files before you send them.
-    ///
-    /// Exit status: 0 if the archive is written, 2 if the file exists or for a wrong command line, 3 if no API
-    /// server answers.
-    ///
-    /// Example: kubectl cognito-password report -o report.tar.gz
+    #[command(after_long_help = help::REPORT)]
     Report(ReportArgs),
     /// Print the CustomResourceDefinitions of this version as YAML
     ///
@@ -178,10 +148,7 @@ enum Command {
     ///
     /// The script is for kubectl-cognito_password. After `kubectl cognito-password`, kubectl's own completion asks
     /// kubectl_complete-cognito_password, which must be on the PATH. Reads nothing.
-    ///
-    /// Exit status: 0.
-    ///
-    /// Example: kubectl cognito-password completion fish | source
+    #[command(after_long_help = help::COMPLETION, args = help::without_cluster())]
     Completion(CompletionArgs),
 }
 
@@ -275,7 +242,20 @@ mod tests {
     #[case("check -n team-a/x", false)]
     #[case("report -o r.tgz --operator-namespace a?b", false)]
     #[case("grants test --user -rf --pool eu-west-1_a", true)]
-    fn a_name_is_one_and_a_username_may_begin_with_a_hyphen(
+    #[case("doctor --pool eu-west-1_a", true)]
+    #[case("doctor --pool nonsense", false)]
+    #[case("doctor -l team=a,tier>2", true)]
+    #[case("doctor -l team=(a", false)]
+    #[case("set -l team=(a", false)]
+    #[case("set -l=", false)]
+    #[case("suspend -l a==b=c", false)]
+    #[case("set ci-bot --operator-namespace a", true)]
+    #[case("grants who --user a --pool eu-west-1_a --operator-namespace a", true)]
+    #[case("grants diff --delete a --operator-namespace a?b", false)]
+    #[case("version --as a --as-uid 7", true)]
+    #[case("version --as-uid 7", false)]
+    #[case("explain --context a -n b", true)]
+    fn what_the_api_server_would_refuse_is_refused_before_any_request(
         #[case] line: &str,
         #[case] is_well: bool,
     ) {

@@ -25,7 +25,7 @@ pub mod watch;
 
 pub(crate) use client::call::chain;
 pub use client::call::{CALL_TIMEOUT, CallError};
-pub use client::connect::{connect, infer_config, kubeconfig_config};
+pub use client::connect::{ConfigError, caller_config, connect, infer_config};
 pub use client::request_count::{ApiRequest, RequestObserver};
 #[cfg(feature = "operator")]
 pub use election::leadership::{Leadership, LeadershipHandle};

@@ -25,6 +25,22 @@ pub fn parse(text: &str) -> Result<Selector, String> {
         .collect()
 }
 
+/// Checks that the API server takes a text as a label selector: what [`parse`] takes, and comparisons such as
+/// `tier>2`.
+///
+/// # Errors
+/// One line that names the part that isn't a requirement on labels.
+pub fn check(text: &str) -> Result<(), String> {
+    let comparison = |part: &str| {
+        let (name, number) = part.split_once(['<', '>'])?;
+        key(name)?;
+        number.trim().parse::<i64>().ok()
+    };
+    parts(text)
+        .filter(|part| comparison(part).is_none())
+        .try_for_each(|part| parse(part).map(|_| ()))
+}
+
 /// Splits at commas, except at commas within parentheses.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     let mut within = false;
@@ -109,6 +125,18 @@ mod tests {
     fn the_syntax_of_kubectl_is_parsed(#[case] text: &str, #[case] selector: &str) {
         let read = parse(text).map(|selector| selector.to_string());
         assert_eq!(read.as_deref(), Ok(selector));
+    }
+
+    #[rstest]
+    #[case("team=a", true)]
+    #[case("team in (a,b),!legacy,tier>2,tier < 9", true)]
+    #[case("tier>two", false)]
+    #[case(">2", false)]
+    #[case("a=b,", false)]
+    #[case("team=(a", false)]
+    #[case("", false)]
+    fn what_the_api_server_takes_passes(#[case] text: &str, #[case] passes: bool) {
+        assert_eq!(check(text).is_ok(), passes);
     }
 
     #[rstest]

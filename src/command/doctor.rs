@@ -22,8 +22,9 @@ use crate::{
             facts::{FoundSecret, Listed, Missing, Rivals, Surroundings},
             names::near,
             report::Report,
-            summary::Summary,
+            summary::{Place, Summary},
         },
+        words::WITHOUT_CRDS,
     },
 };
 use clap::Args;
@@ -31,12 +32,6 @@ use jiff::Timestamp;
 use kube::Client;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The examples of the help text.
-pub const EXAMPLES: &str = "Examples:
-  kubectl cognito-password doctor ci-bot -n team-a
-  kubectl cognito-password doctor team-a/ci-bot team-b/deploy
-  kubectl cognito-password doctor -A -o json";
 
 /// The arguments.
 #[derive(Args, Debug)]
@@ -54,11 +49,11 @@ pub struct DoctorArgs {
     all_namespaces: bool,
 
     /// Sum up the resources with these labels, in kubectl's syntax
-    #[arg(long, short = 'l', value_name = "SELECTOR")]
+    #[arg(long, short = 'l', value_name = "SELECTOR", value_parser = object_names::label_selector)]
     selector: Option<String>,
 
     /// Sum up the resources of this user pool, in all namespaces
-    #[arg(long, value_name = "POOL")]
+    #[arg(long, value_name = "POOL", value_parser = object_names::pool)]
     pool: Option<String>,
 
     /// The address of the operator's port, such as http://localhost:8080 after kubectl port-forward [default: by
@@ -98,8 +93,9 @@ struct NotThere {
 /// Reports on the resources, or sums them up.
 ///
 /// # Errors
-/// [`Failure::Unknown`] if the resources can't be listed.
+/// [`Failure::Unknown`] if the API server doesn't answer, or if the resources can't be listed.
 pub async fn doctor(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
+    session.reach().await?;
     if args.names.is_empty() {
         sum_up(args, session).await
     } else {
@@ -132,10 +128,7 @@ async fn report(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
     };
     args.output.print("Doctor", exit, &content, |layout| {
         let reports = content.resources.iter().map(|it| it.text(layout));
-        let missing = content
-            .missing
-            .iter()
-            .map(|it| layout.wrapped(&it.text(), 0));
+        let missing = content.missing.iter().map(|it| layout.entry(&it.text()));
         reports.chain(missing).collect::<Vec<_>>().join("\n\n")
     })
 }
@@ -210,7 +203,18 @@ async fn sum_up(args: &DoctorArgs, session: &Session) -> Result<Exit, Failure> {
         let labels = labels.map(|it| it.get(&namespace).cloned().unwrap_or_default());
         around.labels.insert(namespace, labels);
     }
-    let summary = Summary::new(&listed, &around);
+    let mut summary = Summary::new(&listed, &around);
+    let is_served = !around.crds.are_missing();
+    if listed.is_empty() && is_served {
+        summary.nothing_in(match (&args.pool, own) {
+            (Some(pool), _) => Place::Pool(pool),
+            (None, None) => Place::Everywhere,
+            (None, Some(namespace)) => {
+                let exists = namespaces::labels(client, namespace).await;
+                Place::Namespace(namespace, exists.known().map(Option::is_some))
+            }
+        });
+    }
     let place = match (&args.pool, own) {
         (Some(pool), _) => format!("of {pool}"),
         (None, None) => "in all namespaces".to_owned(),
@@ -324,7 +328,7 @@ async fn not_there(
     // Without the CRDs, the API server knows no such path, which is an answer like any other failure.
     if !matches!(unseen, Seen::Denied(_)) && is_without_crds(client).await {
         it.exit = Exit::Found;
-        it.why.push_str("the API server doesn't know CognitoUserPasswords: install the operator's CRDs (kubectl apply --server-side -k crds/)");
+        it.why.push_str(WITHOUT_CRDS);
         return it;
     }
     if let Some(why) = unseen.why_not() {

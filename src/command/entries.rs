@@ -2,7 +2,7 @@
 
 use super::{
     exit::{Exit, Failure},
-    output::write_line,
+    output::{layout, write_line},
 };
 use crate::{
     cluster::inspect::observed::Sight,
@@ -13,7 +13,6 @@ use std::io::Write;
 
 /// What became of a resource.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) enum State {
     /// `wait`: the condition is met.
     Met,
@@ -145,7 +144,7 @@ impl Entry {
     /// Prints the line: on standard output if all is well, else on standard error.
     pub(super) fn print(&self) -> Result<(), Failure> {
         match self.exit {
-            Exit::Well => print_line(&self.line()),
+            Exit::Well => print_line(&layout().entry(&self.line())),
             Exit::Found | Exit::Unknown => {
                 say(&self.line());
                 Ok(())
@@ -167,7 +166,7 @@ pub(super) fn print_line(line: &str) -> Result<(), Failure> {
 /// Prints a line on standard error, as kubectl does with what isn't the result.
 pub(super) fn say(line: &str) {
     // An error here has no remedy: standard error is gone.
-    let _ = writeln!(anstream::stderr().lock(), "{line}");
+    let _ = writeln!(anstream::stderr().lock(), "{}", layout().entry(line));
 }
 
 #[cfg(test)]
@@ -188,6 +187,12 @@ mod tests {
             let entries: Vec<_> = states.iter().copied().map(entry).collect();
             assert_eq!(exit_of(&entries), exit, "{states:?}");
         }
+    }
+
+    #[test]
+    fn states_are_upper_camel_case_for_programs() {
+        let state = serde_json::to_value(State::WouldBeAsked).expect("JSON");
+        assert_eq!(state, "WouldBeAsked");
     }
 
     #[test]

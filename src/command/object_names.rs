@@ -1,5 +1,7 @@
-//! Names of Kubernetes objects on the command line. A name becomes a segment of a URL's path, so `ci-bot/status` or
+//! Names on the command line: of Kubernetes objects, labels and pools. A name becomes a segment of a URL's path, so `ci-bot/status` or
 //! `ci-bot?x` would be a request about something else.
+
+use crate::{cluster::selector, core::names::target::PoolId};
 
 /// A resource as NAME or NAMESPACE/NAME.
 pub(super) fn resource(text: &str) -> Result<String, String> {
@@ -38,6 +40,20 @@ pub(crate) fn lease_name(text: &str) -> Result<String, String> {
 pub(crate) fn is_namespace(text: &str) -> bool {
     text.len() <= 63 && is_label(text)
 }
+
+/// A label selector in kubectl's syntax.
+pub(super) fn label_selector(text: &str) -> Result<String, String> {
+    selector::check(text).map(|()| text.to_owned())
+}
+
+/// The id of a user pool.
+pub(super) fn pool(text: &str) -> Result<String, String> {
+    PoolId::parse(text)
+        .map(|_| text.to_owned())
+        .map_err(|_| POOL.to_owned())
+}
+
+const POOL: &str = "a user pool's id is needed, such as eu-west-1_AbCdEf123: the Region, an underscore, then letters and digits";
 
 fn checked(text: &str) -> Result<String, String> {
     fits(text).then(|| text.to_owned()).ok_or_else(|| {

@@ -37,7 +37,7 @@ struct WhichArgs {
     names: Vec<String>,
 
     /// The resources with these labels, in kubectl's syntax, such as team=a
-    #[arg(long, short = 'l', value_name = "SELECTOR")]
+    #[arg(long, short = 'l', value_name = "SELECTOR", value_parser = object_names::label_selector)]
     selector: Option<String>,
 
     /// All resources of the namespace
@@ -60,6 +60,7 @@ impl SelectArgs {
     /// # Errors
     /// The caller may not list, or the API server can't be asked. Says which right is missing.
     pub(super) async fn read(&self, session: &Session) -> Result<Selected, Failure> {
+        session.reach().await?;
         let names = &self.which.names;
         if names.is_empty() {
             let namespace = (!self.all_namespaces).then_some(&*session.namespace);

@@ -8,11 +8,11 @@
 
 use super::{exit::Failure, object_names};
 use crate::{
-    cluster::{connect, infer_config, kubeconfig_config},
+    cluster::{ConfigError, caller_config, connect, inspect::installation::reach},
     core::doctor::names::split,
 };
 use clap::Args;
-use kube::{Client, Config};
+use kube::Client;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -58,6 +58,16 @@ pub struct ConnectionArgs {
         help_heading = "Cluster"
     )]
     as_groups: Vec<String>,
+
+    /// Act as the user with this UID
+    #[arg(
+        long = "as-uid",
+        global = true,
+        value_name = "UID",
+        requires = "as_user",
+        help_heading = "Cluster"
+    )]
+    as_uid: Option<String>,
 }
 
 /// A connection to one API server, as one caller.
@@ -76,6 +86,14 @@ impl Session {
     pub fn resource<'a>(&'a self, argument: &'a str) -> (&'a str, &'a str) {
         split(argument, &self.namespace)
     }
+
+    /// Asks whether the API server answers at all, so that a command doesn't wait for each of its reads in vain.
+    ///
+    /// # Errors
+    /// [`Failure::Unknown`] if the API server doesn't answer.
+    pub async fn reach(&self) -> Result<(), Failure> {
+        reach(&self.client).await.map_err(Failure::Unknown)
+    }
 }
 
 impl ConnectionArgs {
@@ -88,14 +106,23 @@ impl ConnectionArgs {
     /// The session that the arguments ask for. Makes no request.
     ///
     /// # Errors
-    /// [`Failure::Usage`] for a context that does not exist, [`Failure::Unknown`] if no API server is configured.
+    /// [`Failure::Usage`] for a kubeconfig or a context that is named and isn't there or isn't valid,
+    /// [`Failure::Unknown`] if no API server is configured.
     pub async fn session(&self) -> Result<Session, Failure> {
-        let mut config = self.config().await?;
+        let (file, context) = (self.kubeconfig.as_deref(), self.context.as_deref());
+        let config = caller_config(file, context).await;
+        let mut config = config.map_err(|error| match error {
+            ConfigError::Wrong(why) => Failure::Usage(why),
+            ConfigError::Missing(why) => Failure::Unknown(why),
+        })?;
         if let Some(user) = &self.as_user {
             config.auth_info.impersonate = Some(user.clone());
         }
         if !self.as_groups.is_empty() {
             config.auth_info.impersonate_groups = Some(self.as_groups.clone());
+        }
+        if let Some(uid) = &self.as_uid {
+            config.auth_info.impersonate_uid = Some(uid.clone());
         }
         let namespace = self
             .namespace
@@ -103,15 +130,5 @@ impl ConnectionArgs {
             .unwrap_or_else(|| config.default_namespace.clone());
         let client = connect(config, Arc::new(|_| ())).map_err(Failure::Unknown)?;
         Ok(Session { client, namespace })
-    }
-
-    async fn config(&self) -> Result<Config, Failure> {
-        if self.kubeconfig.is_none() && self.context.is_none() {
-            return infer_config().await.map_err(Failure::Unknown);
-        }
-        let file = self.kubeconfig.as_deref();
-        kubeconfig_config(file, self.context.as_deref())
-            .await
-            .map_err(Failure::Usage)
     }
 }

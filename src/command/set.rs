@@ -10,6 +10,7 @@ use super::{
     entries::{Entry, State, exit_of, print_line},
     exit::{Exit, Failure},
     following::{Followed, interrupted, span},
+    object_names,
     output::{Format, OutputArgs, layout},
     select::SelectArgs,
     session::Session,
@@ -61,6 +62,10 @@ pub struct SetArgs {
     #[arg(long, value_name = "TIME", requires = "wait", value_parser = span)]
     timeout: Option<Duration>,
 
+    /// The namespace of the operator whose rate limit counts [default: all operators that can be found]
+    #[arg(long, value_name = "NAMESPACE", value_parser = object_names::namespace)]
+    operator_namespace: Option<String>,
+
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -87,7 +92,8 @@ pub async fn set(args: &SetArgs, session: &Session) -> Result<Exit, Failure> {
     if !args.dry_run {
         selected.keep_patchable(session).await?;
     }
-    let budget = budget(&selected.found, session).await;
+    let own = args.operator_namespace.as_deref();
+    let budget = budget(&selected.found, own, session).await;
     let plan = Plan::of(selected.found, args.include_temporary, &budget);
     let printer = Printer {
         is_text: args.output.output == Format::Text,
@@ -155,13 +161,13 @@ impl Printer {
 }
 
 /// The operator's settings, if there is anything to set.
-async fn budget(found: &[ObservedResource], session: &Session) -> Budget {
+async fn budget(found: &[ObservedResource], own: Option<&str>, session: &Session) -> Budget {
     let namespaces: BTreeSet<_> = found.iter().map(|it| &*it.namespace).collect();
     let namespaces: Vec<_> = namespaces.into_iter().collect();
     let operators = if found.is_empty() {
         Seen::Failed("there is nothing to set".to_owned())
     } else {
-        installed(&session.client, None).await
+        installed(&session.client, own).await
     };
     Budget::of(&operators, &namespaces)
 }

@@ -13,7 +13,10 @@ use super::{
     output::OutputArgs,
     session::Session,
 };
-use crate::{cluster::inspect::crds::stored_crds, core::checkup::versions::versions};
+use crate::{
+    cluster::inspect::{crds::stored_crds, installation::reach},
+    core::checkup::{seen::Seen, versions::versions},
+};
 use clap::Args;
 
 /// The arguments.
@@ -34,8 +37,18 @@ pub struct VersionArgs {
 pub async fn version(args: &VersionArgs, session: &Session) -> Result<Exit, Failure> {
     let client = &session.client;
     let own = args.operator_namespace.as_deref();
-    let installed = visible(client, own, &session.namespace).await;
-    let stored = stored_crds(client).await;
+    let (installed, stored) = match reach(client).await {
+        Ok(()) => {
+            let installed = visible(client, own, &session.namespace).await;
+            // After a time-out, the next read would wait in vain too.
+            let stored = match &installed {
+                Seen::Failed(why) => Seen::Failed(why.clone()),
+                Seen::Known(_) | Seen::Denied(_) => stored_crds(client).await,
+            };
+            (installed, stored)
+        }
+        Err(why) => (Seen::Failed(why.clone()), Seen::Failed(why)),
+    };
     let versions = versions(env!("CARGO_PKG_VERSION"), &installed, &stored);
     let exit = exit(&versions.findings);
     args.output.print("Version", exit, &versions, |layout| {

@@ -3,6 +3,9 @@
 use jiff::SignedDuration;
 use std::fmt::Write as _;
 
+/// Why nothing of the operator's API can be read, and what mends that: no CRD serves the API.
+pub const WITHOUT_CRDS: &str = "the operator's CRDs aren't installed: `kubectl cognito-password crd | kubectl apply --server-side --force-conflicts -f -` installs the CRDs";
+
 /// A span in the largest unit of which there are two: `9d`, `3h`, `12m` or `75s`. A span of less than a second, or a
 /// negative one, is `0s`.
 #[must_use]

@@ -52,13 +52,26 @@ fn every_command_says_how_it_ends_and_shows_itself_in_80_columns() {
             let fits = line.chars().count() <= 80 || line.starts_with("Usage:");
             assert!(fits, "{words:?}: {line}");
         }
+        let order = ["Usage:", "\nOptions:", "\nExit status:", "\nExample"];
+        let places = order.map(|part| help.find(part));
+        let places: Vec<_> = places.into_iter().flatten().collect();
+        assert!(places.is_sorted(), "{words:?}: {order:?}:\n{help}");
         // A group of commands has no exit status of its own.
         let is_group = !listed(&help).is_empty() && !words.is_empty();
         assert!(
-            is_group || help.contains("xit status"),
+            is_group || help.contains("Exit status: 0"),
             "{words:?} doesn't say its exit status:\n{help}"
         );
         let call = format!("kubectl cognito-password {}", words.join(" "));
+        let asks_a_cluster = !matches!(
+            words.first().map(String::as_str),
+            Some("explain" | "completion")
+        );
+        assert_eq!(
+            help.contains("--kubeconfig"),
+            asks_a_cluster,
+            "{words:?}:\n{help}"
+        );
         let shown = help.lines().filter(|line| !line.starts_with("Usage:"));
         assert!(
             words.is_empty() || is_group || shown.clone().any(|line| line.contains(&call)),

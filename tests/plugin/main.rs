@@ -5,9 +5,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod api;
 mod archive;
 mod completion;
 mod dependencies;
+mod ends;
 mod help;
 mod k9s;
 mod krew;

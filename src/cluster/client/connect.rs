@@ -30,6 +30,7 @@ use kube::{
 };
 use std::{
     error::Error,
+    io::ErrorKind,
     net::IpAddr,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -91,12 +92,59 @@ pub fn connect(mut config: Config, observer: RequestObserver) -> Result<Client, 
 /// # Errors
 /// Why there is none, in one line.
 pub async fn infer_config() -> Result<Config, String> {
-    Config::infer().await.map_err(|error| {
-        format!(
-            "no API server is configured, neither by KUBECONFIG nor by a pod's ServiceAccount: {}",
-            without_content(&error)
-        )
-    })
+    let config = Config::infer().await;
+    config.map_err(|error| not_configured(&error))
+}
+
+fn not_configured(error: &InferConfigError) -> String {
+    format!(
+        "no API server is configured, neither by KUBECONFIG nor by a pod's ServiceAccount: {}",
+        without_content(error)
+    )
+}
+
+/// Why there is no configuration of the API server, in one line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ConfigError {
+    /// The caller named a kubeconfig or a context that isn't there, or a kubeconfig isn't valid.
+    Wrong(String),
+    /// No kubeconfig is named, none is in the usual place, and this is no pod.
+    Missing(String),
+}
+
+/// The configuration of a person or a pod: of the file and the context that the caller names, or else found as
+/// kubectl finds it.
+///
+/// # Errors
+/// Why there is none.
+pub async fn caller_config(
+    file: Option<&Path>,
+    context: Option<&str>,
+) -> Result<Config, ConfigError> {
+    if file.is_some() || context.is_some() {
+        let config = kubeconfig_config(file, context).await;
+        return config.map_err(ConfigError::Wrong);
+    }
+    let error = match Config::infer().await {
+        Ok(config) => return Ok(config),
+        Err(error) => error,
+    };
+    let is_named = std::env::var_os("KUBECONFIG").is_some_and(|it| !it.is_empty());
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    if is_named || !is_absent(cause) {
+        Err(ConfigError::Wrong(cause_without_content(cause)))
+    } else {
+        Err(ConfigError::Missing(not_configured(&error)))
+    }
+}
+
+/// Whether there is no kubeconfig in the usual place.
+fn is_absent(cause: Option<&KubeconfigError>) -> bool {
+    match cause {
+        Some(KubeconfigError::ReadConfig(error, _)) => error.kind() == ErrorKind::NotFound,
+        Some(KubeconfigError::FindPath) | None => true,
+        Some(_) => false,
+    }
 }
 
 /// The configuration of one kubeconfig file, or of a context. Without a file, the file is found as kubectl finds
@@ -104,10 +152,7 @@ pub async fn infer_config() -> Result<Config, String> {
 ///
 /// # Errors
 /// What is wrong, in one line.
-pub async fn kubeconfig_config(
-    file: Option<&Path>,
-    context: Option<&str>,
-) -> Result<Config, String> {
+async fn kubeconfig_config(file: Option<&Path>, context: Option<&str>) -> Result<Config, String> {
     let read = match file {
         Some(file) => Kubeconfig::read_from(file),
         None => Kubeconfig::read(),
@@ -133,6 +178,14 @@ fn cause_without_content(cause: Option<&KubeconfigError>) -> String {
     match cause {
         Some(KubeconfigError::Parse(_)) => {
             "the kubeconfig is not valid, `kubectl config view` says where".to_owned()
+        }
+        Some(KubeconfigError::LoadContext(name)) => {
+            let name = name.replace(char::is_control, " ");
+            format!("the kubeconfig has no context {name}")
+        }
+        Some(KubeconfigError::CurrentContextNotSet) => {
+            "the kubeconfig has no current context, `kubectl config use-context` sets one"
+                .to_owned()
         }
         Some(cause) => cause.to_string().replace(char::is_control, " "),
         None => "no kubeconfig".to_owned(),

@@ -2,10 +2,14 @@
 
 use super::installation::has_right;
 use crate::{
+    api::GROUP,
     cluster::client::call::{CallError, call},
-    core::checkup::{right::Right, seen::Seen},
+    core::{
+        checkup::{right::Right, seen::Seen},
+        words::WITHOUT_CRDS,
+    },
 };
-use kube::{Client, Error};
+use kube::{Client, Error, core::Status};
 
 /// Reads by `read`, if the caller has the right. If the API server can't say whether the caller has the right,
 /// this function reads all the same, and the read itself shows that.
@@ -29,16 +33,23 @@ pub(super) async fn seen_by<T>(
     // Maps the status code before `call` drops the code.
     let read = async {
         match read.await {
-            Ok(found) => Ok(Some(found)),
-            Err(Error::Api(status)) if status.code == 403 => Ok(None),
+            Ok(found) => Ok(Seen::Known(found)),
+            Err(Error::Api(status)) if status.code == 403 => Ok(Seen::Denied(right)),
+            Err(Error::Api(status)) if right.group == GROUP && is_unknown_kind(&status) => {
+                Ok(Seen::Failed(WITHOUT_CRDS.to_owned()))
+            }
             Err(error) => Err(error),
         }
     };
     match call(read).await {
-        Ok(Some(found)) => Seen::Known(found),
-        Ok(None) => Seen::Denied(right),
+        Ok(seen) => seen,
         Err(error) => Seen::Failed(one_line(&error)),
     }
+}
+
+/// Whether a 404 says that the API server doesn't know the kind, and not that there is no such object.
+pub(super) fn is_unknown_kind(status: &Status) -> bool {
+    status.code == 404 && status.details.as_ref().is_none_or(|it| it.name.is_empty())
 }
 
 pub(super) fn one_line(error: &CallError) -> String {

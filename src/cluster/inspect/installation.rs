@@ -4,7 +4,7 @@
 use crate::{
     api::{GROUP, VERSION},
     cluster::{
-        client::call::call,
+        client::call::{CallError, call},
         rights::{answer_of, review},
     },
     core::{access::rights::Answer, checkup::right::Right},
@@ -20,6 +20,19 @@ pub async fn kubernetes_version(client: &Client) -> Result<(String, String), Str
     let version = call(client.apiserver_version()).await;
     let version = version.map_err(|error| error.to_string())?;
     Ok((version.major, version.minor))
+}
+
+/// Asks whether the API server answers at all, be it with a refusal.
+///
+/// # Errors
+/// Why there is no answer.
+pub async fn reach(client: &Client) -> Result<(), String> {
+    match call(client.apiserver_version()).await {
+        Ok(_) | Err(CallError::Refused(_) | CallError::NotFound | CallError::Conflict) => Ok(()),
+        Err(error @ (CallError::Failed(_) | CallError::TimedOut(_))) => {
+            Err(error.to_string().replace(char::is_control, " "))
+        }
+    }
 }
 
 /// The plural names of the resources that the API server serves in this version of our group, with subresources

@@ -1,7 +1,7 @@
 //! Reads resources for the commands that wait, set and suspend.
 
 use super::{
-    access::right,
+    access::{is_unknown_kind, right},
     lists::{all, unknown_kind},
 };
 use crate::{
@@ -46,11 +46,6 @@ pub(super) fn failure(error: Error) -> String {
     CallError::from(error)
         .to_string()
         .replace(char::is_control, " ")
-}
-
-/// Whether a 404 says that the API server doesn't know the kind, and not that there is no such resource.
-fn is_unknown_kind(status: &kube::core::Status) -> bool {
-    status.code == 404 && status.details.as_ref().is_none_or(|it| it.name.is_empty())
 }
 
 /// Reads one resource by its name. Needs the right to get this resource, and no other right.

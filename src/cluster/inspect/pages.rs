@@ -5,6 +5,7 @@ use crate::{
     cluster::client::call::call,
     core::checkup::{
         judge::facts::{Answer, Page},
+        right::Right,
         seen::Seen,
     },
 };
@@ -40,7 +41,10 @@ pub async fn pages(
     for pod in pods.iter().take(PODS_MAX) {
         let at = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy");
         let (readyz, metrics) = (format!("{at}/readyz"), format!("{at}/metrics"));
-        let (readyz, metrics) = futures::join!(page(client, &readyz), page(client, &metrics));
+        let (readyz, metrics) = futures::join!(
+            page(client, &readyz, &needed),
+            page(client, &metrics, &needed)
+        );
         pages.push(Page {
             of: pod.clone(),
             readyz,
@@ -50,7 +54,7 @@ pub async fn pages(
     Seen::Known(pages)
 }
 
-async fn page(client: &Client, path: &str) -> Answer {
+async fn page(client: &Client, path: &str, needed: &Right) -> Answer {
     let request = http::Request::get(path).body(Body::empty());
     let request = request.map_err(|error| error.to_string())?;
     let read = async {
@@ -63,11 +67,11 @@ async fn page(client: &Client, path: &str) -> Answer {
     };
     let (status, body) = call(read).await.map_err(|error| error.to_string())?;
     let body = body.map_err(|error| error.to_string())?;
-    of_pod(status, &String::from_utf8_lossy(&body))
+    of_pod(status, &String::from_utf8_lossy(&body), needed)
 }
 
 /// The answer of the pod, or why the API server answered instead.
-fn of_pod(status: u16, text: &str) -> Answer {
+fn of_pod(status: u16, text: &str, needed: &Right) -> Answer {
     if status == 200 {
         return Ok((status, text.to_owned()));
     }
@@ -76,6 +80,7 @@ fn of_pod(status: u16, text: &str) -> Answer {
     }
     let by_api_server = serde_json::from_str::<Value>(text).ok();
     match by_api_server.filter(|it| it["kind"] == "Status") {
+        Some(_) if status == 403 => Err(format!("you may not {needed}")),
         Some(status) => Err(status["message"].as_str().unwrap_or("no reason").to_owned()),
         None => Ok((status, text.to_owned())),
     }
@@ -156,13 +161,19 @@ mod tests {
     #[case(
         403,
         r#"{"kind":"Status","message":"pods \"a\" is forbidden"}"#,
-        Err("pods \"a\" is forbidden".to_owned())
+        Err("you may not get pods --subresource=proxy -n home".to_owned())
+    )]
+    #[case(403, "forbidden", Ok((403, "forbidden".to_owned())))]
+    #[case(
+        500,
+        r#"{"kind":"Status","message":"etcd is away"}"#,
+        Err("etcd is away".to_owned())
     )]
     fn an_answer_of_the_api_server_is_not_the_pods(
         #[case] status: u16,
         #[case] text: &str,
         #[case] wanted: Answer,
     ) {
-        assert_eq!(of_pod(status, text), wanted);
+        assert_eq!(of_pod(status, text, &proxy_right("home")), wanted);
     }
 }

@@ -98,7 +98,8 @@ pub(in crate::command) async fn visible(
     fallback: &str,
 ) -> Seen<Vec<Installed>> {
     let found = installed(client, own).await;
-    if own.is_some() || found.known().is_some() {
+    // After a failure, another question would fail as well.
+    if own.is_some() || !matches!(found, Seen::Denied(_)) {
         return found;
     }
     match installed(client, Some(fallback)).await {

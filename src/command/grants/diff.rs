@@ -5,9 +5,8 @@
     reason = "the docs of the arguments are the help text"
 )]
 
-use super::question::{Listed, listed_grants, notes};
+use super::question::{Listed, OperatorArgs, listed_grants, notes};
 use crate::{
-    cluster::inspect::operator,
     command::{
         exit::{Exit, Failure},
         output::OutputArgs,
@@ -47,13 +46,17 @@ pub(super) struct DiffArgs {
     delete: Vec<String>,
 
     #[command(flatten)]
+    operator: OperatorArgs,
+
+    #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(super) async fn diff(args: DiffArgs, session: &Session) -> Result<Exit, Failure> {
     let file = read_all(&args.filename)?;
     let client = &session.client;
-    let installed = operator::installed(client, None).await;
+    session.reach().await?;
+    let installed = args.operator.installed(session).await;
     let (rules, mut said) = rules_of(&installed, None);
     let ignored = file
         .ignored
@@ -87,12 +90,8 @@ pub(super) async fn diff(args: DiffArgs, session: &Session) -> Result<Exit, Fail
 }
 
 fn text(difference: &Difference, layout: &Layout) -> String {
-    let lines = difference.lines().into_iter().map(|line| {
-        let line = layout.wrapped(&line, 2);
-        // The first line of each entry begins in the first column.
-        line.trim_start().to_owned()
-    });
-    let mut lines: Vec<_> = lines.collect();
+    let lines = difference.lines();
+    let mut lines: Vec<_> = lines.iter().map(|line| layout.entry(line)).collect();
     let said: Vec<_> = notes(&difference.notes).collect();
     if !said.is_empty() {
         lines.push(layout.findings(&said));

@@ -25,6 +25,24 @@ pub struct GrantsArgs {
     command: GrantsCommand,
 }
 
+const TEST: &str = "\
+Exit status: 0 for yes, 1 for no, 2 for a wrong command line, 3 if what decides can't be read.
+
+Example:
+  kubectl cognito-password grants test -n a --user bot --pool eu-west-1_AbCd";
+
+const WHO: &str = "\
+Exit status: 0 if a namespace may, 1 if none may, 2 for a wrong command line, 3 if what decides can't be read.
+
+Example:
+  kubectl cognito-password grants who --user ci-bot --pool eu-west-1_AbCdEf123";
+
+const DIFF: &str = "\
+Exit status: 0 if nothing changes, 1 if something changes, 2 for a bad file or command line, 3 if what decides can't be read.
+
+Example:
+  kubectl cognito-password grants diff -f grant.yaml --delete old-grant";
+
 #[derive(Subcommand, Debug)]
 enum GrantsCommand {
     /// May resources of a namespace manage a user?
@@ -32,31 +50,20 @@ enum GrantsCommand {
     /// Answers yes, with the grants that say so and the role and Region of the calls; or no, and for each grant that
     /// names the pool why it doesn't fit. Reads the grants, the labels of the namespace, and the settings of the
     /// operator.
-    ///
-    /// Exit status: 0 for yes, 1 for no, 2 for a wrong command line, 3 if you may not read what decides.
-    ///
-    /// Example: kubectl cognito-password grants test -n team-a --user ci-bot --pool eu-west-1_AbCdEf123
+    #[command(after_long_help = TEST)]
     Test(QuestionArgs),
     /// Which namespaces may manage a user, and which resource does?
     ///
     /// Lists each namespace that may, by which grant, and the resources for the user in the namespace. Also lists
     /// resources for the user that no grant admits. Reads the grants, all namespaces and all resources.
-    ///
-    /// Exit status: 0 if a namespace may, 1 if none may, 2 for a wrong command line, 3 if you may not read what
-    /// decides.
-    ///
-    /// Example: kubectl cognito-password grants who --user ci-bot --pool eu-west-1_AbCdEf123
+    #[command(after_long_help = WHO)]
     Who(QuestionArgs),
     /// Who would gain and who would lose by a change of grants?
     ///
     /// Compares the grants of the cluster with the same grants after `kubectl apply -f FILE` and after deletions, for
     /// the resources that exist, and for each namespace and each pattern of usernames. Changes nothing. The file is
     /// checked as the CRD checks a grant. Reads the grants, all namespaces and all resources.
-    ///
-    /// Exit status: 0 if nothing changes, 1 if something changes, 2 for a bad file or command line, 3 if you may not
-    /// read what decides.
-    ///
-    /// Example: kubectl cognito-password grants diff -f grant.yaml --delete old-grant
+    #[command(after_long_help = DIFF)]
     Diff(diff::DiffArgs),
 }
 

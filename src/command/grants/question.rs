@@ -6,11 +6,12 @@
 )]
 
 use crate::{
-    cluster::inspect::{grants, namespaces, resources},
-    command::{exit::Failure, output::OutputArgs, session::Session},
+    cluster::inspect::{grants, namespaces, operator, resources},
+    command::{exit::Failure, object_names, output::OutputArgs, session::Session},
     core::{
         checkup::{
             finding::{Finding, Level},
+            installed::Installed,
             seen::Seen,
         },
         grants::{
@@ -35,6 +36,9 @@ pub(super) struct QuestionArgs {
     pool: String,
 
     #[command(flatten)]
+    pub(super) operator: OperatorArgs,
+
+    #[command(flatten)]
     pub(super) output: OutputArgs,
 }
 
@@ -51,6 +55,22 @@ impl QuestionArgs {
             };
             Failure::Usage(format!("{flag}: {wrong}"))
         })
+    }
+}
+
+/// The operator whose settings decide.
+#[derive(Args, Debug)]
+pub(super) struct OperatorArgs {
+    /// The namespace of the operator whose settings count [default: all operators that can be found]
+    #[arg(long, value_name = "NAMESPACE", value_parser = object_names::namespace)]
+    operator_namespace: Option<String>,
+}
+
+impl OperatorArgs {
+    /// The operators that count.
+    pub(super) async fn installed(&self, session: &Session) -> Seen<Vec<Installed>> {
+        let own = self.operator_namespace.as_deref();
+        operator::installed(&session.client, own).await
     }
 }
 
@@ -118,8 +138,13 @@ impl Listed {
 /// The resources of all namespaces, or of the session's namespace for a caller who may list no more.
 async fn resources(session: &Session, said: &mut Vec<String>) -> Vec<ListedResource> {
     let all = resources::targets(&session.client, None).await;
+    // Where all can't be listed for another cause than a right, one namespace can't be listed either.
+    let is_denied = matches!(all, Seen::Denied(_));
     if let Some(all) = seen_or_said(all, "the resources of all namespaces", said) {
         return all;
+    }
+    if !is_denied {
+        return Vec::new();
     }
     let own = resources::targets(&session.client, Some(&session.namespace)).await;
     let what = format!("the resources of {}", session.namespace);

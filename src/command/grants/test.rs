@@ -2,7 +2,7 @@
 
 use super::question::{QuestionArgs, listed_grants, notes};
 use crate::{
-    cluster::inspect::{namespaces, operator},
+    cluster::inspect::namespaces,
     command::{
         exit::{Exit, Failure},
         session::Session,
@@ -22,7 +22,8 @@ use crate::{
 pub(super) async fn test(args: &QuestionArgs, session: &Session) -> Result<Exit, Failure> {
     let target = args.target()?;
     let (client, namespace) = (&session.client, &*session.namespace);
-    let installed = operator::installed(client, None).await;
+    session.reach().await?;
+    let installed = args.operator.installed(session).await;
     let (rules, mut said) = rules_of(&installed, Some(namespace));
     let (mut listed, mut is_blind) = (ListedGrants::new(), false);
     let mut labels = None;

@@ -2,7 +2,6 @@
 
 use super::question::{Listed, QuestionArgs, listed_grants, notes};
 use crate::{
-    cluster::inspect::operator,
     command::{
         exit::{Exit, Failure},
         session::Session,
@@ -17,7 +16,8 @@ use crate::{
 pub(super) async fn who(args: &QuestionArgs, session: &Session) -> Result<Exit, Failure> {
     let target = args.target()?;
     let client = &session.client;
-    let installed = operator::installed(client, None).await;
+    session.reach().await?;
+    let installed = args.operator.installed(session).await;
     let (rules, mut said) = rules_of(&installed, None);
     let (mut listed, mut is_blind) = (ListedGrants::new(), false);
     if rules.watched.is_empty() {

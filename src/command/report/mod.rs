@@ -81,10 +81,10 @@ fn summary(bundle: &Bundle, file: &Path) -> String {
     let gaps: Vec<_> = bundle.gaps().collect();
     if !gaps.is_empty() {
         lines.push("missing, as its index.md says:".to_owned());
-        lines.extend(
-            gaps.iter()
-                .map(|(what, why)| layout.wrapped(&format!("{what}: {why}"), 2)),
-        );
+        lines.extend(gaps.iter().map(|(what, why)| {
+            let gap = layout.wrapped(&format!("{what}: {why}"), 4);
+            format!("  {}", gap.trim_start())
+        }));
     }
     lines.push(layout.wrapped(
         "Look at the files before you send them: they have names of namespaces, users, pools and accounts, and the operator's logs. They have no Secret.",

@@ -139,9 +139,9 @@ fn why_spared(resource: &ObservedResource, include_temporary: bool) -> Option<(S
     }
     if resource.suspend {
         let because = resource.suspended_because.as_deref();
-        let because = because.map(|it| format!(" ({})", legible(it, 256)));
+        let because = because.map(|it| format!("{}; ", legible(it, 256)));
         let because = because.unwrap_or_default();
-        let message = format!("suspended{because}: a request waits until the resource is resumed");
+        let message = format!("{because}a request waits until the resource is resumed");
         return spared("Suspended", message);
     }
     let ready = resource.current(ConditionType::Ready);
@@ -218,7 +218,7 @@ mod tests {
         });
         let plan = Plan::of(vec![temporary, suspended], true, &budget());
         assert_eq!(plan.asked.len(), 1);
-        let message = "suspended (INC-4711 ): a request waits until the resource is resumed";
+        let message = "INC-4711 ; a request waits until the resource is resumed";
         assert_eq!(plan.spared[0].message, message);
     }
 

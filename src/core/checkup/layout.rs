@@ -66,7 +66,14 @@ impl Layout {
         lines.join("\n")
     }
 
-    /// Text in lines of the width, each behind this many blanks. Words longer than a line stay whole.
+    /// An entry of a list: its first line begins in the first column, and the others are indented.
+    #[must_use]
+    pub fn entry(&self, text: &str) -> String {
+        self.wrapped(text, 2).trim_start().to_owned()
+    }
+
+    /// Text in lines of the width, each behind this many blanks. Words longer than a line stay whole, and so does a
+    /// command in backticks, so that it can be copied.
     #[must_use]
     pub fn wrapped(&self, text: &str, indent: usize) -> String {
         let blanks = " ".repeat(indent);
@@ -75,8 +82,30 @@ impl Layout {
             .subsequent_indent(&blanks)
             .break_words(false)
             .word_splitter(textwrap::WordSplitter::NoHyphenation);
-        textwrap::fill(text, options)
+        textwrap::fill(&glued(text), options).replace(GLUE, " ")
     }
+}
+
+/// Stands for a blank at which no line may break, while lines are broken.
+const GLUE: char = '\u{a0}';
+
+/// The longest command in backticks that stays whole, in bytes.
+const COMMAND: usize = 100;
+
+/// The text with [`GLUE`] for the blanks of commands in backticks.
+fn glued(text: &str) -> String {
+    let parts: Vec<_> = text.split('`').enumerate().collect();
+    let is_command = |place: usize, part: &str| {
+        place % 2 == 1 && part.starts_with("kubectl ") && part.len() <= COMMAND
+    };
+    let parts = parts.into_iter().map(|(place, part)| {
+        if is_command(place, part) {
+            part.replace(' ', &GLUE.to_string())
+        } else {
+            part.to_owned()
+        }
+    });
+    parts.collect::<Vec<_>>().join("`")
 }
 
 /// Where a person reads more: offline, if this program knows the section.
@@ -126,5 +155,19 @@ mod tests {
             "            more: kubectl cognito-password explain notgranted",
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn a_command_in_backticks_stays_whole() {
+        let text = "the CRDs aren't installed: `kubectl apply -k crds/` installs them";
+        let wanted = [
+            "the CRDs aren't installed:",
+            "`kubectl apply -k crds/` installs them",
+        ];
+        let lines = Layout::plain(40).wrapped(text, 0);
+        assert_eq!(lines.lines().collect::<Vec<_>>(), wanted);
+        let foreign = format!("a `{}` b", "x ".repeat(100));
+        let lines = Layout::plain(40).wrapped(&foreign, 0);
+        assert!(lines.lines().all(|it| it.chars().count() <= 40), "{lines}");
     }
 }

@@ -43,14 +43,14 @@ impl Difference {
         self.missing.is_empty() && self.unknown.is_empty() && self.changed.is_empty()
     }
 
-    /// One word: `same`, `older` or `newer` than this program's schema, or `differs`.
+    /// One word: `Same`, `Older` or `Newer` than this program's schema, or `Differs`.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match (self.missing.is_empty(), self.unknown.is_empty()) {
-            (true, true) if self.changed.is_empty() => "same",
-            (false, true) => "older",
-            (true, false) => "newer",
-            (true, true) | (false, false) => "differs",
+            (true, true) if self.changed.is_empty() => "Same",
+            (false, true) => "Older",
+            (true, false) => "Newer",
+            (true, true) | (false, false) => "Differs",
         }
     }
 }
@@ -248,7 +248,7 @@ mod tests {
         });
         let found = found(&crd);
         assert!(found.difference.is_none(), "{found:?}");
-        assert_eq!(found.difference.word(), "same");
+        assert_eq!(found.difference.word(), "Same");
         assert_eq!(
             (found.storage.as_str(), found.served),
             ("v1alpha1", vec!["v1alpha1".to_owned()])
@@ -287,7 +287,7 @@ mod tests {
             difference.missing,
             ["spec.drift", "status.synced.answeredAt"]
         );
-        assert_eq!(difference.word(), "older");
+        assert_eq!(difference.word(), "Older");
     }
 
     #[test]
@@ -296,7 +296,7 @@ mod tests {
             fields(crd, "spec").insert("later".to_owned(), json!({ "type": "string" }));
         });
         assert_eq!(difference.unknown, ["spec.later"]);
-        assert_eq!(difference.word(), "newer");
+        assert_eq!(difference.word(), "Newer");
     }
 
     #[test]
@@ -305,7 +305,7 @@ mod tests {
             fields(crd, "spec")["username"]["maxLength"] = json!(3);
         });
         assert_eq!(difference, changed(&["spec.username"]));
-        assert_eq!(difference.word(), "differs");
+        assert_eq!(difference.word(), "Differs");
         let difference = change(|crd| {
             let conditions = &mut fields(crd, "status")["conditions"];
             conditions["items"]["properties"]["reason"]["pattern"] = json!("^x$");

@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 
 /// How another version relates to the version of this program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub enum Skew {
     /// The same version.
     Same,
@@ -76,6 +75,12 @@ mod tests {
     #[case("0.2.0", "", Skew::Unknown)]
     fn two_versions_have_a_verdict(#[case] this: &str, #[case] other: &str, #[case] wanted: Skew) {
         assert_eq!(skew(this, other), wanted);
+    }
+
+    #[test]
+    fn a_verdict_is_upper_camel_case_for_programs() {
+        let skew = serde_json::to_value(Skew::ThisIsOlder).expect("JSON");
+        assert_eq!(skew, "ThisIsOlder");
     }
 
     #[rstest]

@@ -8,7 +8,10 @@ use super::{
     seen::Seen,
     skew::{Skew, skew, version_of},
 };
+use crate::api::{self, VERSION};
 use serde::Serialize;
+
+const CRDS: &str = "crds";
 
 /// The versions.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -47,7 +50,7 @@ pub struct CrdVersion {
     /// What the API server stores.
     #[serde(flatten)]
     pub stored: StoredCrd,
-    /// Whether the schema is the `same` as this program's, `older`, `newer`, or `differs`.
+    /// Whether the schema is the `Same` as this program's, `Older`, `Newer`, or `Differs`.
     pub schema: &'static str,
 }
 
@@ -112,33 +115,36 @@ fn of_operators(client: &str, installed: &Seen<Vec<Installed>>) -> Vec<Finding> 
 }
 
 fn of_crds(client: &str, stored: &Seen<Vec<StoredCrd>>) -> Vec<Finding> {
-    let subject = "crds";
-    match stored {
-        Seen::Known(stored) if stored.is_empty() => {
-            let text = "the CRDs are not installed".to_owned();
-            vec![Finding::new(subject, Level::Warning, text).cured_by(crds::apply())]
-        }
-        Seen::Known(stored) => stored
-            .iter()
-            .map(|it| {
-                let versions = format!("served {}, stored {}", it.served.join(", "), it.storage);
-                let well = || {
-                    let text = format!("{}: {versions}; the schema is of {client}", it.name);
-                    Finding::new(subject, Level::Well, text)
-                };
-                let differs = crds::schema(it, client).map(|mut finding| {
-                    finding.text = format!("{}; {versions}", finding.text);
-                    finding
-                });
-                differs.unwrap_or_else(well)
-            })
-            .collect(),
+    let stored = match stored {
+        Seen::Known(stored) => stored,
         unseen => {
             let why = unseen.why_not().unwrap_or_default();
             let text = format!("the CRDs' versions are unknown: {why}");
-            vec![Finding::new(subject, Level::Unknown, text)]
+            return vec![Finding::new(CRDS, Level::Unknown, text)];
         }
+    };
+    let failed = |text: String| Finding::new(CRDS, Level::Failed, text).cured_by(crds::apply());
+    if stored.is_empty() {
+        return vec![failed("the CRDs are not installed".to_owned())];
     }
+    let absent = api::crds().map(|it| it.spec.names.plural);
+    let absent = absent
+        .into_iter()
+        .filter(|name| !stored.iter().any(|it| it.name == *name));
+    let absent = absent.map(|name| failed(format!("{name}: the CRD is not installed")));
+    let found = stored.iter().map(|it| {
+        let versions = format!("served {}, stored {}", it.served.join(", "), it.storage);
+        if !it.served.iter().any(|it| it == VERSION) {
+            return failed(format!("{}: {versions}, and not {VERSION}", it.name));
+        }
+        if let Some(mut finding) = crds::schema(it, client) {
+            finding.text = format!("{}; {versions}", finding.text);
+            return finding;
+        }
+        let text = format!("{}: {versions}; the schema is of {client}", it.name);
+        Finding::new(CRDS, Level::Well, text)
+    });
+    found.chain(absent).collect()
 }
 
 #[cfg(test)]
@@ -147,6 +153,7 @@ mod tests {
     use crate::core::checkup::{
         finding::exit_status, installed::Settings, right::Right, schema::Difference,
     };
+    use rstest::rstest;
 
     fn operator(image: &str) -> Installed {
         Installed {
@@ -164,8 +171,17 @@ mod tests {
     }
 
     fn crd(missing: &[&str]) -> StoredCrd {
+        named("cognitouserpasswords", missing)
+    }
+
+    /// Both CRDs, of which the first lacks these fields.
+    fn both(missing: &[&str]) -> Seen<Vec<StoredCrd>> {
+        Seen::Known(vec![crd(missing), named("cognitouserpoolgrants", &[])])
+    }
+
+    fn named(name: &str, missing: &[&str]) -> StoredCrd {
         StoredCrd {
-            name: "cognitouserpasswords".to_owned(),
+            name: name.to_owned(),
             served: vec!["v1alpha1".to_owned()],
             storage: "v1alpha1".to_owned(),
             stored_versions: vec!["v1alpha1".to_owned()],
@@ -188,7 +204,7 @@ mod tests {
     #[test]
     fn equal_versions_are_well() {
         let installed = Seen::Known(vec![operator("a:0.1.0")]);
-        let versions = versions("0.1.0", &installed, &Seen::Known(vec![crd(&[])]));
+        let versions = versions("0.1.0", &installed, &both(&[]));
         assert_eq!(
             texts(&versions),
             [
@@ -201,20 +217,20 @@ mod tests {
                     Level::Well,
                     "cognitouserpasswords: served v1alpha1, stored v1alpha1; the schema is of 0.1.0"
                 ),
+                (
+                    Level::Well,
+                    "cognitouserpoolgrants: served v1alpha1, stored v1alpha1; the schema is of 0.1.0"
+                ),
             ]
         );
         assert_eq!(versions.operators[0].skew, Skew::Same);
-        assert_eq!(versions.crds[0].schema, "same");
+        assert_eq!(versions.crds[0].schema, "Same");
     }
 
     #[test]
     fn another_version_of_the_operator_and_an_older_crd_are_named() {
         let installed = Seen::Known(vec![operator("a:0.2.0")]);
-        let versions = versions(
-            "0.1.0",
-            &installed,
-            &Seen::Known(vec![crd(&["spec.drift"])]),
-        );
+        let versions = versions("0.1.0", &installed, &both(&["spec.drift"]));
         let texts = texts(&versions);
         assert_eq!(
             texts[1],
@@ -229,6 +245,26 @@ mod tests {
                 Level::Failed,
                 "cognitouserpasswords is older than 0.1.0: lacks spec.drift; served v1alpha1, stored v1alpha1"
             )
+        );
+        assert_eq!(exit_status(&versions.findings), 1);
+    }
+
+    #[rstest]
+    #[case::none(vec![], "the CRDs are not installed")]
+    #[case::one(vec![crd(&[])], "cognitouserpoolgrants: the CRD is not installed")]
+    #[case::another_version(
+        vec![StoredCrd { served: vec!["v1".to_owned()], ..crd(&[]) }, named("cognitouserpoolgrants", &[])],
+        "cognitouserpasswords: served v1, stored v1alpha1, and not v1alpha1"
+    )]
+    fn a_crd_that_the_api_server_does_not_serve_fails(
+        #[case] stored: Vec<StoredCrd>,
+        #[case] text: &str,
+    ) {
+        let installed = Seen::Known(vec![operator("a:0.1.0")]);
+        let versions = versions("0.1.0", &installed, &Seen::Known(stored));
+        assert!(
+            texts(&versions).contains(&(Level::Failed, text)),
+            "{versions:?}"
         );
         assert_eq!(exit_status(&versions.findings), 1);
     }

@@ -6,7 +6,7 @@ use super::{
     facts::{Listed, Surroundings},
     report::Report,
     subject::Subject,
-    words::{count, span},
+    words::{count, shown, span},
 };
 use crate::{
     api::{Class, ConditionType, REQUESTED_AT, Reason},
@@ -33,10 +33,21 @@ pub struct Summary {
     pub ready: usize,
     /// The states, the worst first.
     pub states: Vec<State>,
-    /// What is wrong with the operator, the CRDs and the grants; and what the caller can't see of them.
+    /// What is wrong with the place that was asked about, the operator, the CRDs and the grants; and what the caller can't see of them.
     pub findings: Vec<Finding>,
     /// The reports on the resources that are not Ready, or suspended. Without a look at their Secrets.
     pub resources: Vec<Report>,
+}
+
+/// Where resources were looked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place<'a> {
+    /// In all namespaces.
+    Everywhere,
+    /// In a namespace, and whether the namespace exists; None if the caller may not see.
+    Namespace(&'a str, Option<bool>),
+    /// In all namespaces, the resources of a pool.
+    Pool(&'a str),
 }
 
 /// The resources in one state.
@@ -230,6 +241,24 @@ impl Summary {
         }
     }
 
+    /// Says that no resource is in this place, where the caller perhaps meant another: a namespace that doesn't
+    /// exist, or a pool that no resource names.
+    pub fn nothing_in(&mut self, place: Place<'_>) {
+        let (subject, text) = match place {
+            Place::Namespace(name, Some(false)) => (
+                "namespace",
+                format!("the namespace {} doesn't exist", shown(name)),
+            ),
+            Place::Pool(pool) => (
+                "pool",
+                format!("no resource names the pool {}", shown(pool)),
+            ),
+            Place::Everywhere | Place::Namespace(_, Some(true) | None) => return,
+        };
+        self.findings
+            .insert(0, Finding::new(subject, Level::Failed, text));
+    }
+
     /// Whether all resources are Ready, and nothing else failed.
     #[must_use]
     pub fn is_well(&self) -> bool {
@@ -240,11 +269,10 @@ impl Summary {
     /// The summary as text. `place` ends the first line, such as `in all namespaces`.
     #[must_use]
     pub fn text(&self, layout: &Layout, place: &str) -> String {
-        let head = format!(
-            "{} {place}: {} Ready",
-            count(self.total, "resource"),
-            self.ready
-        );
+        let mut head = format!("{} {place}", count(self.total, "resource"));
+        if self.total > 0 {
+            head = format!("{head}: {} Ready", self.ready);
+        }
         let rows = self.states.iter().map(State::finding);
         let rows: Vec<_> = rows.chain(self.findings.iter().cloned()).collect();
         let mut parts = vec![layout.wrapped(&head, 0), layout.findings(&rows)];

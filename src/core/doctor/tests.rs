@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 
 mod goldens;
 mod operators;
+mod places;
 
 pub(super) const NOW: &str = "2026-11-29T12:00:00Z";
 

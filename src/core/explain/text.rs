@@ -7,6 +7,8 @@ use crate::core::checkup::layout::{Layout, page_url};
 const REASON: usize = 30;
 /// The width of the column that says who acts next.
 const NEXT: usize = 9;
+/// The least width of the column of meanings.
+const MEANING: usize = 25;
 
 /// One topic, with everything that is known.
 #[must_use]
@@ -20,10 +22,9 @@ pub fn one(topic: &Topic, layout: &Layout) -> String {
     };
     row("meaning", &topic.meaning);
     row("next", topic.next.sentence());
-    row("cure", &topic.cure);
-    if let Some(command) = topic.command {
-        lines.push(format!("    {command}"));
-    }
+    let cure = topic.cure.clone().unwrap_or_default();
+    row("cure", &cure.text);
+    lines.extend(cure.commands.iter().map(|it| format!("    {it}")));
     let mut row = |label: &str, text: &str| {
         if !text.is_empty() {
             let text = layout.wrapped(text, 11);
@@ -36,14 +37,22 @@ pub fn one(topic: &Topic, layout: &Layout) -> String {
 }
 
 fn place(topic: &Topic) -> String {
-    format!("{} of a {}, {}", topic.condition, topic.kind, topic.class)
+    let class = topic.class.to_lowercase();
+    format!("{} of a {}, {class}", topic.condition, topic.kind)
 }
 
 /// All topics, one row each, below a heading for each condition.
 #[must_use]
 pub fn table(topics: &[Topic], layout: &Layout) -> String {
-    let indent = REASON + NEXT + 4;
-    let mut lines = vec![format!("{:<REASON$}  {:<NEXT$}  MEANING", "REASON", "NEXT")];
+    let beside = REASON + NEXT + 4;
+    // On a narrow terminal, the meaning stands below its reason.
+    let is_narrow = layout.width < beside + MEANING;
+    let indent = if is_narrow { 2 } else { beside };
+    let mut lines = vec![if is_narrow {
+        "REASON (NEXT)".to_owned()
+    } else {
+        format!("{:<REASON$}  {:<NEXT$}  MEANING", "REASON", "NEXT")
+    }];
     let mut heading = ("Ready", "CognitoUserPassword");
     for topic in topics {
         let of = (topic.condition, topic.kind);
@@ -53,12 +62,14 @@ pub fn table(topics: &[Topic], layout: &Layout) -> String {
             lines.push(format!("{} of a {}:", topic.condition, topic.kind));
         }
         let meaning = layout.wrapped(&topic.meaning, indent);
-        lines.push(format!(
-            "{:<REASON$}  {:<NEXT$}  {}",
-            topic.reason,
-            topic.next.word(),
-            meaning.trim_start()
-        ));
+        let (reason, next) = (&topic.reason, topic.next.word());
+        if is_narrow {
+            lines.push(format!("{reason} ({next})"));
+            lines.push(meaning);
+        } else {
+            let meaning = meaning.trim_start();
+            lines.push(format!("{reason:<REASON$}  {next:<NEXT$}  {meaning}"));
+        }
     }
     lines.join("\n")
 }
@@ -85,12 +96,18 @@ UserNotFound (Ready of a CognitoUserPassword, waiting)
     }
 
     #[test]
-    fn the_table_fits_eighty_columns_and_has_every_reason() {
+    fn the_table_fits_eighty_columns_and_forty_and_has_every_reason() {
         let topics = topics();
-        let text = table(&topics, &Layout::plain(80));
-        for line in text.lines() {
-            assert!(line.chars().count() <= 80, "{line}");
+        for width in [40, 60, 80, 200] {
+            let text = table(&topics, &Layout::plain(width));
+            for line in text.lines() {
+                assert!(line.chars().count() <= width, "{width}: {line}");
+            }
+            // Not one word a line.
+            let lines = text.lines().count();
+            assert!(lines < topics.len() * 6, "{width}: {lines} lines");
         }
+        let text = table(&topics, &Layout::plain(80));
         for topic in &topics {
             assert!(topic.reason.len() <= REASON);
             let is_row = |line: &str| line.split_whitespace().next() == Some(&topic.reason);

@@ -4,6 +4,7 @@ use crate::{
     api::{Class, REASONS, aws_codes},
     core::{
         access::grant_status::GRANT_REASONS,
+        checkup::finding::Cure,
         condition::{
             ready::SUSPENDED,
             verified::{NOT_SEEN, UNKNOWN_STATE, USER_SEEN},
@@ -18,7 +19,6 @@ const REQUEST: &str =
 
 /// Who acts next.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
 pub enum Next {
     /// A person. The operator doesn't try again before something changes.
     You,
@@ -75,7 +75,7 @@ pub struct Topic {
     pub kind: &'static str,
     /// The condition.
     pub condition: &'static str,
-    /// The class, as the documentation has the class: `settled`, `stalled`, `waiting`, `transient` or `unknown`.
+    /// The class: `Settled`, `Stalled`, `Waiting`, `Transient` or `Unknown`.
     pub class: &'static str,
     /// Who acts next.
     pub next: Next,
@@ -83,11 +83,9 @@ pub struct Topic {
     pub codes: Vec<&'static str>,
     /// What happened.
     pub meaning: String,
-    /// What to do; empty if nothing.
-    pub cure: String,
-    /// The command that the cure names.
+    /// What to do; None if nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub command: Option<&'static str>,
+    pub cure: Option<Cure>,
     /// The page, below `docs/`.
     pub page: String,
 }
@@ -104,7 +102,7 @@ pub fn topics() -> Vec<Topic> {
             if entry.word == "UnhandledError" {
                 codes.extend(&others);
             }
-            let has_command = entry.cure.contains(REQUEST);
+            let page = format!("reasons.md#{}", entry.word.to_lowercase());
             Topic {
                 reason: entry.word.to_owned(),
                 kind: "CognitoUserPassword",
@@ -113,9 +111,8 @@ pub fn topics() -> Vec<Topic> {
                 next: Next::of(entry.class),
                 codes,
                 meaning: entry.meaning.to_owned(),
-                cure: entry.cure.replace(REQUEST, "the command below"),
-                command: has_command.then_some(REQUEST),
-                page: format!("reasons.md#{}", entry.word.to_lowercase()),
+                cure: cure(entry.cure, &page),
+                page,
             }
         })
         .collect();
@@ -124,21 +121,39 @@ pub fn topics() -> Vec<Topic> {
         reason: SUSPENDED.to_owned(),
         kind: "CognitoUserPassword",
         condition: "Suspended",
-        class: "settled",
+        class: "Settled",
         next: Next::You,
         codes: Vec::new(),
         meaning: "spec.suspend is true, so the operator leaves the user's password alone"
             .to_owned(),
-        cure: "set spec.suspend to false when the operator shall set the password again".to_owned(),
-        command: None,
-        page: "tenant.md#suspend-or-delete".to_owned(),
+        cure: cure(
+            "set spec.suspend to false when the operator shall set the password again",
+            SUSPENSION,
+        ),
+        page: SUSPENSION.to_owned(),
     });
     topics.extend(GRANT_REASONS.iter().map(|reason| of_grant(reason)));
     topics
 }
 
+/// The page about suspensions.
+const SUSPENSION: &str = "tenant.md#suspend-or-delete";
+
+/// The page about the condition Verified.
+const VERIFIED: &str = "reasons.md#the-condition-verified";
+
+/// The page about the condition of a grant.
+const GRANT: &str = "multi-tenancy.md#the-status-of-a-grant";
+
+/// A cure in words, with the command that the words name apart from the words. None without words.
+fn cure(words: &str, page: &str) -> Option<Cure> {
+    let commands = words.contains(REQUEST).then(|| REQUEST.to_owned());
+    let text = words.replace(REQUEST, "the command below");
+    (!words.is_empty()).then(|| Cure::commands(&text, commands).more(page))
+}
+
 fn of_verified() -> [Topic; 3] {
-    let topic = |(reason, message): (&str, &str), next, cure: &str| {
+    let topic = |(reason, message): (&str, &str), next, words: &str| {
         // The message is one sentence about what the look found, and perhaps a second one, the cure.
         let meaning = message.split(". ").next().unwrap_or(message);
         Topic {
@@ -146,16 +161,15 @@ fn of_verified() -> [Topic; 3] {
             kind: "CognitoUserPassword",
             condition: "Verified",
             class: if next == Next::Nobody {
-                "settled"
+                "Settled"
             } else {
-                "waiting"
+                "Waiting"
             },
             next,
             codes: Vec::new(),
             meaning: decapitalized(meaning.trim_end_matches('.')),
-            cure: cure.to_owned(),
-            command: None,
-            page: "reasons.md#the-condition-verified".to_owned(),
+            cure: cure(words, VERIFIED),
+            page: VERIFIED.to_owned(),
         }
     };
     [
@@ -174,16 +188,16 @@ fn of_verified() -> [Topic; 3] {
 }
 
 fn of_grant(reason: &str) -> Topic {
-    let (class, next, meaning, cure) = match reason {
-        "Accepted" => ("settled", Next::Nobody, "the grant is in force", ""),
+    let (class, next, meaning, words) = match reason {
+        "Accepted" => ("Settled", Next::Nobody, "the grant is in force", ""),
         "InvalidSpec" => (
-            "stalled",
+            "Stalled",
             Next::You,
             "the grant is invalid and admits no resource",
             "correct the field that the message names",
         ),
         _ => (
-            "waiting",
+            "Waiting",
             Next::Both,
             "the operator can't assume the grant's role",
             "let the role's trust policy name the operator's identity, and spec.externalId if it asks for one, and let the operator's own policy allow sts:AssumeRole on it; the operator tries again by itself",
@@ -197,19 +211,18 @@ fn of_grant(reason: &str) -> Topic {
         next,
         codes: Vec::new(),
         meaning: meaning.to_owned(),
-        cure: cure.to_owned(),
-        command: None,
-        page: "multi-tenancy.md#the-status-of-a-grant".to_owned(),
+        cure: cure(words, GRANT),
+        page: GRANT.to_owned(),
     }
 }
 
 const fn class_word(class: Class) -> &'static str {
     match class {
-        Class::Settled => "settled",
-        Class::Stalled => "stalled",
-        Class::Waiting => "waiting",
-        Class::Transient => "transient",
-        Class::Unknown => "unknown",
+        Class::Settled => "Settled",
+        Class::Stalled => "Stalled",
+        Class::Waiting => "Waiting",
+        Class::Transient => "Transient",
+        Class::Unknown => "Unknown",
     }
 }
 
@@ -324,10 +337,11 @@ mod tests {
     #[test]
     fn a_command_stands_apart_from_its_sentence() {
         for topic in topics() {
-            assert!(!topic.cure.contains("kubectl annotate"), "{}", topic.reason);
+            let cure = topic.cure.unwrap_or_default();
+            assert!(!cure.text.contains("kubectl annotate"), "{}", topic.reason);
             assert_eq!(
-                topic.cure.contains("command below"),
-                topic.command.is_some()
+                cure.text.contains("command below"),
+                !cure.commands.is_empty()
             );
         }
     }

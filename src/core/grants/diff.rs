@@ -39,7 +39,7 @@ pub struct Difference {
 pub struct GrantChange {
     /// The name of the grant.
     pub name: String,
-    /// `added`, `changed` or `deleted`.
+    /// `Added`, `Changed` or `Deleted`.
     pub change: &'static str,
 }
 
@@ -55,7 +55,7 @@ pub struct ResourceChange {
     pub user_pool_id: String,
     /// Its user.
     pub username: String,
-    /// `gains`, `loses`, or `changes` if the operator uses another Region or role from the next call on.
+    /// `Gains`, `Loses`, or `Changes` if the operator uses another Region or role from the next call on.
     pub change: &'static str,
     /// The admission before.
     pub before: Standing,
@@ -69,7 +69,7 @@ pub struct ResourceChange {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PatternChange {
-    /// `gains` or `loses`.
+    /// `Gains` or `Loses`.
     pub change: &'static str,
     /// The pool.
     pub user_pool_id: String,
@@ -131,9 +131,9 @@ fn grant_changes(before: &ListedGrants, after: &ListedGrants) -> Vec<GrantChange
     let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let changes = names.into_iter().filter_map(|name| {
         let change = match (before.get(name), after.get(name)) {
-            (None, Some(_)) => "added",
-            (Some(_), None) => "deleted",
-            (Some(old), Some(new)) if old != new => "changed",
+            (None, Some(_)) => "Added",
+            (Some(_), None) => "Deleted",
+            (Some(old), Some(new)) if old != new => "Changed",
             _ => return None,
         };
         Some(GrantChange {
@@ -179,9 +179,9 @@ fn change(before: &Admission, after: &Admission) -> Option<&'static str> {
     let is_granted = |admission: &Admission| matches!(admission, Admission::Granted(_));
     match (is_granted(before), is_granted(after)) {
         _ if before == after => None,
-        (false, true) => Some("gains"),
-        (true, false) => Some("loses"),
-        (true, true) | (false, false) => Some("changes"),
+        (false, true) => Some("Gains"),
+        (true, false) => Some("Loses"),
+        (true, true) | (false, false) => Some("Changes"),
     }
 }
 
@@ -191,7 +191,7 @@ fn change_words(before: &Admission, after: &Admission) -> String {
         Admission::NotGranted => "NotGranted".to_owned(),
         Admission::Ambiguous => "AmbiguousGrant".to_owned(),
         Admission::UnknownRegion => "UnknownRegion".to_owned(),
-        Admission::Unknown => "unknown, because you may not read the namespace's labels".to_owned(),
+        Admission::Unknown => "unknown, because the namespace's labels can't be read".to_owned(),
     };
     match (before, after) {
         (Admission::Granted(_), Admission::Granted(_)) => format!(
@@ -220,13 +220,13 @@ fn pattern_changes(
         let after = offers(new, name, labels.as_ref());
         for offer in after.difference(&before) {
             changes
-                .entry(("gains", offer.clone()))
+                .entry(("Gains", offer.clone()))
                 .or_default()
                 .push(name.to_owned());
         }
         for offer in before.difference(&after) {
             changes
-                .entry(("loses", offer.clone()))
+                .entry(("Loses", offer.clone()))
                 .or_default()
                 .push(name.to_owned());
         }
@@ -235,13 +235,13 @@ fn pattern_changes(
         let (before, after) = (selector_offers(old), selector_offers(new));
         for offer in after.difference(&before) {
             changes
-                .entry(("gains", offer.clone()))
+                .entry(("Gains", offer.clone()))
                 .or_default()
                 .push("*".to_owned());
         }
         for offer in before.difference(&after) {
             changes
-                .entry(("loses", offer.clone()))
+                .entry(("Loses", offer.clone()))
                 .or_default()
                 .push("*".to_owned());
         }
@@ -344,7 +344,7 @@ impl Difference {
             lines.push(format!(
                 "grant {} would be {}",
                 legible(&grant.name, 253),
-                grant.change
+                grant.change.to_lowercase()
             ));
         }
         if !self.patterns.is_empty() {
@@ -391,8 +391,8 @@ impl Difference {
 
 fn mark(change: &str) -> &'static str {
     match change {
-        "gains" => "+",
-        "loses" => "-",
+        "Gains" => "+",
+        "Loses" => "-",
         _ => "~",
     }
 }

@@ -19,7 +19,7 @@ pub struct Tested<'a> {
     pub namespace: &'a str,
     /// Whether the namespace exists; `None` if the caller may not see.
     pub exists: Option<bool>,
-    /// Whether the caller may not list the grants, so that nothing is known.
+    /// Whether the grants can't be read, so that nothing is known.
     pub is_blind: bool,
     /// The user.
     pub target: &'a Target,
@@ -60,7 +60,7 @@ pub struct TestReport {
 pub struct GrantReport {
     /// The name of the grant.
     pub name: String,
-    /// Whether the grant lets the namespace manage the user: `yes`, `no`, or `unknown` without the labels.
+    /// Whether the grant lets the namespace manage the user: `Yes`, `No`, or `Unknown` without the labels.
     pub fits: &'static str,
     /// The Region and the role of a grant that fits.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,19 +77,19 @@ impl Tested<'_> {
         let standing = self.answer.standing();
         let by = self.answer.by.iter().map(|(name, authority)| GrantReport {
             name: name.clone(),
-            fits: "yes",
+            fits: "Yes",
             authority: Some(authority.into()),
             why_not: Vec::new(),
         });
         let by_labels = self.answer.by_labels.iter().map(|name| GrantReport {
             name: name.clone(),
-            fits: "unknown",
+            fits: "Unknown",
             authority: None,
             why_not: Vec::new(),
         });
         let misfits = self.answer.misfits.iter().map(|(name, why)| GrantReport {
             name: name.clone(),
-            fits: "no",
+            fits: "No",
             authority: None,
             why_not: why.iter().map(Misfit::to_string).collect(),
         });
@@ -116,7 +116,7 @@ impl Tested<'_> {
         }));
         findings.extend(self.answer.by_labels.iter().map(|name| {
             let text = format!(
-                "{name} decides by labels of {}, which you may not read",
+                "{name} decides by labels of {}, which can't be read",
                 self.namespace
             );
             Finding::new("grant", Level::Unknown, text)
@@ -193,14 +193,14 @@ impl Tested<'_> {
             }
             Admission::Unknown if self.is_blind => {
                 let text = format!(
-                    "unknown: whether resources of {namespace} may manage {user} of {pool} depends on grants that you may not list"
+                    "unknown: whether resources of {namespace} may manage {user} of {pool} depends on grants, which can't be read"
                 );
                 Finding::new("answer", Level::Unknown, text)
                     .cured_by(Cure::words("ask your platform team").more("multi-tenancy.md"))
             }
             Admission::Unknown => {
                 let text = format!(
-                    "unknown: whether resources of {namespace} may manage {user} of {pool} depends on labels that you may not read"
+                    "unknown: whether resources of {namespace} may manage {user} of {pool} depends on labels, which can't be read"
                 );
                 Finding::new("answer", Level::Unknown, text)
             }

@@ -324,7 +324,7 @@ impl Holders {
         }
         findings.extend(self.by_labels.iter().map(|grant| {
             let text =
-                format!("{grant} chooses namespaces by labels, and you may not list namespaces");
+                format!("{grant} chooses namespaces by labels, and the namespaces can't be listed");
             Finding::new("grant", Level::Unknown, text)
         }));
         let (level, manager) = match &self.manager {

@@ -151,7 +151,7 @@ async fn an_empty_cluster_can_be_checked_before_an_installation() {
     let report = Report::of(&admin, &["version"]).await;
     assert_eq!(
         (report.status, report.document["operators"].clone()),
-        (0, json!([]))
+        (1, json!([]))
     );
 
     let nobody = person(&plane, "nobody", None);
@@ -329,8 +329,8 @@ async fn all_is_well(view: &View, args: &[&str]) {
     }
     let report = view.version().await;
     assert_eq!(report.status, 0, "{:#}", report.document);
-    assert_eq!(report.document["operators"][0]["skew"], "same");
-    assert_eq!(report.document["crds"][1]["schema"], "same");
+    assert_eq!(report.document["operators"][0]["skew"], "Same");
+    assert_eq!(report.document["crds"][1]["schema"], "Same");
 
     // Through the API server, the pods are not reached: no kubelet runs them.
     let report = view.check(&[]).await;
@@ -365,7 +365,7 @@ async fn a_crd_is_older(view: &View, args: &[&str]) {
     let report = view.version().await;
     assert_eq!(report.status, 1, "{:#}", report.document);
     let crd = &report.document["crds"][0];
-    assert_eq!(crd["schema"], "older");
+    assert_eq!(crd["schema"], "Older");
     assert_eq!(crd["difference"]["missing"], json!(["status.foundAs"]));
     cure(&view.plane, &report, "crds");
     let report = view.version().await;
@@ -386,7 +386,7 @@ async fn two_share_a_lease(view: &View, args: &[&str]) {
     assert!(texts[0].contains(wanted), "{texts:?}");
     let report = view.version().await;
     let skew = &report.document["operators"][1]["skew"];
-    assert_eq!(skew, "thisIsOlder", "{:#}", report.document);
+    assert_eq!(skew, "ThisIsOlder", "{:#}", report.document);
     let delete = [&["delete", "deployment", "second"][..], &HOME].concat();
     view.plane.kubectl(&delete);
 }

@@ -48,6 +48,6 @@ async fn a_code_of_aws_leads_to_its_reason_and_an_unknown_word_to_near_ones() {
     assert_eq!(status, 0);
     let document: Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!(document["kind"], "Reasons");
-    assert_eq!(document["reasons"][0]["next"], "both");
+    assert_eq!(document["reasons"][0]["next"], "Both");
     assert_eq!(document["reasons"][1]["kind"], "CognitoUserPoolGrant");
 }

@@ -112,7 +112,7 @@ async fn the_answers_are_what_the_operator_decides() {
     let (status, said) = grants(&admin, &["diff", "-f", new]).await;
     assert_eq!(status, 0, "{said}");
     let gone = document(&admin, &["diff", "--delete", theirs]).await;
-    assert_eq!(gone["resources"][0]["change"], "loses");
+    assert_eq!(gone["resources"][0]["change"], "Loses");
     assert_eq!(gone["resources"][0]["after"]["admission"], "NotGranted");
     assert_eq!(gone["patterns"][0]["namespaces"], json!([theirs]));
     other.revoke().await;
@@ -175,7 +175,7 @@ async fn without_the_labels_of_a_namespace_names_still_decide() {
     let (status, said) = grants(&caller, &test).await;
     assert_eq!(status, 3, "{said}");
     assert!(
-        flat(&said).contains("depends on labels that you may not read"),
+        flat(&said).contains("depends on labels, which can't be read"),
         "{said}"
     );
     let (status, said) = grants(&caller, &[&["who"][..], &of_user].concat()).await;
@@ -213,7 +213,7 @@ async fn a_grant_is_read_from_standard_input() {
     let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(output.status.code(), Some(1), "{document:#}");
     let grants = &document["grants"];
-    let added = json!({ "name": "from-stdin", "change": "added" });
+    let added = json!({ "name": "from-stdin", "change": "Added" });
     assert!(
         grants.as_array().is_some_and(|it| it.contains(&added)),
         "{document:#}"

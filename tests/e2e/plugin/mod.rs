@@ -34,6 +34,16 @@ pub(crate) async fn plugin(kubeconfig: &Path, args: &[&str]) -> (i32, String, St
     read(output.await.expect("the plugin starts"))
 }
 
+/// The same on a terminal so wide that no line is broken.
+pub(crate) async fn wide_plugin(kubeconfig: &Path, args: &[&str]) -> (i32, String, String) {
+    let mut command = command(PLUGIN, kubeconfig, args);
+    command.env("COLUMNS", WIDE);
+    read(command.output().await.expect("the plugin starts"))
+}
+
+/// The columns of a terminal on which no line is broken.
+pub(crate) const WIDE: &str = "10000";
+
 fn command(program: &str, kubeconfig: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command
@@ -63,6 +73,8 @@ impl Running {
     pub(crate) fn start(program: &str, kubeconfig: &Path, args: &[&str]) -> Self {
         let mut command = command(program, kubeconfig, args);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Each line is read for itself.
+        command.env("COLUMNS", WIDE);
         let mut child = command.spawn().expect("the command starts");
         let errors = child.stderr.take().expect("a pipe");
         Self {

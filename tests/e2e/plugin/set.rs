@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{EDIT, PLUGIN, Running, VIEW, caller, plugin, tenant};
+use super::{EDIT, PLUGIN, Running, VIEW, caller, tenant, wide_plugin as plugin};
 use crate::duplicates::second_after;
 use crate::support::Fault;
 use crate::world::{POOL, World};
@@ -78,11 +78,11 @@ async fn each_asked_resource_gets_one_call_and_the_spared_ones_get_none() {
         ])
     );
     for (name, wanted) in [
-        ("one", ("answered", "PasswordSet")),
-        ("two", ("answered", "PasswordSet")),
-        ("temporary", ("spared", "Temporary")),
-        ("paused", ("spared", "Suspended")),
-        ("twin", ("spared", "DuplicateUser")),
+        ("one", ("Answered", "PasswordSet")),
+        ("two", ("Answered", "PasswordSet")),
+        ("temporary", ("Spared", "Temporary")),
+        ("paused", ("Spared", "Suspended")),
+        ("twin", ("Spared", "DuplicateUser")),
     ] {
         assert_eq!(
             state(&document, name),
@@ -207,7 +207,7 @@ async fn the_rate_comes_from_the_installed_operator() {
     }
     let kubeconfig = world.plane.kubeconfig_path();
     let args = ["set", "--all", "-n", &world.namespace, "--dry-run"];
-    let (status, stdout, _) = plugin(&kubeconfig, &args).await;
+    let (status, stdout, _) = super::plugin(&kubeconfig, &args).await;
     assert_eq!(status, 0);
     let text = stdout.replace('\n', " ");
     assert!(text.starts_with("3 sets in eu-west-1; about 4 s, at 0.5 a second and 1 at once by the operator's settings"), "{stdout}");

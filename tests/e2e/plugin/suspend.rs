@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 use serde_json::json;
 
-use super::{EDIT, VIEW, plugin, tenant};
+use super::{EDIT, VIEW, tenant, wide_plugin as plugin};
 use crate::support::condition;
 use crate::world::World;
 
@@ -63,7 +63,7 @@ async fn a_suspension_says_why_and_a_resume_takes_both_away() {
     // A request on a suspended resource would be silent, so the command refuses.
     let (status, _, stderr) = plugin(&editor, &["set", "bot", "-n", namespace]).await;
     assert_eq!(status, 1, "{stderr}");
-    let said = "bot: not asked: Suspended: suspended (INC-4711, alice): a request waits until";
+    let said = "bot: not asked: Suspended: INC-4711, alice; a request waits until";
     assert!(stderr.contains(said), "{stderr}");
 
     let (status, stdout, stderr) = plugin(&editor, &["resume", "--all", "-n", namespace]).await;
@@ -131,7 +131,7 @@ async fn who_applies_the_resource_is_warned_of() {
         .expect("a resource");
     assert_eq!(
         (&first["name"], &first["state"], &first["owner"]),
-        (&json!("argo"), &json!("resumed"), &json!("ArgoCd"))
+        (&json!("argo"), &json!("Resumed"), &json!("ArgoCd"))
     );
 }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{OPERATOR, PLUGIN, Running, VIEW, caller, command, plugin, read, tenant};
+use super::{
+    OPERATOR, PLUGIN, Running, VIEW, WIDE, caller, command, read, tenant, wide_plugin as plugin,
+};
 use crate::support::{ApiFault, Fault, Kind, Proxy, Signal, free_port};
 use crate::world::{POOL, World};
 
@@ -317,11 +319,11 @@ async fn the_document_for_programs_has_every_resource() {
     };
     assert_eq!(
         (&bot["state"], &bot["reason"]),
-        (&json!("met"), &json!("PasswordSet"))
+        (&json!("Met"), &json!("PasswordSet"))
     );
     assert_eq!(
         (&other["state"], &other["reason"]),
-        (&json!("timedOut"), &json!("NotFound"))
+        (&json!("TimedOut"), &json!("NotFound"))
     );
     assert_eq!(other["namespace"], world.namespace);
 }
@@ -348,7 +350,9 @@ async fn without_an_api_server_the_answer_is_unknown_and_mistakes_are_usage_erro
     let url = format!("https://127.0.0.1:{}", free_port());
     let name = format!("{}-nowhere", world.namespace);
     let nowhere = world.plane.kubeconfig_for_token_at(&url, &name, "none");
-    let output = command(OPERATOR, &nowhere, &["wait", "bot", "--timeout=0"]).output();
+    let output = command(OPERATOR, &nowhere, &["wait", "bot", "--timeout=0"])
+        .env("COLUMNS", WIDE)
+        .output();
     let (status, stdout, stderr) = read(output.await.expect("it starts"));
     assert_eq!((status, &*stdout), (3, ""), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");

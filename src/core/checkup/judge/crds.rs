@@ -149,9 +149,9 @@ pub(in crate::core::checkup) fn schema(crd: &StoredCrd, program: &str) -> Option
         format!("; other rules for {}", paths(changed))
     };
     match crd.difference.word() {
-        "same" => None,
-        "older" => Some(older(name, program, missing, &also)),
-        "newer" => Some(
+        "Same" => None,
+        "Older" => Some(older(name, program, missing, &also)),
+        "Newer" => Some(
             Finding::new(
                 SUBJECT,
                 Level::Warning,

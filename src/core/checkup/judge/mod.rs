@@ -50,6 +50,10 @@ fn of_operator(operator: &OperatorFacts, facts: &Facts, several: bool) -> Vec<Fi
     if let Some(deployed) = deployed {
         let asked = pages.map_or(&[][..], Pages::asked);
         findings.extend(operator::judge(deployed, asked, &facts.program));
+        // Through the API server, the pages are missing for the same reason, and say so.
+        if let Some(Pages::At(_)) = pages {
+            findings.extend(operator::unseen_pods(deployed));
+        }
     }
     findings.extend(leader::judge(operator));
     findings.extend(rights::judge(&operator.rights, deployed));

@@ -142,11 +142,11 @@ pub(super) fn resources(resources: &Seen<Resources>) -> Finding {
     let mut parts = vec![format!("{} Ready", resources.ready)];
     parts.extend((!names.is_empty()).then(|| first(&names, REASONS, ", ")));
     if let Some((name, since)) = &resources.longest_suspended {
-        parts.push(format!(
-            "{} suspended, {name} for {}",
-            resources.suspended,
-            span(SignedDuration::from_secs(*since))
-        ));
+        // Before the operator has observed a suspension, nothing says since when.
+        let longest = (*since > 0)
+            .then(|| format!(", {name} for {}", span(SignedDuration::from_secs(*since))));
+        let longest = longest.unwrap_or_default();
+        parts.push(format!("{} suspended{longest}", resources.suspended));
     }
     let is_long = |since: i64| since > SUSPENDED;
     let longest = resources.longest_suspended.as_ref();

@@ -132,6 +132,16 @@ pub(super) fn judge(deployed: &Deployed, pages: &[Page], program: &str) -> Vec<F
     findings
 }
 
+/// Why the pods are unknown; None if the pods are known.
+pub(super) fn unseen_pods(deployed: &Deployed) -> Option<Finding> {
+    let why = deployed.pods.why_not()?;
+    let text = format!(
+        "whether the leader is a pod of {} is unknown: {why}",
+        name(&deployed.installed)
+    );
+    Some(Finding::new(SUBJECT, Level::Unknown, text))
+}
+
 fn replicas(it: &Installed) -> Finding {
     let text = format!("{} of {} pods ready", it.ready, it.desired);
     let text = format!("{}: {text}", name(it));

@@ -1,13 +1,16 @@
 //! The pages of the operator's port: `/readyz`, and what `/metrics` says of AWS credentials.
 
 use super::facts::{Answer, Deployed, Page, Pages, Resources};
-use crate::core::{
-    checkup::{
-        finding::{Cure, Finding, Level},
-        seen::Seen,
+use crate::{
+    api::{Class, Reason},
+    core::{
+        checkup::{
+            finding::{Cure, Finding, Level},
+            seen::Seen,
+        },
+        text::legible,
+        words::count,
     },
-    text::legible,
-    words::count,
 };
 
 const NETWORK: &str = "network";
@@ -118,8 +121,14 @@ pub(super) fn identity(
         return Some(Finding::new(IDENTITY, Level::Unknown, text));
     };
     if number == 0 {
-        let text = "no resource waits for AWS credentials".to_owned();
-        return Some(Finding::new(IDENTITY, Level::Well, text));
+        let are_tried = answers_of(pages).any(has_set) || is_any_ready(resources);
+        return Some(if are_tried {
+            let text = "no resource waits for AWS credentials".to_owned();
+            Finding::new(IDENTITY, Level::Well, text)
+        } else {
+            let text = "no resource waits for AWS credentials, and none is Ready: whether the credentials work shows with the first set";
+            Finding::new(IDENTITY, Level::Warning, text.to_owned())
+        });
     }
     let text = format!(
         "{} {} because the operator, or the role of a grant, has no AWS credentials that work",
@@ -135,6 +144,28 @@ pub(super) fn identity(
     )
     .more("runbooks.md#the-identity-is-missing");
     Some(Finding::new(IDENTITY, Level::Failed, text).cured_by(cure))
+}
+
+fn is_any_ready(resources: Option<&Seen<Resources>>) -> bool {
+    let resources = resources.and_then(Seen::known);
+    resources.is_some_and(|it| it.ready > 0)
+}
+
+/// The texts of `/metrics`.
+fn answers_of(pages: &Pages) -> impl Iterator<Item = &str> {
+    let answers = pages.asked().iter().map(|it| it.metrics.as_ref());
+    answers.filter_map(|it| it.ok().map(|(_, text)| &**text))
+}
+
+/// Whether the page counts a resource whose password the operator has set.
+fn has_set(metrics: &str) -> bool {
+    let counts = |line: &str| {
+        let labelled = line.strip_prefix("cognito_password_operator_resources{reason=\"")?;
+        let (reason, count) = labelled.split_once("\"} ")?;
+        let is_settled = Reason::parse(reason)?.class() == Class::Settled;
+        Some(is_settled && count.trim().parse::<usize>().ok()? > 0)
+    };
+    metrics.lines().any(|line| counts(line) == Some(true))
 }
 
 /// How many resources wait for credentials.

@@ -81,8 +81,10 @@ pub fn of_namespace(namespace: Option<&str>, around: &Surroundings) -> Vec<Link>
     for it in acting {
         let link = of_operator(it);
         let runs = link.finding.level != Level::Failed;
+        // Where no pod leads, nothing else is missing than an answer that failed, perhaps of a named address.
+        let has_failed = matches!(it.metrics, Seen::Failed(_));
         links.push(link);
-        links.extend(unseen_load(it).filter(|_| runs));
+        links.extend(unseen_load(it).filter(|_| runs || has_failed));
         links.extend(super::rights::link(it, namespace));
     }
     links
@@ -118,12 +120,7 @@ pub fn crds(around: &Surroundings) -> Option<Link> {
             listed(&lacks)
         )
     };
-    let level = if unserved.is_empty() {
-        Level::Warning
-    } else {
-        Level::Failed
-    };
-    let mut link = Link::new("crds", level, text);
+    let mut link = Link::new("crds", Level::Failed, text);
     let installed = around.operators.iter().find_map(|it| it.installed.as_ref());
     let own = "kubectl cognito-password".to_owned();
     let program = match installed {

@@ -60,16 +60,72 @@ fn a_cause_that_no_status_tells(
     assert!(cure.page.is_some() || !command.is_empty(), "{cure:?}");
 }
 
+#[rstest]
+#[case::no_right(
+    denied("get", "pods/proxy", Some("home")),
+    "you may not get pods/proxy -n home"
+)]
+#[case::no_answer(Seen::Failed("http://x: connection refused".to_owned()), "http://x: connection refused")]
+#[case::no_pod(Seen::Known(Vec::new()), "no pod that leads answers /metrics")]
+#[case::no_leader(
+    Seen::Known(vec![("a".to_owned(), Metrics { leads: Some(false), ..Metrics::default() })]),
+    "no pod that leads answers /metrics"
+)]
+#[case::another_page(
+    Seen::Known(vec![("http://x".to_owned(), Metrics::default())]),
+    "/metrics of http://x has neither"
+)]
+fn a_queue_that_nobody_sees_is_a_question_with_the_cause(
+    #[case] metrics: Seen<Vec<(String, Metrics)>>,
+    #[case] why: &str,
+) {
+    let mut around = around();
+    around.operators[0].metrics = metrics;
+    let known = report(resource(|_| ()), &Seen::Known(Some(secret())), &around);
+    let found = known.chain.iter().find(|it| it.subject == "queue");
+    let found = found.unwrap_or_else(|| panic!("{}", text(&known)));
+    assert_eq!(found.level, Level::Unknown);
+    let place = "cognito-password-operator/cognito-password-operator";
+    assert_eq!(found.text, format!("queue and budget of {place}: {why}"));
+    // The operator itself is well all the same.
+    assert!(known.is_well(), "{}", text(&known));
+    let stale = resource(|it| it["metadata"]["generation"] = json!(4));
+    let stale = report(stale, &Seen::Known(Some(secret())), &around);
+    assert!(
+        text(&stale).contains("doesn't act for this resource"),
+        "{}",
+        text(&stale)
+    );
+}
+
 #[test]
-fn old_crds_are_a_warning_that_names_the_fields() {
+fn an_operator_that_does_not_run_has_no_queue_to_ask_for() {
+    let mut around = around();
+    around.operators[0].metrics = Seen::Known(Vec::new());
+    installed(&mut around).ready = 0;
+    let report = report(resource(|_| ()), &Seen::Known(Some(secret())), &around);
+    assert!(
+        report.chain.iter().all(|it| it.subject != "queue"),
+        "{}",
+        text(&report)
+    );
+    // But an address that the caller named, and that doesn't answer, is said.
+    around.operators[0].metrics = Seen::Failed("connection refused".to_owned());
+    let report = super::report(resource(|_| ()), &Seen::Known(Some(secret())), &around);
+    assert!(text(&report).contains("? queue"), "{}", text(&report));
+}
+
+#[test]
+fn old_crds_break_the_chain_and_the_fields_are_named() {
     let around = Surroundings {
         crds: crds(&KINDS, &["status.signOutOwed"]),
         ..around()
     };
     let report = report(resource(|_| ()), &Seen::Known(Some(secret())), &around);
     let said = text(&report);
+    assert!(said.contains("× crds"), "{said}");
     assert!(said.contains("status.signOutOwed"), "{said}");
-    assert!(report.is_well());
+    assert!(!report.is_well());
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn a_second_grant_of_another_role_takes_the_user_from_both() {
         resources: &resources,
     };
     let difference = difference(&before, &after, &Rules::default(), cluster);
-    assert_eq!(difference.resources[0].change, "loses");
+    assert_eq!(difference.resources[0].change, "Loses");
     assert_eq!(difference.resources[0].after.admission, "AmbiguousGrant");
 }
 
@@ -114,7 +114,7 @@ fn the_same_grant_changes_nothing_and_the_first_grant_closes_an_open_pool() {
     assert!(
         closed.notes[0].starts_with("every namespace may manage every user of eu-west-1_a now")
     );
-    assert_eq!(closed.resources[0].change, "loses");
+    assert_eq!(closed.resources[0].change, "Loses");
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn each_other_answer_says_what_it_follows_from() {
             &selecting,
             &deny,
             None,
-            "depends on labels that you may not read",
+            "depends on labels, which can't be read",
         ),
         (
             &bad,

@@ -3,33 +3,6 @@
 use super::*;
 
 #[test]
-fn a_deployment_that_is_scaled_to_0_is_in_nobodys_way() {
-    let mut facts = well();
-    let mut second = deployed(&mut facts).installed.clone();
-    second.namespace = "other".to_owned();
-    let both = |first: Installed, second: Installed| Some(Seen::Known(vec![first, second]));
-    let first = deployed(&mut facts).installed.clone();
-    facts.installed = both(first.clone(), second.clone());
-    assert!(
-        judge(&facts)
-            .iter()
-            .any(|it| it.text.contains("both watch all namespaces"))
-    );
-    // Another one acts, and this one is to be deleted.
-    deployed(&mut facts).installed.desired = 0;
-    facts.installed = both(deployed(&mut facts).installed.clone(), second);
-    let failed = judge(&facts).into_iter().find(|it| it.level == Failed);
-    assert_eq!(failed, None);
-    let found = on(&facts, "operator");
-    assert_eq!(found.len(), 1);
-    let cure = found[0].cure.as_ref().expect("a cure");
-    assert_eq!(
-        cure.commands,
-        ["kubectl delete deployment cognito-password-operator -n cognito-password-operator"]
-    );
-}
-
-#[test]
 fn each_fault_of_the_deployment_is_found_and_named() {
     assert_found(&[
         (
@@ -246,7 +219,8 @@ fn beside_a_running_operator_one_that_is_scaled_to_0_is_in_nobodys_way() {
     let worst = worst.expect("there are findings");
     assert_eq!(worst.level, Warning, "{}", worst.text);
     assert!(worst.text.starts_with("second/"), "{}", worst.text);
-    assert!(commands(&facts, "operator")[0].starts_with("kubectl delete -n second deployment/"));
+    let cure = worst.cure.expect("a cure");
+    assert!(cure.commands[0].ends_with(" -n second"), "{cure:?}");
 
     // Running again, it is in the way.
     facts.operators[1]
