@@ -698,6 +698,29 @@ fn help_names_every_flag_its_variable_and_its_default() {
     assert!(text(&output.stderr).contains("Usage:"), "{output:?}");
 }
 
+#[test]
+fn the_help_of_check_and_wait_is_about_check_and_wait() {
+    for (command, words) in [
+        ("check", "The namespaces that the operator watches"),
+        ("wait", "The namespace of the resources"),
+    ] {
+        let output = run(&[command, "--help"], &[]);
+        let help = text(&output.stdout);
+        let one_line = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(one_line.contains(words), "{command}: {help}");
+        for of_run in ["Watch these namespaces only", "Take part in the election"] {
+            assert!(!one_line.contains(of_run), "{command}: {help}");
+        }
+        let parts = ["Usage:", "\nOptions:", "\nExit status: 0", "\nExample:"];
+        let places = parts.map(|part| help.find(part));
+        assert!(
+            places.is_sorted() && places[0].is_some(),
+            "{command}: {help}"
+        );
+        assert!(!places.contains(&None), "{command}: {help}");
+    }
+}
+
 /// An operator with all settings and without an API server: enough to check the settings.
 struct RunningOperator {
     process: Process,

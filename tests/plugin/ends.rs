@@ -158,6 +158,36 @@ fn the_caller_acts_as_the_user_the_groups_and_the_uid_that_the_flags_name() {
     assert!(!asked.is_empty());
 }
 
+const SERVED: Answers = &[
+    VERSION,
+    YES,
+    ("/cognitouserpasswords?", NOTHING),
+    ("/cognitouserpoolgrants?", NOTHING),
+    ("/deployments", NOTHING),
+    (
+        "/apis/cognito-password-operator.io/v1alpha1",
+        r#"{"apiVersion":"v1","kind":"APIResourceList","groupVersion":"cognito-password-operator.io/v1alpha1","resources":[{"name":"cognitouserpasswords","singularName":"","namespaced":true,"kind":"CognitoUserPassword","verbs":[]}]}"#,
+    ),
+    (
+        "/apis",
+        r#"{"apiVersion":"v1","kind":"APIGroupList","groups":[{"name":"cognito-password-operator.io","versions":[{"groupVersion":"cognito-password-operator.io/v1alpha1","version":"v1alpha1"}]}]}"#,
+    ),
+];
+
+#[rstest]
+#[case("doctor -n nowhere", "the namespace nowhere doesn't exist")]
+#[case(
+    "doctor --pool eu-west-1_Typo",
+    "no resource names the pool eu-west-1_Typo"
+)]
+fn a_place_that_is_not_there_is_found_out(#[case] words: &str, #[case] said: &str) {
+    let output = with(&Api::answering(SERVED), words);
+    let printed = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    let lines = printed.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(lines.contains(said), "{printed}");
+}
+
 const RESOURCE: (&str, &str) = (
     "cognitouserpasswords/ci-bot",
     r#"{"apiVersion":"cognito-password-operator.io/v1alpha1","kind":"CognitoUserPassword","metadata":{"namespace":"team-a","name":"ci-bot","generation":1},"spec":{"userPoolId":"eu-west-1_a","username":"ci-bot","passwordSecretRef":{"name":"s"}}}"#,
