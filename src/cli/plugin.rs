@@ -126,23 +126,13 @@ enum Command {
     /// Print the CustomResourceDefinitions of this version as YAML
     ///
     /// Asks no cluster.
-    ///
-    /// Exit status: 0.
-    ///
-    /// Example:
-    ///   kubectl cognito-password crd |
-    ///     kubectl apply --server-side --force-conflicts -f -
+    #[command(after_long_help = help::CRD, args = help::without_cluster())]
     Crd(CrdArgs),
     /// Print what the operator's AWS roles need: a policy of their rights, or a trust policy
     ///
     /// Prints one JSON document on standard output, with the fewest rights that work. With pools or roles, the document
     /// is the policy of a role's rights; with `trust`, a role's trust policy. Asks neither a cluster nor AWS.
-    ///
-    /// Exit status: 0, or 2 for a wrong command line.
-    ///
-    /// Example:
-    ///   kubectl cognito-password iam-policy --pool-arn
-    ///   arn:aws:cognito-idp:eu-west-1:111122223333:userpool/eu-west-1_AbCdEf123
+    #[command(after_long_help = help::IAM_POLICY, args = help::without_cluster())]
     IamPolicy(IamPolicyArgs),
     /// Print the script by which a shell completes commands and flags
     ///

@@ -74,6 +74,22 @@ Exit status: 0 if the archive is written, also with gaps, 2 if the file exists o
 Example:
   kubectl cognito-password report -o report.tar.gz";
 
+pub(super) const CRD: &str = "\
+Exit status: 0, or 2 for a wrong command line.
+
+Examples:
+  kubectl cognito-password crd |
+    kubectl apply --server-side --force-conflicts -f -
+  kubectl cognito-password crd cognitouserpoolgrants";
+
+pub(super) const IAM_POLICY: &str = "\
+Exit status: 0, or 2 for a wrong command line.
+
+Examples:
+  pool=arn:aws:cognito-idp:eu-west-1:111122223333:userpool/eu-west-1_AbCdEf123
+  kubectl cognito-password iam-policy --pool-arn $pool
+  kubectl cognito-password iam-policy trust pod-identity";
+
 pub(super) const COMPLETION: &str = "\
 Exit status: 0, or 2 for an unknown shell.
 

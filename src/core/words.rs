@@ -3,6 +3,10 @@
 use jiff::SignedDuration;
 use std::fmt::Write as _;
 
+/// Applies the CRDs of the plugin's version. Helm, or whoever changed the CRDs last, would be in conflict.
+pub const APPLY_CRDS: &str =
+    "kubectl cognito-password crd | kubectl apply --server-side --force-conflicts -f -";
+
 /// Why nothing of the operator's API can be read, and what mends that: no CRD serves the API.
 pub const WITHOUT_CRDS: &str = "the operator's CRDs aren't installed: `kubectl cognito-password crd | kubectl apply --server-side --force-conflicts -f -` installs the CRDs";
 

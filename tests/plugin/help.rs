@@ -65,7 +65,7 @@ fn every_command_says_how_it_ends_and_shows_itself_in_80_columns() {
         let call = format!("kubectl cognito-password {}", words.join(" "));
         let asks_a_cluster = !matches!(
             words.first().map(String::as_str),
-            Some("explain" | "completion")
+            Some("explain" | "completion" | "crd" | "iam-policy")
         );
         assert_eq!(
             help.contains("--kubeconfig"),

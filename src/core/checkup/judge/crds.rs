@@ -9,7 +9,7 @@ use crate::{
             schema::{Difference, StoredCrd},
             seen::Seen,
         },
-        words::first,
+        words::{APPLY_CRDS, first},
     },
 };
 
@@ -28,10 +28,7 @@ const PATHS: usize = 4;
 
 /// What mends a missing or an older CRD.
 pub(in crate::core::checkup) fn apply() -> Cure {
-    Cure::command(
-        "apply the CRDs of this version, in a checkout of this version",
-        "kubectl apply -k crds/".to_owned(),
-    )
+    Cure::command("apply the CRDs of this version", APPLY_CRDS.to_owned())
 }
 
 pub(in crate::core::checkup) fn judge(crds: &Crds, program: &str) -> Vec<Finding> {
