@@ -113,6 +113,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "cluster::client",
             "cluster::election",
             "cluster::watch",
+            "core",
             "core::access",
             "core::ask",
             "core::checkup",

@@ -7,7 +7,10 @@ use super::{
 };
 use crate::{
     api::GROUP,
-    core::checkup::{right::Right, seen::Seen},
+    core::{
+        checkup::{right::Right, seen::Seen},
+        words::WITHOUT_CRDS,
+    },
 };
 use kube::{
     Api, Client, Error, Resource,
@@ -101,9 +104,9 @@ pub(super) fn unknown_kind(right: &Right) -> String {
     let kind = format!("{}.{}", right.resource, right.group);
     let kind = kind.trim_end_matches('.');
     let cause = if right.group == GROUP {
-        ": the CRDs aren't installed"
+        format!(": {WITHOUT_CRDS}")
     } else {
-        ""
+        String::new()
     };
     format!("the API server doesn't know {kind}{cause}")
 }
@@ -208,8 +211,10 @@ mod tests {
     #[tokio::test]
     async fn a_kind_that_the_api_server_does_not_know_is_said() {
         let seen = names(&fake::client(&[fake::MAY]).await).await;
-        let why = "the API server doesn't know cognitouserpasswords.cognito-password-operator.io: the CRDs aren't installed";
-        assert_eq!(seen, Seen::Failed(why.to_owned()));
+        let why = format!(
+            "the API server doesn't know cognitouserpasswords.cognito-password-operator.io: {WITHOUT_CRDS}"
+        );
+        assert_eq!(seen, Seen::Failed(why));
         let of_core = unknown_kind(&listed(""));
         assert_eq!(of_core, "the API server doesn't know cognitouserpasswords");
     }

@@ -1,6 +1,6 @@
 //! The link `operator`: whether an operator runs that acts for the namespace, and who leads.
 
-use super::rivals;
+use super::rivals::{self, SUBJECT, name_of};
 use crate::{
     api::{FIELD_MANAGER, GROUP, VERSION},
     core::{
@@ -19,7 +19,6 @@ use crate::{
     },
 };
 
-pub(super) const SUBJECT: &str = "operator";
 const LOAD: &str = "queue";
 const SETTINGS: &str = "settings";
 const RUNBOOK: &str = "runbooks.md#nothing-happens";
@@ -88,17 +87,6 @@ pub fn of_namespace(namespace: Option<&str>, around: &Surroundings) -> Vec<Link>
         links.extend(super::rights::link(it, namespace));
     }
     links
-}
-
-pub(super) fn name_of(operator: &Operator) -> String {
-    let name = operator.installed.as_ref().map(|it| &*it.name);
-    format!("{}/{}", operator.namespace, name.unwrap_or("?"))
-}
-
-pub(super) fn lease_of(operator: &Operator) -> Option<(String, String)> {
-    let settings = operator.settings();
-    let elects = settings.leader_elect;
-    elects.then(|| (operator.namespace.clone(), settings.lease_name))
 }
 
 /// The CRDs are missing or older than this version; None if they are well or unknown.

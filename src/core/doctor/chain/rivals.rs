@@ -1,6 +1,5 @@
 //! Several operators that act for the same namespaces, each with a leader of its own.
 
-use super::operator::{SUBJECT, lease_of, name_of};
 use crate::{
     api::FIELD_MANAGER,
     core::{
@@ -15,6 +14,9 @@ use crate::{
         },
     },
 };
+
+/// The subject of the links about operators.
+pub(super) const SUBJECT: &str = "operator";
 
 /// The link about operators that act for `namespace`, or for the same namespaces, and not by one Lease. None if
 /// there are no two.
@@ -89,4 +91,17 @@ fn contend(a: &Operator, b: &Operator) -> bool {
     let (of_a, of_b) = (a.settings().watch_namespaces, b.settings().watch_namespaces);
     let overlap = of_a.is_empty() || of_b.is_empty() || of_a.iter().any(|it| of_b.contains(it));
     !is_same && !is_elected && overlap
+}
+
+/// `namespace/name` of the Deployment.
+pub(super) fn name_of(operator: &Operator) -> String {
+    let name = operator.installed.as_ref().map(|it| &*it.name);
+    format!("{}/{}", operator.namespace, name.unwrap_or("?"))
+}
+
+/// The namespace and the name of the Lease; None without an election.
+fn lease_of(operator: &Operator) -> Option<(String, String)> {
+    let settings = operator.settings();
+    let elects = settings.leader_elect;
+    elects.then(|| (operator.namespace.clone(), settings.lease_name))
 }
