@@ -55,7 +55,7 @@ async fn without_credentials(it: &Installation<'_>) -> Operator {
         &[
             "Ready=False InvalidCredentials",
             cause,
-            "cure: give the operator's ServiceAccount a role by EKS Pod Identity or IRSA",
+            "cure: give the operator's ServiceAccount a role by EKS Pod Identity",
             "more: kubectl cognito-password explain",
         ],
     );
@@ -123,15 +123,9 @@ async fn with_a_wrong_role(it: &Installation<'_>) {
     let link = finding(&report["chain"], "grant", "Failed");
     let cures = [all_commands(&link["cure"]), all_commands(&report["cure"])].concat();
     let begin = format!("kubectl patch cupg {grant} ");
-    match cures.iter().find(|it| it.starts_with(&begin)) {
-        Some(patch) => it.cure(&with_role(patch)).await,
-        // The other way: the role's trust policy lets the operator in.
-        None => {
-            let names = |it: &String| it.contains("--role-name wrong");
-            assert!(cures.iter().any(names), "{cures:#?}");
-            world.cognito.allow_role(WRONG, None);
-        }
-    }
+    let patch = cures.iter().find(|it| it.starts_with(&begin));
+    it.cure(&with_role(patch.unwrap_or_else(|| panic!("{cures:#?}"))))
+        .await;
     world.wait_set("of-role", SECOND).await;
     wait_for_grant(world, ("True", "Accepted", 2)).await;
 }

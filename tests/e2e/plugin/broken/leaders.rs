@@ -93,19 +93,9 @@ async fn two_operators_act(it: &Installation<'_>, (first, second): (&Operator, &
 
     let named = format!("{}/bot", it.world.namespace);
     let both = [format!("{NAME}/{NAME}"), format!("{OTHER}/{NAME}")];
-    let words = [
-        "× operator two operators act for",
-        &both[0],
-        &both[1],
-        "cure: ",
-    ];
+    let words = ["operators act for", &both[0], &both[1], "cure: "];
     it.said(&["doctor", &named], 1, &words).await;
-    let words = [
-        "× operator two operators act for",
-        &both[0],
-        &both[1],
-        "cure: ",
-    ];
+    let words = ["operators act for", &both[0], &both[1], "cure: "];
     it.said(&["doctor", "-A"], 1, &words).await;
     let words = [
         "× operator",
