@@ -148,7 +148,7 @@ async fn without_an_election(it: &Installation<'_>) {
     it.said(&["doctor", &named], 1, &words).await;
     it.said(&["doctor", "-A"], 1, &words).await;
     let words = [
-        "× operator 2 pods act without an election",
+        "2 pods act without an election",
         "--leader-elect=false",
         "cure: ",
     ];

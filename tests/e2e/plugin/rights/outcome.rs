@@ -34,11 +34,8 @@ pub(super) enum Expected {
 impl Expected {
     /// Compares a run without the right to a run with all rights.
     pub(super) fn fits(self, right: &str, full: &Run, run: &Run) -> Result<(), String> {
-        let said = format!(
-            "{} {}",
-            run.said.on_one_line(),
-            run.errors.replace('\n', " ")
-        );
+        let errors: Vec<_> = run.errors.split_whitespace().collect();
+        let said = format!("{} {}", run.said.on_one_line(), errors.join(" "));
         let status = run.said.status;
         if ![0, 1, 3].contains(&status) {
             return Err(format!("ended with {status}"));
