@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::installation::{Installation, commands};
+use super::super::installation::{Installation, commands, finding};
 use super::{FIRST, SECOND};
-use crate::support::{ControlPlane, Operator, eventually};
+use crate::support::{ControlPlane, Operator};
 use crate::world::SOON;
 
 const KIND: &str = "cognitouserpasswords.cognito-password-operator.io";
@@ -36,12 +36,7 @@ async fn old_missing_and_unserved_crds_are_named_and_the_printed_command_applies
 async fn command(it: &Installation<'_>) -> String {
     let said = it.run(&["doctor", "-A", "-o", "json"]).await;
     let document = said.json();
-    let findings = document["findings"].as_array().into_iter().flatten();
-    let found: Vec<_> = findings.filter(|it| it["subject"] == "crds").collect();
-    let [found] = *found else {
-        panic!("{document:#}");
-    };
-    assert!(["Warning", "Failed"].iter().any(|it| found["level"] == *it));
+    let found = finding(&document["findings"], "crds", "Failed");
     let [command] = &*commands(&found["cure"]) else {
         panic!("{found:#}");
     };
@@ -69,15 +64,9 @@ async fn fields_are_missing(it: &Installation<'_>) {
     plane.kubectl_stdin(&apply, &crd.to_string());
 
     let named = format!("{}/bot", it.world.namespace);
-    let words = ["crds", "older", "status.foundAs", "cure: "];
-    for args in [&["doctor", &*named][..], &["doctor", "-A"]] {
-        eventually(SOON, async || {
-            let said = it.run(args).await;
-            let is_named = words.iter().all(|it| said.has(it));
-            is_named.then_some(()).ok_or(said.text)
-        })
-        .await;
-    }
+    let words = ["× crds", "older", "status.foundAs", "cure: "];
+    it.said(&["doctor", &named], 1, &words).await;
+    it.said(&["doctor", "-A"], 1, &words).await;
     let words = ["× crds cognitouserpasswords is older than", words[2]];
     it.said(&["check"], 1, &words).await;
     let command = command(it).await;
