@@ -308,7 +308,7 @@ fn of_other_calls(scene: &Scene, user: &str) -> Vec<(Instant, String)> {
     let is_meant = |call: &OtherCall| match &call.subject {
         Subject::SignOut(name) | Subject::Username(name) => name == user,
         Subject::Page { .. } => call.pool == scene.pool(user),
-        Subject::Sub(_) | Subject::Pool => false,
+        Subject::Sub(_) | Subject::Pool | Subject::User(_) => false,
     };
     let mut lines = Vec::new();
     for call in calls.filter(is_meant) {

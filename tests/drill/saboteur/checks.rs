@@ -179,7 +179,7 @@ fn looks_at(scene: &Scene, user: &str) -> Vec<OtherCall> {
         let shows = match &look.subject {
             Subject::Page { .. } => true,
             Subject::Username(name) => name == user,
-            Subject::Sub(_) | Subject::SignOut(_) | Subject::Pool => false,
+            Subject::Sub(_) | Subject::SignOut(_) | Subject::Pool | Subject::User(_) => false,
         };
         shows && look.pool == pool(user) && look.outcome == Outcome::Applied
     });
