@@ -11,7 +11,7 @@
 //! Every other operation is answered with `UnknownOperationException`; see [`FaultServer::actions`].
 //!
 //! At the same URL the server is an STS, which lets roles be assumed, refuses them with any message, or
-//! hangs; and a CloudTrail, which shows the changes by others.
+//! hangs; and a `CloudTrail`, which shows the changes by others.
 
 mod faults;
 mod in_flight;

@@ -310,13 +310,14 @@ async fn actions_are_recorded_whether_the_server_has_them_or_not() {
     let server = server();
     assert_eq!(server.actions(), BTreeSet::new(), "radio silence");
     let client = single_attempt_sdk(&server);
-    let get = client.admin_get_user().user_pool_id(POOL).username(USER);
-    assert_eq!(word(&get.send().await), "UnknownOperationException");
+    let confirm = client.admin_confirm_sign_up().user_pool_id(POOL);
+    let confirm = confirm.username(USER).send().await;
+    assert_eq!(word(&confirm), "UnknownOperationException");
     assert_eq!(call(&client, Operation::ListUsers).await, "Ok");
     server.of(Operation::DescribeUserPool).deny();
     let denied = call(&client, Operation::DescribeUserPool).await;
     assert_eq!(denied, "AccessDeniedException");
-    let wanted = ["AdminGetUser", "DescribeUserPool", "ListUsers"];
+    let wanted = ["AdminConfirmSignUp", "DescribeUserPool", "ListUsers"];
     let wanted = wanted.map(|name| format!("cognito-idp:{name}"));
     assert_eq!(server.actions(), BTreeSet::from(wanted));
 }

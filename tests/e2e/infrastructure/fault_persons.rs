@@ -119,6 +119,7 @@ async fn a_pool_has_rules_of_its_own() {
     let pool = pool.expect("a pool");
     let pool = pool.user_pool().expect("a pool");
     assert_eq!(pool.arn(), Some(&*pool_arn(OWN)));
-    let policy = pool.policies().and_then(|it| it.password_policy());
-    assert_eq!(policy.and_then(|it| it.minimum_length()), Some(10));
+    let policies = pool.policies().expect("policies");
+    let policy = policies.password_policy().expect("a policy");
+    assert_eq!(policy.minimum_length(), Some(10));
 }

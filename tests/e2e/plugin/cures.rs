@@ -4,6 +4,7 @@
 //! Where only something outside of the cluster and of AWS's interface can end a cause, the story ends the cause, and
 //! says so. Where a command has a placeholder, the story fills in what a person would.
 
+mod case;
 mod cluster;
 mod identity;
 mod replies;
@@ -50,7 +51,7 @@ async fn each_reason_is_explained_and_ends_by_the_printed_cure() {
     operator.terminate(crate::world::SOON).await;
 
     let _operator = scene.operator().await;
-    tokio::join!(disabled.is_cured(), corrected.is_cured());
+    tokio::join!(disabled.cured(), corrected.cured());
     scene.assert_complete(&replies::PASSWORDS);
 }
 

@@ -1,9 +1,9 @@
-//! CloudTrail at the same URL: `LookupEvents` shows what others than the operator did to users.
+//! `CloudTrail` at the same URL: `LookupEvents` shows what others than the operator did to users.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// Who did it, as CloudTrail names a session of a role.
+/// Who did it, as `CloudTrail` names a session of a role.
 pub(crate) const SOMEBODY_ELSE: &str = "nightly-sync";
 
 const TARGET: &str = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents";

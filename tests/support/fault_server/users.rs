@@ -81,7 +81,7 @@ impl FaultServer {
         self.change((pool, username), |user, _| user.begin_session())
     }
 
-    /// Shows the event of another in CloudTrail.
+    /// Shows the event of another in `CloudTrail`.
     fn record(&self, name: &'static str, username: &str) {
         self.shared.update(|state| {
             let at = state.model.date();

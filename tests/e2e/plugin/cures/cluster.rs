@@ -3,7 +3,7 @@
 use cognito_password_operator::api::Reason;
 use serde_json::json;
 
-use super::scene::{NEW, OLD, Scene, claim};
+use super::scene::{NEW, OLD, Scene, admit, claim};
 use crate::duplicates::second_after;
 use crate::world::POOL;
 
@@ -20,7 +20,7 @@ pub(super) async fn wrong_key(scene: &Scene) {
     let key = key.explained(&[words]).await;
     key.apply(&["\"key\":\"pass\""]).await;
     world.wait_set("key", OLD).await;
-    key.is_cured().await;
+    key.cured().await;
 }
 
 /// The cure takes the line break out of the value.
@@ -34,7 +34,7 @@ pub(super) async fn line_break(scene: &Scene) {
     let line = line.explained(&["the value ends with a line break"]).await;
     line.apply(&["kubectl patch secret line"]).await;
     world.wait_set("line", OLD).await;
-    line.is_cured().await;
+    line.cured().await;
 }
 
 /// The cure makes a Secret.
@@ -48,7 +48,7 @@ pub(super) async fn no_secret(scene: &Scene) {
         .apply(&["kubectl create secret generic absent"])
         .await;
     world.wait_set("absent", NEW).await;
-    absent.is_cured().await;
+    absent.cured().await;
 }
 
 /// The cure makes a grant. The plugin's own command first shows why there is none.
@@ -65,7 +65,7 @@ pub(super) async fn no_grant(scene: &Scene) {
     let case = case.explained(&words).await;
     case.apply(&["kubectl create -f -"]).await;
     foreign.wait_set("granted", OLD).await;
-    case.is_cured().await;
+    case.cured().await;
 }
 
 /// The cure deletes all grants but the first one.
@@ -73,7 +73,7 @@ pub(super) async fn two_grants(scene: &Scene) {
     let world = scene.world.neighbour("cures-twice").await;
     // A session of any role would do.
     world.cognito.allow_role(ROLE, None);
-    let second = scene.admit(&world, POOL, |it| it["spec"]["roleArn"] = json!(ROLE));
+    let second = admit(&world, POOL, |it| it["spec"]["roleArn"] = json!(ROLE));
     world.cognito.add_user(POOL, "twice");
     claim(&world, "twice", POOL, |_| ()).await;
     let case = scene.case_in(&world, "twice", Reason::AmbiguousGrant);
@@ -84,7 +84,7 @@ pub(super) async fn two_grants(scene: &Scene) {
     case.apply(&[&format!("kubectl delete cupg {second}")])
         .await;
     world.wait_set("twice", OLD).await;
-    case.is_cured().await;
+    case.cured().await;
 }
 
 /// The cure deletes the older resource, and this one sets its own value.
@@ -101,7 +101,7 @@ pub(super) async fn duplicate(scene: &Scene) {
     let case = scene.case("younger", Reason::DuplicateUser);
     let case = case.explained(&[&words]).await;
     case.apply(&["kubectl delete cup older"]).await;
-    case.is_cured().await;
+    case.cured().await;
     let set = world.cognito.password_of(POOL, "twin");
     assert_eq!(set.as_deref(), Some(NEW));
 }

@@ -4,7 +4,7 @@ use cognito_password_operator::api::Reason;
 use serde_json::{Value, json};
 
 use super::super::OPERATOR;
-use super::scene::{OLD, Scene, claim};
+use super::scene::{OLD, Scene, admit, claim};
 use crate::closed_port::ClosedPort;
 use crate::support::{Fault, OWN_ACCOUNT, pool_arn};
 
@@ -20,7 +20,7 @@ const LOCAL: &str = "local_2aBcDeF";
 /// The pools of these stories.
 pub(super) fn prepare(scene: &Scene) {
     for pool in [DENIED, EXPIRED, AWAY] {
-        scene.admit(&scene.world, pool, |_| ());
+        admit(&scene.world, pool, |_| ());
     }
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn unreachable(scene: &Scene, port: ClosedPort) {
     assert!(host, "the host of the pool's Region");
     assert_eq!(scene.world.cognito.password_of(AWAY, "away"), None);
     scene.open(port);
-    case.is_cured().await;
+    case.cured().await;
 }
 
 /// No grant names the pool, and the operator needs none for such a pool. A person knows the Region.
@@ -49,7 +49,7 @@ pub(super) async fn no_region(scene: &Scene) {
     let case = case.explained(&[words]).await;
     case.fill_in("kubectl create -f -", ("REGION", "eu-west-1"))
         .await;
-    case.is_cured().await;
+    case.cured().await;
     let calls = scene.world.cognito.calls_for(LOCAL, "local");
     assert!(
         calls.iter().all(|it| it.region == "eu-west-1"),
@@ -94,7 +94,7 @@ pub(super) async fn no_right(scene: &Scene) {
     assert!(allows(scene, &role, action, &arn).await, "by the cure");
     scene.script().heal_for(user);
     case.apply(&["requestedAt="]).await;
-    case.is_cured().await;
+    case.cured().await;
 }
 
 async fn make_role(scene: &Scene, role: &str) {
@@ -139,7 +139,7 @@ pub(super) async fn expired(scene: &Scene) {
     case.apply(&["kubectl rollout restart deployment/cognito-password-operator"])
         .await;
     scene.script().heal_for(user);
-    case.is_cured().await;
+    case.cured().await;
 }
 
 /// The trust policy of a grant's role doesn't name the operator. moto keeps the role; STS lets the operator assume the
@@ -159,7 +159,7 @@ pub(super) async fn no_trust(scene: &Scene) {
          sts:AssumeRole on resource: {role}"
     );
     world.cognito.refuse_role(&role, "AccessDenied", &words);
-    scene.admit(&world, BY_ROLE, |it| it["spec"]["roleArn"] = json!(role));
+    admit(&world, BY_ROLE, |it| it["spec"]["roleArn"] = json!(role));
     world.cognito.add_user(BY_ROLE, "by-role");
     claim(&world, "by-role", BY_ROLE, |_| ()).await;
     let case = scene.case_in(&world, "by-role", Reason::InvalidCredentials);
@@ -188,7 +188,7 @@ pub(super) async fn no_trust(scene: &Scene) {
     let trust = scene.run(&trust).await;
     assert!(trust.contains(&operator), "{trust}");
     world.cognito.allow_role(&role, None);
-    case.is_cured().await;
+    case.cured().await;
     let set = world.cognito.password_of(BY_ROLE, "by-role");
     assert_eq!(set.as_deref(), Some(OLD));
 }

@@ -3,7 +3,7 @@
 use cognito_password_operator::api::Reason;
 use serde_json::json;
 
-use super::scene::{NEW, OLD, Scene};
+use super::scene::{NEW, OLD, Scene, admit};
 use crate::support::Fault;
 use crate::world::POOL;
 
@@ -29,7 +29,7 @@ pub(super) fn prepare(scene: &Scene) {
     cognito.refuse_value(STRICT, REFUSED);
     cognito.refuse_disabled(true);
     for pool in [WITH_HISTORY, STRICT, LATE] {
-        scene.admit(&scene.world, pool, |_| ());
+        admit(&scene.world, pool, |_| ());
     }
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn too_short(scene: &Scene) {
     let policy = short.apply(&["describe-user-pool"]).await;
     assert!(policy.contains("\"MinimumLength\": 20"), "{policy}");
     short.apply(&["kubectl patch secret short"]).await;
-    short.is_cured().await;
+    short.cured().await;
 }
 
 pub(super) async fn parameter(scene: &Scene) {
@@ -56,7 +56,7 @@ pub(super) async fn parameter(scene: &Scene) {
     let words = "InvalidParameterException: The pool's configuration does not take";
     let case = case.explained(&[words]).await;
     case.apply(&["kubectl patch secret parameter"]).await;
-    case.is_cured().await;
+    case.cured().await;
 }
 
 /// An earlier value comes back.
@@ -75,7 +75,7 @@ pub(super) async fn in_history(scene: &Scene) {
     let words = "PasswordHistoryPolicyViolationException: Password has previously been used";
     let case = case.explained(&[words]).await;
     case.apply(&["kubectl patch secret reused"]).await;
-    case.is_cured().await;
+    case.cured().await;
 }
 
 /// The value of the last set is asked for again.
@@ -87,7 +87,7 @@ pub(super) async fn not_confirmed(scene: &Scene) {
     let words = "can't tell whether the value is the user's password now";
     let case = case.explained(&[words]).await;
     case.apply(&["kubectl patch secret doubtful"]).await;
-    case.is_cured().await;
+    case.cured().await;
 }
 
 pub(super) async fn user_is_disabled(scene: &Scene) {
@@ -99,7 +99,7 @@ pub(super) async fn user_is_disabled(scene: &Scene) {
         .explained(&["NotAuthorizedException: User is disabled"])
         .await;
     case.apply(&["admin-enable-user", "requestedAt="]).await;
-    case.is_cured().await;
+    case.cured().await;
 }
 
 /// A person corrects the pool's configuration: of that, no command can be printed.
@@ -117,7 +117,7 @@ pub(super) async fn not_in_this_region(scene: &Scene) {
     assert!(pool.contains(POOL), "{pool}");
     scene.script().heal_for(user);
     case.apply(&["requestedAt="]).await;
-    case.is_cured().await;
+    case.cured().await;
 }
 
 /// A person gives the operator an identity of the pool's account: of that, no command can be printed.
@@ -130,7 +130,7 @@ pub(super) async fn no_pool(scene: &Scene) {
         .await;
     scene.world.cognito.add_user(LATE, "no-pool");
     case.apply(&["describe-user-pool", "requestedAt="]).await;
-    case.is_cured().await;
+    case.cured().await;
 }
 
 /// The cure creates the user.
@@ -143,7 +143,7 @@ pub(super) async fn no_user(scene: &Scene) {
         .await;
     case.fails("admin-get-user", "UserNotFoundException").await;
     case.apply(&["admin-create-user", "requestedAt="]).await;
-    case.is_cured().await;
+    case.cured().await;
     let set = scene.world.cognito.password_of(POOL, "nobody");
     assert_eq!(set.as_deref(), Some(OLD));
 }
@@ -159,7 +159,7 @@ pub(super) async fn lost_and_temporary(scene: &Scene) {
     let words = "may have chosen a password of their own";
     let case = case.explained(&[words]).await;
     case.apply(&["requestedAt="]).await;
-    case.is_cured().await;
+    case.cured().await;
     let set = scene.world.cognito.password_log(POOL, user.1);
     assert_eq!(set.len(), 2, "{set:?}");
     assert_ne!(OLD, NEW);

@@ -4,24 +4,25 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use cognito_password_operator::api::{Class, Reason};
-use kube::api::DynamicObject;
+use cognito_password_operator::api::{REASONS, Reason};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::sync::{MutexGuard, Semaphore};
 
+use super::super::doctor::{delete_lease, encode, ready_pods};
 use super::super::{PLUGIN, command, read};
+use super::case::Case;
 use crate::closed_port::ClosedPort;
 use crate::support::tools::{self, Tool};
 use crate::support::{
-    Moto, Operation, Operator, OperatorBuilder, Script, TlsFront, await_resource, condition,
-    operator, scratch,
+    Moto, Operation, Operator, OperatorBuilder, Script, TlsFront, operator, scratch,
 };
 use crate::world::World;
 
 /// Longer than two looks at a user take on a busy machine.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(200);
+pub(super) const PATIENCE: Duration = Duration::from_secs(200);
 
 /// The password of most Secrets before the cure.
 pub(super) const OLD: &str = "Old-Passw0rd";
@@ -47,13 +48,13 @@ pub(super) struct Scene {
     outputs: RefCell<String>,
     turns: Semaphore,
     /// The reasons that were explained, and ended.
-    told: RefCell<BTreeSet<Reason>>,
+    pub(super) told: RefCell<BTreeSet<Reason>>,
 }
 
 impl Scene {
     pub(super) async fn new() -> (Self, MutexGuard<'static, ()>) {
         let (world, turn) = World::alone("cures").await;
-        super::super::doctor::delete_lease(world.plane);
+        delete_lease(world.plane);
         let argument = json!([{ "op": "add", "path": ARGS, "value": UNGRANTED }]);
         world.plane.kubectl(&[
             "patch",
@@ -65,7 +66,7 @@ impl Scene {
             "-p",
             &argument.to_string(),
         ]);
-        super::super::doctor::ready_pods(world.plane, 2);
+        ready_pods(world.plane, 2);
         let scene = Self {
             front: TlsFront::proxy(world.plane, &world.cognito.url()),
             moto: Moto::shared().await,
@@ -118,34 +119,6 @@ impl Scene {
 
     // The cluster.
 
-    /// Lets the namespace manage all users of a pool. Returns the name of the grant.
-    pub(super) fn admit(
-        &self,
-        world: &World<'_>,
-        pool: &str,
-        change: impl FnOnce(&mut Value),
-    ) -> String {
-        let name = format!(
-            "{}.{}",
-            world.namespace,
-            pool.replace('_', ".").to_lowercase()
-        );
-        let mut grant = json!({
-            "apiVersion": "cognito-password-operator.io/v1alpha1",
-            "kind": "CognitoUserPoolGrant",
-            "metadata": { "name": name },
-            "spec": {
-                "userPoolId": pool,
-                "usernames": ["*"],
-                "namespaces": { "names": [world.namespace] },
-            },
-        });
-        change(&mut grant);
-        let create = ["create", "-f", "-"];
-        world.plane.kubectl_stdin(&create, &grant.to_string());
-        name
-    }
-
     /// Makes a Secret and a resource for a user of the pool. Makes no user.
     pub(super) async fn claim(&self, name: &str, pool: &str, change: impl FnOnce(&mut Value)) {
         claim(&self.world, name, pool, change).await;
@@ -184,7 +157,7 @@ impl Scene {
 
     /// The status, standard output and standard error of a command line in bash, which has kubectl, its plugin and
     /// `aws` on the PATH.
-    async fn bash(&self, line: &str, password: &str) -> (i32, String, String) {
+    pub(super) async fn bash(&self, line: &str, password: &str) -> (i32, String, String) {
         let _turn = self.turns.acquire().await.expect("it never closes");
         let mut bash = Command::new("bash");
         bash.args(["-euo", "pipefail", "-c", line])
@@ -230,7 +203,7 @@ impl Scene {
     }
 
     /// One run of `doctor`: the status, and what it says.
-    async fn doctor(&self, args: &[&str]) -> (i32, String) {
+    pub(super) async fn doctor(&self, args: &[&str]) -> (i32, String) {
         let args = [&["doctor"], args].concat();
         let output = command(PLUGIN, &self.admin, &args).output().await;
         let (status, said, errors) = read(output.expect("the plugin starts"));
@@ -245,12 +218,12 @@ impl Scene {
     /// AWS named the Region of the pool.
     pub(super) fn assert_complete(&self, passwords: &[&str]) {
         let told = self.told.borrow();
-        let all = cognito_password_operator::api::REASONS.iter();
+        let all = REASONS.iter();
         let missing: Vec<_> = all.filter(|it| !told.contains(&it.reason)).collect();
         assert!(missing.is_empty(), "not explained: {missing:#?}");
         let outputs = self.outputs.borrow();
         for password in [OLD, NEW].iter().chain(passwords) {
-            let encoded = super::super::doctor::encode(password);
+            let encoded = encode(password);
             for text in [password, &&*encoded] {
                 assert!(!outputs.contains(*text), "{password} is in the output");
             }
@@ -311,198 +284,25 @@ fn path() -> String {
     .join(":")
 }
 
-/// A resource that gets a reason.
-#[derive(Clone, Copy)]
-pub(super) struct Case<'a> {
-    scene: &'a Scene,
-    world: &'a World<'a>,
-    name: &'a str,
-    reason: Reason,
-}
-
-impl<'a> Case<'a> {
-    /// Waits until the status gives the reason, and asks `doctor` twice, for text and for JSON: the exit status is 1,
-    /// the reason and its page are named, and the text has these words, which name the cause. White space in the text
-    /// counts as one blank, and capital letters as small ones.
-    pub(super) async fn explained(self, words: &[&str]) -> Explained<'a> {
-        self.wait().await;
-        let document = self.document().await;
-        match self.explained_by(&document, words).await {
-            Ok(explained) => explained,
-            Err(why) => panic!("{}: {why}", self.name),
-        }
-    }
-
-    /// Waits until the status gives the reason.
-    pub(super) async fn wait(self) -> DynamicObject {
-        let word = self.reason.as_str();
-        let has_reason = |it: &DynamicObject| {
-            condition(it, "Ready").is_some_and(|ready| ready["reason"] == word)
-        };
-        self.wait_for(word, has_reason).await
-    }
-
-    async fn wait_for(self, what: &str, is: impl Fn(&DynamicObject) -> bool) -> DynamicObject {
-        let key = (&*self.world.namespace, self.name);
-        await_resource(&self.world.client, key, PATIENCE, what, is).await
-    }
-
-    fn full_name(self) -> String {
-        format!("{}/{}", self.world.namespace, self.name)
-    }
-
-    /// Doctor's report as JSON.
-    pub(super) async fn document(self) -> Value {
-        let (status, said) = self.scene.doctor(&[&self.full_name(), "-o", "json"]).await;
-        let document: Value =
-            serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
-        assert_eq!(document["kind"], "Doctor", "{document:#}");
-        assert_eq!(document["exitStatus"], status, "{document:#}");
-        document
-    }
-
-    /// What is wrong with doctor's report, or the explained case.
-    pub(super) async fn explained_by(
-        self,
-        document: &Value,
-        words: &[&str],
-    ) -> Result<Explained<'a>, String> {
-        let reason = self.reason.as_str();
-        let page = format!("reasons.md#{}", reason.to_lowercase());
-        let report = &document["resources"][0];
-        let cure = &report["cure"];
-        if document["exitStatus"] != 1
-            || report["reason"] != reason
-            || report["ready"]["reason"] != reason
-            || cure["page"] != *page
-        {
-            return Err(format!("{document:#}"));
-        }
-        let (status, said) = self.scene.doctor(&[&self.full_name()]).await;
-        let text = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        let text = text.to_lowercase();
-        let is_unknown = self.reason.class() == Class::Unknown || self.reason.is_password_unknown();
-        let ready = &report["ready"]["status"];
-        // Of a temporary password that may have been applied, the operator says False.
-        let expected = ready == "False" && self.reason == Reason::OutcomeUnknown;
-        if !expected && ready != if is_unknown { "Unknown" } else { "False" } {
-            return Err(format!("{document:#}"));
-        }
-        let head = format!("Ready={} {reason} ", ready.as_str().unwrap_or_default());
-        let more = format!("kubectl cognito-password explain {}", reason.to_lowercase());
-        for words in words.iter().chain([&&*head, &&*more]) {
-            if status != 1 || !text.contains(&words.to_lowercase()) {
-                return Err(format!("no {words:?}, {status}:\n{said}"));
-            }
-        }
-        Ok(Explained {
-            case: self,
-            text: cure["text"].as_str().unwrap_or_default().to_owned(),
-            commands: commands(cure),
-        })
-    }
-
-    /// A reason that needs no cure: Ready=True, which `doctor` explains and ends with 0.
-    pub(super) async fn is_settled(self) {
-        self.wait().await;
-        let (status, said) = self.scene.doctor(&[&self.full_name()]).await;
-        assert_eq!(status, 0, "{said}");
-        let text = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        let head = format!("Ready=True {} ", self.reason.as_str());
-        assert!(text.contains(&head), "{said}");
-        assert!(text.contains("stays set"), "{said}");
-        let report = self.document().await["resources"][0].clone();
-        assert_eq!(report["cure"], Value::Null, "{report:#}");
-        self.scene.told.borrow_mut().insert(self.reason);
-    }
-}
-
-/// All commands of a cure, also those that stand as alternatives.
-fn commands(cure: &Value) -> Vec<String> {
-    let of = |it: &Value| {
-        let commands = it["commands"].as_array().into_iter().flatten();
-        commands
-            .filter_map(|it| it.as_str().map(str::to_owned))
-            .collect::<Vec<_>>()
-    };
-    let alternatives = cure["alternatives"].as_array().into_iter().flatten();
-    of(cure)
-        .into_iter()
-        .chain(alternatives.flat_map(of))
-        .collect()
-}
-
-/// A case with doctor's cure.
-pub(super) struct Explained<'a> {
-    case: Case<'a>,
-    /// The cure in words.
-    text: String,
-    commands: Vec<String>,
-}
-
-impl Explained<'_> {
-    /// The first command that contains this part.
-    pub(super) fn find(&self, part: &str) -> Option<&str> {
-        let found = self.commands.iter().find(|it| it.contains(part));
-        found.map(String::as_str)
-    }
-
-    fn command(&self, part: &str) -> &str {
-        self.find(part)
-            .unwrap_or_else(|| panic!("{}: no {part:?} in {:#?}", self.case.name, self.commands))
-    }
-
-    /// The cure says that the operator goes on by itself.
-    pub(super) fn says_wait(self) -> Self {
-        assert!(self.text.starts_with("wait: "), "{}", self.text);
-        self
-    }
-
-    /// Runs the commands that contain these parts, in this order. Returns the output of the last.
-    pub(super) async fn apply(&self, parts: &[&str]) -> String {
-        let mut said = String::new();
-        for part in parts {
-            said = self.case.scene.run(self.command(part)).await;
-        }
-        said
-    }
-
-    /// Runs a command after a person has put the value for a placeholder.
-    pub(super) async fn fill_in(&self, part: &str, (placeholder, value): (&str, &str)) -> String {
-        let command = self.command(part);
-        assert!(command.contains(placeholder), "{command}");
-        let command = command.replace(placeholder, value);
-        self.case.scene.run(&command).await
-    }
-
-    /// Runs a command that shows what is wrong, and fails with this text.
-    pub(super) async fn fails(&self, part: &str, text: &str) {
-        let command = self.command(part);
-        let (status, said, errors) = self.case.scene.bash(command, NEW).await;
-        assert_ne!(status, 0, "{command}: {said}");
-        assert!(
-            format!("{said}{errors}").contains(text),
-            "{command}: {said}{errors}"
-        );
-    }
-
-    /// Waits until the resource is Ready, with every request answered, and `doctor` finds nothing wrong.
-    pub(super) async fn is_cured(self) {
-        let case = self.case;
-        case.wait_for("cured", |it| {
-            let asked = it.metadata.annotations.as_ref();
-            let asked = asked.and_then(|it| it.get(crate::world::REQUESTED_AT));
-            let answered = &it.data["status"]["lastHandledReconcileAt"];
-            condition(it, "Ready").is_some_and(|ready| {
-                ready["status"] == "True"
-                    && ready["reason"] == "PasswordSet"
-                    && ready["observedGeneration"].as_i64() == it.metadata.generation
-            }) && asked.is_none_or(|asked| *answered == **asked)
-        })
-        .await;
-        let (status, said) = case.scene.doctor(&[&case.full_name()]).await;
-        assert_eq!(status, 0, "{}: {said}", case.name);
-        assert!(said.contains("Ready=True"), "{said}");
-        case.scene.told.borrow_mut().insert(case.reason);
-    }
+/// Lets the namespace manage all users of a pool. Returns the name of the grant.
+pub(super) fn admit(world: &World<'_>, pool: &str, change: impl FnOnce(&mut Value)) -> String {
+    let name = format!(
+        "{}.{}",
+        world.namespace,
+        pool.replace('_', ".").to_lowercase()
+    );
+    let mut grant = json!({
+        "apiVersion": "cognito-password-operator.io/v1alpha1",
+        "kind": "CognitoUserPoolGrant",
+        "metadata": { "name": name },
+        "spec": {
+            "userPoolId": pool,
+            "usernames": ["*"],
+            "namespaces": { "names": [world.namespace] },
+        },
+    });
+    change(&mut grant);
+    let create = ["create", "-f", "-"];
+    world.plane.kubectl_stdin(&create, &grant.to_string());
+    name
 }

@@ -4,7 +4,8 @@ use cognito_password_operator::api::Reason;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::scene::{Case, Explained, OLD, Scene};
+use super::case::{Case, Explained};
+use super::scene::{OLD, Scene, admit};
 use crate::looks::{add_user, backdate, merge_status};
 use crate::support::{Origin, SOMEBODY_ELSE, UserStatus};
 use crate::world::POOL;
@@ -42,7 +43,7 @@ fn case<'a>(scene: &'a Scene, wanted: &'a str) -> Case<'a> {
 pub(super) fn prepare(scene: &Scene) {
     let cognito = &scene.world.cognito;
     cognito.set_temporary_validity_days(THREE_DAYS, Some(3));
-    scene.admit(&scene.world, THREE_DAYS, |_| ());
+    admit(&scene.world, THREE_DAYS, |_| ());
 }
 
 /// All passwords are set.
@@ -104,7 +105,7 @@ pub(super) async fn reset_and_corrected(scene: &Scene) -> Explained<'_> {
 
 /// The password is what the Secret says, again.
 async fn is_set_again(scene: &Scene, name: &str, case: Explained<'_>) {
-    case.is_cured().await;
+    case.cured().await;
     let set = scene.world.cognito.password_of(pool(name), name);
     assert_eq!(set.as_deref(), Some(OLD), "{name}");
 }
@@ -185,7 +186,7 @@ pub(super) async fn federated(scene: &Scene) {
     is_set_again(scene, name, case).await;
 }
 
-/// CloudTrail shows who it is.
+/// `CloudTrail` shows who it is.
 pub(super) async fn contested(scene: &Scene) {
     let name = "look-contested";
     let case = case(scene, name);

@@ -4,7 +4,7 @@ use cognito_password_operator::api::Reason;
 use serde_json::json;
 
 use super::replies::WITH_HISTORY;
-use super::scene::Scene;
+use super::scene::{Scene, admit};
 use crate::support::{Fault, Operation};
 use crate::world::POOL;
 
@@ -13,7 +13,7 @@ const THROTTLED: &str = "eu-west-2_Throttled";
 
 /// The pools of these stories.
 pub(super) fn prepare(scene: &Scene) {
-    scene.admit(&scene.world, THROTTLED, |_| ());
+    admit(&scene.world, THROTTLED, |_| ());
 }
 
 pub(super) async fn set(scene: &Scene) {
@@ -80,7 +80,7 @@ async fn during_a_call(
             Ok(explained) => {
                 let explained = explained.says_wait();
                 scene.world.cognito.release();
-                explained.is_cured().await;
+                explained.cured().await;
                 return;
             }
             Err(why) => why_not.push(why),
@@ -102,7 +102,7 @@ async fn ends_by_itself(
     let explained = scene.case(name, reason).explained(&[words]).await;
     let explained = explained.says_wait();
     scene.script().heal_for((pool, name));
-    explained.is_cured().await;
+    explained.cured().await;
 }
 
 pub(super) async fn internal_error(scene: &Scene) {
