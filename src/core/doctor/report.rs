@@ -6,7 +6,11 @@ use super::{
         grant::{self, Admissions, Admitted},
         resource::next_try,
     },
-    cures::{self, known::Known, refusal::Refusal},
+    cures::{
+        self,
+        known::{Known, OtherPool},
+        refusal::Refusal,
+    },
     facts::{FoundSecret, Listed, Surroundings},
     link::Link,
     subject::Subject,
@@ -194,10 +198,12 @@ fn of_readable(
         external_id: external_id.map(ExternalId::as_str),
         refusal: Refusal::parse(message),
         role_words: role.and_then(|it| role_words(it.arn.as_str(), message, fitting, around)),
-        other_pool: other_pool.as_deref(),
+        other_pool: other_pool.as_deref().map(|id| OtherPool {
+            id,
+            is_likely: !is_pool_named(&admitted),
+        }),
         needs_grants: admitted != Admitted::NoGrantsNeeded,
         without_region: without_region(&admitted),
-        is_pool_named: matches!(&admitted, Admitted::Decided { others, .. } if !others.is_empty()),
         is_mended: reason.is_some_and(|it| is_mended(it, &admitted, &links)),
         region,
         is_stalled: subject.condition(ConditionType::Stalled).is_some(),
@@ -283,6 +289,17 @@ fn selector(subject: &Subject<'_>, around: &Surroundings) -> Option<String> {
         let (_, rest) = ready.message.split_once("--secret-selector requires (")?;
         Some(rest.split_once("): ")?.0.to_owned())
     })
+}
+
+/// Whether a grant names the resource's pool.
+fn is_pool_named(admitted: &Admitted) -> bool {
+    let Admitted::Decided {
+        fitting, others, ..
+    } = admitted
+    else {
+        return false;
+    };
+    !fitting.is_empty() || !others.is_empty()
 }
 
 /// The grant that only lacks the Region of its pool.

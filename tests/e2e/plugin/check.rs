@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::plugin;
+use super::{apply, plugin};
 use crate::support::{ControlPlane, eventually, free_port, operator, scratch};
 use crate::world::{SOON, World};
 
@@ -67,7 +67,7 @@ impl Report {
 }
 
 /// Runs the commands of a cure, as an administrator in the checkout.
-fn cure(plane: &ControlPlane, report: &Report, subject: &str) {
+async fn cure(admin: &Path, report: &Report, subject: &str) {
     let commands = report.commands(subject);
     assert!(
         !commands.is_empty(),
@@ -75,9 +75,7 @@ fn cure(plane: &ControlPlane, report: &Report, subject: &str) {
         report.document
     );
     for command in commands {
-        let words: Vec<_> = command.split(' ').collect();
-        assert_eq!(words[0], "kubectl", "{command}");
-        plane.kubectl(&words[1..]);
+        apply(admin, command).await;
     }
 }
 
@@ -174,7 +172,7 @@ async fn an_empty_cluster_can_be_checked_before_an_installation() {
     );
 
     // The cure of no installation is an installation.
-    cure(&plane, &Report::of(&admin, &["check"]).await, "operator");
+    cure(&admin, &Report::of(&admin, &["check"]).await, "operator").await;
     plane.kubectl(&[
         "wait",
         "crd",
@@ -347,7 +345,7 @@ async fn rights_are_gone(view: &View, args: &[&str]) {
     assert_eq!(report.status, 1, "{:#}", report.document);
     let text = report.text("rights", "Failed");
     assert!(text.contains("lacks 19 of 19 needed rights"), "{text}");
-    cure(&view.plane, &report, "rights");
+    cure(&view.admin, &report, "rights").await;
     let report = view.check(&[args, &["--wait", "2m"]].concat()).await;
     assert_eq!(report.status, 0, "{:#}", report.document);
 }
@@ -367,7 +365,7 @@ async fn a_crd_is_older(view: &View, args: &[&str]) {
     let crd = &report.document["crds"][0];
     assert_eq!(crd["schema"], "Older");
     assert_eq!(crd["difference"]["missing"], json!(["status.foundAs"]));
-    cure(&view.plane, &report, "crds");
+    cure(&view.admin, &report, "crds").await;
     let report = view.version().await;
     assert_eq!(report.status, 0, "{:#}", report.document);
 }

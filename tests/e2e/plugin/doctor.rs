@@ -7,10 +7,8 @@ use cognito_password_operator::api::CognitoUserPassword;
 use futures::StreamExt;
 use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::{Value, json};
-use tokio::process::Command;
 
-use super::plugin;
-use crate::support::tools::{self, Tool};
+use super::{bash, plugin};
 use crate::support::{ControlPlane, Operator, eventually, operator};
 use crate::world::{POOL, SOON, World};
 
@@ -72,20 +70,10 @@ impl Scene<'_> {
     /// Runs a command that doctor printed, with this password in the variable.
     async fn cure(&self, command: &Value, password: &str) {
         let command = command.as_str().expect("a command");
-        let kubectl = tools::path(Tool::Kubectl);
-        let path = std::env::var("PATH").unwrap_or_default();
-        let path = format!("{}:{path}", kubectl.parent().expect("a folder").display());
-        let output = Command::new("bash")
-            .args(["-euo", "pipefail", "-c", command])
-            .env_clear()
-            .env("PATH", path)
-            .env("KUBECONFIG", &self.admin)
-            // Without a home, kubectl would keep its discovery in the checkout.
-            .env("KUBECACHEDIR", self.admin.with_file_name("kubectl-cache"))
+        let output = bash(&self.admin, command)
             .env("PASSWORD", password)
-            .output()
-            .await
-            .expect("bash starts");
+            .output();
+        let output = output.await.expect("bash starts");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{command}: {errors}");
         self.world.leaks.note(password.as_bytes());

@@ -5,16 +5,13 @@
 //! do.
 
 use std::cell::RefCell;
-use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Output;
 
 use serde_json::{Value, json};
-use tokio::process::Command;
 
-use super::{OPERATOR, PLUGIN, plugin};
-use crate::support::tools::{self, Tool};
-use crate::support::{ControlPlane, Operator, Proxy, eventually, operator, scratch};
+use super::{OPERATOR, bash, plugin};
+use crate::support::{ControlPlane, Operator, Proxy, eventually, operator};
 use crate::world::{SOON, World};
 
 /// The name of the operator's Deployment and of its namespace.
@@ -56,7 +53,6 @@ pub(super) struct Installation<'a> {
     pub(super) proxy: Proxy,
     /// An administrator, by way of the proxy that plays the pods.
     pub(super) admin: PathBuf,
-    path: String,
     /// What all commands said, for the search for passwords.
     outputs: RefCell<String>,
 }
@@ -80,18 +76,10 @@ impl<'a> Installation<'a> {
         ]);
         let token = plane.token_for("default", "administrator");
         let admin = proxy.kubeconfig(plane, &format!("{prefix}-administrator"), &token);
-        // kubectl finds a plugin by the name of the program.
-        let programs = scratch("plugin-path");
-        symlink(PLUGIN, programs.join("kubectl-cognito_password")).expect("a link");
-        let kubectl = tools::path(Tool::Kubectl);
-        let kubectl = kubectl.parent().expect("a folder").display();
-        let system = std::env::var("PATH").unwrap_or_default();
-        let path = format!("{}:{kubectl}:{system}", programs.display());
         Self {
             world,
             proxy,
             admin,
-            path,
             outputs: RefCell::default(),
         }
     }
@@ -153,17 +141,8 @@ impl<'a> Installation<'a> {
 
     /// Runs a command in the checkout, with `kubectl` and the plugin on the PATH.
     pub(super) async fn shell(&self, command: &str) -> Output {
-        Command::new("bash")
-            .args(["-euo", "pipefail", "-c", &by_hand(command)])
-            .current_dir(tools::checkout())
-            .env_clear()
-            .env("PATH", &self.path)
-            .env("KUBECONFIG", &self.admin)
-            // Without a home, kubectl would keep its discovery in the checkout.
-            .env("KUBECACHEDIR", self.admin.with_file_name("kubectl-cache"))
-            .output()
-            .await
-            .expect("bash starts")
+        let output = bash(&self.admin, &by_hand(command)).output();
+        output.await.expect("bash starts")
     }
 
     /// Plays the controllers: the Deployment has exactly these pods, all are ready, and the processes play them.

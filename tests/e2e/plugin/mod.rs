@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
+use crate::support::tools::{self, Tool};
 use crate::world::{SOON, World};
 
 /// The plugin of kubectl.
@@ -43,6 +44,33 @@ pub(crate) async fn wide_plugin(kubeconfig: &Path, args: &[&str]) -> (i32, Strin
 
 /// The columns of a terminal on which no line is broken.
 pub(crate) const WIDE: &str = "10000";
+
+/// A PATH with kubectl and its plugin.
+pub(crate) fn path() -> String {
+    let kubectl = tools::path(Tool::Kubectl);
+    let folder = |of: &Path| of.parent().expect("a folder").display().to_string();
+    let system = std::env::var("PATH").unwrap_or_default();
+    let plugin = folder(Path::new(PLUGIN));
+    [folder(&kubectl), plugin, system].join(":")
+}
+
+/// A command line that a cure printed: in bash, in the checkout, with kubectl and its plugin on the PATH.
+pub(crate) fn bash(kubeconfig: &Path, line: &str) -> Command {
+    let mut command = command("bash", kubeconfig, &["-euo", "pipefail", "-c", line]);
+    command
+        .current_dir(tools::checkout())
+        .env("PATH", path())
+        // Without a home, kubectl would keep its discovery in the checkout.
+        .env("KUBECACHEDIR", kubeconfig.with_file_name("kubectl-cache"));
+    command
+}
+
+/// Runs a command line that a cure printed.
+pub(crate) async fn apply(kubeconfig: &Path, line: &str) {
+    let output = bash(kubeconfig, line).output().await.expect("bash starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}: {errors}");
+}
 
 fn command(program: &str, kubeconfig: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(program);

@@ -17,9 +17,9 @@ pub(super) fn restore(lacked: &[&Right], (namespace, account): (&str, &str)) -> 
     }
     // The same name for other rights would take back what an earlier cure gave.
     let mut hasher = DefaultHasher::new();
-    lacked
-        .iter()
-        .for_each(|it| it.to_string().hash(&mut hasher));
+    for right in lacked {
+        right.to_string().hash(&mut hasher);
+    }
     let name = format!(
         "{namespace}.{account}.restored-{:08x}",
         hasher.finish() & 0xffff_ffff

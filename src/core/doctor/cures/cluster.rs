@@ -138,14 +138,13 @@ pub(super) fn of_grant(
             };
             let rename = format!(
                 "name the pool that a grant lets this namespace use, {}, which makes the resource anew",
-                shown(pool)
+                shown(pool.id)
             );
-            let anew = words.anew("userPoolId", &word(pool, "POOL_ID"));
-            // A pool that no grant names is mistyped, more often than not.
-            if known.is_pool_named {
-                Cure::command(ask, create).or(&rename, [anew])
-            } else {
+            let anew = words.anew("userPoolId", &word(pool.id, "POOL_ID"));
+            if pool.is_likely {
                 Cure::command(&rename, anew).or(ask, [create])
+            } else {
+                Cure::command(ask, create).or(&rename, [anew])
             }
         }
     }

@@ -147,7 +147,7 @@ pub(super) fn of_reply(reason: Reason, words: &Words, known: &Known<'_>) -> Cure
                 || "the operator's own account; a pool of another account needs a grant with spec.roleArn".to_owned(),
                 |role| format!("the account of {}", shown(role)),
             );
-            let pool = word(known.other_pool.unwrap_or("POOL_ID"), "POOL_ID");
+            let pool = word(known.other_pool.map_or("POOL_ID", |it| it.id), "POOL_ID");
             Cure::command(
                 &format!(
                     "correct spec.userPoolId, which makes the resource anew{}. The operator looks in {of_role}",

@@ -27,13 +27,11 @@ pub struct Known<'a> {
     /// The operator's words about the role, if the operator can't assume the role.
     pub role_words: Option<&'a str>,
     /// Another pool, whose grant lets this namespace manage this username.
-    pub other_pool: Option<&'a str>,
+    pub other_pool: Option<OtherPool<'a>>,
     /// Whether grants decide, and not the operator's list of namespaces.
     pub needs_grants: bool,
     /// A grant that names the pool and is invalid, because the pool's id names no AWS Region.
     pub without_region: Option<&'a str>,
-    /// Whether a grant names the resource's pool.
-    pub is_pool_named: bool,
     /// Whether the cause is gone, although the status still names the reason.
     pub is_mended: bool,
     /// The Region of the calls, if known.
@@ -42,4 +40,13 @@ pub struct Known<'a> {
     pub is_stalled: bool,
     /// When the next try is due, as the end of a sentence.
     pub next_try: Option<&'a str>,
+}
+
+/// A pool that the resource could name.
+#[derive(Clone, Copy, Debug)]
+pub struct OtherPool<'a> {
+    /// The id of the pool.
+    pub id: &'a str,
+    /// Whether no grant names the resource's own pool: an id that is mistyped, more often than not.
+    pub is_likely: bool,
 }

@@ -256,7 +256,7 @@ fn two_grants_disagree() {
 }
 
 #[rstest]
-#[case(false, r#"kubectl create -f -"#)]
+#[case(false, "kubectl create -f -")]
 #[case(true, "kubectl get cup ci-bot -n team-a -o yaml")]
 fn a_pool_without_a_region_needs_a_grant_or_another_name(
     #[case] watches_by_name: bool,
@@ -297,7 +297,7 @@ fn a_pool_without_a_region_needs_a_grant_or_another_name(
     assert!(commands.contains(r#""region":"REGION""#), "{commands}");
     // A grant that only lacks the Region gets one.
     around.grants = Seen::Known(vec![grant("platform", |it| {
-        it["userPoolId"] = pool.clone()
+        it["userPoolId"] = pool.clone();
     })]);
     let ungranted = super::resource(|it| {
         not_ready(it, Reason::NotGranted, &cures_message(Reason::NotGranted));

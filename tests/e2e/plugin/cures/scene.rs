@@ -3,16 +3,15 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cognito_password_operator::api::{REASONS, Reason};
 use serde_json::{Value, json};
-use tokio::process::Command;
 use tokio::sync::{MutexGuard, Semaphore};
 
 use super::super::doctor::{delete_lease, encode, ready_pods};
-use super::super::{PLUGIN, command, read};
+use super::super::{PLUGIN, bash, command, read};
 use super::case::Case;
 use crate::closed_port::ClosedPort;
 use crate::support::tools::{self, Tool};
@@ -159,15 +158,8 @@ impl Scene {
     /// `aws` on the PATH.
     pub(super) async fn bash(&self, line: &str, password: &str) -> (i32, String, String) {
         let _turn = self.turns.acquire().await.expect("it never closes");
-        let mut bash = Command::new("bash");
-        bash.args(["-euo", "pipefail", "-c", line])
-            .env_clear()
-            .env("PATH", &self.path)
-            .env("KUBECONFIG", &self.admin)
-            // Without a home, kubectl would keep its discovery in the checkout.
-            .env("KUBECACHEDIR", self.admin.with_file_name("kubectl-cache"))
-            .env("PASSWORD", password)
-            .kill_on_drop(true);
+        let mut bash = bash(&self.admin, line);
+        bash.env("PATH", &self.path).env("PASSWORD", password);
         let (cognito, moto) = (self.world.cognito.url(), self.moto.url());
         for (service, url) in [
             ("COGNITO_IDENTITY_PROVIDER", &cognito),
@@ -268,20 +260,11 @@ pub(super) async fn claim(
 
 /// A PATH with kubectl, kubectl's plugin and `aws`.
 fn path() -> String {
-    let kubectl = tools::path(Tool::Kubectl);
     let aws = tools::path(Tool::Aws);
     // Only the program itself: a virtual environment has a python, too.
     let folder = scratch("aws-cli");
     std::os::unix::fs::symlink(aws, folder.join("aws")).expect("a new folder");
-    let folder_of = |path: &Path| path.parent().expect("a folder").display().to_string();
-    let system = std::env::var("PATH").unwrap_or_default();
-    [
-        folder_of(&kubectl),
-        folder_of(Path::new(PLUGIN)),
-        folder.display().to_string(),
-        system,
-    ]
-    .join(":")
+    format!("{}:{}", folder.display(), super::super::path())
 }
 
 /// Lets the namespace manage all users of a pool. Returns the name of the grant.
