@@ -96,6 +96,7 @@ fn stories(scene: &Scene) -> Vec<Story<'_>> {
         Box::pin(replies::user_is_disabled(scene)),
         Box::pin(replies::not_in_this_region(scene)),
         Box::pin(replies::no_pool(scene)),
+        Box::pin(replies::wrong_pool(scene)),
         Box::pin(replies::no_user(scene)),
         Box::pin(replies::lost_and_temporary(scene)),
         Box::pin(identity::no_right(scene)),
@@ -107,6 +108,7 @@ fn stories(scene: &Scene) -> Vec<Story<'_>> {
         Box::pin(users::stranger(scene)),
         Box::pin(users::reset(scene)),
         Box::pin(users::federated(scene)),
+        Box::pin(users::person(scene)),
         Box::pin(users::contested(scene)),
         Box::pin(users::expired(scene)),
     ]

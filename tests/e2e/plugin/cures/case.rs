@@ -1,5 +1,8 @@
 //! One resource with its reason: what `doctor` says of the resource, and what its cure does.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use cognito_password_operator::api::{Class, Reason};
 use kube::api::DynamicObject;
 use serde_json::Value;
@@ -95,7 +98,8 @@ impl<'a> Case<'a> {
         Ok(Explained {
             case: self,
             text: cure["text"].as_str().unwrap_or_default().to_owned(),
-            commands: commands(cure),
+            choices: choices(cure),
+            ran: RefCell::default(),
         })
     }
 
@@ -114,19 +118,16 @@ impl<'a> Case<'a> {
     }
 }
 
-/// All commands of a cure, also those that stand as alternatives.
-fn commands(cure: &Value) -> Vec<String> {
+/// The commands of a cure, and those of each other cure.
+fn choices(cure: &Value) -> Vec<Vec<String>> {
     let of = |it: &Value| {
         let commands = it["commands"].as_array().into_iter().flatten();
         commands
             .filter_map(|it| it.as_str().map(str::to_owned))
-            .collect::<Vec<_>>()
+            .collect()
     };
-    let alternatives = cure["alternatives"].as_array().into_iter().flatten();
-    of(cure)
-        .into_iter()
-        .chain(alternatives.flat_map(of))
-        .collect()
+    let others = cure["alternatives"].as_array().into_iter().flatten();
+    [of(cure)].into_iter().chain(others.map(of)).collect()
 }
 
 /// A case with doctor's cure.
@@ -134,24 +135,39 @@ pub(super) struct Explained<'a> {
     case: Case<'a>,
     /// The cure in words.
     text: String,
-    commands: Vec<String>,
+    /// The cure, and then each other cure: commands that cure together.
+    choices: Vec<Vec<String>>,
+    /// The commands that a person has run.
+    ran: RefCell<BTreeSet<String>>,
 }
 
 impl Explained<'_> {
     /// The first command that contains this part.
     pub(super) fn find(&self, part: &str) -> Option<&str> {
-        let found = self.commands.iter().find(|it| it.contains(part));
-        found.map(String::as_str)
+        let mut all = self.choices.iter().flatten();
+        all.find(|it| it.contains(part)).map(String::as_str)
     }
 
+    /// The command with this part, as one that a person runs.
     fn command(&self, part: &str) -> &str {
-        self.find(part)
-            .unwrap_or_else(|| panic!("{}: no {part:?} in {:#?}", self.case.name, self.commands))
+        let command = self
+            .find(part)
+            .unwrap_or_else(|| panic!("{}: no {part:?} in {:#?}", self.case.name, self.choices));
+        self.ran.borrow_mut().insert(command.to_owned());
+        command
+    }
+
+    /// A command that needs a node, which no test has.
+    pub(super) fn leave_out(&self, part: &str) -> &str {
+        self.command(part)
     }
 
     /// The cure says that the operator goes on by itself.
     pub(super) fn says_wait(self) -> Self {
         assert!(self.text.starts_with("wait: "), "{}", self.text);
+        // The command only watches, and never ends by itself.
+        let watches = self.command(" -w").to_owned();
+        assert_eq!(self.choices, [[watches]]);
         self
     }
 
@@ -183,9 +199,18 @@ impl Explained<'_> {
         );
     }
 
-    /// Waits until the resource is Ready, with every request answered, and `doctor` finds nothing wrong.
+    /// Waits until the resource is Ready, with every request answered, and `doctor` finds nothing wrong. All commands
+    /// of a cure have run.
     pub(super) async fn cured(self) {
         let case = self.case;
+        let ran = self.ran.take();
+        let is_whole = |choice: &Vec<String>| choice.iter().all(|it| ran.contains(it));
+        let name = case.name;
+        assert!(
+            self.choices.iter().any(is_whole),
+            "{name}: {ran:#?} are parts of {:#?}",
+            self.choices
+        );
         case.wait_for("cured", |it| {
             let asked = it.metadata.annotations.as_ref();
             let asked = asked.and_then(|it| it.get(REQUESTED_AT));

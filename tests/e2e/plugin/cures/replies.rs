@@ -3,7 +3,7 @@
 use cognito_password_operator::api::Reason;
 use serde_json::json;
 
-use super::scene::{NEW, OLD, Scene, admit};
+use super::scene::{NEW, OLD, Scene, admit, claim};
 use crate::support::Fault;
 use crate::world::POOL;
 
@@ -118,6 +118,22 @@ pub(super) async fn not_in_this_region(scene: &Scene) {
     scene.script().heal_for(user);
     case.apply(&["requestedAt="]).await;
     case.cured().await;
+}
+
+/// A grant lets the namespace manage the user in another pool: the cure names that pool.
+pub(super) async fn wrong_pool(scene: &Scene) {
+    const WRONG: &str = "eu-west-1_Wrong";
+    let world = scene.world.neighbour("cures-pool").await;
+    admit(&world, WRONG, |_| ());
+    world.cognito.add_user(POOL, "misnamed");
+    claim(&world, "misnamed", WRONG, |_| ()).await;
+    let case = scene.case_in(&world, "misnamed", Reason::ResourceNotFound);
+    let words = "User pool eu-west-1_Wrong does not exist";
+    let case = case.explained(&[words]).await;
+    case.apply(&["kubectl replace --force"]).await;
+    case.cured().await;
+    let set = world.cognito.password_of(POOL, "misnamed");
+    assert_eq!(set.as_deref(), Some(OLD));
 }
 
 /// A person gives the operator an identity of the pool's account: of that, no command can be printed.

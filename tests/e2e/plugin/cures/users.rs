@@ -14,7 +14,7 @@ use crate::world::POOL;
 const THREE_DAYS: &str = "eu-west-1_ThreeDays";
 
 /// The users whose password somebody else resets, and who disappear, and so on.
-const USERS: [(&str, Reason); 10] = [
+const USERS: [(&str, Reason); 11] = [
     ("look-disabled", Reason::UserDisabled),
     ("look-gone", Reason::UserGone),
     ("look-recreated", Reason::UserRecreated),
@@ -23,6 +23,7 @@ const USERS: [(&str, Reason); 10] = [
     ("look-reset", Reason::PasswordReset),
     ("look-correct", Reason::PasswordReset),
     ("look-federated", Reason::FederatedUser),
+    ("look-person", Reason::FederatedUser),
     ("look-contested", Reason::Contested),
     ("look-expired", Reason::TemporaryPasswordExpired),
 ];
@@ -82,7 +83,9 @@ pub(super) async fn others_act(scene: &Scene) {
     for name in ["look-unconfirmed", "look-stranger"] {
         cognito.set_status((POOL, name), UserStatus::Unconfirmed);
     }
-    cognito.make_federated(POOL, "look-federated");
+    for name in ["look-federated", "look-person"] {
+        cognito.make_federated(POOL, name);
+    }
 }
 
 /// The operator looks again by itself, but only after its interval. A restart begins a look at once.
@@ -141,7 +144,7 @@ pub(super) async fn unconfirmed(scene: &Scene) {
     is_set_again(scene, name, case).await;
 }
 
-/// A stranger, whom a person deletes. The person creates the right user, if the cure prints no command for that.
+/// A stranger, whom a person deletes.
 pub(super) async fn stranger(scene: &Scene) {
     let name = "look-stranger";
     let state = || scene.world.cognito.user_state(POOL, name);
@@ -150,15 +153,7 @@ pub(super) async fn stranger(scene: &Scene) {
     let case = case.explained(&["may belong to a stranger"]).await;
     case.apply(&["admin-delete-user"]).await;
     assert_eq!(state(), None);
-    if case.find("admin-create-user").is_some() {
-        case.apply(&["admin-create-user"]).await;
-    } else {
-        let delete = case.find("admin-delete-user").expect("a command");
-        scene
-            .run(&delete.replace("admin-delete-user", "admin-create-user"))
-            .await;
-    }
-    case.apply(&["requestedAt="]).await;
+    case.apply(&["admin-create-user", "requestedAt="]).await;
     is_set_again(scene, name, case).await;
     assert_ne!(state().expect("the user").sub, stranger);
 }
@@ -186,6 +181,24 @@ pub(super) async fn federated(scene: &Scene) {
     is_set_again(scene, name, case).await;
 }
 
+/// A native user has the password instead.
+pub(super) async fn person(scene: &Scene) {
+    let (name, native) = ("look-person", "look-native");
+    scene.world.cognito.add_user(POOL, native);
+    let case = case(scene, name);
+    let words = "a password would make the user a native one";
+    let case = case.explained(&[words]).await;
+    case.apply(&["admin-get-user"]).await;
+    let native_user = ("USERNAME", native);
+    case.fill_in("kubectl replace --force", native_user).await;
+    case.cured().await;
+    let set = scene.world.cognito.password_of(POOL, native);
+    assert_eq!(set.as_deref(), Some(OLD));
+    let state = scene.world.cognito.user_state(POOL, name);
+    let status = state.expect("the person").status;
+    assert_eq!(status, UserStatus::ExternalProvider);
+}
+
 /// `CloudTrail` shows who it is.
 pub(super) async fn contested(scene: &Scene) {
     let name = "look-contested";
@@ -198,7 +211,8 @@ pub(super) async fn contested(scene: &Scene) {
         shown.contains(SOMEBODY_ELSE) && shown.contains(name),
         "{shown}"
     );
-    case.apply(&["requestedAt="]).await;
+    let sets = "AttributeValue=AdminSetUserPassword";
+    case.apply(&[sets, "requestedAt="]).await;
     is_set_again(scene, name, case).await;
 }
 
