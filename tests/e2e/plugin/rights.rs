@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
@@ -207,15 +208,11 @@ impl Scene<'_> {
             serde_json::from_value(role).expect("a role"),
             serde_json::from_value(binding).expect("a binding"),
         );
-        let roles: Api<k8s_openapi::api::rbac::v1::ClusterRole> = Api::all(client.clone());
-        let bindings: Api<k8s_openapi::api::rbac::v1::ClusterRoleBinding> =
-            Api::all(client.clone());
         let params = PostParams::default();
-        roles.create(&params, &role).await.expect("a new role");
-        bindings
-            .create(&params, &binding)
-            .await
-            .expect("a new binding");
+        let api: Api<ClusterRole> = Api::all(client.clone());
+        api.create(&params, &role).await.expect("a new role");
+        let api: Api<ClusterRoleBinding> = Api::all(client.clone());
+        api.create(&params, &binding).await.expect("a new binding");
     }
 
     /// Returns when the API server knows that the user has the right, or hasn't.
