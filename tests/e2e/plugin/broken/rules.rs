@@ -26,7 +26,7 @@ async fn each_rule_that_the_operator_lacks_is_named_and_given_back() {
     let rules = role.rules.expect("it has rules");
     assert_eq!(rules.len(), 7, "{rules:#?}");
     for (number, rule) in rules.iter().enumerate() {
-        // The cure of the rule before may have given the right by another role.
+        // The cure of the rule before gave the right by a role of its own.
         plane.kubectl(&["apply", "-k", "deploy/all-namespaces/"]);
         it.is_well("bot").await;
         let removal = json!([{ "op": "remove", "path": format!("/rules/{number}") }]);
