@@ -18,6 +18,11 @@ pub enum CallError {
     /// RBAC, admission or validation refused the call. Contains the API server's message.
     #[error("the API server refused the request: {0}")]
     Refused(String),
+    /// The API server knows no caller by these credentials. Contains the API server's message.
+    #[error(
+        "the API server refused the request: {0}: the credentials are expired or wrong, so log in again"
+    )]
+    Unauthorized(String),
     /// The API server failed or can't be reached. Whether a write was made is unknown.
     #[error("the API server couldn't carry out the request: {0}")]
     Failed(String),
@@ -30,6 +35,7 @@ impl From<kube::Error> for CallError {
     fn from(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => match status.code {
+                401 => Self::Unauthorized(status.message.clone()),
                 404 => Self::NotFound,
                 409 => Self::Conflict,
                 429 => Self::Failed(status.message.clone()),

@@ -34,7 +34,7 @@ pub(super) async fn seen_by<T>(
     let read = async {
         match read.await {
             Ok(found) => Ok(Seen::Known(found)),
-            Err(Error::Api(status)) if status.code == 403 => Ok(Seen::Denied(right)),
+            Err(Error::Api(status)) if is_forbidden(&status) => Ok(Seen::Denied(right)),
             Err(Error::Api(status)) if right.group == GROUP && is_unknown_kind(&status) => {
                 Ok(Seen::Failed(WITHOUT_CRDS.to_owned()))
             }
@@ -45,6 +45,11 @@ pub(super) async fn seen_by<T>(
         Ok(seen) => seen,
         Err(error) => Seen::Failed(one_line(&error)),
     }
+}
+
+/// Whether a 403 is the API server's own, and not that of a proxy in between, which says nothing of rights.
+pub(super) fn is_forbidden(status: &Status) -> bool {
+    status.code == 403 && status.reason == "Forbidden"
 }
 
 /// Whether a 404 says that the API server doesn't know the kind, and not that there is no such object.

@@ -11,6 +11,10 @@ use crate::{
 };
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReviewStatus};
 use kube::{Client, client::Body};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 /// The major and minor version of the API server.
 ///
@@ -22,16 +26,16 @@ pub async fn kubernetes_version(client: &Client) -> Result<(String, String), Str
     Ok((version.major, version.minor))
 }
 
-/// Asks whether the API server answers at all, be it with a refusal.
+/// Asks whether the API server answers a known caller at all, be it with a refusal.
 ///
 /// # Errors
 /// Why there is no answer.
 pub async fn reach(client: &Client) -> Result<(), String> {
     match call(client.apiserver_version()).await {
         Ok(_) | Err(CallError::Refused(_) | CallError::NotFound | CallError::Conflict) => Ok(()),
-        Err(error @ (CallError::Failed(_) | CallError::TimedOut(_))) => {
-            Err(error.to_string().replace(char::is_control, " "))
-        }
+        Err(
+            error @ (CallError::Failed(_) | CallError::TimedOut(_) | CallError::Unauthorized(_)),
+        ) => Err(error.to_string().replace(char::is_control, " ")),
     }
 }
 
@@ -72,8 +76,30 @@ pub async fn streams_lists(client: &Client, path: &str) -> Option<bool> {
 /// # Errors
 /// Why the answer is unknown.
 pub async fn has_right(client: &Client, right: &Right) -> Result<bool, String> {
-    let answer = review(client, attributes_of(right)).await;
-    decided(answer.map_err(|error| error.to_string())?)
+    let question = Box::pin(review(client, attributes_of(right)));
+    decided(asked(question).await?)
+}
+
+/// When a question about rights last got no answer in time. For a while, each further one would wait in vain too, as
+/// where the API server asks a webhook that hangs.
+static HUNG: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// How long no question about rights is asked after one that got no answer in time.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// The answer to a question about rights, which isn't asked shortly after one that got no answer in time.
+pub(super) async fn asked<T>(
+    question: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, String> {
+    let hung = *HUNG.lock().unwrap_or_else(PoisonError::into_inner);
+    if hung.is_some_and(|at| at.elapsed() < PAUSE) {
+        return Err("the API server doesn't answer questions about rights in time".to_owned());
+    }
+    let answer = question.await;
+    if matches!(answer, Err(CallError::TimedOut(_))) {
+        *HUNG.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+    answer.map_err(|error| error.to_string())
 }
 
 pub(super) fn attributes_of(right: &Right) -> ResourceAttributes {

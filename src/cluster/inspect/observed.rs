@@ -1,7 +1,7 @@
 //! Reads resources for the commands that wait, set and suspend.
 
 use super::{
-    access::{is_unknown_kind, right},
+    access::{is_forbidden, is_unknown_kind, right},
     lists::{all, unknown_kind},
 };
 use crate::{
@@ -64,7 +64,7 @@ pub async fn get(client: &Client, namespace: &str, name: &str) -> Sight {
                 Ok(Sight::Failed(unknown_kind(&needed)))
             }
             Err(Error::Api(status)) if status.code == 404 => Ok(Sight::Absent),
-            Err(Error::Api(status)) if status.code == 403 => Ok(Sight::Denied(needed)),
+            Err(Error::Api(status)) if is_forbidden(&status) => Ok(Sight::Denied(needed)),
             Err(error) => Err(error),
         }
     };

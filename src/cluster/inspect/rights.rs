@@ -2,7 +2,7 @@
 
 use super::{
     access::right,
-    installation::{attributes_of, decided, has_right},
+    installation::{asked, attributes_of, decided, has_right},
 };
 use crate::{
     cluster::client::call::call,
@@ -70,6 +70,8 @@ async fn review(client: &Client, spec: SubjectAccessReviewSpec) -> Result<bool, 
         spec,
         ..SubjectAccessReview::default()
     };
-    let answer = call(reviews.create(&PostParams::default(), &review)).await;
-    decided(answer.map_err(|error| error.to_string())?.status)
+    let params = PostParams::default();
+    let question = Box::pin(call(reviews.create(&params, &review)));
+    let answer = asked(question).await;
+    decided(answer?.status)
 }

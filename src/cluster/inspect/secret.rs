@@ -32,6 +32,10 @@ pub async fn find(
 fn judged(mut secret: Secret, key: &str, selectors: &[String]) -> FoundSecret {
     let mut data = secret.data.take().unwrap_or_default();
     let value = data.get(key).map(|it| Password::parse(&it.0).map(|_| ()));
+    let is_well_without_end = data.get(key).is_some_and(|it| {
+        let end = it.0.iter().rev().take_while(|byte| b"\r\n".contains(byte));
+        Password::parse(&it.0[..it.0.len() - end.count()]).is_ok()
+    });
     let keys = data.keys().cloned().collect();
     for value in data.values_mut() {
         value.0.zeroize();
@@ -49,6 +53,8 @@ fn judged(mut secret: Secret, key: &str, selectors: &[String]) -> FoundSecret {
         version: secret.resource_version().unwrap_or_default(),
         keys,
         value,
+        is_well_without_end,
+        is_immutable: secret.immutable == Some(true),
         unfit: selectors.iter().filter(|it| !fits(it)).cloned().collect(),
         owner: owner.map(|it| format!("{}/{}", it.kind, it.name)),
     }
@@ -58,6 +64,7 @@ fn judged(mut secret: Secret, key: &str, selectors: &[String]) -> FoundSecret {
 mod tests {
     use super::*;
     use crate::core::credential::password::InvalidValue;
+    use rstest::rstest;
     use serde_json::{from_value, json};
 
     #[test]
@@ -79,6 +86,30 @@ mod tests {
         assert_eq!(found.unfit, ["team=a"]);
         assert_eq!(found.owner.as_deref(), Some("ExternalSecret/ci"));
         assert!(!format!("{found:?}").contains("Passw0rd"), "{found:?}");
+        assert!(
+            found.is_well_without_end && !found.is_immutable,
+            "{found:?}"
+        );
         assert_eq!(judged(secret, "absent", &[]).value, None);
+    }
+
+    #[rstest]
+    // "Passw0rd\r\n\n"
+    #[case("UGFzc3cwcmQNCgo=", true)]
+    // "First\nsecond\n"
+    #[case("Rmlyc3QKc2Vjb25kCg==", false)]
+    // "\n"
+    #[case("Cg==", false)]
+    // "Passw0rd \n"
+    #[case("UGFzc3cwcmQgCg==", false)]
+    fn only_line_breaks_at_the_end_can_go_without_another_password(
+        #[case] value: &str,
+        #[case] is_well: bool,
+    ) {
+        let secret = json!({ "immutable": true, "data": { "password": value } });
+        let secret: Secret = from_value(secret).expect("a Secret");
+        let found = judged(secret, "password", &[]);
+        assert_eq!(found.is_well_without_end, is_well);
+        assert!(found.is_immutable);
     }
 }

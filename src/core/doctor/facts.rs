@@ -171,6 +171,10 @@ pub struct FoundSecret {
     pub keys: Vec<String>,
     /// Why the value of the resource's key can't be a password. None if the key isn't there.
     pub value: Option<Result<(), InvalidValue>>,
+    /// Whether the value can be a password once the line breaks at its end are gone.
+    pub is_well_without_end: bool,
+    /// Whether the API server refuses each change of the data.
+    pub is_immutable: bool,
     /// The operators' selectors that the Secret's labels don't fit.
     pub unfit: Vec<String>,
     /// The object that made the Secret, such as `ExternalSecret/ci-bot`.

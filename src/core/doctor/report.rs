@@ -4,6 +4,7 @@ use super::{
     chain::{
         chain, duplicate,
         grant::{self, Admissions, Admitted},
+        operator,
         resource::next_try,
     },
     cures::{
@@ -165,6 +166,8 @@ fn of_readable(
 ) -> Report {
     let mut links = chain(subject, secret, around);
     let reason = reason_to_mend(subject, &links);
+    // Where nobody acts, nothing else is to be mended first.
+    let reason = reason.filter(|_| !operator::is_unwatched(subject.namespace, around));
     let admitted = Admissions::new(around).of(subject);
     let fitting = match &admitted {
         Admitted::Decided { fitting, .. } => &**fitting,
@@ -182,7 +185,7 @@ fn of_readable(
     let external_id = role.and_then(|it| it.external_id.as_ref());
     let older = duplicate::older(subject, around).map(duplicate::name_of);
     let next = next_try(subject, around.now);
-    let operator = around.operators.iter().find_map(|it| it.installed.as_ref());
+    let installed = around.operators.iter().find_map(|it| it.installed.as_ref());
     let selector = selector(subject, around);
     let message = subject.condition(ConditionType::Ready);
     let message = message.map_or("", |it| &*it.message);
@@ -190,10 +193,11 @@ fn of_readable(
     let known = Known {
         selector: selector.as_deref(),
         secret: secret.and_then(Seen::known).and_then(Option::as_ref),
+        grants: around.grants.known().map_or(&[], Vec::as_slice),
         fitting,
         older: older.as_deref(),
-        operator: operator.map(|it| (&*it.namespace, &*it.name)),
-        service_account: operator.map(|it| &*it.service_account),
+        operator: installed.map(|it| (&*it.namespace, &*it.name)),
+        service_account: installed.map(|it| &*it.service_account),
         role: role.map(|it| it.arn.as_str()),
         external_id: external_id.map(ExternalId::as_str),
         refusal: Refusal::parse(message),

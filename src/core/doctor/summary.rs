@@ -18,7 +18,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many names a line shows.
 const NAMES: usize = 3;
@@ -236,7 +236,10 @@ impl Summary {
             total: listed.len(),
             ready: listed.iter().filter(is_ready).count(),
             states: states.into_iter().map(|(_, state)| state).collect(),
-            findings: findings(around),
+            findings: unwatched(listed, around)
+                .into_iter()
+                .chain(findings(around))
+                .collect(),
             resources: unwell.map(|it| Report::new(it, None, around)).collect(),
         }
     }
@@ -357,6 +360,18 @@ fn state(kind: Kind, all: &[&Listed], around: &Surroundings) -> State {
         names: all.iter().take(NAMES).map(name).collect(),
         cure: kind.cure(around),
     }
+}
+
+/// The namespaces of resources that no operator watches, the first few of them.
+fn unwatched(listed: &[Listed], around: &Surroundings) -> Vec<Finding> {
+    let namespaces: BTreeSet<_> = listed.iter().map(|it| it.key().0).collect();
+    let namespaces = namespaces.into_iter();
+    let unwatched = namespaces.filter(|it| operator::is_unwatched(it, around));
+    unwatched
+        .take(NAMES)
+        .flat_map(|it| operator::of_namespace(Some(it), around))
+        .map(|it| it.finding)
+        .collect()
 }
 
 /// What is wrong beside the resources.

@@ -160,6 +160,8 @@ pub(super) fn secret() -> FoundSecret {
         version: "7".to_owned(),
         keys: vec!["password".to_owned()],
         value: Some(Ok(())),
+        is_well_without_end: true,
+        is_immutable: false,
         unfit: Vec::new(),
         owner: None,
     }
@@ -199,6 +201,7 @@ pub(super) fn assert_fits(text: &str) {
         [
             "kubectl ",
             "printf ",
+            ": ",
             "echo ",
             "docker ",
             "aws ",

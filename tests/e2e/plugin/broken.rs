@@ -7,6 +7,7 @@ mod crds;
 mod identity;
 mod leaders;
 mod rules;
+mod watched;
 
 /// The passwords of the resources of these tests.
 const FIRST: &str = "Broken-First-Passw0rd";

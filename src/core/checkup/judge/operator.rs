@@ -158,10 +158,16 @@ fn replicas(it: &Installed) -> Finding {
         ready if ready < it.desired => Level::Warning,
         _ => return Finding::new(SUBJECT, Level::Well, text),
     };
-    let command = format!("kubectl describe pods -n {}", it.namespace);
-    Finding::new(SUBJECT, level, text).cured_by(Cure::command(
-        "the events of the pods say why, and /readyz of a pod that runs",
-        command,
+    let commands = [
+        format!(
+            "kubectl get events -n {} --sort-by=.lastTimestamp",
+            it.namespace
+        ),
+        format!("kubectl describe pods -n {}", it.namespace),
+    ];
+    Finding::new(SUBJECT, level, text).cured_by(Cure::commands(
+        "the events say why, and /readyz of a pod that runs",
+        commands,
     ))
 }
 

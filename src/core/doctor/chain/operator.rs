@@ -7,7 +7,10 @@ use crate::{
         access::why_not::listed,
         checkup::{
             finding::{Cure, Level},
+            installed::Installed,
+            judge::rights::restored,
             lease::{Leader, Lease},
+            right::{Installation, Right, needed},
             seen::Seen,
         },
         doctor::{
@@ -128,6 +131,14 @@ pub fn crds(around: &Surroundings) -> Option<Link> {
     Some(link)
 }
 
+/// Whether operators are there, and none of them watches the namespace.
+#[must_use]
+pub fn is_unwatched(namespace: &str, around: &Surroundings) -> bool {
+    let mut installed = around.operators.iter().filter(|it| it.installed.is_some());
+    let first = installed.next();
+    first.is_some_and(|it| !it.watches(namespace)) && !installed.any(|it| it.watches(namespace))
+}
+
 fn watches_others(namespace: &str, installed: &[&Operator]) -> Link {
     let watched = installed
         .iter()
@@ -142,11 +153,41 @@ fn watches_others(namespace: &str, installed: &[&Operator]) -> Link {
         listed(&watched.collect::<Vec<_>>())
     );
     let mut link = Link::new(SUBJECT, Level::Failed, text);
-    let cure = Cure::words(&format!(
-        "add {namespace} to the operator's --watch-namespaces (the chart's value settings.watchNamespaces), with its Role and RoleBinding, or move the resource to a watched namespace"
-    ));
-    link.finding.cure = Some(cure.more("install.md"));
+    let first = installed.iter().find_map(|it| it.installed.as_ref());
+    link.finding.cure = first.map(|it| watch_too(it, namespace).more("install.md"));
     link
+}
+
+/// Lets an operator watch one more namespace.
+fn watch_too(installed: &Installed, namespace: &str) -> Cure {
+    let wanted = Installation {
+        watched: vec![namespace.to_owned()],
+        ..installed.installation()
+    };
+    let rights = needed(&wanted);
+    let there = |it: &&Right| it.namespace.as_deref() == Some(namespace);
+    let lacked: Vec<_> = rights.iter().filter(there).collect();
+    let (name, own) = (
+        word(&installed.name, "NAME"),
+        word(&installed.namespace, "NAMESPACE"),
+    );
+    // As an argument, or as the variable, whose value is on the line below its name.
+    let scripts = format!(
+        "-e 's/--watch-namespaces=[^ ]*/&,{namespace}/' -e '/CPO_WATCH_NAMESPACES/{{n;s/$/,{namespace}/}}'"
+    );
+    let watch = format!(
+        "kubectl get deployment {name} -n {own} -o yaml | sed {scripts} | kubectl replace -f -"
+    );
+    Cure::commands(
+        &format!(
+            "add {namespace} to the operator's --watch-namespaces (the chart's value settings.watchNamespaces), with its Role and RoleBinding: these commands do so in the cluster, and whatever applies the manifests undoes that"
+        ),
+        restored(&lacked, installed)
+            .commands
+            .into_iter()
+            .chain([watch]),
+    )
+    .or("move the resource and its Secret to a watched namespace", [])
 }
 
 /// No Deployment acts, or the caller can't see one: the Lease tells.
@@ -352,9 +393,11 @@ fn of_lease(lease: &Lease, operator: Option<&Operator>) -> Link {
 fn logs(operator: Option<&Operator>) -> Cure {
     let namespace = operator.map_or(FIELD_MANAGER, |it| &*it.namespace);
     Cure::commands(
-        "the pods and their log say why; the operator goes on by itself",
+        "the pods, the events and the log say why; the operator goes on by itself",
         [
             format!("kubectl get pods -n {namespace} -l app.kubernetes.io/name={FIELD_MANAGER}"),
+            // Why there are no pods at all is in the events of the ReplicaSet.
+            format!("kubectl get events -n {namespace} --sort-by=.lastTimestamp"),
             format!(
                 "kubectl logs -n {namespace} --prefix -l app.kubernetes.io/name={FIELD_MANAGER} --tail=50"
             ),

@@ -8,9 +8,11 @@ use super::{
 use crate::{
     api::{GROUP, Reason, VERSION},
     core::{
+        access::why_not::ListedGrant,
         checkup::finding::Cure,
         credential::password::InvalidValue,
         doctor::{
+            facts::FoundGrant,
             subject::Subject,
             words::{shown, word},
         },
@@ -68,8 +70,8 @@ pub(super) fn of_secret(reason: Reason, words: &Words, known: &Known<'_>) -> Cur
                 ),
             }
         }
-        (_, found) => match found.and_then(|it| it.value) {
-            Some(Err(InvalidValue::TrailingLineBreak)) => Cure::command(
+        (_, found) => match found.filter(|it| it.is_well_without_end) {
+            Some(found) if found.value == Some(Err(InvalidValue::TrailingLineBreak)) => Cure::command(
                 &format!("take the line break out of the value{at_source}"),
                 words.strip_value(),
             ),
@@ -78,28 +80,65 @@ pub(super) fn of_secret(reason: Reason, words: &Words, known: &Known<'_>) -> Cur
     }
 }
 
-/// The command that gives the Secret the labels of a selector such as `a=b,c=d`.
+/// The command that gives the Secret the labels of a selector such as `a=b,c in (d,e),!f`.
 fn label(words: &Words, selector: &str) -> String {
     let (secret, namespace) = (&words.secret, &words.namespace);
-    let is_plain = !selector.is_empty() && !selector.contains(['(', '!', ' ']);
-    let labels: Vec<_> = if is_plain {
-        let parts = selector.split(',');
-        parts
-            .map(|part| match part.split_once('=') {
-                Some((key, value)) => word(
-                    &format!("{key}={}", value.trim_start_matches('=')),
-                    "LABEL=VALUE",
-                ),
-                None => word(&format!("{part}=true"), "LABEL=VALUE"),
-            })
-            .collect()
+    let labels: Vec<_> = requirements(selector)
+        .into_iter()
+        .map(|it| word(&change(it), "LABEL=VALUE"))
+        .collect();
+    let labels = if labels.is_empty() {
+        "LABEL=VALUE".to_owned()
     } else {
-        vec!["LABEL=VALUE".to_owned()]
-    };
-    format!(
-        "kubectl label secret {secret} -n {namespace} {}",
         labels.join(" ")
-    )
+    };
+    format!("kubectl label secret {secret} -n {namespace} --overwrite {labels}")
+}
+
+/// The requirements of a selector: the parts between the commas outside of parentheses.
+fn requirements(selector: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut parts) = (0_u32, 0, Vec::new());
+    for (at, c) in selector.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                parts.push(&selector[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&selector[start..]);
+    let parts = parts.into_iter().map(str::trim);
+    parts.filter(|it| !it.is_empty()).collect()
+}
+
+/// What `kubectl label` does to meet a requirement: `key=value`, or `key-`, which takes a label away.
+fn change(requirement: &str) -> String {
+    if let Some(key) = requirement.strip_prefix('!') {
+        return format!("{}-", key.trim());
+    }
+    if let Some((key, _)) = requirement.split_once("!=") {
+        return format!("{}-", key.trim());
+    }
+    if let Some((key, value)) = requirement.split_once('=') {
+        return format!("{}={}", key.trim(), value.trim_start_matches('=').trim());
+    }
+    let mut tokens = requirement.split_whitespace();
+    let key = tokens.next().unwrap_or_default();
+    match tokens
+        .next()
+        .map(|it| it.split('(').next().unwrap_or_default())
+    {
+        Some("notin") => format!("{key}-"),
+        Some("in") => {
+            let values = requirement.split_once('(').map_or("", |(_, values)| values);
+            let first = values.split([',', ')']).next().unwrap_or_default();
+            format!("{key}={}", first.trim())
+        }
+        _ => format!("{key}=true"),
+    }
 }
 
 pub(super) fn of_grant(
@@ -109,7 +148,7 @@ pub(super) fn of_grant(
     known: &Known<'_>,
 ) -> Cure {
     match reason {
-        Reason::AmbiguousGrant => of_many(known.fitting),
+        Reason::AmbiguousGrant => of_many(known),
         Reason::UnknownRegion => {
             let anew = words.anew("userPoolId", "POOL_ID");
             let rename = "name the pool as AWS does, as POOL_ID, which makes the resource anew";
@@ -117,7 +156,7 @@ pub(super) fn of_grant(
             if known.needs_grants {
                 Cure::command(
                     "ask your platform team for a CognitoUserPoolGrant that names the pool's Region as REGION; this command makes one, for who may",
-                    create(&grant(subject, Some("REGION"))),
+                    create(&grant(subject, known, Some("REGION"))),
                 )
                 .or(rename, [anew])
             } else {
@@ -131,7 +170,7 @@ pub(super) fn of_grant(
                     patch_region(name),
                 );
             }
-            let create = create(&grant(subject, None));
+            let create = create(&grant(subject, known, None));
             let ask = "ask your platform team for a CognitoUserPoolGrant; this command makes one, for who may. The operator acts as soon as the grant exists";
             let Some(pool) = known.other_pool else {
                 return Cure::command(ask, create);
@@ -150,32 +189,55 @@ pub(super) fn of_grant(
     }
 }
 
-/// Grants that fit, and disagree: each of them may be the one to keep.
-fn of_many(fitting: &[String]) -> Cure {
-    let names: Vec<_> = fitting.iter().map(|it| word(it, "GRANT")).collect();
-    let delete_but = |kept: usize| {
-        let others = names.iter().enumerate();
-        let others = others.filter(move |(number, _)| *number != kept);
-        others.map(|(_, it)| format!("kubectl delete cupg {it}"))
-    };
-    let Some(first) = names.first() else {
+/// Grants that fit, and disagree: each of them may be the right one. The first choice is the one that admits most
+/// resources. No grant is deleted, because other resources may live on each of them.
+fn of_many(known: &Known<'_>) -> Cure {
+    let fits = |it: &&FoundGrant| known.fitting.contains(&it.name);
+    let mut fitting: Vec<_> = known.grants.iter().filter(fits).collect();
+    fitting.sort_by_key(|it| std::cmp::Reverse(it.status.resources.unwrap_or_default()));
+    let Some(first) = fitting.first() else {
         return Cure::command(
-            "ask your platform team to make the grants agree that fit, or to delete all but one",
+            "ask your platform team to make the grants agree that fit",
             "kubectl get cupg -o wide".to_owned(),
         );
     };
+    let names: Vec<_> = fitting.iter().map(|it| word(&it.name, "GRANT")).collect();
     let cure = Cure::commands(
         &format!(
-            "ask your platform team to make these grants agree, or to delete all but one: these commands show them, and keep {first}"
+            "ask your platform team which of these grants is right: these commands show them, and give the others the role and the Region of {}",
+            shown(&first.name)
         ),
         [format!("kubectl get cupg {} -o wide", names.join(" "))]
             .into_iter()
-            .chain(delete_but(0)),
+            .chain(agree(first, &fitting)),
     );
-    let others = names.iter().enumerate().skip(1).take(MANY);
-    others.fold(cure, |cure, (number, name)| {
-        cure.or(&format!("keep {name}"), delete_but(number))
+    let others = fitting.iter().skip(1).take(MANY);
+    others.fold(cure, |cure, it| {
+        let text = format!(
+            "give the others the role and the Region of {}",
+            shown(&it.name)
+        );
+        cure.or(&text, agree(it, &fitting))
     })
+}
+
+/// The commands that give all grants the role and the Region of one.
+fn agree(right: &FoundGrant, all: &[&FoundGrant]) -> Vec<String> {
+    let ListedGrant::Spec(spec) = &right.grant else {
+        return Vec::new();
+    };
+    // Null takes a field away.
+    let patch = json!({ "spec": {
+        "roleArn": spec.role_arn, "externalId": spec.external_id, "region": spec.region,
+    } });
+    let patch = word(&patch.to_string(), "PATCH");
+    let others = all.iter().filter(|it| it.name != right.name);
+    others
+        .map(|it| {
+            let name = word(&it.name, "GRANT");
+            format!("kubectl patch cupg {name} --type=merge -p {patch}")
+        })
+        .collect()
 }
 
 /// The command that creates an object.
@@ -185,11 +247,14 @@ fn create(object: &str) -> String {
 }
 
 /// A grant for exactly this user and namespace, as JSON.
-fn grant(subject: &Subject<'_>, region: Option<&str>) -> String {
+fn grant(subject: &Subject<'_>, known: &Known<'_>, region: Option<&str>) -> String {
     let spec = &subject.resource.spec;
     // In a grant, these two characters are wildcards.
     let username = spec.username.replace(['*'], "?");
     let name = format!("{}.{}", subject.namespace, subject.name);
+    let names = std::iter::once(name.clone()).chain((2..).map(|number| format!("{name}-{number}")));
+    let is_free = |name: &String| known.grants.iter().all(|it| it.name != *name);
+    let name = names.into_iter().find(is_free).unwrap_or(name);
     let mut grant = json!({
         "apiVersion": format!("{}/{}", GROUP, VERSION),
         "kind": "CognitoUserPoolGrant",
@@ -224,5 +289,23 @@ pub(super) fn of_duplicate(words: &Words, known: &Known<'_>) -> Cure {
                 words.pool
             )],
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("a=b", &["a=b"])]
+    #[case("a==b, c = d", &["a=b", "c=d"])]
+    #[case("team in (a,b),x!=y", &["team=a", "x-"])]
+    #[case("team in(a, b),!skip", &["team=a", "skip-"])]
+    #[case("tier notin (x,y),example.com/watched", &["tier-", "example.com/watched=true"])]
+    #[case("", &[])]
+    fn a_selector_becomes_labels(#[case] selector: &str, #[case] labels: &[&str]) {
+        let changes: Vec<_> = requirements(selector).into_iter().map(change).collect();
+        assert_eq!(changes, labels);
     }
 }

@@ -84,8 +84,8 @@ pub(super) fn of_user(reason: Reason, words: &Words) -> Cure {
 
 /// The operator sent nothing, because it could not reach Cognito.
 pub(super) fn of_network(words: &Words, known: &Known<'_>) -> Cure {
-    let (namespace, _) = known.operator.unwrap_or((FIELD_MANAGER, FIELD_MANAGER));
-    let namespace = word(namespace, "NAMESPACE");
+    let (namespace, deployment) = known.operator.unwrap_or((FIELD_MANAGER, FIELD_MANAGER));
+    let (namespace, deployment) = (word(namespace, "NAMESPACE"), word(deployment, "NAME"));
     let region = words.region.trim_start_matches(" --region ");
     let region = if region.is_empty() { "REGION" } else { region };
     let next = known.next_try.map(|it| format!(", {it}"));
@@ -96,9 +96,8 @@ pub(super) fn of_network(words: &Words, known: &Known<'_>) -> Cure {
         ),
         [
             format!("kubectl get networkpolicies -n {namespace} -o wide"),
-            format!(
-                "kubectl run dns-test --rm -i --restart=Never --image=busybox -n {namespace} -- nslookup cognito-idp.{region}.amazonaws.com"
-            ),
+            // The variables of a proxy, of CA certificates and of endpoints.
+            format!("kubectl set env deployment/{deployment} -n {namespace} --list"),
         ],
     )
 }
@@ -147,19 +146,23 @@ pub(super) fn of_reply(reason: Reason, words: &Words, known: &Known<'_>) -> Cure
                 || "the operator's own account; a pool of another account needs a grant with spec.roleArn".to_owned(),
                 |role| format!("the account of {}", shown(role)),
             );
-            let pool = word(known.other_pool.map_or("POOL_ID", |it| it.id), "POOL_ID");
-            Cure::command(
+            let cure = Cure::command(
                 &format!(
-                    "correct spec.userPoolId, which makes the resource anew{}. The operator looks in {of_role}",
-                    if known.other_pool.is_some() {
-                        ""
-                    } else {
-                        ": name the pool's id as POOL_ID"
-                    }
+                    "correct spec.userPoolId, which makes the resource anew: name the pool's id as POOL_ID. The operator looks in {of_role}"
                 ),
-                words.anew("userPoolId", &pool),
-            )
-            .or(
+                words.anew("userPoolId", "POOL_ID"),
+            );
+            let cure = match known.other_pool {
+                Some(pool) => cure.or(
+                    &format!(
+                        "if you mean {}, which a grant lets this namespace use",
+                        shown(pool.id)
+                    ),
+                    [words.anew("userPoolId", &word(pool.id, "POOL_ID"))],
+                ),
+                None => cure,
+            };
+            cure.or(
                 "if the pool is there by now, ask for a set",
                 [describe, words.request()],
             )

@@ -25,7 +25,12 @@ pub(super) struct Words {
     pub(super) secret: String,
     pub(super) key: String,
     pub(super) region: String,
+    /// Whether the API server refuses each change of the Secret's data.
+    is_immutable: bool,
 }
+
+/// Ends the command before it writes an empty password.
+const GUARD: &str = r#": "${PASSWORD:?run read -rs PASSWORD first}" && "#;
 
 impl Words {
     pub(super) fn new(subject: &Subject<'_>, known: &Known<'_>) -> Self {
@@ -45,6 +50,7 @@ impl Words {
             region: region.map_or_else(String::new, |it| {
                 format!(" --region {}", word(it, "REGION"))
             }),
+            is_immutable: known.secret.is_some_and(|it| it.is_immutable),
         }
     }
 
@@ -74,21 +80,28 @@ impl Words {
     pub(super) fn create_secret(&self) -> String {
         let (secret, namespace, key) = (&self.secret, &self.namespace, &self.key);
         format!(
-            "printf %s \"$PASSWORD\" | kubectl create secret generic {secret} -n {namespace} --from-file={key}=/dev/stdin"
+            "{GUARD}printf %s \"$PASSWORD\" | kubectl create secret generic {secret} -n {namespace} --from-file={key}=/dev/stdin"
         )
     }
 
-    /// Puts the output of `source` into the Secret's key.
+    /// Puts the output of `source` into the Secret's key. An immutable Secret is made anew, with its other keys.
     pub(super) fn patch_secret(&self, source: &str) -> String {
         let (secret, namespace, key) = (&self.secret, &self.namespace, &self.key);
-        format!(
-            "printf '{{\"data\":{{\"%s\":\"%s\"}}}}' {key} \"$({source} | base64 | tr -d '\\n')\" | kubectl patch secret {secret} -n {namespace} --patch-file=/dev/stdin"
-        )
+        let data = format!(
+            "printf '{{\"data\":{{\"%s\":\"%s\"}}}}' {key} \"$({source} | base64 | tr -d '\\n')\""
+        );
+        if self.is_immutable {
+            format!(
+                "{data} | kubectl patch --local -f <(kubectl get secret {secret} -n {namespace} -o yaml) --type=merge --patch-file=/dev/stdin -o yaml | kubectl replace --force -f -"
+            )
+        } else {
+            format!("{data} | kubectl patch secret {secret} -n {namespace} --patch-file=/dev/stdin")
+        }
     }
 
     /// Puts the value of `PASSWORD` into the Secret's key.
     pub(super) fn set_value(&self) -> String {
-        self.patch_secret("printf %s \"$PASSWORD\"")
+        format!("{GUARD}{}", self.patch_secret("printf %s \"$PASSWORD\""))
     }
 
     /// Takes line breaks out of the present value.

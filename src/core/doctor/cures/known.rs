@@ -1,7 +1,7 @@
 //! What a cure may know beside the resource itself.
 
 use super::refusal::Refusal;
-use crate::core::doctor::facts::FoundSecret;
+use crate::core::doctor::facts::{FoundGrant, FoundSecret};
 
 /// What a cure may know beside the resource itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -10,6 +10,8 @@ pub struct Known<'a> {
     pub secret: Option<&'a FoundSecret>,
     /// The labels that the operator looks for, in kubectl's syntax, if known.
     pub selector: Option<&'a str>,
+    /// All grants that the caller sees.
+    pub grants: &'a [FoundGrant],
     /// The grants that fit.
     pub fitting: &'a [String],
     /// `namespace/name` of the older resource of the same user.

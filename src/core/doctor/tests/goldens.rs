@@ -206,7 +206,7 @@ fn an_older_resource_in_another_namespace() {
 
 #[rstest]
 #[case(FoundSecret { value: None, keys: vec!["pass".to_owned()], ..secret() }, "SecretKeyNotFound", r#"-p '{"spec":{"passwordSecretRef":{"key":"pass"}}}'"#)]
-#[case(FoundSecret { unfit: vec!["password-operator=yes".to_owned()], ..secret() }, "SecretNotFound", "kubectl label secret ci-bot-credentials -n team-a password-operator=yes")]
+#[case(FoundSecret { unfit: vec!["password-operator=yes".to_owned()], ..secret() }, "SecretNotFound", "kubectl label secret ci-bot-credentials -n team-a --overwrite password-operator=yes")]
 #[case(FoundSecret { value: Some(Err(InvalidValue::Empty)), ..secret() }, "InvalidSecretValue", "kubectl patch secret ci-bot-credentials -n team-a")]
 fn a_broken_secret_is_found_before_the_operator_says_so(
     #[case] secret: FoundSecret,
@@ -238,11 +238,10 @@ fn a_broken_link_beside_the_reason_has_a_cure_of_its_own() {
 fn two_grants_disagree() {
     let resource = resource(|it| not_ready(it, Reason::AmbiguousGrant, "Two."));
     let role = "arn:aws:iam::111122223333:role/passwords";
+    let mut widest = grant("two", |it| it["roleArn"] = json!(role));
+    widest.status.resources = Some(7);
     let around = Surroundings {
-        grants: Seen::Known(vec![
-            grant("one", |_| ()),
-            grant("two", |it| it["roleArn"] = json!(role)),
-        ]),
+        grants: Seen::Known(vec![grant("one", |_| ()), widest]),
         ..around()
     };
     let report = report(resource, &Seen::Known(Some(secret())), &around);
@@ -250,7 +249,12 @@ fn two_grants_disagree() {
     assert_eq!(reason, Some("AmbiguousGrant"));
     assert_eq!(
         commands,
-        "kubectl get cupg one two -o wide\nkubectl delete cupg two\nkubectl delete cupg one"
+        concat!(
+            "kubectl get cupg two one -o wide\n",
+            r#"kubectl patch cupg one --type=merge -p '{"spec":{"externalId":null,"region":null,"roleArn":"arn:aws:iam::111122223333:role/passwords"}}'"#,
+            "\n",
+            r#"kubectl patch cupg two --type=merge -p '{"spec":{"externalId":null,"region":null,"roleArn":null}}'"#
+        )
     );
     assert!(text(&report).contains(role), "{}", text(&report));
 }
@@ -416,7 +420,8 @@ fn a_secret_that_the_operator_does_not_find_gets_the_labels_that_the_status_name
     let mut around = around();
     around.operators[0].installed = None;
     let known = report(resource.clone(), &Seen::Known(Some(secret())), &around);
-    let label = "kubectl label secret ci-bot-credentials -n team-a password-operator=yes";
+    let label =
+        "kubectl label secret ci-bot-credentials -n team-a --overwrite password-operator=yes";
     assert_eq!(mended(&known).1, label, "{}", text(&known));
     // A new Secret needs the labels too.
     let absent = report(resource, &Seen::Known(None), &around);

@@ -157,9 +157,9 @@ impl Explained<'_> {
         command
     }
 
-    /// A command that needs a node, which no test has.
-    pub(super) fn leave_out(&self, part: &str) -> &str {
-        self.command(part)
+    /// The cure has these words.
+    pub(super) fn says(&self, words: &str) {
+        assert!(self.text.contains(words), "no {words:?}: {}", self.text);
     }
 
     /// The cure says that the operator goes on by itself.

@@ -68,7 +68,7 @@ pub(super) async fn no_grant(scene: &Scene) {
     case.cured().await;
 }
 
-/// The cure deletes all grants but the first one.
+/// The cure gives the other grants the role and the Region of the first one.
 pub(super) async fn two_grants(scene: &Scene) {
     let world = scene.world.neighbour("cures-twice").await;
     // A session of any role would do.
@@ -79,10 +79,10 @@ pub(super) async fn two_grants(scene: &Scene) {
     let case = scene.case_in(&world, "twice", Reason::AmbiguousGrant);
     let words = ["2 grants fit, with different roles or Regions", &*second];
     let case = case.explained(&words).await;
+    let agree = format!("kubectl patch cupg {second}");
     let shown = case.apply(&["kubectl get cupg"]).await;
     assert!(shown.contains(&second), "{shown}");
-    case.apply(&[&format!("kubectl delete cupg {second}")])
-        .await;
+    case.apply(&[&agree]).await;
     world.wait_set("twice", OLD).await;
     case.cured().await;
 }

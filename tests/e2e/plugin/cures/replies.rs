@@ -130,7 +130,7 @@ pub(super) async fn wrong_pool(scene: &Scene) {
     let case = scene.case_in(&world, "misnamed", Reason::ResourceNotFound);
     let words = "User pool eu-west-1_Wrong does not exist";
     let case = case.explained(&[words]).await;
-    case.apply(&["kubectl replace --force"]).await;
+    case.apply(&[&format!("userPoolId: {POOL}|")]).await;
     case.cured().await;
     let set = world.cognito.password_of(POOL, "misnamed");
     assert_eq!(set.as_deref(), Some(OLD));
