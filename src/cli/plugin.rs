@@ -34,8 +34,9 @@ use std::{ffi::OsString, process::ExitCode};
 
 /// Answers questions about CognitoUserPassword resources and their operator.
 ///
-/// Is it installed right, why isn't a resource Ready, who may do what, and when may a pod start? Every command
-/// reads as the caller, and says so where the caller lacks a right. No command prints a password.
+/// Is the operator installed right, why isn't a resource Ready, which namespace may manage which user, and when may a
+/// pod start? Every command reads with the caller's rights, and names each right that the caller lacks. No command
+/// prints a password. Only set, suspend and resume change the cluster.
 #[derive(Parser, Debug)]
 #[command(
     name = "kubectl-cognito_password",
@@ -68,8 +69,8 @@ enum Command {
     ///
     /// Answers whether the operator is installed right: the version of Kubernetes; the CRDs, served, stored, and
     /// with the schema of this version; the operator's pods, leader and version; each right that its
-    /// ServiceAccount needs; /readyz of its pods; AWS credentials, by the operator's own count; who scrapes its
-    /// metrics; grants and resources, by their conditions. Each fault has its cure.
+    /// ServiceAccount needs; /readyz of its pods; whether resources wait for AWS credentials; whether Prometheus scrapes
+    /// the metrics; grants and resources, by their conditions. Each fault has its cure.
     ///
     /// Reads Deployments, pods, Services, the Lease, CRDs, grants and resources. Asks for the ServiceAccount's
     /// rights by SubjectAccessReview. Reads no Secret, writes nothing, and doesn't call AWS. What you may not read
@@ -85,15 +86,15 @@ enum Command {
     ///
     /// Waits until Ready is True for the resource's current generation and, where the annotation requestedAt asks for
     /// a set, until the operator has answered. Also waits for a resource that doesn't exist yet, and while the API
-    /// server is away. Says each change on standard error. Needs the right to get the named resources; watch saves
-    /// requests.
+    /// server is away. Prints each change on standard error. Needs the right to get the named resources; the right to
+    /// watch them saves requests.
     #[command(after_long_help = help::WAIT)]
     Wait(WaitArgs),
     /// Ask the operator to set passwords now, whether or not the Secrets changed
     ///
     /// Prints first how many calls follow and how long they take, by the operator's rate limit. Then writes the
     /// annotation requestedAt. Leaves out resources that are suspended, duplicates, or not granted: no call would
-    /// follow. Leaves out temporary passwords without --include-temporary. With --wait, prints what became of each.
+    /// follow. Leaves out temporary passwords without --include-temporary. With --wait, prints the outcome of each set.
     ///
     /// In a pool with a password history, Cognito refuses a password that is set already.
     #[command(after_long_help = help::SET)]
@@ -110,7 +111,7 @@ enum Command {
     Resume(ResumeArgs),
     /// Say which namespaces may manage which users: test, who, diff
     Grants(GrantsArgs),
-    /// Explain a reason of a condition, or an error code of AWS; without one, list all
+    /// Explain a reason of a condition or an error code of AWS, or list all reasons
     ///
     /// Says what happened, who acts next, and what to do, with the page that says more. Asks no cluster.
     #[command(after_long_help = help::EXPLAIN, args = help::without_cluster())]
@@ -125,7 +126,7 @@ enum Command {
     Report(ReportArgs),
     /// Print the CustomResourceDefinitions of this version as YAML
     ///
-    /// Asks no cluster.
+    /// The first example installs the CRDs, or upgrades older ones. Asks no cluster.
     #[command(after_long_help = help::CRD, args = help::without_cluster())]
     Crd(CrdArgs),
     /// Print what the operator's AWS roles need: a policy of their rights, or a trust policy
@@ -136,8 +137,8 @@ enum Command {
     IamPolicy(IamPolicyArgs),
     /// Print the script by which a shell completes commands and flags
     ///
-    /// The script is for kubectl-cognito_password. After `kubectl cognito-password`, kubectl's own completion asks
-    /// kubectl_complete-cognito_password, which must be on the PATH. Reads nothing.
+    /// The script completes kubectl-cognito_password. After `kubectl cognito-password`, kubectl's own completion asks
+    /// kubectl_complete-cognito_password, which must be on the PATH: there, no script is needed.
     #[command(after_long_help = help::COMPLETION, args = help::without_cluster())]
     Completion(CompletionArgs),
 }

@@ -5,7 +5,7 @@ use crate::command::session::ConnectionArgs;
 use clap::{Arg, Args as _, Command};
 
 pub(super) const PLUGIN: &str = "\
-Exit status: 0 if all is well, 1 if something was found, 2 for a wrong command line, 3 if something could not be found out.
+Exit status: 0 if all is well, 1 if the command found something to mend, 2 for a wrong command line, 3 if something could not be found out.
 
 Examples:
   kubectl cognito-password doctor ci-bot -n team-a
@@ -35,7 +35,7 @@ Example:
   kubectl cognito-password version -o json";
 
 pub(super) const WAIT: &str = "\
-Exit status: 0 if every resource has the condition, 1 if the time has passed or --fail-fast ended the wait, 2 for a wrong command line, 3 if a resource can't be read.
+Exit status: 0 if every resource has the condition, 1 if the time has passed or --fail-fast ended the wait, 2 for a wrong command line, 3 if a right is missing or the API server doesn't answer at the end.
 
 Examples:
   kubectl cognito-password wait ci-bot -n team-a --timeout=10m
@@ -69,7 +69,7 @@ Examples:
   kubectl cognito-password explain UserNotFoundException";
 
 pub(super) const REPORT: &str = "\
-Exit status: 0 if the archive is written, also with gaps, 2 if the file exists or can't be written, or for a wrong command line, 3 if no API server answers.
+Exit status: 0 if the archive is written, even if parts are missing, 2 if the file exists or can't be written, or for a wrong command line, 3 if no API server answers.
 
 Example:
   kubectl cognito-password report -o report.tar.gz";
@@ -93,7 +93,8 @@ Examples:
 pub(super) const COMPLETION: &str = "\
 Exit status: 0, or 2 for an unknown shell.
 
-Example:
+Examples:
+  source <(kubectl cognito-password completion bash)
   kubectl cognito-password completion fish | source";
 
 /// The flags that say which cluster, taken and not shown: for commands that ask no cluster.

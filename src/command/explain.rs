@@ -20,8 +20,8 @@ use serde::Serialize;
 /// The arguments of `explain`.
 #[derive(Args, Debug)]
 pub struct ExplainArgs {
-    /// A reason such as NotGranted, or an error code of AWS such as UserNotFoundException, in any case
-    /// [default: all reasons, in a table]
+    /// A reason such as NotGranted, or an error code of AWS such as UserNotFoundException; upper and lower case are
+    /// alike [default: all reasons, in a table]
     #[arg(value_name = "REASON")]
     reason: Option<String>,
 

@@ -60,8 +60,8 @@ struct PoolSwitchArgs {
     #[arg(long, requires = "pool_arn")]
     revoke_sessions: bool,
 
-    /// Also read after how many days a temporary password expires, beside --drift: cognito-idp:DescribeUserPool,
-    /// which shows the pool's whole configuration
+    /// Also read after how many days a temporary password expires, which --drift alone doesn't allow:
+    /// cognito-idp:DescribeUserPool, which shows the pool's whole configuration
     #[arg(long, requires = "pool_arn")]
     temporary_expiry: bool,
 }
@@ -85,11 +85,11 @@ enum IamPolicyCommand {
 
 #[derive(Subcommand, Debug)]
 enum TrustCommand {
-    /// Of the operator's role, by IAM roles for service accounts (IRSA)
+    /// Print the trust policy of the operator's own role, for IAM roles for service accounts (IRSA)
     #[command(after_help = concat!(
         "Exit status: 0, or 2 for a wrong command line.\n\n",
-        "Example:\n  kubectl cognito-password iam-policy trust irsa --oidc-provider\n  ",
-        "arn:aws:iam::111122223333:oidc-provider/oidc.example/id"
+        "Example:\n  provider=arn:aws:iam::111122223333:oidc-provider/oidc.example/id\n  ",
+        "kubectl cognito-password iam-policy trust irsa --oidc-provider $provider"
     ))]
     Irsa {
         /// The cluster's IAM OIDC provider
@@ -99,10 +99,10 @@ enum TrustCommand {
         #[command(flatten)]
         service_account: ServiceAccountArgs,
     },
-    /// Of the operator's role, by EKS Pod Identity
+    /// Print the trust policy of the operator's own role, for EKS Pod Identity
     #[command(after_help = concat!(
         "Exit status: 0, or 2 for a wrong command line.\n\n",
-        "Example: kubectl cognito-password iam-policy trust pod-identity"
+        "Example:\n  kubectl cognito-password iam-policy trust pod-identity"
     ))]
     PodIdentity {
         /// The only cluster in which the operator may run [default: any cluster of the account]
@@ -112,18 +112,18 @@ enum TrustCommand {
         #[command(flatten)]
         service_account: ServiceAccountArgs,
     },
-    /// Of a role that a grant names, by the operator's own role
+    /// Print the trust policy of a role that a grant names, so that the operator may assume the role
     #[command(after_help = concat!(
         "Exit status: 0, or 2 for a wrong command line.\n\n",
-        "Example:\n  kubectl cognito-password iam-policy trust operator\n  ",
-        "--operator-role-arn arn:aws:iam::111122223333:role/cognito-password-operator"
+        "Example:\n  role=arn:aws:iam::111122223333:role/cognito-password-operator\n  ",
+        "kubectl cognito-password iam-policy trust operator --operator-role-arn $role"
     ))]
     Operator {
         /// The operator's own role
         #[arg(long, value_name = "ARN", value_parser = RoleArn::parse)]
         operator_role_arn: RoleArn,
 
-        /// The grant's external id
+        /// The grant's spec.externalId, which the trust policy then requires
         #[arg(long, value_name = "ID", value_parser = external_id)]
         external_id: Option<String>,
 

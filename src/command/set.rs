@@ -58,7 +58,7 @@ pub struct SetArgs {
     #[arg(long, conflicts_with = "dry_run")]
     wait: bool,
 
-    /// How long to wait, such as 30s or 10m [default: the time that the calls take, and 5m]
+    /// With --wait: how long to wait, such as 30s or 10m [default: the time that the calls take, and 5m]
     #[arg(long, value_name = "TIME", requires = "wait", value_parser = span)]
     timeout: Option<Duration>,
 

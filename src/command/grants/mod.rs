@@ -29,10 +29,11 @@ const TEST: &str = "\
 Exit status: 0 for yes, 1 for no, 2 for a wrong command line, 3 if what decides can't be read.
 
 Example:
-  kubectl cognito-password grants test -n a --user bot --pool eu-west-1_AbCd";
+  kubectl cognito-password grants test -n team-a --user ci-bot \\
+    --pool eu-west-1_AbCdEf123";
 
 const WHO: &str = "\
-Exit status: 0 if a namespace may, 1 if none may, 2 for a wrong command line, 3 if what decides can't be read.
+Exit status: 0 if a namespace may manage the user, 1 if none may, 2 for a wrong command line, 3 if what decides can't be read.
 
 Example:
   kubectl cognito-password grants who --user ci-bot --pool eu-west-1_AbCdEf123";
@@ -47,15 +48,15 @@ Example:
 enum GrantsCommand {
     /// May resources of a namespace manage a user?
     ///
-    /// Answers yes, with the grants that say so and the role and Region of the calls; or no, and for each grant that
-    /// names the pool why it doesn't fit. Reads the grants, the labels of the namespace, and the settings of the
-    /// operator.
+    /// -n names the namespace. The answer yes has the grants that fit, and the role and Region of the calls. The answer
+    /// no says of each grant that names the pool why the grant doesn't fit. Reads the grants, the labels of the
+    /// namespace, and the settings of the operator.
     #[command(after_long_help = TEST)]
     Test(QuestionArgs),
     /// Which namespaces may manage a user, and which resource does?
     ///
-    /// Lists each namespace that may, by which grant, and the resources for the user in the namespace. Also lists
-    /// resources for the user that no grant admits. Reads the grants, all namespaces and all resources.
+    /// Lists each namespace that may manage the user, the grants that say so, and the namespace's resources for the
+    /// user. Also lists resources for the user that no grant admits. Reads the grants, all namespaces and all resources.
     #[command(after_long_help = WHO)]
     Who(QuestionArgs),
     /// Who would gain and who would lose by a change of grants?
