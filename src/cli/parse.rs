@@ -47,7 +47,8 @@ pub(super) fn one_line(error: &clap::Error) -> String {
         .lines()
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
         .map(str::trim)
-        .filter(|line| !line.is_empty());
+        // No command takes words that begin with a hyphen.
+        .filter(|line| !line.is_empty() && !line.starts_with("tip: to pass "));
     let line = lines.collect::<Vec<_>>().join(" ");
     line.trim_start_matches("error:").trim().to_owned()
 }

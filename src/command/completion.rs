@@ -3,7 +3,7 @@
 use super::exit::{Exit, Failure};
 use clap::{Args, Command, ValueEnum};
 use clap_complete::{Shell, generate};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 /// The arguments.
 #[derive(Args, Debug)]
@@ -34,6 +34,8 @@ pub fn completion(args: &CompletionArgs, mut command: Command) -> Result<Exit, F
     generate(shell, &mut command, name, &mut script);
     match std::io::stdout().write_all(&script) {
         Ok(()) => Ok(Exit::Well),
+        // Whoever reads no further has enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Well),
         Err(error) => Err(Failure::Unknown(format!("the output failed: {error}"))),
     }
 }

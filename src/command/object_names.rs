@@ -3,8 +3,22 @@
 
 use crate::{cluster::selector, core::names::target::PoolId};
 
-/// A resource as NAME or NAMESPACE/NAME.
+/// The words before the slash of kubectl's TYPE/NAME.
+const TYPES: [&str; 4] = [
+    "cup",
+    "cognitouserpassword",
+    "cognitouserpasswords",
+    "cognitouserpasswords.cognito-password-operator.io",
+];
+
+/// A resource as NAME, NAMESPACE/NAME, or kubectl's TYPE/NAME, of which the name stays.
 pub(super) fn resource(text: &str) -> Result<String, String> {
+    let of_type = text
+        .split_once('/')
+        .filter(|(type_, _)| TYPES.contains(type_));
+    if let Some((_, name)) = of_type {
+        return checked(name);
+    }
     let is_well = text
         .split_once('/')
         .is_some_and(|(namespace, name)| fits(namespace) && fits(name));
@@ -82,6 +96,8 @@ mod tests {
     #[rstest]
     #[case::name("ci-bot.2", true)]
     #[case::with_namespace("team-a/ci-bot", true)]
+    #[case::with_type("cup/ci-bot", true)]
+    #[case::with_type_and_path("cup/ci-bot/status", false)]
     #[case::two_slashes("team-a/ci-bot/status", false)]
     #[case::no_name("team-a/", false)]
     #[case::no_namespace("/ci-bot", false)]
@@ -92,6 +108,16 @@ mod tests {
     #[case::empty("", false)]
     fn only_a_name_becomes_a_part_of_a_path(#[case] text: &str, #[case] is_name: bool) {
         assert_eq!(resource(text).is_ok(), is_name);
+    }
+
+    #[test]
+    fn kubectls_type_is_no_namespace() {
+        for type_ in TYPES {
+            assert_eq!(
+                resource(&format!("{type_}/ci-bot")).as_deref(),
+                Ok("ci-bot")
+            );
+        }
     }
 
     #[rstest]

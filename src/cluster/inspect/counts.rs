@@ -3,7 +3,10 @@
 use super::{lists::each, observed::resource_right};
 use crate::{
     api::CognitoUserPassword,
-    core::checkup::{judge::facts::Resources, seen::Seen},
+    core::checkup::{
+        judge::facts::{Resources, Suspension},
+        seen::Seen,
+    },
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -29,6 +32,15 @@ struct Meta {
     name: String,
     #[serde(default)]
     generation: i64,
+    #[serde(default)]
+    annotations: Annotations,
+}
+
+#[derive(Deserialize, Default)]
+struct Annotations {
+    // SUSPENDED_BECAUSE.
+    #[serde(rename = "cognito-password-operator.io/suspended-because")]
+    because: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -100,9 +112,14 @@ fn count(counted: &mut Resources, item: &Item, now: Timestamp) {
         let since = since.and_then(|it| it.last_transition_time.as_ref());
         let since = since.map_or(0, |at| now.as_second() - at.0.as_second());
         let longest = counted.longest_suspended.as_ref();
-        if longest.is_none_or(|(_, longest)| *longest < since) {
+        if longest.is_none_or(|longest| longest.since < since) {
             let name = format!("{}/{}", item.metadata.namespace, item.metadata.name);
-            counted.longest_suspended = Some((name, since));
+            let because = item.metadata.annotations.because.clone();
+            counted.longest_suspended = Some(Suspension {
+                name,
+                since,
+                because,
+            });
         }
         return;
     }
@@ -121,8 +138,11 @@ mod tests {
     use serde_json::{Value, json};
 
     fn item(name: &str, spec: &Value, conditions: &Value) -> Item {
+        let annotations = json!({ crate::api::SUSPENDED_BECAUSE: "INC-4711" });
         let item = json!({
-            "metadata": { "namespace": "team-a", "name": name, "generation": 3 },
+            "metadata": {
+                "namespace": "team-a", "name": name, "generation": 3, "annotations": annotations,
+            },
             "spec": spec,
             "status": { "conditions": conditions },
         });
@@ -165,7 +185,11 @@ mod tests {
                 .map(|(reason, count)| (reason.to_owned(), count))
                 .into(),
             suspended: 3,
-            longest_suspended: Some(("team-a/f".to_owned(), 9 * 86_400)),
+            longest_suspended: Some(Suspension {
+                name: "team-a/f".to_owned(),
+                since: 9 * 86_400,
+                because: Some("INC-4711".to_owned()),
+            }),
         };
         assert_eq!(counted, wanted);
     }

@@ -36,12 +36,23 @@ pub async fn list(
     if let Some(selector) = selector {
         params = params.labels(selector);
     }
-    if let Some(pool) = pool {
-        params = params.fields(&format!("spec.userPoolId={pool}"));
-    }
     let kind = ApiResource::erase::<CognitoUserPassword>(&());
     let change = |it: DynamicObject| listed(lists::read(it));
-    lists::all(client, needed, &kind, params, change).await
+    let Some(pool) = pool else {
+        return lists::all(client, needed, &kind, params, change).await;
+    };
+    let of_pool = params.clone().fields(&format!("spec.userPoolId={pool}"));
+    match lists::all(client, needed.clone(), &kind, of_pool, change).await {
+        // A CRD that is older than the selectable fields.
+        Seen::Failed(why) if why.contains("field label not supported") => {
+            let all = lists::all(client, needed, &kind, params, change).await;
+            all.map(|mut all| {
+                all.retain(|it| it.readable().is_none_or(|it| it.spec.user_pool_id == pool));
+                all
+            })
+        }
+        seen => seen,
+    }
 }
 
 /// The resources of a namespace, or of all namespaces, each with what the questions about grants need.
@@ -85,5 +96,41 @@ fn target(object: &DynamicObject) -> ListedResource {
         created: created.map_or(Timestamp::MAX, |created| created.0),
         target: target.and_then(|(pool, username)| Target::parse(pool, username).ok()),
         reason: reason.unwrap_or_default().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::inspect::fake;
+
+    #[tokio::test]
+    async fn an_older_crd_without_selectable_fields_is_filtered_here() {
+        let client = fake::client(&[
+            fake::MAY,
+            (
+                "fieldSelector",
+                400,
+                r#"{"kind":"Status","status":"Failure","reason":"BadRequest","message":"field label not supported: spec.userPoolId","code":400}"#,
+            ),
+            fake::MAY,
+            (
+                "cognitouserpasswords",
+                200,
+                r#"{"items":[
+                    {"metadata":{"name":"a","namespace":"n"},"spec":{"userPoolId":"eu-west-1_A","username":"u","passwordSecretRef":{"name":"s","key":"k"}}},
+                    {"metadata":{"name":"b","namespace":"n"},"spec":{"userPoolId":"eu-west-1_B","username":"u","passwordSecretRef":{"name":"s","key":"k"}}}
+                ]}"#,
+            ),
+        ])
+        .await;
+        let seen = list(&client, None, None, Some("eu-west-1_A")).await;
+        let names: Vec<_> = seen
+            .known()
+            .into_iter()
+            .flatten()
+            .map(Listed::key)
+            .collect();
+        assert_eq!(names, [("n", "a")], "{seen:?}");
     }
 }

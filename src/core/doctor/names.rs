@@ -30,6 +30,12 @@ pub fn near<'a>(
         .collect()
 }
 
+/// Whether one text may be the other one, mistyped.
+#[must_use]
+pub fn is_mistyped(one: &str, other: &str) -> bool {
+    distance(&one.to_lowercase(), &other.to_lowercase()) <= 2
+}
+
 /// How many characters must be put in, taken out or replaced (Levenshtein).
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<_> = other.chars().collect();
@@ -54,6 +60,13 @@ mod tests {
     fn a_slash_names_the_namespace() {
         assert_eq!(split("team-a/ci-bot", "x"), ("team-a", "ci-bot"));
         assert_eq!(split("ci-bot", "team-a"), ("team-a", "ci-bot"));
+    }
+
+    #[test]
+    fn two_characters_may_be_mistyped() {
+        assert!(is_mistyped("eu-west-1_AbCdEf123", "eu-west-1_AbCdEf12"));
+        assert!(is_mistyped("eu-west-1_abcdef123", "eu-west-1_AbCdFe123"));
+        assert!(!is_mistyped("eu-west-1_TeamE", "eu-west-1_Amb"));
     }
 
     #[test]

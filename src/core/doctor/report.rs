@@ -14,6 +14,7 @@ use super::{
     },
     facts::{FoundSecret, Listed, Surroundings},
     link::Link,
+    names::is_mistyped,
     subject::Subject,
     words::{shown, span},
 };
@@ -129,7 +130,7 @@ impl Report {
             }
             None => head.push_str("  no Ready condition"),
         }
-        let mut parts = vec![head, layout.findings(&self.chain)];
+        let mut parts = vec![layout.wrapped(&head, 0), layout.findings(&self.chain)];
         let is_true = |it: &&Ready| it.status == ConditionStatus::True;
         if let Some(ready) = self.ready.as_ref().filter(|it| !is_true(it)) {
             parts.push(layout.wrapped(&format!("says: {}", ready.message), 0));
@@ -204,7 +205,8 @@ fn of_readable(
         role_words: role.and_then(|it| role_words(it.arn.as_str(), message, fitting, around)),
         other_pool: other_pool.as_deref().map(|id| OtherPool {
             id,
-            is_likely: !is_pool_named(&admitted),
+            is_likely: !is_pool_named(&admitted)
+                && is_mistyped(&subject.resource.spec.user_pool_id, id),
         }),
         needs_grants: admitted != Admitted::NoGrantsNeeded,
         without_region: without_region(&admitted),

@@ -9,7 +9,7 @@ use super::{
     words::{count, shown, span},
 };
 use crate::{
-    api::{Class, ConditionType, REQUESTED_AT, Reason},
+    api::{Class, ConditionType, REQUESTED_AT, Reason, SUSPENDED_BECAUSE},
     core::checkup::{
         finding::{Cure, Finding, Level},
         layout::Layout,
@@ -65,6 +65,9 @@ pub struct State {
     /// Since when. None if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// Why the oldest one is suspended, as its annotation says. None for other states.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
     /// Some of the resources.
     pub names: Vec<String>,
     /// What mends the resources. None if nothing must be mended.
@@ -275,6 +278,11 @@ impl Summary {
         let mut head = format!("{} {place}", count(self.total, "resource"));
         if self.total > 0 {
             head = format!("{head}: {} Ready", self.ready);
+            let running = self.states.iter().find(|it| it.level == Level::Well);
+            let suspended = self.ready - running.map_or(0, |it| it.count);
+            if suspended > 0 {
+                head = format!("{head}, {suspended} of them suspended");
+            }
         }
         let rows = self.states.iter().map(State::finding);
         let rows: Vec<_> = rows.chain(self.findings.iter().cloned()).collect();
@@ -318,15 +326,29 @@ impl State {
         finding
     }
 
+    /// Since when the oldest one is in the state, and why it is suspended.
     fn age(&self) -> String {
-        self.since
-            .map_or_else(String::new, |since| format!(" since {}", day(since)))
+        let since = self.since.map(|since| format!(" since {}", day(since)));
+        let because = self.because.as_deref();
+        let because = because.map(|why| format!(" (because: {:?})", shown(why)));
+        format!(
+            "{}{}",
+            since.unwrap_or_default(),
+            because.unwrap_or_default()
+        )
     }
 }
 
 /// A time to the minute.
 fn day(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+fn because(kind: Kind, listed: &Listed) -> Option<String> {
+    let is_suspended = matches!(kind, Kind::Suspended | Kind::SuspendedUnready);
+    let resource = listed.readable().filter(|_| is_suspended)?;
+    let annotations = resource.metadata.annotations.as_ref()?;
+    annotations.get(SUSPENDED_BECAUSE).cloned()
 }
 
 fn state(kind: Kind, all: &[&Listed], around: &Surroundings) -> State {
@@ -357,6 +379,7 @@ fn state(kind: Kind, all: &[&Listed], around: &Surroundings) -> State {
         count: all.len(),
         oldest: oldest.map(name).unwrap_or_default(),
         since: oldest.and_then(since),
+        because: oldest.and_then(|it| because(kind, it)),
         names: all.iter().take(NAMES).map(name).collect(),
         cure: kind.cure(around),
     }

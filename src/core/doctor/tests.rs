@@ -361,6 +361,7 @@ fn a_summary_counts_by_reason_the_worst_first() {
         },
         named("paused", &|it| {
             it["spec"]["suspend"] = json!(true);
+            it["metadata"]["annotations"] = json!({ crate::api::SUSPENDED_BECAUSE: "INC-4711" });
             let suspended = condition("Suspended", "True", "Suspended", "It is.");
             it["status"]["conditions"]
                 .as_array_mut()

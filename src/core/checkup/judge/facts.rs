@@ -165,5 +165,16 @@ pub struct Resources {
     /// How many are suspended.
     pub suspended: usize,
     /// Of the suspended resources the one that was suspended first, and for how many seconds.
-    pub longest_suspended: Option<(String, i64)>,
+    pub longest_suspended: Option<Suspension>,
+}
+
+/// A suspended resource.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Suspension {
+    /// `namespace/name`.
+    pub name: String,
+    /// For how long, in seconds; 0 before the operator has observed the suspension.
+    pub since: i64,
+    /// Why, as the annotation says.
+    pub because: Option<String>,
 }

@@ -141,17 +141,22 @@ pub(super) fn resources(resources: &Seen<Resources>) -> Finding {
         .collect();
     let mut parts = vec![format!("{} Ready", resources.ready)];
     parts.extend((!names.is_empty()).then(|| first(&names, REASONS, ", ")));
-    if let Some((name, since)) = &resources.longest_suspended {
-        // Before the operator has observed a suspension, nothing says since when.
-        let longest = (*since > 0)
-            .then(|| format!(", {name} for {}", span(SignedDuration::from_secs(*since))));
-        let longest = longest.unwrap_or_default();
-        parts.push(format!("{} suspended{longest}", resources.suspended));
-    }
-    let is_long = |since: i64| since > SUSPENDED;
     let longest = resources.longest_suspended.as_ref();
+    if let Some(it) = longest {
+        // Before the operator has observed a suspension, nothing says since when.
+        let since = SignedDuration::from_secs(it.since);
+        let since = (it.since > 0).then(|| format!(", {} for {}", it.name, span(since)));
+        let because = it.because.as_deref().filter(|_| it.since > 0);
+        let because = because.map(|why| format!(" (because: {:?})", legible(why, 128)));
+        parts.push(format!(
+            "{} suspended{}{}",
+            resources.suspended,
+            since.unwrap_or_default(),
+            because.unwrap_or_default()
+        ));
+    }
     let needs_somebody = reasons.iter().any(|(reason, _)| weight(reason) < TRANSIENT)
-        || longest.is_some_and(|(_, since)| is_long(*since));
+        || longest.is_some_and(|it| it.since > SUSPENDED);
     let text = parts.join("; ");
     if needs_somebody {
         let command = "kubectl cognito-password doctor -A".to_owned();

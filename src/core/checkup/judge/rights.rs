@@ -138,7 +138,7 @@ fn cure(lacked: &[&Right], deployed: Option<&Deployed>) -> Cure {
 pub(in crate::core) fn restored(lacked: &[&Right], installed: &Installed) -> Cure {
     let account = (&*installed.namespace, &*installed.service_account);
     Cure::command(
-        "give the ServiceAccount the rights that it lacks, in Roles of their own, until its own Roles are whole again",
+        "give the ServiceAccount the missing rights, in separate Roles, until the installation's own Roles are restored",
         restore(lacked, account),
     )
     .more("install.md#rights")

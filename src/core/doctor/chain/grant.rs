@@ -192,8 +192,12 @@ pub fn link(subject: &Subject<'_>, admitted: &Admitted, around: &Surroundings) -
             ),
             Admission::Granted(authority) => {
                 let grants = listed(fitting);
+                let (noun, verb) = match fitting.len() {
+                    1 => ("grant", "lets"),
+                    _ => ("grants", "let"),
+                };
                 let text = format!(
-                    "{grants} lets {} manage {username} in {authority}",
+                    "the {noun} {grants} {verb} {} manage {username} in {authority}",
                     subject.namespace
                 );
                 let text = with_stale(text, subject, Reason::NotGranted);

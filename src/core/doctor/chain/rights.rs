@@ -34,7 +34,7 @@ pub(super) fn link(operator: &Operator, watched: Option<&str>) -> Option<Link> {
     );
     let mut link = Link::new(SUBJECT, Level::Failed, text);
     link.finding.cure = Some(restored(&lacked, installed).or(
-        "apply the operator's Roles and bindings again; this prints by which command",
+        "apply the operator's Roles and bindings again; check prints the command",
         [format!(
             "kubectl cognito-password check --operator-namespace {namespace}"
         )],

@@ -155,7 +155,7 @@ pub(super) fn of_grant(
             // Only a grant without a Region is invalid, so no grant names the pool.
             if known.needs_grants {
                 Cure::command(
-                    "ask your platform team for a CognitoUserPoolGrant that names the pool's Region as REGION; this command makes one, for who may",
+                    "ask your platform team for a CognitoUserPoolGrant that names the pool's Region as REGION; if you may create grants, this command makes one",
                     create(&grant(subject, known, Some("REGION"))),
                 )
                 .or(rename, [anew])
@@ -171,12 +171,12 @@ pub(super) fn of_grant(
                 );
             }
             let create = create(&grant(subject, known, None));
-            let ask = "ask your platform team for a CognitoUserPoolGrant; this command makes one, for who may. The operator acts as soon as the grant exists";
+            let ask = "ask your platform team for a CognitoUserPoolGrant; if you may create grants, this command makes one. The operator acts as soon as the grant exists";
             let Some(pool) = known.other_pool else {
                 return Cure::command(ask, create);
             };
             let rename = format!(
-                "name the pool that a grant lets this namespace use, {}, which makes the resource anew",
+                "if you mean the pool {}, which a grant lets this namespace use, make the resource anew with that pool",
                 shown(pool.id)
             );
             let anew = words.anew("userPoolId", &word(pool.id, "POOL_ID"));

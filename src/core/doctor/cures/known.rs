@@ -49,6 +49,6 @@ pub struct Known<'a> {
 pub struct OtherPool<'a> {
     /// The id of the pool.
     pub id: &'a str,
-    /// Whether no grant names the resource's own pool: an id that is mistyped, more often than not.
+    /// Whether no grant names the resource's own pool, and its id differs from this one by a slip of the fingers.
     pub is_likely: bool,
 }

@@ -1,6 +1,7 @@
 //! Whole reports, as a terminal of 80 columns shows them.
 
 use super::*;
+use crate::core::checkup::finding::Level;
 use rstest::rstest;
 
 fn assert_golden(wanted: &str, report: &Report) {
@@ -51,12 +52,12 @@ fn no_grant_fits() {
 }
 
 #[test]
-fn a_pool_that_no_grant_names_is_mistyped_if_a_grant_fits_in_another_pool() {
+fn a_pool_that_no_grant_names_is_mistyped_if_a_grant_fits_in_a_pool_with_nearly_the_same_id() {
     let message = cures_message(Reason::NotGranted);
     let resource = resource(|it| not_ready(it, Reason::NotGranted, &message));
-    let stage = grant("stage", |it| it["userPoolId"] = json!("eu-west-1_Stage"));
+    let near = grant("near", |it| it["userPoolId"] = json!("eu-west-1_AbCdEf12"));
     let around = Surroundings {
-        grants: Seen::Known(vec![stage]),
+        grants: Seen::Known(vec![near]),
         ..around()
     };
     let report = report(resource, &Seen::Known(Some(secret())), &around);
@@ -64,7 +65,7 @@ fn a_pool_that_no_grant_names_is_mistyped_if_a_grant_fits_in_another_pool() {
     assert_eq!(
         cure.commands,
         [
-            "kubectl get cup ci-bot -n team-a -o yaml | sed 's|^  userPoolId: .*|  userPoolId: eu-west-1_Stage|' | kubectl replace --force -f -"
+            "kubectl get cup ci-bot -n team-a -o yaml | sed 's|^  userPoolId: .*|  userPoolId: eu-west-1_AbCdEf12|' | kubectl replace --force -f -"
         ]
     );
     assert!(cure.alternatives[0].commands[0].contains("kubectl create -f -"));
@@ -343,6 +344,26 @@ fn a_cause_that_is_gone_needs_no_cure(#[case] reason: Reason) {
     let cure = report.cure.as_ref().expect("a cure");
     assert!(cure.text.starts_with("wait: the cause is gone"), "{cure:?}");
     assert_eq!(cure.commands, ["kubectl get cup ci-bot -n team-a -w"]);
+}
+
+#[rstest]
+#[case("2026-11-29T11:49:00Z", Level::Warning, "the next try was due 11m ago")]
+#[case("2026-11-29T11:51:00Z", Level::Well, "the next try was due 9m ago")]
+#[case("2026-11-29T12:00:30Z", Level::Well, "next try in 30s")]
+fn a_try_that_is_long_overdue_is_a_warning(
+    #[case] retry_at: &str,
+    #[case] level: Level,
+    #[case] words: &str,
+) {
+    let resource = resource(|it| {
+        not_ready(it, Reason::TooManyRequests, "Throttled.");
+        it["status"]["failures"] = json!({ "count": 3, "retryAt": retry_at });
+    });
+    let report = report(resource, &Seen::Known(Some(secret())), &around());
+    let record = report.chain.iter().find(|it| it.subject == "record");
+    let record = record.expect("a record");
+    assert_eq!(record.level, level, "{}", record.text);
+    assert!(record.text.contains(words), "{}", record.text);
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod pages;
 mod rights;
 
 use super::{
-    facts::{Crds, Deployed, Facts, Kubernetes, OperatorFacts, Page, Pages, Resources},
+    facts::{Crds, Deployed, Facts, Kubernetes, OperatorFacts, Page, Pages, Resources, Suspension},
     judge,
     pages::WITHOUT_CREDENTIALS,
 };

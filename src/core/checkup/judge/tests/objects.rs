@@ -65,6 +65,14 @@ fn without_a_grant_the_rule_for_users_without_a_grant_decides() {
     assert_eq!(on(&facts, "grants")[0].level, Unknown);
 }
 
+fn suspension(since: i64) -> Suspension {
+    Suspension {
+        name: "team-a/bot".to_owned(),
+        since,
+        because: Some("INC-4711, alice".to_owned()),
+    }
+}
+
 #[test]
 fn resources_are_one_line_with_the_worst_reason_first() {
     let mut facts = well();
@@ -82,7 +90,7 @@ fn resources_are_one_line_with_the_worst_reason_first() {
             .map(|(reason, number)| (reason.to_owned(), number))
             .into(),
         suspended: 2,
-        longest_suspended: Some(("team-a/bot".to_owned(), 9 * 86_400)),
+        longest_suspended: Some(suspension(9 * 86_400)),
     };
     facts.resources = Some(Seen::Known(counted));
     let found = on(&facts, "resources");
@@ -91,17 +99,20 @@ fn resources_are_one_line_with_the_worst_reason_first() {
         (found[0].level, found[0].text.as_str()),
         (
             Warning,
-            "41 Ready; 2 PasswordHistoryPolicyViolation, 1 InvalidPassword, 3 NotGranted, 2 FromTheFuture, and 2 more; 2 suspended, team-a/bot for 9d"
+            "41 Ready; 2 PasswordHistoryPolicyViolation, 1 InvalidPassword, 3 NotGranted, 2 FromTheFuture, and 2 more; 2 suspended, team-a/bot for 9d (because: \"INC-4711, alice\")"
         )
     );
-    let counted = Resources {
-        ready: 1,
-        unready: [("Progressing".to_owned(), 1)].into(),
-        suspended: 1,
-        longest_suspended: Some(("team-a/bot".to_owned(), 60)),
-    };
-    facts.resources = Some(Seen::Known(counted));
-    assert_eq!(on(&facts, "resources")[0].level, Well);
+    // A suspension of more than a day needs somebody.
+    for (since, level) in [(60, Well), (86_400, Well), (86_401, Warning)] {
+        let counted = Resources {
+            ready: 1,
+            unready: [("Progressing".to_owned(), 1)].into(),
+            suspended: 1,
+            longest_suspended: Some(suspension(since)),
+        };
+        facts.resources = Some(Seen::Known(counted));
+        assert_eq!(on(&facts, "resources")[0].level, level, "{since}");
+    }
     facts.resources = Some(Seen::Failed(down()));
     assert_eq!(on(&facts, "resources")[0].level, Unknown);
 }
