@@ -9,10 +9,11 @@ use crate::{
             seen::Seen,
         },
         names::region::Regions,
+        text::legible,
     },
 };
 use k8s_openapi::api::{
-    apps::v1::{Deployment, DeploymentSpec},
+    apps::v1::{Deployment, DeploymentCondition, DeploymentSpec},
     core::v1::Container,
 };
 use kube::{Api, Client, ResourceExt, api::ListParams};
@@ -91,6 +92,7 @@ fn of_deployment(deployment: &Deployment) -> Option<Installed> {
             .unwrap_or_else(|| "default".to_owned()),
         desired: spec.replicas.unwrap_or(1),
         ready: status.ready_replicas.unwrap_or(0),
+        trouble: trouble(status.conditions.as_deref().unwrap_or_default()),
         settings,
         release: deployment
             .annotations()
@@ -99,6 +101,18 @@ fn of_deployment(deployment: &Deployment) -> Option<Installed> {
         pod_labels: template.labels.unwrap_or_default(),
         pod_annotations: template.annotations.unwrap_or_default(),
     })
+}
+
+/// Why pods are missing: they can't be made, or don't get ready in time.
+fn trouble(conditions: &[DeploymentCondition]) -> Option<String> {
+    let of = |type_: &str, status: &str| {
+        let mut all = conditions.iter();
+        all.find(|it| it.type_ == type_ && it.status == status)
+    };
+    let found = of("ReplicaFailure", "True").or_else(|| of("Progressing", "False"))?;
+    let (reason, message) = (found.reason.as_deref(), found.message.as_deref());
+    let words: Vec<_> = reason.into_iter().chain(message).collect();
+    Some(legible(&words.join(": "), 300))
 }
 
 /// Whether a variable whose value the Deployment doesn't show may name Cognito's endpoint.

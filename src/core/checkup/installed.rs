@@ -32,6 +32,8 @@ pub struct Installed {
     pub desired: i32,
     /// How many pods are ready.
     pub ready: i32,
+    /// Why pods are missing, as a condition of the Deployment says: `FailedCreate: exceeded quota`.
+    pub trouble: Option<String>,
     /// What `run` is given.
     pub settings: Settings,
     /// The Helm release that the Deployment belongs to, if any.

@@ -110,6 +110,20 @@ impl Rivals {
         }
     }
 
+    /// The other resources of the same namespace that read the same key of the same Secret.
+    pub fn of_secret<'a>(
+        &'a self,
+        resource: &'a CognitoUserPassword,
+    ) -> impl Iterator<Item = &'a CognitoUserPassword> {
+        let (own, reference) = (&resource.metadata, &resource.spec.password_secret_ref);
+        self.resources.iter().filter(move |it| {
+            let other = &it.spec.password_secret_ref;
+            it.metadata.namespace == own.namespace
+                && it.metadata.name != own.name
+                && (&other.name, &other.key) == (&reference.name, &reference.key)
+        })
+    }
+
     /// The resources that name this user.
     pub fn of<'a>(
         &'a self,

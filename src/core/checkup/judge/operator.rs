@@ -158,6 +158,8 @@ fn replicas(it: &Installed) -> Finding {
         ready if ready < it.desired => Level::Warning,
         _ => return Finding::new(SUBJECT, Level::Well, text),
     };
+    let trouble = it.trouble.as_ref().map(|it| format!("; {it}"));
+    let text = format!("{text}{}", trouble.unwrap_or_default());
     let commands = [
         format!(
             "kubectl get events -n {} --sort-by=.lastTimestamp",

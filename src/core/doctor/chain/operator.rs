@@ -249,9 +249,11 @@ fn of_operator(operator: &Operator) -> Link {
         return link;
     }
     if installed.ready == 0 {
+        let trouble = installed.trouble.as_ref().map(|it| format!("; {it}"));
         let text = format!(
-            "{place} has 0 of {} ready",
-            count(installed.desired.unsigned_abs() as usize, "pod")
+            "{place} has 0 of {} ready{}",
+            count(installed.desired.unsigned_abs() as usize, "pod"),
+            trouble.unwrap_or_default()
         );
         let mut link = Link::new(SUBJECT, Level::Failed, text);
         link.finding.cure = Some(logs(Some(operator)));

@@ -19,6 +19,10 @@ use crate::{
     },
 };
 use serde_json::json;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// The most characters of a grant's name, before a number that makes the name free.
+const NAME_MAX: usize = 240;
 
 /// How many grants that fit are offered as the one to keep.
 const MANY: usize = 4;
@@ -150,8 +154,9 @@ pub(super) fn of_grant(
     match reason {
         Reason::AmbiguousGrant => of_many(known),
         Reason::UnknownRegion => {
-            let anew = words.anew("userPoolId", "POOL_ID");
-            let rename = "name the pool as AWS does, as POOL_ID, which makes the resource anew";
+            let anew = words.anew_with("userPoolId", "POOL_ID");
+            let rename =
+                "set POOL_ID to the pool's id as AWS has it; the command makes the resource anew";
             // Only a grant without a Region is invalid, so no grant names the pool.
             if known.needs_grants {
                 Cure::command(
@@ -251,7 +256,18 @@ fn grant(subject: &Subject<'_>, known: &Known<'_>, region: Option<&str>) -> Stri
     let spec = &subject.resource.spec;
     // In a grant, these two characters are wildcards.
     let username = spec.username.replace(['*'], "?");
-    let name = format!("{}.{}", subject.namespace, subject.name);
+    let mut name = format!("{}.{}", subject.namespace, subject.name);
+    // A name has at most 253 characters, and a number may follow.
+    if name.len() > NAME_MAX {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        name.truncate(NAME_MAX - 9);
+        name = format!(
+            "{}-{:08x}",
+            name.trim_end_matches(['.', '-']),
+            hasher.finish() & 0xffff_ffff
+        );
+    }
     let names = std::iter::once(name.clone()).chain((2..).map(|number| format!("{name}-{number}")));
     let is_free = |name: &String| known.grants.iter().all(|it| it.name != *name);
     let name = names.into_iter().find(is_free).unwrap_or(name);

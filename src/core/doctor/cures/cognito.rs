@@ -53,8 +53,8 @@ pub(super) fn of_user(reason: Reason, words: &Words) -> Cure {
             ],
         )
         .or(
-            "name a native user as USERNAME, which makes the resource anew",
-            [get, words.anew("username", "USERNAME")],
+            "set USERNAME to a native user's name; the last command makes the resource anew",
+            [get, words.anew_with("username", "USERNAME")],
         ),
         Reason::Contested => Cure::commands(
             "find out who changes the user, and then ask for a set",
@@ -121,8 +121,8 @@ pub(super) fn of_reply(reason: Reason, words: &Words, known: &Known<'_>) -> Cure
             words.set_value(),
         )
         .or(
-            "name another user as USERNAME, which makes the resource anew",
-            [words.anew("username", "USERNAME")],
+            "set USERNAME to another user's name; the command makes the resource anew",
+            [words.anew_with("username", "USERNAME")],
         ),
         Reason::NotAuthorized => Cure::commands(
             "enable the user, and then ask for a set; if the message speaks of the pool, correct the pool",
@@ -148,9 +148,9 @@ pub(super) fn of_reply(reason: Reason, words: &Words, known: &Known<'_>) -> Cure
             );
             let cure = Cure::command(
                 &format!(
-                    "correct spec.userPoolId, which makes the resource anew: name the pool's id as POOL_ID. The operator looks in {of_role}"
+                    "correct spec.userPoolId: set POOL_ID to the pool's id; the command makes the resource anew. The operator looks in {of_role}"
                 ),
-                words.anew("userPoolId", "POOL_ID"),
+                words.anew_with("userPoolId", "POOL_ID"),
             );
             let cure = match known.other_pool {
                 Some(pool) => cure.or(
@@ -172,10 +172,10 @@ pub(super) fn of_reply(reason: Reason, words: &Words, known: &Known<'_>) -> Cure
             [words.create_user(), words.request()],
         )
         .or(
-            "if the user exists, the name is an alias: name the username or the sub that the first command prints as USERNAME, which makes the resource anew",
+            "if the user exists, the name is an alias: set USERNAME to the username or the sub that the first command prints; the second makes the resource anew",
             [
                 words.user("admin-get-user"),
-                words.anew("username", "USERNAME"),
+                words.anew_with("username", "USERNAME"),
             ],
         ),
         Reason::OutcomeUnknown => Cure::command(

@@ -124,6 +124,14 @@ impl Words {
         )
     }
 
+    /// The same, with the value of the shell's variable, without which nothing is deleted.
+    pub(super) fn anew_with(&self, field: &str, variable: &str) -> String {
+        let (name, namespace) = (&self.name, &self.namespace);
+        format!(
+            ": \"${{{variable}:?set {variable} first}}\" && kubectl get cup {name} -n {namespace} -o yaml | sed \"s|^  {field}: .*|  {field}: ${variable}|\" | kubectl replace --force -f -"
+        )
+    }
+
     pub(super) fn create_user(&self) -> String {
         self.user("admin-create-user") + " --message-action SUPPRESS"
     }

@@ -8,6 +8,8 @@ use crate::core::doctor::facts::{FoundGrant, FoundSecret};
 pub struct Known<'a> {
     /// The Secret, if the caller may read it.
     pub secret: Option<&'a FoundSecret>,
+    /// Other resources that read the same key of the same Secret, as far as the caller sees.
+    pub shared_with: &'a [String],
     /// The labels that the operator looks for, in kubectl's syntax, if known.
     pub selector: Option<&'a str>,
     /// All grants that the caller sees.

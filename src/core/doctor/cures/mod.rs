@@ -10,7 +10,10 @@ pub mod role;
 use super::subject::Subject;
 use crate::{
     api::{Attempt, Class, Reason, SUSPENDED_BECAUSE},
-    core::checkup::finding::Cure,
+    core::{
+        checkup::finding::Cure,
+        words::{count, first},
+    },
 };
 use cluster::{of_duplicate, of_grant, of_secret};
 use cognito::{of_network, of_reply, of_user};
@@ -18,6 +21,9 @@ use commands::Words;
 use known::Known;
 use role::{Switches, of_operator, of_refusal, of_role};
 use serde_json::json;
+
+/// How many resources that share a Secret are named.
+const SHARED: usize = 3;
 
 /// The command that ends a suspension.
 #[must_use]
@@ -77,7 +83,29 @@ pub fn cure(reason: Reason, subject: &Subject<'_>, known: &Known<'_>) -> Option<
         | Reason::NotConfirmed
         | Reason::RevokingSessions => of_reply(reason, &words, known),
     };
-    Some(cure.more(&page(reason)))
+    Some(with_sharing(cure, known).more(&page(reason)))
+}
+
+/// The cure, whose words say so where a command changes the password of other users too.
+fn with_sharing(mut cure: Cure, known: &Known<'_>) -> Cure {
+    if known.shared_with.is_empty() {
+        return cure;
+    }
+    let words = format!(
+        "; {} read this key too, and their users get the same password: {}",
+        count(known.shared_with.len(), "other resource"),
+        first(known.shared_with, SHARED, ", ")
+    );
+    let writes = |commands: &[String]| commands.iter().any(|it| it.contains("base64"));
+    if writes(&cure.commands) {
+        cure.text.push_str(&words);
+    }
+    for other in &mut cure.alternatives {
+        if writes(&other.commands) {
+            other.text.push_str(&words);
+        }
+    }
+    cure
 }
 
 /// The section of docs/reasons.md.

@@ -140,4 +140,10 @@ pub(super) fn of_operator(known: &Known<'_>) -> Cure {
             restart,
         ],
     )
+    .or(
+        "if the Deployment sets keys, which come before a role: take the keys out, or set keys that work",
+        [format!(
+            "kubectl set env deployment/{deployment} -n {namespace} AWS_ACCESS_KEY_ID- AWS_SECRET_ACCESS_KEY- AWS_SESSION_TOKEN-"
+        )],
+    )
 }

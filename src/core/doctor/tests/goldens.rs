@@ -367,6 +367,72 @@ fn a_try_that_is_long_overdue_is_a_warning(
 }
 
 #[test]
+fn a_cure_names_the_other_users_whose_password_it_changes() {
+    let own = resource(|it| {
+        not_ready(
+            it,
+            Reason::InvalidPassword,
+            &cures_message(Reason::InvalidPassword),
+        );
+    });
+    let other = |name: &str| {
+        resource(|it| {
+            it["metadata"]["name"] = json!(name);
+            it["metadata"]["uid"] = json!(name);
+            it["spec"]["username"] = json!(name);
+        })
+    };
+    let elsewhere = resource(|it| it["metadata"]["namespace"] = json!("team-b"));
+    let all = vec![own.clone(), other("bot-b"), other("bot-a"), elsewhere];
+    let around = Surroundings {
+        rivals: Rivals::new(all, None),
+        ..around()
+    };
+    let report = report(own, &Seen::Known(Some(secret())), &around);
+    let cure = report.cure.as_ref().expect("a cure");
+    let words =
+        "2 other resources read this key too, and their users get the same password: bot-a, bot-b";
+    assert!(cure.text.ends_with(words), "{cure:?}");
+    assert!(!cure.alternatives[0].text.contains("bot-a"), "{cure:?}");
+}
+
+#[test]
+fn the_name_of_a_new_grant_is_free_and_not_too_long() {
+    let name = |resource: &str, taken: &[&str]| {
+        let message = cures_message(Reason::NotGranted);
+        let resource = resource_named(resource, &message);
+        let grants = taken
+            .iter()
+            .map(|it| grant(it, |it| it["userPoolId"] = json!("eu-west-1_Other")));
+        let around = Surroundings {
+            grants: Seen::Known(grants.collect()),
+            ..around()
+        };
+        let report = report(resource, &Seen::Known(Some(secret())), &around);
+        let (_, commands) = mended(&report);
+        let (_, rest) = commands
+            .split_once(r#""metadata":{"name":""#)
+            .expect("a grant");
+        rest.split('"').next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(name("bot", &[]), "team-a.bot");
+    assert_eq!(name("bot", &["team-a.bot", "team-a.bot-2"]), "team-a.bot-3");
+    let long = name(&"b".repeat(250), &[]);
+    assert!(
+        long.len() <= 240 && long.starts_with("team-a.bbb"),
+        "{long}"
+    );
+    assert_ne!(long, name(&format!("{}c", "b".repeat(249)), &[]));
+}
+
+fn resource_named(name: &str, message: &str) -> CognitoUserPassword {
+    resource(|it| {
+        not_ready(it, Reason::NotGranted, message);
+        it["metadata"]["name"] = json!(name);
+    })
+}
+
+#[test]
 fn a_secret_that_was_written_after_the_last_set_is_named_in_the_record() {
     let message = cures_message(Reason::InvalidPassword);
     let resource = resource(|it| not_ready(it, Reason::InvalidPassword, &message));

@@ -184,7 +184,12 @@ impl Explained<'_> {
     pub(super) async fn fill_in(&self, part: &str, (placeholder, value): (&str, &str)) -> String {
         let command = self.command(part);
         assert!(command.contains(placeholder), "{command}");
-        let command = command.replace(placeholder, value);
+        // A variable of the shell, or a word of the command.
+        let command = if command.contains(&format!("${{{placeholder}:?")) {
+            format!("{placeholder}={value}; {command}")
+        } else {
+            command.replace(placeholder, value)
+        };
         self.case.scene.run(&command).await
     }
 
