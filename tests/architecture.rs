@@ -97,7 +97,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "core::protocol",
         ],
     ),
-    ("cluster::client", &[]),
+    ("cluster::client", &["core"]),
     (
         "cluster::election",
         &["api", "cluster::client", "core::schedule"],

@@ -85,6 +85,8 @@ fn stories(scene: &Scene) -> Vec<Story<'_>> {
         Box::pin(waits::sessions(scene)),
         Box::pin(cluster::wrong_key(scene)),
         Box::pin(cluster::line_break(scene)),
+        Box::pin(cluster::immutable(scene)),
+        Box::pin(cluster::two_lines(scene)),
         Box::pin(cluster::no_secret(scene)),
         Box::pin(cluster::no_grant(scene)),
         Box::pin(cluster::two_grants(scene)),

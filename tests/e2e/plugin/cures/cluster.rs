@@ -37,6 +37,43 @@ pub(super) async fn line_break(scene: &Scene) {
     line.cured().await;
 }
 
+/// The cure makes an immutable Secret anew, with its other keys.
+pub(super) async fn immutable(scene: &Scene) {
+    let world = &scene.world;
+    world.cognito.add_user(POOL, "fixed");
+    let value = format!("{OLD}\n");
+    world.apply_secret("fixed", "password", value).await;
+    let fixed = json!({ "immutable": true, "stringData": { "other": NEW } });
+    world.patch_secret("fixed", fixed).await;
+    world.apply_resource("fixed", |_| ()).await;
+    let fixed = scene.case("fixed", Reason::InvalidSecretValue);
+    let fixed = fixed.explained(&["the value ends with a line break"]).await;
+    fixed.apply(&["kubectl patch --local"]).await;
+    world.wait_set("fixed", OLD).await;
+    // Only the length of the other key's value, because no output may have a password.
+    let get = format!(
+        "kubectl get secret fixed -n {} -o jsonpath='{{.data.other}}' | base64 -d | wc -c",
+        world.namespace
+    );
+    assert_eq!(scene.run(&get).await.trim(), NEW.len().to_string());
+    fixed.cured().await;
+}
+
+/// A value of two lines is no password, with and without the line break at its end.
+pub(super) async fn two_lines(scene: &Scene) {
+    let world = &scene.world;
+    world.cognito.add_user(POOL, "lines");
+    let value = format!("{OLD}\nsecond\n");
+    world.apply_secret("lines", "password", value).await;
+    world.apply_resource("lines", |_| ()).await;
+    let lines = scene.case("lines", Reason::InvalidSecretValue);
+    let lines = lines.explained(&["the value ends with a line break"]).await;
+    lines.says("put a new value into the Secret");
+    lines.apply(&["kubectl patch secret lines"]).await;
+    world.wait_set("lines", NEW).await;
+    lines.cured().await;
+}
+
 /// The cure makes a Secret.
 pub(super) async fn no_secret(scene: &Scene) {
     let world = &scene.world;
