@@ -124,7 +124,7 @@ pub fn crds(around: &Surroundings) -> Option<Link> {
         }
         Some(it) => format!("docker run --rm {}", word(&it.image, "IMAGE")),
     };
-    // The CRDs of other versions may have other field managers.
+    // Helm, or whoever changed the CRDs last, owns the list of versions, and would be in conflict.
     let command = format!("{program} crd | kubectl apply --server-side --force-conflicts -f -");
     let cure = Cure::command("apply the CRDs of the operator's version", command);
     link.finding.cure = Some(cure.more("install.md"));
@@ -171,9 +171,10 @@ fn watch_too(installed: &Installed, namespace: &str) -> Cure {
         word(&installed.name, "NAME"),
         word(&installed.namespace, "NAMESPACE"),
     );
-    // As an argument, or as the variable, whose value is on the line below its name.
+    // As an argument, or as the variable, whose value is on the line below its name; not in kubectl's annotation
+    // last-applied-configuration, whose line begins otherwise.
     let scripts = format!(
-        "-e 's/--watch-namespaces=[^ ]*/&,{namespace}/' -e '/CPO_WATCH_NAMESPACES/{{n;s/$/,{namespace}/}}'"
+        "-e 's/^ *- --watch-namespaces=.*/&,{namespace}/' -e '/^ *- name: CPO_WATCH_NAMESPACES$/{{n;s/$/,{namespace}/;}}'"
     );
     let watch = format!(
         "kubectl get deployment {name} -n {own} -o yaml | sed {scripts} | kubectl replace -f -"

@@ -26,7 +26,7 @@ fn lease(around: &mut Surroundings, change: impl FnOnce(&mut Lease)) {
 #[case::no_lease(|it: &mut Surroundings| first(it).lease = Seen::Known(None), "no pod leads: there is no Lease", "kubectl logs")]
 #[case::expired(|it: &mut Surroundings| lease(it, |it| it.age = Some(SignedDuration::from_mins(60))), "no pod leads: cpo-7d9f-x2k last renewed the Lease 60m ago", "kubectl logs")]
 #[case::released(|it: &mut Surroundings| lease(it, |it| it.holder.clear()), "nobody holds the Lease", "kubectl logs")]
-#[case::others(|it: &mut Surroundings| installed(it).settings.watch_namespaces = vec!["team-b".to_owned()], "watches only team-b, and not team-a", "sed -e 's/--watch-namespaces=[^ ]*/&,team-a/'")]
+#[case::others(|it: &mut Surroundings| installed(it).settings.watch_namespaces = vec!["team-b".to_owned()], "watches only team-b, and not team-a", "sed -e 's/^ *- --watch-namespaces=.*/&,team-a/'")]
 #[case::without_election(|it: &mut Surroundings| installed(it).settings.leader_elect = false, "2 pods with --leader-elect=false", "--replicas=1")]
 #[case::two_operators(|it: &mut Surroundings| {
     let mut second = operator();

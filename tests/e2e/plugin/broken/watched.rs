@@ -1,11 +1,15 @@
 //! A resource in a namespace that the operator doesn't watch.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::installation::{Installation, NAME, commands, finding};
 use super::FIRST;
 use crate::support::ControlPlane;
 use crate::world::{POOL, SOON};
+
+/// What kubectl applied last, which stays JSON.
+const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
+const APPLIED: &str = r#"{"args":["run","--watch-namespaces=default"],"env":[{"name":"CPO_WATCH_NAMESPACES","value":"x"}]}"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_that_is_not_watched_is_named_and_added() {
@@ -13,11 +17,15 @@ async fn a_namespace_that_is_not_watched_is_named_and_added() {
     let it = Installation::on(&plane, "broken-watched").await;
     it.scale(1);
     // An argument, and after that a variable.
-    let argument = json!([{
-        "op": "add",
-        "path": "/spec/template/spec/containers/0/args/-",
-        "value": "--watch-namespaces=default",
-    }]);
+    let argument = json!([
+        {
+            "op": "add",
+            "path": "/spec/template/spec/containers/0/args/-",
+            "value": "--watch-namespaces=default",
+        },
+        // As after `kubectl apply` of an overlay.
+        { "op": "add", "path": "/metadata/annotations", "value": { ANNOTATION: APPLIED } },
+    ]);
     let variable = json!([
         {
             "op": "test",
@@ -50,6 +58,11 @@ async fn a_namespace_that_is_not_watched_is_named_and_added() {
         let again = it.doctor("bot").await;
         assert!(!again.has("watches only"), "{}", again.on_one_line());
     }
+    let get = ["get", "deployment", NAME, "-n", NAME, "-o", "json"];
+    let deployment: Value = serde_json::from_str(&plane.kubectl(&get)).expect("JSON");
+    let applied = deployment["metadata"]["annotations"][ANNOTATION].as_str();
+    let applied: Value = serde_json::from_str(applied.expect("kubectl keeps it")).expect("JSON");
+    assert_eq!(applied["kind"], "Deployment", "{applied:#}");
     // The rights in the namespace are there too.
     let kubeconfig = plane.kubeconfig_for_token("watched", &plane.token_for(NAME, NAME));
     let watched = format!("default,{}", it.world.namespace);
