@@ -1,7 +1,10 @@
 //! Words that the outputs for people share: ages, lists and counts.
 
 use jiff::SignedDuration;
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 /// Applies the CRDs of the plugin's version. Helm, or whoever changed the CRDs last, would be in conflict.
 pub const APPLY_CRDS: &str =
@@ -26,11 +29,28 @@ pub fn span(span: SignedDuration) -> String {
 /// The first items, separated, and how many more there are: `a; b; and 3 more`.
 #[must_use]
 pub fn first(items: &[String], most: usize, separator: &str) -> String {
-    let mut text = items[..items.len().min(most)].join(separator);
-    if items.len() > most {
-        let _ = write!(text, "{separator}and {} more", items.len() - most);
+    some_of(&items[..items.len().min(most)], items.len(), separator)
+}
+
+/// These of `total` items, separated, and how many more there are.
+#[must_use]
+pub fn some_of(shown: &[String], total: usize, separator: &str) -> String {
+    let mut text = shown.join(separator);
+    if total > shown.len() {
+        // A String takes any text.
+        let _ = write!(text, "{separator}and {} more", total - shown.len());
     }
     text
+}
+
+/// Eight hexadecimal digits that tell texts apart.
+#[must_use]
+pub fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hasher = DefaultHasher::new();
+    for text in texts {
+        text.hash(&mut hasher);
+    }
+    format!("{:08x}", hasher.finish() & 0xffff_ffff)
 }
 
 /// A number and its noun: `1 grant`, `2 grants`.

@@ -1,11 +1,11 @@
 //! A command that gives a `ServiceAccount` rights that it lacks.
 
-use crate::core::checkup::right::{Right, by_object};
-use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    hash::{DefaultHasher, Hash, Hasher},
+use crate::core::{
+    checkup::right::{Right, by_object},
+    words::digest,
 };
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// One line of a shell that gives the `ServiceAccount` exactly these rights: a `ClusterRole` for rights everywhere, a
 /// Role for the rights in each namespace, and their bindings.
@@ -16,14 +16,9 @@ pub(super) fn restore(lacked: &[&Right], (namespace, account): (&str, &str)) -> 
         by_place.entry(place).or_default().push(right);
     }
     // The same name for other rights would take back what an earlier cure gave.
-    let mut hasher = DefaultHasher::new();
-    for right in lacked {
-        right.to_string().hash(&mut hasher);
-    }
-    let name = format!(
-        "{namespace}.{account}.restored-{:08x}",
-        hasher.finish() & 0xffff_ffff
-    );
+    let rights: Vec<_> = lacked.iter().map(ToString::to_string).collect();
+    let digest = digest(rights.iter().map(String::as_str));
+    let name = format!("{namespace}.{account}.restored-{digest}");
     let items: Vec<_> = by_place
         .iter()
         .flat_map(|(place, rights)| objects(&name, *place, rights, (namespace, account)))

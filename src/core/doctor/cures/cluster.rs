@@ -16,10 +16,10 @@ use crate::{
             subject::Subject,
             words::{shown, word},
         },
+        words::digest,
     },
 };
 use serde_json::json;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// The most characters of a grant's name, before a number that makes the name free.
 const NAME_MAX: usize = 240;
@@ -259,14 +259,9 @@ fn grant(subject: &Subject<'_>, known: &Known<'_>, region: Option<&str>) -> Stri
     let mut name = format!("{}.{}", subject.namespace, subject.name);
     // A name has at most 253 characters, and a number may follow.
     if name.len() > NAME_MAX {
-        let mut hasher = DefaultHasher::new();
-        name.hash(&mut hasher);
+        let digest = digest([&*name]);
         name.truncate(NAME_MAX - 9);
-        name = format!(
-            "{}-{:08x}",
-            name.trim_end_matches(['.', '-']),
-            hasher.finish() & 0xffff_ffff
-        );
+        name = format!("{}-{digest}", name.trim_end_matches(['.', '-']));
     }
     let names = std::iter::once(name.clone()).chain((2..).map(|number| format!("{name}-{number}")));
     let is_free = |name: &String| known.grants.iter().all(|it| it.name != *name);
