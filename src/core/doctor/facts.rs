@@ -18,7 +18,7 @@ use crate::{
     },
 };
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A resource in a list.
 #[derive(Clone, PartialEq, Debug)]
@@ -84,44 +84,58 @@ pub struct Surroundings {
     pub rivals: Rivals,
 }
 
-/// The resources among which duplicates are looked for.
+/// The resources among which duplicates, and resources that share a Secret, are looked for.
 #[derive(Clone, Debug, Default)]
 pub struct Rivals {
     resources: Vec<CognitoUserPassword>,
     by_user: BTreeMap<User, Vec<usize>>,
+    /// The names of the resources that read one key, in their order.
+    by_key: BTreeMap<Key, BTreeSet<String>>,
     /// Why other namespaces are not in the list. None if the list has all namespaces.
     pub missing: Option<Missing>,
 }
 
+/// The namespace, the name of a Secret, and a key of the Secret.
+type Key = (String, String, String);
+
+fn key_of(resource: &CognitoUserPassword) -> Key {
+    let namespace = resource.metadata.namespace.clone();
+    let reference = resource.spec.password_secret_ref.clone();
+    (namespace.unwrap_or_default(), reference.name, reference.key)
+}
+
 impl Rivals {
-    /// These resources, found by their users.
+    /// These resources, found by their users and by their Secrets.
     #[must_use]
     pub fn new(resources: Vec<CognitoUserPassword>, missing: Option<Missing>) -> Self {
         let mut by_user: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut by_key: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         for (number, it) in resources.iter().enumerate() {
             if let Ok(target) = Target::parse(&it.spec.user_pool_id, &it.spec.username) {
                 by_user.entry(target.user()).or_default().push(number);
             }
+            let names = by_key.entry(key_of(it)).or_default();
+            names.extend(it.metadata.name.clone());
         }
         Self {
             resources,
             by_user,
+            by_key,
             missing,
         }
     }
 
-    /// The other resources of the same namespace that read the same key of the same Secret.
-    pub fn of_secret<'a>(
-        &'a self,
-        resource: &'a CognitoUserPassword,
-    ) -> impl Iterator<Item = &'a CognitoUserPassword> {
-        let (own, reference) = (&resource.metadata, &resource.spec.password_secret_ref);
-        self.resources.iter().filter(move |it| {
-            let other = &it.spec.password_secret_ref;
-            it.metadata.namespace == own.namespace
-                && it.metadata.name != own.name
-                && (&other.name, &other.key) == (&reference.name, &reference.key)
-        })
+    /// How many other resources read the same key of the same Secret, and the names of the first `most`.
+    #[must_use]
+    pub fn of_key(&self, resource: &CognitoUserPassword, most: usize) -> (usize, Vec<String>) {
+        let Some(names) = self.by_key.get(&key_of(resource)) else {
+            return (0, Vec::new());
+        };
+        let own = resource.metadata.name.as_ref();
+        let is_listed = own.is_some_and(|own| names.contains(own));
+        let others = names.iter().filter(|it| Some(*it) != own);
+        let first = others.take(most).cloned().collect();
+        (names.len() - usize::from(is_listed), first)
     }
 
     /// The resources that name this user.
@@ -169,7 +183,8 @@ impl Operator {
     /// Whether the operator watches a namespace.
     #[must_use]
     pub fn watches(&self, namespace: &str) -> bool {
-        let watched = self.settings().watch_namespaces;
+        let installed = self.installed.as_ref();
+        let watched = installed.map_or(&[][..], |it| &it.settings.watch_namespaces);
         watched.is_empty() || watched.iter().any(|it| it == namespace)
     }
 }

@@ -191,11 +191,10 @@ fn of_readable(
     let message = subject.condition(ConditionType::Ready);
     let message = message.map_or("", |it| &*it.message);
     let other_pool = grant::other_pool(subject, around).map(|(_, pool)| pool.as_str().to_owned());
-    let shared = around.rivals.of_secret(subject.resource);
-    let mut shared: Vec<_> = shared.filter_map(|it| it.metadata.name.clone()).collect();
-    shared.sort();
+    let (shared, names) = around.rivals.of_key(subject.resource, cures::SHARED);
     let known = Known {
-        shared_with: &shared,
+        shared,
+        shared_with: &names,
         selector: selector.as_deref(),
         secret: secret.and_then(Seen::known).and_then(Option::as_ref),
         grants: around.grants.known().map_or(&[], Vec::as_slice),

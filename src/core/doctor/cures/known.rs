@@ -8,7 +8,9 @@ use crate::core::doctor::facts::{FoundGrant, FoundSecret};
 pub struct Known<'a> {
     /// The Secret, if the caller may read it.
     pub secret: Option<&'a FoundSecret>,
-    /// Other resources that read the same key of the same Secret, as far as the caller sees.
+    /// How many other resources read the same key of the same Secret, as far as the caller sees.
+    pub shared: usize,
+    /// The names of the first of them.
     pub shared_with: &'a [String],
     /// The labels that the operator looks for, in kubectl's syntax, if known.
     pub selector: Option<&'a str>,

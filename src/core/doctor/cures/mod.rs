@@ -12,7 +12,7 @@ use crate::{
     api::{Attempt, Class, Reason, SUSPENDED_BECAUSE},
     core::{
         checkup::finding::Cure,
-        words::{count, first},
+        words::{count, some_of},
     },
 };
 use cluster::{of_duplicate, of_grant, of_secret};
@@ -22,8 +22,8 @@ use known::Known;
 use role::{Switches, of_operator, of_refusal, of_role};
 use serde_json::json;
 
-/// How many resources that share a Secret are named.
-const SHARED: usize = 3;
+/// How many of the resources that share a Secret are named.
+pub const SHARED: usize = 3;
 
 /// The command that ends a suspension.
 #[must_use]
@@ -88,13 +88,13 @@ pub fn cure(reason: Reason, subject: &Subject<'_>, known: &Known<'_>) -> Option<
 
 /// The cure, whose words say so where a command changes the password of other users too.
 fn with_sharing(mut cure: Cure, known: &Known<'_>) -> Cure {
-    if known.shared_with.is_empty() {
+    if known.shared == 0 {
         return cure;
     }
     let words = format!(
         "; {} read this key too, and their users get the same password: {}",
-        count(known.shared_with.len(), "other resource"),
-        first(known.shared_with, SHARED, ", ")
+        count(known.shared, "other resource"),
+        some_of(known.shared_with, known.shared, ", ")
     );
     let writes = |commands: &[String]| commands.iter().any(|it| it.contains("base64"));
     if writes(&cure.commands) {
