@@ -4,6 +4,7 @@ use super::facts::{Deployed, OperatorFacts, Page, Pages};
 use crate::core::{
     checkup::{
         finding::{Cure, Finding, Level},
+        installed::Installed,
         lease::{Leader, Lease},
         seen::Seen,
     },
@@ -18,15 +19,7 @@ pub(super) fn judge(operator: &OperatorFacts) -> Vec<Finding> {
     if several.len() > 1 {
         let text = format!("{} lead at once: {}", several.len(), several.join(", "));
         let cure = match &operator.deployed {
-            // The pods of one Deployment take part in one election, once all have the same settings.
-            Some(deployed) => Cure::command(
-                "start the pods again: all then have the same settings, and take part in one election",
-                format!(
-                    "kubectl rollout restart deployment/{} -n {}",
-                    deployed.installed.name, deployed.installed.namespace
-                ),
-            )
-            .more("operations.md#replicas"),
+            Some(deployed) => one_election(&deployed.installed),
             None => Cure::words(
                 "give each installation a Lease of its own, and one operator to each namespace",
             )
@@ -44,6 +37,19 @@ pub(super) fn judge(operator: &OperatorFacts) -> Vec<Finding> {
         }
     };
     vec![by_lease(lease, operator)]
+}
+
+/// What ends the second leader among the pods of one Deployment, which take part in one election once all have the
+/// same settings.
+pub(in crate::core) fn one_election(installed: &Installed) -> Cure {
+    Cure::command(
+        "start the pods again: all then have the same settings, and take part in one election",
+        format!(
+            "kubectl rollout restart deployment/{} -n {}",
+            installed.name, installed.namespace
+        ),
+    )
+    .more("operations.md#replicas")
 }
 
 /// The pods that call themselves the leader.

@@ -3,7 +3,7 @@
 pub(super) mod crds;
 pub mod facts;
 pub(super) mod kubernetes;
-mod leader;
+pub(in crate::core) mod leader;
 mod objects;
 pub(super) mod operator;
 mod pages;

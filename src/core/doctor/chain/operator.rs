@@ -1,6 +1,9 @@
 //! The link `operator`: whether an operator runs that acts for the namespace, and who leads.
 
-use super::rivals::{self, SUBJECT, name_of};
+use super::{
+    grant::acting,
+    rivals::{self, SUBJECT, name_of},
+};
 use crate::{
     api::{FIELD_MANAGER, GROUP, VERSION},
     core::{
@@ -8,7 +11,7 @@ use crate::{
         checkup::{
             finding::{Cure, Level},
             installed::Installed,
-            judge::rights::restored,
+            judge::{leader::one_election, rights::restored},
             lease::{Leader, Lease},
             right::{Installation, Right, needed},
             seen::Seen,
@@ -134,9 +137,8 @@ pub fn crds(around: &Surroundings) -> Option<Link> {
 /// Whether operators are there, and none of them watches the namespace.
 #[must_use]
 pub fn is_unwatched(namespace: &str, around: &Surroundings) -> bool {
-    let mut installed = around.operators.iter().filter(|it| it.installed.is_some());
-    let first = installed.next();
-    first.is_some_and(|it| !it.watches(namespace)) && !installed.any(|it| it.watches(namespace))
+    let is_any_there = around.operators.iter().any(|it| it.installed.is_some());
+    is_any_there && acting(namespace, around).next().is_none()
 }
 
 fn watches_others(namespace: &str, installed: &[&Operator]) -> Link {
@@ -302,11 +304,7 @@ fn of_operator(operator: &Operator) -> Link {
     link.finding.text = format!("{running}; {}{load}", link.finding.text);
     if let Some(text) = two_leaders(operator) {
         link = Link::new(SUBJECT, Level::Failed, text);
-        let cure = Cure::command(
-            "start the pods again: all then have the same settings, and take part in one election",
-            format!("kubectl rollout restart deployment/{name} -n {namespace}"),
-        );
-        link.finding.cure = Some(cure.more("operations.md#replicas"));
+        link.finding.cure = Some(one_election(installed));
     }
     link
 }
