@@ -123,6 +123,18 @@ impl<'a> Installation<'a> {
         .await
     }
 
+    /// Starts an operator, whose process plays the only pod, and sets the password of `bot`. All is well then.
+    pub(super) async fn start(&self, password: &str) -> Operator {
+        self.scale(1);
+        let builder = self.world.cluster_wide().leader_elect();
+        let operator = builder.env("POD_NAME", "pod-a").start().await;
+        operator.wait_ready(SOON).await;
+        self.pods(&[("pod-a", &operator)]);
+        self.world.in_sync("bot", password).await;
+        self.is_well("bot").await;
+        operator
+    }
+
     /// All that a stranger asks, when all is well.
     pub(super) async fn is_well(&self, name: &str) {
         let full = format!("{}/{name}", self.world.namespace);

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::super::installation::{Installation, commands, finding};
 use super::{FIRST, SECOND};
 use crate::support::{ControlPlane, Operator};
-use crate::world::SOON;
 
 const KIND: &str = "cognitouserpasswords.cognito-password-operator.io";
 
@@ -19,13 +18,7 @@ const NOT_INSTALLED: [&str; 2] = [
 async fn old_missing_and_unserved_crds_are_named_and_the_printed_command_applies_them() {
     let plane = ControlPlane::start();
     let it = Installation::on(&plane, "broken-crds").await;
-    it.scale(1);
-    let builder = it.world.cluster_wide().leader_elect();
-    let operator = builder.env("POD_NAME", "pod-a").start().await;
-    operator.wait_ready(SOON).await;
-    it.pods(&[("pod-a", &operator)]);
-    it.world.in_sync("bot", FIRST).await;
-    it.is_well("bot").await;
+    let operator = it.start(FIRST).await;
     fields_are_missing(&it).await;
     no_kind_is_served(&it).await;
     no_crd_is_there(&it, &operator).await;

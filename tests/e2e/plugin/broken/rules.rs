@@ -7,19 +7,12 @@ use serde_json::json;
 use super::super::installation::{Installation, NAME, commands, finding};
 use super::{FIRST, SECOND};
 use crate::support::ControlPlane;
-use crate::world::SOON;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_rule_that_the_operator_lacks_is_named_and_given_back() {
     let plane = ControlPlane::start();
     let it = Installation::on(&plane, "broken-rights").await;
-    it.scale(1);
-    let builder = it.world.cluster_wide().leader_elect();
-    let operator = builder.env("POD_NAME", "pod-a").start().await;
-    operator.wait_ready(SOON).await;
-    it.pods(&[("pod-a", &operator)]);
-    it.world.in_sync("bot", FIRST).await;
-    it.is_well("bot").await;
+    let _operator = it.start(FIRST).await;
 
     let api: Api<ClusterRole> = Api::all(it.world.client.clone());
     let role = api.get(NAME).await.expect("deploy/ has one");
