@@ -131,6 +131,19 @@ impl Settings {
     }
 }
 
+/// The namespaces that two operators both watch, in words; None if they share none. An empty list means all.
+#[must_use]
+pub fn both_watch(a: &[String], b: &[String]) -> Option<String> {
+    match (a, b) {
+        ([], []) => Some("all namespaces".to_owned()),
+        ([], some) | (some, []) => Some(some.join(", ")),
+        _ => {
+            let both: Vec<_> = a.iter().filter(|it| b.contains(it)).cloned().collect();
+            (!both.is_empty()).then(|| both.join(", "))
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self::of_container(&[], &BTreeMap::new())

@@ -2,7 +2,7 @@
 
 use super::{
     finding::{Cure, Finding, Level},
-    installed::Installed,
+    installed::{Installed, both_watch},
     judge::{
         crds,
         facts::{Answers, Crds, Kubernetes},
@@ -294,11 +294,7 @@ fn others(facts: &PreFacts) -> Vec<Finding> {
             let text = format!("{text}: an installation upgrades or meets this one");
             return Finding::new(subject, Level::Warning, text);
         }
-        let ours = &facts.watched;
-        let theirs = &it.settings.watch_namespaces;
-        let is_apart =
-            !ours.is_empty() && !theirs.is_empty() && !ours.iter().any(|ns| theirs.contains(ns));
-        if is_apart {
+        if both_watch(&facts.watched, &it.settings.watch_namespaces).is_none() {
             return Finding::new(subject, Level::Well, text);
         }
         let text = format!("{text}: two operators of one namespace set the same passwords");

@@ -3,7 +3,7 @@
 use super::facts::{Deployed, Page};
 use crate::core::checkup::{
     finding::{Cure, Finding, Level},
-    installed::Installed,
+    installed::{Installed, both_watch},
     seen::Seen,
     skew::{Skew, skew, version_of},
 };
@@ -65,7 +65,7 @@ fn contention(a: &Installed, b: &Installed) -> Option<Finding> {
             "give each a Lease of its own, by --lease-name, or delete one",
         )
     } else {
-        let places = shared(&a.settings.watch_namespaces, &b.settings.watch_namespaces)?;
+        let places = both_watch(&a.settings.watch_namespaces, &b.settings.watch_namespaces)?;
         (
             format!("{names} both watch {places}: both set the same passwords"),
             "delete one, or give each namespaces of its own, by --watch-namespaces",
@@ -73,18 +73,6 @@ fn contention(a: &Installed, b: &Installed) -> Option<Finding> {
     };
     let finding = Finding::new(SUBJECT, Level::Failed, text);
     Some(finding.cured_by(Cure::words(cure).more(TWO)))
-}
-
-/// The namespaces that both watch. An empty list of namespaces means all.
-fn shared(a: &[String], b: &[String]) -> Option<String> {
-    match (a, b) {
-        ([], []) => Some("all namespaces".to_owned()),
-        ([], some) | (some, []) => Some(some.join(", ")),
-        _ => {
-            let both: Vec<_> = a.iter().filter(|it| b.contains(it)).cloned().collect();
-            (!both.is_empty()).then(|| both.join(", "))
-        }
-    }
 }
 
 /// `namespace/name`.
@@ -98,8 +86,8 @@ pub(super) fn stopped(it: &Installed, all: Option<&Seen<Vec<Installed>>>) -> Opt
     let all = all.and_then(Seen::known);
     let mut others = all.into_iter().flatten();
     let acts = |other: &&Installed| {
-        let watched = [it, *other].map(|it| it.settings.watch_namespaces.as_slice());
-        other.desired > 0 && name(other) != name(it) && shared(watched[0], watched[1]).is_some()
+        let [ours, theirs] = [it, *other].map(|it| it.settings.watch_namespaces.as_slice());
+        other.desired > 0 && name(other) != name(it) && both_watch(ours, theirs).is_some()
     };
     let other = others.find(acts).filter(|_| it.desired == 0)?;
     let text = format!("{} is scaled to 0, and {} acts", name(it), name(other));

@@ -5,7 +5,7 @@ use crate::{
     core::{
         checkup::{
             finding::{Cure, Level},
-            installed::Installed,
+            installed::{Installed, both_watch},
         },
         doctor::{
             facts::Operator,
@@ -89,8 +89,7 @@ fn contend(a: &Operator, b: &Operator) -> bool {
     let lease = lease_of(a);
     let is_elected = lease.is_some() && lease == lease_of(b);
     let (of_a, of_b) = (a.settings().watch_namespaces, b.settings().watch_namespaces);
-    let overlap = of_a.is_empty() || of_b.is_empty() || of_a.iter().any(|it| of_b.contains(it));
-    !is_same && !is_elected && overlap
+    !is_same && !is_elected && both_watch(&of_a, &of_b).is_some()
 }
 
 /// `namespace/name` of the Deployment.
